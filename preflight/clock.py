@@ -1,0 +1,94 @@
+"""The one place that reads the clock, and the arithmetic of moments.
+
+Moments are aware datetimes in UTC. Local times exist only in the plan and in the report: subtracting two aware
+datetimes of one zone ignores a clock change between them (Python subtracts wall clocks), so nothing here does.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_DURATION_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def now() -> datetime:
+    """The present moment, UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never steps; only for durations and deadlines."""
+    return time.monotonic()
+
+
+class Deadline:
+    """A moment on the monotonic clock by which something must have ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._at - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def at_most(self, seconds: float) -> Deadline:
+        """The earlier of this deadline and one `seconds` from now."""
+        return Deadline(min(seconds, self.left()))
+
+
+def zone(name: str) -> ZoneInfo:
+    """The zone called `name`. Raises ValueError when it is unknown or the machine has no zone data."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone {name!r} on this machine") from error
+
+
+def local_to_utc(local: datetime, zone_name: str) -> datetime:
+    """The UTC instant of a naive local time.
+
+    Raises ValueError for a time that the zone skips (clocks go forward) or has twice (clocks go back): a window
+    that starts at such a time means two different things to two people.
+    """
+    where = zone(zone_name)
+    first, second = (local.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first == second:
+        return first
+    if first.astimezone(where).replace(tzinfo=None) != local:
+        raise ValueError(f"{local:%Y-%m-%d %H:%M} does not exist in {zone_name}: clocks go forward over it")
+    raise ValueError(f"{local:%Y-%m-%d %H:%M} exists twice in {zone_name}: clocks go back over it")
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration such as `90s`, `30min`, `26h`, `2d`, or a sum `1h 30min`. Raises ValueError."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)", text)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)", "", text).strip():
+        raise ValueError(f"{text!r} is no duration; write for example 90s, 30min, 26h, 2d")
+    return timedelta(seconds=sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts))
+
+
+def format_duration(duration: timedelta) -> str:
+    """The two largest units that matter: `1 h 30 min`, `45 s`, `3 d 4 h`; negative durations carry a minus."""
+    seconds = round(duration.total_seconds())
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return sign + (" ".join(parts[:2]) or "0 s")
+
+
+def format_moment(moment: datetime, zone_name: str) -> str:
+    """Weekday, ISO date, 24-hour time and offset in the zone: `Sat 2026-10-17 00:00 -04:00`."""
+    local = moment.astimezone(zone(zone_name))
+    offset = local.strftime("%z")
+    return f"{local:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"

@@ -1,0 +1,1 @@
+"""The embedded site that `preflight demo` runs against."""

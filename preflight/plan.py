@@ -1,0 +1,378 @@
+"""What a release plan may say, as frozen dataclasses. `preflight.loader` reads and validates the TOML file.
+
+The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
+time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host, and
+`Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`. Docstrings under fields become the plan reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NewType
+
+from preflight.secrets import SecretRef
+
+RemotePath = NewType("RemotePath", str)
+"""An absolute path on a host, without NUL or newline."""
+Bytes = NewType("Bytes", int)
+"""A size, written `"20GiB"`."""
+Sha256 = NewType("Sha256", str)
+"""64 lower-case hex digits."""
+Account = NewType("Account", str)
+"""An account or role name: no white space, no control characters, does not begin with a hyphen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Annotation: the value names an entry of this section of the plan."""
+
+    section: str
+
+
+HostRef = Annotated[str, Ref("hosts")]
+DatabaseRef = Annotated[str, Ref("databases")]
+RoleRef = Annotated[str, Ref("roles")]
+StepRef = Annotated[str, Ref("steps")]
+
+
+class ServerRole(StrEnum):
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    ANY = "any"
+
+
+class Connect(StrEnum):
+    DIRECT = "direct"
+    TUNNEL = "tunnel"
+
+
+class SslMode(StrEnum):
+    DISABLE = "disable"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+class BackupMethod(StrEnum):
+    PG_DUMP = "pg_dump"
+    PG_BASEBACKUP = "pg_basebackup"
+
+
+class BackupFormat(StrEnum):
+    CUSTOM = "custom"
+    DIRECTORY = "directory"
+    TAR = "tar"
+    PLAIN = "plain"
+
+
+class UndoKind(StrEnum):
+    RESTORE = "restore"
+    SCRIPT = "script"
+    REDEPLOY = "redeploy"
+    NOTHING_TO_UNDO = "nothing-to-undo"
+    NONE = "none"
+    """Cannot be undone: the point of no return lies before this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """`[release]`: what is deployed, under which number."""
+
+    id: str
+    """The release's number, as the change system knows it."""
+    title: str = ""
+    ticket: str = ""
+    attempt: int = 1
+    backed_out_because: str = ""
+    """Why the last attempt was backed out; required from attempt 2 on."""
+    changed_since: str = ""
+    """What has changed since then; required from attempt 2 on."""
+    checks: Path | None = None
+    """Folder with checks of this plan's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """`[window]`: when the deployment may happen. All instants are UTC here, local in the file."""
+
+    zone: str
+    """IANA name of the zone in which every time of the plan is written."""
+    start: datetime
+    end: datetime
+    margin: timedelta = timedelta(minutes=30)
+    """Slack wanted before decide-by."""
+    decision_reserve: timedelta = timedelta(minutes=15)
+    """Time the decision itself takes."""
+    rollback_factor: float = 1.2
+    """Safety factor on the rollback's planned time."""
+    rollback_reserve: timedelta = timedelta(hours=1)
+    """How long after the window's end a rollback may still be at work; credentials must outlive it."""
+
+    @property
+    def needed_until(self) -> datetime:
+        """Every credential, role and certificate must be valid past this instant, UTC."""
+        return self.end + self.rollback_reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """`[roles.NAME]`: who owns a finding and acts on it."""
+
+    id: str
+    primary: str
+    standby: str = ""
+    contact: str = ""
+    confirmed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Become:
+    """One account that a host's login must reach through sudo."""
+
+    account: Account
+    password: SecretRef | None = None
+    """Only where sudo asks for the login's own password; without it sudo must not ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """`[hosts.NAME]`: a machine reached by SSH, with exactly one credential."""
+
+    id: str
+    address: str = ""
+    """Name or IP address; the host's id when left out."""
+    port: int = 22
+    user: Account = Account("")
+    """The login that will do the work in the window."""
+    password: SecretRef | None = None
+    key: Path | None = None
+    """Private key file."""
+    passphrase: SecretRef | None = None
+    """Passphrase of the key file."""
+    agent: str = ""
+    """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
+    become: tuple[Become, ...] = ()
+    """Accounts the login must reach with `sudo -n`."""
+    jump: HostRef = ""
+    """Host through which this one is reached."""
+    ssh_config: bool = False
+    """Take address, port, user, key, jump and known_hosts from `ssh -G`, where the plan does not name them."""
+    known_hosts: tuple[Path, ...] = ()
+    """Files with pinned host keys; by default the file `preflight seal` writes beside the plan, then the user's
+    and the system's."""
+    host_key_alias: str = ""
+    """Name under which the host's key is pinned, when it is not the address."""
+    owner: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
+
+    id: str
+    host: HostRef
+    """The machine it runs on, where its backup and its scripts run."""
+    name: str = ""
+    """Database name; the id when left out."""
+    user: Account
+    password: SecretRef | None = None
+    port: int = 5432
+    address: str = ""
+    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
+    server_name: str = ""
+    """Name in the server's certificate, when it is not the address."""
+    role: ServerRole = ServerRole.PRIMARY
+    connect: Connect = Connect.DIRECT
+    sslmode: SslMode = SslMode.REQUIRE
+    sslrootcert: Path | None = None
+    version: str = ""
+    """Expected major version, for example `15`."""
+    system_identifier: str = ""
+    """Expected system identifier of the cluster (`pg_controldata`)."""
+    sessions: int = 1
+    """How many connections the window's work needs at once."""
+    owner: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """`[backups.NAME]`: a backup taken on the database's own host before anything changes."""
+
+    id: str
+    database: DatabaseRef
+    directory: RemotePath
+    method: BackupMethod = BackupMethod.PG_DUMP
+    format: BackupFormat = BackupFormat.CUSTOM
+    account: Account = Account("")
+    """OS account that runs it; the host's login when left out."""
+    login: Account = Account("")
+    """Database role that runs it; the database's user when left out."""
+    headroom: float = 1.2
+    """Factor on the expected size."""
+    expected: Bytes | None = None
+    """Expected size, when you know it better than the catalogue or the previous backup does."""
+    mount: RemotePath | None = None
+    """Mount point on which the directory must lie."""
+    previous: str = ""
+    """Glob of earlier backups on the host; the newest one must be readable to its end."""
+    max_age: timedelta = timedelta(hours=26)
+    """Oldest the newest previous backup may be."""
+    step: StepRef = ""
+    owner: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scripts:
+    """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
+
+    id: str
+    database: DatabaseRef
+    approved: Path
+    """Folder beside the plan."""
+    manifest: Path
+    """File in `sha256sum` format, written by `preflight seal`."""
+    staged: RemotePath
+    """Folder on the database's host."""
+    run: str = ""
+    """The command that will run them, for the report; its psql options are judged."""
+    account: Account = Account("")
+    """OS account that runs them; the host's login when left out."""
+    way_back: str = ""
+    """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
+    step: StepRef = ""
+    owner: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One health endpoint of one instance."""
+
+    url: str
+    status: int = 200
+    json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
+    text: str = ""
+    """Text that the body must contain."""
+    version: str = ""
+    """Dotted path of the running version in a JSON body; it must be the application's `from`."""
+    max_latency: timedelta = timedelta(seconds=3)
+    min_bytes: int = 1
+    """Shortest body that counts."""
+    follow_redirects: bool = False
+    """Follow redirects to the same host; without it a redirect is a finding."""
+    final_url: str = ""
+    """URL at which allowed redirects must end."""
+    server_name: str = ""
+    """Name for SNI and certificate when the URL holds an IP address."""
+    ca: Path | None = None
+    """Root certificates to trust instead of the system's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """`[applications.NAME]`: what is replaced, from which version to which."""
+
+    id: str
+    from_: str
+    """The version that answers before the window."""
+    to: str
+    owner: RoleRef = ""
+    health: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackFile:
+    """A file the way back needs, on the host that needs it."""
+
+    host: HostRef
+    path: RemotePath
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """`[rollback]`: what the way back needs."""
+
+    rehearsed: date | None = None
+    max_rehearsal_age: timedelta = timedelta(days=30)
+    files: tuple[RollbackFile, ...] = ()
+    keep_broken: bool = False
+    """Restore beside the broken database instead of over it: needs room for a second copy."""
+    owner: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """How a step is taken back, and how long that takes."""
+
+    kind: UndoKind
+    minutes: float = 0
+    source: str = "guess"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """`[[steps]]`: one act of the window."""
+
+    id: str
+    after: tuple[StepRef, ...] = ()
+    minutes: float
+    minutes_over_network: float | None = None
+    """What it takes when the server path is lost."""
+    source: str = "guess"
+    """`measured DATE`, `rehearsed DATE` or `guess`."""
+    undo: Undo | None = None
+
+    @property
+    def price_minutes(self) -> float | None:
+        """Minutes lost when this step has to run over the network; None when the plan does not say."""
+        return None if self.minutes_over_network is None else self.minutes_over_network - self.minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One release plan, complete and valid. Immutable."""
+
+    path: Path
+    digest: str
+    """SHA-256 of the file's bytes."""
+    release: Release
+    window: Window
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    databases: Mapping[str, Database] = field(default_factory=dict)
+    backups: Mapping[str, Backup] = field(default_factory=dict)
+    scripts: Mapping[str, Scripts] = field(default_factory=dict)
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    rollback: Rollback | None = None
+    steps: tuple[Step, ...] = ()
+    checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the plan's relative paths start."""
+        return self.path.parent
+
+    @property
+    def sealed_known_hosts(self) -> Path:
+        """The file with pinned host keys that `preflight seal` writes beside the plan."""
+        return self.path.with_suffix(".known_hosts")
+
+    def host_of(self, database: Database | str) -> Host:
+        entry = self.databases[database] if isinstance(database, str) else database
+        return self.hosts[entry.host]
+
+    def step(self, step_id: str) -> Step | None:
+        return next((step for step in self.steps if step.id == step_id), None)
+
+    def person(self, role_id: str) -> str:
+        """`D. Kaya (dba), ext. 4411`: whom to call; just the role when it has no entry, empty for no role."""
+        role = self.roles.get(role_id)
+        if role is None:
+            return role_id
+        return f"{role.primary} ({role_id})" + (f", {role.contact}" if role.contact else "")

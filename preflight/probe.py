@@ -1,0 +1,144 @@
+"""The words in which the outside world is asked and answers.
+
+A `Probe` is a question as text plus a pure reader of the reply. It knows nothing of sockets: sessions carry the
+`Question` it stands for and bring back a `Reply`, or a `NoReply` that says why nobody could be asked. A negative
+answer ("no such directory") is a `Reply`; only "could not ask" is a `NoReply`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Via(StrEnum):
+    """The kind of session that carries a question."""
+
+    SSH = "ssh"
+    SQL = "sql"
+    HTTP = "http"
+    LOCAL = "local"
+
+
+class Cause(StrEnum):
+    """Why a question got no reply. The words are printed in reports as they stand here."""
+
+    UNREACHABLE = "unreachable"
+    """No route, no such name, or the network said no before a server did."""
+    REFUSED = "refused"
+    """The machine answers, but nothing listens on that port, or the server turns connections away."""
+    TIMED_OUT = "timed out"
+    DENIED = "denied"
+    """The server refused the credential, the account or the right to connect."""
+    HOST_KEY_UNKNOWN = "host key unknown"
+    HOST_KEY_CHANGED = "host key changed"
+    TLS = "TLS failed"
+    NO_SHELL = "no usable shell"
+    """The login succeeds, but the account cannot run a command (expired password, nologin, forced command)."""
+    NO_CREDENTIAL = "no credential"
+    """The plan's secret reference or key file yields nothing to log in with."""
+    CUT_OFF = "cut off"
+    """The connection was lost, or the output passed its cap, before the reply was complete."""
+    UNREADABLE = "unreadable reply"
+    UNSUPPORTED = "not supported"
+    """The server needs something this tool does not speak (no common algorithm, ProxyCommand, CA-signed host key)."""
+    NOT_ASKED = "not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is really sent, verbatim. Two questions with equal `via`, `target` and `text` are one question."""
+
+    via: Via
+    target: str
+    """Host id for ssh, database id for sql, application id for http, `plan` for local."""
+    text: str
+    """Shell text, one SQL statement, a request (see `preflight.probes.http`) or a file request."""
+    timeout_seconds: float = 10.0
+    """How long this one question may take at the far end, in seconds."""
+    own_channel: bool = False
+    """Risky or slow: asked in a channel of its own, so that a hang costs only itself."""
+    stdin_secret: str = ""
+    """Secret reference whose value is written to the command's standard input, one line (sudo -S); never the value."""
+
+    @property
+    def id(self) -> str:
+        """Stable identity in evidence: 16 hex digits over via, target, text and the secret's reference."""
+        parts = "\0".join((self.via, self.target, self.text, self.stdin_secret))
+        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, also a negative one."""
+
+    code: int
+    """Exit status of a command, HTTP status, 0 or 1 for SQL and files; -1 never stands for success."""
+    text: str
+    """Standard output, rows as JSON, or the body."""
+    asked_at: datetime
+    """When the question was sent, UTC."""
+    took_seconds: float
+    vantage: str
+    """From where and as whom, for example `on db1 as dbadmin`."""
+    error: str = ""
+    """Standard error, or SQLSTATE and message."""
+    session: Mapping[str, str] = field(default_factory=dict)
+    """What the session that carried the reply knows of itself: address, banner, fingerprint, TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """Nobody could be asked, or the answer did not arrive whole. Never evidence for a pass."""
+
+    cause: Cause
+    detail: str
+    """One sentence for the report, naming what was seen."""
+    asked_at: datetime
+    took_seconds: float = 0.0
+    vantage: str = ""
+    reason: str = ""
+    """A word for checks that tell causes apart, for example `password-expired`, `no-pg-hba`."""
+    session: Mapping[str, str] = field(default_factory=dict)
+
+
+Answer = Reply | NoReply
+
+
+class Unreadable(ValueError):
+    """A reply that does not have the shape its probe expects; becomes a `NoReply`, never a pass."""
+
+
+@dataclass(frozen=True)
+class Probe(Generic[T]):
+    """A question about one target and the pure reader of its reply. Subclasses are frozen dataclasses, so that
+    equal probes are equal values and are asked once."""
+
+    target: str
+
+    via: ClassVar[Via]
+    timeout_seconds: ClassVar[float] = 10.0
+    own_channel: ClassVar[bool] = False
+
+    def ask(self) -> str:
+        """The text that is sent."""
+        raise NotImplementedError
+
+    def read(self, reply: Reply) -> T:
+        """The typed fact in a reply. Raises `Unreadable` when the reply has another shape."""
+        raise NotImplementedError
+
+    def stdin_secret(self) -> str:
+        """Secret reference for the command's standard input; empty for none."""
+        return ""
+
+    def question(self) -> Question:
+        return Question(
+            self.via, self.target, self.ask(), self.timeout_seconds, self.own_channel, self.stdin_secret()
+        )

@@ -1,0 +1,1 @@
+"""Question text and pure readers, one module per kind of session."""

@@ -1,0 +1,1 @@
+"""One render(verdict) -> str per format, one file each."""

@@ -1,0 +1,166 @@
+"""Secret references, the one module that holds their values, and the redaction of those values.
+
+A plan names where a secret is (`env:DB1_PASSWORD`), never what it is. Values live only in a `Secrets` registry;
+every text that leaves the program passes through `Secrets.redact`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from preflight.errors import SecretError
+
+SCHEMES = ("env", "file", "command", "prompt")
+MASK = "[secret]"
+_SHORTEST_REDACTED = 4  # shorter values would mask ordinary words all over a report
+_COMMAND_TIMEOUT_SECONDS = 20.0
+_LARGEST_FILE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is found: `env:NAME`, `file:PATH`, `command:ARGV` or `prompt`. Holds no value."""
+
+    scheme: str
+    argument: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> SecretRef:
+        """Raises ValueError for anything that is no reference; its text never repeats the input, which may well
+        be a password that somebody typed into the plan."""
+        scheme, _, argument = text.partition(":")
+        if scheme not in SCHEMES or (scheme != "prompt" and not argument.strip()):
+            raise ValueError(
+                "not a secret reference; write env:NAME, file:PATH, command:ARGV or prompt, never the secret itself"
+            )
+        return cls(scheme, argument.strip())
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.argument}" if self.argument else self.scheme
+
+
+class Secrets:
+    """The values of one run, resolved once each, and the redaction of all of them. Safe to share by threads."""
+
+    def __init__(self, base: Path, ask: Callable[[str], str] | None = None) -> None:
+        """`base`: relative `file:` references start there. `ask`: reads a hidden line from a terminal; None when
+        there is no terminal, so that a `prompt` is an error instead of a hang."""
+        self._base = base
+        self._ask = ask
+        self._values: dict[SecretRef, str] = {}
+        self._forms: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._values)} resolved)"
+
+    def value(self, ref: SecretRef, purpose: str = "") -> str:
+        """The secret that `ref` names. Raises SecretError; the error never holds a value.
+
+        `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
+        with self._lock:
+            key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
+            if key not in self._values:
+                value = self._resolve(ref, purpose)
+                if not value:
+                    raise SecretError(f"{ref} is empty")
+                self._values[key] = value
+                self._forms |= _forms(value)
+            return self._values[key]
+
+    def redact(self, text: str) -> str:
+        """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
+        with self._lock:
+            forms = sorted(self._forms, key=len, reverse=True)
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def _resolve(self, ref: SecretRef, purpose: str) -> str:
+        match ref.scheme:
+            case "env":
+                try:
+                    return os.environ[ref.argument]
+                except KeyError:
+                    raise SecretError(f"the environment variable {ref.argument} is not set") from None
+            case "file":
+                return _from_file(self._base / Path(ref.argument).expanduser())
+            case "command":
+                return _from_command(ref.argument)
+            case "prompt":
+                if self._ask is None:
+                    raise SecretError(f"a prompt for the {purpose or 'secret'} needs a terminal, and there is none")
+                return self._ask(purpose)
+            case _:
+                raise SecretError(f"no secret scheme {ref.scheme!r}")
+
+
+def _from_file(path: Path) -> str:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SecretError(f"{path} is no regular file")
+        if found.st_mode & 0o077:
+            raise SecretError(f"{path} can be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 {path}")
+        if found.st_size > _LARGEST_FILE_BYTES:
+            raise SecretError(f"{path} has {found.st_size} bytes, too many for a secret")
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise SecretError(f"{path}: {error.strerror}") from None
+
+
+def _from_command(argument: str) -> str:
+    try:
+        argv = shlex.split(argument)
+        done = subprocess.run(  # by argv, never through a shell
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # may repeat the secret, so it is not shown
+            timeout=_COMMAND_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except ValueError:
+        raise SecretError("a command: reference has unbalanced quotes") from None
+    except subprocess.TimeoutExpired:
+        raise SecretError(f"command:{argument} took more than {_COMMAND_TIMEOUT_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise SecretError(f"command:{argument}: {error.strerror}") from None
+    if done.returncode:
+        raise SecretError(f"command:{argument} ended with {done.returncode}")
+    try:
+        return done.stdout.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"command:{argument} did not print UTF-8 text") from None
+
+
+def _forms(value: str) -> set[str]:
+    """The spellings in which libraries and shells repeat a value."""
+    escaped = re.sub(r"(['\\])", r"\\\1", value)  # libpq keyword/value quoting
+    spellings = {
+        value,
+        shlex.quote(value),
+        quote(value, safe=""),
+        quote_plus(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        escaped,
+        value.replace("'", "''"),
+        base64.b64encode(value.encode()).decode(),
+    }
+    spellings |= {line for line in value.splitlines()} if "\n" in value else set()
+    return {form for form in spellings if len(form) >= _SHORTEST_REDACTED}
