@@ -139,6 +139,4 @@ class Probe(Generic[T]):
         return ""
 
     def question(self) -> Question:
-        return Question(
-            self.via, self.target, self.ask(), self.timeout_seconds, self.own_channel, self.stdin_secret()
-        )
+        return Question(self.via, self.target, self.ask(), self.timeout_seconds, self.own_channel, self.stdin_secret())

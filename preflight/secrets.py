@@ -162,5 +162,5 @@ def _forms(value: str) -> set[str]:
         value.replace("'", "''"),
         base64.b64encode(value.encode()).decode(),
     }
-    spellings |= {line for line in value.splitlines()} if "\n" in value else set()
+    spellings |= set(value.splitlines()) if "\n" in value else set()
     return {form for form in spellings if len(form) >= _SHORTEST_REDACTED}
