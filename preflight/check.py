@@ -1,0 +1,76 @@
+"""What a readiness check is. A check never touches the network: it names subjects, says what must be known about
+each, and judges one subject from plain facts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from preflight.finding import Judgement, Severity
+from preflight.plan import Plan
+from preflight.probe import Probe
+
+Probes = Mapping[str, Probe[Any]]
+"""Fact name -> probe; the names are the keyword arguments of `follow_up` and `judge`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSettings:
+    """For checks that have nothing to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one judgement is about."""
+
+    id: str
+    """Unique within its check: `db1`, `orders`, `app1 https://...`."""
+    item: Any
+    """The part of the plan it stands for."""
+    owner: str = ""
+    """Role that mends it."""
+
+
+class Check(ABC):
+    """One readiness question.
+
+    The class docstring's first line is the question; the rest says why it exists and how it judges. A subclass is
+    built once per run and must be pure: equal facts, plan and moment give an equal judgement.
+    """
+
+    id: ClassVar[str]
+    """Noun with hyphens, as in `[checks.backup-space]`."""
+    title: ClassVar[str]
+    """An assertion: `the backup directory has room`."""
+    severity: ClassVar[Severity] = Severity.BLOCKING
+    Settings: ClassVar[type] = NoSettings
+    """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
+    judges_no_reply: ClassVar[frozenset[str]] = frozenset()
+    """Facts that `judge` wants to see even when they are a `NoReply`: only the check that confirms access turns a
+    refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before `judge` is called. A
+    missing fact can never end in a pass: the engine lowers such a judgement to UNKNOWN."""
+
+    def __init__(self, plan: Plan, moment: datetime, settings: Any = None) -> None:
+        """`moment`: the instant judged, UTC; usually now."""
+        self.plan = plan
+        self.moment = moment
+        self.settings = self.Settings() if settings is None else settings
+
+    @abstractmethod
+    def subjects(self) -> Sequence[Subject]:
+        """What the plan gives this check to judge; empty when the plan has nothing of the kind."""
+
+    @abstractmethod
+    def probes(self, subject: Subject) -> Probes:
+        """What must be known about `subject`; asked in the first round."""
+
+    def follow_up(self, subject: Subject, *_args: Any, **_facts: Any) -> Probes:
+        """Probes that need another one's answer; asked in the second round, never a third."""
+        return {}
+
+    @abstractmethod
+    def judge(self, subject: Subject, *args: Any, **facts: Any) -> Judgement:
+        """The conclusion from facts of both rounds, given by name."""

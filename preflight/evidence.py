@@ -1,0 +1,214 @@
+"""Evidence: every question with its answer, kept so that it can be judged again without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from preflight import __version__
+from preflight.errors import PreflightError
+from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
+
+SCHEMA = 1
+_LARGEST_FILE_BYTES = 64 * 1024 * 1024
+
+
+class EvidenceError(PreflightError):
+    """An evidence file that cannot be read or does not have the expected shape."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Answers of one run. Immutable; `with_answers` gives the next round."""
+
+    plan_digest: str
+    collected_at: datetime
+    answers: Mapping[str, tuple[Question, Answer]] = field(default_factory=dict)
+
+    def answer(self, question: Question) -> Answer:
+        """The answer to `question`; a question nobody asked is a `NoReply`, never a pass."""
+        found = self.answers.get(question.id)
+        if found is None:
+            return NoReply(Cause.NOT_ASKED, "this question was not asked", self.collected_at)
+        return found[1]
+
+    def with_answers(self, more: Mapping[str, tuple[Question, Answer]]) -> Evidence:
+        return replace(self, answers={**self.answers, **more})
+
+    def without(self, question_id: str) -> Evidence:
+        """The same evidence with one answer lost."""
+        return replace(self, answers={key: pair for key, pair in self.answers.items() if key != question_id})
+
+    def __iter__(self) -> Iterator[tuple[Question, Answer]]:
+        return iter(self.answers.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all questions and answers."""
+        return hashlib.sha256(_dump(self._entries()).encode()).hexdigest()
+
+    def _entries(self) -> list[dict[str, Any]]:
+        pairs = sorted(self.answers.values(), key=lambda pair: (pair[0].via, pair[0].target, pair[0].text))
+        return [{"question": _question_json(question), "answer": _answer_json(answer)} for question, answer in pairs]
+
+    def to_json(self) -> str:
+        document = {
+            "schema": SCHEMA,
+            "preflight": __version__,
+            "plan_digest": self.plan_digest,
+            "collected_at": self.collected_at.isoformat(),
+            "digest": self.digest,
+            "answers": self._entries(),
+        }
+        return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Evidence:
+        """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
+        try:
+            document = json.loads(text)
+            if document["schema"] != SCHEMA:
+                raise EvidenceError(
+                    f"evidence schema {document['schema']!r} is not {SCHEMA}, the one this version reads"
+                )
+            pairs = [(_question(entry["question"]), _answer(entry["answer"])) for entry in document["answers"]]
+            evidence = cls(
+                plan_digest=document["plan_digest"],
+                collected_at=_moment(document["collected_at"]),
+                answers={question.id: (question, answer) for question, answer in pairs},
+            )
+            if len(evidence.answers) != len(pairs):
+                raise EvidenceError("the evidence answers one question twice")
+            if evidence.digest != document["digest"]:
+                raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise EvidenceError(f"this is no evidence file: {type(error).__name__} at {error}") from None
+        return evidence
+
+    @classmethod
+    def load(cls, path: Path) -> Evidence:
+        """Raises EvidenceError."""
+        try:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise EvidenceError(f"{path}: not a regular file")
+            if found.st_size > _LARGEST_FILE_BYTES:
+                raise EvidenceError(f"{path}: {found.st_size} bytes are too many for evidence")
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise EvidenceError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise EvidenceError(f"{path}: not UTF-8 text") from None
+        except EvidenceError as error:
+            raise EvidenceError(f"{path}: {error}") from None
+
+
+def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
+    """`answer` with every text passed through `mask`; done before anything is judged, so that a live run and a
+    replay see the same."""
+    session = {key: mask(value) for key, value in answer.session.items()}
+    took_seconds = round(answer.took_seconds, 6)
+    if isinstance(answer, Reply):
+        text, error = mask(answer.text), mask(answer.error)
+        return replace(answer, text=text, error=error, session=session, took_seconds=took_seconds)
+    return replace(answer, detail=mask(answer.detail), session=session, took_seconds=took_seconds)
+
+
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Writes a file atomically: readers see the old or the new one, never half. Raises OSError.
+
+    Only a regular or absent target is replaced; a device or pipe is written to as it stands, because replacing
+    one would destroy it."""
+    target = path.resolve()
+    try:
+        special = not stat.S_ISREG(target.lstat().st_mode)
+    except FileNotFoundError:
+        special = False
+    if special:
+        target.write_text(text, encoding="utf-8")
+        return
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary = Path(name)
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def _question_json(question: Question) -> dict[str, Any]:
+    return {
+        "via": question.via.value,
+        "target": question.target,
+        "text": question.text,
+        "timeout_seconds": question.timeout_seconds,
+        "own_channel": question.own_channel,
+        "stdin_secret": question.stdin_secret,
+    }
+
+
+def _question(entry: dict[str, Any]) -> Question:
+    return Question(
+        via=Via(entry["via"]),
+        target=_text(entry["target"]),
+        text=_text(entry["text"]),
+        timeout_seconds=float(entry["timeout_seconds"]),
+        own_channel=bool(entry["own_channel"]),
+        stdin_secret=_text(entry["stdin_secret"]),
+    )
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    common = {
+        "asked_at": answer.asked_at.isoformat(),
+        "took_seconds": answer.took_seconds,
+        "vantage": answer.vantage,
+        "session": dict(answer.session),
+    }
+    if isinstance(answer, Reply):
+        return {"code": answer.code, "text": answer.text, "error": answer.error, **common}
+    return {"cause": answer.cause.value, "detail": answer.detail, "reason": answer.reason, **common}
+
+
+def _answer(entry: dict[str, Any]) -> Answer:
+    asked_at = _moment(entry["asked_at"])
+    took = float(entry["took_seconds"])
+    vantage = _text(entry["vantage"])
+    session = {_text(key): _text(value) for key, value in entry["session"].items()}
+    if "cause" in entry:
+        return NoReply(
+            Cause(entry["cause"]), _text(entry["detail"]), asked_at, took, vantage, _text(entry["reason"]), session
+        )
+    if type(entry["code"]) is not int:
+        raise ValueError("a reply's code is a whole number")
+    return Reply(entry["code"], _text(entry["text"]), asked_at, took, vantage, _text(entry["error"]), session)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return moment
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

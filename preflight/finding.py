@@ -1,0 +1,132 @@
+"""What a check concludes, and how conclusions combine. Pure values; imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Outcome of one check on one subject."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    """Looked, and it is not so, now or at the time of need."""
+    UNKNOWN = "unknown"
+    """Could not look."""
+    STALE = "stale"
+    """The evidence is too old for the moment judged."""
+    SKIPPED = "skipped"
+    WAIVED = "waived"
+
+
+_WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.SKIPPED, Status.WARN, Status.WAIVED, Status.PASS)
+
+
+class Severity(StrEnum):
+    BLOCKING = "blocking"
+    ADVISORY = "advisory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One conclusion in the words of the report. A failing one says what was seen, what was needed and the cure."""
+
+    status: Status
+    summary: str
+    """One line, without the subject's name: `password expires 2026-10-16, before the window ends`."""
+    expected: str = ""
+    actual: str = ""
+    remedy: str = ""
+    """An act or a command that cures it, never an option that silences the check."""
+    minutes_at_stake: float | None = None
+    """Minutes lost in the window if this stays as it is; None when the plan does not price it."""
+    details: str = ""
+    """Further lines, for example a bounded diff."""
+    points: tuple[Judgement, ...] = ()
+    """The single observations this judgement was drawn from, worst first; empty for a single observation."""
+
+    def __post_init__(self) -> None:
+        if self.status in (Status.FAIL, Status.WARN) and not self.remedy and not self.points:
+            raise ValueError(f"a {self.status} needs a remedy: {self.summary}")
+
+    @classmethod
+    def of(cls, points: Iterable[Judgement]) -> Judgement:
+        """The worst of several observations of one subject. No observation at all is UNKNOWN, never a pass."""
+        ordered = tuple(sorted(points, key=lambda point: _WORST_FIRST.index(point.status)))
+        if not ordered:
+            return cls(
+                status=Status.UNKNOWN, summary="nothing was observed", remedy="report this as a defect of the check"
+            )
+        if len(ordered) == 1:
+            return ordered[0]
+        worst = ordered[0]
+        if worst.status is Status.PASS:
+            return replace(worst, summary="; ".join(point.summary for point in ordered), points=ordered)
+        stakes = [point.minutes_at_stake for point in ordered if point.minutes_at_stake is not None]
+        return replace(worst, minutes_at_stake=max(stakes, default=None), points=ordered)
+
+    def telling_points(self) -> tuple[Judgement, ...]:
+        """The observations a reader must see: all that are not a pass, or the judgement itself."""
+        return tuple(point for point in self.points if point.status is not Status.PASS) or (self,)
+
+
+def passed(summary: str, *, expected: str = "", actual: str = "") -> Judgement:
+    return Judgement(status=Status.PASS, summary=summary, expected=expected, actual=actual)
+
+
+def warned(summary: str, *, remedy: str, expected: str = "", actual: str = "", details: str = "") -> Judgement:
+    return Judgement(
+        status=Status.WARN, summary=summary, expected=expected, actual=actual, remedy=remedy, details=details
+    )
+
+
+def failed(
+    summary: str,
+    *,
+    remedy: str,
+    expected: str,
+    actual: str,
+    minutes_at_stake: float | None = None,
+    details: str = "",
+) -> Judgement:
+    return Judgement(
+        status=Status.FAIL,
+        summary=summary,
+        expected=expected,
+        actual=actual,
+        remedy=remedy,
+        minutes_at_stake=minutes_at_stake,
+        details=details,
+    )
+
+
+def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str = "") -> Judgement:
+    return Judgement(status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One planned check of one subject: its judgement and where the evidence came from."""
+
+    check: str
+    title: str
+    subject: str
+    severity: Severity
+    judgement: Judgement
+    owner: str = ""
+    """Whom to call: person, role and contact."""
+    cause: str = ""
+    """Shared cause of an UNKNOWN, one text for all findings it explains; the report folds them by it."""
+    vantage: str = ""
+    """From where and as whom it was seen: `on db1 as dbadmin`."""
+    oldest_evidence_at: datetime | None = None
+    took_seconds: float = 0.0
+    waiver: str = ""
+
+    @property
+    def status(self) -> Status:
+        return Status.WAIVED if self.waiver else self.judgement.status

@@ -1,0 +1,135 @@
+"""Finds the checks: built in (a scan of `preflight_checks`), installed (entry points) and the plan's own folder.
+
+A source that does not load is remembered by name and becomes an UNKNOWN line in every report; it never silences the
+checks beside it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from preflight.check import Check
+from preflight.errors import PreflightError
+
+ENTRY_POINTS = "preflight.checks"
+BUILT_IN = "preflight_checks"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenSource:
+    """A plug-in that could not be loaded, or that offers an id somebody else has."""
+
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    checks: tuple[type[Check], ...]
+    """Sorted by id; ids are unique."""
+    broken: tuple[BrokenSource, ...] = ()
+
+    def settings(self) -> dict[str, type]:
+        return {check.id: check.Settings for check in self.checks}
+
+
+class NoChecksError(PreflightError):
+    """Not one built-in check was found: the tool is not installed but run from a bare folder."""
+
+
+def find_checks(plan_folder: Path | None = None) -> Registry:
+    """All checks there are. Raises NoChecksError when the built-in ones are missing: without them an empty run
+    could look like a good one."""
+    found: list[type[Check]] = []
+    broken: list[BrokenSource] = []
+    for name in _built_in_modules():
+        _collect(found, broken, name, lambda name=name: importlib.import_module(name))
+    if not found:
+        raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        origin = f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
+        _collect(found, broken, origin, entry.load)
+    if plan_folder is not None:
+        for path in _files_of(plan_folder, broken):
+            _collect(found, broken, f"{plan_folder.name}/{path.name}", lambda path=path: _load_file(path))
+    return Registry(_without_duplicates(found, broken), tuple(broken))
+
+
+def _built_in_modules() -> Iterator[str]:
+    try:
+        package = importlib.import_module(BUILT_IN)
+    except ModuleNotFoundError:
+        return
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        if not module.name.startswith("_"):
+            yield f"{BUILT_IN}.{module.name}"
+
+
+def _collect(found: list[type[Check]], broken: list[BrokenSource], name: str, load: Callable[[], Any]) -> None:
+    try:
+        loaded = load()
+        offered = [loaded] if inspect.isclass(loaded) else list(_checks_in(loaded))
+        if not offered:
+            raise TypeError("no Check subclass in it")
+        found.extend([_complete(check) for check in offered])
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything while it is imported
+        broken.append(BrokenSource(name, f"{type(error).__name__}: {error}"))
+
+
+def _checks_in(module: ModuleType) -> Iterator[type[Check]]:
+    for value in vars(module).values():
+        if (
+            inspect.isclass(value)
+            and issubclass(value, Check)
+            and not inspect.isabstract(value)
+            and value.__module__ == module.__name__
+        ):
+            yield value
+
+
+def _complete(check: Any) -> type[Check]:
+    if not (inspect.isclass(check) and issubclass(check, Check)) or inspect.isabstract(check):
+        raise TypeError(f"{check!r} is no complete Check")
+    for attribute in ("id", "title"):
+        if not isinstance(getattr(check, attribute, None), str):
+            raise TypeError(f"{check.__name__} has no {attribute}")
+    if not check.__doc__:
+        raise TypeError(f"{check.__name__} has no docstring")
+    return check
+
+
+def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith("_"))
+    except OSError as error:
+        broken.append(BrokenSource(str(folder), error.strerror or "cannot be read"))
+        return []
+    if not files:
+        broken.append(BrokenSource(str(folder), "holds no check, though the plan names it"))
+    return files
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"preflight_plan_checks.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError("cannot be loaded as a module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _without_duplicates(found: list[type[Check]], broken: list[BrokenSource]) -> tuple[type[Check], ...]:
+    by_id: dict[str, type[Check]] = {}
+    for check in found:
+        first = by_id.setdefault(check.id, check)
+        if first is not check:
+            broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {first.__module__} has"))
+    return tuple(by_id[key] for key in sorted(by_id))

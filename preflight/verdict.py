@@ -1,0 +1,117 @@
+"""From findings to GO, NO-GO or HOLD, and to the exit code. The worst line wins; nothing here formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from preflight.finding import Finding, Severity, Status
+from preflight.plan import Plan
+
+
+class Decision(StrEnum):
+    GO = "GO"
+    NO_GO = "NO-GO"
+    HOLD = "HOLD"
+
+
+class ExitCode(IntEnum):
+    """What the process ends with, the same in every report format."""
+
+    GO = 0
+    NO_GO = 1
+    USAGE = 2
+    """Wrong call or invalid plan."""
+    HOLD = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+_EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}
+_GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of one run and everything the report says."""
+
+    plan: Plan
+    decision: Decision
+    reason: str
+    """Why it is not GO when no finding says so (`3 of 9 checks were not selected`); otherwise empty."""
+    findings: Sequence[Finding]
+    counts: Mapping[Status, int]
+    planned: int
+    evidence_digest: str
+    collected_at: datetime
+    moment: datetime
+    unconfirmed: Sequence[str] = ()
+    """What the plan itself leaves unconfirmed."""
+    vantage: str = ""
+    """Where the tool ran and as whom."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return _EXIT_CODES[self.decision]
+
+    @property
+    def waived(self) -> int:
+        return self.counts.get(Status.WAIVED, 0)
+
+    @property
+    def headline(self) -> str:
+        """`GO`, `GO with 2 waivers`, `NO-GO` or `HOLD`."""
+        if self.decision is Decision.GO and self.waived:
+            return f"GO with {self.waived} waiver{'s' if self.waived > 1 else ''}"
+        return self.decision.value
+
+
+def decide(findings: Sequence[Finding], *, partial: bool) -> tuple[Decision, str]:
+    """The decision and, where no finding explains it, its reason.
+
+    `partial`: part of the checks was deselected; then the best possible answer is HOLD, whatever was seen."""
+    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
+    if any(finding.status is Status.FAIL for finding in blocking):
+        return Decision.NO_GO, ""
+    if not any(finding.status in _GREEN for finding in blocking):
+        return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
+    if partial:
+        return Decision.HOLD, "part of the checks was not selected"
+    if all(finding.status in _GREEN for finding in blocking):
+        return Decision.GO, ""
+    return Decision.HOLD, ""
+
+
+def conclude(
+    plan: Plan,
+    findings: Sequence[Finding],
+    *,
+    planned: int,
+    evidence_digest: str,
+    collected_at: datetime,
+    moment: datetime,
+    partial: bool = False,
+    unconfirmed: Sequence[str] = (),
+    vantage: str = "",
+) -> Verdict:
+    """The verdict over all findings. Asserts that no planned check has vanished."""
+    counts = Counter(finding.status for finding in findings)
+    if planned != counts.total():
+        raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
+    decision, reason = decide(findings, partial=partial)
+    return Verdict(
+        plan=plan,
+        decision=decision,
+        reason=reason,
+        findings=tuple(findings),
+        counts=dict(counts),
+        planned=planned,
+        evidence_digest=evidence_digest,
+        collected_at=collected_at,
+        moment=moment,
+        unconfirmed=tuple(unconfirmed),
+        vantage=vantage,
+    )
