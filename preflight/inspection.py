@@ -103,19 +103,12 @@ def inspect(
 ) -> Inspection:
     """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN."""
     items = [item for check in registry.checks for item in _items(check, plan, moment, selected(check.id))]
+    plug_in = Subject("plug-in", None)
     items += [
-        _Item(
-            None,
-            source.name,
-            "the check can be loaded",
-            Severity.BLOCKING,
-            Subject("plug-in", None),
-            {},
-            source.problem,
-        )
+        _Item(None, source.name, "the check can be loaded", Severity.BLOCKING, plug_in, crash=source.problem)
         for source in registry.broken
     ]
-    return Inspection(plan, moment, items, partial=any(item.skipped for item in items))
+    return Inspection(plan, moment, items, partial=not all(selected(check.id) for check in registry.checks))
 
 
 def _items(check_class: type[Check], plan: Plan, moment: datetime, selected: bool) -> Iterator[_Item]:

@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +52,7 @@ def find_checks(plan_folder: Path | None = None) -> Registry:
     found: list[type[Check]] = []
     broken: list[BrokenSource] = []
     for name in _built_in_modules():
-        _collect(found, broken, name, lambda name=name: importlib.import_module(name))
+        _collect(found, broken, name, partial(importlib.import_module, name))
     if not found:
         raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
     for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
@@ -59,7 +60,7 @@ def find_checks(plan_folder: Path | None = None) -> Registry:
         _collect(found, broken, origin, entry.load)
     if plan_folder is not None:
         for path in _files_of(plan_folder, broken):
-            _collect(found, broken, f"{plan_folder.name}/{path.name}", lambda path=path: _load_file(path))
+            _collect(found, broken, f"{plan_folder.name}/{path.name}", partial(_load_file, path))
     return Registry(_without_duplicates(found, broken), tuple(broken))
 
 

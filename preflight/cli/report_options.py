@@ -1,0 +1,152 @@
+"""The options that every judging command has, and what is done with them once there is a verdict."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from preflight.check import Check
+from preflight.cli.console import CallError, complain
+from preflight.cli.output import OutputError, wants_color, write_file, write_stdout
+from preflight.clock import local_to_utc, now, zone
+from preflight.plan import Plan
+from preflight.report import json as json_report
+from preflight.report import text as text_report
+from preflight.verdict import ExitCode, Verdict
+
+FORMATS = ("text", "json")
+
+_OPTIONS = (
+    click.option(
+        "--format",
+        "stdout_format",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="What is printed on standard output.",
+    ),
+    click.option(
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="FORMAT=FILE",
+        help="Also write the report to a file; may be given several times.",
+    ),
+    click.option("--only", multiple=True, metavar="CHECK", help="Only these checks; then the verdict is never GO."),
+    click.option("--skip", multiple=True, metavar="CHECK", help="Not these checks; then the verdict is never GO."),
+    click.option(
+        "--at",
+        metavar="TIME",
+        help="Judge as if at this moment: '2026-10-17 02:30' or '02:30', 24-hour, in the window's zone.",
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(("auto", "always", "never")),
+        default="auto",
+        show_default=True,
+        help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Show the passes and everything the plan leaves unconfirmed."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """The values of these options, already checked: a mistyped one must not cost a run."""
+
+    stdout_format: str = "text"
+    outputs: tuple[tuple[str, Path], ...] = ()
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    at: str | None = None
+    color: str = "auto"
+    verbose: bool = False
+
+    def selects(self, checks: Sequence[type[Check]]) -> Callable[[str], bool]:
+        """Which checks are to be run. Raises CallError for an id that no check has."""
+        known = [check.id for check in checks]
+        for option, ids in (("--only", self.only), ("--skip", self.skip)):
+            for check in ids:
+                if check not in known:
+                    near = difflib.get_close_matches(check, known, 1)
+                    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                    raise CallError(f"{option} {check}: no such check; {hint}")
+        return lambda check: (not self.only or check in self.only) and check not in self.skip
+
+    def moment(self, plan: Plan) -> datetime:
+        """The instant to judge, UTC. Raises CallError."""
+        if self.at is None:
+            return now()
+        today = f"{now().astimezone(zone(plan.window.zone)):%Y-%m-%d}"
+        for text in (self.at, f"{today} {self.at}"):
+            try:
+                local = datetime.strptime(text.replace("T", " "), "%Y-%m-%d %H:%M")  # noqa: DTZ007 - zone follows
+            except ValueError:
+                continue
+            try:
+                return local_to_utc(local, plan.window.zone)
+            except ValueError as error:
+                raise CallError(f"--at: {error}") from None
+        raise CallError(f"--at {self.at}: write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {plan.window.zone}")
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: adds the options; the command receives them as one `report: ReportOptions`."""
+
+    def call(*args: Any, **values: Any) -> Any:
+        names = ReportOptions.__dataclass_fields__
+        chosen = {name: values.pop(name) for name in list(values) if name in names}
+        chosen["outputs"] = tuple(_parse_output(output) for output in chosen["outputs"])
+        return command(*args, report=ReportOptions(**chosen), **values)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__dict__.update(command.__dict__)
+    decorated: Callable[..., Any] = call
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def _parse_output(output: str) -> tuple[str, Path]:
+    name, equals, path = output.partition("=")
+    if name not in FORMATS or not equals or not path:
+        raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
+    return name, Path(path)
+
+
+def deliver(
+    verdict: Verdict,
+    report: ReportOptions,
+    *,
+    mask: Callable[[str], str] = str,
+    took_seconds: float | None = None,
+    troubles: Sequence[str] = (),
+) -> ExitCode:
+    """Writes every report asked for and gives the exit code: the verdict's, and never 0 when something that was
+    asked for could not be written."""
+    problems = list(troubles)
+
+    def rendered(name: str, color: bool) -> str:
+        if name == "json":
+            return mask(json_report.render(verdict))
+        return mask(text_report.render(verdict, verbose=report.verbose, color=color, took_seconds=took_seconds))
+
+    for name, path in report.outputs:
+        try:
+            write_file(path, rendered(name, False))
+        except OutputError as error:
+            problems.append(str(error))
+    try:
+        write_stdout(rendered(report.stdout_format, wants_color(report.color, os.environ)))
+    except OutputError as error:
+        problems.append(str(error))
+    for problem in problems:
+        complain(f"preflight: {problem}")
+    return verdict.exit_code or (ExitCode.INTERNAL if problems else ExitCode.GO)

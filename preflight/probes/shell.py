@@ -1,0 +1,74 @@
+"""Shell text for questions on hosts: quoting, and running as another account.
+
+The text is fixed by the program; only quoted values vary. It is plain POSIX `sh`, reads no input, writes nothing and
+is shown word for word by `preflight show`. The session sets the locale, the time zone and the time limits."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from preflight.plan import Host
+from preflight.probe import Probe, Via
+
+T = TypeVar("T")
+
+NOT_ALLOWED = 77
+"""Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
+
+
+def quoted(value: str) -> str:
+    """One shell word. Raises ValueError for NUL and newline, which no name in a plan needs."""
+    if "\0" in value or "\n" in value:
+        raise ValueError(f"{value!r} holds a NUL or a newline")
+    return shlex.quote(value)
+
+
+@dataclass(frozen=True, slots=True)
+class AsAccount:
+    """An OS account that runs part of the work: the host's login itself, or one reached through sudo."""
+
+    account: str
+    is_login: bool
+    password: str = ""
+    """Secret reference for sudo's prompt; empty when sudo must not ask."""
+
+    @classmethod
+    def on(cls, host: Host, account: str) -> AsAccount:
+        """`account` on `host`; the login itself when it is empty or the same."""
+        if account in ("", host.user):
+            return cls(host.user, is_login=True)
+        entry = next((entry for entry in host.become if entry.account == account), None)
+        return cls(account, is_login=False, password=str(entry.password) if entry and entry.password else "")
+
+    def command(self, argv: str) -> str:
+        """`argv` (already quoted) as the account; sudo uses no cached ticket and never waits at a prompt."""
+        if self.is_login:
+            return argv
+        if self.password:
+            return f"sudo -S -k -p '' -u {quoted(self.account)} -- {argv}"
+        return f"sudo -k -n -u {quoted(self.account)} -- {argv}"
+
+    def wrap(self, script: str) -> str:
+        """A whole script as the account.
+
+        Where sudoers lists single commands, a shell is not among them. `sudo -l` asks that without a refusal in
+        the server's log; the reply then has the status `NOT_ALLOWED`, and the check falls back to permission bits."""
+        if self.is_login:
+            return script
+        run = self.command(f"/bin/sh -c {shlex.quote(script)}")
+        if self.password:
+            return run
+        return (
+            f"if sudo -k -n -l -u {quoted(self.account)} -- /bin/sh >/dev/null 2>&1\n"
+            f"then {run}\n"
+            f"else exit {NOT_ALLOWED}; fi"
+        )
+
+
+@dataclass(frozen=True)
+class ShellProbe(Probe[T]):
+    """A probe whose question is shell text for a host."""
+
+    via: ClassVar[Via] = Via.SSH

@@ -1,0 +1,77 @@
+"""Lines of text: cleaning what came from elsewhere, wrapping, colour."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from preflight.finding import Status
+
+WIDTH = 100
+
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+"""Unicode categories that can move the cursor, reverse the text or hide: control, format (bidi), surrogate, line."""
+
+_COLOURS = {
+    Status.PASS: "32",
+    Status.WARN: "33",
+    Status.FAIL: "1;31",
+    Status.UNKNOWN: "1;35",
+    Status.STALE: "35",
+    Status.SKIPPED: "2",
+    Status.WAIVED: "36",
+}
+
+
+def clean(text: str) -> str:
+    """Remote text made harmless for a terminal: everything that is not plain visible text becomes an escape."""
+    return "".join(character if _visible(character) else _escaped(character) for character in text)
+
+
+def clean_lines(text: str) -> list[str]:
+    return [clean(line.rstrip("\r")).rstrip() for line in text.split("\n")]
+
+
+def _visible(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE
+
+
+def _escaped(character: str) -> str:
+    if character in "\n\t":
+        return " "
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
+    """`text` cleaned and folded to `width` columns; `first` replaces the indent of the first line."""
+    lead = first or indent
+    lines = textwrap.wrap(
+        clean(text),
+        width=width,
+        initial_indent=lead,
+        subsequent_indent=indent,
+        break_long_words=True,
+        break_on_hyphens=False,
+    )
+    yield from lines or [lead.rstrip()]
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Colour as an addition to words, never instead of them."""
+
+    on: bool
+
+    def status(self, status: Status, text: str) -> str:
+        return self._with(_COLOURS[status], text)
+
+    def bold(self, text: str) -> str:
+        return self._with("1", text)
+
+    def dim(self, text: str) -> str:
+        return self._with("2", text)
+
+    def _with(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.on else text

@@ -1,0 +1,173 @@
+"""The report for people in a terminal: 100 columns, what is not good first, passes counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from preflight.clock import format_moment, zone
+from preflight.finding import Finding, Judgement, Severity, Status
+from preflight.report.layout import WIDTH, Paint, clean, clean_lines, wrapped
+from preflight.verdict import Decision, Verdict
+
+_ORDER = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED, Status.SKIPPED)
+_DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
+_BODY = " " * 9
+
+
+def render(verdict: Verdict, *, verbose: bool = False, color: bool = False, took_seconds: float | None = None) -> str:
+    """The whole report. `took_seconds`: how long the run took; None when evidence was judged again."""
+    paint = Paint(color)
+    lines = [*_head(verdict, paint, took_seconds), ""]
+    for finding in _sorted(verdict.findings, Severity.BLOCKING):
+        lines += [*_finding(finding, verdict, paint), ""]
+    for folded in _folded(verdict.findings):
+        lines += [*_cause(folded, paint), ""]
+    advisory = [
+        line
+        for finding in _sorted(verdict.findings, Severity.ADVISORY)
+        for line in [*_finding(finding, verdict, paint), ""]
+    ]
+    lines += advisory
+    lines += _skipped(verdict)
+    if verbose:
+        lines += [*_passes(verdict.findings, paint), ""]
+    lines += _unconfirmed(verdict, verbose)
+    lines += _foot(verdict, paint, verbose)
+    return "\n".join(lines) + "\n"
+
+
+def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterator[str]:
+    plan = verdict.plan
+    word = paint.bold(paint.status(_DECISION_STATUS[verdict.decision], verdict.headline))
+    title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
+    yield f"{word}  {clean(title)[: WIDTH - len(verdict.headline) - 2]}"
+    window = plan.window
+    end = _time(verdict, window.end, window.start)
+    yield from wrapped(f"{format_moment(window.start, window.zone)} to {end} ({window.zone})", _BODY, "window   ")
+    needed = _time(verdict, window.needed_until, window.end)
+    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    judged = f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"
+    yield from wrapped(judged, _BODY, "judged   ")
+    asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took
+    yield from wrapped(asked, _BODY, "asked    ")
+    digests = f"sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"
+    yield from wrapped(f"{plan.path.name}, {digests}", _BODY, "plan     ")
+    if verdict.reason:
+        yield from wrapped(verdict.reason, _BODY, "because  ")
+
+
+def _time(verdict: Verdict, moment: datetime, reference: datetime) -> str:
+    """HH:MM, with the day in front where it differs from the reference's day."""
+    where = zone(verdict.plan.window.zone)
+    if moment.astimezone(where).date() == reference.astimezone(where).date():
+        return f"{moment.astimezone(where):%H:%M}"
+    return format_moment(moment, verdict.plan.window.zone)
+
+
+def _sorted(findings: Sequence[Finding], severity: Severity) -> list[Finding]:
+    shown = [
+        finding
+        for finding in findings
+        if finding.severity is severity
+        and finding.status not in (Status.PASS, Status.SKIPPED)
+        and not (finding.cause and finding.status is Status.UNKNOWN)
+    ]
+    return sorted(shown, key=lambda finding: _ORDER.index(finding.status))
+
+
+def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
+    status = finding.status
+    advisory = " (advisory)" if finding.severity is Severity.ADVISORY else ""
+    yield (
+        paint.status(status, f"{status.upper():<9}")
+        + paint.bold(f"{finding.check}  {clean(finding.subject)}")
+        + advisory
+    )
+    for point in finding.judgement.telling_points():
+        yield from _point(point, status)
+    if finding.owner:
+        yield from wrapped(finding.owner, _BODY + " " * 8, _BODY + "owner   ")
+    if finding.vantage:
+        seen = f"{finding.vantage}, {_clock(finding, verdict)}"
+        yield from wrapped(seen, _BODY + " " * 8, _BODY + "seen    ")
+
+
+def _point(point: Judgement, status: Status) -> Iterator[str]:
+    mark = "" if point.status is status else f"{point.status}: "
+    yield from wrapped(mark + point.summary, _BODY)
+    label_indent = _BODY + " " * 8
+    if point.actual and point.actual not in point.summary:
+        yield from wrapped(point.actual, label_indent, _BODY + "found   ")
+    if point.expected:
+        yield from wrapped(point.expected, label_indent, _BODY + "wanted  ")
+    if point.remedy:
+        yield from wrapped(point.remedy, label_indent, _BODY + "cure    ")
+    if point.minutes_at_stake:
+        yield from wrapped(f"{point.minutes_at_stake:g} min longer if it stays so", label_indent, _BODY + "cost    ")
+    for line in clean_lines(point.details) if point.details else []:
+        yield (_BODY + "  | " + line)[:WIDTH]
+
+
+def _clock(finding: Finding, verdict: Verdict) -> str:
+    if finding.oldest_evidence_at is None:
+        return "not asked"
+    local = finding.oldest_evidence_at.astimezone(zone(verdict.plan.window.zone))
+    return f"{local:%H:%M:%S}, {finding.took_seconds:.1f} s"
+
+
+def _folded(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """UNKNOWN findings, one list for each shared cause."""
+    unknown = [finding for finding in findings if finding.cause and finding.status is Status.UNKNOWN]
+    by_cause = sorted(unknown, key=lambda finding: finding.cause)
+    return [list(group) for _, group in groupby(by_cause, key=lambda finding: finding.cause)]
+
+
+def _cause(folded: Sequence[Finding], paint: Paint) -> Iterator[str]:
+    first = folded[0]
+    count = "1 check" if len(folded) == 1 else f"{len(folded)} checks"
+    yield paint.status(Status.UNKNOWN, f"{Status.UNKNOWN.upper():<9}") + paint.bold(f"{count} could not look")
+    yield from wrapped(first.cause, _BODY + " " * 8, _BODY + "cause   ")
+    names = ", ".join(f"{finding.check} {finding.subject}" for finding in folded)
+    yield from wrapped(names, _BODY + " " * 8, _BODY + "open    ")
+    yield from wrapped(first.judgement.remedy, _BODY + " " * 8, _BODY + "cure    ")
+    owners = ", ".join(dict.fromkeys(finding.owner for finding in folded if finding.owner))
+    if owners:
+        yield from wrapped(owners, _BODY + " " * 8, _BODY + "owner   ")
+
+
+def _skipped(verdict: Verdict) -> Iterator[str]:
+    names = dict.fromkeys(finding.check for finding in verdict.findings if finding.status is Status.SKIPPED)
+    if names:
+        yield from wrapped(f"not selected: {', '.join(names)}", _BODY, f"{'SKIPPED':<9}")
+        yield ""
+
+
+def _passes(findings: Sequence[Finding], paint: Paint) -> Iterator[str]:
+    for finding in findings:
+        if finding.status is Status.PASS:
+            yield paint.status(Status.PASS, f"{'PASS':<9}") + f"{finding.check}  {clean(finding.subject)}"
+            yield from wrapped(finding.judgement.summary, _BODY)
+
+
+def _unconfirmed(verdict: Verdict, verbose: bool) -> Iterator[str]:
+    if not verdict.unconfirmed:
+        return
+    yield f"The plan leaves {len(verdict.unconfirmed)} things unconfirmed:"
+    shown = verdict.unconfirmed if verbose else verdict.unconfirmed[:5]
+    for line in shown:
+        yield from wrapped(line, "    ", "  - ")
+    if len(shown) < len(verdict.unconfirmed):
+        yield f"  - and {len(verdict.unconfirmed) - len(shown)} more (-v shows them)"
+    yield ""
+
+
+def _foot(verdict: Verdict, paint: Paint, verbose: bool) -> Iterator[str]:
+    counts = ", ".join(
+        f"{verdict.counts[status]} {status}" for status in (*_ORDER, Status.PASS) if verdict.counts.get(status)
+    )
+    hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
+    yield f"{verdict.planned} checks planned: {counts or 'none'}{hint}"
+    word = paint.status(_DECISION_STATUS[verdict.decision], verdict.headline)
+    yield f"{word} (exit code {int(verdict.exit_code)})"

@@ -1,0 +1,51 @@
+"""`run` = collect + judge: the two steps that the commands are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from preflight.clock import Deadline, now
+from preflight.evidence import Evidence
+from preflight.gather import OpenSession, gather
+from preflight.inspection import Inspection
+from preflight.probe import Answer, Question
+from preflight.verdict import Verdict, conclude
+
+TIMEOUT_SECONDS = 60.0
+"""Whole-run deadline when the caller names none."""
+
+
+def collect(
+    inspection: Inspection,
+    open_session: OpenSession,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    *,
+    mask: Callable[[str], str] = str,
+    on_round: Callable[[Sequence[Question]], None] = lambda _questions: None,
+    on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
+) -> Evidence:
+    """Asks in at most two rounds under one deadline. Never raises for the outside world."""
+    deadline = Deadline(timeout_seconds)
+    evidence = Evidence(plan_digest=inspection.plan.digest, collected_at=now())
+    for questions_of in (lambda _: inspection.first_round(), inspection.second_round):
+        questions = questions_of(evidence)
+        if questions:
+            on_round(questions)
+            answers = gather(questions, open_session, deadline, mask=mask, on_answer=on_answer)
+            evidence = evidence.with_answers(answers)
+    return evidence
+
+
+def judge(inspection: Inspection, evidence: Evidence, *, unconfirmed: Sequence[str] = (), vantage: str = "") -> Verdict:
+    """The verdict that the evidence supports at the inspection's moment. Pure."""
+    return conclude(
+        inspection.plan,
+        inspection.findings(evidence),
+        planned=inspection.planned,
+        evidence_digest=evidence.digest,
+        collected_at=evidence.collected_at,
+        moment=inspection.moment,
+        partial=inspection.partial,
+        unconfirmed=unconfirmed,
+        vantage=vantage,
+    )

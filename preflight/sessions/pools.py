@@ -1,0 +1,91 @@
+"""All sessions of one run, opened when the first question for them comes and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from preflight.clock import Deadline
+from preflight.plan import Plan
+from preflight.probe import Via
+from preflight.secrets import Secrets
+from preflight.sessions import Session
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from preflight.sessions.ssh import SshPool
+
+
+class Pools:
+    """Hands out one session for each kind and target. The drivers behind them are imported only when asked for, so
+    that a plan without databases never loads psycopg."""
+
+    def __init__(self, plan: Plan, secrets: Secrets) -> None:
+        self._plan = plan
+        self._secrets = secrets
+        self._lock = threading.RLock()
+        self._closers: list[Callable[[], None]] = []
+        self._ssh: SshPool | None = None
+        self._open: dict[Via, Callable[[str], Session]] = {}
+
+    def __enter__(self) -> Pools:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def session(self, via: Via, target: str) -> Session:
+        with self._lock:
+            opener = self._open.get(via)
+            if opener is None:
+                opener = self._open[via] = self._opener(via)
+        return opener(target)
+
+    def close(self) -> None:
+        """Closes databases before the tunnels they may run through."""
+        with self._lock:
+            closers, self._closers = list(reversed(self._closers)), []
+        for close in closers:
+            with contextlib.suppress(Exception):
+                close()
+
+    def _opener(self, via: Via) -> Callable[[str], Session]:
+        match via:
+            case Via.SSH:
+                return self._ssh_pool().session
+            case Via.SQL:
+                from preflight.sessions.sql import SqlPool
+
+                self._ssh_pool()  # first, so that it is closed after the databases
+                sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, self._open_channel)
+                self._closers.append(sql.close)
+                return sql.session
+            case Via.HTTP:
+                from preflight.sessions.http import HttpPool
+
+                http = HttpPool(self._plan.folder)
+                self._closers.append(http.close)
+                return http.session
+            case Via.LOCAL:
+                from preflight.sessions.local import LocalPool
+
+                local = LocalPool(self._plan.folder)
+                return lambda _target: local.session()
+
+    def _ssh_pool(self) -> SshPool:
+        from preflight.sessions.ssh import SshPool
+
+        with self._lock:
+            if self._ssh is None:
+                self._ssh = SshPool(self._plan.hosts, self._secrets, sealed_known_hosts=self._plan.sealed_known_hosts)
+                self._closers.append(self._ssh.close)
+            return self._ssh
+
+    def _open_channel(self, host_id: str, address: str, port: int, deadline: Deadline) -> paramiko.Channel:
+        return self._ssh_pool().open_channel(host_id, address, port, deadline)

@@ -1,0 +1,73 @@
+"""Moments and durations, also across clock changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from preflight.clock import Deadline, format_duration, format_moment, local_to_utc, now, parse_duration
+
+
+def test_now_is_utc() -> None:
+    assert now().tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30min", 1800), ("26h", 93600), ("2d", 172800), ("1h 30min", 5400), ("1.5h", 5400), ("0s", 0)],
+)
+def test_durations_are_read(text: str, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "30", "min", "30 minutes", "-5min", "1h, 30min", "1e3s", "nan s", "5m", "1H"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (5400, "1 h 30 min"), (90061, "1 d 1 h"), (-90, "-1 min 30 s")],
+)
+def test_durations_are_written(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text
+
+
+def test_a_local_time_becomes_its_instant() -> None:
+    assert local_to_utc(datetime(2026, 10, 17), "America/New_York") == datetime(2026, 10, 17, 4, tzinfo=UTC)
+
+
+def test_a_night_with_a_clock_change_has_its_real_length() -> None:
+    start, end = (local_to_utc(datetime(2026, 3, day, hour), "Europe/Prague") for day, hour in ((28, 22), (29, 6)))
+    assert end - start == timedelta(hours=7)
+
+
+def test_a_time_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        local_to_utc(datetime(2026, 3, 29, 2, 30), "Europe/Prague")
+
+
+def test_a_time_that_exists_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="exists twice"):
+        local_to_utc(datetime(2026, 10, 25, 2, 30), "Europe/Prague")
+
+
+@pytest.mark.parametrize("name", ["Europe/Pragu", "", "../etc/passwd", "/etc/passwd", "Europe"])
+def test_an_unknown_zone_is_a_clear_error(name: str) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        local_to_utc(datetime(2026, 1, 1), name)
+
+
+def test_moments_are_written_with_day_and_offset() -> None:
+    moment = datetime(2026, 10, 17, 4, tzinfo=UTC)
+    assert format_moment(moment, "America/New_York") == "Sat 2026-10-17 00:00 -04:00"
+
+
+def test_a_deadline_never_leaves_negative_time_and_is_never_extended() -> None:
+    over = Deadline(0)
+    assert over.over
+    assert over.left() == 0
+    assert over.at_most(60).left() == 0
+    assert Deadline(60).at_most(1).left() <= 1

@@ -1,0 +1,179 @@
+"""The engine: nothing vanishes, nothing unobserved is green, a replay equals the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from preflight.check import Check, Probes, Subject
+from preflight.evidence import Evidence
+from preflight.finding import Judgement, Severity, Status, passed
+from preflight.inspection import Inspection, inspect
+from preflight.probe import Answer, NoReply, Question
+from preflight.registry import BrokenSource, Registry
+from preflight.run import collect, judge
+from preflight.verdict import Decision
+from tests.toy import MOMENT, Crashing, Deep, Echo, Ready, Script, lost, registry, reply, toy_plan
+
+
+def run(
+    *checks: type[Check], answer: Callable[[Question], Answer] | str = "ready", **plan: object
+) -> tuple[Inspection, Evidence]:
+    inspection = inspect(toy_plan(**plan), registry(*checks), MOMENT)  # type: ignore[arg-type]
+    return inspection, collect(inspection, Script(answer).open, 5)
+
+
+def statuses(inspection: Inspection, evidence: Evidence) -> list[Status]:
+    return [finding.status for finding in inspection.findings(evidence)]
+
+
+def test_all_passing_is_go() -> None:
+    assert judge(*run(Ready, Deep, hosts=("db1", "db2"))).decision is Decision.GO
+
+
+def test_one_failing_host_is_no_go() -> None:
+    assert judge(*run(Ready, answer="asleep")).decision is Decision.NO_GO
+
+
+def test_an_empty_plan_is_hold() -> None:
+    verdict = judge(*run(Ready, hosts=()))
+    assert verdict.decision is Decision.HOLD
+    assert verdict.planned == 0
+
+
+def test_no_checks_at_all_is_hold() -> None:
+    inspection = inspect(toy_plan(), Registry(()), MOMENT)
+    assert judge(inspection, collect(inspection, Script().open, 5)).decision is Decision.HOLD
+
+
+def test_an_unanswered_question_makes_the_subject_unknown_with_the_shared_cause() -> None:
+    verdict = judge(*run(Ready, Deep, answer=lambda _: lost()))
+    assert verdict.decision is Decision.HOLD
+    assert {finding.cause for finding in verdict.findings} == {"from here to db1 as dbadmin: db1: unreachable"}
+
+
+def test_a_reply_that_cannot_be_read_is_unknown() -> None:
+    verdict = judge(*run(Ready, answer="unreadable"))
+    assert verdict.decision is Decision.HOLD
+    assert "cannot be read" in verdict.findings[0].judgement.actual
+
+
+def test_a_crashed_check_is_one_unknown_line_and_the_others_are_judged() -> None:
+    verdict = judge(*run(Crashing, Ready))
+    assert [finding.status for finding in verdict.findings] == [Status.UNKNOWN, Status.PASS]
+    assert "RuntimeError: boom" in verdict.findings[0].judgement.summary
+    assert verdict.decision is Decision.HOLD
+
+
+@pytest.mark.parametrize("method", ["subjects", "probes", "follow_up", "judge", "__init__"])
+def test_a_crash_anywhere_in_a_check_is_unknown(method: str) -> None:
+    def boom(self: object, *_args: object, **_facts: object) -> None:
+        raise ZeroDivisionError("anywhere")
+
+    broken = type("Broken", (Deep,), {method: boom, "id": "broken", "__doc__": "Broken?"})
+    verdict = judge(*run(broken, Ready))
+    assert [finding.status for finding in verdict.findings] == [Status.UNKNOWN, Status.PASS]
+    assert "anywhere" in verdict.findings[0].judgement.summary
+
+
+@pytest.mark.parametrize("result", [None, True, "pass", Status.PASS])
+def test_a_check_that_returns_no_judgement_is_unknown(result: object) -> None:
+    broken = type("Broken", (Ready,), {"judge": lambda self, subject, **_: result, "__doc__": "Broken?"})
+    assert statuses(*run(broken)) == [Status.UNKNOWN]
+
+
+def test_a_broken_plug_in_is_an_unknown_line_that_names_it() -> None:
+    inspection = inspect(toy_plan(), Registry((Ready,), (BrokenSource("acme 1.0", "ImportError: no acme"),)), MOMENT)
+    verdict = judge(inspection, collect(inspection, Script().open, 5))
+    assert verdict.decision is Decision.HOLD
+    assert [finding.check for finding in verdict.findings] == ["ready", "acme 1.0"]
+
+
+class Tolerant(Ready):
+    """Does a check that looks at missing answers pass by them?"""
+
+    id = "tolerant"
+    judges_no_reply = frozenset({"word"})
+
+    def judge(self, subject: Subject, *, word: str | NoReply) -> Judgement:
+        return passed("all is well")
+
+
+def test_a_check_that_sees_missing_answers_still_cannot_pass_without_them() -> None:
+    assert statuses(*run(Tolerant)) == [Status.PASS]
+    assert statuses(*run(Tolerant, answer=lambda _: lost())) == [Status.UNKNOWN]
+
+
+def test_deselected_checks_are_counted_and_the_run_is_never_go() -> None:
+    inspection = inspect(toy_plan(), registry(Ready, Deep), MOMENT, lambda check: check == "ready")
+    verdict = judge(inspection, collect(inspection, Script().open, 5))
+    assert [finding.status for finding in verdict.findings] == [Status.PASS, Status.SKIPPED]
+    assert verdict.decision is Decision.HOLD
+
+
+def test_deselecting_a_check_that_has_nothing_to_do_is_never_go_either() -> None:
+    class Idle(Ready):
+        """Nothing to do?"""
+
+        id = "idle"
+
+        def subjects(self) -> list[Subject]:
+            return []
+
+    inspection = inspect(toy_plan(), registry(Ready, Idle), MOMENT, lambda check: check == "ready")
+    assert judge(inspection, collect(inspection, Script().open, 5)).decision is Decision.HOLD
+
+
+def test_equal_probes_of_different_checks_are_asked_once() -> None:
+    class Twin(Ready):
+        """The same question?"""
+
+        id = "twin"
+
+    script = Script()
+    inspection = inspect(toy_plan(), registry(Ready, Twin), MOMENT)
+    collect(inspection, script.open, 5)
+    assert len(script.asked) == 1
+
+
+def test_the_second_round_asks_only_what_the_first_made_necessary() -> None:
+    script = Script()
+    inspection = inspect(toy_plan(), registry(Deep), MOMENT)
+    collect(inspection, script.open, 5)
+    assert [question.text for question in script.asked] == ["echo ready", "echo again ready"]
+
+
+def test_dropping_any_one_reply_is_never_go() -> None:
+    inspection, evidence = run(Ready, Deep, Tolerant, hosts=("db1", "db2"))
+    assert judge(inspection, evidence).decision is Decision.GO
+    for question, _ in evidence:
+        assert judge(inspection, evidence.without(question.id)).decision is not Decision.GO, question.text
+
+
+def test_saved_evidence_is_judged_equally(tmp_path: Path) -> None:
+    inspection, evidence = run(Ready, Deep, hosts=("db1", "db2"))
+    again = Evidence.from_json(evidence.to_json())
+    assert inspection.findings(again) == inspection.findings(evidence)
+    assert again.digest == evidence.digest
+
+
+def test_plan_severity_and_settings_reach_the_check() -> None:
+    plan = toy_plan(checks={"ready": {"severity": "advisory"}})
+    inspection = inspect(plan, registry(Ready), MOMENT)
+    assert inspection.items[0].severity is Severity.ADVISORY
+
+
+def test_two_subjects_of_one_name_are_a_defect_of_the_check() -> None:
+    class Twice(Ready):
+        """The same subject twice?"""
+
+        def subjects(self) -> list[Subject]:
+            return [Subject("db1", None), Subject("db1", None)]
+
+        def probes(self, subject: Subject) -> Probes:
+            return {"word": Echo("db1")}
+
+    assert statuses(*run(Twice)) == [Status.UNKNOWN]
+    assert reply("x").text == "x"

@@ -1,0 +1,82 @@
+"""The verdict table of the design, line by line."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from preflight.finding import Finding, Judgement, Severity, Status
+from preflight.verdict import Decision, ExitCode, conclude, decide
+from tests.toy import MOMENT, toy_plan
+
+GREEN = {Status.PASS, Status.WARN, Status.WAIVED}
+
+
+def finding(status: Status, severity: Severity = Severity.BLOCKING) -> Finding:
+    shown = Status.FAIL if status is Status.WAIVED else status
+    judgement = Judgement(status=shown, summary="seen", remedy="mend it")
+    waiver = "W-1" if status is Status.WAIVED else ""
+    return Finding(check="toy", title="it is so", subject="x", severity=severity, judgement=judgement, waiver=waiver)
+
+
+@pytest.mark.parametrize("statuses", list(itertools.combinations_with_replacement(Status, 2)))
+def test_the_worst_blocking_line_decides(statuses: tuple[Status, Status]) -> None:
+    decision, _ = decide([finding(status) for status in statuses], partial=False)
+    if Status.FAIL in statuses:
+        assert decision is Decision.NO_GO
+    elif set(statuses) <= GREEN:
+        assert decision is Decision.GO
+    else:
+        assert decision is Decision.HOLD
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_an_advisory_line_never_decides_against_a_passing_blocking_one(status: Status) -> None:
+    findings = [finding(Status.PASS), finding(status, Severity.ADVISORY)]
+    assert decide(findings, partial=False)[0] is Decision.GO
+
+
+@pytest.mark.parametrize("findings", [[], [finding(Status.PASS, Severity.ADVISORY)], [finding(Status.SKIPPED)]])
+def test_nothing_blocking_judged_is_hold_with_a_reason(findings: list[Finding]) -> None:
+    decision, reason = decide(findings, partial=False)
+    assert decision is Decision.HOLD
+    assert reason
+
+
+@pytest.mark.parametrize("status", sorted(GREEN))
+def test_a_partial_run_is_never_go(status: Status) -> None:
+    assert decide([finding(status)], partial=True)[0] is Decision.HOLD
+
+
+def test_a_vanished_check_is_a_defect_and_not_a_verdict() -> None:
+    with pytest.raises(AssertionError, match="2 checks were planned, 1 are in the report"):
+        conclude(toy_plan(), [finding(Status.PASS)], planned=2, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(Status.PASS, ExitCode.GO), (Status.FAIL, ExitCode.NO_GO), (Status.UNKNOWN, ExitCode.HOLD)]
+)
+def test_each_decision_has_its_exit_code(status: Status, code: ExitCode) -> None:
+    verdict = conclude(toy_plan(), [finding(status)], planned=1, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
+    assert verdict.exit_code is code
+
+
+def test_waivers_are_in_the_headline() -> None:
+    two = [finding(Status.WAIVED), finding(Status.WAIVED)]
+    verdict = conclude(toy_plan(), two, planned=2, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
+    assert verdict.headline == "GO with 2 waivers"
+
+
+def test_no_observation_is_unknown_and_a_failure_without_a_cure_cannot_be_written() -> None:
+    assert Judgement.of([]).status is Status.UNKNOWN
+    with pytest.raises(ValueError, match="needs a remedy"):
+        Judgement(status=Status.FAIL, summary="bad")
+
+
+def test_several_observations_give_the_worst_and_keep_all() -> None:
+    points = [Judgement(status=status, summary=status.value, remedy="act") for status in (Status.PASS, Status.FAIL)]
+    worst = Judgement.of(points)
+    assert worst.status is Status.FAIL
+    assert [point.status for point in worst.points] == [Status.FAIL, Status.PASS]
+    assert [point.summary for point in worst.telling_points()] == ["fail"]

@@ -1,0 +1,122 @@
+"""A toy plan and toy checks for the engine's own tests: no servers, plain answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, failed, passed
+from preflight.plan import Host, Plan, Release, Window
+from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
+from preflight.registry import Registry
+from preflight.sessions import Deliver
+
+MOMENT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
+
+
+def toy_plan(hosts: Sequence[str] = ("db1",), **fields: Any) -> Plan:
+    window = Window(zone="UTC", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
+    return Plan(
+        path=Path("plans/toy.toml"),
+        digest="0" * 64,
+        release=Release(id="REL-1"),
+        window=window,
+        hosts={name: Host(id=name, user="dbadmin") for name in hosts},  # type: ignore[arg-type]
+        **fields,
+    )
+
+
+@dataclass(frozen=True)
+class Echo(Probe[str]):
+    """Reads the reply's text; `unreadable` is refused, as a strict reader would."""
+
+    word: str = "ready"
+    via: ClassVar[Via] = Via.SSH
+
+    def ask(self) -> str:
+        return f"echo {self.word}"
+
+    def read(self, reply: Reply) -> str:
+        if reply.text == "unreadable":
+            raise ValueError("no known shape")
+        return reply.text
+
+
+class Ready(Check):
+    """Is the host ready?"""
+
+    id = "ready"
+    title = "the host is ready"
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"word": Echo(subject.id)}
+
+    def judge(self, subject: Subject, *, word: str) -> Judgement:
+        if word == "ready":
+            return passed("ready")
+        return failed(f"said {word}", expected="ready", actual=word, remedy="make it ready")
+
+
+class Deep(Ready):
+    """Is the host ready, seen in two rounds?"""
+
+    id = "deep"
+
+    def follow_up(self, subject: Subject, *, word: str) -> Probes:
+        return {"more": Echo(subject.id, f"again {word}")}
+
+    def judge(self, subject: Subject, *, word: str, more: str) -> Judgement:
+        return super().judge(subject, word=more)
+
+
+class Crashing(Ready):
+    """Does a crash take the report with it?"""
+
+    id = "crashing"
+
+    def judge(self, subject: Subject, *, word: str) -> Judgement:
+        raise RuntimeError("boom")
+
+
+def registry(*checks: type[Check]) -> Registry:
+    return Registry(checks or (Ready,))
+
+
+def reply(text: str) -> Reply:
+    return Reply(0, text, MOMENT, 0.1, "on db1 as dbadmin")
+
+
+def lost(cause: Cause = Cause.UNREACHABLE) -> NoReply:
+    return NoReply(cause, f"db1: {cause}", MOMENT, 0.1, "from here to db1 as dbadmin")
+
+
+class Script:
+    """Sessions that answer from a function of the question."""
+
+    def __init__(self, answer: Callable[[Question], Answer] | Mapping[str, Answer] | str = "ready") -> None:
+        if isinstance(answer, str):
+            text = answer
+            self._answer: Callable[[Question], Answer] = lambda _question: reply(text)
+        elif isinstance(answer, Mapping):
+            self._answer = answer.__getitem__  # type: ignore[assignment]
+        else:
+            self._answer = answer
+        self.asked: list[Question] = []
+
+    def open(self, _via: Via, _target: str) -> Script:
+        return self
+
+    def ask(self, questions: Sequence[Question], _deadline: object, deliver: Deliver) -> None:
+        for question in questions:
+            self.asked.append(question)
+            deliver(question, self._answer(question))
+
+    def close(self) -> None:
+        """Nothing to free."""
