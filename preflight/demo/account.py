@@ -1,0 +1,98 @@
+"""The OS account that the demo's servers and commands run under.
+
+PostgreSQL refuses to run as root, and root may write everywhere, which would make every permission look fine. So a
+demo started by root runs its site as an unprivileged account; anybody else runs it as themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from preflight.demo.errors import DemoError
+
+_UNPRIVILEGED = ("postgres", "nobody")
+
+
+class Identity(TypedDict, total=False):
+    """Keyword arguments of `subprocess.Popen`; empty where nothing changes."""
+
+    user: int
+    group: int
+    extra_groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account of the site; `switched` where it is not the one that runs the demo."""
+
+    name: str
+    uid: int
+    gid: int
+    switched: bool
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(user=self.uid, group=self.gid, extra_groups=()) if self.switched else Identity()
+
+    def give(self, *paths: Path) -> None:
+        """Makes the account the owner of `paths`."""
+        if self.switched:
+            for path in paths:
+                os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def can_reach(self, path: Path) -> bool:
+        """Whether the account can pass every folder above `path`, judged by the permission bits for others."""
+        parents = path.resolve().parents
+        return not self.switched or all(parent.stat().st_mode & stat.S_IXOTH for parent in parents)
+
+
+def site_account() -> Account:
+    """The account to use. Raises DemoError when root runs the demo and the machine knows no other account."""
+    if os.geteuid() != 0:
+        try:
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            raise DemoError(
+                f"user id {os.geteuid()} has no entry in the account database, which PostgreSQL insists on"
+            ) from None
+        return Account(name, os.geteuid(), os.getegid(), switched=False)
+    for name in _UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
+    raise DemoError("root cannot run PostgreSQL, and this machine has neither an account `postgres` nor `nobody`")
+
+
+def new_folder(account: Account) -> Path:
+    """A new folder for the site, readable by `account`; the caller removes it.
+
+    Raises DemoError when no folder for temporary files can be reached by the account."""
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp makes it safe
+        if parent.is_dir() and account.can_reach(parent / "x"):
+            return _made(parent)
+    raise DemoError(f"no folder for temporary files that the account {account.name} can reach; set TMPDIR")
+
+
+def new_memory_folder(least_bytes: int) -> Path | None:
+    """A new folder on the memory file system for shared memory; None where there is none or too little room.
+
+    The demo keeps the database there: backups then lie on another device, as they should, and it starts faster."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes it safe
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < least_bytes:
+        return None
+    return _made(memory)
+
+
+def _made(parent: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="preflight-demo-", dir=parent)).resolve()
+    folder.chmod(0o755)
+    return folder

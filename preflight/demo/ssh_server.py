@@ -1,0 +1,250 @@
+"""An SSH server in this program, on paramiko's server mode: it takes one login and really executes commands.
+
+It stands for one host of the demo. The protocol, the login and the commands are real; only the machine is shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
+
+from preflight.demo.account import Account
+from preflight.demo.child import kill_group
+
+_BLOCK_BYTES = 32 * 1024
+_LOG = "preflight.demo.ssh"
+_LOGIN_SECONDS = 20.0
+_HUNG_UP = (OSError, EOFError, paramiko.SSHException)
+"""What paramiko raises when the client is gone; no fault of the server's."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """The one login a host accepts: a password, a key, or both."""
+
+    user: str
+    password: str = field(default="", repr=False)
+    key: paramiko.PKey | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where and as whom commands run."""
+
+    account: Account
+    home: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+
+class SshServer:
+    """One listening host; `stop` ends every connection and everything that was started over them."""
+
+    def __init__(self, login: Login, surroundings: Surroundings, address: str = "127.0.0.1") -> None:
+        # Without a handler of its own, paramiko's log of every lost connection would end up on standard error.
+        logger = logging.getLogger(_LOG)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+        self.refuse_login = False
+        """Whether every credential is refused, also the right one."""
+        self.banner = ""
+        """Text shown before the login, for example that the password will expire."""
+        self.login = login
+        self.surroundings = surroundings
+        self.address = address
+        self.host_key = paramiko.ECDSAKey.generate()
+        self._connections: set[_Connection] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._listener = socket.create_server((address, 0), backlog=64)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, name="demo-ssh", daemon=True).start()
+
+    def known_hosts_line(self) -> str:
+        """The line that pins the host key under address and port."""
+        return f"[{self.address}]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}\n"
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopping = True
+            connections = list(self._connections)
+        # A thread blocked in accept() keeps the socket listening after close(); shutdown wakes it.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in connections:
+            connection.end()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = _Connection(self, client, self._forget)
+            with self._lock:
+                if self._stopping:
+                    client.close()
+                    return
+                self._connections.add(connection)
+            connection.start()
+
+    def _forget(self, connection: _Connection) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+
+class _Connection(paramiko.ServerInterface):
+    """One client: its login, its channels and the commands it runs."""
+
+    def __init__(self, server: SshServer, client: socket.socket, ended: Callable[[_Connection], None]) -> None:
+        self._server = server
+        self._client = client
+        self._ended = ended
+        self._commands: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._transport: paramiko.Transport | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._serve, name="demo-ssh-connection", daemon=True).start()
+
+    def end(self) -> None:
+        """Kills what the client started and hangs up."""
+        with self._lock:
+            self._closed = True
+            commands = list(self._commands)
+        for command in commands:
+            kill_group(command)
+        if self._transport is not None:
+            self._transport.close()
+        self._client.close()
+
+    def _serve(self) -> None:
+        try:
+            # Before the client sends its version there is no thread of paramiko's that could end by itself.
+            self._transport = transport = paramiko.Transport(self._client)
+            transport.set_log_channel(_LOG)
+            transport.add_server_key(self._server.host_key)
+            transport.auth_timeout = _LOGIN_SECONDS
+            transport.start_server(event=threading.Event(), server=self)
+            transport.join()
+        except _HUNG_UP:
+            pass
+        finally:
+            self.end()
+            self._ended(self)
+
+    # What paramiko asks; the names are its own.
+
+    def get_banner(self) -> tuple[str | None, str | None]:
+        return (f"{self._server.banner}\r\n", "en-US") if self._server.banner else (None, None)
+
+    def get_allowed_auths(self, username: str) -> str:
+        login = self._server.login
+        offered = [("publickey", login.key is not None), ("password", bool(login.password))]
+        return ",".join(method for method, accepted in offered if accepted)
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        login = self._server.login
+        right = bool(login.password) and hmac.compare_digest(password.encode(), login.password.encode())
+        return self._decide(username, right)
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return self._decide(username, key == self._server.login.key)
+
+    def _decide(self, username: str, right: bool) -> int:
+        accepted = right and username == self._server.login.user and not self._server.refuse_login
+        return AUTH_SUCCESSFUL if accepted else AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return OPEN_SUCCEEDED if kind == "session" else OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=self._run, args=(channel, command), name="demo-command", daemon=True).start()
+        return True
+
+    def _run(self, channel: paramiko.Channel, command: bytes) -> None:
+        """Runs one command to its end, as sshd does: status after the output, then the channel closes."""
+        try:
+            child = self._start_command(command)
+        except OSError:
+            child = None
+        if child is None:
+            _hang_up(channel)
+            return
+        try:
+            pumps = [
+                threading.Thread(target=_copy_output, args=(child, name, send), name="demo-output", daemon=True)
+                for name, send in (("stdout", channel.sendall), ("stderr", channel.sendall_stderr))
+            ]
+            threading.Thread(target=_copy_input, args=(channel, child), name="demo-input", daemon=True).start()
+            for pump in pumps:
+                pump.start()
+            for pump in pumps:
+                pump.join()
+            with contextlib.suppress(*_HUNG_UP):
+                channel.send_exit_status(child.wait() % 256)
+        finally:
+            self._forget_command(child)
+            _hang_up(channel)
+
+    def _start_command(self, command: bytes) -> subprocess.Popen[bytes] | None:
+        """None when the connection ended meanwhile: nothing may start after `end` has cleared up."""
+        surroundings = self._server.surroundings
+        with self._lock:
+            if self._closed:
+                return None
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(surroundings.environment),
+                cwd=surroundings.home,
+                start_new_session=True,
+                **surroundings.account.identity,
+            )
+            self._commands.add(child)
+            return child
+
+    def _forget_command(self, child: subprocess.Popen[bytes]) -> None:
+        kill_group(child)
+        with self._lock:
+            self._commands.discard(child)
+
+
+def _copy_input(channel: paramiko.Channel, child: subprocess.Popen[bytes]) -> None:
+    """Carries the client's input to the command and closes it at the client's end of file."""
+    assert child.stdin is not None  # noqa: S101 - PIPE was asked for
+    with contextlib.suppress(*_HUNG_UP), child.stdin as pipe:
+        while block := channel.recv(_BLOCK_BYTES):
+            pipe.write(block)
+            pipe.flush()
+
+
+def _copy_output(child: subprocess.Popen[bytes], name: str, send: Callable[[bytes], object]) -> None:
+    """Carries one of the command's outputs to the client, and goes on reading when the client is gone."""
+    pipe = child.stdout if name == "stdout" else child.stderr
+    assert pipe is not None  # noqa: S101 - PIPE was asked for
+    with pipe:
+        while block := os.read(pipe.fileno(), _BLOCK_BYTES):
+            with contextlib.suppress(*_HUNG_UP):
+                send(block)
+
+
+def _hang_up(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(*_HUNG_UP):
+        channel.close()

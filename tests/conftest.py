@@ -1,0 +1,146 @@
+"""Fixtures for every test: an environment that holds nothing of the caller's, and the real servers of `tests/site`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site.accounts import Account, Accounts
+from tests.site.https import HttpsApp
+from tests.site.mounts import Mounts
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+from tests.site.sshd import Sshd
+
+_REAL_CONNECT = socket.socket.connect
+_REAL_CONNECT_EX = socket.socket.connect_ex
+
+
+class Network:
+    """The addresses tests may connect to: loopback, and what a test adds with `allow`."""
+
+    def __init__(self) -> None:
+        self._allowed = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
+        self.forbidden: list[str] = []
+
+    def allow(self, network: str) -> None:
+        """Lets the test connect to a network of its own making, for example `198.51.100.0/24`."""
+        self._allowed.append(ipaddress.ip_network(network))
+
+    def check(self, connection: socket.socket, address: Any) -> None:
+        if connection.family not in (socket.AF_INET, socket.AF_INET6) or address[0] == "localhost":
+            return
+        host = str(address[0]).partition("%")[0]
+        try:
+            inside = any(ipaddress.ip_address(host) in network for network in self._allowed)
+        except ValueError:
+            inside = False
+        if not inside:
+            self.forbidden.append(f"{address[0]} port {address[1]}")
+            raise ConnectionRefusedError(f"tests stay on loopback, but this one asked for {address[0]}")
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
+    """Fails a test that leaves loopback, also when the code under test swallows the error."""
+    network = Network()
+
+    def connect(self: socket.socket, address: Any) -> None:
+        network.check(self, address)
+        _REAL_CONNECT(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        network.check(self, address)
+        return _REAL_CONNECT_EX(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    yield network
+    assert not network.forbidden, f"connected outside loopback: {network.forbidden}"
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty home, no agent, no PG* variables, no proxies, UTC. Gives the home, for tests that fill it."""
+    home = tmp_path_factory.mktemp("home", numbered=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("PG") or name.lower().endswith("_proxy") or name in ("SSH_AUTH_SOCK", "SSL_CERT_FILE"):
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield home
+    time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_that_keeps_the_program_alive() -> Iterator[None]:
+    """Threads that outlive a test must be daemons: anything else would hang the program at its end."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    assert not left, f"threads that are no daemons are still running: {left}"
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Every server of the test site, each started when first asked for."""
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def sshd(site: Site) -> Sshd:
+    return site.sshd
+
+
+@pytest.fixture(scope="session")
+def postgres(site: Site) -> Cluster:
+    return site.postgres
+
+
+@pytest.fixture(scope="session")
+def good_account(site: Site) -> Account:
+    """An account that logs in with its key and with its password."""
+    return site.account("good")
+
+
+@pytest.fixture
+def accounts(site: Site) -> Iterator[Accounts]:
+    """Makes accounts that live for one test."""
+    with site.accounts.temporary() as accounts:
+        yield accounts
+
+
+@pytest.fixture
+def https_app(site: Site) -> Iterator[HttpsApp]:
+    """An HTTPS application with a good certificate, for one test."""
+    app = site.start_app()
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def mounts(site: Site) -> Iterator[Mounts]:
+    """Mounts that live for one test."""
+    mounts = site.new_mounts()
+    yield mounts
+    mounts.close()
+
+
+@pytest.fixture
+def shared_path(site: Site) -> Path:
+    """An empty directory that every account can reach and write, unlike `tmp_path`."""
+    path = site.new_path("shared")
+    path.mkdir()
+    path.chmod(0o777)
+    return path

@@ -1,0 +1,392 @@
+"""The demo's site is real where it says so, breaks as the night did, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import select
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paramiko
+import psycopg
+import pytest
+
+from preflight import clock
+from preflight.demo import plan_file
+from preflight.demo.account import site_account
+from preflight.demo.errors import DemoError
+from preflight.demo.postgres import Postgres, Programs, Source, find_programs
+from preflight.demo.site import DemoSite
+from tests.site.machine import needs, needs_root, run
+
+_PROJECT = Path(__file__).parents[2]
+_HOLD = """
+import sys
+from preflight.demo.site import DemoSite
+try:
+    with DemoSite() as site:
+        print("up", site.folder, site.postgres.query("SELECT 41 + 1"), flush=True)
+        sys.stdin.read()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[DemoSite]:
+    with DemoSite() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def broken_demo() -> Iterator[DemoSite]:
+    with DemoSite() as site:
+        site.break_night()
+        yield site
+
+
+def plan_of(demo: DemoSite) -> dict[str, Any]:
+    return tomllib.loads(demo.plan_path.read_text())
+
+
+def ssh(demo: DemoSite, host: str, command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs `command` on a demo host with OpenSSH's own client and the plan's credential."""
+    entry = plan_of(demo)["hosts"][host]
+    folder = demo.plan_path.parent
+    options = ["-F", "none", "-o", f"UserKnownHostsFile={folder / 'demo.known_hosts'}", "-p", str(entry["port"])]
+    environment = {}
+    if "key" in entry:
+        options += ["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i", str(folder / entry["key"])]
+    else:
+        ask = folder / "ask"
+        ask.write_text(f"#!/bin/sh\ncat {folder / entry['password'].removeprefix('file:')}\n")
+        ask.chmod(0o700)
+        environment = {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
+        options += ["-o", "NumberOfPasswordPrompts=1"]
+    where = f"{entry['user']}@{entry['address']}"
+    return run(needs("ssh"), *options, where, command, stdin=stdin, environment=environment, check=False)
+
+
+def fetch_health(url: str, ca: Path) -> dict[str, Any]:
+    context = ssl.create_default_context(cafile=str(ca))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # what newer Pythons set by themselves
+    connection = http.client.HTTPSConnection(url.split("/")[2], context=context, timeout=5)
+    connection.request("GET", "/health")
+    try:
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("host", "user"), [("db1", "dbadmin"), ("db2", "dbadmin"), ("app1-a", "appadmin")])
+def test_hosts_take_the_plans_login_and_run_commands(demo: DemoSite, host: str, user: str) -> None:
+    done = ssh(demo, host, "id -un; cat; echo oops >&2; exit 3", stdin="to the end")
+    assert (done.stdout, done.stderr, done.returncode) == (f"{user}\nto the end", "oops\n", 3)
+
+
+def test_a_batch_of_shell_text_on_standard_input_works(demo: DemoSite) -> None:
+    done = ssh(demo, "db2", "env LC_ALL=C sh -s", stdin="id -u\nfalse\necho status=$?\n")
+    assert done.stdout == f"{site_account().uid}\nstatus=1\n"
+
+
+def test_the_stand_ins_answer_like_the_commands_they_stand_for(demo: DemoSite) -> None:
+    aging = ssh(demo, "db2", 'chage -i -l "$(id -un)"').stdout
+    assert "Account expires\t\t\t\t\t\t: never\n" in aging
+    allowed = ssh(demo, "db1", 'sudo -k -n -u postgres -- "$(command -v psql)" --version; sudo -n -u postgres id -un')
+    assert allowed.stdout.startswith("psql (PostgreSQL) ")
+    assert allowed.stdout.endswith("\npostgres\n")
+    refused = ssh(demo, "db2", "sudo -k -n -u postgres -- psql --version")
+    assert (refused.returncode, refused.stderr) == (1, "sudo: a password is required\n")
+
+
+def test_database_clients_work_on_the_database_hosts_without_a_prompt(demo: DemoSite) -> None:
+    for database, host in (("orders", "db1"), ("billing", "db2")):
+        done = ssh(demo, host, f"psql -X -w -At -U release -d {database} -c 'SELECT current_user' && pg_dump --version")
+        assert done.stdout.startswith(f"release\npg_dump (PostgreSQL) {demo.postgres.major_version}."), done.stderr
+
+
+def test_backups_are_readable_to_their_end_and_an_hour_old(demo: DemoSite) -> None:
+    for entry in plan_of(demo)["backups"].values():
+        pattern = Path(entry["previous"])
+        newest, older = sorted(pattern.parent.glob(pattern.name), key=lambda file: -file.stat().st_mtime)
+        demo.postgres.run("pg_restore", "-f", "/dev/null", newest)
+        age = clock.now() - datetime.fromtimestamp(newest.stat().st_mtime, UTC)
+        assert timedelta(minutes=59) < age < timedelta(minutes=65)
+        assert older.stat().st_size == newest.stat().st_size
+        assert Path(entry["directory"]).is_dir()
+
+
+def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
+    folder = demo.plan_path.parent
+    for database, entry in plan_of(demo)["scripts"].items():
+        lines = (folder / entry["manifest"]).read_text().splitlines()
+        assert len(lines) == 4
+        for line in lines:
+            sha256, name = line.split("  ")
+            for copy in (folder / entry["approved"] / name, Path(entry["staged"]) / name):
+                assert hashlib.sha256(copy.read_bytes()).hexdigest() == sha256
+        names = [line.split("  ")[1] for line in lines if "undo/" not in line]
+        backwards = [f"undo/{Path(name).stem}.down.sql" for name in reversed(names)]
+        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in names), database)
+        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in backwards), database)
+
+
+def test_databases_take_the_plans_role(demo: DemoSite) -> None:
+    folder = demo.plan_path.parent
+    for name, entry in plan_of(demo)["databases"].items():
+        password = (folder / entry["password"].removeprefix("file:")).read_text().strip()
+        root = str(folder / entry["sslrootcert"]) if "sslrootcert" in entry else None
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=entry["port"],
+            dbname=name,
+            user=entry["user"],
+            password=password,
+            sslmode=entry["sslmode"],
+            sslrootcert=root,
+        ) as connection:
+            assert connection.pgconn.used_password
+            assert bool(connection.pgconn.ssl_in_use) == (entry["sslmode"] == "verify-full")
+
+
+def test_applications_are_up_at_the_version_before_the_release(demo: DemoSite) -> None:
+    for application in plan_of(demo)["applications"].values():
+        (endpoint,) = application["health"]
+        answer = fetch_health(endpoint["url"], demo.plan_path.parent / endpoint["ca"])
+        assert (answer["status"], answer["version"]) == ("UP", application["from"])
+
+
+def test_the_window_is_the_coming_night() -> None:
+    noon = datetime(2026, 10, 16, 16, tzinfo=UTC)
+    assert plan_file.next_window(noon) == (datetime(2026, 10, 17), datetime(2026, 10, 17, 6))
+    just_before_midnight = datetime(2026, 10, 17, 3, 30, tzinfo=UTC)
+    assert plan_file.next_window(just_before_midnight)[0] == datetime(2026, 10, 18)
+
+
+def test_nobody_but_the_owner_reads_the_credentials(demo: DemoSite) -> None:
+    folder = demo.plan_path.parent
+    assert folder.stat().st_mode & 0o077 == 0
+    assert [file for file in (folder / "secrets").iterdir() if file.stat().st_mode & 0o077] == []
+
+
+def test_the_night_breaks_what_the_night_broke(broken_demo: DemoSite) -> None:
+    plan = plan_of(broken_demo)
+    assert "Permission denied" in ssh(broken_demo, "db1", "true").stderr
+    assert not Path(plan["backups"]["billing"]["directory"]).exists()
+    changed = Path(plan["scripts"]["billing"]["staged"]) / "020_rounding.sql"
+    assert changed.read_text().count("round(total, 1)") == 2
+    pattern = Path(plan["backups"]["billing"]["previous"])
+    newest = max(pattern.parent.glob(pattern.name), key=lambda file: file.stat().st_mtime)
+    with pytest.raises(DemoError, match="end of file"):
+        broken_demo.postgres.run("pg_restore", "-f", "/dev/null", newest)
+    dies = broken_demo.postgres.query(
+        "SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname = 'release'"
+    )
+    start, end = (clock.local_to_utc(plan["window"][name], plan["window"]["zone"]) for name in ("start", "end"))
+    assert start.timestamp() < int(dies) < end.timestamp()
+    assert f": {end.date()}\n" in ssh(broken_demo, "app1-a", "chage -i -l appadmin").stdout
+    endpoint = plan["applications"]["app2"]["health"][0]
+    answer = fetch_health(endpoint["url"], broken_demo.plan_path.parent / endpoint["ca"])
+    assert (answer["status"], answer["version"]) == ("UP", "2.6")
+
+
+def connected(demo: DemoSite, host: str) -> paramiko.Transport:
+    """A logged-in connection for several channels."""
+    server = demo.hosts[host].server
+    transport = paramiko.Transport((server.address, server.port))
+    key = paramiko.ECDSAKey.from_private_key_file(str(demo.plan_path.parent / "secrets" / "login.key"))
+    transport.connect(server.host_key, server.login.user, pkey=key)
+    return transport
+
+
+def test_one_connection_carries_several_commands_at_the_same_time(demo: DemoSite) -> None:
+    transport = connected(demo, "db2")
+    channels = [transport.open_session() for _ in range(6)]
+    for number, channel in enumerate(channels):
+        channel.exec_command(f"read line; echo {number} $line")
+    for channel in reversed(channels):
+        channel.sendall(b"said\n")
+    assert [channel.makefile().read() for channel in channels] == [f"{n} said\n".encode() for n in range(6)]
+    assert [channel.recv_exit_status() for channel in channels] == [0] * 6
+    transport.close()
+
+
+def test_a_banner_is_shown_before_the_login(demo: DemoSite) -> None:
+    server = demo.hosts["db2"].server
+    server.banner = "Your password will expire in 2 days."
+    try:
+        transport = connected(demo, "db2")
+        assert transport.get_banner() == b"Your password will expire in 2 days.\r\n"
+        transport.close()
+    finally:
+        server.banner = ""
+
+
+def test_what_a_client_started_ends_with_its_connection(demo: DemoSite) -> None:
+    transport = connected(demo, "db2")
+    channel = transport.open_session()
+    channel.exec_command("echo $$; sleep 1000")
+    pid = int(channel.recv(100))
+    transport.close()
+    assert_ended(pid)
+
+
+def assert_ended(pid: int) -> None:
+    """Waits for the end of a process that is nobody's child here."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([watched], [], [], 10)[0], f"process {pid} is still there"
+    finally:
+        os.close(watched)
+
+
+def left_behind(folder: str) -> list[str]:
+    """Command lines that name the site's folder, and folders of demos on either file system."""
+    left = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        left += [words] if folder in words else []
+    return left + [folder] * Path(folder).exists()
+
+
+def test_leaving_the_site_leaves_nothing() -> None:
+    threads = set(threading.enumerate())
+    before = set(demo_folders())
+    with DemoSite() as demo:
+        folder = str(demo.folder)
+        transport = connected(demo, "db2")
+        channel = transport.open_session()
+        channel.exec_command("echo $$; trap '' HUP TERM; sleep 1000 & wait")
+        pid = int(channel.recv(100))
+    assert_ended(pid)
+    transport.close()
+    assert left_behind(folder) == []
+    assert set(demo_folders()) <= before
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+        assert not thread.is_alive(), thread.name
+
+
+def test_a_start_that_fails_leaves_nothing(mocker: Any) -> None:
+    before = set(demo_folders())
+    mocker.patch.object(DemoSite, "_start_apps", side_effect=DemoError("no"))
+    demo = DemoSite()
+    with pytest.raises(DemoError, match="no"), demo:
+        pass
+    assert left_behind(str(demo.folder)) == []
+    assert set(demo_folders()) <= before
+
+
+def demo_folders() -> list[Path]:
+    return [path for parent in (tempfile.gettempdir(), "/dev/shm") for path in Path(parent).glob("preflight-demo-*")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_site_and_leaves_nothing(number: signal.Signals) -> None:
+    with held_site() as child:
+        assert child.stdout is not None
+        folder = child.stdout.readline().split()[1]
+        child.send_signal(number)
+        assert child.wait(15) == 130
+    assert left_behind(folder) == []
+
+
+@pytest.mark.parametrize("after_seconds", [0.4, 0.7, 1.0])
+def test_a_signal_while_the_site_starts_leaves_nothing(after_seconds: float, tmp_path: Path) -> None:
+    own = Path(tempfile.mkdtemp(dir="/tmp"))
+    own.chmod(0o755)
+    try:
+        with held_site(TMPDIR=str(own)) as child:
+            time.sleep(after_seconds)  # the moment is the point; every one must be safe
+            child.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(15) in (130, -signal.SIGTERM, -signal.SIGINT, 1)
+        assert left_behind(f"{own}/preflight-demo-") == []
+        assert list(own.iterdir()) == []
+    finally:
+        shutil.rmtree(own)
+
+
+def held_site(*prefix: str, **environment: str) -> subprocess.Popen[str]:
+    """A program of its own that holds a site until it is told to end."""
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-B", "-c", _HOLD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=_PROJECT,
+    )
+
+
+def test_the_site_runs_without_root_too() -> None:
+    needs_root("start a demo as an ordinary account")
+    # The capability only lets the test's interpreter be read where root keeps it; the account stays an ordinary one.
+    drop = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+    read = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    with held_site(needs("setpriv"), *drop, *read) as child:
+        assert child.stdout is not None
+        words = child.stdout.readline().split()
+        assert words[:1] == ["up"], child.stderr and child.stderr.read()
+        assert Path(words[1]).stat().st_uid == 65534
+        assert words[2] == "42"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(15) == 130
+    assert left_behind(words[1]) == []
+
+
+def test_the_site_runs_on_the_wheels_postgresql() -> None:
+    with DemoSite(Source.WHEEL) as demo:
+        assert demo.postgres.programs.source is Source.WHEEL
+        done = ssh(demo, "db1", "psql --version; psql -Xw -At -U release -d orders -c 'SELECT count(*) FROM orders'")
+        assert done.stdout.splitlines()[1] == "4000", done.stderr
+        test_databases_take_the_plans_role(demo)
+
+
+def test_programs_in_a_private_folder_are_copied_for_the_server(shared_path: Path, tmp_path: Path) -> None:
+    needs_root("keep programs where the server's account cannot reach them")
+    wheel = find_programs(Source.WHEEL).folder.parent
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    package = private / wheel.parent.name
+    shutil.copytree(wheel, package / wheel.name, symlinks=True, copy_function=os.link)
+    libraries = f"{package.name}.libs"
+    shutil.copytree(wheel.parents[1] / libraries, private / libraries, copy_function=os.link)
+    programs = Programs(package / wheel.name / "bin", Source.WHEEL)
+    server = Postgres(programs, shared_path / "pg", shared_path / "s", site_account(), None)
+    try:
+        assert server.programs.folder.is_relative_to(shared_path)
+        assert server.query("SELECT 1") == "1"
+    finally:
+        server.stop()
+
+
+def test_a_machine_without_postgresql_is_told_what_to_install(mocker: Any, tmp_path: Path) -> None:
+    mocker.patch("preflight.demo.postgres.MACHINE_PROGRAMS", tmp_path)
+    mocker.patch.dict(os.environ, {"PATH": str(tmp_path)})
+    mocker.patch("importlib.util.find_spec", return_value=None)
+    with pytest.raises(DemoError, match=r"preflight-deploy\[demo\].*apt-get install postgresql"):
+        find_programs()

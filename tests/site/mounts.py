@@ -1,0 +1,49 @@
+"""Small, full, read-only and separate file systems, unmounted whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.site.machine import needs, needs_root, run, unmount_below
+
+
+class Mounts:
+    """Mounts below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        needs_root("mount file systems")
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def tmpfs(self, name: str, *, size: str = "1m", inodes: int = 0, mode: int = 0o777) -> Path:
+        """A memory file system of `size` (`512k`, `1m`) and at most `inodes` inodes; 0 for the kernel's default."""
+        limit = f",nr_inodes={inodes}" if inodes else ""
+        return self._mount(name, "-t", "tmpfs", "-o", f"size={size},mode={mode:o}{limit}", "preflight-test")
+
+    def ext4(self, name: str, *, megabytes: int = 16, mode: int = 0o777) -> Path:
+        """An ext4 file system in a file: a disk of its own, with the 5 % that only root may use."""
+        image = self._directory / f"{name}.image"
+        with image.open("wb") as file:
+            file.truncate(megabytes * 1024 * 1024)
+        run(needs("mkfs.ext4"), "-q", image)
+        point = self._mount(name, "-o", "loop", str(image))
+        point.chmod(mode)
+        return point
+
+    def read_only(self, name: str, source: Path) -> Path:
+        """The directory `source` seen through a read-only mount."""
+        point = self._mount(name, "--bind", str(source))
+        run(needs("mount"), "-o", "remount,bind,ro", point)
+        return point
+
+    def remount_read_only(self, point: Path) -> None:
+        run(needs("mount"), "-o", "remount,ro", point)
+
+    def close(self) -> None:
+        unmount_below(self._directory)
+
+    def _mount(self, name: str, *arguments: str) -> Path:
+        point = self._directory / name
+        point.mkdir()
+        run(needs("mount"), *arguments, point)
+        return point

@@ -1,0 +1,241 @@
+"""A real PostgreSQL cluster on loopback: TLS with the tests' own authority, SCRAM for everybody but the superuser."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.site.certificates import Authority
+from tests.site.machine import TIMEOUT_SECONDS, Server, free_port, run
+
+SUPERUSER = "postgres"
+_ATTEMPTS = 5
+_READY = "ready to accept"
+_HBA = (
+    "local all postgres peer map=site",
+    "local replication postgres peer map=site",
+    "local all all scram-sha-256",
+    "host all all 127.0.0.0/8 scram-sha-256",
+    "host all all ::1/128 scram-sha-256",
+    "host replication all 127.0.0.0/8 scram-sha-256",
+)
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "50",
+    "max_wal_senders": "4",
+    "max_wal_size": "256MB",
+    "password_encryption": "scram-sha-256",
+    "log_connections": "on",
+    "timezone": "UTC",
+    "ssl": "on",
+}
+
+
+@dataclass(frozen=True)
+class DatabaseRole:
+    """A login role made for a test."""
+
+    name: str
+    password: str
+
+
+def bin_directory() -> Path:
+    """The newest server version's programs, where Debian and the usual builds put them."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    if not found and on_path:
+        return Path(on_path).resolve().parent
+    if not found:
+        pytest.fail("these tests need PostgreSQL's server: on Debian `apt-get install postgresql`", pytrace=False)
+    return found[-1].parent
+
+
+def server_account() -> str | None:
+    """The OS account that runs the server: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError:
+        pytest.fail("these tests need the OS account `postgres`: install PostgreSQL's server", pytrace=False)
+
+
+class Cluster:
+    """One cluster. `sql` and `connect` speak as the superuser over the socket; roles log in over TCP with SCRAM."""
+
+    address = "127.0.0.1"
+
+    def __init__(
+        self,
+        directory: Path,
+        authority: Authority,
+        *,
+        settings: Mapping[str, str] | None = None,
+        names: Sequence[str] = ("localhost", "127.0.0.1", "db1.test"),
+        copy_of: Cluster | None = None,
+    ) -> None:
+        """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster."""
+        self.bin = bin_directory()
+        self.account = server_account()
+        self.ca = authority.certificate
+        self.directory = directory
+        self.socket_directory = directory / "s"
+        self.data = directory / "data"
+        self.backups = directory / "backups"
+        """A folder of the server's account for backups; on the same file system as the data."""
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._make_folders()
+        if copy_of is None:
+            self._initialise()
+        else:
+            self._copy(copy_of)
+        self._set_up_tls(authority, names)
+        self.port = 0
+        self._server = self._start()
+        self.version = int(str(self.scalar("SHOW server_version_num"))) // 10000
+        """Major version."""
+
+    def connect(self, dbname: str = "postgres", **parameters: Any) -> psycopg.Connection[Any]:
+        """A new autocommit connection, by default as the superuser over the socket."""
+        known = {"host": str(self.socket_directory), "port": self.port, "user": SUPERUSER, "connect_timeout": 10}
+        return psycopg.connect(**{**known, "dbname": dbname, "autocommit": True, **parameters})
+
+    def sql(self, statement: str, *parameters: object, dbname: str = "postgres") -> list[tuple[Any, ...]]:
+        """Runs one statement as the superuser; its rows, none for a statement without."""
+        with self.connect(dbname) as connection:
+            cursor = connection.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def scalar(self, statement: str, *parameters: object, dbname: str = "postgres") -> object:
+        return self.sql(statement, *parameters, dbname=dbname)[0][0]
+
+    def create_role(self, label: str = "role", *, options: str = "", password: str = "") -> DatabaseRole:
+        """A login role; `options` as in CREATE ROLE, for example `CONNECTION LIMIT 1 VALID UNTIL '2020-01-01'`."""
+        role = DatabaseRole(f"{label}_{token_hex(3)}", password or f"Pw-{token_hex(8)}")
+        statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} {}").format(
+            sql.Identifier(role.name), sql.Literal(role.password), sql.SQL(options)
+        )
+        with self.connect() as connection:
+            connection.execute(statement)
+        return role
+
+    def create_database(self, label: str = "db", *, owner: str = SUPERUSER) -> str:
+        name = f"{label}_{token_hex(3)}"
+        with self.connect() as connection:
+            statement = sql.SQL("CREATE DATABASE {} OWNER {} STRATEGY file_copy")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
+        return name
+
+    @contextmanager
+    def hba(self, *lines: str) -> Iterator[None]:
+        """pg_hba.conf with `lines` before the site's own, in force for new connections inside."""
+        self._write_hba(lines)
+        self.reload()
+        try:
+            yield
+        finally:
+            self._write_hba()
+            self.reload()
+
+    def reload(self) -> None:
+        """Reloads the configuration and waits until new connections get it."""
+        before = self.scalar("SELECT pg_conf_load_time()")
+        self._server.send(signal.SIGHUP)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.scalar("SELECT pg_conf_load_time()") == before:
+            assert time.monotonic() < deadline, "PostgreSQL did not reload"
+
+    def client(self, program: str, *arguments: str | Path, role: DatabaseRole | None = None, **keywords: Any) -> str:
+        """Standard output of psql, pg_dump, ... of this server's version, as the superuser or as `role`."""
+        where: dict[str, str] = {"PGPORT": str(self.port)}
+        if role is None:
+            where |= {"PGHOST": str(self.socket_directory), "PGUSER": SUPERUSER}
+            keywords.setdefault("user", self.account)
+        else:
+            where |= {"PGHOST": self.address, "PGUSER": role.name, "PGPASSWORD": role.password}
+        return run(self.bin / program, *arguments, environment=where, **keywords).stdout
+
+    def restart(self, settings: Mapping[str, str] | None = None) -> None:
+        """Stops and starts with other settings on top; the port may change."""
+        self.stop()
+        self._settings.update(settings or {})
+        self._server = self._start()
+
+    def stop(self) -> None:
+        """Stops at once, keeping the data; `restart` starts it again."""
+        self._server.stop(signal.SIGINT)
+
+    def close(self) -> None:
+        self._server.stop(signal.SIGQUIT)
+
+    @property
+    def log(self) -> str:
+        return self._server.log
+
+    def wait_for_log(self, text: str, start: int = 0) -> None:
+        assert self._server.wait_for_log(text, start=start), f"PostgreSQL ended:\n{self.log}"
+
+    def _make_folders(self) -> None:
+        for folder in (self.directory, self.socket_directory, self.data, self.backups):
+            folder.mkdir(parents=True)
+            self._give(folder)
+        self.data.chmod(0o700)
+        assert len(str(self.socket_directory)) < 80, f"too long for a socket: {self.socket_directory}; set a TMPDIR"
+
+    def _give(self, path: Path) -> None:
+        if self.account:
+            shutil.chown(path, self.account, self.account)
+
+    def _initialise(self) -> None:
+        options = ("--no-sync", "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--auth=reject")
+        run(self.bin / "initdb", "-D", self.data, *options, user=self.account)
+        self._write_hba()
+        # "peer" as root or whoever runs the tests, and as the server's own account (sudo -u postgres psql).
+        accounts = {pwd.getpwuid(os.geteuid()).pw_name, self.account or SUPERUSER}
+        (self.data / "pg_ident.conf").write_text("".join(f"site {name} {SUPERUSER}\n" for name in sorted(accounts)))
+
+    def _copy(self, primary: Cluster) -> None:
+        options = ("-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        primary.client("pg_basebackup", *options)
+
+    def _write_hba(self, first: Sequence[str] = ()) -> None:
+        (self.data / "pg_hba.conf").write_text("\n".join([*first, *_HBA]) + "\n")
+
+    def _set_up_tls(self, authority: Authority, names: Sequence[str]) -> None:
+        issued = authority.issue(names)
+        for source, name in ((issued.certificate, "server.crt"), (issued.key, "server.key")):
+            target = self.data / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            self._give(target)
+
+    def _start(self) -> Server:
+        for _ in range(_ATTEMPTS):
+            self.port = free_port(self.address)
+            settings = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.socket_directory)}
+            options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+            server = Server([self.bin / "postgres", "-D", self.data, *options], cwd=self.directory, user=self.account)
+            if server.wait_for_log(_READY):
+                return server
+            server.stop()
+            if "could not bind" not in server.log:
+                break
+        raise AssertionError(f"PostgreSQL did not start:\n{server.log}")
