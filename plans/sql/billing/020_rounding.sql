@@ -1,0 +1,7 @@
+-- App 2 3.0: totals are stored rounded to cents.
+BEGIN;
+UPDATE invoices
+   SET total = round(total, 2)
+ WHERE total <> round(total, 2);
+ALTER TABLE invoices ALTER COLUMN total TYPE numeric(12, 2);
+COMMIT;

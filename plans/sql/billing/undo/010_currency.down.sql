@@ -1,0 +1,3 @@
+BEGIN;
+ALTER TABLE invoices DROP COLUMN currency;
+COMMIT;

@@ -1,0 +1,3 @@
+BEGIN;
+ALTER TABLE invoices ALTER COLUMN total TYPE numeric;
+COMMIT;

@@ -1,0 +1,3 @@
+BEGIN;
+ALTER TABLE orders DROP COLUMN delivery_date;
+COMMIT;

@@ -1,0 +1,4 @@
+BEGIN;
+DROP VIEW late_orders;
+DROP INDEX orders_delivery_date;
+COMMIT;

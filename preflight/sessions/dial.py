@@ -1,0 +1,139 @@
+"""From a name and a port to a connected TCP socket, tuned for a conversation of small messages."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.sessions.trouble import Trouble
+
+_USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
+_KEEPALIVE_IDLE_SECONDS = 10
+_KEEPALIVE_INTERVAL_SECONDS = 5
+_KEEPALIVE_PROBES = 3
+_READ_BYTES = 65536
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+class DialFailed(Trouble):
+    """No TCP connection."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "", address: str = "") -> None:
+        super().__init__(cause, detail, reason)
+        self.address = address
+        """The address tried last, `ip:port`; empty when the name had none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A name and the addresses it stands for, in the order the resolver prefers."""
+
+    name: str
+    addresses: tuple[tuple[socket.AddressFamily, Any], ...]
+    """Family and socket address; that of IPv6 has two more fields."""
+
+    @property
+    def first(self) -> str:
+        return show_address(*self.addresses[0][1][:2])
+
+
+def resolve(name: str, port: int) -> Resolved:
+    """Blocks for as long as the system's resolver likes (no argument bounds `getaddrinfo`), so callers run it in a
+    thread they can abandon. Raises DialFailed."""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in _NO_SUCH_NAME:
+            raise DialFailed(Cause.UNREACHABLE, f"the name {name} does not exist here", "no-such-name") from None
+        detail = f"the name {name} could not be resolved: {error.strerror}"
+        raise DialFailed(Cause.UNREACHABLE, detail, "name-service") from None
+    except UnicodeError:
+        raise DialFailed(Cause.UNREACHABLE, f"{name!r} is no host name", "no-such-name") from None
+    addresses = tuple((family, where) for family, _, _, _, where in found)
+    return Resolved(name, tuple(dict.fromkeys(addresses)))
+
+
+def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
+    """A connected socket and `ip:port`, trying every address within one deadline. Raises DialFailed with the most
+    telling trouble: a refusal says more than silence, silence more than no route."""
+    troubles: list[DialFailed] = []
+    for index, (family, where) in enumerate(target.addresses):
+        left = deadline.left()
+        if left <= 0:
+            break
+        share = left / (len(target.addresses) - index)
+        address = show_address(*where[:2])
+        try:
+            return _connect_one(family, where, share), address
+        except OSError as error:
+            troubles.append(_trouble(error, address, share))
+    if not troubles:
+        raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
+    rank = [Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
+    raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
+
+
+def show_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> QuickSocket:
+    sock = QuickSocket(family, socket.SOCK_STREAM)
+    try:
+        sock.tune()
+        sock.settimeout(seconds)
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
+    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+        return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
+    if error.errno == errno.ECONNREFUSED:
+        return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
+    reason = "no-route" if error.errno in _NO_ROUTE else ""
+    return DialFailed(Cause.UNREACHABLE, f"{address}: {error.strerror or error}", reason, address)
+
+
+class QuickSocket(socket.socket):
+    """A TCP socket that acknowledges at once and reads big.
+
+    Without TCP_NODELAY and TCP_QUICKACK every short exchange waits 40 ms for a delayed acknowledgement; the kernel
+    forgets QUICKACK, so it is set again after each read. Reading big and serving small spares a system call for
+    each of the many short reads of the SSH packet layer.
+    """
+
+    _unread = b""
+
+    def tune(self) -> None:
+        """Sets the options; those the platform lacks are left out."""
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),
+            ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_SECONDS),
+            ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+            ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+        ):
+            if hasattr(socket, option):
+                self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """As `socket.recv`, from the read-ahead first. Flags are not combined with the read-ahead."""
+        if flags:
+            return super().recv(size, flags)
+        if not self._unread:
+            self._unread = super().recv(max(size, _READ_BYTES))
+            if sys.platform == "linux":
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        served, self._unread = self._unread[:size], self._unread[size:]
+        return served

@@ -1,0 +1,94 @@
+"""What all SSH connections of a run share: pinned host keys, credentials, and manners at a busy door."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from preflight.clock import Deadline
+from preflight.plan import Host
+from preflight.secrets import Secrets
+from preflight.sessions.known_hosts import HostKeys, KnownKeys
+
+if TYPE_CHECKING:
+    from preflight.sessions.connection import Connection
+    from preflight.sessions.credentials import CredentialStore
+
+NOT_LOGGED_IN_AT_ONCE = 8
+"""Connections to one dialled address that are not logged in yet: below the 10 at which sshd begins to drop some
+(MaxStartups 10:30:100)."""
+_HEAD_START_SECONDS = 0.15
+
+
+def a_little_before(deadline: Deadline) -> Deadline:
+    """For work inside other work with the same deadline, so that the inner one, which knows more, speaks first."""
+    left = deadline.left()
+    return Deadline(max(left - _HEAD_START_SECONDS, left * 0.9))
+
+
+class Gates:
+    """Who may knock at an address."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gates: dict[str, threading.BoundedSemaphore] = {}
+
+    def at(self, address: str) -> threading.BoundedSemaphore:
+        with self._lock:
+            return self._gates.setdefault(address, threading.BoundedSemaphore(NOT_LOGGED_IN_AT_ONCE))
+
+
+class KnownHostsFiles:
+    """The known_hosts files of a run, each set read once."""
+
+    def __init__(self, sealed: Path | None, usual: Sequence[Path]) -> None:
+        self._sealed = (sealed,) if sealed is not None else ()
+        self._usual = tuple(usual)
+        self._read: dict[tuple[Path, ...], HostKeys] = {}
+        self._lock = threading.Lock()
+
+    def lookup(self, host: Host, configured: tuple[Path, ...] | None) -> tuple[KnownKeys, HostKeys]:
+        """What is pinned for `host`. Files the plan names stand alone. Else the sealed file decides alone for every
+        host it pins, so that nobody's own known_hosts can overrule it; revocations count wherever they stand."""
+        if host.known_hosts:
+            files = self._of(host.known_hosts)
+            return files.lookup(host.address, host.port, host.host_key_alias), files
+        usual = self._of(self._usual if configured is None else configured)
+        sealed = self._of(self._sealed)
+        known = usual.lookup(host.address, host.port, host.host_key_alias)
+        pinned = sealed.lookup(host.address, host.port, host.host_key_alias)
+        files = HostKeys(unreadable=sealed.unreadable + usual.unreadable)
+        if pinned.keys:
+            return replace(pinned, revoked=pinned.revoked | known.revoked), files
+        return replace(known, revoked=pinned.revoked | known.revoked), files
+
+    def _of(self, files: tuple[Path, ...]) -> HostKeys:
+        with self._lock:
+            if files not in self._read:
+                self._read[files] = HostKeys.read(files)
+            return self._read[files]
+
+
+@dataclass(slots=True)
+class Ground:
+    """What all connections of a run share."""
+
+    known_hosts: KnownHostsFiles
+    secrets: Secrets
+    gates: Gates = field(default_factory=Gates)
+    closing: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    hops: dict[str, Connection] = field(default_factory=dict)
+    """Jump hosts that ssh_config names and the plan does not."""
+    _credentials: CredentialStore | None = None
+
+    def credentials(self) -> CredentialStore:
+        from preflight.sessions.credentials import CredentialStore
+
+        with self.lock:
+            if self._credentials is None:
+                self._credentials = CredentialStore(self.secrets)
+            return self._credentials

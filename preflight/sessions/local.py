@@ -1,0 +1,90 @@
+"""Answers questions about files beside the plan. A file system may hang (a lost network mount), so even these are
+answered in threads that can be abandoned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from preflight.clock import Deadline, monotonic, now
+from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probes.files import FileAct, FileRequest
+from preflight.sessions import Deliver
+from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
+from preflight.sessions.parallel import answer_in_threads
+
+VANTAGE = "from here"
+_MOST_AT_ONCE = 4
+
+
+class LocalPool:
+    """The plan's own folder as a target."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: where relative paths start."""
+        self._folder = folder
+
+    def session(self) -> LocalSession:
+        return LocalSession(self._folder)
+
+
+class LocalSession:
+    """Reads; it never writes, runs or follows anything out of a tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        answer_in_threads(questions, deadline, deliver, self._answer, most_at_once=_MOST_AT_ONCE, vantage=VANTAGE)
+
+    def close(self) -> None:
+        """Nothing stays open between questions."""
+
+    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+        asked_at, begun = now(), monotonic()
+
+        def lost(cause: Cause, detail: str) -> NoReply:
+            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE)
+
+        try:
+            request = FileRequest.parse(question.text)
+        except ValueError as error:
+            return lost(Cause.NOT_ASKED, str(error))
+        code, text, error_text = 0, "", ""
+        try:
+            text = self._look(request, deadline.at_most(question.timeout_seconds))
+        except Problem as problem:
+            code, error_text = 1, f"{request.path}: {problem}"
+        except TooMuchToRead as error:
+            return lost(Cause.CUT_OFF, f"{request.path}: {error}")
+        except TimeoutError as error:
+            return lost(Cause.TIMED_OUT, f"{request.path}: {error}")
+        except PermissionError:
+            return lost(Cause.DENIED, f"{request.path}: permission denied")
+        except FileNotFoundError:
+            return lost(Cause.UNREADABLE, f"{request.path}: it changed while it was looked at")
+        except OSError as error:
+            return lost(Cause.UNREADABLE, f"{request.path}: {error.strerror or error}")
+        return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
+
+    def _look(self, request: FileRequest, deadline: Deadline) -> str:
+        path = self._folder / request.path
+        match request.act:
+            case FileAct.TREE:
+                return json.dumps({"entries": list_tree(path, deadline)})
+            case FileAct.TEXTS:
+                texts, unread = read_scripts(path, deadline)
+                return json.dumps({"texts": texts, "unread": unread})
+            case FileAct.TEXT:
+                return _text_reply(read_text(path))
+
+
+def _text_reply(content: bytes) -> str:
+    """One line of JSON, then the text as it is, so that quoting does not hide a secret from redaction."""
+    try:
+        text, utf8 = content.decode("utf-8"), True
+    except UnicodeDecodeError:
+        text, utf8 = content.decode("utf-8", "replace"), False
+    return f"{json.dumps({'sha256': hashlib.sha256(content).hexdigest(), 'utf8': utf8})}\n{text}"

@@ -1,0 +1,209 @@
+"""Lists, hashes and reads files of this machine without ever following a link out of a tree or opening what may hang
+(a FIFO, a device)."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from preflight.clock import Deadline
+from preflight.probes.files import (
+    LARGEST_SCRIPT_BYTES,
+    LARGEST_TEXT_BYTES,
+    MOST_BYTES,
+    MOST_ENTRIES,
+    MOST_SCRIPT_BYTES,
+    SCRIPT_SUFFIXES,
+    EntryKind,
+)
+
+_CHUNK_BYTES = 1024 * 1024
+_LARGEST_NORMALISED_BYTES = 8 * 1024 * 1024
+_KINDS = {stat.S_IFREG: EntryKind.FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.SYMLINK}
+# Not waiting for a writer, should a FIFO have taken the file's place after it was looked at.
+_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class TooMuchToRead(Exception):
+    """More entries or bytes than one question may read."""
+
+
+class Problem(Exception):
+    """The path is there or not, but not what was asked for: a negative answer, not a failure to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: str
+    full: Path
+    status: os.stat_result
+    error: str = ""
+
+    @property
+    def kind(self) -> EntryKind:
+        return _KINDS.get(stat.S_IFMT(self.status.st_mode), EntryKind.OTHER)
+
+
+def list_tree(folder: Path, deadline: Deadline) -> list[dict[str, Any]]:
+    """The fields of a `TreeEntry` for everything below `folder`, sorted by path.
+
+    Raises Problem, TooMuchToRead, TimeoutError, and OSError when the folder itself cannot be listed."""
+    found = _walk(folder, deadline)
+    if sum(entry.status.st_size for entry in found if entry.kind is EntryKind.FILE) > MOST_BYTES:
+        raise TooMuchToRead(f"the files hold more than {MOST_BYTES // 1024**2} MiB")
+    return [_described(entry, deadline) for entry in found]
+
+
+def read_text(path: Path) -> bytes:
+    """The bytes of a regular file; a link to one is followed. Raises Problem, TooMuchToRead, OSError."""
+    try:
+        with _opened(path, path.stat()) as file:
+            content = file.read(LARGEST_TEXT_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Problem("no such file") from None
+    if len(content) > LARGEST_TEXT_BYTES:
+        raise TooMuchToRead(f"it holds more than {LARGEST_TEXT_BYTES // 1024} KiB")
+    return content
+
+
+def read_scripts(folder: Path, deadline: Deadline) -> tuple[dict[str, str], dict[str, str]]:
+    """Texts of the scripts below `folder` by path, and by path why a text is missing. Raises as `list_tree`."""
+    texts: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    room = MOST_SCRIPT_BYTES
+    for entry in _walk(folder, deadline):
+        if entry.error:
+            unread[entry.path] = entry.error
+        if entry.kind is not EntryKind.FILE or not entry.path.lower().endswith(SCRIPT_SUFFIXES):
+            continue
+        if entry.status.st_size > LARGEST_SCRIPT_BYTES:
+            unread[entry.path] = f"larger than {LARGEST_SCRIPT_BYTES // 1024} KiB"
+        elif entry.status.st_size > room:
+            unread[entry.path] = f"the scripts before it already hold {MOST_SCRIPT_BYTES // 1024**2} MiB"
+        else:
+            try:
+                content = b"".join(_chunks(entry, deadline))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                unread[entry.path] = error.strerror or str(error)
+                continue
+            room -= len(content)
+            texts[entry.path] = content.decode("utf-8", "replace")
+    return texts, unread
+
+
+def _walk(folder: Path, deadline: Deadline) -> list[_Found]:
+    try:
+        with os.scandir(folder):
+            pass
+    except FileNotFoundError:
+        raise Problem("no such folder") from None
+    except NotADirectoryError:
+        raise Problem("not a folder") from None
+    return sorted(_below(folder, deadline), key=lambda entry: entry.path)
+
+
+def _below(top: Path, deadline: Deadline) -> Iterator[_Found]:
+    """Everything below `top`; a folder inside that cannot be listed is an entry with an error."""
+    waiting = [(top, "")]
+    count = 0
+    while waiting:
+        folder, prefix = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                count += 1
+                if count > MOST_ENTRIES:
+                    raise TooMuchToRead(f"there are more than {MOST_ENTRIES} entries")
+                if deadline.over:
+                    raise TimeoutError("the folder could not be listed in time")
+                found = _Found(prefix + entry.name, Path(entry.path), entry.stat(follow_symlinks=False))
+                if found.kind is EntryKind.FOLDER:
+                    found = replace(found, error=_why_not_listed(found.full))
+                    if not found.error:
+                        waiting.append((found.full, f"{found.path}/"))
+                yield found
+
+
+def _why_not_listed(folder: Path) -> str:
+    try:
+        with os.scandir(folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _described(entry: _Found, deadline: Deadline) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "path": entry.path,
+        "kind": entry.kind.value,
+        "mode": stat.S_IMODE(entry.status.st_mode),
+        "size_bytes": entry.status.st_size,
+        "modified_at": datetime.fromtimestamp(entry.status.st_mtime, UTC).isoformat(),
+        "error": entry.error,
+    }
+    try:
+        if entry.kind is EntryKind.SYMLINK:
+            fields["link_target"] = os.readlink(entry.full)  # noqa: PTH115 - Path would tidy up what is written there
+        elif entry.kind is EntryKind.FILE:
+            fields |= _hashes(entry, deadline)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        fields["error"] = error.strerror or str(error)
+    return fields
+
+
+def _hashes(entry: _Found, deadline: Deadline) -> dict[str, Any]:
+    if entry.status.st_size > _LARGEST_NORMALISED_BYTES:
+        hashed = hashlib.sha256()
+        for chunk in _chunks(entry, deadline):
+            hashed.update(chunk)
+        return {"sha256": hashed.hexdigest()}
+    content = b"".join(_chunks(entry, deadline))
+    without_cr = content.replace(b"\r", b"")
+    return {
+        "sha256": _sha256(content),
+        "sha256_without_cr": _sha256(without_cr),
+        "sha256_bare": _sha256(without_cr.removeprefix(codecs.BOM_UTF8).rstrip(b"\n")),
+        "lines": content.count(b"\n") + (not content.endswith(b"\n") and bool(content)),
+        "bom": content.startswith(codecs.BOM_UTF8),
+        "crlf": b"\r\n" in content,
+    }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _chunks(entry: _Found, deadline: Deadline) -> Iterator[bytes]:
+    """A file's bytes. Raises OSError when it is no longer the file that was listed, TimeoutError at the deadline."""
+    with _opened(entry.full, entry.status, os.O_NOFOLLOW) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if deadline.over:
+                raise TimeoutError("the files could not be read in time")
+            yield chunk
+        if _identity(os.fstat(file.fileno())) != _identity(entry.status):
+            raise OSError("it changed while it was read")
+
+
+def _opened(path: Path, expected: os.stat_result, more_flags: int = 0) -> BinaryIO:
+    """The open file, proved to be the regular file that `expected` describes. Raises Problem, OSError."""
+    if not stat.S_ISREG(expected.st_mode):
+        raise Problem("not a regular file")
+    file = os.fdopen(os.open(path, _OPEN_FLAGS | more_flags), "rb")
+    if _identity(os.fstat(file.fileno())) != _identity(expected):
+        file.close()
+        raise OSError("it changed after it was listed")
+    return file
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)

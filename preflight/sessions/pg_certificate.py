@@ -1,0 +1,73 @@
+"""Why a PostgreSQL server's certificate was refused: libpq only says `certificate verify failed`.
+
+A second look through Python's ssl on a connection of its own: a request for TLS and the handshake, never a startup
+packet, so it is no login attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import Protocol
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.sessions.trouble import Trouble
+
+_SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_NOT_YET_VALID = 9
+
+
+class Stream(Protocol):
+    """A socket, or a channel that quacks like one."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def settimeout(self, seconds: float, /) -> None: ...
+    def close(self) -> None: ...
+
+
+def second_look(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | None:
+    """What is wrong with the certificate; None when nothing could be made out. Closes the stream."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # a wrong name libpq names itself
+    with contextlib.suppress(OSError, ValueError), contextlib.closing(stream):
+        context.load_verify_locations(ca_file)
+        try:
+            _handshake(stream, context, deadline)
+        except ssl.SSLCertVerificationError as error:
+            return _explain(error)
+    return None
+
+
+def _explain(error: ssl.SSLCertVerificationError) -> Trouble:
+    match error.verify_code:
+        case code if code == _EXPIRED:
+            return Trouble(Cause.TLS, "the server's certificate has expired", "certificate-expired")
+        case code if code == _NOT_YET_VALID:
+            return Trouble(Cause.TLS, "the server's certificate is not valid yet", "certificate-not-yet-valid")
+        case _:
+            detail = f"the server's certificate is not trusted: {error.verify_message}"
+            return Trouble(Cause.TLS, detail, "certificate-untrusted")
+
+
+def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> None:
+    """Raises ssl.SSLError and OSError, and ConnectionError when the server offers no TLS."""
+    stream.settimeout(max(0.001, deadline.left()))
+    stream.sendall(_SSL_REQUEST)
+    if stream.recv(1) != b"S":
+        raise ConnectionError("no TLS offered")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    while True:
+        try:
+            tls.do_handshake()
+            return
+        except ssl.SSLWantReadError:
+            stream.sendall(outgoing.read())
+            stream.settimeout(max(0.001, deadline.left()))
+            received = stream.recv(16384)
+            if not received or deadline.over:
+                raise ConnectionError("the handshake was not completed") from None
+            incoming.write(received)

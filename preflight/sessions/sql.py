@@ -1,0 +1,273 @@
+"""SQL sessions of one run: one connection per database, kept from the first question to the end.
+
+It stays open between the rounds because its backend is what proves, over SSH, that a host is the database's host.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from preflight.clock import Deadline, monotonic, now
+from preflight.errors import SecretError
+from preflight.plan import Connect, Database, Host
+from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.secrets import Secrets
+from preflight.sessions import Deliver, Session, SessionFailed
+from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.trouble import Trouble
+from preflight.sessions.tunnel import ADDRESS, Tunnel
+
+if TYPE_CHECKING:
+    import paramiko
+    from psycopg import pq
+
+    from preflight.sessions.pg_login import Door, Login
+    from preflight.sessions.pg_statement import Conversation
+
+OpenChannel = Callable[[str, str, int, Deadline], "paramiko.Channel"]
+"""From a host of the plan to an address and port; raises SessionFailed."""
+
+LOGIN_SECONDS = 10.0
+STATEMENT_SECONDS = 5.0
+"""What a statement may take unless its question asks for a channel of its own, which is how slow ones are marked."""
+_CLOSE_SECONDS = 1.0
+
+
+class SqlPool:
+    """The SQL sessions of one run. Nothing is connected, and psycopg is not imported, before somebody asks."""
+
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        hosts: Mapping[str, Host],
+        secrets: Secrets,
+        open_channel: OpenChannel,
+    ) -> None:
+        self._databases = databases
+        self._hosts = hosts
+        self._secrets = secrets
+        self._open_channel = open_channel
+        self._sessions: dict[str, SqlSession] = {}
+        self._scrubbed = False
+        self._lock = threading.Lock()
+
+    def session(self, database_id: str) -> Session:
+        """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
+        with self._lock:
+            if database_id not in self._sessions:
+                database = self._databases[database_id]
+                self._sessions[database_id] = SqlSession(
+                    database, self._hosts[database.host], self._secrets, self._open_channel, self._scrub
+                )
+            return self._sessions[database_id]
+
+    def close(self) -> None:
+        """Ends all connections. Safe to call twice and from any thread."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.close()
+
+    def _scrub(self) -> None:
+        from preflight.sessions.libpq import scrub_environment
+
+        with self._lock:
+            if not self._scrubbed:
+                scrub_environment(self._secrets, self._databases.values())
+                self._scrubbed = True
+
+
+class SqlSession:
+    """One database, asked by one thread at a time. A login that failed is never tried again."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: Host,
+        secrets: Secrets,
+        open_channel: OpenChannel,
+        prepare: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._address = database.address or host.address or host.id
+        self._secrets = secrets
+        self._open_channel = open_channel
+        self._prepare = prepare
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._pgconn: pq.abc.PGconn | None = None
+        self._conversation: Conversation | None = None
+        self._tunnel: Tunnel | None = None
+        self._failure: NoReply | None = None
+        self._session = {"user": str(database.user), "database": database.name or database.id}
+        if database.connect is Connect.TUNNEL:
+            self._address = database.address or ADDRESS
+            self._session["tunnel"] = database.host
+
+    @property
+    def vantage(self) -> str:
+        tunnelled = self._database.connect is Connect.TUNNEL
+        place = f"through {self._database.host}" if tunnelled else "from here"
+        return f"{place} as {self._database.user}"
+
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """See `preflight.sessions.Session`."""
+        if not self._lock.acquire(timeout=deadline.left()):
+            for question in questions:
+                deliver(question, self._no_reply(Trouble(Cause.TIMED_OUT, "the session was busy", "busy")))
+            return
+        try:
+            self._open(deadline)
+            for question in questions:
+                deliver(question, self._answer(question, deadline))
+        finally:
+            if self._closing.is_set():
+                self._finish()
+            self._lock.release()
+
+    def close(self) -> None:
+        """See `preflight.sessions.Session`. A thread that is just asking closes for itself when it notices."""
+        self._closing.set()
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
+            try:
+                self._finish()
+            finally:
+                self._lock.release()
+
+    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+        from preflight.sessions.pg_statement import ConnectionLost, SqlError
+
+        if self._failure is not None or self._conversation is None:
+            return replace(self._failure or self._closed(), asked_at=now())
+        asked_at, begun = now(), monotonic()
+        seconds = question.timeout_seconds
+        if not question.own_channel:
+            seconds = min(seconds, STATEMENT_SECONDS)
+        code, text, error = 0, "", ""
+        try:
+            text = self._conversation.rows(question.text, seconds, deadline)
+        except SqlError as refused:
+            code, error = 1, self._secrets.redact(str(refused))
+        except Trouble as trouble:
+            answer = self._no_reply(trouble, begun)
+            if isinstance(trouble, ConnectionLost):
+                self._failure = answer
+                self._finish()
+            return replace(answer, asked_at=asked_at)
+        return Reply(code, text, asked_at, monotonic() - begun, self.vantage, error, dict(self._session))
+
+    def _open(self, deadline: Deadline) -> None:
+        """Logs in, once; what goes wrong becomes the answer to everything."""
+        if self._conversation is not None or self._failure is not None or self._closing.is_set():
+            return
+        begun = monotonic()
+        try:
+            conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
+            self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
+            self._look_around(conversation, deadline)
+            self._conversation = conversation
+        except ImportError as error:
+            detail = f"the PostgreSQL driver is unusable here: {error}"
+            self._failure = self._no_reply(Trouble(Cause.UNSUPPORTED, detail, "no-driver"), begun)
+        except SessionFailed as failed:
+            detail = f"through {self._database.host}: {failed.answer.detail}"
+            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, "tunnel"), begun)
+        except Trouble as trouble:
+            self._failure = self._no_reply(trouble, begun)
+        finally:
+            if self._failure is not None or self._conversation is None:
+                self._failure = self._failure or self._closed()
+                self._finish()
+
+    def _log_in(self, deadline: Deadline) -> Conversation:
+        """Raises Trouble, SessionFailed and ImportError."""
+        self._prepare()
+        from preflight.sessions.pg_login import Login, describe
+        from preflight.sessions.pg_statement import Conversation
+
+        database = self._database
+        login = Login(database, database.server_name or self._address, self._password(), self._closing)
+        doors = self._doors(login, deadline)
+        self._pgconn, door = login.through(doors, deadline)
+        if database.connect is Connect.DIRECT:
+            from preflight.sessions.libpq import local_port
+
+            self._session["address"] = str(door)
+            self._session["client_port"] = str(local_port(self._pgconn))
+        self._session |= describe(self._pgconn, login)
+        return Conversation(self._pgconn, self._closing)
+
+    def _password(self) -> str | None:
+        if self._database.password is None:
+            return None
+        purpose = f"password of {self._database.user} on {self._database.id}"
+        try:
+            return self._secrets.value(self._database.password, purpose)
+        except SecretError as error:
+            raise Trouble(Cause.NO_CREDENTIAL, str(error), "secret") from None
+
+    def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
+        from preflight.sessions.pg_login import Door
+
+        database = self._database
+        self._session["address"] = show_address(self._address, database.port)
+        if database.connect is Connect.DIRECT:
+            resolved = _resolve(self._address, database.port, deadline)
+            self._session["address"] = resolved.first
+            return [Door.direct(str(where[0]), database.port) for _, where in resolved.addresses]
+
+        def dial_again(deadline: Deadline) -> paramiko.Channel:
+            return self._open_channel(database.host, self._address, database.port, deadline)
+
+        self._tunnel = Tunnel(dial_again(deadline))
+        return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
+
+    def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
+        """Adds to the session what the server tells of itself. Raises ConnectionLost."""
+        from preflight.sessions.pg_settings import look_around
+
+        told = look_around(conversation, deadline)
+        tls = told.pop("tls", "")
+        self._session |= told
+        # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
+        if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
+            self._session["ssl"] = tls
+
+    def _closed(self) -> NoReply:
+        return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))
+
+    def _no_reply(self, trouble: Trouble, begun: float | None = None) -> NoReply:
+        detail = self._secrets.redact(f"{self._database.id}: {trouble.detail}")
+        took = 0.0 if begun is None else monotonic() - begun
+        return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
+
+    def _finish(self) -> None:
+        """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise."""
+        if self._pgconn is not None:
+            self._pgconn.finish()
+        if self._tunnel is not None:
+            self._tunnel.close()
+        self._pgconn = self._conversation = self._tunnel = None
+
+
+def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
+    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises Trouble."""
+    found: list[Resolved | DialFailed] = []
+
+    def work() -> None:
+        try:
+            found.append(resolve(name, port))
+        except DialFailed as failed:
+            found.append(failed)
+
+    thread = threading.Thread(target=work, name="sql-resolve", daemon=True)
+    thread.start()
+    thread.join(deadline.left())
+    if not found:
+        raise Trouble(Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver")
+    if isinstance(found[0], DialFailed):
+        raise found[0]
+    return found[0]

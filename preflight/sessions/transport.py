@@ -1,0 +1,188 @@
+"""The SSH transport: paramiko, set up as it has to be. Importing this module imports paramiko (0.1 s), so it is
+imported when the first SSH session is opened and not before."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.sessions.known_hosts import HostKeys, KeyStatus, KnownKeys, PublicKey
+from preflight.sessions.remote_text import one_line
+from preflight.sessions.trouble import Trouble
+
+if TYPE_CHECKING:
+    from preflight.plan import Host
+
+
+def _import_paramiko() -> Any:
+    """paramiko without `invoke`, which it wants only for `Match exec` in its ssh_config reader, not used here, and
+    which costs a third of its import time. paramiko's own code allows for its absence."""
+    absent = "invoke" not in sys.modules
+    if absent:
+        sys.modules["invoke"] = None  # type: ignore[assignment]
+    try:
+        import paramiko
+    finally:
+        if absent:
+            del sys.modules["invoke"]
+    quiet = logging.getLogger("paramiko")  # else whole tracebacks go to standard error
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    return paramiko
+
+
+paramiko: Any = _import_paramiko()
+_KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
+_BANNER_LIMIT = 4000
+
+
+class HandshakeFailed(Trouble):
+    """The transport did not come up."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:
+        super().__init__(cause, detail, reason)
+        self.nothing_received = nothing_received
+        """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
+
+
+class Transport(paramiko.Transport):  # type: ignore[misc]
+    """paramiko's transport with the standard name of curve25519, without weak algorithms, and with an ear for what
+    the server says on its way out."""
+
+    _preferred_kex = tuple(
+        name
+        for known in paramiko.Transport._preferred_kex
+        for name in dict.fromkeys((_KEX_ALIASES.get(known, known), known))
+    )
+    _kex_info = paramiko.Transport._kex_info | {
+        _KEX_ALIASES.get(name, name): engine for name, engine in paramiko.Transport._kex_info.items()
+    }
+    _preferred_ciphers = tuple(name for name in paramiko.Transport._preferred_ciphers if "cbc" not in name)
+    _preferred_macs = tuple(name for name in paramiko.Transport._preferred_macs if "sha2" in name)
+
+    def __init__(self, sock: Any, seconds: float, known: KnownKeys | None) -> None:
+        """`seconds`: for each stage of the login. With `known`, a key of a pinned type is asked for first."""
+        super().__init__(sock)
+        seconds = max(seconds, 0.1)
+        self.daemon = True
+        self.banner_timeout = self.handshake_timeout = self.auth_timeout = self.channel_timeout = seconds
+        self.banners: list[str] = []
+        """Every text the server sent before the login was decided, made printable."""
+        self.preface: list[str] = []
+        """Lines before the version string, for example `Exceeded MaxStartups`."""
+        self.parting_words = ""
+        """The text of the server's disconnect message."""
+        self.refused_channel = ""
+        """Why the server refused the last channel it refused."""
+        if known is not None:
+            options = self.get_security_options()
+            options.key_types = known.ordered(options.key_types)
+
+    def _log(self, level: int, msg: Any, *args: Any) -> None:
+        """paramiko tells these things to its log only; nothing is really logged."""
+        if not isinstance(msg, str):
+            return
+        if msg.startswith("Auth banner: "):
+            self._remember(self.banners, _text_of(msg.removeprefix("Auth banner: ")))
+        elif msg.startswith("Banner: "):
+            self._remember(self.preface, msg.removeprefix("Banner: "))
+        elif msg.startswith("Disconnect (code"):
+            self.parting_words = one_line(msg.partition("): ")[2])
+        elif " open FAILED: " in msg:
+            self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
+
+    @staticmethod
+    def _remember(texts: list[str], text: str) -> None:
+        line = one_line(text, 1000)
+        if line and sum(map(len, texts)) < _BANNER_LIMIT:
+            texts.append(line)
+
+    def close(self) -> None:
+        """Also ends the timer of an unfinished handshake, which paramiko leaves behind as a thread."""
+        super().close()
+        self.packetizer.complete_handshake()
+
+    def shake_hands(self, deadline: Deadline) -> None:
+        """Version strings and key exchange; no credential is sent. Raises HandshakeFailed and is closed then."""
+        done = threading.Event()
+        self.start_client(event=done)
+        finished = done.wait(deadline.left())
+        if finished and self.is_active():
+            return
+        trouble = self.get_exception()
+        self.close()
+        if not finished:
+            raise HandshakeFailed(Cause.TIMED_OUT, f"{self._progress()} within {deadline.seconds:.0f} s")
+        raise self._explain(trouble)
+
+    def _progress(self) -> str:
+        if not self.remote_version:
+            return "the server accepted the connection but sent no SSH version string"
+        return f"the key exchange with {one_line(self.remote_version, 80)} did not finish"
+
+    def _explain(self, trouble: Exception | None) -> HandshakeFailed:
+        said = one_line("; ".join(filter(None, [*self.preface, self.parting_words])))
+        suffix = f": {said}" if said else ""
+        if isinstance(trouble, paramiko.IncompatiblePeer):
+            what = one_line(str(trouble)).removeprefix("Incompatible ssh peer ").strip("()")
+            detail = f"{one_line(self.remote_version, 80)} and this tool share no algorithm: {what}"
+            return HandshakeFailed(Cause.UNSUPPORTED, detail, "no-common-algorithm")
+        if not self.remote_version:
+            if not self.preface or _is_throttle(said):
+                detail = f"the server closed the connection before it said anything of SSH{suffix}"
+                return HandshakeFailed(Cause.CUT_OFF, detail, nothing_received=True)
+            return HandshakeFailed(Cause.CUT_OFF, f"this is no SSH server{suffix}", "not-ssh")
+        return HandshakeFailed(Cause.CUT_OFF, f"the connection ended during the key exchange{suffix}")
+
+    def server_key(self) -> PublicKey:
+        """The key the server proved to hold in the key exchange."""
+        key = self.get_remote_server_key()
+        return PublicKey(key.get_name(), key.asbytes())
+
+
+def _text_of(shown_bytes: str) -> str:
+    """The text in the `b'...'` that paramiko logs."""
+    try:
+        value = ast.literal_eval(shown_bytes)
+    except (SyntaxError, ValueError):
+        return shown_bytes
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_throttle(said: str) -> bool:
+    """What sshd writes to a client it turns away: MaxStartups, and PerSourcePenalties from OpenSSH 9.8 on."""
+    return "Exceeded MaxStartups" in said or "Not allowed at this time" in said
+
+
+def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, files: HostKeys) -> HandshakeFailed | None:
+    """What is wrong with the key a server showed; None when it is pinned."""
+    seen = f"{key.type} {key.fingerprint}"
+    where = host.host_key_alias or host.address
+    match known.status(key):
+        case KeyStatus.TRUSTED:
+            return None
+        case KeyStatus.REVOKED:
+            return HandshakeFailed(Cause.HOST_KEY_CHANGED, f"{where} shows the revoked key {seen}", "revoked")
+        case KeyStatus.CHANGED:
+            detail = f"{where} shows {seen}, but pinned is {pinned_text(known)}"
+            return HandshakeFailed(Cause.HOST_KEY_CHANGED, detail)
+    if known.only_cert_authority:
+        detail = f"CA-signed host keys are not supported, pin the key: {where} shows {seen}"
+        return HandshakeFailed(Cause.UNSUPPORTED, detail, "cert-authority")
+    detail = f"{where} shows {seen}, which is in no known_hosts file"
+    if pinned_text(known):
+        detail = f"{where} shows {seen}, but pinned are only keys of other types: {pinned_text(known)}"
+    if files.unreadable:
+        detail += f" (unreadable: {'; '.join(files.unreadable)})"
+    return HandshakeFailed(Cause.HOST_KEY_UNKNOWN, detail)
+
+
+def pinned_text(known: KnownKeys) -> str:
+    pinned: Sequence[PublicKey] = sorted(known.keys | known.without_port, key=lambda key: (key.type, key.blob))
+    return ", ".join(f"{key.type} {key.fingerprint}" for key in pinned)

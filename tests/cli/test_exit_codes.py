@@ -1,0 +1,196 @@
+"""Every way the program can end, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import BASE, DEAD_HOST, argv, environment, preflight, write_plan
+
+FORMATS = ("text", "json")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_failing_blocking_check_is_1_in_every_format(tmp_path: Path, form: str) -> None:
+    done = preflight("run", write_plan(tmp_path), "--format", form)
+    assert done.returncode == 1, done.stderr
+    assert "NO-GO" in done.stdout
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_plan_with_nothing_to_check_is_hold_and_3(tmp_path: Path, form: str) -> None:
+    done = preflight("run", write_plan(tmp_path, BASE), "--format", form)
+    assert done.returncode == 3, done.stderr
+    assert "HOLD" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "absent.toml"],
+        ["run", "."],
+        ["run", "plan.toml", "--only", "host-logon"],
+        ["run", "plan.toml", "--skip", "nothing"],
+        ["run", "plan.toml", "--at", "yesterday"],
+        ["run", "plan.toml", "--at", "25:00"],
+        ["run", "plan.toml", "--timeout", "0"],
+        ["run", "plan.toml", "--timeout", "nan"],
+        ["run", "plan.toml", "--format", "yaml"],
+        ["run", "plan.toml", "--output", "json"],
+        ["run", "plan.toml", "--output", "yaml=x"],
+        ["judge", "plan.toml", "absent.json"],
+        ["judge", "plan.toml", "plan.toml"],
+        ["lint"],
+        ["lint", "absent.toml"],
+        ["rum"],
+        ["--nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_call_is_2_with_a_sentence_and_no_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    write_plan(tmp_path)
+    done = preflight(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_mistyped_option_names_the_nearest(tmp_path: Path) -> None:
+    assert "did you mean host-login?" in preflight("run", write_plan(tmp_path), "--only", "host-logon").stderr
+
+
+def test_only_and_skip_are_never_go(tmp_path: Path) -> None:
+    done = preflight("run", write_plan(tmp_path, BASE), "--only", "host-login")
+    assert done.returncode == 3
+
+
+def test_a_reader_that_goes_away_does_not_change_the_code(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(argv("run", plan), stdout=write, stderr=subprocess.PIPE, env=environment(), timeout=90)
+    os.close(write)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
+def test_a_report_that_cannot_be_written_never_ends_in_0(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        for arguments in (
+            ("run", write_plan(tmp_path)),
+            ("lint", write_plan(tmp_path)),
+            ("show", write_plan(tmp_path)),
+        ):
+            done = subprocess.run(argv(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=90)
+            assert done.returncode not in (0, 130), arguments
+            assert b"Traceback" not in done.stderr
+
+
+def test_a_closed_standard_output_never_ends_in_0(tmp_path: Path) -> None:
+    line = f'exec "{sys.executable}" -m preflight run "{write_plan(tmp_path)}" >&-'
+    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, env=environment(), timeout=90)
+    assert done.returncode == 1
+    assert b"could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_130_and_quick(tmp_path: Path, which: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        plan = write_plan(tmp_path, BASE + DEAD_HOST.replace("port = 1", f"port = {port}"))
+        process = subprocess.Popen(argv("run", plan), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        silent.settimeout(30)
+        connection, _ = silent.accept()  # the run is now waiting for a banner that never comes
+        process.send_signal(which)
+        out, err = process.communicate(timeout=20)
+        connection.close()
+    assert process.returncode == 130
+    assert not out
+    assert b"Traceback" not in err
+
+
+def test_several_formats_go_to_files_and_say_the_same(tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    done = preflight("run", write_plan(tmp_path), "--output", f"json={out}", "--output", f"text={tmp_path / 'r.txt'}")
+    assert done.returncode == json.loads(out.read_text())["exit_code"] == 1
+    assert "NO-GO" in (tmp_path / "r.txt").read_text()
+
+
+def test_an_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    done = preflight("run", write_plan(tmp_path), "--output", "json=absent/report.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
+
+
+def test_a_defect_of_the_tool_is_4_and_says_so_in_one_line(tmp_path: Path) -> None:
+    program = (
+        "import sys\nimport preflight.cli.loading as loading\nfrom preflight.cli import main\n"
+        "def boom(_path):\n    raise ZeroDivisionError('unexpected')\n"
+        "import preflight.cli.plans as plans\nplans.load = boom\n"
+        "sys.argv = ['preflight', 'lint', 'x.toml']\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert done.returncode == 4
+    assert done.stderr.strip() == "preflight failed itself: ZeroDivisionError: unexpected"
+
+
+def test_without_a_terminal_a_prompt_is_no_hang_and_no_go(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, BASE + DEAD_HOST.replace("env:DB1_PASSWORD", "prompt"))
+    done = preflight("run", plan)
+    assert done.returncode in (1, 3)
+    assert "needs a terminal" in done.stdout
+
+
+def test_saved_evidence_is_private_and_judged_equally(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    kept = tmp_path / "evidence.json"
+    first = preflight("run", plan, "--evidence", kept, "--format", "json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    again = preflight("judge", plan, kept, "--format", "json")
+    assert again.returncode == first.returncode
+    one, two = json.loads(first.stdout), json.loads(again.stdout)
+    assert one["findings"] == two["findings"]
+    assert one["evidence_sha256"] == two["evidence_sha256"]
+
+
+def test_evidence_of_another_plan_is_refused(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    kept = tmp_path / "evidence.json"
+    preflight("run", plan, "--evidence", kept)
+    plan.write_text(plan.read_text() + "\n# changed\n")
+    done = preflight("judge", plan, kept)
+    assert done.returncode == 2
+    assert "another text of this plan" in done.stderr
+
+
+def test_evidence_is_kept_beside_the_plan_by_default(tmp_path: Path) -> None:
+    preflight("run", write_plan(tmp_path))
+    assert len(list((tmp_path / ".preflight" / "REL-1").glob("*.json"))) == 1
+
+
+def test_colour_follows_the_option_and_the_environment(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    assert "\033[" not in preflight("run", plan).stdout
+    assert "\033[" in preflight("run", plan, "--color", "always").stdout
+    assert "\033[" in preflight("run", plan, FORCE_COLOR="1").stdout
+    assert "\033[" not in preflight("run", plan, FORCE_COLOR="1", NO_COLOR="1").stdout
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    done = preflight("--help")
+    assert done.returncode == 0
+    for word in ("run", "judge", "lint", "show", "seal", "demo", "3 HOLD", "130 interrupted"):
+        assert word in done.stdout

@@ -1,0 +1,53 @@
+"""`preflight demo` as a user types it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import argv, environment, preflight
+
+
+def left_behind() -> set[str]:
+    """Command lines that belong to a demo: its servers and helpers."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace").replace("\0", " ")
+        except OSError:
+            continue
+        if "preflight-demo" in line or "preflight demo" in line:
+            found.add(line)
+    return found
+
+
+def test_the_demo_is_go() -> None:
+    done = preflight("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("GO")
+    assert not left_behind()
+
+
+def test_the_night_is_no_go() -> None:
+    done = preflight("demo", "--night")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.startswith("NO-GO")
+    assert not left_behind()
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, which: signal.Signals) -> None:
+    process = subprocess.Popen(
+        argv("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(TMPDIR=str(tmp_path))
+    )
+    assert process.stderr is not None
+    process.stderr.readline()  # it has begun
+    os.kill(process.pid, which)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not left_behind()
+    assert list(tmp_path.iterdir()) == []

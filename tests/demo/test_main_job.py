@@ -1,0 +1,204 @@
+"""The main job from end to end on the demo's site: what must always hold of a run over real servers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from preflight.clock import now
+from preflight.coverage import unconfirmed
+from preflight.demo.site import DemoSite
+from preflight.evidence import Evidence
+from preflight.finding import Finding, Status
+from preflight.inspection import Inspection, inspect
+from preflight.loader import load_plan
+from preflight.registry import find_checks
+from preflight.report import json as json_report
+from preflight.report import questions as questions_report
+from preflight.report import text as text_report
+from preflight.run import collect, judge
+from preflight.secrets import Secrets
+from preflight.sessions.pools import Pools
+from preflight.verdict import Decision, Verdict
+
+
+@dataclass
+class Run:
+    inspection: Inspection
+    evidence: Evidence
+    verdict: Verdict
+    secrets: tuple[str, ...]
+    process_list: str
+    log: str
+
+    def named(self, check: str, subject: str = "") -> list[Finding]:
+        return [finding for finding in self.verdict.findings if finding.check == check and subject in finding.subject]
+
+    def text(self) -> str:
+        return text_report.render(self.verdict, verbose=True)
+
+
+class ProcessList:
+    """Everything that any process showed as its command line while the run went on."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self.seen: set[str] = set()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> ProcessList:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.002):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(path.read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue
+
+
+class Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} {record.exc_info}")
+
+
+def run_demo(*, night: bool) -> Run:
+    with DemoSite() as site:
+        if night:
+            site.break_night()
+        plan = load_plan(site.plan_path, find_checks().settings())
+        secrets = Secrets(plan.folder)
+        inspection = inspect(plan, find_checks(), now())
+        log = Lines()
+        logging.getLogger().addHandler(log)
+        level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.DEBUG)
+        try:
+            with ProcessList() as processes, Pools(plan, secrets) as pools:
+                evidence = collect(inspection, pools.session, 90, mask=secrets.redact)
+        finally:
+            logging.getLogger().setLevel(level)
+            logging.getLogger().removeHandler(log)
+        values = [path.read_text().strip() for path in (plan.folder / "secrets").glob("*.password")]
+        key_lines = (plan.folder / "secrets" / "login.key").read_text().splitlines()[1:-1]
+        # Purely offline checks read files beside the plan, so judging happens while the site stands.
+        verdict = judge(inspection, evidence, unconfirmed=unconfirmed(plan))
+        return Run(
+            inspection, evidence, verdict, (*values, *key_lines), "\n".join(processes.seen), "\n".join(log.lines)
+        )
+
+
+@pytest.fixture(scope="module")
+def good() -> Run:
+    return run_demo(night=False)
+
+
+@pytest.fixture(scope="module")
+def night() -> Run:
+    return run_demo(night=True)
+
+
+def test_the_good_site_is_go(good: Run) -> None:
+    assert good.verdict.decision is Decision.GO, good.text()
+
+
+def test_every_check_was_at_work(good: Run) -> None:
+    assert {finding.check for finding in good.verdict.findings} == {check.id for check in find_checks().checks}
+
+
+def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
+    asked = [question for question, _ in good.evidence]
+    assert len(asked) > 30
+    for question in asked:
+        verdict = judge(good.inspection, good.evidence.without(question.id))
+        assert verdict.decision is not Decision.GO, f"{question.via} {question.target}: {question.text}"
+
+
+@pytest.mark.parametrize("which", ["good", "night"])
+def test_saved_evidence_gives_equal_findings(which: str, request: pytest.FixtureRequest) -> None:
+    run: Run = request.getfixturevalue(which)
+    again = Evidence.from_json(run.evidence.to_json())
+    assert run.inspection.findings(again) == list(run.verdict.findings)
+
+
+def test_a_host_is_asked_in_one_batch_and_a_question_once(good: Run) -> None:
+    ids = [question.id for question, _ in good.evidence]
+    assert len(ids) == len(set(ids))
+    first = {question.id for question in good.inspection.first_round()}
+    assert first < set(ids)
+
+
+@pytest.mark.parametrize("which", ["good", "night"])
+def test_no_secret_appears_anywhere(which: str, request: pytest.FixtureRequest) -> None:
+    run: Run = request.getfixturevalue(which)
+    places = {
+        "text report": run.text(),
+        "json report": json_report.render(run.verdict),
+        "evidence": run.evidence.to_json(),
+        "questions": questions_report.render(run.inspection.plan, run.inspection.first_round()),
+        "log": run.log,
+        "process list": run.process_list,
+        "repr": repr(run.inspection.plan) + repr(run.evidence),
+    }
+    assert "preflight" in run.process_list or "pytest" in run.process_list
+    for secret in run.secrets:
+        for place, text in places.items():
+            assert secret not in text, place
+
+
+def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
+    assert night.verdict.decision is Decision.NO_GO
+    causes = [
+        ("host-login", "db1", "password"),
+        ("host-login", "app1-a", "account expires"),
+        ("backup-location", "billing", "does not exist"),
+        ("script-hashes", "billing", "020_rounding.sql"),
+        ("database-login", "billing", "VALID UNTIL"),
+        ("rollback-ready", "billing", "end"),
+        ("app-health", "app2", "2.6"),
+    ]
+    for check, subject, word in causes:
+        failing = [finding for finding in night.named(check, subject) if finding.status is Status.FAIL]
+        said = json.dumps(
+            [[point.summary + point.actual for point in finding.judgement.telling_points()] for finding in failing]
+        )
+        assert failing, f"{check} {subject} did not fail"
+        assert word.lower() in said.lower(), f"{check} {subject}: {said}"
+
+
+def test_the_night_shows_the_changed_line(night: Run) -> None:
+    details = "".join(
+        point.details for finding in night.named("script-hashes") for point in finding.judgement.telling_points()
+    )
+    assert "-   SET total = round(total, 2)" in details
+    assert "+   SET total = round(total, 1)" in details
+
+
+def test_every_failing_line_says_what_was_needed_and_how_to_cure_it(night: Run) -> None:
+    for finding in night.verdict.findings:
+        for point in finding.judgement.telling_points():
+            if point.status is Status.FAIL:
+                assert point.summary, finding
+                assert point.expected, finding
+                assert point.remedy, finding
+                assert finding.owner, finding
+
+
+def test_the_report_fits_100_columns(good: Run, night: Run) -> None:
+    for run in (good, night):
+        assert [line for line in run.text().splitlines() if len(line) > 100] == []

@@ -1,0 +1,290 @@
+"""Credentials against a real sshd with real Linux accounts: what gets in, and what is said about what does not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from preflight.clock import Deadline
+from preflight.plan import Account as Login
+from preflight.plan import Host
+from preflight.probe import Cause
+from preflight.secrets import SecretRef
+from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
+from tests.site.accounts import Account, make_key
+from tests.site.machine import needs, run
+from tests.site.site import Site
+from tests.site.sshd import Sshd
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A running ssh-agent without keys."""
+    started = run(needs("ssh-agent"), "-a", tmp_path / "agent", "-s").stdout
+    pid = started.partition("SSH_AGENT_PID=")[2].partition(";")[0]
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    yield tmp_path / "agent"
+    run("kill", pid)
+
+
+def _add(agent: Path, key: Path) -> None:
+    run("ssh-add", "-q", key, environment={"SSH_AUTH_SOCK": str(agent)})
+
+
+def _fingerprint(key: Path) -> str:
+    return run("ssh-keygen", "-l", "-f", key.with_suffix(".pub")).stdout.split()[1]
+
+
+def test_a_key_logs_in_and_the_reply_says_where_and_as_whom(
+    make_pool: MakePool, sshd: Sshd, good_account: Account
+) -> None:
+    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
+    answer = reply(ask(pool))
+    assert (answer.code, answer.text) == (0, good_account.name + "\n")
+    assert answer.vantage == f"on db1 as {good_account.name}"
+    assert answer.session["address"] == f"{sshd.address}:{sshd.port}"
+    assert answer.session["user"] == good_account.name
+    assert answer.session["auth"] == f"key {_fingerprint(good_account.key)}"
+    assert answer.session["fingerprint"] == sshd.fingerprint()
+    assert answer.session["key_type"] == "ssh-ed25519"
+    assert answer.session["server"].startswith("SSH-2.0-OpenSSH")
+    assert int(answer.session["login_ms"]) >= 0
+
+
+def test_a_second_round_uses_the_same_login(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
+    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
+    before = sshd.log.count("Accepted publickey")
+    reply(ask(pool, "true"))
+    reply(ask(pool, "echo again"))
+    assert sshd.log.count("Accepted publickey") == before + 1
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_a_key_with_a_passphrase_logs_in(
+    make_pool: MakePool, site: Site, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    key = make_key(tmp_path / "locked", passphrase="open sesame", kind=kind)
+    monkeypatch.setenv("KEY_PASSPHRASE", "open sesame")
+    account = site.accounts.add(f"k{kind}", authorize=False)
+    site.accounts.authorize(account.name, public_key=key.with_suffix(".pub").read_text())
+    host = replace(key_host(site.sshd, account), key=key, passphrase=SecretRef("env", "KEY_PASSPHRASE"))
+    pool = make_pool(host, known_hosts=site.sshd.known_hosts_lines())
+    assert reply(ask(pool)).session["auth"] == f"key {_fingerprint(key)}"
+
+
+def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = replace(key_host(sshd, good_account), key=make_key(tmp_path / "locked", passphrase="open sesame"))
+    logins = sshd.log.count("Connection from")
+    answer = no_reply(ask(make_pool(locked)))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-needed")
+    monkeypatch.setenv("KEY_PASSPHRASE", "wrong-passphrase")
+    answer = no_reply(ask(make_pool(replace(locked, passphrase=SecretRef("env", "KEY_PASSPHRASE")))))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-wrong")
+    assert "wrong-passphrase" not in repr(answer)
+    assert sshd.log.count("Connection from") == logins
+
+
+@pytest.mark.parametrize("content", [None, "no key at all", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
+def test_a_key_file_that_is_none_is_no_credential(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_text(content)
+    answer = no_reply(ask(make_pool(replace(key_host(sshd, good_account), key=file))))
+    assert answer.cause is Cause.NO_CREDENTIAL
+    assert str(file) in answer.detail
+
+
+def test_a_password_logs_in(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(password_host(sshd, good_account, monkeypatch), known_hosts=sshd.known_hosts_lines())
+    assert reply(ask(pool)).session["auth"] == "password"
+
+
+def test_a_wrong_password_is_tried_once_and_called_bad_credential(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = password_host(sshd, good_account, monkeypatch, "not-the-password")
+    pool = make_pool(host, known_hosts=sshd.known_hosts_lines())
+    before = sshd.log.count("Failed password")
+    answer = no_reply(ask(pool))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+    assert answer.vantage == f"from here to db1 as {good_account.name}"
+    assert answer.session["fingerprint"] == sshd.fingerprint()
+    assert "not-the-password" not in repr(answer)
+    assert no_reply(ask(pool, "second round")).reason == "bad-credential"
+    assert sshd.log.count("Failed password") == before + 1
+
+
+def test_a_key_the_account_does_not_know_is_a_bad_credential(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
+) -> None:
+    host = replace(key_host(sshd, good_account), key=make_key(tmp_path / "stranger"))
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+
+
+def test_an_unset_password_variable_is_no_credential(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = password_host(sshd, good_account, monkeypatch)
+    monkeypatch.delenv("HOST_PASSWORD")
+    answer = no_reply(ask(make_pool(host)))
+    assert answer.cause is Cause.NO_CREDENTIAL
+    assert "HOST_PASSWORD" in answer.detail
+
+
+def test_a_host_without_any_credential_is_not_contacted(make_pool: MakePool, sshd: Sshd) -> None:
+    host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login("nobody"))
+    assert no_reply(ask(make_pool(host))).cause is Cause.NO_CREDENTIAL
+
+
+def test_the_agent_logs_in_with_just_the_named_key(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, agent: Path, tmp_path: Path
+) -> None:
+    for number in range(7):  # more than MaxAuthTries: offering all of them would be thrown out
+        _add(agent, make_key(tmp_path / f"other{number}"))
+    _add(agent, good_account.key)
+    fingerprint = _fingerprint(good_account.key)
+    for named in (fingerprint, str(good_account.key.with_suffix(".pub"))):
+        host = replace(key_host(sshd, good_account), key=None, agent=named)
+        pool = make_pool(host, known_hosts=sshd.known_hosts_lines())
+        assert reply(ask(pool)).session["auth"] == f"agent {fingerprint}"
+
+
+def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = replace(key_host(sshd, good_account), key=None, agent=_fingerprint(good_account.key))
+    assert no_reply(ask(make_pool(host))).reason == "not-in-agent"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
+        answer = no_reply(ask(make_pool(host)))
+        assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "no-agent")
+        assert answer.took_seconds < 4
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    assert no_reply(ask(make_pool(host))).reason == "no-agent"
+
+
+def test_an_expired_account_is_told_from_a_bad_password(make_pool: MakePool, site: Site) -> None:
+    host = key_host(site.sshd, site.account("expired"))
+    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "account-expired")
+    assert "expired" in answer.session["banner"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("must-change", "password-expired"),
+        ("password-expired", "password-expired"),
+        ("nologin", "nologin"),
+        ("forced", "forced-command"),
+    ],
+)
+def test_a_login_without_a_usable_shell_says_why(make_pool: MakePool, site: Site, kind: str, reason: str) -> None:
+    host = key_host(site.sshd, site.account(kind))
+    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, reason), answer
+
+
+def test_a_forced_command_that_echoes_the_script_does_not_pass_for_a_shell(make_pool: MakePool, site: Site) -> None:
+    account = site.accounts.add("echo", key_options='command="cat; echo >&2"')
+    host = key_host(site.sshd, account)
+    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "forced-command")
+
+
+def test_the_expiry_warning_is_kept_as_banner(make_pool: MakePool, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = password_host(site.sshd, site.account("password-soon"), monkeypatch)
+    answer = reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert "your password will expire in 3 days" in answer.session["banner"]
+
+
+def test_a_server_that_takes_only_keys_is_named_as_such(
+    make_pool: MakePool, site: Site, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_keys = site.start_sshd(options={"PasswordAuthentication": "no"})
+    host = password_host(only_keys, good_account, monkeypatch)
+    answer = no_reply(ask(make_pool(host, known_hosts=only_keys.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "method-not-allowed")
+    assert "publickey" in answer.detail
+    only_keys.close()
+
+
+def test_a_password_is_typed_at_a_prompt_where_the_server_wants_that(
+    make_pool: MakePool, site: Site, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"PasswordAuthentication": "no", "KbdInteractiveAuthentication": "yes"}
+    prompting = site.start_sshd(options=options)
+    lines = prompting.known_hosts_lines()
+    assert reply(ask(make_pool(password_host(prompting, good_account, monkeypatch), known_hosts=lines))).code == 0
+    wrong = no_reply(
+        ask(make_pool(password_host(prompting, good_account, monkeypatch, "wrong-one"), known_hosts=lines))
+    )
+    assert (wrong.cause, wrong.reason) == (Cause.DENIED, "bad-credential")
+    change = password_host(prompting, site.account("must-change"), monkeypatch)
+    expired = no_reply(ask(make_pool(change, known_hosts=lines)))
+    assert (expired.cause, expired.reason) == (Cause.NO_SHELL, "password-expired"), expired
+    prompting.close()
+
+
+def test_a_second_factor_is_said_to_be_missing(make_pool: MakePool, site: Site, good_account: Account) -> None:
+    both = site.start_sshd(options={"AuthenticationMethods": "publickey,password"})
+    answer = no_reply(ask(make_pool(key_host(both, good_account), known_hosts=both.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "partial")
+    assert "password" in answer.detail
+    both.close()
+
+
+def test_many_askers_of_one_host_share_one_login(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
+    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
+    before = sshd.log.count("Accepted publickey")
+    codes: list[str] = []
+    threads = [
+        threading.Thread(target=lambda n=n: codes.append(reply(ask(pool, f"echo {n}")).text.strip())) for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [str(n) for n in range(8)]
+    assert sshd.log.count("Accepted publickey") == before + 1
+
+
+def test_fifty_hosts_behind_one_stock_sshd_are_all_answered(
+    make_pool: MakePool, sshd: Sshd, good_account: Account
+) -> None:
+    hosts = [key_host(sshd, good_account, f"db{number}") for number in range(50)]
+    pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
+    answers: dict[str, object] = {}
+
+    def ask_one(host: Host) -> None:
+        session = pool.session(host.id)
+        session.ask([question("true", host.id)], Deadline(40), lambda asked, answer: answers.update({host.id: answer}))
+
+    threads = [threading.Thread(target=ask_one, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 50
+    assert all(reply(answer).code == 0 for answer in answers.values())  # type: ignore[arg-type]
+
+
+def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
+    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
+    pool.close()
+    pool.close()
+    assert no_reply(ask(pool)).cause is Cause.NOT_ASKED
