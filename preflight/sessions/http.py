@@ -13,8 +13,9 @@ from preflight.sessions.http_exchange import VANTAGE, Exchange, OpenSockets
 from preflight.sessions.parallel import answer_in_threads
 from preflight.sessions.tls import Trust
 
-MOST_AT_ONCE = 32
-"""Questions of one application that are under way at the same time."""
+MOST_AT_ONCE = 16
+"""Questions of one application that are under way at the same time: few enough not to slow each other down, which
+would look like the application's latency."""
 
 
 class HttpPool:

@@ -25,7 +25,7 @@ _VERIFY_REASONS = {
     64: "certificate-name",
 }
 """By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
-_VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "HANDSHAKE_FAILURE", "NO_SHARED")
+_VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
@@ -73,7 +73,7 @@ def secure(
 ) -> ssl.SSLSocket:
     """TLS over `sock`, chain, dates and name verified. Raises TlsFailed, also for a connection that is lost meanwhile.
 
-    A refused certificate is looked at in a second handshake, on a socket from `connect_again`; no request goes there."""
+    A refused certificate is looked at in a second handshake, on a socket of `connect_again`; no request goes there."""
     try:
         sock.settimeout(max(0.001, deadline.left()))
         return context.wrap_socket(sock, server_hostname=name)
@@ -82,7 +82,8 @@ def secure(
         detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
         raise TlsFailed(Cause.TLS, detail, reason, _look(connect_again, name, deadline)) from None
     except ssl.SSLEOFError:
-        raise TlsFailed(Cause.CUT_OFF, "the server closed the connection during the TLS handshake") from None
+        detail = "the server closed the connection during the TLS handshake"
+        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
     except ssl.SSLError as error:
         raise _without_certificate(error) from None
     except TimeoutError:
@@ -90,7 +91,7 @@ def secure(
         raise TlsFailed(Cause.TIMED_OUT, detail, "handshake") from None
     except OSError as error:
         detail = f"the connection was lost during the TLS handshake: {error.strerror or error}"
-        raise TlsFailed(Cause.CUT_OFF, detail) from None
+        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
     except ValueError as error:
         raise TlsFailed(Cause.NOT_ASKED, f"{name!r} cannot be a server name: {error}", "server-name") from None
 
@@ -118,5 +119,8 @@ def _without_certificate(error: ssl.SSLError) -> TlsFailed:
         return TlsFailed(Cause.TLS, "the server does not speak TLS on this port", "plain-http")
     if any(word in problem for word in _VERSION_PROBLEMS):
         detail = f"no TLS version or cipher in common ({problem.replace('_', ' ').lower()})"
+        return TlsFailed(Cause.TLS, detail, "tls-protocol")
+    if "HANDSHAKE_FAILURE" in problem:
+        detail = "the server refuses the TLS handshake: no cipher in common, or it wants a client certificate"
         return TlsFailed(Cause.TLS, detail, "tls-protocol")
     return TlsFailed(Cause.TLS, f"the TLS handshake failed: {problem.replace('_', ' ').lower() or error}", "tls")

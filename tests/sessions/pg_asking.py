@@ -25,14 +25,14 @@ class Asker:
     """Makes pools of one database `app1` on host `db1`, asks them, and closes them."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self._patch = patch
+        self.patch = patch
         self.secrets = Secrets(folder)
         self.forward = Forwarder()
         self.pools: list[SqlPool] = []
 
     def pool(self, role: DatabaseRole, port: int, *, password: str | None = "", **more: Any) -> SqlPool:
         """`password`: the role's when empty; None for a plan that names none."""
-        self._patch.setenv("DB_PASSWORD", password or role.password)
+        self.patch.setenv("DB_PASSWORD", password or role.password)
         known: dict[str, Any] = {
             "id": "app1",
             "host": "db1",
@@ -62,7 +62,9 @@ def asker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asker]:
     for pool in asker.pools:
         pool.close()
     until = monotonic() + 3
-    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith(("sql", "tu"))]
+    left = [
+        thread for thread in threading.enumerate() if thread not in before and thread.name.startswith(("sql", "tu"))
+    ]
     for thread in left:
         thread.join(max(0.0, until - monotonic()))
     assert not [thread.name for thread in left if thread.is_alive()]

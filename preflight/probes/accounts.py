@@ -1,0 +1,190 @@
+"""Questions about the account that logs in to a host: who it is there, and until when it may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+from preflight.probe import Reply, Unreadable
+from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.shell import ShellProbe
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_C_DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4})")
+_EXPIRY_OPTION = re.compile(r'expiry-time="(\d{8}(?:\d{4}(?:\d{2})?)?)(Z?)"')
+_KEY_BLOB = re.compile(r"(?:^|\s)(?:ssh-|ecdsa-|sk-)[\w@.-]+\s+([A-Za-z0-9+/]+={0,2})")
+_MUST_CHANGE = "password must be changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A shell that answered: the account and machine it runs on, and what the session knows of the way there."""
+
+    user: str
+    uid: int
+    node: str
+    """The machine's own name for itself (`uname -n`)."""
+    asked_at: datetime
+    session: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def banner(self) -> str:
+        """What the server said before the login, expiry warnings of PAM included; one line each."""
+        return self.session.get("banner", "")
+
+
+@dataclass(frozen=True)
+class LoginProbe(ShellProbe[Login]):
+    """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
+
+    def ask(self) -> str:
+        return 'printf \'user=%s\\nuid=%s\\nnode=%s\\n\' "$(id -un)" "$(id -u)" "$(uname -n)"'
+
+    def read(self, reply: Reply) -> Login:
+        fields = read_fields(reply.text)
+        user, uid = one(fields, "user"), whole_number(one(fields, "uid"), "uid")
+        if not user or reply.code != 0:
+            raise Unreadable(f"id ended with {reply.code} and the name {user!r}")
+        return Login(user, uid, one(fields, "node"), reply.asked_at, dict(reply.session))
+
+
+class Aging(StrEnum):
+    """What chage(1) could say of the account."""
+
+    KNOWN = "known"
+    NOT_LOCAL = "not local"
+    """The account is in no local password file: a directory (LDAP, SSSD, Kerberos) holds its dates."""
+    NOT_SHOWN = "not shown"
+    """chage is missing, or may not read the shadow file."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExpiry:
+    """One line of authorized_keys with an `expiry-time` option."""
+
+    fingerprint: str
+    until: datetime
+    """UTC; for a time without `Z`, an hour early, because a clock change of the server may lie before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Until when the account may log in, as far as the host tells it."""
+
+    aging: Aging
+    said: str = ""
+    """chage's words where it does not know the account."""
+    account_expires: date | None = None
+    """Logins are refused from 00:00 UTC of this day."""
+    password_expires: date | None = None
+    """Last day on which the password holds; from the next 00:00 UTC a change is forced, for logins by key too."""
+    must_change: bool = False
+    time_rules: tuple[str, ...] | None = None
+    """Rules of pam_time; None where it is not active for sshd."""
+    time_rules_readable: bool = True
+    keys: tuple[KeyExpiry, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExpiryProbe(ShellProbe[Expiry]):
+    """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
+
+    def ask(self) -> str:
+        return """\
+account=$(id -un)
+if command -v chage >/dev/null 2>&1; then
+  text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
+  case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
+  printf 'chage=%s\\n' "$code"
+  printf '%s\\n' "$text" | head -n 20 | cut -c 1-200 | sed 's/^/said=/'
+else
+  printf 'chage=127\\n'
+fi
+if grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
+  /etc/pam.d/system-auth; then
+  if [ -r /etc/security/time.conf ]; then
+    printf 'pam_time=active\\n'
+    grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
+  else
+    printf 'pam_time=unreadable\\n'
+  fi
+else
+  printf 'pam_time=absent\\n'
+fi
+printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+grep -hs 'expiry-time=' "$HOME/.ssh/authorized_keys" | head -n 50 | sed 's/^/key=/'
+exit 0"""
+
+    def read(self, reply: Reply) -> Expiry:
+        fields = read_fields(reply.text)
+        code = whole_number(one(fields, "chage"), "the exit status of chage")
+        pam_time = one(fields, "pam_time")
+        if pam_time not in ("active", "unreadable", "absent"):
+            raise Unreadable(f"pam_time={pam_time[:20]!r}")
+        said = fields.get("said", [])
+        rules = {
+            "time_rules": None if pam_time == "absent" else tuple(fields.get("rule", ())),
+            "time_rules_readable": pam_time != "unreadable",
+            "keys": tuple(_key_expiries(fields.get("key", []), one(fields, "offset"))),
+        }
+        if code == 0:
+            return Expiry(Aging.KNOWN, **_dates(said), **rules)  # type: ignore[arg-type]
+        words = " ".join(said).strip()
+        aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
+        return Expiry(aging, words or "chage is not installed", **rules)  # type: ignore[arg-type]
+
+
+def _dates(lines: list[str]) -> dict[str, object]:
+    shown = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    if "Account expires" not in shown or "Password expires" not in shown:
+        raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
+    must_change = _MUST_CHANGE in (shown["Password expires"], shown.get("Last password change", ""))
+    return {
+        "account_expires": _day(shown["Account expires"]),
+        "password_expires": None if must_change else _day(shown["Password expires"]),
+        "must_change": must_change,
+    }
+
+
+def _day(text: str) -> date | None:
+    """A date of chage, in ISO form or (shadow before 4.7, without `-i`) that of the C locale; None for `never`."""
+    if text == "never":
+        return None
+    found = _C_DATE.fullmatch(text)
+    try:
+        if found:
+            return date(int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]))
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(f"no date of chage: {text[:40]!r}") from None
+
+
+def _key_expiries(lines: list[str], offset: str) -> list[KeyExpiry]:
+    """Broken lines are left out: sshd does not accept them either."""
+    found = []
+    for line in lines:
+        option, blob = _EXPIRY_OPTION.search(line), _KEY_BLOB.search(line)
+        if line.lstrip().startswith("#") or not option or not blob:
+            continue
+        try:
+            moment = datetime.strptime(option[1].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            digest = hashlib.sha256(base64.b64decode(blob[1], validate=True)).digest()
+        except (ValueError, binascii.Error):
+            continue
+        if not option[2]:
+            moment -= _offset(offset) + timedelta(hours=1)
+        found.append(KeyExpiry("SHA256:" + base64.b64encode(digest).decode().rstrip("="), moment))
+    return found
+
+
+def _offset(text: str) -> timedelta:
+    if not re.fullmatch(r"[+-]\d{4}", text):
+        raise Unreadable(f"no offset of the server's zone: {text[:20]!r}")
+    minutes = int(text[1:3]) * 60 + int(text[3:5])
+    return timedelta(minutes=-minutes if text[0] == "-" else minutes)

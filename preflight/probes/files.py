@@ -1,0 +1,243 @@
+"""Questions about files beside the plan, and what the answers say. Pure; `preflight.sessions.local` looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from preflight.probe import Probe, Reply, Unreadable, Via
+
+TARGET = "plan"
+"""The one target of local questions: the machine and folder of the plan."""
+MOST_ENTRIES = 5000
+MOST_BYTES = 512 * 1024 * 1024
+"""Of all files of one tree."""
+LARGEST_TEXT_BYTES = 1024 * 1024
+LARGEST_SCRIPT_BYTES = 256 * 1024
+MOST_SCRIPT_BYTES = 4 * 1024 * 1024
+SCRIPT_SUFFIXES = (".sql", ".psql")
+
+
+class FileAct(StrEnum):
+    """What is wanted of a path."""
+
+    TREE = "tree"
+    TEXT = "text"
+    TEXTS = "texts"
+
+
+_SENTENCES = {
+    FileAct.TREE: "list and hash every file below {}",
+    FileAct.TEXT: "read the text file {}",
+    FileAct.TEXTS: "read every SQL script below {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """An act and a path relative to the plan's folder, and the text that stands for both in questions: a sentence for
+    people, then JSON. Raises ValueError for a path with a line break or NUL in it."""
+
+    act: FileAct
+    path: str
+
+    def __post_init__(self) -> None:
+        if not self.path or any(character in self.path for character in "\0\n\r"):
+            raise ValueError(f"{self.path!r} is no path of a file beside the plan")
+
+    def text(self) -> str:
+        return f"{_SENTENCES[self.act].format(self.path)}\n{json.dumps({self.act.value: self.path})}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError."""
+        try:
+            [(act, path)] = json.loads(text.partition("\n")[2]).items()
+            request = cls(FileAct(act), path)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"not the text of a file request: {error}") from None
+        if request.text() != text:
+            raise ValueError("the two lines of the file request do not say the same")
+        return request
+
+
+class EntryKind(StrEnum):
+    FILE = "file"
+    FOLDER = "folder"
+    SYMLINK = "symlink"
+    OTHER = "other"
+    """FIFO, socket or device; never opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeEntry:
+    """One entry of a tree, seen without following symbolic links."""
+
+    path: str
+    """Relative to the tree's folder, parts joined by `/`."""
+    kind: EntryKind
+    mode: int
+    """Permission bits."""
+    size_bytes: int
+    modified_at: datetime
+    link_target: str = ""
+    """Where a symlink points, as written in it."""
+    sha256: str = ""
+    """Of a file's bytes; empty for everything else and where `error` says why it could not be had."""
+    sha256_without_cr: str = ""
+    """With every CR removed, as `tr -d '\\r' | sha256sum` gives it; empty for large files."""
+    sha256_bare: str = ""
+    """Without byte order mark, CR and trailing newlines; empty for large files."""
+    lines: int | None = None
+    """Number of LF, one more when text follows the last; None for large files."""
+    bom: bool = False
+    crlf: bool = False
+    error: str = ""
+    """Why this entry could not be read whole; it must not count as seen."""
+
+    @property
+    def writable_by_others(self) -> bool:
+        """Whether its group or everybody may change it; of no meaning for a symlink."""
+        return self.kind is not EntryKind.SYMLINK and bool(self.mode & 0o022)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Everything below one folder."""
+
+    entries: tuple[TreeEntry, ...] = ()
+    """Sorted by path, folders included."""
+    problem: str = ""
+    """Why there is no tree: no such folder, or no folder at all."""
+
+    @property
+    def files(self) -> Mapping[str, TreeEntry]:
+        """The regular files by path."""
+        return {entry.path: entry for entry in self.entries if entry.kind is EntryKind.FILE}
+
+    @property
+    def unread(self) -> tuple[TreeEntry, ...]:
+        """Entries that could not be read whole."""
+        return tuple(entry for entry in self.entries if entry.error)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalText:
+    """One text file, whole."""
+
+    text: str = ""
+    """What is not UTF-8 in it is U+FFFD."""
+    sha256: str = ""
+    """Of its bytes, lower-case hex."""
+    utf8: bool = True
+    problem: str = ""
+    """Why there is no text: no such file, or no regular file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The scripts below a folder."""
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Text by path relative to the folder; what is not UTF-8 is U+FFFD."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Why a script's text is not here, by path."""
+    problem: str = ""
+    """Why there are none: no such folder, or no folder at all."""
+
+
+@dataclass(frozen=True)
+class LocalTree(Probe[Tree]):
+    """Every entry below a folder, regular files with their hashes. The target is `TARGET`."""
+
+    via: ClassVar[Via] = Via.LOCAL
+    timeout_seconds: ClassVar[float] = 30.0
+
+    folder: str
+
+    def ask(self) -> str:
+        return FileRequest(FileAct.TREE, self.folder).text()
+
+    def read(self, reply: Reply) -> Tree:
+        if reply.code:
+            return Tree(problem=_problem(reply))
+        entries = _facts(reply.text).get("entries")
+        if not isinstance(entries, list):
+            raise Unreadable("the reply lists no entries")
+        return Tree(tuple(_entry(entry) for entry in entries))
+
+
+@dataclass(frozen=True)
+class LocalFile(Probe[LocalText]):
+    """The text of one file of at most `LARGEST_TEXT_BYTES`. The target is `TARGET`."""
+
+    via: ClassVar[Via] = Via.LOCAL
+
+    path: str
+
+    def ask(self) -> str:
+        return FileRequest(FileAct.TEXT, self.path).text()
+
+    def read(self, reply: Reply) -> LocalText:
+        if reply.code:
+            return LocalText(problem=_problem(reply))
+        line, _, text = reply.text.partition("\n")
+        facts = _facts(line)
+        sha256, utf8 = facts.get("sha256"), facts.get("utf8")
+        if not isinstance(sha256, str) or not isinstance(utf8, bool):
+            raise Unreadable("the reply does not say what was read")
+        return LocalText(text, sha256, utf8)
+
+
+@dataclass(frozen=True)
+class LocalTexts(Probe[Texts]):
+    """The texts of all scripts below a folder, which is what following their includes needs. The target is `TARGET`."""
+
+    via: ClassVar[Via] = Via.LOCAL
+
+    folder: str
+
+    def ask(self) -> str:
+        return FileRequest(FileAct.TEXTS, self.folder).text()
+
+    def read(self, reply: Reply) -> Texts:
+        if reply.code:
+            return Texts(problem=_problem(reply))
+        facts = _facts(reply.text)
+        return Texts(_texts(facts.get("texts")), _texts(facts.get("unread")))
+
+
+def _problem(reply: Reply) -> str:
+    if not reply.error:
+        raise Unreadable("a refusal without a reason")
+    return reply.error
+
+
+def _facts(text: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the reply is no JSON: {error}") from None
+    if not isinstance(facts, dict):
+        raise Unreadable("the reply is no JSON object")
+    return facts
+
+
+def _entry(values: Any) -> TreeEntry:
+    try:
+        modified_at = datetime.fromisoformat(values["modified_at"])
+        if modified_at.tzinfo is None:
+            raise ValueError("its time has no zone")
+        return TreeEntry(**{**values, "kind": EntryKind(values["kind"]), "modified_at": modified_at})
+    except (TypeError, ValueError, KeyError) as error:
+        raise Unreadable(f"an entry of the tree cannot be read: {error}") from None
+
+
+def _texts(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise Unreadable("the reply holds no texts")
+    return value

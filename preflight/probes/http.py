@@ -1,0 +1,305 @@
+"""One GET of a health endpoint: what is asked, and what the answer says. Pure; `preflight.sessions.http` sends it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Self
+from urllib.parse import SplitResult, quote, urlsplit
+
+from preflight.probe import NoReply, Probe, Reply, Unreadable, Via
+
+LARGEST_BODY_BYTES = 64 * 1024
+DEFAULT_SECONDS = 10.0
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 3600.0
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
+_QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
+_SHAPE = re.compile(
+    r"GET (?P<url>\S+)\n"
+    r"(?:server-name: (?P<server_name>\S+)\n)?"
+    r"trust: (?:system|file (?P<ca>[^\n]+))\n"
+    r"redirects: (?P<redirects>refused|same host)\n"
+    r"body: at most (?P<max_bytes>\d+) bytes\n"
+    r"time: at most (?P<max_seconds>\d+(?:\.\d+)?) s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A GET with its limits, and the text that stands for it in questions. Raises ValueError for a URL nobody should
+    ask: no http(s), no host, a user or password in it, white space or control characters."""
+
+    url: str
+    server_name: str = ""
+    """Name for SNI, certificate and Host header where the URL holds an address; empty for the URL's own host."""
+    ca: str = ""
+    """PEM file with the roots to trust, relative to the plan's folder; empty for the system's."""
+    follow_redirects: bool = False
+    max_seconds: float = DEFAULT_SECONDS
+    """From the name lookup to the last byte of the body."""
+    max_bytes: int = LARGEST_BODY_BYTES
+
+    def __post_init__(self) -> None:
+        parts = _split(self.url)
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise ValueError(f"{_without_userinfo(parts)} is no http or https URL")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError(f"{_without_userinfo(parts)}: a URL must not hold a user name or a password")
+        if not parts.hostname:
+            raise ValueError("the URL names no host")
+        if _UNSAFE.search(self.server_name) or _UNSAFE.search(self.url):
+            raise ValueError(f"white space or a control character in {self.url!r} or its server name")
+        if "\n" in self.ca or "\r" in self.ca:
+            raise ValueError("a line break in the name of the file with root certificates")
+        if self.max_bytes < 1 or not _SHORTEST_SECONDS <= self.max_seconds <= _LONGEST_SECONDS:
+            raise ValueError("a request needs room for its answer and 1 ms to 1 h of time")
+        _ = _ascii_host(parts.hostname), _ascii_host(self.server_name)
+
+    @property
+    def scheme(self) -> str:
+        return _split(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        """Name or address to connect to: ASCII, lower case, an IPv6 address without its brackets."""
+        return _ascii_host(_split(self.url).hostname or "")
+
+    @property
+    def port(self) -> int:
+        return _split(self.url).port or _DEFAULT_PORTS[self.scheme]
+
+    @property
+    def name(self) -> str:
+        """The name the server must prove to have."""
+        return _ascii_host(self.server_name) or self.host
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.name}]" if ":" in self.name else self.name
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def path(self) -> str:
+        """Path and query as they go over the wire: non-ASCII characters quoted, existing escapes kept."""
+        parts = _split(self.url)
+        path = quote(parts.path or "/", safe=_QUOTED_AS_IT_IS)
+        return f"{path}?{quote(parts.query, safe=_QUOTED_AS_IT_IS)}" if parts.query else path
+
+    def text(self) -> str:
+        """Readable and canonical: equal requests have equal texts."""
+        lines = [f"GET {self.url}"]
+        if self.server_name:
+            lines.append(f"server-name: {self.server_name}")
+        lines += [
+            f"trust: file {self.ca}" if self.ca else "trust: system",
+            f"redirects: {'same host' if self.follow_redirects else 'refused'}",
+            f"body: at most {self.max_bytes} bytes",
+            f"time: at most {_plain_number(self.max_seconds)} s",
+        ]
+        return "\n".join(lines)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The request that `text` stands for. Raises ValueError."""
+        found = _SHAPE.fullmatch(text)
+        if found is None:
+            raise ValueError("not the text of an HTTP request")
+        return cls(
+            url=found["url"],
+            server_name=found["server_name"] or "",
+            ca=found["ca"] or "",
+            follow_redirects=found["redirects"] == "same host",
+            max_seconds=float(found["max_seconds"]),
+            max_bytes=int(found["max_bytes"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The leaf certificate a server showed. Intermediates are not visible here and may expire earlier."""
+
+    not_before: datetime
+    not_after: datetime
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    """DNS names and addresses the certificate is for."""
+    fingerprint: str
+    """SHA-256 over the DER form, lower-case hex."""
+    verified: bool
+    """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "not_before": self.not_before.isoformat(),
+                "not_after": self.not_after.isoformat(),
+                "subject": self.subject,
+                "issuer": self.issuer,
+                "names": list(self.names),
+                "fingerprint": self.fingerprint,
+                "verified": self.verified,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises Unreadable."""
+        try:
+            values = json.loads(text)
+            certificate = cls(
+                not_before=datetime.fromisoformat(values["not_before"]),
+                not_after=datetime.fromisoformat(values["not_after"]),
+                subject=str(values["subject"]),
+                issuer=str(values["issuer"]),
+                names=tuple(str(name) for name in values["names"]),
+                fingerprint=str(values["fingerprint"]),
+                verified=values["verified"] is True,
+            )
+            if certificate.not_before.tzinfo is None or certificate.not_after.tzinfo is None:
+                raise ValueError("a date of the certificate has no zone")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise Unreadable(f"the facts about the certificate cannot be read: {error}") from None
+        return certificate
+
+
+def certificate_of(answer: Reply | NoReply) -> Certificate | None:
+    """The certificate behind an answer, also behind one that failed because of it; None without TLS."""
+    text = answer.session.get("certificate", "")
+    return Certificate.from_json(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A complete answer. A body that is cut short, over its cap or encoded never gets here: that is a `NoReply`."""
+
+    status: int
+    body: str
+    """Decoded with the declared character set, else UTF-8; what does not fit is U+FFFD. Empty for a redirect."""
+    body_bytes: int
+    """As received."""
+    declared_bytes: int | None
+    """Content-Length; None when the server sent none."""
+    final_url: str
+    """The URL that gave this answer."""
+    hops: tuple[str, ...]
+    """The URLs redirected to and followed, in order."""
+    location: str
+    """Where an unfollowed redirect points; empty otherwise."""
+    redirect_refused: str
+    """Why it was not followed."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """`age`, `cache-status`, `content-type`, `date`, `server`, `via`, `x-cache`, as far as sent; lower-case names."""
+    latency_seconds: float = 0.0
+    """From the name lookup to the last byte of the body, redirects included."""
+    address: str = ""
+    """Who answered: `192.0.2.7 port 443`."""
+    certificate: Certificate | None = None
+    """None for plain HTTP."""
+
+
+@dataclass(frozen=True)
+class HttpGet(Probe[HttpAnswer]):
+    """One GET of one endpoint of an application. The target is the application's id; fields as in `HttpRequest`."""
+
+    via: ClassVar[Via] = Via.HTTP
+
+    url: str
+    server_name: str = ""
+    ca: str = ""
+    follow_redirects: bool = False
+    max_seconds: float = DEFAULT_SECONDS
+    max_bytes: int = LARGEST_BODY_BYTES
+
+    @property
+    def timeout_seconds(self) -> float:  # type: ignore[override]  # each request has a limit of its own
+        return self.max_seconds
+
+    def request(self) -> HttpRequest:
+        """Raises ValueError for a URL nobody should ask."""
+        return HttpRequest(self.url, self.server_name, self.ca, self.follow_redirects, self.max_seconds, self.max_bytes)
+
+    def ask(self) -> str:
+        return self.request().text()
+
+    def read(self, reply: Reply) -> HttpAnswer:
+        line, _, body = reply.text.partition("\n")
+        try:
+            facts: dict[str, Any] = json.loads(line)
+            return HttpAnswer(
+                status=_whole(reply.code),
+                body=body,
+                body_bytes=_whole(facts["body_bytes"]),
+                declared_bytes=None if facts["declared_bytes"] is None else _whole(facts["declared_bytes"]),
+                final_url=str(facts["final_url"]),
+                hops=tuple(str(hop) for hop in facts["hops"]),
+                location=str(facts["location"]),
+                redirect_refused=str(facts["redirect_refused"]),
+                headers={str(name): str(value) for name, value in facts["headers"].items()},
+                latency_seconds=reply.took_seconds,
+                address=reply.session.get("address", ""),
+                certificate=certificate_of(reply),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise Unreadable(f"not an HTTP answer: {type(error).__name__} {error}") from None
+
+
+def reply_text(
+    body: str,
+    *,
+    body_bytes: int,
+    declared_bytes: int | None,
+    final_url: str,
+    hops: tuple[str, ...],
+    headers: Mapping[str, str],
+    location: str = "",
+    redirect_refused: str = "",
+) -> str:
+    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is.
+
+    The body is not inside the JSON, where quoting would hide a secret from redaction."""
+    facts = {
+        "body_bytes": body_bytes,
+        "declared_bytes": declared_bytes,
+        "final_url": final_url,
+        "hops": list(hops),
+        "headers": dict(headers),
+        "location": location,
+        "redirect_refused": redirect_refused,
+    }
+    return f"{json.dumps(facts)}\n{body}"
+
+
+def _split(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{_without_userinfo(parts)}: the port is no number from 0 to 65535") from None
+    return parts
+
+
+def _without_userinfo(parts: SplitResult) -> str:
+    """The URL for an error text: a password typed into it is not repeated."""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _ascii_host(host: str) -> str:
+    if not host.isascii():
+        # Python's own conversion is the old one, which takes ß for ss and so leads to another host.
+        raise ValueError(f"write the host name {host!r} in its ASCII form, xn--...")
+    return host.lower()
+
+
+def _plain_number(number: float) -> str:
+    return f"{number:.3f}".rstrip("0").rstrip(".")
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value

@@ -1,0 +1,169 @@
+"""Reads values out of a JSON body more strictly than the standard library: what a lenient reader would guess is an
+error here, because a guess may be a false pass."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NoReturn
+
+DEEPEST = 100
+"""Levels of nesting; far more than any health answer has, far fewer than exhaust the stack."""
+_MOST_KEYS_NAMED = 10
+_LONGEST_KEY_NAMED = 40
+_STRING = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)  # linear also when the last quote is missing
+
+
+class BodyError(ValueError):
+    """The body is no JSON that can be relied on, or has no such value. The text says which."""
+
+
+class Number(str):
+    """A JSON number exactly as written: `1.10` stays `1.10`, which as a version is not 1.1."""
+
+    __slots__ = ()
+
+
+JsonValue = dict[str, Any] | list[Any] | str | Number | bool | None
+
+
+def parse_json(body: str) -> JsonValue:
+    """The value of `body`. A byte order mark is tolerated; a key that occurs twice, NaN and Infinity, and nesting
+    deeper than `DEEPEST` raise BodyError."""
+    body = body.removeprefix("\ufeff")
+    if not body.strip():
+        raise BodyError("the body is empty")
+    if _depth(body) > DEEPEST:
+        raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
+    try:
+        value: JsonValue = json.loads(
+            body, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_unique
+        )
+    except BodyError:
+        raise
+    except json.JSONDecodeError as error:
+        raise BodyError(f"the body is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise BodyError("the body is nested too deeply") from None
+    return value
+
+
+def json_value(body: str, path: str) -> JsonValue:
+    """The value at a dotted path: object keys and, in lists, numbers from 0. A key with dots in it is found as well:
+    the longest key that fits is tried first. Raises BodyError, which names the keys there are."""
+    return value_at(parse_json(body), path)
+
+
+def value_at(value: JsonValue, path: str) -> JsonValue:
+    """As `json_value`, in a value already parsed."""
+    parts = path.split(".")
+    found, result = _find(value, parts)
+    if found:
+        return result
+    raise BodyError(_absent(value, parts, path))
+
+
+def equals(value: JsonValue, wanted: str | int | float | bool) -> bool:
+    """Whether a body's value is the one the plan wants: no substring, no truthiness, `true` is not `"true"`.
+
+    A wanted text is compared with a number's digits as written (`version = "1.10"` meets `1.10`, not `1.1`); a wanted
+    number is compared by value."""
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return value is wanted
+    if isinstance(wanted, str):
+        return isinstance(value, str) and str(value) == wanted
+    return isinstance(value, Number) and Decimal(value) == Decimal(str(wanted))
+
+
+def shown(value: JsonValue) -> str:
+    """A value for the report, at most 80 characters: texts in quotes, numbers as written."""
+    if isinstance(value, Number):
+        text = str(value)
+    elif isinstance(value, dict):
+        text = f"an object with {len(value)} keys"
+    elif isinstance(value, list):
+        text = f"a list of {len(value)}"
+    else:
+        text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def component_statuses(body: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Path and text of every `status` below `components`, which may hold `components` themselves: the form of a
+    Spring Boot health answer."""
+    components = body.get("components")
+    if not isinstance(components, dict):
+        return
+    for name, part in components.items():
+        if isinstance(part, dict):
+            path = f"{prefix}components.{name[:_LONGEST_KEY_NAMED]}"
+            if isinstance(part.get("status"), str):
+                yield f"{path}.status", part["status"]
+            yield from component_statuses(part, f"{path}.")
+
+
+def _find(value: JsonValue, parts: list[str]) -> tuple[bool, JsonValue]:
+    if not parts:
+        return True, value
+    if isinstance(value, list):
+        if parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
+            return _find(value[int(parts[0])], parts[1:])
+        return False, None
+    if isinstance(value, dict):
+        for count in range(len(parts), 0, -1):
+            key = ".".join(parts[:count])
+            if key in value:
+                found, result = _find(value[key], parts[count:])
+                if found:
+                    return True, result
+    return False, None
+
+
+def _absent(value: JsonValue, parts: list[str], path: str) -> str:
+    """Says how far the path leads and what is there instead."""
+    reached = 0
+    for count in range(len(parts) - 1, 0, -1):
+        found, inner = _find(value, parts[:count])
+        if found:
+            value, reached = inner, count
+            break
+    where = f"at {'.'.join(parts[:reached])}" if reached else "at the top"
+    if isinstance(value, dict):
+        return f"no value {path}: {where} there {_named(list(value))}"
+    if isinstance(value, list):
+        return f"no value {path}: {where} is a list of {len(value)}"
+    return f"no value {path}: {where} is {shown(value)}"
+
+
+def _named(keys: list[str]) -> str:
+    if not keys:
+        return "is an empty object"
+    first = ", ".join(key[:_LONGEST_KEY_NAMED] for key in keys[:_MOST_KEYS_NAMED])
+    more = f" and {len(keys) - _MOST_KEYS_NAMED} more" if len(keys) > _MOST_KEYS_NAMED else ""
+    return f"{'is only' if len(keys) == 1 else 'are only'} {first}{more}"
+
+
+def _depth(body: str) -> int:
+    deepest = depth = 0
+    for character in _STRING.sub("", body):
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise BodyError(f"the key {json.dumps(key[:_LONGEST_KEY_NAMED])} occurs twice in one object")
+        result[key] = value
+    return result
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise BodyError(f"{constant} is no JSON value")

@@ -1,0 +1,315 @@
+"""Questions to a database server about who answers, the roles that will work, and how many may. One SQL statement
+each; they need no more than CONNECT. Values are cast to text, since text means the same in every version."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+
+from preflight.probe import Probe, Reply, Unreadable, Via
+from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.shell import ShellProbe, quoted
+
+T = TypeVar("T")
+Row = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class SqlProbe(Probe[T]):
+    """A probe whose question is one SQL statement for a database."""
+
+    via: ClassVar[Via] = Via.SQL
+
+
+def read_rows(reply: Reply) -> list[Row]:
+    """The rows of a statement whose columns are all text. Raises Unreadable, also for an error of the server."""
+    if reply.code != 0:
+        raise Unreadable(f"the server answers {reply.error[:200]}")
+    try:
+        rows = json.loads(reply.text)
+    except ValueError:
+        raise Unreadable("no JSON") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Unreadable("no array of rows")
+    if any(not isinstance(value, str | None) for row in rows for value in row.values()):
+        raise Unreadable("a column is not text")
+    return rows
+
+
+def _one_row(reply: Reply) -> Row:
+    rows = read_rows(reply)
+    if len(rows) != 1:
+        raise Unreadable(f"{len(rows)} rows, expected one")
+    return rows[0]
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        raise Unreadable(f"no {name}")
+    return value
+
+
+def _number(row: Row, name: str) -> int:
+    return whole_number(_text(row, name), name)
+
+
+def _flag(row: Row, name: str) -> bool:
+    value = _text(row, name)
+    if value not in ("true", "false"):
+        raise Unreadable(f"{name} is {value[:20]!r}")
+    return value == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which server answered, and what the connection knows of itself."""
+
+    user: str
+    database: str
+    version_num: int
+    in_recovery: bool
+    server_address: str
+    """As the server sees it; empty for a socket."""
+    server_port: int | None
+    client_port: int | None
+    backend_pid: int
+    """Process id at the server; another than the client library's when a pooler is between."""
+    started_at: str
+    cluster_name: str
+    session: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pooled(self) -> bool:
+        """Somebody between us and the server answers for it."""
+        seen = self.session.get("backend_pid", "")
+        return bool(seen) and seen != str(self.backend_pid)
+
+    def setting(self, name: str) -> str | None:
+        """The role's effective setting, before this program set anything; None where nobody tells."""
+        try:
+            value = json.loads(self.session.get("settings", "{}"))[name]["setting"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class IdentityProbe(SqlProbe[Identity]):
+    """Who answers, as any role may ask it."""
+
+    def ask(self) -> str:
+        return """\
+SELECT current_user::text AS "user", current_database()::text AS database,
+  current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
+  host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
+  inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
+  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS started_at,
+  current_setting('cluster_name') AS cluster_name"""
+
+    def read(self, reply: Reply) -> Identity:
+        row = _one_row(reply)
+        return Identity(
+            user=_text(row, "user"),
+            database=_text(row, "database"),
+            version_num=_number(row, "version_num"),
+            in_recovery=_flag(row, "in_recovery"),
+            server_address=row.get("server_address") or "",
+            server_port=None if row.get("server_port") is None else _number(row, "server_port"),
+            client_port=None if row.get("client_port") is None else _number(row, "client_port"),
+            backend_pid=_number(row, "backend_pid"),
+            started_at=_text(row, "started_at"),
+            cluster_name=_text(row, "cluster_name"),
+            session=dict(reply.session),
+        )
+
+
+@dataclass(frozen=True)
+class SystemIdentifierProbe(SqlProbe[str]):
+    """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
+
+    def ask(self) -> str:
+        return "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
+
+    def read(self, reply: Reply) -> str:
+        if reply.code != 0:
+            if reply.error.startswith("42501"):  # insufficient_privilege
+                return ""
+            raise Unreadable(f"the server answers {reply.error[:200]}")
+        return _text(_one_row(reply), "system_identifier")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRole:
+    """A role of the server."""
+
+    name: str
+    can_login: bool
+    is_superuser: bool
+    connection_limit: int
+    """-1 for none."""
+    valid_until: datetime | None
+    """UTC; until then its password is accepted. None for no end."""
+    has_connect: bool
+    """CONNECT on the database asked."""
+    sessions: int
+    """Its connections now, in all databases."""
+
+
+@dataclass(frozen=True)
+class RolesProbe(SqlProbe[Mapping[str, DatabaseRole]]):
+    """The roles of these names that exist; a name that is missing has no role."""
+
+    names: tuple[str, ...]
+
+    def ask(self) -> str:
+        names = ", ".join(_literal(name) for name in self.names)
+        # Names of roles are quoted as literals; everything else is fixed text.
+        return f"""\
+SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS is_superuser,
+  rolconnlimit::text AS connection_limit,
+  CASE WHEN rolvaliduntil IS NULL OR rolvaliduntil = 'infinity' THEN NULL
+    WHEN rolvaliduntil = '-infinity' OR rolvaliduntil < '0001-01-01' THEN '0'
+    ELSE floor(extract(epoch FROM rolvaliduntil))::bigint::text END AS valid_until,
+  has_database_privilege(oid, current_database(), 'CONNECT')::text AS has_connect,
+  (SELECT count(*) FROM pg_stat_activity WHERE usesysid = pg_roles.oid)::text AS sessions
+FROM pg_roles WHERE rolname IN ({names})"""  # noqa: S608
+
+    def read(self, reply: Reply) -> Mapping[str, DatabaseRole]:
+        roles = [
+            DatabaseRole(
+                name=_text(row, "name"),
+                can_login=_flag(row, "can_login"),
+                is_superuser=_flag(row, "is_superuser"),
+                connection_limit=_number(row, "connection_limit"),
+                valid_until=None if row.get("valid_until") is None else _moment(_number(row, "valid_until")),
+                has_connect=_flag(row, "has_connect"),
+                sessions=_number(row, "sessions"),
+            )
+            for row in read_rows(reply)
+        ]
+        if not {role.name for role in roles} <= set(self.names):
+            raise Unreadable("a role nobody asked for")
+        return {role.name: role for role in roles}
+
+
+def _moment(epoch_seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(epoch_seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return datetime.max.replace(tzinfo=UTC) if epoch_seconds > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+def _literal(value: str) -> str:
+    """A string constant that means the same whatever standard_conforming_strings says."""
+    if "\0" in value:
+        raise ValueError("a NUL in a name")
+    return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Connections of the server and of the database, our own counted among them."""
+
+    most: int
+    """For ordinary roles: max_connections less the reserved ones."""
+    used: int
+    database_limit: int
+    """-1 for none."""
+    database_used: int
+
+
+@dataclass(frozen=True)
+class SlotsProbe(SqlProbe[Slots]):
+    """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
+    hides which of its rows are clients."""
+
+    def ask(self) -> str:
+        return """\
+SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
+  (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,
+  datconnlimit::text AS database_limit,
+  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used
+FROM pg_database d WHERE datname = current_database()"""
+
+    def read(self, reply: Reply) -> Slots:
+        row = _one_row(reply)
+        return Slots(
+            *(_number(row, name) for name in ("most", "used", "database_limit", "database_used")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a host shows of one database connection."""
+
+    titles: tuple[tuple[int, str], ...]
+    """(process id, title) of its PostgreSQL processes that carry the connection's role, database and client port."""
+    sees_all: bool
+    """The account may see the processes of others; without that, no process found means nothing."""
+    addresses: frozenset[str]
+    """The host's own IP addresses."""
+
+
+@dataclass(frozen=True)
+class BackendProbe(ShellProbe[Backend]):
+    """Looks on a host for the server process of one open connection. Its title (`postgres: ROLE DATABASE
+    ADDRESS(PORT) idle`) is readable to every account; a container's processes show up under other ids."""
+
+    user: str
+    database: str
+    client_port: int
+
+    def ask(self) -> str:
+        # The brackets keep this very command from being found: its own text does not match.
+        pattern = f"({self.client_port})"
+        return f"""\
+for file in $(grep -lsF -e {quoted(pattern)} /proc/[0-9]*/cmdline 2>/dev/null); do
+  pid=${{file#/proc/}}; pid=${{pid%/cmdline}}
+  title=$(tr '\\0' ' ' <"$file" 2>/dev/null | head -n 1 | cut -c 1-300)
+  case $title in postgres:*) printf 'backend=%s %s\\n' "$pid" "$title" ;; esac
+done
+if [ -n "$(tr -d '\\0' 2>/dev/null </proc/1/cmdline)" ]; then echo sees=all; else echo sees=own; fi 2>/dev/null
+PATH=$PATH:/usr/sbin:/sbin
+{{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
+  grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
+exit 0"""
+
+    def read(self, reply: Reply) -> Backend:
+        fields = read_fields(reply.text)
+        seen = one(fields, "sees")
+        if seen not in ("all", "own"):
+            raise Unreadable(f"sees={seen[:20]!r}")
+        return Backend(
+            titles=tuple(self._titles(fields.get("backend", []))),
+            sees_all=seen == "all",
+            addresses=frozenset(_addresses(fields.get("address", []))),
+        )
+
+    def _titles(self, lines: Sequence[str]) -> list[tuple[int, str]]:
+        wanted = re.compile(
+            rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
+        )
+        found = []
+        for line in lines:
+            pid, _, title = line.partition(" ")
+            if wanted.match(title):
+                found.append((whole_number(pid, "a process id"), title.strip()))
+        return found
+
+
+def _addresses(lines: Sequence[str]) -> list[str]:
+    found: list[Any] = []
+    for line in lines:
+        word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
+        try:
+            found.append(ipaddress.ip_address(word))
+        except ValueError:
+            continue
+    return [str(address) for address in found]

@@ -1,0 +1,350 @@
+"""app-health against real HTTPS servers: its passing and each of its failing states."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.app_health import AppHealth
+
+from preflight.clock import now
+from preflight.evidence import Evidence
+from preflight.finding import Finding, Judgement, Status
+from preflight.inspection import inspect
+from preflight.plan import Application, Endpoint, Plan, Window
+from preflight.probe import Cause, NoReply, Reply
+from preflight.registry import Registry
+from tests.sessions.http_site import ask, drips, raw_server, says, stays_silent
+from tests.site.https import HttpsApp
+from tests.site.machine import free_port
+from tests.site.site import Site
+from tests.toy import toy_plan
+
+NOW = now().replace(microsecond=0)
+UP = {"status": "UP", "version": "4.1"}
+
+
+def plan_of(*endpoints: Endpoint, ends: datetime | None = None, **more: Any) -> Plan:
+    start = NOW + timedelta(hours=9)
+    window = Window(zone="UTC", start=start, end=ends or start + timedelta(hours=6))
+    application = Application(id="app1", from_="4.1", to="4.2", owner="app", health=endpoints)
+    return replace(toy_plan(**more), window=window, applications={"app1": application})
+
+
+def endpoint(app: HttpsApp, path: str = "/health", **more: Any) -> Endpoint:
+    return Endpoint(**{"url": app.url(path), "ca": app.ca, "version": "version", **more})
+
+
+def findings(plan: Plan) -> list[Finding]:
+    """What the engine concludes about the check alone, over the real session."""
+    inspection = inspect(plan, Registry((AppHealth,)), NOW)
+    evidence = Evidence(plan.digest, NOW)
+    for item in inspection.items:
+        probe = item.probes["answer"]
+        question = probe.question()
+        evidence = evidence.with_answers({question.id: (question, ask(probe, Path()))})  # type: ignore[arg-type]
+    return inspection.findings(evidence)
+
+
+def finding(plan: Plan) -> Finding:
+    [only] = findings(plan)
+    return only
+
+
+def point(plan: Plan, status: Status, words: str) -> Judgement:
+    """The one observation with these words; the finding must have this status as its worst."""
+    found = finding(plan)
+    assert found.status is status, found.judgement
+    [match] = [each for each in found.judgement.telling_points() if words in each.summary]
+    if status in (Status.FAIL, Status.WARN):
+        assert match.expected, match
+        assert match.actual, match
+        assert match.remedy, match
+    return match
+
+
+def test_a_healthy_application_at_the_planned_version_passes(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "components": {"db": {"status": "UP"}}})
+    found = finding(plan_of(endpoint(https_app, json={"status": "UP"})))
+    assert found.status is Status.PASS, found.judgement
+    assert found.subject == f"app1 {https_app.url()}"
+    assert found.vantage == "from here"
+    for part in ("status 200", "version 4.1", 'status "UP"', "answers in", "the certificate ends"):
+        assert part in found.judgement.summary
+
+
+def test_each_instance_is_listed_separately_and_judged_alone(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP, "/a")
+    https_app.answer_json({**UP, "version": "4.0"}, "/b")
+    first, second = findings(plan_of(endpoint(https_app, "/a"), endpoint(https_app, "/b")))
+    assert (first.status, second.status) == (Status.PASS, Status.FAIL)
+
+
+def test_two_endpoints_with_one_url_are_two_subjects() -> None:
+    same = Endpoint(url="https://app1/health")
+    check = AppHealth(plan_of(same, replace(same, server_name="a"), replace(same, server_name="b")), NOW)
+    assert [subject.id.removeprefix("app1 https://app1/health") for subject in check.subjects()] == ["", " (2)", " (3)"]
+
+
+def test_a_plan_without_applications_has_no_subjects() -> None:
+    assert AppHealth(toy_plan(), NOW).subjects() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says_"),
+    [
+        ('{"version": "4.0"}', 'runs version "4.0", not 4.1'),
+        ('{"version": "4.1.0"}', 'runs version "4.1.0"'),
+        ('{"version": 4.10}', "runs version 4.10"),
+        ('{"version": true}', "runs version true"),
+        ('{"version": {}}', "runs version an object"),
+        ('{"version": "4.2"}', "runs 4.2 already"),
+        ("{}", "the answer has no version"),
+    ],
+)
+def test_another_version_fails(https_app: HttpsApp, body: str, says_: str) -> None:
+    https_app.answer("/health", body)
+    seen = point(plan_of(endpoint(https_app)), Status.FAIL, says_)
+    assert seen.expected == 'version is "4.1"'
+
+
+def test_a_deployment_that_already_happened_is_for_the_owner_to_explain(https_app: HttpsApp) -> None:
+    https_app.answer_json({"version": "4.2"})
+    assert "stop and ask the app" in point(plan_of(endpoint(https_app)), Status.FAIL, "already").remedy
+
+
+def test_a_version_written_as_a_number_is_compared_as_written(https_app: HttpsApp) -> None:
+    https_app.answer("/health", '{"version": 4.1}')
+    assert finding(plan_of(endpoint(https_app))).status is Status.PASS
+
+
+def test_a_wanted_value_that_is_the_version_confirms_the_version(https_app: HttpsApp) -> None:
+    https_app.answer_json({"app": {"build": "4.1"}})
+    assert finding(plan_of(endpoint(https_app, version="", json={"app.build": "4.1"}))).status is Status.PASS
+    https_app.answer_json({"app": {"build": "4.0"}})
+    point(plan_of(endpoint(https_app, version="", json={"app.build": "4.1"})), Status.FAIL, "runs version")
+
+
+def test_an_instance_that_does_not_tell_its_version_is_a_warning(https_app: HttpsApp) -> None:
+    https_app.answer("/health", "OK")
+    seen = point(plan_of(endpoint(https_app, version="", text="OK")), Status.WARN, "nothing tells whether 4.1")
+    assert "version = " in seen.remedy
+
+
+def test_one_endpoint_that_tells_the_version_is_enough_for_an_instance(https_app: HttpsApp) -> None:
+    https_app.answer("/ping", "pong")
+    https_app.answer_json(UP)
+    both = findings(plan_of(endpoint(https_app), endpoint(https_app, "/ping", version="", text="pong")))
+    assert [each.status for each in both] == [Status.PASS, Status.PASS]
+
+
+@pytest.mark.parametrize(
+    ("body", "says_"),
+    [
+        ('{"version": "4.1", "status": "DOWN"}', 'status is "DOWN"'),
+        ('{"version": "4.1", "status": "UPPER"}', 'status is "UPPER"'),
+        ('{"version": "4.1", "status": true}', "status is true"),
+        ('{"version": "4.1"}', "the answer has no status"),
+        ('{"version": "4.1", "status": "DOWN", "status": "UP"}', '"status" occurs twice'),
+        ('{"version": "4.1", "status": "UP", "load": NaN}', "NaN is no JSON value"),
+        ("<html>login</html>", "the body is no JSON"),
+        ("[" * 2000, "nested deeper"),
+    ],
+)
+def test_a_body_that_does_not_say_what_is_wanted_fails(https_app: HttpsApp, body: str, says_: str) -> None:
+    https_app.answer("/health", body)
+    point(plan_of(endpoint(https_app, json={"status": "UP"})), Status.FAIL, says_)
+
+
+@pytest.mark.parametrize(("part", "status"), [("DOWN", Status.FAIL), ("DEGRADED", Status.WARN)])
+def test_a_part_that_is_not_up_counts_although_the_whole_says_up(
+    https_app: HttpsApp, part: str, status: Status
+) -> None:
+    https_app.answer_json({**UP, "components": {"db": {"status": "UP", "components": {"orders": {"status": part}}}}})
+    seen = point(plan_of(endpoint(https_app)), status, "although the whole says UP")
+    assert "components.db.components.orders.status" in seen.summary
+
+
+def test_a_missing_text_fails_and_shows_what_came(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "note": "\x1b[2J maintenance"})
+    seen = point(plan_of(endpoint(https_app, text="Healthy")), Status.FAIL, "lacks the text")
+    assert "maintenance" in seen.actual
+    assert "\x1b" not in seen.actual
+
+
+def test_another_status_fails_with_the_beginning_of_the_body(https_app: HttpsApp) -> None:
+    https_app.answer_json({"status": "OUT_OF_SERVICE"}, status=503)
+    seen = point(plan_of(endpoint(https_app)), Status.FAIL, "status 503 instead of 200")
+    assert "OUT_OF_SERVICE" in seen.actual
+    assert "correct the URL" in point(plan_of(endpoint(https_app, "/no")), Status.FAIL, "status 404").remedy
+
+
+def test_a_redirect_to_a_login_page_fails(https_app: HttpsApp) -> None:
+    https_app.answer("/health", status=302, headers={"Location": "https://login.example.net/"})
+    seen = point(plan_of(endpoint(https_app)), Status.FAIL, "a redirect (status 302)")
+    assert "https://login.example.net/" in seen.actual
+    assert "correct the URL" in seen.remedy
+
+
+def test_an_allowed_redirect_must_end_at_the_final_url(https_app: HttpsApp) -> None:
+    https_app.answer("/health", status=302, headers={"Location": "/status"})
+    https_app.answer_json(UP, "/status")
+    assert "follow_redirects" in point(plan_of(endpoint(https_app)), Status.FAIL, "a redirect").remedy
+    right = endpoint(https_app, follow_redirects=True, final_url=https_app.url("/status"))
+    assert finding(plan_of(right)).status is Status.PASS
+    wrong = replace(right, final_url=https_app.url("/elsewhere"))
+    assert point(plan_of(wrong), Status.FAIL, "end at another URL").actual == https_app.url("/status")
+
+
+def test_a_wanted_redirect_status_passes_without_a_body(https_app: HttpsApp) -> None:
+    https_app.answer("/health", status=302, headers={"Location": "/status"})
+    found = finding(plan_of(endpoint(https_app, status=302, version="")))
+    assert [each.summary for each in found.judgement.telling_points()] == [
+        "nothing tells whether 4.1 is what runs there"
+    ]
+
+
+def test_a_redirect_never_passes_for_a_body(https_app: HttpsApp) -> None:
+    https_app.answer("/health", status=302, headers={"Location": "/status"})
+    point(plan_of(endpoint(https_app, status=302)), Status.FAIL, "the body is empty")
+
+
+def test_a_body_that_is_too_short_fails(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP)
+    point(plan_of(endpoint(https_app, min_bytes=500)), Status.FAIL, "the body is too short")
+    https_app.answer("/health", "")
+    point(plan_of(endpoint(https_app, version="")), Status.FAIL, "the body is too short")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Age": "86400"}, Status.WARN),
+        ({"X-Cache": "HIT"}, Status.WARN),
+        ({"X-Cache": "Hit from cloudfront"}, Status.WARN),
+        ({"Cache-Status": "edge; hit; ttl=30"}, Status.WARN),
+        ({"Age": "0", "X-Cache": "MISS"}, Status.PASS),
+        ({"Age": "00"}, Status.PASS),
+    ],
+)
+def test_an_answer_from_a_cache_is_a_warning(https_app: HttpsApp, headers: dict[str, str], status: Status) -> None:
+    https_app.answer("/health", '{"version": "4.1"}', headers=headers)
+    if status is Status.WARN:
+        point(plan_of(endpoint(https_app)), status, "a cache answers")
+    else:
+        assert finding(plan_of(endpoint(https_app))).status is status
+
+
+def test_an_answer_slower_than_allowed_fails(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP, delay_seconds=0.4)
+    seen = point(plan_of(endpoint(https_app, max_latency=timedelta(seconds=0.3))), Status.FAIL, "slower than allowed")
+    assert seen.expected == "the whole answer within 0.3 s"
+
+
+def test_the_certificate_must_outlive_the_window_and_its_rollback(site: Site) -> None:
+    """The window's end, an hour of reserve, then a week in which it is only worth a warning."""
+    not_after = NOW + timedelta(days=10)
+    app = site.start_app(not_after=not_after)
+    app.answer_json(UP)
+    reserve = timedelta(hours=1)
+    with contextlib.closing(app):
+        for ends, status, words in (
+            (not_after - reserve, Status.FAIL, "before the work is over"),
+            (not_after - reserve - timedelta(seconds=1), Status.WARN, "only 1 s after it is needed"),
+            (not_after - reserve - timedelta(days=7), Status.WARN, "only 7 d after it is needed"),
+        ):
+            seen = point(plan_of(endpoint(app), ends=ends), status, words)
+            assert "renewed" in seen.remedy
+        early = not_after - reserve - timedelta(days=7, seconds=1)
+        assert finding(plan_of(endpoint(app), ends=early)).status is Status.PASS
+
+
+@contextlib.contextmanager
+def serving(app: HttpsApp) -> Iterator[HttpsApp]:
+    app.answer_json(UP)
+    with contextlib.closing(app):
+        yield app
+
+
+def test_a_certificate_for_another_name_fails_and_names_both(site: Site) -> None:
+    with serving(site.start_app(["app2.example.net"])) as app:
+        seen = point(plan_of(endpoint(app)), Status.FAIL, "certificate name")
+    assert "app2.example.net" in seen.actual
+    assert "127.0.0.1" in seen.remedy
+
+
+def test_an_expired_certificate_fails_with_its_date(site: Site) -> None:
+    expired = NOW - timedelta(days=2)
+    with serving(site.start_app(not_after=expired)) as app:
+        seen = point(plan_of(endpoint(app)), Status.FAIL, "certificate expired")
+    assert f"{expired:%Y-%m-%d %H:%M}" in seen.actual
+
+
+def test_an_untrusted_certificate_fails(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP)
+    seen = point(plan_of(endpoint(https_app, ca=None)), Status.FAIL, "certificate untrusted")
+    assert 'ca = "FILE"' in seen.remedy
+
+
+def test_an_application_that_does_not_listen_fails() -> None:
+    port = free_port()
+    seen = point(plan_of(Endpoint(url=f"http://127.0.0.1:{port}/health")), Status.FAIL, "refused")
+    assert f"nothing listens on {port}" in seen.remedy
+
+
+def test_an_application_that_hangs_or_breaks_off_fails() -> None:
+    half = says(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"version": "4.1"}')
+    for talk, words in ((half, "short body"), (drips(b"", b"H"), "headers"), (stays_silent, "headers")):
+        with raw_server(talk) as url:
+            probe = AppHealth(plan_of(Endpoint(url=url)), NOW)
+            [subject] = probe.subjects()
+            answer = ask(replace(probe.probes(subject)["answer"], max_seconds=0.3))
+            assert isinstance(answer, NoReply)
+            judgement = probe.judge(subject, answer=answer)
+        assert judgement.status is Status.FAIL
+        assert words in judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "remedy"),
+    [
+        (Cause.UNREACHABLE, "no-route", "port 443 opened"),
+        (Cause.UNREACHABLE, "no-such-name", "DNS"),
+        (Cause.TIMED_OUT, "connect", "port 443 opened"),
+        (Cause.TIMED_OUT, "run-deadline", "--timeout"),
+        (Cause.TIMED_OUT, "", "opened"),
+        (Cause.NOT_ASKED, "ca-file", "correct `ca`"),
+        (Cause.NOT_ASKED, "", "run again"),
+        (Cause.UNREADABLE, "content-encoding", "Accept-Encoding"),
+    ],
+)
+def test_what_could_not_be_asked_is_unknown_never_a_pass(cause: Cause, reason: str, remedy: str) -> None:
+    check = AppHealth(plan_of(Endpoint(url="https://app1/health")), NOW)
+    judgement = check.judge(check.subjects()[0], answer=NoReply(cause, "seen", NOW, reason=reason))
+    assert judgement.status is Status.UNKNOWN
+    assert remedy in judgement.remedy
+
+
+def test_an_https_answer_without_a_verified_certificate_is_never_a_pass(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP)
+    check = AppHealth(plan_of(endpoint(https_app)), NOW)
+    [subject] = check.subjects()
+    probe = check.probes(subject)["answer"]
+    answer = ask(probe)
+    assert isinstance(answer, Reply)
+    without = replace(answer, session={})
+    unverified = {**answer.session, "certificate": answer.session["certificate"].replace("true", "false")}
+    for other in (without, replace(answer, session=unverified)):
+        assert check.judge(subject, answer=probe.read(other)).status is Status.UNKNOWN
+
+
+def test_a_remedy_holds_no_text_of_the_far_end_as_a_template(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "components": {"{app}{0}": {"status": "DOWN {x}"}}, "version": "{old}"})
+    found = finding(plan_of(endpoint(https_app)))
+    assert found.status is Status.FAIL
+    assert "failed itself" not in found.judgement.summary
