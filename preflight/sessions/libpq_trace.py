@@ -30,7 +30,7 @@ class ServerWord:
 
 
 class Trace:
-    """The trace of one login. libpq traces on Linux only; elsewhere there is no word of the server's."""
+    """The trace of one login. It holds the server's word on Linux with the bundled libpq 18; 15 traces no logins."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         self._pgconn = pgconn

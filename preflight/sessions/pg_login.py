@@ -22,7 +22,7 @@ from preflight.sessions.pg_certificate import Stream, second_look
 from preflight.sessions.pg_refusal import Failed, explain
 from preflight.sessions.trouble import Trouble
 
-_STEPS = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
+_STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
 _SECOND_LOOK_SECONDS = 3.0
 _TELLING = (Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE)
@@ -69,8 +69,8 @@ class Login:
             share = deadline.left() / (len(doors) - index)
             try:
                 return self._try(door, deadline.at_most(share)), door
-            except _NoConnection as no_connection:
-                troubles.append(no_connection.trouble)
+            except _NoConnection as none:
+                troubles.append(Trouble(none.cause, f"{door}: {none.detail}", none.reason))
         raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
 
     def _try(self, door: Door, deadline: Deadline) -> pq.abc.PGconn:
@@ -118,7 +118,7 @@ class Login:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
             return Trouble(Cause.TIMED_OUT, detail, "silent")
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
-        return _NoConnection(Trouble(Cause.TIMED_OUT, detail, "no-answer"))
+        return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
 
     def _fail(self, pgconn: pq.abc.PGconn, connected: bool, word: ServerWord, door: Door, deadline: Deadline) -> None:
         failed = Failed(
@@ -136,7 +136,7 @@ class Login:
             with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                 soon = deadline.at_most(_SECOND_LOOK_SECONDS)
                 trouble = second_look(door.dial_again(soon), self.ca_file, soon) or trouble
-        raise trouble if connected else _NoConnection(trouble)
+        raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
 
     @property
     def ca_file(self) -> str:
@@ -184,10 +184,6 @@ class Login:
 
 class _NoConnection(Trouble):
     """There was no TCP connection, so no login attempt either."""
-
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.cause, trouble.detail, trouble.reason)
-        self.trouble = trouble
 
 
 def describe(pgconn: pq.abc.PGconn, login: Login) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import dataclass
 
 from preflight.probe import Cause
@@ -17,6 +18,10 @@ from preflight.sessions.trouble import Trouble
 
 _PREFIX_END = " failed: "
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL)
+
+_SERVER_SAYS = re.compile(r"\A[^\n]* failed: \S+:  ")
+"""A server's sentence comes after its severity and two spaces. Met here only without its codes: old versions of
+libpq (15, for one) do not trace logins, and none does outside Linux."""
 
 _BY_SQLSTATE = {
     "28P01": (
@@ -62,7 +67,7 @@ def explain(failed: Failed) -> Trouble:
     """The `NoReply` to be."""
     if failed.word.sqlstate:
         cause, reason, sentence = _server_refused(failed)
-        said = failed.said.split(":  ", 1)[-1]  # after the severity, which is in the server's language too
+        said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language
         return Trouble(cause, f"{sentence} ({failed.word.sqlstate}: {said})", reason)
     if not failed.connected:
         return _no_connection(failed)
@@ -119,6 +124,9 @@ def _client_gave_up(failed: Failed) -> Trouble:
     if failed.needs_password:
         detail = f"the server asks for a password of role {failed.role}, and the plan names none"
         return Trouble(Cause.NO_CREDENTIAL, detail, "password-needed")
+    if _SERVER_SAYS.search(message):
+        detail = f"the server refused the login of role {failed.role}: {failed.said}"
+        return Trouble(Cause.DENIED, detail, "server-refused")
     if "authentication method requirement" in message:
         detail = "the server asks for the password in clear text over a connection without TLS; it was not sent"
         return Trouble(Cause.DENIED, detail, "cleartext-password")
