@@ -1,5 +1,10 @@
 """The root of our own exceptions. Trouble in the outside world is data (`NoReply`), not an exception."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class PreflightError(Exception):
     """Something a person can mend; printed without a traceback."""
@@ -7,3 +12,32 @@ class PreflightError(Exception):
 
 class SecretError(PreflightError):
     """A secret reference that yields no value. The text names the reference, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanProblem:
+    """One thing that is wrong with a plan. Holds no value that could be a secret."""
+
+    file: str
+    """The plan's path as the user wrote it."""
+    line: int | None
+    """Counted from 1; None when it is about no line or the line was not found."""
+    where: str
+    """Dotted key path such as `databases.orders.host` or `steps[2].undo` (elements count from 1); empty for the file
+    as a whole."""
+    message: str
+    nearest: str = ""
+    """The known name that was probably meant."""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        suggestion = f'; did you mean "{self.nearest}"?' if self.nearest else ""
+        return ": ".join(part for part in (place, self.where, self.message) if part) + suggestion
+
+
+class PlanError(PreflightError):
+    """A plan that cannot be used; carries everything that is wrong with it, in the order of its lines."""
+
+    def __init__(self, problems: Iterable[PlanProblem]) -> None:
+        self.errors = tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0))
+        super().__init__("\n".join(map(str, self.errors)))

@@ -16,6 +16,9 @@ MOST_WORKERS = 64
 TARGET_SECONDS = 30.0
 """What one target may take in one round, in seconds, unless a question of its own asks for more."""
 
+_WAKE_SECONDS = 0.2
+"""Seconds. The kernel may hand a signal to a worker thread; the main thread sees it only when it wakes, so it does."""
+
 OpenSession = Callable[[Via, str], Session]
 Answers = dict[str, tuple[Question, Answer]]
 _Group = tuple[Via, str, Sequence[Question]]
@@ -68,9 +71,11 @@ def _receive(
     answers: Answers = {}
     while groups:
         try:
-            item = arrived.get(timeout=deadline.left())
+            item = arrived.get(timeout=min(deadline.left(), _WAKE_SECONDS))
         except queue.Empty:
-            break
+            if deadline.over:
+                break
+            continue
         if item is None:
             groups -= 1
             continue

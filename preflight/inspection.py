@@ -95,7 +95,9 @@ class Inspection:
         lost = _first_lost(facts, frozenset())
         if lost is not None and judgement.status not in _COULD_NOT_LOOK:
             return _could_not_look(finding, lost)
-        return replace(finding, judgement=judgement)
+        # A check that sees a NoReply and calls it UNKNOWN shares its cause with the checks that never saw it.
+        cause = _cause_of(lost) if lost is not None and judgement.status is Status.UNKNOWN else ""
+        return replace(finding, judgement=judgement, cause=cause)
 
 
 def inspect(
@@ -173,9 +175,12 @@ def _first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> NoReply | N
 
 
 def _could_not_look(finding: Finding, lost: NoReply) -> Finding:
-    cause = f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
     judgement = unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="cure the cause, then run again")
-    return replace(finding, judgement=judgement, cause=cause)
+    return replace(finding, judgement=judgement, cause=_cause_of(lost))
+
+
+def _cause_of(lost: NoReply) -> str:
+    return f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
 
 
 def _crashed(finding: Finding, crash: str) -> Finding:

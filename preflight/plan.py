@@ -1,19 +1,21 @@
 """What a release plan may say, as frozen dataclasses. `preflight.loader` reads and validates the TOML file.
 
 The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
-time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host, and
-`Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`. Docstrings under fields become the plan reference.
+time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,
+`Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`, and a limit such as `Between` is kept to. What several
+values must say together is in `preflight.plan_rules`. Docstrings under fields become the plan reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NewType
+from typing import Annotated, ClassVar, NewType
 
+from preflight.plan_limits import Above, Between, Filled, HttpUrl, ManyLines, Matches, NetworkAddress, ZoneName
 from preflight.secrets import SecretRef
 
 RemotePath = NewType("RemotePath", str)
@@ -37,6 +39,23 @@ HostRef = Annotated[str, Ref("hosts")]
 DatabaseRef = Annotated[str, Ref("databases")]
 RoleRef = Annotated[str, Ref("roles")]
 StepRef = Annotated[str, Ref("steps")]
+
+Name = Annotated[str, Filled()]
+Text = Annotated[str, ManyLines()]
+Address = Annotated[str, NetworkAddress()]
+Url = Annotated[str, HttpUrl()]
+Port = Annotated[int, Between(1, 65535)]
+EntryId = Annotated[
+    str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
+]
+Minutes = Annotated[float, Between(0)]
+Factor = Annotated[float, Between(1)]
+Source = Annotated[
+    str,
+    Matches(
+        r"guess|(?:measured|rehearsed) \d{4}-\d\d-\d\d", '"guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+    ),
+]
 
 
 class ServerRole(StrEnum):
@@ -82,14 +101,14 @@ class UndoKind(StrEnum):
 class Release:
     """`[release]`: what is deployed, under which number."""
 
-    id: str
+    id: Name
     """The release's number, as the change system knows it."""
     title: str = ""
     ticket: str = ""
-    attempt: int = 1
-    backed_out_because: str = ""
+    attempt: Annotated[int, Between(1)] = 1
+    backed_out_because: Text = ""
     """Why the last attempt was backed out; required from attempt 2 on."""
-    changed_since: str = ""
+    changed_since: Text = ""
     """What has changed since then; required from attempt 2 on."""
     checks: Path | None = None
     """Folder with checks of this plan's own."""
@@ -99,7 +118,7 @@ class Release:
 class Window:
     """`[window]`: when the deployment may happen. All instants are UTC here, local in the file."""
 
-    zone: str
+    zone: Annotated[str, ZoneName()]
     """IANA name of the zone in which every time of the plan is written."""
     start: datetime
     end: datetime
@@ -107,7 +126,7 @@ class Window:
     """Slack wanted before decide-by."""
     decision_reserve: timedelta = timedelta(minutes=15)
     """Time the decision itself takes."""
-    rollback_factor: float = 1.2
+    rollback_factor: Factor = 1.2
     """Safety factor on the rollback's planned time."""
     rollback_reserve: timedelta = timedelta(hours=1)
     """How long after the window's end a rollback may still be at work; credentials must outlive it."""
@@ -122,8 +141,8 @@ class Window:
 class Role:
     """`[roles.NAME]`: who owns a finding and acts on it."""
 
-    id: str
-    primary: str
+    id: EntryId
+    primary: Name
     standby: str = ""
     contact: str = ""
     confirmed_at: datetime | None = None
@@ -132,6 +151,9 @@ class Role:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Become:
     """One account that a host's login must reach through sudo."""
+
+    shorthand: ClassVar[str] = "account"
+    """In the plan a bare string stands for a table with just this key."""
 
     account: Account
     password: SecretRef | None = None
@@ -142,10 +164,10 @@ class Become:
 class Host:
     """`[hosts.NAME]`: a machine reached by SSH, with exactly one credential."""
 
-    id: str
-    address: str = ""
+    id: EntryId
+    address: Address = ""
     """Name or IP address; the host's id when left out."""
-    port: int = 22
+    port: Port = 22
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
@@ -164,45 +186,58 @@ class Host:
     known_hosts: tuple[Path, ...] = ()
     """Files with pinned host keys; by default the file `preflight seal` writes beside the plan, then the user's
     and the system's."""
-    host_key_alias: str = ""
+    host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
     owner: RoleRef = ""
+
+    @property
+    def password_purpose(self) -> str:
+        """What a prompt for the login's password says; sudo asks for the same one."""
+        return f"password of {self.user or 'the login'} on host {self.id}"
+
+    @property
+    def passphrase_purpose(self) -> str:
+        return f"passphrase of the key for host {self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
-    id: str
+    id: EntryId
     host: HostRef
     """The machine it runs on, where its backup and its scripts run."""
     name: str = ""
     """Database name; the id when left out."""
     user: Account
     password: SecretRef | None = None
-    port: int = 5432
-    address: str = ""
+    port: Port = 5432
+    address: Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
-    server_name: str = ""
+    server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
     connect: Connect = Connect.DIRECT
     sslmode: SslMode = SslMode.REQUIRE
     sslrootcert: Path | None = None
-    version: str = ""
+    version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
-    system_identifier: str = ""
+    system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
-    sessions: int = 1
+    sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
     owner: RoleRef = ""
+
+    @property
+    def password_purpose(self) -> str:
+        return f"password of {self.user} for database {self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """`[backups.NAME]`: a backup taken on the database's own host before anything changes."""
 
-    id: str
+    id: EntryId
     database: DatabaseRef
     directory: RemotePath
     method: BackupMethod = BackupMethod.PG_DUMP
@@ -211,15 +246,15 @@ class Backup:
     """OS account that runs it; the host's login when left out."""
     login: Account = Account("")
     """Database role that runs it; the database's user when left out."""
-    headroom: float = 1.2
+    headroom: Factor = 1.2
     """Factor on the expected size."""
-    expected: Bytes | None = None
+    expected: Annotated[Bytes, Above(0)] | None = None
     """Expected size, when you know it better than the catalogue or the previous backup does."""
     mount: RemotePath | None = None
     """Mount point on which the directory must lie."""
-    previous: str = ""
+    previous: RemotePath = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
-    max_age: timedelta = timedelta(hours=26)
+    max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
     owner: RoleRef = ""
@@ -229,7 +264,7 @@ class Backup:
 class Scripts:
     """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
 
-    id: str
+    id: EntryId
     database: DatabaseRef
     approved: Path
     """Folder beside the plan."""
@@ -251,22 +286,22 @@ class Scripts:
 class Endpoint:
     """One health endpoint of one instance."""
 
-    url: str
-    status: int = 200
+    url: Url
+    status: Annotated[int, Between(100, 599)] = 200
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
-    text: str = ""
+    text: Text = ""
     """Text that the body must contain."""
     version: str = ""
     """Dotted path of the running version in a JSON body; it must be the application's `from`."""
-    max_latency: timedelta = timedelta(seconds=3)
-    min_bytes: int = 1
+    max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)
+    min_bytes: Annotated[int, Between(0)] = 1
     """Shortest body that counts."""
     follow_redirects: bool = False
     """Follow redirects to the same host; without it a redirect is a finding."""
-    final_url: str = ""
+    final_url: Url = ""
     """URL at which allowed redirects must end."""
-    server_name: str = ""
+    server_name: Address = ""
     """Name for SNI and certificate when the URL holds an IP address."""
     ca: Path | None = None
     """Root certificates to trust instead of the system's."""
@@ -276,10 +311,10 @@ class Endpoint:
 class Application:
     """`[applications.NAME]`: what is replaced, from which version to which."""
 
-    id: str
-    from_: str
+    id: EntryId
+    from_: Name
     """The version that answers before the window."""
-    to: str
+    to: Name
     owner: RoleRef = ""
     health: tuple[Endpoint, ...] = ()
 
@@ -298,7 +333,7 @@ class Rollback:
     """`[rollback]`: what the way back needs."""
 
     rehearsed: date | None = None
-    max_rehearsal_age: timedelta = timedelta(days=30)
+    max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
     files: tuple[RollbackFile, ...] = ()
     keep_broken: bool = False
     """Restore beside the broken database instead of over it: needs room for a second copy."""
@@ -310,20 +345,20 @@ class Undo:
     """How a step is taken back, and how long that takes."""
 
     kind: UndoKind
-    minutes: float = 0
-    source: str = "guess"
+    minutes: Minutes = 0
+    source: Source = "guess"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """`[[steps]]`: one act of the window."""
 
-    id: str
+    id: EntryId
     after: tuple[StepRef, ...] = ()
-    minutes: float
-    minutes_over_network: float | None = None
+    minutes: Minutes
+    minutes_over_network: Minutes | None = None
     """What it takes when the server path is lost."""
-    source: str = "guess"
+    source: Source = "guess"
     """`measured DATE`, `rehearsed DATE` or `guess`."""
     undo: Undo | None = None
 
@@ -362,6 +397,17 @@ class Plan:
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return self.path.with_suffix(".known_hosts")
+
+    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
+        """Every secret reference of the plan with the purpose it is asked for by."""
+        for host in self.hosts.values():
+            logins = [host.password, *(become.password for become in host.become)]
+            yield from ((ref, host.password_purpose) for ref in logins if ref)
+            if host.passphrase:
+                yield host.passphrase, host.passphrase_purpose
+        for database in self.databases.values():
+            if database.password:
+                yield database.password, database.password_purpose
 
     def host_of(self, database: Database | str) -> Host:
         entry = self.databases[database] if isinstance(database, str) else database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -16,9 +17,12 @@ PLAN = click.argument(
 
 
 def load(path: Path) -> tuple[Plan, Registry]:
-    """The plan, valid to the last key, and its checks. Raises PlanError and NoChecksError."""
-    registry = find_checks()
-    folder = load_plan(path).release.checks
-    if folder is not None:
-        registry = find_checks(folder)
-    return load_plan(path, registry.settings()), registry
+    """The plan, valid to the last key, and its checks. Raises PlanError, with all errors at once, and NoChecksError."""
+    found: list[Registry] = []
+
+    def settings(plan_folder: Path | None) -> Mapping[str, type]:
+        found.append(find_checks(plan_folder))
+        return found[0].settings()
+
+    plan = load_plan(path, settings)
+    return plan, found[0]

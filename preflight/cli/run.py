@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 from pathlib import Path
 
@@ -24,11 +25,19 @@ from preflight.sessions.pools import Pools
 from preflight.verdict import ExitCode
 
 
+def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """`nan` passes every range check of click and would be a deadline that never comes."""
+    if math.isnan(value):
+        raise click.BadParameter("'nan' is no number of seconds")
+    return value
+
+
 @click.command()
 @PLAN
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1, max=86400),
+    callback=_require_number,
     default=TIMEOUT_SECONDS,
     show_default=True,
     metavar="SECONDS",
@@ -78,6 +87,7 @@ def inspect_and_report(
     inspection = _planned(plan_path, report)
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
+    _prompt(inspection.plan, secrets)
     progress, started = Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -99,6 +109,16 @@ def inspect_and_report(
         troubles = []
     verdict = judge_evidence(inspection, evidence, unconfirmed=unconfirmed(inspection.plan), vantage=_vantage())
     return deliver(verdict, report, mask=secrets.redact, took_seconds=took_seconds, troubles=troubles)
+
+
+def _prompt(plan: Plan, secrets: Secrets) -> None:
+    """Asks for everything that has to be typed before the clock of the run starts.
+
+    Without a terminal the references stay unresolved, and each login that needs one says so in the report."""
+    if has_terminal():
+        for ref, purpose in plan.secrets():
+            if ref.scheme == "prompt":
+                secrets.value(ref, purpose)
 
 
 def _planned(plan_path: Path, report: ReportOptions) -> Inspection:

@@ -62,5 +62,7 @@ def _accepted(question: str, accept: bool) -> bool:
     if accept:
         return True
     if not has_terminal():
-        raise CallError("there is no terminal to ask on; check the fingerprints, then call again with --accept-host-keys")
+        raise CallError(
+            "there is no terminal to ask on; check the fingerprints, then call again with --accept-host-keys"
+        )
     return click.confirm(question, err=True)

@@ -181,7 +181,7 @@ class _Work:
             parsed = SecretRef.parse(reference)
         except ValueError as error:
             raise SecretError(str(error)) from None
-        return self._secrets.value(parsed, f"password for {self._connection.host.id}")
+        return self._secrets.value(parsed, self._connection.host.password_purpose)
 
     def _put_frame(self, login: Login, numbered: Numbered, frame: batch.Frame) -> None:
         number, question = numbered

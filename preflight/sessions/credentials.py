@@ -114,8 +114,7 @@ class CredentialStore:
             key, mark, agent = find_key(host.agent, agent_socket, deadline)
             return AgentCredential(key, f"agent {mark}", agent)
         if host.password is not None:
-            purpose = f"password of {host.user} on {host.id}"
-            return PasswordCredential(self._value(lambda: self._secrets.value(host.password, purpose)))  # type: ignore[arg-type]
+            return PasswordCredential(self._value(lambda: self._secrets.value(host.password, host.password_purpose)))  # type: ignore[arg-type]
         raise Trouble(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     @staticmethod
@@ -146,7 +145,7 @@ class CredentialStore:
                 detail = f"{path} is protected by a passphrase and the plan names none"
                 raise Trouble(Cause.DENIED, detail, "passphrase-needed")
             reference = host.passphrase
-            passphrase = self._value(lambda: self._secrets.value(reference, f"passphrase of {path}"))
+            passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
         key, certified = file.open(passphrase)
         return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))
 

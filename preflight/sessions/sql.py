@@ -174,7 +174,9 @@ class SqlSession:
             self._failure = self._no_reply(Trouble(Cause.UNSUPPORTED, detail, "no-driver"), begun)
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
-            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, "tunnel"), begun)
+            # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
+            reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
+            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, reason), begun)
         except Trouble as trouble:
             self._failure = self._no_reply(trouble, begun)
         finally:
@@ -203,9 +205,8 @@ class SqlSession:
     def _password(self) -> str | None:
         if self._database.password is None:
             return None
-        purpose = f"password of {self._database.user} on {self._database.id}"
         try:
-            return self._secrets.value(self._database.password, purpose)
+            return self._secrets.value(self._database.password, self._database.password_purpose)
         except SecretError as error:
             raise Trouble(Cause.NO_CREDENTIAL, str(error), "secret") from None
 

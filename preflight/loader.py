@@ -1,0 +1,96 @@
+"""Loads a plan: reads the file, converts every section, checks what they say together; all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from preflight.errors import PlanError, PlanProblem
+from preflight.finding import Severity
+from preflight.plan import Plan
+from preflight.plan_limits import ZoneName
+from preflight.plan_problems import Problems
+from preflight.plan_rules import check_rules
+from preflight.plan_scalars import Surroundings
+from preflight.plan_tables import Tables
+from preflight.toml_lines import KeyPath
+from preflight.toml_source import printable, read_source
+
+CheckSettings = Mapping[str, type]
+"""Check id -> the frozen dataclass of what `[checks.ID]` may set."""
+FindSettings = Callable[[Path | None], CheckSettings]
+"""Finds the checks, given the plan's own folder of checks."""
+
+
+def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
+    """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
+
+    `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
+    written. A callable is asked once, when it is known which folder of checks the plan names."""
+    source = read_source(path)
+    if not source.tables:
+        raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
+    problems = Problems(source)
+    path = source.path.absolute()
+    tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
+    plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
+    check_rules(plan, source.tables, problems)
+    if check_settings is not None:
+        own_folder = plan.release.checks if plan.release else None
+        known = check_settings(own_folder) if callable(check_settings) else check_settings
+        plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
+    if problems.found:
+        raise PlanError(problems.found)
+    return plan
+
+
+def _zone(raw: Mapping[str, Any]) -> str:
+    """The zone of the plan's times, needed before its section is read; UTC where it is faulty, which is noted when
+    the section is read."""
+    window = raw.get("window")
+    name = window.get("zone") if isinstance(window, Mapping) else None
+    return name if isinstance(name, str) and not ZoneName().complaint(name) else "UTC"
+
+
+def _declared(raw: Mapping[str, Any]) -> dict[str, Collection[str]]:
+    """Section -> names of its entries as written, faulty entries too: a reference to one does not dangle."""
+    sections: dict[str, Collection[str]] = {key: value for key, value in raw.items() if isinstance(value, Mapping)}
+    steps = raw.get("steps")
+    tables = [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list) else []
+    sections["steps"] = dict.fromkeys(step["id"] for step in tables if isinstance(step.get("id"), str))
+    return sections
+
+
+def _checks(
+    raw: Mapping[str, Mapping[str, object]], known: CheckSettings, tables: Tables, problems: Problems
+) -> dict[str, Mapping[str, object]]:
+    checks: dict[str, Mapping[str, object]] = {}
+    for check_id, table in raw.items():
+        if check_id in known:
+            checks[check_id] = _check(table, known[check_id], ("checks", check_id), tables, problems)
+        else:
+            problems.add_unknown(("checks", check_id), "unknown check", known)
+    return checks
+
+
+def _check(
+    table: Mapping[str, object], settings: type, keys: KeyPath, tables: Tables, problems: Problems
+) -> dict[str, object]:
+    """Severity and settings as converted, only those that were written."""
+    before = len(problems.found)
+    values: dict[str, object] = {}
+    if "severity" in table:
+        values["severity"] = tables.value(Severity, table["severity"], (*keys, "severity"))
+    try:
+        written = tables.fields(settings, table, keys, beside=("severity",))
+        if len(problems.found) == before:
+            settings(**written)  # may refuse values that do not go together
+    except ValueError as error:
+        problems.add(keys, printable(str(error)))
+        return values
+    except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
+        problems.add(keys, f"the check's settings cannot be read: {printable(str(error))}")
+        return values
+    return values | written

@@ -1,0 +1,126 @@
+"""What a value of the plan must keep to, beyond its type: `port: Annotated[int, Between(1, 65535)]`.
+
+A limit answers with a complaint, or with nothing. Complaints are printed as they stand and never repeat the value:
+it may be a secret that somebody wrote into the wrong key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from preflight.clock import format_duration, zone
+
+_ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
+
+
+@runtime_checkable
+class Limit(Protocol):
+    def complaint(self, value: Any) -> str:
+        """What is wrong with `value`, which has the right type already; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """From `low` to `high`, both allowed; durations in seconds."""
+
+    low: float
+    high: float = float("inf")
+
+    def complaint(self, value: Any) -> str:
+        if self.low <= _number(value) <= self.high:
+            return ""
+        if self.high == float("inf"):
+            return f"must be at least {_shown(self.low, value)}"
+        return f"must be between {_shown(self.low, value)} and {_shown(self.high, value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """More than `low`; durations in seconds."""
+
+    low: float
+
+    def complaint(self, value: Any) -> str:
+        return "" if _number(value) > self.low else f"must be more than {_shown(self.low, value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Not empty, not only white space."""
+
+    def complaint(self, value: Any) -> str:
+        return "" if value.strip() else "is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The whole text matches a pattern."""
+
+    pattern: str
+    expected: str
+    """What the pattern stands for, after "expected"."""
+
+    def complaint(self, value: Any) -> str:
+        return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class ManyLines:
+    """Line breaks and tabs are allowed; every other text is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAddress:
+    """A host name or an IP address, as one argument of a command and without a port."""
+
+    def complaint(self, value: Any) -> str:
+        if _ADDRESS.fullmatch(value):
+            return ""
+        port_too = re.fullmatch(r"\[?[\w.:-]+\]?:\d+", value)
+        advice = ', without a port; write the port as "port"' if port_too else ""
+        return f"expected a host name or an IP address{advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """An absolute http or https URL that carries no credential and no fragment."""
+
+    def complaint(self, value: Any) -> str:
+        try:
+            parts = urlsplit(value)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # its text repeats the URL, which may hold a password
+            return "is no valid URL"
+        if any(char.isspace() for char in value):
+            return "a URL holds no white space"
+        if parts.scheme not in ("http", "https") or not host:
+            return "expected a URL that begins with http:// or https:// and a host"
+        if parts.username is not None or parts.password is not None:
+            return "a URL in a plan must not hold a user name or password"
+        if port == 0:
+            return "the port must be between 1 and 65535"
+        return "a URL that is asked has no #fragment" if "#" in value else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneName:
+    """The IANA name of a time zone that this machine knows."""
+
+    def complaint(self, value: Any) -> str:
+        try:
+            zone(value)
+        except ValueError:
+            return "no such time zone on this machine; write an IANA name such as Europe/Berlin"
+        return ""
+
+
+def _number(value: Any) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _shown(limit: float, value: Any) -> str:
+    return format_duration(timedelta(seconds=limit)) if isinstance(value, timedelta) else f"{limit:g}"

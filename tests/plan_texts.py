@@ -1,0 +1,185 @@
+"""Plan texts for tests: the shortest one, one with every key there is, and faulty ones made from that."""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import strategies as st
+
+MINIMAL = """\
+[release]
+id = "REL-1"
+[window]
+zone = "Europe/Berlin"
+start = 2026-10-17T00:00:00
+end = 2026-10-17T06:00:00
+"""
+"""Six lines, so that what a test adds begins on line 7."""
+
+FULL = """\
+[release]
+id = "REL-2026-10-17"
+title = "App 1 4.2 and App 2 3.0"
+ticket = "CHG-10432"
+attempt = 2
+backed_out_because = "script 030 had been changed after approval"
+changed_since = '''scripts sealed,
+standby DBA named'''
+checks = "my_checks/"
+
+[window]
+zone = "America/New_York"
+start = 2026-10-17T00:00:00
+end = 2026-10-17T06:00:00-04:00
+margin = "45min"
+decision_reserve = "10min"
+rollback_factor = 1.5
+rollback_reserve = "1h 30min"
+
+[roles.dba]
+primary = "the DBA on call"
+standby = "the second DBA"
+contact = "ext. 4411"
+confirmed_at = 2026-10-16T15:30:00
+
+[hosts.bastion]
+ssh_config = true
+
+[hosts.db1]
+address = "db1.example.net"
+port = 2222
+user = "dbadmin"
+password = "env:DB1_PASSWORD"
+become = ["postgres", { account = "orders", password = "prompt" }]
+jump = "bastion"
+known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]
+host_key_alias = "orders-db"
+owner = "dba"
+
+[hosts.app1-a]
+user = "deploy"
+key = "~/.ssh/id_ed25519"
+passphrase = "command:pass show deploy"
+
+[hosts."app1.b"]
+user = "deploy"
+agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
+
+[databases.orders]
+host = "db1"
+name = "orders_live"
+user = "release"
+password = "file:orders.password"
+port = 5433
+address = "10.1.2.3"
+server_name = "orders-db.example.net"
+role = "replica"
+connect = "tunnel"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
+version = "15"
+system_identifier = "7301234567890123456"
+sessions = 4
+owner = "dba"
+
+[backups.orders]
+database = "orders"
+directory = "/backup/orders"
+method = "pg_dump"
+format = "directory"
+account = "postgres"
+login = "backup"
+headroom = 1.3
+expected = "20.5GiB"
+mount = "/backup"
+previous = "/backup/orders/*.dump"
+max_age = "2d"
+step = "backup-orders"
+owner = "dba"
+
+[scripts.orders]
+database = "orders"
+approved = "sql/orders"
+manifest = "sql/orders.SHA256SUMS"
+staged = "/srv/release/orders"
+run = "psql -X -v ON_ERROR_STOP=1 -f 030_app1.sql"
+account = "orders"
+way_back = "undo/{stem}.down.sql"
+step = "scripts-app1"
+owner = "dba"
+
+[applications.app1]
+from = "4.1"
+to = "4.2"
+owner = "dba"
+
+[[applications.app1.health]]
+url = "https://[::1]:8443/health"
+status = 203
+json = { status = "UP", "components.db.status" = "UP", nodes = 3, load = 0.5, ready = true }
+text = "line one\\nline two"
+version = "build.version"
+max_latency = "1.5s"
+min_bytes = 20
+follow_redirects = true
+final_url = "https://app1.example.net/health/ready"
+server_name = "app1.example.net"
+ca = "ca.pem"
+
+[rollback]
+rehearsed = 2026-10-10
+max_rehearsal_age = "14d"
+files = [
+    { host = "app1-a", path = "/srv/x", sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" },
+]
+keep_broken = true
+owner = "dba"
+
+[[steps]]
+id = "backup-orders"
+minutes = 30
+
+[[steps]]
+id = "scripts-app1"
+after = ["backup-orders"]
+minutes = 90
+minutes_over_network = 115.5
+source = "measured 2026-10-10"
+undo = { kind = "restore", minutes = 60, source = "rehearsed 2026-10-10" }
+
+[checks.backup-space]
+severity = "advisory"
+reserve = "5GiB"
+"""
+"""Every key of every section."""
+
+VALUES = (
+    "1", "-1", "0", "true", "nan", "inf", "1e400", '""', '"x"', '"\\u0000"', "[]", "{}", "[[]]", "[1]", '["a", 2]',
+    "{ a = 1 }", "[{}]", "2026-10-17", "2026-10-17T00:00:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00",
+    "00:00:00", "9223372036854775808", "0xffffffffffffffffffffff", '"9999999999d"', "'''\n'''", '"env:X"',
+)  # fmt: skip
+LINES = FULL.splitlines()
+ASSIGNMENTS = [index for index, line in enumerate(LINES) if " = " in line]
+
+
+@st.composite
+def mutated_plans(draw: st.DrawFn) -> str:
+    """The full plan with values replaced by odd ones, and lines dropped, doubled and moved."""
+    lines = list(LINES)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        match draw(st.integers(0, 4)):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(draw(st.integers(0, len(lines))), lines[at])
+            case 2 if " = " in lines[at]:
+                lines[at] = lines[at].partition(" = ")[0] + " = " + draw(st.sampled_from(VALUES))
+            case 3 if " = " in lines[at]:
+                lines[at] = (
+                    draw(st.text(string.ascii_lowercase + "_.", min_size=1)) + " =" + lines[at].partition("=")[2]
+                )
+            case _:
+                cut = draw(st.integers(0, len(lines[at])))
+                lines[at] = lines[at][:cut] + draw(st.text(max_size=3)) + lines[at][cut:]
+    return "\n".join(lines)
