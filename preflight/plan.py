@@ -193,7 +193,7 @@ class Host:
     @property
     def password_purpose(self) -> str:
         """What a prompt for the login's password says; sudo asks for the same one."""
-        return f"password of {self.user or 'the login'} on host {self.id}"
+        return f"password of the login on host {self.id}"
 
     @property
     def passphrase_purpose(self) -> str:

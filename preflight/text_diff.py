@@ -43,13 +43,25 @@ def unified_diff(old: str, new: str, old_name: str, new_name: str, most_lines: i
     if not opcodes:
         return ""
     exact = _look_equal(old_lines, new_lines, opcodes)
-    lines = [f"--- {_shown(old_name)}", f"+++ {_shown(new_name)}"]
+    lines = [f"--- {visible(old_name)}", f"+++ {visible(new_name)}"]
     for mark, text in _marked(old_lines, new_lines, opcodes):
-        lines.append(text if mark == "@" else mark + _shown(text, exact=exact))
+        lines.append(text if mark == "@" else mark + visible(text, exact=exact))
     cut = [line if len(line) <= MOST_COLUMNS else line[: MOST_COLUMNS - 3] + "..." for line in lines]
     if len(cut) > most_lines:
         cut[most_lines - 1 :] = [f"... {len(cut) - most_lines + 1} more lines of difference"]
     return "\n".join(cut)
+
+
+def visible(text: str, *, exact: bool = False) -> str:
+    """The beginning of `text` on one line, safe for a terminal. `exact`: tabs and blanks at its end can be told
+    apart."""
+    line = text[: MOST_COLUMNS * 4]
+    if exact:
+        body = line.rstrip(" ")
+        line = body + "\N{MIDDLE DOT}" * (len(line) - len(body))
+    else:
+        line = line.replace("\t", "    ")
+    return "".join(character if character.isprintable() else _escaped(character) for character in line)
 
 
 def _ways(old: str, new: str, cut: bool) -> Iterator[str]:
@@ -106,20 +118,9 @@ def _marked(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) 
 
 def _look_equal(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) -> bool:
     """Whether a removed and an added line would be shown alike."""
-    removed = {_shown(line).rstrip() for _, at, end, _, _ in opcodes for line in old[at:end]}
-    added = {_shown(line).rstrip() for _, _, _, at, end in opcodes for line in new[at:end]}
+    removed = {visible(line).rstrip() for _, at, end, _, _ in opcodes for line in old[at:end]}
+    added = {visible(line).rstrip() for _, _, _, at, end in opcodes for line in new[at:end]}
     return bool(removed & added)
-
-
-def _shown(line: str, *, exact: bool = False) -> str:
-    """`line` safe for a terminal. `exact`: tabs and blanks at its end can be told apart."""
-    line = line[: MOST_COLUMNS * 4]
-    if exact:
-        body = line.rstrip(" ")
-        line = body + "\N{MIDDLE DOT}" * (len(line) - len(body))
-    else:
-        line = line.replace("\t", "    ")
-    return "".join(character if character.isprintable() else _escaped(character) for character in line)
 
 
 def _escaped(character: str) -> str:

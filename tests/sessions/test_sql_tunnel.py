@@ -59,7 +59,8 @@ def test_a_channel_that_the_host_refuses_is_the_reason(asker: Asker, role: Datab
     pool = asker.pool(role, 5432, connect=Connect.TUNNEL)
 
     def refuse(*_: object) -> fakes.FakeChannel:
-        raise SessionFailed(NoReply(Cause.DENIED, "db1: the server does not allow port forwarding", now()))
+        detail = "db1: the server does not allow port forwarding"
+        raise SessionFailed(NoReply(Cause.DENIED, detail, now(), reason="tunnel"))
 
     pool._open_channel = refuse  # type: ignore[assignment]
     answer = no_reply(ask(pool, "SELECT 1"))

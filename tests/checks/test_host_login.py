@@ -1,0 +1,239 @@
+"""host-login judged from plain facts: each passing state beside those that flip it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from preflight_checks.host_login import HostLogin, HostLoginSettings
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Window
+from preflight.probe import Cause, NoReply
+from preflight.probes.accounts import Aging, Expiry, KeyExpiry, Login
+from tests.toy import toy_plan
+
+ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
+# Needed until Sat 2026-10-17 23:30 UTC.
+WINDOW = Window(zone="UTC", start=ASKED_AT + timedelta(hours=9), end=datetime(2026, 10, 17, 22, 30, tzinfo=UTC))
+LOGIN = Login("dbadmin", 1000, "db1", ASKED_AT, {"auth": "key SHA256:abc", "address": "192.0.2.1:22"})
+NEVER = Expiry(Aging.KNOWN)
+DIRECTORY = Expiry(Aging.NOT_LOCAL, "chage: user 'dbadmin' does not exist in /etc/passwd")
+HIDDEN = Expiry(Aging.NOT_SHOWN, "chage is not installed")
+
+
+def judged(
+    login: Login | NoReply = LOGIN,
+    expiry: Expiry | NoReply = NEVER,
+    *,
+    window: Window = WINDOW,
+    declared: Mapping[str, date] | None = None,
+) -> Judgement:
+    plan = toy_plan()
+    plan = replace(plan, window=window)
+    check = HostLogin(plan, ASKED_AT, HostLoginSettings(valid_through=declared or {}))
+    (subject,) = check.subjects()
+    return check.judge(subject, login=login, expiry=expiry)
+
+
+def banner(text: str) -> Login:
+    return replace(LOGIN, session={**LOGIN.session, "banner": text})
+
+
+def day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("account_expires", "status"),
+    [
+        (None, Status.PASS),
+        ("2026-10-25", Status.PASS),
+        ("2026-10-24", Status.WARN),
+        ("2026-10-18", Status.WARN),  # refused from 00:00 UTC of the 18th, half an hour after it is needed
+        ("2026-10-17", Status.FAIL),  # refused on the very day
+        ("2026-10-01", Status.FAIL),
+    ],
+)
+def test_an_account_is_refused_from_the_first_minute_of_its_day(account_expires: str | None, status: Status) -> None:
+    expires = day(account_expires) if account_expires else None
+    assert judged(expiry=Expiry(Aging.KNOWN, account_expires=expires)).status is status
+
+
+@pytest.mark.parametrize(
+    ("password_expires", "status"),
+    [
+        (None, Status.PASS),
+        ("2026-10-24", Status.PASS),
+        ("2026-10-23", Status.WARN),
+        ("2026-10-17", Status.WARN),  # holds all of the 17th
+        ("2026-10-16", Status.FAIL),
+    ],
+)
+def test_a_password_holds_all_of_its_last_day(password_expires: str | None, status: Status) -> None:
+    expires = day(password_expires) if password_expires else None
+    assert judged(expiry=Expiry(Aging.KNOWN, password_expires=expires)).status is status
+
+
+def test_a_window_that_ends_past_midnight_utc_needs_the_next_day() -> None:
+    later = replace(WINDOW, end=WINDOW.end + timedelta(hours=1))  # 00:30 UTC of the 18th, 19:30 in New York
+    expiry = Expiry(Aging.KNOWN, password_expires=day("2026-10-17"))
+    assert judged(expiry=expiry).status is Status.WARN
+    assert judged(expiry=expiry, window=later).status is Status.FAIL
+
+
+def test_a_password_that_must_be_changed_fails() -> None:
+    assert judged(expiry=replace(NEVER, must_change=True)).status is Status.FAIL
+
+
+@pytest.mark.parametrize("expiry", [DIRECTORY, HIDDEN])
+def test_dates_nobody_tells_are_unknown_until_declared(expiry: Expiry) -> None:
+    found = judged(expiry=expiry)
+    assert (found.status, found.actual) == (Status.UNKNOWN, expiry.said)
+    assert "valid_through = { db1 = 2026-10-19 }" in found.remedy
+    assert judged(expiry=expiry, declared={"db1": day("2026-12-31")}).status is Status.PASS
+    assert judged(expiry=expiry, declared={"db1": day("2026-10-18")}).status is Status.WARN
+    assert judged(expiry=expiry, declared={"db1": day("2026-10-16")}).status is Status.FAIL
+    assert judged(expiry=expiry, declared={"db2": day("2026-12-31")}).status is Status.UNKNOWN
+
+
+def test_a_declared_date_does_not_hide_an_earlier_one_of_the_host() -> None:
+    expiry = Expiry(Aging.KNOWN, account_expires=day("2026-10-17"))
+    assert judged(expiry=expiry, declared={"db1": day("2026-12-31")}).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Authorized use only", Status.PASS),
+        ("Warning: your password will expire in 14 days", Status.PASS),
+        ("Warning: your password will expire in 3 days", Status.WARN),
+        ("Warning: your password will expire in 1 day", Status.WARN),  # pam_unix: all of the 17th
+        ("Warning: your password will expire in 0 days", Status.FAIL),
+        ("Your password will expire in 1 day(s).", Status.FAIL),  # SSSD: 24 hours, until 19:00 of the 17th
+        ("Your password will expire in 2 day(s).", Status.WARN),
+        ("Password will expire in 5 hour(s).", Status.FAIL),
+        ("Password will expire in 30 minutes", Status.FAIL),
+        ("Your account will expire in 1 days", Status.FAIL),
+        ("Your account will expire in 2 days", Status.WARN),
+        ("Your password will expire today", Status.WARN),  # cannot be read
+        ("Your password will expire in 99999999999 days", Status.PASS),
+        ("Sessions expire after 10 minutes", Status.PASS),
+    ],
+)
+def test_what_the_server_announces_at_login_is_judged(text: str, status: Status) -> None:
+    assert judged(banner(text)).status is status
+
+
+def test_an_announcement_alone_leaves_the_account_of_a_directory_unknown() -> None:
+    assert judged(banner("Your password will expire in 60 day(s)."), DIRECTORY).status is Status.UNKNOWN
+    assert judged(banner("Your password will expire in 1 day(s)."), DIRECTORY).status is Status.FAIL
+
+
+def test_an_announcement_counts_from_the_moment_of_the_login_not_of_the_judging() -> None:
+    old = replace(banner("Warning: your password will expire in 3 days"), asked_at=ASKED_AT - timedelta(days=3))
+    assert judged(old).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        ("sshd;*;dbadmin;Wk0800-1800", Status.WARN),
+        ("*;*;*;Wk0800-1800", Status.WARN),
+        ("sshd;*;!root;Wk0800-1800", Status.WARN),
+        ("sshd|login;*;root|db*;!Al2000-0400", Status.WARN),
+        ("sshd;*;@netgroup;Al0000-2400", Status.WARN),
+        ("login;*;dbadmin;Wk0800-1800", Status.PASS),
+        ("sshd;*;root;Wk0800-1800", Status.PASS),
+        ("sshd;*;!dbadmin;Wk0800-1800", Status.PASS),
+        ("no rule", Status.PASS),
+    ],
+)
+def test_rules_of_hours_that_may_name_the_account_are_a_warning(rule: str, status: Status) -> None:
+    assert judged(expiry=replace(NEVER, time_rules=(rule,))).status is status
+
+
+def test_rules_of_hours_that_cannot_be_read_are_a_warning() -> None:
+    assert judged(expiry=replace(NEVER, time_rules=(), time_rules_readable=False)).status is Status.WARN
+
+
+def test_only_the_key_that_logged_in_counts() -> None:
+    soon = ASKED_AT + timedelta(hours=5)
+    assert judged(expiry=replace(NEVER, keys=(KeyExpiry("SHA256:abc", soon),))).status is Status.FAIL
+    assert judged(expiry=replace(NEVER, keys=(KeyExpiry("SHA256:abcd", soon),))).status is Status.PASS
+
+
+def test_another_account_than_planned_fails() -> None:
+    found = judged(replace(LOGIN, user="other"))
+    assert (found.status, found.summary) == (Status.FAIL, "the shell runs as other, not as dbadmin")
+
+
+def lost(cause: Cause, reason: str = "", vantage: str = "from here to db1 as dbadmin") -> NoReply:
+    return NoReply(cause, "db1: what was seen", ASKED_AT, 0.1, vantage, reason)
+
+
+@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
+def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
+    found = judged(lost(cause), lost(cause))
+    assert (found.status, found.actual) == (Status.FAIL, "db1: what was seen")
+    assert found.summary == f"no login: {cause}"
+    assert "{" not in found.remedy
+
+
+REASONS: Any = [
+    "bad-credential",
+    "method-not-allowed",
+    "account-expired",
+    "closed-during-login",
+    "too-many-failures",
+    "partial",
+    "passphrase-needed",
+    "passphrase-wrong",
+    "password-expired",
+    "nologin",
+    "forced-command",
+    "no-shell",
+    "no-such-name",
+    "no-route",
+    "from-jump",
+    "not-ssh",
+    "throttled",
+    "no-agent",
+    "not-in-agent",
+    "revoked",
+    "cert-authority",
+]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_has_its_own_remedy(reason: str) -> None:
+    found = judged(lost(Cause.DENIED, reason), lost(Cause.DENIED, reason))
+    assert found.status is Status.FAIL
+    assert found.remedy != judged(lost(Cause.DENIED), lost(Cause.DENIED)).remedy
+    assert "{" not in found.remedy
+    assert found.remedy not in {
+        judged(lost(Cause.DENIED, other), NEVER).remedy for other in REASONS if other != reason
+    } | {""} or reason in ("nologin", "no-shell")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lost(Cause.NOT_ASKED),
+        lost(Cause.UNREADABLE),
+        lost(Cause.UNREACHABLE, "jump"),
+        lost(Cause.CUT_OFF, "internal"),
+        lost(Cause.TIMED_OUT, vantage=""),
+    ],
+)
+def test_what_was_never_tried_is_unknown(answer: NoReply) -> None:
+    assert judged(answer, answer).status is Status.UNKNOWN
+
+
+def test_a_login_whose_dates_could_not_be_asked_is_unknown_or_worse() -> None:
+    assert judged(expiry=lost(Cause.TIMED_OUT)).status is Status.UNKNOWN
+    announced = banner("Warning: your password will expire in 0 days")
+    assert judged(announced, lost(Cause.TIMED_OUT)).status is Status.FAIL

@@ -1,0 +1,75 @@
+"""Runs single checks against the real servers of the site, the way the tool does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from preflight.check import Check
+from preflight.evidence import Evidence
+from preflight.finding import Finding, Status
+from preflight.inspection import inspect
+from preflight.plan import Database, Host, Plan, Release, Window
+from preflight.registry import Registry
+from preflight.run import collect
+from preflight.secrets import Secrets
+from preflight.sessions.pools import Pools
+
+NOW = datetime.now(UTC)
+WINDOW = Window(zone="UTC", start=NOW + timedelta(hours=9), end=NOW + timedelta(hours=15))
+
+
+def make_plan(
+    folder: Path,
+    *,
+    hosts: Sequence[Host] = (),
+    databases: Sequence[Database] = (),
+    known_hosts: str = "",
+    window: Window = WINDOW,
+    **sections: Any,
+) -> Plan:
+    """A plan in `folder`, with the pinned host keys beside it as `preflight seal` leaves them."""
+    plan = Plan(
+        path=folder / "plan.toml",
+        digest="0" * 64,
+        release=Release(id="REL-1"),
+        window=window,
+        hosts={host.id: host for host in hosts},
+        databases={database.id: database for database in databases},
+        **sections,
+    )
+    plan.sealed_known_hosts.write_text(known_hosts)
+    return plan
+
+
+def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Mapping[str, Finding]:
+    """The check's findings by subject. Saved evidence, judged again, must give the same ones, and without any one of
+    its answers no finding may pass."""
+    inspection = inspect(plan, Registry((check,)), NOW)
+    secrets = Secrets(plan.folder)
+    with Pools(plan, secrets) as pools:
+        evidence = collect(inspection, pools.session, timeout_seconds, mask=secrets.redact)
+    found = inspection.findings(evidence)
+    assert inspection.findings(Evidence.from_json(evidence.to_json())) == found
+    for question, _ in evidence:
+        less = inspection.findings(evidence.without(question.id))
+        changed = [one for one, before in zip(less, found, strict=True) if one != before]
+        assert all(one.status not in (Status.PASS, Status.WARN) for one in changed), question.text
+    return {finding.subject: finding for finding in found}
+
+
+def finding(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Finding:
+    """The only finding."""
+    (found,) = findings(check, plan, timeout_seconds).values()
+    return found
+
+
+def told(found: Finding) -> str:
+    """Everything a reader sees of a finding, for messages of failed tests and searches in them."""
+    points = found.judgement.telling_points()
+    lines = [
+        f"{point.status}: {point.summary} | {point.expected} | {point.actual} | {point.remedy}" for point in points
+    ]
+    return "\n".join([f"{found.status} {found.check} {found.subject} ({found.cause})", *lines])

@@ -1,0 +1,202 @@
+"""become against real sudo, in every state its rules can be in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from preflight_checks.become import BecomeAccount
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, Step
+from preflight.secrets import SecretRef
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import finding, findings, make_plan, told
+from tests.site.site import Site
+
+Ask = Callable[..., Finding]
+PROGRAMS = ("/usr/bin/pg_dump", "/usr/bin/pg_restore", "/usr/bin/psql")
+
+
+@pytest.fixture
+def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """The finding about one account that an account of the host becomes, with a backup and scripts to run."""
+
+    def ask(account: Account, become: str = "postgres", *, password: str = "", work: bool = True) -> Finding:
+        monkeypatch.setenv("SUDO_PASSWORD", password)
+        reference = SecretRef("env", "SUDO_PASSWORD") if password else None
+        host = Host(
+            id="db1",
+            address=site.sshd.address,
+            port=site.sshd.port,
+            user=Login(account.name),
+            key=account.key,
+            become=(Become(account=Login(become), password=reference),),
+        )
+        database = Database(id="orders", host="db1", user=Login("release"))
+        folder = RemotePath("/backup")
+        backup = Backup(
+            id="b", database="orders", directory=folder, account=Login(become), previous="/backup/*.dump", step="backup"
+        )
+        scripts = Scripts(
+            id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
+            run="psql -X -v ON_ERROR_STOP=1",
+        )  # fmt: skip
+        sections = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
+        step = Step(id="backup", minutes=30, minutes_over_network=75)
+        known_hosts = site.sshd.known_hosts_lines()
+        plan = make_plan(
+            tmp_path, hosts=[host], databases=[database], known_hosts=known_hosts, steps=(step,), **sections
+        )
+        return finding(BecomeAccount, plan)
+
+    return ask
+
+
+def test_programs_that_run_without_a_prompt_pass(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS)
+    found = ask(account)
+    assert found.status is Status.PASS, told(found)
+    assert found.subject == "postgres on db1"
+    for program in PROGRAMS:
+        assert f"{program} runs without a prompt" in found.judgement.summary
+
+
+def test_a_program_that_is_not_listed_fails(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS[1:])
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "pg_dump does not run" in found.judgement.summary
+    assert f"{account.name} ALL=(postgres) NOPASSWD: /usr/bin/pg_dump" in found.judgement.remedy
+    assert found.judgement.minutes_at_stake == 45
+
+
+def test_a_listed_program_that_asks_for_a_password_fails(ask: Ask, accounts: Accounts) -> None:
+    """`sudo -l` alone would call it allowed: another rule of the account needs no password."""
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS[1:])
+    accounts.allow_sudo(account, "postgres", PROGRAMS[:1], password=True)
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary == "pg_dump does not run: it is listed, but sudo asks for a password"
+
+
+def test_the_password_of_the_plan_reaches_sudo_and_nothing_else(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    found = ask(account, password=account.password)
+    assert found.status is Status.PASS, told(found)
+    assert "runs with the password of the plan" in found.judgement.summary
+    assert account.password not in repr(found)
+
+
+def test_a_wrong_password_fails_and_is_offered_once(ask: Ask, accounts: Accounts, site: Site) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    found = ask(account, password="wrong-password")
+    assert found.status is Status.FAIL, told(found)
+    assert "sudo refuses the password" in found.judgement.summary
+    assert "1 incorrect password attempt" in told(found)
+    assert "wrong-password" not in repr(found)
+
+
+def test_a_password_does_not_help_with_a_program_that_is_not_listed(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS[1:], password=True)
+    found = ask(account, password=account.password)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary == "pg_dump does not run: sudo does not allow it"
+
+
+def test_no_rule_at_all_fails(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "sudo asks for a password" in found.judgement.summary
+
+
+def test_requiretty_fails_with_its_own_remedy(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS)
+    accounts.sudo_defaults(account, "requiretty")
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert f"Defaults:{account.name} !requiretty" in found.judgement.remedy
+
+
+def test_an_account_that_does_not_exist_fails(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "ALL")
+    found = ask(account, "pfnobodyhere")
+    assert found.status is Status.FAIL, told(found)
+    assert "there is no such account" in found.judgement.summary
+
+
+def test_a_program_that_is_not_installed_fails(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres")
+    accounts.sudo_defaults(account, "secure_path=/nonexistent")
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert "the program is not found" in found.judgement.summary
+    assert "have pg_dump installed on db1" in found.judgement.remedy
+
+
+def test_without_work_in_the_plan_a_shell_of_the_account_passes(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres")
+    found = ask(account, work=False)
+    assert found.status is Status.PASS, told(found)
+    assert "a shell of the account is reached" in found.judgement.summary
+    accounts.allow_sudo(account, "postgres", password=True)
+    assert ask(account, work=False, password=account.password).status is Status.PASS
+
+
+def test_without_work_in_the_plan_single_programs_are_a_warning(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS)
+    found = ask(account, work=False)
+    assert found.status is Status.WARN, told(found)
+    assert "/usr/bin/pg_dump" in found.judgement.actual
+    listed = accounts.add()
+    accounts.allow_sudo(listed, "postgres", PROGRAMS, password=True)
+    found = ask(listed, work=False, password=listed.password)
+    assert found.status is Status.WARN, told(found)
+
+
+def test_without_work_in_the_plan_rules_for_another_account_fail(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "daemon", PROGRAMS)
+    found = ask(account, work=False)
+    assert found.status is Status.FAIL, told(found)
+    bare = accounts.add()
+    assert ask(bare, work=False).status is Status.FAIL
+
+
+def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None:
+    account = site.account("good")
+    host = Host(id="db1", user=Login(account.name), key=account.key)
+    database = Database(id="orders", host="db1", user=Login("release"))
+    backup = Backup(id="b", database="orders", directory=RemotePath("/backup"))
+    plan = make_plan(tmp_path, hosts=[host], databases=[database], backups={"b": backup})
+    assert not findings(BecomeAccount, plan)
+
+
+def test_a_host_nobody_reaches_leaves_the_line_unknown(site: Site, tmp_path: Path) -> None:
+    account = site.account("nologin")
+    host = Host(
+        id="db1",
+        address=site.sshd.address,
+        port=site.sshd.port,
+        user=Login(account.name),
+        key=account.key,
+        become=(Become(account=Login("postgres")),),
+    )
+    plan = make_plan(tmp_path, hosts=[host], known_hosts=site.sshd.known_hosts_lines())
+    found = finding(BecomeAccount, plan)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "nologin" in found.cause

@@ -1,0 +1,363 @@
+"""database-login and database-host against a real PostgreSQL, in every state a role can be in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from preflight_checks.database_host import DatabaseHost
+from preflight_checks.database_login import DatabaseLogin
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, ServerRole, SslMode, Step
+from preflight.secrets import SecretRef
+from tests.site.accounts import Accounts, make_key
+from tests.site.asking import NOW, WINDOW, finding, make_plan, told
+from tests.site.machine import free_port
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
+
+Ask = Callable[..., Finding]
+
+
+class Orders:
+    """A database with a role that owns it, and the part of a plan that names them."""
+
+    def __init__(self, site: Site, cluster: Cluster, role: DatabaseRole, name: str) -> None:
+        self.site = site
+        self.cluster = cluster
+        self.role = role
+        self.name = name
+        account = site.account("good")
+        sshd = site.sshd
+        self.host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(account.name), key=account.key)
+        self.entry = Database(
+            id="orders",
+            host="db1",
+            name=name,
+            user=Login(role.name),
+            password=SecretRef("env", "ORDERS_PASSWORD"),
+            address=cluster.address,
+            port=cluster.port,
+            sslmode=SslMode.VERIFY_FULL,
+            sslrootcert=cluster.ca,
+        )
+
+
+@pytest.fixture
+def orders(site: Site, postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Orders:
+    role = postgres.create_role("release")
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    return Orders(site, postgres, role, postgres.create_database("orders", owner=role.name))
+
+
+@pytest.fixture
+def ask(orders: Orders, tmp_path: Path) -> Ask:
+    """The finding about the database, its entry changed by keywords."""
+
+    def ask(
+        check: type = DatabaseLogin, host: Host | None = None, *, sections: object = None, **changes: object
+    ) -> Finding:
+        entry = replace(orders.entry, **changes)  # type: ignore[arg-type]
+        plan = make_plan(
+            tmp_path,
+            hosts=[host or orders.host],
+            databases=[entry],
+            known_hosts=orders.site.sshd.known_hosts_lines(),
+            **(sections or {}),  # type: ignore[dict-item]
+        )
+        return finding(check, plan)
+
+    return ask
+
+
+def alter(orders: Orders, what: str) -> None:
+    orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" {what}')
+
+
+def test_a_good_role_passes_and_the_line_says_which_server_answered(orders: Orders, ask: Ask) -> None:
+    system = str(orders.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    found = ask(version=str(orders.cluster.version), system_identifier=system)
+    assert found.status is Status.PASS, told(found)
+    for words in (
+        f"{orders.role.name} logs in with its password to {orders.name}",
+        f"at {orders.cluster.address}:{orders.cluster.port} (TLSv1.3); primary",
+        f"system {system}",
+        "does not expire",
+        "connections of the server are free",
+    ):
+        assert words in found.judgement.summary
+
+
+def test_a_certificate_that_was_not_verified_is_said(ask: Ask) -> None:
+    found = ask(sslmode=SslMode.REQUIRE, sslrootcert=None)
+    assert found.status is Status.PASS, told(found)
+    assert "certificate not verified" in found.judgement.summary
+
+
+def test_without_tls_the_line_says_so(ask: Ask) -> None:
+    found = ask(sslmode=SslMode.DISABLE, sslrootcert=None)
+    assert found.status is Status.PASS, told(found)
+    assert "(without TLS)" in found.judgement.summary
+
+
+def fails(found: Finding, summary: str, remedy: str) -> None:
+    assert found.status is Status.FAIL, told(found)
+    assert summary in found.judgement.summary
+    assert remedy in found.judgement.remedy
+    assert found.judgement.actual
+
+
+def test_a_wrong_password_fails(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_PASSWORD", "wrong-password")
+    found = ask()
+    fails(found, "no login: bad password", "correct the secret")
+    assert "wrong-password" not in repr(found)
+
+
+def test_a_secret_that_is_missing_fails(ask: Ask) -> None:
+    fails(ask(password=SecretRef("env", "NOT_SET_ANYWHERE")), "no login: secret", "provide the secret")
+
+
+def test_a_plan_without_the_password_the_server_wants_fails(ask: Ask) -> None:
+    fails(ask(password=None), "no login: password needed", "name the password")
+
+
+def test_a_role_that_expired_fails(orders: Orders, ask: Ask) -> None:
+    alter(orders, "VALID UNTIL '2020-01-01'")
+    fails(ask(), "no login: bad password", "VALID UNTIL 'DATE'")
+
+
+def test_a_role_without_login_fails(orders: Orders, ask: Ask) -> None:
+    alter(orders, "NOLOGIN")
+    found = ask()
+    assert found.status is Status.FAIL, told(found)
+    assert f"ALTER ROLE {orders.role.name} LOGIN" in found.judgement.remedy
+
+
+def test_a_database_that_is_missing_fails(ask: Ask) -> None:
+    fails(ask(name="nosuch"), "no login: database missing", "correct `name`")
+
+
+def test_a_role_without_connect_fails(orders: Orders, ask: Ask) -> None:
+    name = orders.cluster.create_database("closed")
+    orders.cluster.sql(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+    fails(ask(name=name), "no login: no connect privilege", f"GRANT CONNECT ON DATABASE {name}")
+
+
+def test_a_pg_hba_conf_that_rejects_fails(orders: Orders, ask: Ask) -> None:
+    with orders.cluster.hba(f"host all {orders.role.name} all reject"):
+        fails(ask(), "no login: no pg hba", "pg_hba.conf")
+
+
+def test_a_closed_port_fails(ask: Ask) -> None:
+    fails(ask(port=free_port("127.0.0.1")), "no login: refused", "have the server started")
+
+
+def test_an_unknown_name_fails(ask: Ask) -> None:
+    fails(ask(address="db.invalid"), "no login: no such name", "correct `address`")
+
+
+def test_a_certificate_for_another_name_fails(ask: Ask) -> None:
+    fails(ask(server_name="other.test"), "no login: certificate name", "server_name")
+
+
+def test_a_certificate_nobody_trusts_fails(ask: Ask, tmp_path: Path, site: Site) -> None:
+    from tests.site.certificates import Authority
+
+    other = Authority(site.new_path("otherca"))
+    fails(ask(sslrootcert=other.certificate), "no login: certificate untrusted", "sslrootcert")
+
+
+def test_a_role_limit_that_is_used_up_fails_at_the_login(orders: Orders, ask: Ask) -> None:
+    alter(orders, "CONNECTION LIMIT 1")
+    with holding(orders, 1):
+        fails(ask(), "no login: too many connections", "raised")
+
+
+@contextlib.contextmanager
+def holding(orders: Orders, count: int) -> Iterator[None]:
+    """Connections of the role, held open."""
+    role = orders.role
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            where = {"host": orders.cluster.address, "user": role.name, "password": role.password}
+            stack.enter_context(contextlib.closing(orders.cluster.connect(orders.name, **where)))
+        yield
+
+
+def test_a_role_limit_below_what_the_plan_needs_fails(orders: Orders, ask: Ask) -> None:
+    alter(orders, "CONNECTION LIMIT 3")
+    assert ask(sessions=3).status is Status.PASS
+    fails(ask(sessions=4), f"3 connections of the role {orders.role.name} are free, 4 needed", "limit of the role")
+
+
+def test_a_database_limit_below_what_the_plan_needs_fails(orders: Orders, ask: Ask) -> None:
+    orders.cluster.sql(f'ALTER DATABASE "{orders.name}" CONNECTION LIMIT 2')
+    assert ask(sessions=2).status is Status.PASS
+    fails(ask(sessions=3), f"2 connections of the database {orders.name} are free", "limit of the database")
+
+
+def test_a_server_with_few_connections_left_warns_and_then_fails(orders: Orders, ask: Ask) -> None:
+    found = ask(sessions=44)  # of 50, 3 are reserved: 47 are free for this role
+    assert found.status in (Status.WARN, Status.PASS), told(found)
+    found = ask(sessions=46)
+    assert found.status is Status.WARN, told(found)
+    assert "connections of the server are free, 46 needed" in found.judgement.summary
+    fails(ask(sessions=48), "connections of the server are free, 48 needed", "limit of the server")
+
+
+def test_a_role_that_dies_inside_the_window_fails_though_it_works_now(orders: Orders, ask: Ask) -> None:
+    until = WINDOW.start + timedelta(hours=2)
+    alter(orders, f"VALID UNTIL '{until.isoformat()}'")
+    fails(ask(), f"role {orders.role.name} is valid until", "VALID UNTIL 'DATE'")
+    alter(orders, f"VALID UNTIL '{(WINDOW.needed_until + timedelta(days=2)).isoformat()}'")
+    assert ask().status is Status.WARN
+    for value in ("infinity", "2999-01-01"):
+        alter(orders, f"VALID UNTIL '{value}'")
+        assert ask().status is Status.PASS
+
+
+def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, ask: Ask) -> None:
+    port = site.replica.port
+    found = ask(port=port)
+    fails(found, "the server is a replica", "which server is the primary now")
+    assert ask(port=port, role=ServerRole.REPLICA).status is Status.PASS
+    fails(ask(role=ServerRole.REPLICA), "the server is a primary", "which server is the replica now")
+    assert ask(port=port, role=ServerRole.ANY).status is Status.PASS
+
+
+def test_another_version_or_another_cluster_than_planned_fails(ask: Ask) -> None:
+    fails(ask(version="9.6"), "server version", "correct `version`")
+    fails(ask(system_identifier="1234567890"), "another cluster answers", "correct its address")
+
+
+def test_a_system_identifier_nobody_may_see_is_unknown(orders: Orders, ask: Ask) -> None:
+    revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
+    orders.cluster.sql(revoke, dbname=orders.name)
+    found = ask(system_identifier="1234567890")
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "GRANT EXECUTE ON FUNCTION pg_control_system()" in found.judgement.remedy
+    assert ask().status is Status.PASS
+
+
+def test_a_server_that_never_asks_for_the_password_is_a_warning(orders: Orders, ask: Ask) -> None:
+    with orders.cluster.hba(f"host all {orders.role.name} all trust"):
+        found = ask()
+        assert found.status is Status.WARN, told(found)
+        assert "the password was not asked for" in found.judgement.summary
+        alter(orders, "VALID UNTIL '2020-01-01'")
+        assert "counts as soon as it logs in with a password" in told(ask())
+
+
+def test_a_superuser_is_a_warning(orders: Orders, ask: Ask) -> None:
+    alter(orders, "SUPERUSER")
+    found = ask()
+    assert found.status is Status.WARN, told(found)
+    assert "is a superuser" in found.judgement.summary
+
+
+STEPS = {"steps": (Step(id="scripts", minutes=90, minutes_over_network=115),)}
+
+
+def scripts(tmp_path: Path) -> dict[str, object]:
+    entry = Scripts(
+        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), step="scripts"
+    )
+    return {"scripts": {"s": entry}, **STEPS}
+
+
+def test_settings_of_the_role_that_break_scripts_fail(orders: Orders, ask: Ask, tmp_path: Path) -> None:
+    alter(orders, "SET default_transaction_read_only = on")
+    fails(ask(), "starts read-only transactions", "RESET default_transaction_read_only")
+    alter(orders, "RESET default_transaction_read_only")
+    orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" IN DATABASE "{orders.name}" SET statement_timeout = \'10min\'')
+    found = ask(sections=scripts(tmp_path))
+    fails(found, "statement_timeout", "SET statement_timeout")
+    assert found.judgement.minutes_at_stake == 25
+    found = ask()
+    assert found.status is Status.WARN, told(found)
+
+
+@pytest.mark.parametrize(
+    ("setting", "status", "words"),
+    [
+        ("idle_in_transaction_session_timeout = '5min'", Status.WARN, "idle_in_transaction_session_timeout"),
+        ("search_path = app", Status.WARN, "unusual search_path: app"),
+        ("lock_timeout = '2s'", Status.PASS, ""),
+        ('search_path = app, "$user"', Status.PASS, ""),
+        ("session_replication_role = replica", Status.WARN, "triggers"),
+    ],
+)
+def test_settings_that_change_what_scripts_do_are_told(
+    orders: Orders, ask: Ask, setting: str, status: Status, words: str
+) -> None:
+    alter(orders, f"SET {setting}")
+    found = ask()
+    assert found.status is status, told(found)
+    assert words in found.judgement.summary
+
+
+def test_a_role_that_becomes_another_at_login_fails(orders: Orders, ask: Ask) -> None:
+    other = orders.cluster.create_role("owner")
+    orders.cluster.sql(f'GRANT "{other.name}" TO "{orders.role.name}"')
+    alter(orders, f'SET role = "{other.name}"')
+    fails(ask(), f"works as {other.name}", "RESET role")
+
+
+def test_the_role_of_the_backup_is_judged_too(orders: Orders, ask: Ask) -> None:
+    def with_login(name: str) -> Finding:
+        backup = Backup(id="b", database="orders", directory=RemotePath("/backup"), login=Login(name))
+        return ask(sections={"backups": {"b": backup}})
+
+    role = orders.cluster.create_role("backup")
+    assert with_login(role.name).status is Status.PASS
+    fails(with_login("nosuchrole"), "the backup's role nosuchrole does not exist", "CREATE ROLE")
+    orders.cluster.sql(f"ALTER ROLE \"{role.name}\" VALID UNTIL '{(NOW + timedelta(hours=10)).isoformat()}'")
+    fails(with_login(role.name), f"role {role.name} is valid until", "VALID UNTIL 'DATE'")
+    orders.cluster.sql(f'ALTER ROLE "{role.name}" NOLOGIN')
+    fails(with_login(role.name), "may not log in", f"ALTER ROLE {role.name} LOGIN")
+    other = orders.cluster.create_role("backup")
+    orders.cluster.sql(f'REVOKE CONNECT ON DATABASE "{orders.name}" FROM PUBLIC')
+    fails(with_login(other.name), "may not connect", "GRANT CONNECT")
+
+
+def test_through_the_host_it_passes_and_says_so(orders: Orders, ask: Ask) -> None:
+    found = ask(connect=Connect.TUNNEL)
+    assert found.status is Status.PASS, told(found)
+    assert "through db1" in found.judgement.summary
+
+
+def test_a_tunnel_to_a_closed_port_fails(ask: Ask) -> None:
+    fails(ask(connect=Connect.TUNNEL, port=free_port("127.0.0.1")), "no login: tunnel", "AllowTcpForwarding")
+
+
+def test_a_tunnel_through_a_host_that_refuses_the_login_is_that_hosts_own_failure(
+    orders: Orders, ask: Ask, tmp_path: Path
+) -> None:
+    found = ask(DatabaseLogin, replace(orders.host, key=make_key(tmp_path / "other")), connect=Connect.TUNNEL)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "the server refused the key" in found.cause
+
+
+def test_the_server_process_is_found_on_its_host(orders: Orders, ask: Ask) -> None:
+    for connect in Connect:
+        found = ask(DatabaseHost, connect=connect)
+        assert found.status is Status.PASS, told(found)
+        assert found.subject == "orders on db1"
+        assert "the server process of this connection runs on db1" in found.judgement.summary
+        assert "container" not in found.judgement.summary
+
+
+def test_a_host_that_cannot_be_reached_leaves_the_proof_unknown(
+    orders: Orders, ask: Ask, accounts: Accounts, tmp_path: Path
+) -> None:
+    found = ask(DatabaseHost, replace(orders.host, key=make_key(tmp_path / "other")))
+    assert found.status is Status.UNKNOWN, told(found)
+    found = ask(DatabaseHost, password=SecretRef("env", "NOT_SET_ANYWHERE"))
+    assert found.status is Status.UNKNOWN, told(found)

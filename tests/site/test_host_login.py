@@ -1,0 +1,255 @@
+"""host-login against a real sshd with real Linux accounts, in every state an account can be in."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from preflight_checks.host_login import HostLogin, HostLoginSettings
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, Database, Host, Step
+from preflight.secrets import SecretRef
+from tests.site.accounts import Account, Accounts, make_key
+from tests.site.asking import NOW, WINDOW, finding, findings, make_plan, told
+from tests.site.machine import free_port
+from tests.site.site import Site
+
+Ask = Callable[..., Finding]
+
+
+def by_key(site: Site, account: Account, **more: object) -> Host:
+    return Host(
+        id="db1",
+        address=site.sshd.address,
+        port=site.sshd.port,
+        user=Login(account.name),
+        key=account.key,
+        owner="unix",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def by_password(site: Site, account: Account, monkeypatch: pytest.MonkeyPatch, password: str = "") -> Host:
+    monkeypatch.setenv("HOST_PASSWORD", password or account.password)
+    return replace(by_key(site, account), key=None, password=SecretRef("env", "HOST_PASSWORD"))
+
+
+@pytest.fixture
+def ask(site: Site, tmp_path: Path) -> Ask:
+    """The finding about one host, whose key is pinned."""
+
+    def ask(host: Host, **more: object) -> Finding:
+        more.setdefault("known_hosts", site.sshd.known_hosts_lines())
+        return finding(HostLogin, make_plan(tmp_path, hosts=[host], **more))  # type: ignore[arg-type]
+
+    return ask
+
+
+def test_a_good_account_passes_and_the_line_says_where_it_arrived(site: Site, ask: Ask) -> None:
+    account = site.account("good")
+    found = ask(by_key(site, account))
+    assert found.status is Status.PASS, told(found)
+    assert f"{account.name} runs commands on" in found.judgement.summary
+    assert "neither account nor password expires" in found.judgement.summary
+    assert found.vantage == f"on db1 as {account.name}"
+
+
+def test_a_good_account_passes_with_its_password(site: Site, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ask(by_password(site, site.account("good"), monkeypatch))
+    assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "remedy"),
+    [
+        ("expired", "account expired", "extended past"),
+        ("must-change", "password expired", "set a new password"),
+        ("password-expired", "password expired", "set a new password"),
+        ("nologin", "nologin", "usermod -s /bin/sh"),
+        ("forced", "forced command", "authorized_keys"),
+    ],
+)
+def test_accounts_that_cannot_work_fail_each_with_its_own_remedy(
+    site: Site, ask: Ask, kind: str, said: str, remedy: str
+) -> None:
+    found = ask(by_key(site, site.account(kind)))
+    assert found.status is Status.FAIL, told(found)
+    assert said in found.judgement.summary
+    assert remedy in found.judgement.remedy
+    assert found.judgement.actual
+
+
+def test_a_refused_key_and_a_wrong_password_fail(
+    site: Site, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = site.account("good")
+    for host, word in (
+        (replace(by_key(site, account), key=make_key(tmp_path / "other")), "key"),
+        (by_password(site, account, monkeypatch, "wrong-password"), "password"),
+    ):
+        found = ask(host)
+        assert found.status is Status.FAIL, told(found)
+        assert "bad credential" in found.judgement.summary
+        assert f"its {word}, and give the plan the right one" in found.judgement.remedy
+        assert "wrong-password" not in repr(found)
+
+
+def test_a_passphrase_that_is_missing_or_wrong_fails(
+    site: Site, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = replace(by_key(site, site.account("good")), key=make_key(tmp_path / "locked", passphrase="open sesame"))
+    found = ask(host)
+    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: denied (passphrase needed)")
+    monkeypatch.setenv("PASSPHRASE", "not it at all")
+    found = ask(replace(host, passphrase=SecretRef("env", "PASSPHRASE")))
+    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: denied (passphrase wrong)")
+
+
+def test_a_credential_that_is_not_there_fails(site: Site, ask: Ask) -> None:
+    found = ask(replace(by_key(site, site.account("good")), key=None, password=SecretRef("env", "NOT_SET_ANYWHERE")))
+    assert found.status is Status.FAIL, told(found)
+    assert "NOT_SET_ANYWHERE" in found.judgement.actual
+
+
+def test_a_method_the_server_does_not_allow_fails(
+    site: Site, ask: Ask, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys_only = site.start_sshd(options={"PasswordAuthentication": "no"})
+    host = replace(by_password(site, accounts.add("keysonly"), monkeypatch), port=keys_only.port)
+    found = ask(host, known_hosts=keys_only.known_hosts_lines())
+    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: denied (method not allowed)"), told(
+        found
+    )
+
+
+def test_a_host_key_nobody_pinned_fails_and_shows_its_fingerprint(site: Site, ask: Ask) -> None:
+    found = ask(by_key(site, site.account("good")), known_hosts="")
+    assert found.status is Status.FAIL, told(found)
+    assert "host key unknown" in found.judgement.summary
+    assert site.sshd.fingerprint() in found.judgement.actual
+    assert "preflight seal" in found.judgement.remedy
+
+
+def test_a_changed_host_key_fails_and_nobody_is_told_to_log_in(site: Site, ask: Ask, tmp_path: Path) -> None:
+    other = make_key(tmp_path / "other").with_suffix(".pub").read_text().split()
+    pinned = f"[{site.sshd.address}]:{site.sshd.port} {other[0]} {other[1]}\n"
+    found = ask(by_key(site, site.account("good")), known_hosts=pinned)
+    assert found.status is Status.FAIL, told(found)
+    assert "host key changed" in found.judgement.summary
+    assert site.sshd.fingerprint() in found.judgement.actual
+    assert found.judgement.remedy.startswith("do not log in: ask the unix")
+
+
+def test_a_closed_port_fails(site: Site, ask: Ask) -> None:
+    found = ask(replace(by_key(site, site.account("good")), port=free_port("127.0.0.1")))
+    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: refused"), told(found)
+    assert "have sshd started on db1" in found.judgement.remedy
+
+
+def test_an_unknown_name_fails(site: Site, ask: Ask) -> None:
+    found = ask(replace(by_key(site, site.account("good")), address="db1.invalid"))
+    assert found.status is Status.FAIL, told(found)
+    assert "unreachable (no such name)" in found.judgement.summary
+
+
+def test_a_silent_server_fails_in_time(site: Site, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = replace(by_key(site, site.account("good")), port=silent.getsockname()[1])
+        plan = make_plan(tmp_path, hosts=[host], known_hosts=site.sshd.known_hosts_lines())
+        found = finding(HostLogin, plan, timeout_seconds=1.0)
+    assert found.status in (Status.FAIL, Status.UNKNOWN), told(found)
+    assert "timed out" in found.judgement.summary
+
+
+def test_behind_a_jump_host_that_refuses_only_the_jump_host_fails(site: Site, tmp_path: Path) -> None:
+    account = site.account("good")
+    jump = replace(by_key(site, account), id="jump", key=make_key(tmp_path / "other"))
+    behind = replace(by_key(site, account), jump="jump")
+    plan = make_plan(tmp_path, hosts=[jump, behind], known_hosts=site.sshd.known_hosts_lines())
+    found = findings(HostLogin, plan)
+    assert found["jump"].status is Status.FAIL
+    assert found["db1"].status is Status.UNKNOWN, told(found["db1"])
+    assert "through jump" in found["db1"].judgement.actual
+    assert "through jump" in found["db1"].cause
+
+
+def test_behind_a_good_jump_host_the_login_passes(site: Site, tmp_path: Path) -> None:
+    account = site.account("good")
+    hosts = [replace(by_key(site, account), id="jump"), replace(by_key(site, account), jump="jump")]
+    found = findings(HostLogin, make_plan(tmp_path, hosts=hosts, known_hosts=site.sshd.known_hosts_lines()))
+    assert found["db1"].status is Status.PASS, told(found["db1"])
+    assert "through jump" in found["db1"].judgement.summary
+
+
+def test_an_account_that_expires_inside_the_window_fails_though_it_works_now(site: Site, ask: Ask) -> None:
+    account = site.account("soon")
+    found = ask(by_key(site, account), window=replace(WINDOW, end=NOW + timedelta(days=5)))
+    assert found.status is Status.FAIL, told(found)
+    assert "the account ends" in found.judgement.summary
+    assert f"chage -E DATE {account.name}" in found.judgement.remedy
+
+
+def test_an_account_that_expires_shortly_after_the_window_is_warned_of(site: Site, ask: Ask) -> None:
+    found = ask(by_key(site, site.account("soon")))
+    assert found.status is Status.WARN, told(found)
+    assert "warned below 7 d" in found.judgement.summary
+
+
+def test_a_password_that_expires_inside_the_window_fails(site: Site, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = by_password(site, site.account("password-soon"), monkeypatch)
+    found = ask(host, window=replace(WINDOW, end=NOW + timedelta(days=5)))
+    assert found.status is Status.FAIL, told(found)
+    assert "the password ends" in found.judgement.summary
+
+
+def test_a_key_with_an_expiry_time_inside_the_window_fails(site: Site, ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add("keysoon")
+    folder = account.home / ".ssh"
+    folder.mkdir()
+    until = datetime.now(UTC) + timedelta(hours=12)
+    public = account.key.with_suffix(".pub").read_text()
+    (folder / "authorized_keys").write_text(f'expiry-time="{until:%Y%m%d%H%M}Z" {public}')
+    found = ask(by_key(site, account))
+    assert found.status is Status.FAIL, told(found)
+    assert "the key ends" in found.judgement.summary
+
+
+def test_a_host_without_chage_is_unknown_until_the_plan_declares_a_date(site: Site, ask: Ask, tmp_path: Path) -> None:
+    """A sandbox without the tool, as on hosts whose accounts a directory keeps."""
+    account = site.accounts.add("nochage", key_options='environment="PATH=/nonexistent"')
+    sshd = site.start_sshd(options={"PermitUserEnvironment": "yes"})
+    tools = site.new_path("tools")
+    tools.mkdir()
+    for name in ("env", "sh", "id", "uname", "date", "grep", "head", "cut", "sed", "timeout"):
+        (tools / name).symlink_to(Path("/usr/bin") / name)
+    site.accounts.authorize(account.name, f'environment="PATH={tools}"')
+    host = replace(by_key(site, account), port=sshd.port)
+    found = ask(host, known_hosts=sshd.known_hosts_lines())
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "chage is not installed" in found.judgement.actual
+    assert "[checks.host-login] valid_through = { db1 = " in found.judgement.remedy
+    for days, status in ((30, Status.PASS), (5, Status.WARN), (0, Status.FAIL)):
+        declared = {"db1": (WINDOW.needed_until + timedelta(days=days)).date()}
+        checks = {"host-login": {"valid_through": declared}}
+        window = replace(WINDOW, end=WINDOW.end + timedelta(days=1)) if not days else WINDOW
+        found = ask(host, known_hosts=sshd.known_hosts_lines(), checks=checks, window=window)
+        assert found.status is status, told(found)
+
+
+def test_the_line_is_priced_with_the_steps_that_run_on_the_host(site: Site, ask: Ask) -> None:
+    host = by_key(site, site.account("nologin"))
+    database = Database(id="orders", host="db1", user=Login("release"))
+    backup = Backup(id="orders", database="orders", directory="/backup", step="backup")  # type: ignore[arg-type]
+    step = Step(id="backup", minutes=30, minutes_over_network=75)
+    found = ask(host, databases=[database], backups={"orders": backup}, steps=(step,))
+    assert found.judgement.minutes_at_stake == 45
+
+
+def test_the_settings_have_defaults() -> None:
+    assert HostLoginSettings().warn_before == timedelta(days=7)

@@ -1,0 +1,320 @@
+"""script-runner: real client programs, run through a real sshd and sudo against a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from preflight_checks.script_runner import ScriptRunner
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, BackupFormat, BackupMethod, Connect, Database, Host, RemotePath, Scripts, Step
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import findings, make_plan, told
+from tests.site.machine import free_port
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+
+Ask = Callable[..., Finding]
+LINE = "psql -X -w -v ON_ERROR_STOP=1"
+
+
+class Server:
+    """A database, a role that scripts use, and an account of the host with a password file for it."""
+
+    def __init__(self, site: Site, accounts: Accounts, cluster: Cluster, folder: Path) -> None:
+        self.site, self.cluster, self.folder = site, cluster, folder
+        self.role = cluster.create_role("release")
+        self.name = cluster.create_database("orders", owner=self.role.name)
+        self.account = accounts.add("runner")
+        self.write_pgpass(f"*:*:*:{self.role.name}:{self.role.password}")
+        self.sockets = f"-h {cluster.socket_directory} -p {cluster.port}"
+        self.line = f"{LINE} {self.sockets} -U {self.role.name} -d {self.name} -f 010.sql"
+
+    def write_pgpass(self, line: str, mode: int = 0o600, account: Account | None = None) -> None:
+        from shutil import chown
+
+        account = account or self.account
+        file = account.home / ".pgpass"
+        file.write_text(line + "\n")
+        file.chmod(mode)
+        chown(file, account.name, account.name)
+
+    def ask(
+        self,
+        *,
+        run: str | None = None,
+        become: str = "",
+        account: Account | None = None,
+        backup: Mapping[str, object] | None = None,
+        **changes: object,
+    ) -> Mapping[str, Finding]:
+        """The findings about one scripts entry, or about one backup."""
+        sshd = self.site.sshd
+        user = account or self.account
+        host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(user.name), key=user.key)
+        database = Database(id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port)
+        database = replace(database, **changes)  # type: ignore[arg-type]
+        entry = Scripts(
+            id="orders", database="orders", approved=self.folder, manifest=self.folder, staged=RemotePath("/srv"),
+            run=self.line if run is None else run, account=Login(become), step="work",
+        )  # fmt: skip
+        sections: dict[str, object] = {"scripts": {"orders": entry}}
+        if backup is not None:
+            made = Backup(id="orders", database="orders", directory=RemotePath("/backup"), step="work")
+            sections = {"backups": {"orders": replace(made, account=Login(become), **backup)}}  # type: ignore[arg-type]
+        plan = make_plan(
+            self.folder,
+            hosts=[host],
+            databases=[database],
+            known_hosts=sshd.known_hosts_lines(),
+            steps=(Step(id="work", minutes=90, minutes_over_network=115),),
+            **sections,
+        )
+        return findings(ScriptRunner, plan)
+
+    def scripts(self, **more: object) -> Finding:
+        return self.ask(**more)["scripts orders"]  # type: ignore[arg-type]
+
+    def backup(self, **more: object) -> Finding:
+        return self.ask(**{"backup": {}, **more})["backups orders"]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server(site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path) -> Server:
+    return Server(site, accounts, postgres, tmp_path)
+
+
+def fails(found: Finding, summary: str, remedy: str) -> None:
+    assert found.status is Status.FAIL, told(found)
+    assert summary in found.judgement.summary
+    assert remedy in found.judgement.remedy
+    assert found.judgement.minutes_at_stake == 25
+
+
+def stub(server: Server, programs: Mapping[str, str]) -> Account:
+    """An account whose PATH holds only the shell's own tools and these programs (name: shell text; or a path)."""
+    folder = server.site.new_path("stubs")
+    folder.mkdir()
+    for name in ("env", "sh", "id", "head", "cut", "tr", "sed", "cat", "timeout", "sudo"):
+        (folder / name).symlink_to(Path("/usr/bin") / name)
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    account = server.site.accounts.add("stub")
+    server.site.accounts.authorize(account.name, f'environment="PATH={folder}"')
+    server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}", account=account)
+    return account
+
+
+@pytest.fixture
+def with_stubs(site: Site, server: Server) -> Callable[[Mapping[str, str]], Account]:
+    server.site = _OwnSshd(site)  # type: ignore[assignment]
+    return lambda programs: stub(server, programs)
+
+
+class _OwnSshd:
+    """The site with an sshd that lets keys set the environment."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.sshd = site.start_sshd(options={"PermitUserEnvironment": "yes"})
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._site, name)
+
+
+def test_a_login_without_a_prompt_passes(server: Server) -> None:
+    found = server.scripts()
+    assert found.status is Status.PASS, told(found)
+    for words in ("/usr/bin/psql", f"{server.role.name} logs in to {server.name} on the server", "stop at the first"):
+        assert words in found.judgement.summary
+
+
+def test_a_backup_that_can_log_in_and_read_back_passes(server: Server) -> None:
+    found = server.backup(run="")
+    assert found.status is Status.FAIL, "the backup has no run line to take the socket's folder from"
+    assert "no server answers" in found.judgement.summary
+    found = server.backup(address=server.cluster.address, connect=Connect.TUNNEL)
+    assert found.status is Status.PASS, told(found)
+    for words in ("pg_dump", "pg_restore", f"{server.role.name} logs in on the server without a prompt"):
+        assert words in found.judgement.summary
+
+
+def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
+    where = {"address": server.cluster.address, "connect": Connect.TUNNEL}
+    base = {"method": BackupMethod.PG_BASEBACKUP}
+    fails(server.backup(backup=base, **where), "the role may not replicate", "REPLICATION")
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" REPLICATION')
+    server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}")
+    found = server.backup(backup=base, **where)
+    assert found.status is Status.PASS, told(found)
+
+
+def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
+    (server.account.home / ".pgpass").unlink()
+    fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass on db1")
+    found = server.backup(address=server.cluster.address, connect=Connect.TUNNEL)
+    fails(found, "no password at hand", "/.pgpass on db1")
+
+
+def test_a_password_file_that_others_can_read_is_no_password(server: Server) -> None:
+    server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}", 0o644)
+    found = server.scripts()
+    fails(found, "no password at hand", "chmod 600")
+    assert "group or world access" in found.judgement.actual
+
+
+def test_a_wrong_password_fails(server: Server) -> None:
+    server.write_pgpass(f"*:*:*:{server.role.name}:not-it")
+    fails(server.scripts(), "password authentication failed", "correct the password")
+
+
+def test_peer_authentication_of_another_account_fails(server: Server) -> None:
+    with server.cluster.hba(f"local all {server.role.name} peer"):
+        fails(server.scripts(), "peer authentication failed", "pg_ident.conf")
+
+
+def test_a_pg_hba_conf_without_an_entry_fails(server: Server) -> None:
+    with server.cluster.hba(f"local all {server.role.name} reject"):
+        fails(server.scripts(), "no pg_hba.conf entry", "pg_hba.conf")
+
+
+def test_a_run_line_with_a_wrong_database_or_role_fails(server: Server) -> None:
+    good = f"{LINE} {server.sockets} -f x"
+    fails(server.scripts(run=f"{good} -U {server.role.name} -d nosuch"), "no such database", "correct the database")
+    other = server.cluster.create_role("other")
+    server.write_pgpass(f"*:*:*:{other.name}:{other.password}")
+    fails(server.scripts(run=f"{good} -U {other.name} -d {server.name}"), "the login arrives elsewhere", "-U")
+    server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}")
+    fails(server.scripts(run=f"{good} -U {server.role.name} -d postgres"), "the login arrives elsewhere", "-d")
+
+
+def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server) -> None:
+    server.cluster.sql(f'REVOKE CONNECT ON DATABASE "{server.name}" FROM PUBLIC')
+    server.cluster.sql(f'ALTER DATABASE "{server.name}" OWNER TO postgres')
+    fails(server.scripts(), "no CONNECT privilege", "GRANT CONNECT")
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" NOLOGIN')
+    fails(server.scripts(), "the role may not log in", "LOGIN")
+
+
+def test_no_server_at_the_default_place_fails(server: Server) -> None:
+    line = f"{LINE} -p {free_port('127.0.0.1')} -U {server.role.name} -d {server.name} -f x"
+    fails(server.scripts(run=line), "no server answers", "PGHOST and PGPORT")
+    fails(server.scripts(run=line.replace("-p", "-h nosuch.invalid -p")), "unknown server name", "correct -h")
+
+
+def test_another_server_than_planned_fails(server: Server) -> None:
+    fails(server.scripts(port=free_port("127.0.0.1")), "another server answers", "-p")
+    system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    found = server.scripts(port=free_port("127.0.0.1"), system_identifier=system)
+    assert found.status is Status.PASS, "the port is forwarded; the system identifier proves the server"
+    fails(server.scripts(system_identifier="1234567890"), "another server answers", "-p")
+
+
+def test_the_run_line_must_stop_on_errors(server: Server) -> None:
+    where = f"{server.sockets} -U {server.role.name} -d {server.name}"
+    fails(server.scripts(run=f"psql -X {where} -f x"), "no ON_ERROR_STOP", "add -v ON_ERROR_STOP=1")
+    fails(server.scripts(run=f"psql -X --frobnicate {where}"), "psql will refuse the run line", "correct the option")
+    for line, words in (
+        (f"psql -v ON_ERROR_STOP=1 {where} -f x", "no -X"),
+        (f"psql -XW -v ON_ERROR_STOP=1 {where} -f x", "-W asks for a password"),
+        (f"psql -X -v ON_ERROR_STOP=1 {where} -f x | tee log", "lost in a pipe"),
+    ):
+        found = server.scripts(run=line)
+        assert found.status is Status.WARN, told(found)
+        assert words in found.judgement.summary
+
+
+def test_a_run_line_without_psql_is_a_warning(server: Server) -> None:
+    found = server.scripts(run="./run_all.sh")
+    assert found.status is Status.FAIL, told(found)
+    assert "calls no psql" in told(found)
+
+
+def test_a_program_that_is_missing_fails(server: Server, with_stubs: Callable[[Mapping[str, str]], Account]) -> None:
+    fails(server.scripts(account=with_stubs({})), "psql does not run: the program is not found", "on the PATH")
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "words"),
+    [
+        ("14.9 (Debian 14.9-1)", Status.FAIL, "psql 14 is older than the server"),
+        ("9.6.24", Status.FAIL, "psql 9.6 is older than the server"),
+        ("18beta1", Status.PASS, "psql 18"),
+        ("", Status.UNKNOWN, "psql tells no version"),
+    ],
+)
+def test_an_older_psql_fails(
+    server: Server,
+    with_stubs: Callable[[Mapping[str, str]], Account],
+    version: str,
+    status: Status,
+    words: str,
+) -> None:
+    said = f"psql (PostgreSQL) {version}" if version else "a wrapper"
+    text = f'case $1 in --version) echo "{said}";; *) exec /usr/bin/psql "$@";; esac'
+    found = server.scripts(account=with_stubs({"psql": text}))
+    assert found.status is status, told(found)
+    assert words in found.judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("dump", "restore", "status", "words"),
+    [
+        (0, 0, Status.PASS, "pg_dump {dump}"),
+        (-1, 0, Status.FAIL, "pg_dump {dump} is older than the server, {server}"),
+        (2, 2, Status.WARN, "pg_dump {dump} is newer than the server, {server}"),
+        (0, -1, Status.FAIL, "pg_restore {restore} is older than pg_dump {dump}"),
+    ],
+)
+def test_versions_of_dump_restore_and_server_must_fit(
+    server: Server,
+    with_stubs: Callable[[Mapping[str, str]], Account],
+    dump: int,
+    restore: int,
+    status: Status,
+    words: str,
+) -> None:
+    """`dump` and `restore`: majors newer than the server."""
+    major = server.cluster.version
+    programs = {
+        name: f'case $1 in --version) echo "{name} (PostgreSQL) {version}.1";; *) exec /usr/bin/{name} "$@";; esac'
+        for name, version in (("pg_dump", major + dump), ("pg_restore", major + restore))
+    }
+    where = {"address": server.cluster.address, "connect": Connect.TUNNEL, "version": str(major)}
+    found = server.backup(account=with_stubs(programs), **where)
+    assert found.status is status, told(found)
+    assert words.format(dump=major + dump, restore=major + restore, server=major) in found.judgement.summary
+
+
+def test_a_pg_dump_that_the_server_is_too_new_for_fails(
+    server: Server, with_stubs: Callable[[Mapping[str, str]], Account]
+) -> None:
+    said = "pg_dump: error: aborting because of server version mismatch"
+    text = f'case $1 in --version) echo "pg_dump (PostgreSQL) 14.1";; *) echo "{said}" >&2; exit 1;; esac'
+    where = {"address": server.cluster.address, "connect": Connect.TUNNEL}
+    found = server.backup(
+        account=with_stubs({"pg_dump": text, "psql": text}), backup={"format": BackupFormat.PLAIN}, **where
+    )
+    fails(found, "the program is older than the server", "first on the PATH")
+
+
+def test_another_account_runs_the_programs_through_sudo(server: Server, accounts: Accounts) -> None:
+    runner = accounts.add("login")
+    accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql", "/usr/bin/pg_dump"))
+    found = server.scripts(account=runner, become=server.account.name)
+    assert found.status is Status.PASS, told(found)
+    found = server.backup(
+        account=runner, become=server.account.name, address=server.cluster.address, connect=Connect.TUNNEL
+    )
+    assert found.status is Status.PASS, told(found)
+
+
+def test_an_account_that_sudo_does_not_give_leaves_the_line_unknown(server: Server, accounts: Accounts) -> None:
+    found = server.scripts(account=accounts.add("login"), become=server.account.name)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert f"become {server.account.name} on db1" in found.judgement.remedy
