@@ -267,15 +267,15 @@ class BackendProbe(ShellProbe[Backend]):
     client_port: int
 
     def ask(self) -> str:
-        # The brackets keep this very command from being found: its own text does not match.
+        # grep finds itself and this shell too; only titles of PostgreSQL are kept.
         pattern = f"({self.client_port})"
         return f"""\
 for file in $(grep -lsF -e {quoted(pattern)} /proc/[0-9]*/cmdline 2>/dev/null); do
   pid=${{file#/proc/}}; pid=${{pid%/cmdline}}
-  title=$(tr '\\0' ' ' <"$file" 2>/dev/null | head -n 1 | cut -c 1-300)
+  title=$({{ tr '\\0' ' ' <"$file" | head -n 1 | cut -c 1-300; }} 2>/dev/null)
   case $title in postgres:*) printf 'backend=%s %s\\n' "$pid" "$title" ;; esac
 done
-if [ -n "$(tr -d '\\0' 2>/dev/null </proc/1/cmdline)" ]; then echo sees=all; else echo sees=own; fi 2>/dev/null
+if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees=all; else echo sees=own; fi
 PATH=$PATH:/usr/sbin:/sbin
 {{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
   grep -o 'inet6* [^ ]*' | sed 's/^/address=/'

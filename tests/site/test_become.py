@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from preflight_checks.become import BecomeAccount
@@ -38,13 +39,18 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         database = Database(id="orders", host="db1", user=Login("release"))
         folder = RemotePath("/backup")
         backup = Backup(
-            id="b", database="orders", directory=folder, account=Login(become), previous="/backup/*.dump", step="backup"
+            id="b",
+            database="orders",
+            directory=folder,
+            account=Login(become),
+            previous=RemotePath("/backup/*.dump"),
+            step="backup",
         )
         scripts = Scripts(
             id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
             run="psql -X -v ON_ERROR_STOP=1",
         )  # fmt: skip
-        sections = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
+        sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
         known_hosts = site.sshd.known_hosts_lines()
         plan = make_plan(

@@ -143,7 +143,7 @@ def test_a_changed_host_key_fails_and_nobody_is_told_to_log_in(site: Site, ask: 
     assert found.status is Status.FAIL, told(found)
     assert "host key changed" in found.judgement.summary
     assert site.sshd.fingerprint() in found.judgement.actual
-    assert found.judgement.remedy.startswith("do not log in: ask the unix")
+    assert found.judgement.remedy.startswith("do not log in: ask unix")
 
 
 def test_a_closed_port_fails(site: Site, ask: Ask) -> None:
@@ -192,7 +192,8 @@ def test_an_account_that_expires_inside_the_window_fails_though_it_works_now(sit
     found = ask(by_key(site, account), window=replace(WINDOW, end=NOW + timedelta(days=5)))
     assert found.status is Status.FAIL, told(found)
     assert "the account ends" in found.judgement.summary
-    assert f"chage -E DATE {account.name}" in found.judgement.remedy
+    assert "chage -E 20" in found.judgement.remedy
+    assert account.name in found.judgement.remedy
 
 
 def test_an_account_that_expires_shortly_after_the_window_is_warned_of(site: Site, ask: Ask) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from preflight_checks.script_runner import ScriptRunner
@@ -62,7 +63,7 @@ class Server:
             id="orders", database="orders", approved=self.folder, manifest=self.folder, staged=RemotePath("/srv"),
             run=self.line if run is None else run, account=Login(become), step="work",
         )  # fmt: skip
-        sections: dict[str, object] = {"scripts": {"orders": entry}}
+        sections: dict[str, Any] = {"scripts": {"orders": entry}}
         if backup is not None:
             made = Backup(id="orders", database="orders", directory=RemotePath("/backup"), step="work")
             sections = {"backups": {"orders": replace(made, account=Login(become), **backup)}}  # type: ignore[arg-type]

@@ -1,0 +1,118 @@
+"""become: the accounts that do the work are reached, for the very programs they have to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, failed, passed, warned
+from preflight.plan import Host
+from preflight.plan_work import minutes_at_stake, programs_of, server_work
+from preflight.probes.shell import AsAccount
+from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
+
+_REMEDIES = {
+    Refusal.NO_SUDO: "have sudo installed on {host}, or let {login} log in as {account} directly",
+    Refusal.NOT_FOUND: "have {program} installed on {host} where sudo's secure_path finds it, or name its full path in "
+    "the plan's run line",
+    Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
+    Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
+    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}",
+    Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
+    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}; or name "
+    "the password in `become` of [hosts.{host}]",
+    Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    host: Host
+    account: AsAccount
+    programs: tuple[str, ...]
+
+
+class BecomeAccount(Check):
+    """Does the login reach each account it has to become, without a prompt, for the programs the plan needs?
+
+    A DBA who may log in but not become the database's owner is back on the network with his backup (a, b). Each
+    program that the plan's backups and scripts need is run as the account with `--version`: `sudo -l` shows what is
+    listed, not what runs without a password, and `sudo true` fails where single programs are listed. A cached ticket
+    of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's standard input
+    once; without one a prompt is a FAIL. An account for which the plan names no program is reached with a shell, or
+    else judged by what its rules list. Each refusal is logged by sudo on the host, as any other would be.
+    """
+
+    id = "become"
+    title = "the login becomes the account for the programs it needs"
+
+    def subjects(self) -> Sequence[Subject]:
+        return [
+            Subject(f"{target.account.account} on {target.host.id}", target, target.host.owner)
+            for target in self._targets()
+        ]
+
+    def _targets(self) -> Iterator[_Target]:
+        for host in self.plan.hosts.values():
+            named = [entry.account for entry in host.become]
+            working = [work.account for work in server_work(self.plan) if work.host.id == host.id]
+            for name in dict.fromkeys([*named, *working]):
+                account = AsAccount.on(host, name)
+                if not account.is_login:
+                    yield _Target(host, account, programs_of(self.plan, host.id, name))
+
+    def probes(self, subject: Subject) -> Probes:
+        target: _Target = subject.item
+        if target.programs:
+            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs)}
+        return {"reach": ReachProbe(target.host.id, target.account)}
+
+    def judge(self, subject: Subject, *, programs: Programs = (), reach: Reach | None = None) -> Judgement:
+        if reach is not None:
+            return self._judge_reach(subject.item, reach)
+        return Judgement.of(self._judge_program(subject.item, run) for run in programs)
+
+    def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
+        if run.ran:
+            with_password = " with the password of the plan" if target.account.password else " without a prompt"
+            return passed(f"{run.path or run.program} runs{with_password}")
+        why = run.refusal
+        listed = why is Refusal.NEEDS_PASSWORD and run.path
+        summary = f"{run.program} does not run: {'it is listed, but ' if listed else ''}{why}"
+        return self._failed(target, summary, why, run.program, run.path, run.last_words)
+
+    def _judge_reach(self, target: _Target, reach: Reach) -> Judgement:
+        account = target.account.account
+        if reach.code == 0 and reach.said == account:
+            return passed("a shell of the account is reached; the plan names no program for it")
+        free = [rule for rule in reach.rules if target.account.password or "NOPASSWD:" in rule]
+        if reach.code != 0 and free:
+            return warned(
+                "sudo allows single programs, and the plan names none to try",
+                expected="the programs that the window needs, run as the account",
+                actual="; ".join(free),
+                remedy=f'say which work {account} does: account = "{account}" in its [backups] or [scripts] entry',
+            )
+        if reach.code == 0:
+            summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"
+            return self._failed(target, summary, Refusal.OTHER, "/bin/sh", "/bin/sh", reach.said)
+        why = Refusal.NOT_ALLOWED if reach.rules or reach.refusal is Refusal.OTHER else reach.refusal
+        return self._failed(target, f"not reached: {why}", why, "PROGRAM", "", reach.said.rpartition("\n")[2])
+
+    def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
+        host, account = target.host, target.account.account
+        work = [each for each in server_work(self.plan) if (each.host.id, each.account) == (host.id, account)]
+        return failed(
+            summary,
+            expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",
+            actual=actual,
+            remedy=_REMEDIES[why].format(
+                host=host.id,
+                login=host.user or "the login",
+                account=account,
+                program=program,
+                path=path or (program if program.startswith("/") else f"/usr/bin/{program}"),
+            ),
+            minutes_at_stake=minutes_at_stake(self.plan, work),
+        )

@@ -1,0 +1,281 @@
+"""host-login: access to every host, proved by a command, valid until the window's work is over."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from preflight.check import Check, Probes, Subject
+from preflight.clock import format_duration, format_moment
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.plan import Host
+from preflight.plan_work import minutes_at_stake, server_work
+from preflight.probe import Cause, NoReply
+from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
+
+_DAY = timedelta(days=1)
+_MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date
+_PASSWORD_EXPIRES = re.compile(r"(warning: )?(?:your )?password will expire in (\d+) (day|hour|minute)", re.IGNORECASE)
+_ACCOUNT_EXPIRES = re.compile(r"account will expire in (\d+) day", re.IGNORECASE)
+_EXPIRY_WORDS = re.compile(r"(?:password|account)[^.\n]{0,60}\bexpir", re.IGNORECASE)
+_REMEDIES = {
+    "bad-credential": "have {owner} confirm {user} on {host} and its {credential}, and give the plan the right one",
+    "method-not-allowed": "give [hosts.{host}] a credential the server takes, or have sshd allow this one for {user}",
+    "account-expired": "have the account {user} on {host} extended past {until}: chage -E {date} {user}",
+    "closed-during-login": "read sshd's log on {host} for {user}: expiry, pam_time or AllowUsers end it so",
+    "too-many-failures": "have {user} on {host} unlocked (faillock --user {user} --reset) before anybody tries again",
+    "partial": "arrange a login for {user} on {host} that needs one credential only",
+    "passphrase-needed": 'name the key\'s passphrase: passphrase = "prompt" in [hosts.{host}], or use the agent',
+    "passphrase-wrong": "correct the secret that `passphrase` in [hosts.{host}] names",
+    "password-expired": "log in to {host} as {user}, set a new password, and put it where the plan finds it",
+    "nologin": "have a shell set for the account: usermod -s /bin/sh {user} on {host}",
+    "forced-command": 'take command="..." off the key of {user} in authorized_keys on {host}, or use another key',
+    "no-shell": "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {host}",
+    "no-such-name": "correct `address` in [hosts.{host}], or have the name entered in the DNS",
+    "no-route": "have the network opened from this machine to {host} port {port}, or name a `jump` host",
+    "from-jump": "have the firewall opened from the jump host {jump} to {host} port {port}",
+    "not-ssh": "correct `port` in [hosts.{host}]: something else than sshd answers there",
+    "throttled": "have MaxStartups or PerSourcePenalties of sshd on {host} raised for this machine's address",
+    "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
+    "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
+    "revoked": "do not log in: the key is marked @revoked; ask {owner} which key {host} has now",
+    "cert-authority": "pin the host's own key: preflight seal",
+}  # fmt: skip
+_REMEDIES_BY_CAUSE = {
+    Cause.UNREACHABLE: "have the way from this machine to {host} port {port} opened",
+    Cause.REFUSED: "have sshd started on {host} port {port}, or correct `port` in [hosts.{host}]",
+    Cause.TIMED_OUT: "have the firewall between this machine and {host} port {port} opened, or sshd on it mended",
+    Cause.DENIED: "have {owner} look for {user} in sshd's log on {host}",
+    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: preflight seal",
+    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; pin the new one "
+    "(preflight seal) only when its fingerprint is confirmed",
+    Cause.NO_SHELL: "have a working shell arranged for {user} on {host}",
+    Cause.NO_CREDENTIAL: "provide the credential that [hosts.{host}] names",
+    Cause.CUT_OFF: "read sshd's log on {host}: it ends the session of {user} before a command can run",
+    Cause.UNSUPPORTED: "have {host} offer what the finding names, or reach it by another way",
+    Cause.TLS: "correct `port` in [hosts.{host}]: something else than sshd answers there",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoginSettings:
+    """Thresholds, and dates that no host can tell."""
+
+    warn_before: timedelta = timedelta(days=7)
+    """An account, password or key that ends this soon after it is last needed is worth a warning."""
+    valid_through: Mapping[str, date] = field(default_factory=dict)
+    """Host -> last day (UTC) on which its login holds, asked of whoever keeps the directory: for LDAP, SSSD and
+    Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One date on which something the login needs ends."""
+
+    what: str
+    at: datetime
+    """First instant, UTC, at which it is over."""
+    remedy: str
+
+
+class HostLogin(Check):
+    """Can the account that will do the work log in to the host and run a command, until the work is over?
+
+    On the night this tool exists for, the DBA had no login on the database servers: the backup went over the network
+    to his own machine, the scripts too (a, b). So the login is made for real, with the one credential the plan names,
+    and `id -un` must answer with the planned account: an expired password, a nologin shell and a forced command all
+    let a client connect. Every refusal is a FAIL with its own remedy. Account, password and key must outlive the
+    window and its rollback: an account that expires on day D is refused from 00:00 UTC of D, a password that expires
+    on D holds all of D. A directory account whose dates nobody tells is UNKNOWN until `valid_through` names them.
+    """
+
+    id = "host-login"
+    title = "the account logs in to the host and can work until the end"
+    Settings = HostLoginSettings
+    judges_no_reply = frozenset({"login", "expiry"})
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"login": LoginProbe(subject.id), "expiry": ExpiryProbe(subject.id)}
+
+    def judge(self, subject: Subject, *, login: Login | NoReply, expiry: Expiry | NoReply) -> Judgement:
+        host: Host = subject.item
+        if isinstance(login, NoReply):
+            return self._no_login(host, login)
+        user = host.user or login.session.get("user", "")
+        if login.user != user:
+            return failed(
+                f"the shell runs as {login.user}, not as {user}",
+                expected=f"a shell of {user}",
+                actual=f"{login.user} (uid {login.uid}) on {login.node}",
+                remedy=f"have the login {user} on {host.id} given an account of its own: two names share one uid",
+                minutes_at_stake=self._stake(host),
+            )
+        return Judgement.of([self._logged_in(login), *self._endings(host, login, expiry), *self._hours(login, expiry)])
+
+    def _stake(self, host: Host) -> float | None:
+        return minutes_at_stake(self.plan, [work for work in server_work(self.plan) if work.host.id == host.id])
+
+    def _no_login(self, host: Host, lost: NoReply) -> Judgement:
+        # The jump host's own line fails; what was never tried, or fell to this program's own limits, is not known.
+        own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
+        if lost.reason in ("jump", "internal") or own_limit or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE):
+            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="cure the cause, then run again")
+        template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
+        user = host.user or lost.session.get("user", "") or "the login"
+        remedy = template.format(
+            host=host.id,
+            user=user,
+            port=host.port,
+            owner=self.plan.person(host.owner) or "the owner of " + host.id,
+            until=self._moment(self.plan.window.needed_until),
+            date=self._good_date(),
+            credential="password" if host.password else "key",
+            jump=lost.session.get("jump", host.jump),
+        )
+        return failed(
+            f"no login: {_what_failed(lost)}",
+            expected=f"{user} logs in and runs a command",
+            actual=lost.detail,
+            remedy=remedy,
+            minutes_at_stake=self._stake(host),
+        )
+
+    def _logged_in(self, login: Login) -> Judgement:
+        session = login.session
+        by = f" with {session['auth']}" if session.get("auth") else ""
+        through = f" through {session['jump']}" if session.get("jump") else ""
+        where = f" at {session['address']}" if session.get("address") else ""
+        return passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
+
+    def _endings(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
+        announced = list(_announced_ends(login, self._good_date()))
+        declared = self.settings.valid_through.get(host.id)
+        ends = []
+        if declared is not None:
+            remedy = f"have the login of {login.user} on {host.id} extended, then correct `valid_through`"
+            ends.append(_End("the login (as declared in the plan)", _midnight(declared + _DAY), remedy))
+        if isinstance(expiry, NoReply):
+            yield unknown(f"could not look: {expiry.cause}", actual=expiry.detail, remedy="run again")
+            ends += announced
+        else:
+            shown = list(_shown_ends(host, login, expiry, self.moment, self._good_date()))
+            # The host's own date is exact; the announcement of the same end adds nothing.
+            ends += shown + (announced if expiry.password_expires is None else [])
+            if expiry.aging is not Aging.KNOWN and declared is None:
+                yield self._no_dates(host, login, expiry)
+            elif not ends:
+                yield passed("neither account nor password expires")
+        yield from (self._judge_end(end) for end in ends)
+        if not announced and _EXPIRY_WORDS.search(login.banner):
+            yield warned(
+                "the host announces an expiry that cannot be read",
+                actual=login.banner,
+                expected="no expiry before the work is over",
+                remedy=f"read the banner and have what it names extended for {login.user} on {host.id}",
+            )
+
+    def _judge_end(self, end: _End) -> Judgement:
+        needed = self.plan.window.needed_until
+        seen = f"{end.what} ends {self._moment(end.at)}"
+        expected = f"valid past {self._moment(needed)}, the end of the window and of a rollback"
+        if end.at <= needed:
+            return failed(f"{seen}, before the work is over", expected=expected, actual=seen, remedy=end.remedy)
+        if end.at <= needed + self.settings.warn_before:
+            left = format_duration(end.at - needed)
+            limit = format_duration(self.settings.warn_before)
+            summary = f"{seen}, only {left} after it is needed (warned below {limit})"
+            return warned(summary, expected=expected, actual=seen, remedy=end.remedy)
+        return passed(f"{seen}, long after it is needed")
+
+    def _no_dates(self, host: Host, login: Login, expiry: Expiry) -> Judgement:
+        whose = "a directory keeps the account" if expiry.aging is Aging.NOT_LOCAL else "the host does not show them"
+        example = (self.plan.window.needed_until + 2 * _DAY).date()
+        return unknown(
+            f"until when {login.user} may log in is not known: {whose}",
+            expected=f"dates past {self._moment(self.plan.window.needed_until)}",
+            actual=expiry.said,
+            remedy=f"ask whoever keeps the account {login.user} for its last valid day and declare it: "
+            f"[checks.host-login] valid_through = {{ {host.id} = {example} }}",
+        )
+
+    def _hours(self, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
+        if isinstance(expiry, NoReply) or expiry.time_rules is None:
+            return
+        rules = [rule for rule in expiry.time_rules if _names(rule, login.user)]
+        if rules or not expiry.time_rules_readable:
+            window = self.plan.window
+            yield warned(
+                "logins are limited to certain hours (pam_time)",
+                expected=f"logins from {self._moment(window.start)} to {self._moment(window.needed_until)}",
+                actual="; ".join(rules) or "/etc/security/time.conf cannot be read",
+                remedy=f"read /etc/security/time.conf on {login.node}; have these hours allowed for {login.user}",
+            )
+
+    def _good_date(self) -> date:
+        """The first expiry date of an account with which no line would complain."""
+        day: date = (self.plan.window.needed_until + self.settings.warn_before + _DAY).date()
+        return day
+
+    def _moment(self, moment: datetime) -> str:
+        return format_moment(moment, self.plan.window.zone)
+
+
+def _what_failed(lost: NoReply) -> str:
+    return f"{lost.cause} ({lost.reason.replace('-', ' ')})" if lost.reason else str(lost.cause)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _shown_ends(host: Host, login: Login, expiry: Expiry, moment: datetime, good: date) -> Iterator[_End]:
+    name = f"{login.user} on {host.id}"
+    new_password = f"set a new password for {name} (passwd), and put it where the plan finds it"
+    if expiry.must_change:
+        yield _End("the password", moment, new_password)
+    if expiry.account_expires is not None:
+        remedy = f"have the account {name} extended: chage -E {good} {login.user}"
+        yield _End("the account", _midnight(expiry.account_expires), remedy)
+    if expiry.password_expires is not None:
+        yield _End("the password", _midnight(expiry.password_expires + _DAY), new_password)
+    for key in expiry.keys:
+        if key.fingerprint in login.session.get("auth", "").split():
+            remedy = f"have expiry-time of this key moved in ~{login.user}/.ssh/authorized_keys on {host.id}"
+            yield _End("the key", key.until, remedy)
+
+
+def _announced_ends(login: Login, good: date) -> Iterator[_End]:
+    """Dates the server announced at the login. pam_unix counts days as chage does; others count from the moment."""
+    today = login.asked_at.astimezone(UTC).date()
+    for warning, count, unit in _PASSWORD_EXPIRES.findall(login.banner):
+        left = timedelta(**{f"{unit.lower()}s": min(int(count), _MOST_UNITS)})
+        by_days = warning and unit.lower() == "day"
+        at = _midnight(today + left + _DAY) if by_days else login.asked_at + left
+        yield _End("the password (as announced at login)", at, f"set a new password for {login.user} before the window")
+    for count in _ACCOUNT_EXPIRES.findall(login.banner):
+        at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
+        yield _End("the account (as announced at login)", at, f"have it extended: chage -E {good} {login.user}")
+
+
+def _names(rule: str, account: str) -> bool:
+    """Whether a line `services;ttys;users;times` of time.conf may concern the account's SSH logins."""
+    fields = [part.strip() for part in rule.split(";")]
+    if len(fields) < 4:
+        return False
+    return _covers(fields[0], "sshd") and _covers(fields[2], account)
+
+
+def _covers(names: str, name: str) -> bool:
+    """A list `a|b`, with `*` and `!`; a netgroup `@name` may hold anybody."""
+    for word in re.split(r"[|&]", names):
+        wanted = word.strip()
+        hit = fnmatch.fnmatchcase(name, wanted.removeprefix("!")) or wanted.removeprefix("!").startswith("@")
+        if hit != wanted.startswith("!"):
+            return True
+    return False

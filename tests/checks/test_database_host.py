@@ -1,0 +1,70 @@
+"""database-host judged from plain facts: the server's process seen, hidden, or not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from preflight_checks.database_host import DatabaseHost
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Account, Connect, Database
+from preflight.probes.postgres import Backend, Identity
+from tests.toy import MOMENT, toy_plan
+
+IDENTITY = Identity("release", "orders", 150018, False, "192.0.2.7", 5432, 35540, 4711, "2026-10-01 00:00:00", "")
+SEEN = Backend(((4711, "postgres: release orders 192.0.2.1(35540) idle"),), True, frozenset({"127.0.0.1", "192.0.2.7"}))
+ABSENT = replace(SEEN, titles=())
+ELSEWHERE = replace(ABSENT, addresses=frozenset({"127.0.0.1", "192.0.2.8"}))
+
+
+def judged(backend: Backend | None, identity: Identity = IDENTITY, connect: Connect = Connect.DIRECT) -> Judgement:
+    database = Database(id="orders", host="db1", user=Account("release"), connect=connect)
+    check = DatabaseHost(toy_plan(databases={"orders": database}), MOMENT)
+    (subject,) = check.subjects()
+    assert subject.id == "orders on db1"
+    if backend is not None:
+        (probe,) = check.follow_up(subject, identity=identity).values()
+        assert (probe.target, probe.client_port) == ("db1", 35540)
+    found: Judgement = check.judge(subject, identity=identity, backend=backend)
+    return found
+
+
+def test_a_process_of_the_connection_proves_the_host() -> None:
+    assert judged(SEEN).summary == "the server process of this connection runs on db1 (pid 4711)"
+    inside = replace(SEEN, titles=((99, SEEN.titles[0][1]),))
+    assert judged(inside).summary.endswith("(pid 99, in a container)")
+
+
+@pytest.mark.parametrize(
+    ("backend", "status"),
+    [
+        (SEEN, Status.PASS),
+        (ABSENT, Status.WARN),
+        (replace(ABSENT, sees_all=False), Status.WARN),
+        (ELSEWHERE, Status.FAIL),
+        (replace(ELSEWHERE, sees_all=False), Status.UNKNOWN),
+        (None, Status.UNKNOWN),
+    ],
+)
+def test_without_the_process_the_address_decides_and_the_line_says_so(backend: Backend | None, status: Status) -> None:
+    assert judged(backend).status is status
+
+
+def test_loopback_is_an_address_of_every_machine() -> None:
+    local = replace(IDENTITY, server_address="127.0.0.1")
+    assert judged(ABSENT, local).status is Status.FAIL
+    assert judged(ABSENT, local, Connect.TUNNEL).status is Status.WARN
+
+
+def test_a_failure_names_the_machine_to_correct() -> None:
+    found = judged(ELSEWHERE)
+    assert found.summary == "the server does not run on db1"
+    assert "192.0.2.7" in found.actual
+    assert "host in [databases.orders]" in found.remedy
+
+
+def test_a_server_that_tells_no_port_is_not_looked_for() -> None:
+    check = DatabaseHost(toy_plan(databases={"o": Database(id="o", host="db1", user=Account("release"))}), MOMENT)
+    (subject,) = check.subjects()
+    assert not check.follow_up(subject, identity=replace(IDENTITY, client_port=None))

@@ -1,0 +1,202 @@
+"""database-login judged from plain facts: each passing state beside those that flip it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from preflight_checks.database_login import DatabaseLogin
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Account, Database, ServerRole
+from preflight.probe import Cause, NoReply
+from preflight.probes.postgres import DatabaseRole, Identity, Slots
+from tests.toy import MOMENT, toy_plan
+
+SETTINGS = {
+    "default_transaction_read_only": "off",
+    "search_path": '"$user", public',
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    "session_replication_role": "origin",
+}
+ROLE = DatabaseRole("release", True, False, -1, None, True, 1)
+SLOTS = Slots(most=97, used=10, database_limit=-1, database_used=3)
+PLAN = toy_plan()
+NEEDED_UNTIL = PLAN.window.needed_until
+
+
+def identity(
+    settings: Mapping[str, str] | None = None, session: Mapping[str, str] | None = None, **more: Any
+) -> Identity:
+    told = {name: {"setting": value} for name, value in {**SETTINGS, **(settings or {})}.items()}
+    known = {"used_password": "yes", "backend_pid": "4711", "ssl": "TLSv1.3", "settings": json.dumps(told)}
+    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 5432, 35540, 4711, "2026-10-01 00:00:00", "main")
+    return replace(plain, session={**known, **(session or {})}, **more)
+
+
+def judged(
+    who: Identity | NoReply | None = None, of: DatabaseRole | None = ROLE, slots: Slots = SLOTS, **entry: Any
+) -> Judgement:
+    database = replace(Database(id="orders", host="db1", user=Account("release")), **entry)
+    check = DatabaseLogin(replace(PLAN, databases={"orders": database}), MOMENT)
+    (subject,) = check.subjects()
+    roles = {"release": of} if of else {}
+    found: Judgement = check.judge(subject, identity=who or identity(), system="42", roles=roles, slots=slots)
+    return found
+
+
+def test_all_good_passes() -> None:
+    assert judged().status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("entry", "status"),
+    [
+        ({"version": "15"}, Status.PASS),
+        ({"version": "16"}, Status.FAIL),
+        ({"system_identifier": "42"}, Status.PASS),
+        ({"system_identifier": "43"}, Status.FAIL),
+        ({"role": ServerRole.ANY}, Status.PASS),
+        ({"role": ServerRole.REPLICA}, Status.FAIL),
+        ({"name": "other"}, Status.FAIL),
+    ],
+)
+def test_the_server_must_be_the_planned_one(entry: Mapping[str, Any], status: Status) -> None:
+    assert judged(**entry).status is status
+
+
+def test_a_replica_is_no_primary() -> None:
+    assert judged(identity(in_recovery=True)).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [
+        (identity(backend_pid=1), Status.WARN),
+        (identity(session={"settings": "{}"}), Status.UNKNOWN),
+        (identity(session={"settings": "broken"}), Status.UNKNOWN),
+        (identity({"default_transaction_read_only": "on"}), Status.FAIL),
+        (identity({"statement_timeout": "300"}), Status.WARN),
+        (identity({"idle_in_transaction_session_timeout": "1000"}), Status.WARN),
+        (identity({"lock_timeout": "1000"}), Status.PASS),
+        (identity({"search_path": ""}), Status.WARN),
+        (identity({"search_path": "app, public"}), Status.PASS),
+        (identity({"session_replication_role": "replica"}), Status.WARN),
+        (identity(user="other"), Status.FAIL),
+    ],
+)
+def test_what_the_connection_shows_decides(who: Identity, status: Status) -> None:
+    assert judged(who).status is status
+
+
+def test_read_only_is_no_fault_of_a_replica() -> None:
+    check = DatabaseLogin(
+        replace(PLAN, databases={"o": Database(id="o", host="db1", user=Account("release"), role=ServerRole.REPLICA)}),
+        MOMENT,
+    )
+    (subject,) = check.subjects()
+    who = identity({"default_transaction_read_only": "on"}, in_recovery=True, database="o")
+    assert check.judge(subject, identity=who, system="", roles={"release": ROLE}, slots=SLOTS).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("valid_until", "used_password", "status"),
+    [
+        (None, "yes", Status.PASS),
+        (NEEDED_UNTIL + timedelta(days=7, seconds=1), "yes", Status.PASS),
+        (NEEDED_UNTIL + timedelta(days=7), "yes", Status.WARN),
+        (NEEDED_UNTIL + timedelta(seconds=1), "yes", Status.WARN),
+        (NEEDED_UNTIL, "yes", Status.FAIL),
+        (NEEDED_UNTIL, "no", Status.WARN),
+        (datetime(2020, 1, 1, tzinfo=UTC), "yes", Status.FAIL),
+    ],
+)
+def test_a_role_must_outlive_the_window_and_its_rollback(
+    valid_until: datetime | None, used_password: str, status: Status
+) -> None:
+    who = identity(session={"used_password": used_password})
+    assert judged(who, replace(ROLE, valid_until=valid_until)).status is status
+
+
+@pytest.mark.parametrize(
+    ("most", "used", "sessions", "status"),
+    [
+        (97, 10, 1, Status.PASS),
+        (10, 7, 1, Status.PASS),  # 4 free with our own, 1 needed and 3 to spare
+        (10, 8, 1, Status.WARN),
+        (10, 10, 1, Status.WARN),
+        (10, 11, 1, Status.FAIL),
+        (10, 8, 4, Status.FAIL),
+        (100, 91, 1, Status.WARN),
+        (100, 90, 1, Status.PASS),
+        (100, 96, 1, Status.FAIL),
+        (0, 1, 1, Status.FAIL),
+    ],
+)
+def test_connections_must_be_left(most: int, used: int, sessions: int, status: Status) -> None:
+    assert judged(slots=Slots(most, used, -1, 3), sessions=sessions).status is status
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "sessions", "status"),
+    [
+        (-1, 99, 9, Status.PASS),
+        (3, 1, 3, Status.PASS),
+        (3, 1, 4, Status.FAIL),
+        (3, 3, 1, Status.PASS),
+        (3, 4, 1, Status.FAIL),
+    ],
+)
+def test_limits_of_database_and_role_count_too(limit: int, used: int, sessions: int, status: Status) -> None:
+    slots = Slots(97, 10, limit, used)
+    assert judged(slots=slots, sessions=sessions).status is status
+    role = replace(ROLE, connection_limit=limit, sessions=used)
+    assert judged(of=role, sessions=sessions).status is status
+    superuser = judged(of=replace(role, is_superuser=True), sessions=sessions)
+    assert superuser.status is Status.WARN, "limits do not bind a superuser, which is a warning of its own"
+
+
+def test_a_role_nobody_shows_is_unknown() -> None:
+    assert judged(of=None).status is Status.UNKNOWN
+
+
+def test_sessions_of_all_databases_of_the_server_are_added_up() -> None:
+    entry = Database(id="orders", host="db1", user=Account("release"), sessions=2)
+    other = replace(entry, id="billing", sessions=3)
+    check = DatabaseLogin(replace(PLAN, databases={"orders": entry, "billing": other}), MOMENT)
+    subject = check.subjects()[0]
+    facts = {"identity": identity(), "system": "", "roles": {"release": replace(ROLE, connection_limit=4)}}
+    found = check.judge(subject, slots=SLOTS, **facts)
+    assert found.summary == "4 connections of the role release are free, 5 needed"
+
+
+def lost(cause: Cause, reason: str = "", vantage: str = "from here as release", **session: str) -> NoReply:
+    return NoReply(cause, "orders: what was seen", MOMENT, 0.1, vantage, reason, session)
+
+
+@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
+def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
+    found = judged(lost(cause))
+    assert (found.status, found.actual) == (Status.FAIL, "orders: what was seen")
+    assert found.summary == f"no login: {cause}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lost(Cause.NOT_ASKED),
+        lost(Cause.UNREADABLE),
+        lost(Cause.DENIED, "host"),
+        lost(Cause.UNSUPPORTED, "no-driver"),
+        lost(Cause.TIMED_OUT, vantage=""),
+        lost(Cause.TIMED_OUT, "statement-timeout", backend_pid="4711"),
+    ],
+)
+def test_what_says_nothing_of_the_login_is_unknown(answer: NoReply) -> None:
+    assert judged(answer).status is Status.UNKNOWN

@@ -1,0 +1,304 @@
+"""script-hashes against a real OpenSSH server: folders of scripts in every state they are found in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.script_hashes import ScriptHashes
+
+from preflight.finding import Finding, Status
+from preflight.manifest import format_manifest
+from preflight.plan import Account as Login
+from preflight.plan import Become, Database, Host, Plan, RemotePath, Scripts
+from preflight.secrets import SecretRef
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import finding, make_plan, told
+from tests.site.site import Site
+
+SCRIPTS = {
+    "010_tables.sql": "create table a (b int);\n\\ir parts/columns.sql\n",
+    "020_rows.sql": "\\copy a from 'parts/rows.csv'\n",
+    "parts/columns.sql": "alter table a add c int;\n",
+    "parts/rows.csv": "1,2\n",
+}
+
+
+@dataclass
+class Release:
+    """Scripts approved here and staged on the site's server, both written to disk."""
+
+    site: Site
+    account: Account
+    local: Path
+    staged: Path
+
+    @property
+    def approved(self) -> Path:
+        return self.local / "sql"
+
+    def write(self) -> None:
+        for top in (self.approved, self.staged):
+            for name, text in SCRIPTS.items():
+                file = top / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+        for path in (self.staged, *self.staged.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        self.seal()
+
+    def seal(self) -> None:
+        files = {str(path.relative_to(self.approved)): path for path in self.approved.rglob("*") if path.is_file()}
+        hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+        (self.local / "sql.SHA256SUMS").write_text(format_manifest(hashes))
+
+    def plan(self, **changes: Any) -> Plan:
+        host = Host(
+            id="db1",
+            address=self.site.sshd.address,
+            port=self.site.sshd.port,
+            user=Login(self.account.name),
+            key=self.account.key,
+            become=changes.pop("become", ()),
+        )
+        scripts = Scripts(
+            id="orders",
+            database="orders",
+            approved=self.approved,
+            manifest=self.local / "sql.SHA256SUMS",
+            staged=RemotePath(str(self.staged)),
+            run="psql -X -v ON_ERROR_STOP=1 -f 010_tables.sql -f 020_rows.sql",
+        )
+        return make_plan(
+            self.local,
+            hosts=[host],
+            databases=[Database(id="orders", host="db1", user=Login("release"))],
+            known_hosts=self.site.sshd.known_hosts_lines(),
+            scripts={"orders": replace(scripts, **changes)},
+        )
+
+    def finding(self, **changes: Any) -> Finding:
+        return finding(ScriptHashes, self.plan(**changes))
+
+
+@pytest.fixture
+def release(site: Site, tmp_path: Path) -> Release:
+    release = Release(site, site.account("good"), tmp_path, site.new_path("stage"))
+    release.write()
+    return release
+
+
+def test_what_is_approved_sealed_and_staged_passes(release: Release) -> None:
+    found = release.finding()
+    assert found.status is Status.PASS, told(found)
+    assert found.judgement.summary == "4 files: approved = sealed = staged"
+    assert found.judgement.actual == f"hashed on db1 with openssl by {release.account.name}"
+
+
+def test_a_script_changed_on_the_server_fails_with_its_author_time_and_diff(release: Release) -> None:
+    script = release.staged / "parts/columns.sql"
+    script.write_text("alter table a add c bigint;\n")
+    os.chown(script, 1, 1)
+    os.utime(script, (1_790_000_000, 1_790_000_000))
+    found = release.finding()
+    assert found.status is Status.FAIL
+    assert found.judgement.summary == "parts/columns.sql was changed on the server: 1 line differs"
+    assert "owner daemon, modified 2026-09-21 14:13:20 UTC, 28 bytes" in found.judgement.actual
+    assert "+alter table a add c bigint;" in found.judgement.details.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (lambda content: content.replace(b"\n", b"\r\n"), "line endings (CRLF instead of LF)"),
+        (lambda content: b"\xef\xbb\xbf" + content, "the byte order mark (added)"),
+        (lambda content: content.rstrip(b"\n"), "the final newline (removed)"),
+        (lambda content: content.replace(b"int", b"int\0\x1b[2J\xff"), "1 line differs"),
+        (lambda content: content + b"-- x\n" * 40_000, "at least 13094 lines differ"),
+        (lambda content: b"-- x\n" * 40_000 + content, "at least 13108 lines differ"),
+    ],
+)
+def test_how_the_staged_text_differs_is_told(release: Release, change: Callable[[bytes], bytes], how: str) -> None:
+    script = release.staged / "010_tables.sql"
+    script.write_bytes(change(script.read_bytes()))
+    found = release.finding()
+    assert found.status is Status.FAIL
+    assert f"010_tables.sql was changed on the server: {'the same but for ' if '(' in how else ''}{how}" in told(found)
+    assert all(line.isprintable() for line in found.judgement.details.splitlines())
+
+
+def test_forty_files_converted_by_the_transfer_are_explained_without_reading_them(release: Release) -> None:
+    for number in range(40):
+        (release.approved / f"{number:03}.sql").write_text(f"select {number};\n")
+        (release.staged / f"{number:03}.sql").write_text(f"select {number};\r\n")
+    release.seal()
+    found = release.finding()
+    points = found.judgement.telling_points()
+    assert sum("line endings (CRLF instead of LF)" in point.summary for point in points) == 10
+    assert "30 more scripts were changed" in points[-1].summary
+
+
+def remove(path: str) -> Callable[[Release], None]:
+    return lambda release: (release.staged / path).unlink()
+
+
+def put(path: str, text: str = "x", mode: int = 0o644) -> Callable[[Release], None]:
+    def write(release: Release) -> None:
+        (release.staged / path).write_text(text)
+        (release.staged / path).chmod(mode)
+
+    return write
+
+
+def chmod(path: str, mode: int) -> Callable[[Release], None]:
+    return lambda release: (release.staged / path).chmod(mode)
+
+
+def link(path: str, target: str) -> Callable[[Release], None]:
+    def make(release: Release) -> None:
+        (release.staged / path).unlink(missing_ok=True)
+        (release.staged / path).symlink_to(target)
+
+    return make
+
+
+def approve(path: str, text: str) -> Callable[[Release], None]:
+    """A new script, approved, sealed and staged."""
+
+    def write(release: Release) -> None:
+        for top in (release.approved, release.staged):
+            (top / path).write_text(text)
+        release.seal()
+
+    return write
+
+
+STATES: list[tuple[str, Callable[[Release], Any], Status, str]] = [
+    ("missing", remove("020_rows.sql"), Status.FAIL, "missing: 020_rows.sql"),
+    ("extra script", put("030_late.sql"), Status.FAIL, "that nobody sealed"),
+    ("extra file", put("notes.txt"), Status.WARN, "that nobody sealed"),
+    ("hostile extra", put("-n\n$(id)\x1b[2J.sql"), Status.FAIL, "-n\\n$(id)\\x1b[2J.sql (owner root"),
+    ("link", link("010_tables.sql", "/etc/hostname"), Status.FAIL, "010_tables.sql -> /etc/hostname"),
+    ("link to a sealed file", link("030.sql", "010_tables.sql"), Status.FAIL, "030.sql -> 010_tables.sql"),
+    ("FIFO", lambda release: os.mkfifo(release.staged / "pipe.sql"), Status.FAIL, "pipe.sql (special)"),
+    ("world-writable file", chmod("020_rows.sql", 0o666), Status.FAIL, "o+w: 020_rows.sql"),
+    ("world-writable folder", chmod("parts", 0o777), Status.FAIL, "o+w: parts"),
+    ("world-writable top", chmod(".", 0o777), Status.FAIL, "o+w: ."),
+    ("group-writable", chmod("parts", 0o775), Status.WARN, "g+w: parts"),
+    ("unreadable file", chmod("020_rows.sql", 0o600), Status.FAIL, "cannot read"),
+    ("unreadable folder", chmod("parts", 0o700), Status.FAIL, "'./parts': Permission denied"),
+    ("closed top", chmod(".", 0o700), Status.FAIL, "Permission denied"),
+    ("no folder", lambda release: shutil.rmtree(release.staged), Status.FAIL, "No such file or directory"),
+    ("empty script", approve("030.sql", ""), Status.FAIL, "without content"),
+    ("unsealed include", approve("030.sql", "\\i rows.sql\n"), Status.FAIL, "\\i rows.sql is not sealed"),
+    ("include outside", approve("030.sql", "\\ir ../x.sql\n"), Status.FAIL, "leaves the staged folder"),
+    ("variable include", approve("030.sql", "\\i :f\n"), Status.WARN, "cannot be sealed"),
+    ("no manifest", lambda release: (release.local / "sql.SHA256SUMS").unlink(), Status.FAIL, "are not sealed"),
+    ("empty manifest", lambda release: (release.local / "sql.SHA256SUMS").write_text(""), Status.FAIL, "lists no file"),
+    ("no approved folder", lambda release: shutil.rmtree(release.approved), Status.FAIL, "approved folder cannot be"),
+    ("changed after sealing", lambda release: (release.approved / "020_rows.sql").write_text("x"), Status.FAIL,
+     "was changed after sealing"),
+    ("approved link", lambda release: (release.approved / "l.sql").symlink_to("x"), Status.FAIL, "links or special"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("break_it", "status", "said"), [row[1:] for row in STATES], ids=[row[0] for row in STATES])
+def test_every_failing_state_is_found(
+    release: Release, break_it: Callable[[Release], Any], status: Status, said: str
+) -> None:
+    break_it(release)
+    found = release.finding()
+    assert found.status is status, told(found)
+    assert said in told(found)
+
+
+def test_a_staged_folder_behind_a_link_is_a_warning(release: Release) -> None:
+    current = release.site.new_path("current")
+    current.symlink_to(release.staged)
+    found = release.finding(staged=RemotePath(str(current)))
+    assert found.status is Status.WARN, told(found)
+    assert f"leads to {release.staged}" in told(found)
+
+
+def test_a_folder_above_that_everybody_may_write_to_fails(release: Release) -> None:
+    above = release.site.new_path("above")
+    above.mkdir()
+    shutil.copytree(release.staged, above / "stage")
+    above.chmod(0o777)
+    found = release.finding(staged=RemotePath(str(above / "stage")))
+    assert found.status is Status.FAIL, told(found)
+    assert f"o+w: {above}" in told(found)
+
+
+def test_hostile_names_are_sealed_staged_and_compared(release: Release) -> None:
+    names = ["new\nline.sql", "back\\slash.sql", "-n.sql", " lead.sql", "a'b\"c$(id)`id`.sql", "*.sql", "ünï.sql"]
+    for name in names:
+        for top in (release.approved, release.staged):
+            (top / name).write_text("select 1;\n")
+    release.seal()
+    assert release.finding().status is Status.PASS
+    for name in names:
+        (release.staged / name).write_text("select 2;\n")
+    found = release.finding()
+    points = found.judgement.telling_points()
+    assert [point.status for point in points] == [Status.FAIL] * len(names)
+    assert sum("1 line differs" in point.summary for point in points) == 3
+    assert all("+select 2;" in point.details for point in points[:3])
+
+
+def test_two_thousand_scripts_are_compared(release: Release) -> None:
+    for top in (release.approved, release.staged):
+        for number in range(2000):
+            (top / f"{number:04}_a_change_of_the_schema.sql").write_text(f"select {number};\n")
+    release.seal()
+    found = finding(ScriptHashes, release.plan(run=""), timeout_seconds=60)
+    assert found.status is Status.PASS, told(found)
+    assert found.judgement.summary.startswith("2004 files")
+
+
+@pytest.mark.parametrize("password", [False, True])
+def test_the_account_that_runs_the_scripts_does_the_hashing(
+    release: Release, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, password: bool
+) -> None:
+    runner = accounts.add("runner")
+    release.account = accounts.add("login")
+    accounts.allow_sudo(release.account, runner.name, password=password)
+    monkeypatch.setenv("SUDO_PASSWORD", release.account.password)
+    reference = SecretRef("env", "SUDO_PASSWORD") if password else None
+    become = (Become(account=Login(runner.name), password=reference),)
+    for path in (release.staged, *release.staged.rglob("*")):
+        shutil.chown(path, runner.name, runner.name)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    found = release.finding(account=Login(runner.name), become=become)
+    assert found.status is Status.PASS, told(found)
+    assert found.judgement.actual.endswith(f"by {runner.name}")
+    assert release.account.password not in repr(found)
+
+    (release.staged / "020_rows.sql").write_text("select 1;\n")
+    found = release.finding(account=Login(runner.name), become=become)
+    assert "+select 1;" in found.judgement.details
+
+
+def test_without_a_shell_of_that_account_the_login_hashes_and_it_is_said(release: Release, accounts: Accounts) -> None:
+    runner = accounts.add("runner")
+    release.account = accounts.add("login")
+    accounts.allow_sudo(release.account, runner.name, ["/usr/bin/psql"])
+    changes = {"account": Login(runner.name), "become": (Become(account=Login(runner.name)),)}
+    found = release.finding(**dict(changes))
+    assert found.status is Status.PASS, told(found)
+    assert found.judgement.actual.endswith(f"by {release.account.name}, who may not become {runner.name}")
+    release.staged.chmod(0o700)
+    assert release.finding(**dict(changes)).status is Status.UNKNOWN
+
+
+def test_a_server_nobody_reaches_leaves_the_line_unknown(release: Release) -> None:
+    release.account = release.site.account("nologin")
+    found = release.finding()
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "nologin" in found.cause
