@@ -38,13 +38,15 @@ AGING
 """
 _SUDO = """\
 #!/bin/sh
-# Stand-in: runs the command where the demo's rules allow the account, under the account all demo hosts share.
+# Stand-in: runs (-l: only permits) the command where the demo's rules allow the account; all its hosts share one.
 account=root
+list=
 while [ $# -gt 0 ]; do
     case "$1" in
         -u) account=$2; shift 2 ;;
         -p) shift 2 ;;
         --) shift; break ;;
+        -l) list=yes; shift ;;
         -*) shift ;;
         *) break ;;
     esac
@@ -53,7 +55,7 @@ case " {allowed} " in
     *" $account "*) ;;
     *) echo 'sudo: a password is required' >&2; exit 1 ;;
 esac
-[ $# -gt 0 ] || exit 0
+[ $# -gt 0 ] && [ -z "$list" ] || exit 0
 LOGNAME=$account USER=$account exec "$@"
 """
 

@@ -54,6 +54,8 @@ class Connection:
         self._failure: NoReply | None = None
         self._way: Way | None = None
         self._session: dict[str, str] = {}
+        self.password_refused = False
+        """sudo has refused the login's password in this run; it is offered once."""
 
     @property
     def depth(self) -> int:

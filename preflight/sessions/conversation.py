@@ -26,6 +26,7 @@ _PASSWORD_EXPIRED = re.compile(
     r"|password must be changed|required to change",
     re.IGNORECASE,
 )
+_SUDO_REFUSED = re.compile(r"sorry, try again|incorrect password|no password was provided", re.IGNORECASE)
 _NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
 
 Put = Callable[[int, Answer], None]
@@ -86,12 +87,16 @@ class _Work:
             return
         self._set_watchdog(login)
         alone: queue.SimpleQueue[Numbered] = queue.SimpleQueue()
-        together = []
+        together, with_password = [], []
         for number, question in questions:
-            if _needs_own_channel(question):
+            if question.stdin_secret:
+                with_password.append((number, question))
+            elif _needs_own_channel(question):
                 alone.put((number, question))
             else:
                 together.append((number, question))
+        if with_password:
+            self._spawn(lambda: self._ask_with_password(login, with_password))
         for _ in range(min(alone.qsize(), CHANNELS_AT_ONCE)):
             self._spawn(lambda: self._ask_singly(login, alone))
         if together:
@@ -104,6 +109,15 @@ class _Work:
             except queue.Empty:
                 return
             self._ask_batch(login, [(number, question)])
+
+    def _ask_with_password(self, login: Login, questions: list[Numbered]) -> None:
+        """One after another: once sudo has refused the password, offering it again could lock the account."""
+        for numbered in questions:
+            if self._connection.password_refused:
+                detail = "sudo refused the password before; it is not offered again in this run"
+                self._put_all([numbered], Cause.DENIED, detail, "sudo-password-refused")
+            else:
+                self._ask_batch(login, [numbered])
 
     def _ask_batch(self, login: Login, questions: list[Numbered]) -> None:
         """Asks all in one channel. A question that hangs or floods costs itself: the rest goes to a fresh one."""
@@ -193,6 +207,8 @@ class _Work:
             if len(stream) > batch.OUTPUT_CAP_BYTES:
                 self._put_all([numbered], *too_much(batch.OUTPUT_CAP_BYTES))
                 return
+        if question.stdin_secret and frame.code != 0 and _SUDO_REFUSED.search(decode(frame.err)):
+            self._connection.password_refused = True
         reply = Reply(
             code=frame.code,
             text=decode(frame.out),

@@ -143,6 +143,18 @@ def test_a_secret_is_never_written_where_no_shell_answers(
     assert "s3cret" not in (account.home / "stolen").read_text()
 
 
+def test_a_password_that_sudo_refuses_is_offered_once_in_a_run(
+    pool_of: PoolOf, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_PASSWORD", "wrong-password")
+    commands = [f"sudo -S -k -p '' -u postgres -- /usr/bin/psql --version {number}" for number in range(3)]
+    asked = [question(text, stdin_secret="env:SUDO_PASSWORD") for text in commands]
+    answers = ask_all(pool_of(site.account("sudo-password")), asked, 20)
+    assert reply(answers[commands[0]]).code != 0
+    for text in commands[1:]:
+        assert no_reply(answers[text]).reason == "sudo-password-refused"
+
+
 def test_a_missing_secret_is_no_credential(pool_of: PoolOf, good_account: Account) -> None:
     asked = question("sudo -S true", stdin_secret="env:NOT_SET_ANYWHERE")
     assert no_reply(ask_all(pool_of(good_account), [asked])[asked.text]).cause is Cause.NO_CREDENTIAL

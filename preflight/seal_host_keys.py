@@ -1,0 +1,104 @@
+"""Sealing host keys: adds keys that a person has confirmed to the known_hosts file beside the plan. A key that is
+pinned there is never replaced: whoever is asked at midnight whether to trust another key says yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from preflight.errors import PreflightError
+from preflight.evidence import write_private
+from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh import HostKeySeen
+
+_MODE = 0o644
+_HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"
+
+
+class HostKeyError(PreflightError):
+    """A host shows another key than the pinned one, or a revoked one; every such host on a line of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyMerge:
+    """The known_hosts file as it should become."""
+
+    text: str
+    added: tuple[str, ...]
+    """Host ids whose key is new in the file."""
+    known: tuple[str, ...]
+    """Host ids whose key is pinned already."""
+
+
+def merge_host_keys(
+    text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], *, file: str = "known_hosts"
+) -> HostKeyMerge:
+    """`text` with a line for every host whose key is not pinned yet; no line of it is changed or lost. Pure.
+
+    `pinned`: what `text` says, as read by `HostKeys.read`. `seen`: the key each host shows, by host id. `file` is
+    named in errors. Raises HostKeyError for a key that differs from a pinned one, also one of another type."""
+    added: dict[str, PublicKey] = {}
+    new_hosts, known_hosts = [], []
+    problems: list[str] = []
+    lines: list[str] = []
+    for host, shown in seen.items():
+        known, key = pinned.lookup(shown.address, shown.port, shown.alias), shown.key
+        line = format_line(shown.address, shown.port, key, shown.alias)
+        name = line.split(" ", 1)[0]
+        status = known.status(key)
+        if status is KeyStatus.REVOKED:
+            problems.append(f"{host}: shows {_named(key)}, which {file} revokes")
+        elif status is KeyStatus.TRUSTED or added.get(name) == key:
+            known_hosts.append(host)
+        elif known.keys or name in added:
+            others = sorted(known.keys, key=_named) or [added[name]]
+            problems.append(_changed(host, key, others, text, file))
+        else:
+            added[name] = key
+            new_hosts.append(host)
+            lines.append(f"{line}\n")
+    if problems:
+        raise HostKeyError("\n".join(problems))
+    head = text if text.endswith("\n") or not text else f"{text}\n"
+    return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts), tuple(known_hosts))
+
+
+def write_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
+    """Merges `seen` into the file, which need not exist, and writes it if that adds anything.
+
+    Raises HostKeyError, also for a file that cannot be read or written; it is then as it was."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostKeyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    pinned = HostKeys.read([path])
+    if pinned.unreadable:
+        raise HostKeyError("\n".join(pinned.unreadable))
+    merge = merge_host_keys(text, pinned, seen, file=path.name)
+    if merge.added:
+        try:
+            write_private(path, merge.text, _MODE)
+        except OSError as error:
+            raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
+    return merge
+
+
+def _changed(host: str, key: PublicKey, pinned: Sequence[PublicKey], text: str, file: str) -> str:
+    places = [f"{_named(other)}{place}" for other in pinned for place in _places(other, text)]
+    return (
+        f"{host}: shows {_named(key)}, but {file} pins {' and '.join(places)}; somebody may be in between. Only when "
+        "the host's owner confirms the new fingerprint: take the old line away by hand, then seal again"
+    )
+
+
+def _places(key: PublicKey, text: str) -> Iterator[str]:
+    numbers = [str(number) for number, line in enumerate(text.splitlines(), 1) if key.base64 in line]
+    yield f" (line {', '.join(numbers)})" if numbers else ""
+
+
+def _named(key: PublicKey) -> str:
+    return f"{key.type} {key.fingerprint}"
