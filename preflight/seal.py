@@ -76,7 +76,7 @@ def describe(manifest: SealedManifest) -> str:
         if names and not manifest.previous:
             more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
             lines.append(f"  {word:<9} {', '.join(visible(name) for name in names[:_MOST_NAMED])}{more}")
-    there = os.path.relpath(manifest.path.absolute(), manifest.approved.absolute())
+    there = os.path.relpath(manifest.path.resolve(), manifest.approved.resolve())
     lines.append(f"  check     cd {shlex.quote(str(manifest.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     return "\n".join(lines)
 

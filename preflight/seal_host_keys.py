@@ -3,7 +3,7 @@ pinned there is never replaced: whoever is asked at midnight whether to trust an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +67,8 @@ def merge_host_keys(
     return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts), tuple(known_hosts))
 
 
-def write_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
-    """Merges `seen` into the file, which need not exist, and writes it if that adds anything.
-
-    Raises HostKeyError, also for a file that cannot be read or written; it is then as it was."""
+def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
+    """`merge_host_keys` for a file, which need not exist; writes nothing. Raises HostKeyError."""
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -78,26 +76,30 @@ def write_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
     pinned = HostKeys.read([path])
     if pinned.unreadable:
         raise HostKeyError("\n".join(pinned.unreadable))
-    merge = merge_host_keys(text, pinned, seen, file=path.name)
-    if merge.added:
-        try:
-            write_private(path, merge.text, _MODE)
-        except OSError as error:
-            raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
-    return merge
+    return merge_host_keys(text, pinned, seen, file=path.name)
+
+
+def write_known_hosts(path: Path, merge: HostKeyMerge) -> None:
+    """Writes the file, atomically, if the merge adds anything. Raises HostKeyError; the file is then as it was."""
+    if not merge.added:
+        return
+    try:
+        write_private(path, merge.text, _MODE)
+    except OSError as error:
+        raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
 
 
 def _changed(host: str, key: PublicKey, pinned: Sequence[PublicKey], text: str, file: str) -> str:
-    places = [f"{_named(other)}{place}" for other in pinned for place in _places(other, text)]
+    places = " and ".join(_named(other) + _place(other, text) for other in pinned)
     return (
-        f"{host}: shows {_named(key)}, but {file} pins {' and '.join(places)}; somebody may be in between. Only when "
-        "the host's owner confirms the new fingerprint: take the old line away by hand, then seal again"
+        f"{host}: shows {_named(key)}, but {file} pins {places}; somebody may be in between. Only when the host's "
+        "owner confirms the new fingerprint: take the old line away by hand, then seal again"
     )
 
 
-def _places(key: PublicKey, text: str) -> Iterator[str]:
+def _place(key: PublicKey, text: str) -> str:
     numbers = [str(number) for number, line in enumerate(text.splitlines(), 1) if key.base64 in line]
-    yield f" (line {', '.join(numbers)})" if numbers else ""
+    return f" (line {', '.join(numbers)})" if numbers else ""
 
 
 def _named(key: PublicKey) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import click
 
-from preflight import seal as sealing
 from preflight.cli.console import CallError, complain, has_terminal
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline
 from preflight.plan import Plan
+from preflight.seal import SealError, describe, seal_scripts
+from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
 from preflight.secrets import Secrets
+from preflight.sessions import SessionFailed
+from preflight.sessions.ssh import HostKeySeen, SshPool
 from preflight.verdict import ExitCode
 
 _SCAN_SECONDS = 15.0
@@ -26,43 +30,66 @@ _SCAN_SECONDS = 15.0
 def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool) -> None:
     """Write the script manifests and pin the hosts' keys beside the plan.
 
-    The manifests are plain `sha256sum -c` files. Keys go into PLAN with the ending .known_hosts; a key that differs from
-    a pinned one is never replaced.
+    The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts;
+    a key that differs from a pinned one is never replaced. Exit code 3 when a host's key could not be seen.
     """
     plan, _registry = load(plan_path)
-    for manifest in sealing.seal_scripts(plan):
-        write_stdout(sealing.describe(manifest) + "\n")
-    complete = scripts_only or not plan.hosts or _pin_host_keys(plan, accept_host_keys)
+    try:
+        for manifest in seal_scripts(plan):
+            write_stdout(describe(manifest) + "\n")
+        complete = scripts_only or _pin_host_keys(plan, accept_host_keys)
+    except (SealError, HostKeyError) as error:
+        raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
 
 
 def _pin_host_keys(plan: Plan, accept: bool) -> bool:
-    """Scans every host, shows what is new, pins what is accepted; whether every host's key is pinned now."""
-    from preflight.sessions import SessionFailed
-    from preflight.sessions.known_hosts import format_line
-    from preflight.sessions.ssh import SshPool
+    """Shows what is new, pins what is accepted; whether every host has shown its key."""
+    seen, lost = _scan(plan)
+    for host_id, why in lost.items():
+        complain(f"{host_id}: no key seen: {why}")
+    merge = merge_known_hosts(plan.sealed_known_hosts, seen)
+    for host_id, key in seen.items():
+        state = "new" if host_id in merge.added else "pinned already"
+        write_stdout(f"{host_id}: {key.key_type} {key.fingerprint} ({key.address} port {key.port}, {state})\n")
+    if merge.added:
+        _require_consent(accept, len(merge.added))
+        write_known_hosts(plan.sealed_known_hosts, merge)
+        write_stdout(f"{len(merge.added)} keys added to {plan.sealed_known_hosts}\n")
+    return not lost
 
+
+def _require_consent(accept: bool, count: int) -> None:
+    """A person compares the fingerprints with what the hosts' owners say; nobody else can. Raises CallError."""
+    if accept:
+        return
+    if not has_terminal():
+        raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
+    if not click.confirm(f"Do the hosts' owners confirm these {count} new fingerprints?", err=True):
+        raise CallError("nothing was pinned")
+
+
+def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
+    """(the key of each host that showed one, why each other did not), in plan order; all hosts at the same time."""
+    seen: dict[str, HostKeySeen] = {}
+    lost: dict[str, str] = {}
+    deadline = Deadline(_SCAN_SECONDS)
     pool = SshPool(plan.hosts, Secrets(plan.folder), sealed_known_hosts=plan.sealed_known_hosts)
-    complete = True
+
+    def scan(host_id: str) -> None:
+        try:
+            seen[host_id] = pool.scan_host_key(host_id, deadline)
+        except SessionFailed as failed:
+            lost[host_id] = failed.answer.detail
+
     try:
-        for host_id in plan.hosts:
-            try:
-                seen = pool.scan_host_key(host_id, Deadline(_SCAN_SECONDS))
-            except SessionFailed as failed:
-                complain(f"{host_id}: no key seen: {failed.answer.detail}")
-                complete = False
-                continue
-            raise NotImplementedError(format_line, seen)
+        threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in plan.hosts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(deadline.left() + 1.0)
     finally:
         pool.close()
-    return complete
-
-
-def _accepted(question: str, accept: bool) -> bool:
-    if accept:
-        return True
-    if not has_terminal():
-        raise CallError(
-            "there is no terminal to ask on; check the fingerprints, then call again with --accept-host-keys"
-        )
-    return click.confirm(question, err=True)
+    shown = {host_id: seen[host_id] for host_id in plan.hosts if host_id in seen}
+    silent = f"no answer within {_SCAN_SECONDS:.0f} s"
+    return shown, {host_id: lost.get(host_id, silent) for host_id in plan.hosts if host_id not in shown}

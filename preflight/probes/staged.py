@@ -201,6 +201,7 @@ def _as_reader(reader: AsAccount, script: str) -> str:
         return script
     run = reader.command('/bin/sh -c "$script"')
     if reader.password:
-        return f'script={shlex.quote(script)}\n{run} || /bin/sh -c "$script"'
+        # Not 0: that is how the session knows a refused password, which it then offers to nobody else.
+        return f'script={shlex.quote(script)}\n{run} || {{ /bin/sh -c "$script"; exit 1; }}'
     allowed = f"sudo -k -n -l -u {quoted(reader.account)} -- /bin/sh"
     return f'script={shlex.quote(script)}\nif {allowed} >/dev/null 2>&1\nthen {run}\nelse /bin/sh -c "$script"; fi'

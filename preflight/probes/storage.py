@@ -1,0 +1,343 @@
+"""Questions about directories of a host: where they really lie, how much fits there, and who may write to them.
+
+Everything is asked as the account that will do the work. Where sudo gives the login no shell of that account, the
+same question is asked as the login; the answer says who looked, and its permission bits must do."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from preflight.probe import Reply, Unreadable
+from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.mounts import Mount, device_name, mount_of
+from preflight.probes.quotas import Quota, read_quotas
+from preflight.probes.shell import AsAccount, ShellProbe, quoted
+
+PROOF_BYTES = 1024 * 1024
+_BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
+_SECONDS = 20.0
+_UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})
+
+_PLACE = """\
+place() {
+  p=$2; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
+  real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
+  printf "$1path=%s\\n$1reached=%s\\n$1real=%s\\n" "$2" "$p" "$real"
+  printf "$1stat=%s\\n" "$(stat -L -c '%a %u %g %d %U' -- "$p")"
+  printf "$1room=%s\\n" "$(stat -f -c '%a %S %b %d %c' -- "$p")"
+  AT="${real%/}${2#"${p%/}"}/" awk -v name="$1mount=" '
+    { m = $5; gsub(/\\\\040/, " ", m); gsub(/\\\\011/, "\\t", m); gsub(/\\\\134/, "\\\\", m)
+      if (m != "/") m = m "/"
+      if (index(ENVIRON["AT"], m) == 1) print name $0 }' /proc/self/mountinfo
+}
+"""
+_DIRECTORY = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+d=@DIRECTORY@
+@PLACE@place "" "$d"
+if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
+elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
+if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
+printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(id -G @ACCOUNT@)"
+if [ -w "$d" ] && [ -x "$d" ]; then echo access=yes; else echo access=no; fi
+if [ -d "$d" ] && command -v python3 >/dev/null 2>&1; then python3 -I -c '@PROOF@' "$d"; else echo proof=none; fi
+printf 'fsize=%s\\n' "$(ulimit -f)"
+c=$real
+while :; do
+  printf 'chain=%s\\n' "$(stat -c '%a %u %g' -- "$c") $(ls -ld -- "$c" | cut -c 11) $c"
+  [ "$c" != / ] || break; c=${c%/*}; c=${c:-/}
+done
+if command -v quota >/dev/null 2>&1; then
+  t=; ! timeout 3 true 2>/dev/null || t='timeout 3'
+  for q in -u -g; do $t quota "$q" -w -p 2>/dev/null | head -n 50 | sed 's/^/quota=/'; done
+fi
+echo end=yes
+exit 0"""
+# O_TMPFILE makes a file without a name: nothing is left behind, not even if the power fails.
+_PROOF = """\
+import errno, os, sys
+try:
+    os.posix_fallocate(os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR, 0o600), 0, @BYTES@)
+    print("proof=written")
+except OSError as error:
+    print("proof=" + errno.errorcode.get(error.errno, "E"))
+except AttributeError:
+    print("proof=none")
+"""
+_PLACES = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+@PLACE@@CALLS@
+echo end=yes
+exit 0"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a path lies."""
+
+    path: str
+    """As asked."""
+    reached: str
+    """The path itself, or the deepest directory on the way to it that could be seen; the rest is known by name only."""
+    real: str
+    """Without links, as far as it was reached."""
+    mode: int
+    """Permission bits of what was reached, like the owner."""
+    uid: int
+    owner: str
+    mount: Mount | None
+    free_bytes: int
+    """For an account without privilege, on the file system of what was reached."""
+    size_bytes: int
+    free_inodes: int | None
+    """None where the file system does not limit them."""
+
+    @property
+    def seen(self) -> bool:
+        return self.path == self.reached
+
+    @property
+    def measured(self) -> bool:
+        """The free room is that of the path's own file system."""
+        reached = self.real.removesuffix(self.path.removeprefix(self.reached.rstrip("/")))
+        return self.seen or (self.mount is not None and f"{reached}/".startswith(f"{self.mount.point.rstrip('/')}/"))
+
+    @property
+    def storage(self) -> str:
+        """Equal for places that fill up together; empty when not known."""
+        return self.mount.storage if self.mount else ""
+
+
+class DirectoryKind(StrEnum):
+    DIRECTORY = "directory"
+    DANGLING = "dangling"
+    """A symbolic link to nothing."""
+    OTHER = "other"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One directory on the way to another, itself included."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    has_acl: bool
+    """Its bits are not the whole truth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A directory, and what the account can do there."""
+
+    place: Place
+    kind: DirectoryKind
+    passable: bool
+    """Whoever looked may enter what was reached."""
+    ran_as: int
+    """User id of whoever looked."""
+    uid: int
+    """User id of the account; -1 when the host does not know it."""
+    groups: frozenset[int]
+    access: bool
+    """By `test -w` and `test -x`, for whoever looked."""
+    proof: str
+    """`written`, `none`, or why the kernel refused, like `EACCES`."""
+    file_limit_bytes: int | None
+    """Largest file whoever looked may write (`ulimit -f`)."""
+    chain: tuple[Link, ...]
+    """The directory first, `/` last."""
+    quotas: tuple[Quota, ...] = ()
+
+    @property
+    def as_account(self) -> bool:
+        """The account itself looked."""
+        return self.ran_as == self.uid
+
+    @property
+    def proved(self) -> bool:
+        return self.as_account and self.proof == "written"
+
+    @property
+    def refused(self) -> str:
+        """Why the kernel refused the account to write; empty when it did not, or could not be asked."""
+        asked = self.as_account and self.proof not in ("written", "none") and self.proof not in _UNSUPPORTED
+        return self.proof if asked else ""
+
+    def lacking(self) -> Link | None:
+        """The first directory whose bits keep the account from writing; None when they do not."""
+        if self.uid == 0:
+            return None
+        for number, link in enumerate(reversed(self.chain), start=1):
+            wanted = 0o3 if number == len(self.chain) else 0o1
+            if self._bits(link) & wanted != wanted:
+                return link
+        return None
+
+    def _bits(self, link: Link) -> int:
+        """The three bits that hold for the account: the owner's, the group's or everybody's, never a mixture."""
+        if self.uid == link.uid:
+            return link.mode >> 6 & 7
+        return (link.mode >> 3 if link.gid in self.groups else link.mode) & 7
+
+
+@dataclass(frozen=True)
+class DirectoryProbe(ShellProbe[Directory]):
+    """One directory, as the account that will write there."""
+
+    own_channel: ClassVar[bool] = True  # a dead network mount hangs whoever looks at it
+    timeout_seconds: ClassVar[float] = _SECONDS
+
+    account: AsAccount
+    directory: str
+
+    def ask(self) -> str:
+        script = filled(
+            _DIRECTORY,
+            DIRECTORY=quoted(self.directory),
+            PLACE=_PLACE,
+            ACCOUNT="" if self.account.is_login else quoted(self.account.account),
+            PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
+        )
+        return as_account_or_login(self.account, script)
+
+    def stdin_secret(self) -> str:
+        return self.account.password
+
+    def read(self, reply: Reply) -> Directory:
+        fields = _complete(reply)
+        proof, account = one(fields, "proof"), one(fields, "account")
+        if not re.fullmatch(r"written|none|E[A-Z0-9]*", proof):
+            raise Unreadable(f"proof={proof[:20]!r}")
+        return Directory(
+            place=_place(fields, ""),
+            kind=_kind(one(fields, "kind")),
+            passable=_yes(fields, "passable"),
+            ran_as=whole_number(one(fields, "ran_as"), "a user id"),
+            uid=whole_number(account, "a user id") if account else -1,
+            groups=frozenset(whole_number(word, "a group id") for word in one(fields, "groups").split()),
+            access=_yes(fields, "access"),
+            proof=proof,
+            file_limit_bytes=_file_limit(one(fields, "fsize")),
+            chain=tuple(_link(line) for line in fields.get("chain", [])),
+            quotas=read_quotas(fields.get("quota", [])),
+        )
+
+
+@dataclass(frozen=True)
+class PlacesProbe(ShellProbe[Mapping[str, Place]]):
+    """Where several directories lie, by path; what cannot be seen is told by its path."""
+
+    own_channel: ClassVar[bool] = True
+    timeout_seconds: ClassVar[float] = _SECONDS
+
+    account: AsAccount
+    paths: tuple[str, ...]
+
+    def ask(self) -> str:
+        calls = "\n".join(f"place p{number}_ {quoted(path)}" for number, path in enumerate(self.paths))
+        return as_account_or_login(self.account, filled(_PLACES, PLACE=_PLACE, CALLS=calls))
+
+    def stdin_secret(self) -> str:
+        return self.account.password
+
+    def read(self, reply: Reply) -> Mapping[str, Place]:
+        fields = _complete(reply)
+        places = [_place(fields, f"p{number}_") for number in range(len(self.paths))]
+        if tuple(place.path for place in places) != self.paths:
+            raise Unreadable("answers for other paths than asked")
+        return {place.path: place for place in places}
+
+
+def filled(script: str, **values: str) -> str:
+    """`script` with every `@NAME@` replaced."""
+    return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
+
+
+def as_account_or_login(account: AsAccount, script: str) -> str:
+    """`script` as the account; as the login where sudo does not allow a shell. The script must end with 0 and say who
+    ran it."""
+    if account.is_login:
+        return script
+    run = account.command('/bin/sh -c "$script"')
+    if account.password:
+        return f'script={shlex.quote(script)}\n{run} || /bin/sh -c "$script"'
+    allowed = f"sudo -k -n -l -u {quoted(account.account)} -- /bin/sh >/dev/null 2>&1"
+    return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
+
+
+def _complete(reply: Reply) -> dict[str, list[str]]:
+    fields = read_fields(reply.text)
+    if reply.code != 0 or one(fields, "end") != "yes":
+        raise Unreadable(f"the script ended with {reply.code}: {reply.error[-200:].strip()}")
+    return fields
+
+
+def _yes(fields: dict[str, list[str]], name: str) -> bool:
+    value = one(fields, name)
+    if value not in ("yes", "no"):
+        raise Unreadable(f"{name}={value[:20]!r}")
+    return value == "yes"
+
+
+def _kind(word: str) -> DirectoryKind:
+    try:
+        return DirectoryKind(word)
+    except ValueError:
+        raise Unreadable(f"kind={word[:20]!r}") from None
+
+
+def _place(fields: dict[str, list[str]], prefix: str) -> Place:
+    path, reached = one(fields, f"{prefix}path"), one(fields, f"{prefix}reached")
+    rest = path.removeprefix(reached.rstrip("/"))
+    real = one(fields, f"{prefix}real").rstrip("/") + rest
+    stat, room = one(fields, f"{prefix}stat").split(" ", 4), one(fields, f"{prefix}room").split(" ")
+    if not real.startswith("/") or len(stat) != 5 or len(room) != 5:
+        raise Unreadable(f"stat says nothing of {reached[:60]!r}")
+    free, unit, blocks, free_inodes, inodes = (whole_number(word, "a number of stat -f") for word in room)
+    return Place(
+        path=path,
+        reached=reached,
+        real=real or "/",
+        mode=_octal(stat[0]),
+        uid=whole_number(stat[1], "a user id"),
+        owner=stat[4],
+        mount=mount_of(real or "/", _device(stat[3], rest), fields.get(f"{prefix}mount", [])),
+        free_bytes=free * unit,
+        size_bytes=blocks * unit,
+        free_inodes=free_inodes if inodes else None,  # btrfs has no fixed number and shows 0
+    )
+
+
+def _device(number: str, rest: str) -> str:
+    """Of what was reached; the rest of the path may lie on another one."""
+    return "" if rest else device_name(whole_number(number, "a device number"))
+
+
+def _octal(text: str) -> int:
+    if not re.fullmatch(r"[0-7]{1,5}", text):
+        raise Unreadable(f"no permission bits: {text[:20]!r}")
+    return int(text, 8)
+
+
+def _file_limit(text: str) -> int | None:
+    return None if text == "unlimited" else whole_number(text, "ulimit -f") * _BLOCK_BYTES
+
+
+def _link(line: str) -> Link:
+    bits, _, rest = line.partition(" ")
+    parts: Sequence[str] = rest.split(" ", 3)
+    # `ls` marks an access control list with `+`, an SELinux label with `.`, neither with nothing.
+    if len(parts) != 4:
+        raise Unreadable(f"no permissions of a directory on the way: {line[:60]!r}")
+    uid, gid, mark, path = parts
+    return Link(path, _octal(bits), whole_number(uid, "a user id"), whole_number(gid, "a group id"), mark == "+")

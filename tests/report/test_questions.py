@@ -1,0 +1,125 @@
+"""What `preflight show` prints: everything that would be sent, unaltered, and how it would be sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from preflight.inspection import inspect
+from preflight.plan import Account, Application, Become, Connect, Database, Host, Plan
+from preflight.probe import Question, Via
+from preflight.report.layout import WIDTH
+from preflight.report.questions import purposes, render
+from preflight.secrets import SecretRef
+from preflight.sessions import batch
+from preflight.sessions.pg_statement import LOCK_SECONDS
+from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
+
+SCRIPT = "exec </dev/null\n\nfor x in a b; do\n\tprintf '%s\\n' \"$x\"\ndone\n"
+
+
+@pytest.fixture
+def plan() -> Plan:
+    hosts = {
+        "bastion": Host(id="bastion", user=Account("ops"), agent="SHA256:abc"),
+        "db1": Host(
+            id="db1", address="10.0.0.1", port=2222, user=Account("dbadmin"), password=SecretRef("env", "DB1_PASSWORD"),
+            become=(Become(account=Account("postgres"), password=SecretRef("file", "sudo.txt")),), jump="bastion",
+        ),
+        "web": Host(id="web", key=Path("key"), passphrase=SecretRef("prompt"), ssh_config=True),
+    }  # fmt: skip
+    orders = Database(
+        id="orders", host="db1", user=Account("release"), password=SecretRef("env", "DB"), connect=Connect.TUNNEL
+    )
+    applications = {"app1": Application(id="app1", from_="1", to="2")}
+    return replace(toy_plan(databases={"orders": orders}, applications=applications), hosts=hosts)
+
+
+QUESTIONS = [
+    Question(Via.LOCAL, "plan", "read the file x\n{}"),
+    Question(Via.HTTP, "app1", "GET https://app1/health", 3.0),
+    Question(Via.SQL, "orders", "SELECT 1", 5.0),
+    Question(Via.SSH, "web", "id -un"),
+    Question(Via.SSH, "db1", SCRIPT, 60.0, own_channel=True, stdin_secret="file:sudo.txt"),
+    Question(Via.SSH, "bastion", "id -un"),
+]
+
+
+def test_every_question_stands_there_word_for_word(plan: Plan) -> None:
+    text = render(plan, QUESTIONS)
+    shown = [line.removeprefix("      |").removeprefix(" ") for line in text.splitlines() if line.startswith("      |")]
+    expected = [line for question in sorted_like_the_report() for line in question.text.rstrip("\n").split("\n")]
+    assert shown == expected
+    assert "6 questions to 6 targets" in text
+
+
+def sorted_like_the_report() -> list[Question]:
+    order = [Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL]
+    return sorted(QUESTIONS, key=lambda question: (order.index(question.via), question.target))
+
+
+def test_each_target_says_who_logs_in_and_with_what(plan: Plan) -> None:
+    text = " ".join(render(plan, QUESTIONS).split())
+    for said in (
+        "host bastion: bastion port 22 as ops, by the SSH agent's key SHA256:abc",
+        (
+            "host db1: 10.0.0.1 port 2222 as dbadmin, by the password from env:DB1_PASSWORD, through bastion; becomes "
+            "postgres (password from file:sudo.txt) with sudo"
+        ),
+        (
+            "host web: web port 22 as the login of ssh_config, by the key file key with the passphrase from prompt; "
+            "ssh_config may complete this"
+        ),
+        (
+            "database orders: orders at 10.0.0.1 port 5432 as release, the password from env:DB, through the SSH login to "
+            "db1, sslmode require"
+        ),
+        "application app1",
+        "files beside the plan",
+    ):
+        assert said in text
+
+
+def test_limits_channels_and_secrets_are_printed_with_the_question(plan: Plan) -> None:
+    text = " ".join(render(plan, QUESTIONS).split())
+    assert "at most 60 s, in a channel of its own; the value of file:sudo.txt is written to its standard input" in text
+    assert "at most 3 s | GET https://app1/health" in text
+
+
+def test_what_is_said_of_the_sessions_is_so() -> None:
+    text = " ".join(render(toy_plan(), QUESTIONS).split())
+    assert f"`{batch.COMMAND}`" in text
+    assert f"a lock_timeout of {LOCK_SECONDS:g} s" in text
+
+
+def test_only_the_questions_may_be_wider_than_the_page(plan: Plan) -> None:
+    wide = Question(Via.SSH, "db1", "echo " + "x" * 300)
+    lines = render(plan, [*QUESTIONS, wide]).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == ["      | echo " + "x" * 300]
+
+
+def test_nothing_that_a_terminal_acts_on_gets_through() -> None:
+    text = render(toy_plan(), [Question(Via.SSH, "db1", "echo '\x1b]0;owned\x07\u202e'\ttab")])
+    assert "\\x1b]0;owned\\x07\\u202e'\ttab" in text
+    assert "\x1b" not in text
+
+
+def test_purposes_name_the_checks_that_share_a_question() -> None:
+    inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready, Deep), MOMENT)
+    asked_for = purposes(inspection)
+    text = render(inspection.plan, inspection.first_round(), asked_for, (Ready, Deep))
+    assert "for ready db1, deep db1" in text
+    assert "2 questions to 2 targets" in text
+
+
+def test_the_second_round_names_the_checks_that_may_ask_more() -> None:
+    text = render(toy_plan(), QUESTIONS, checks=(Ready, Deep))
+    assert "there is no third" in " ".join(text.split())
+    assert text.splitlines()[-1].startswith("  - deep: ")
+    assert "- ready:" not in text
+
+
+def test_a_plan_that_asks_nothing_says_so() -> None:
+    assert "0 questions to 0 targets" in render(toy_plan([]), [])
