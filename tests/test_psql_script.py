@@ -15,7 +15,7 @@ def reasons(text: str) -> list[str]:
     return [place.reason for place in scan_script(text).unsealable]
 
 
-# Each row was run through psql 15: what it opened is what stands here.
+# Each row was run through psql 15: what it opened is what stands here, but for the branch of `\if` it did not take.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

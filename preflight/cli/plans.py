@@ -49,4 +49,6 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...]) -> None:
 def show(plan_path: Path) -> None:
     """Print every question that would be sent, word for word. Asks nothing."""
     plan, registry = load(plan_path)
-    write_stdout(questions_report.render(plan, inspect(plan, registry, now()).first_round()))
+    inspection = inspect(plan, registry, now())
+    asked_for = questions_report.purposes(inspection)
+    write_stdout(questions_report.render(plan, inspection.first_round(), asked_for, registry.checks))

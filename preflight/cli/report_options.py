@@ -80,10 +80,10 @@ class ReportOptions:
                     raise CallError(f"{option} {check}: no such check; {hint}")
         return lambda check: (not self.only or check in self.only) and check not in self.skip
 
-    def moment(self, plan: Plan) -> datetime:
-        """The instant to judge, UTC. Raises CallError."""
+    def moment(self, plan: Plan) -> datetime | None:
+        """The instant that --at names, UTC; None without it. Raises CallError."""
         if self.at is None:
-            return now()
+            return None
         today = f"{now().astimezone(zone(plan.window.zone)):%Y-%m-%d}"
         for text in (self.at, f"{today} {self.at}"):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import math
 import os
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from preflight.cli.console import CallError, ask_hidden, complain, has_terminal,
 from preflight.cli.loading import PLAN, load
 from preflight.cli.progress import Progress
 from preflight.cli.report_options import ReportOptions, deliver, report_options
-from preflight.clock import monotonic
+from preflight.clock import monotonic, now
 from preflight.coverage import unconfirmed
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.inspection import Inspection, inspect
@@ -65,12 +66,16 @@ def run(
 @report_options
 @click.pass_context
 def judge(context: click.Context, plan_path: Path, evidence_path: Path, report: ReportOptions) -> None:
-    """Judge saved evidence again, without a network."""
-    inspection = _planned(plan_path, report)
+    """Judge saved evidence again, without a network.
+
+    Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
+    nothing about today.
+    """
     try:
         evidence = Evidence.load(evidence_path)
     except EvidenceError as error:
         raise CallError(str(error)) from None
+    inspection = _planned(plan_path, report, evidence.collected_at)
     if evidence.plan_digest != inspection.plan.digest:
         was, is_ = evidence.plan_digest[:12], inspection.plan.digest[:12]
         raise CallError(f"{evidence_path} was collected for another text of this plan ({was}, now {is_}); run it again")
@@ -84,7 +89,7 @@ def inspect_and_report(
     plan_path: Path, timeout_seconds: float, evidence_path: Path | None, report: ReportOptions
 ) -> ExitCode:
     """The main job: asks, keeps the evidence, judges, reports."""
-    inspection = _planned(plan_path, report)
+    inspection = _planned(plan_path, report, now())
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     _prompt(inspection.plan, secrets)
@@ -121,9 +126,10 @@ def _prompt(plan: Plan, secrets: Secrets) -> None:
                 secrets.value(ref, purpose)
 
 
-def _planned(plan_path: Path, report: ReportOptions) -> Inspection:
+def _planned(plan_path: Path, report: ReportOptions, moment: datetime) -> Inspection:
+    """What is to be judged, for `moment` unless --at names another."""
     plan, registry = load(plan_path)
-    return inspect(plan, registry, report.moment(plan), report.selects(registry.checks))
+    return inspect(plan, registry, report.moment(plan) or moment, report.selects(registry.checks))
 
 
 def _keep(evidence: Evidence, path: Path | None, plan: Plan, secrets: Secrets) -> list[str]:

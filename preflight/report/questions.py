@@ -16,8 +16,8 @@ _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
 _PROMISES = (
     (
-        "It only reads: no question changes a file, a row or a setting, and nothing is left behind but what the servers' "
-        "own logs record of a login."
+        "It only reads: no question changes a file, a row or a setting, and nothing is left behind but what the "
+        "servers' own logs record of a login."
     ),
     "One login for each host and one for each database, for both rounds. A refused login is never tried again.",
     "Passwords stand in no command, log or report; here only the names of their sources are printed.",
