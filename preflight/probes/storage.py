@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import ClassVar
 
 from preflight.probe import Reply, Unreadable
@@ -19,6 +20,7 @@ from preflight.probes.quotas import Quota, read_quotas
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
 PROOF_BYTES = 1024 * 1024
+_LINK = re.compile(r"([0-7]{1,5}) (\d{1,10}) (\d{1,10}) ([-+]) (/.*)", re.ASCII)
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
 _SECONDS = 20.0
 _UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})
@@ -46,11 +48,13 @@ elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
 printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(id -G @ACCOUNT@)"
 if [ -w "$d" ] && [ -x "$d" ]; then echo access=yes; else echo access=no; fi
-if [ -d "$d" ] && command -v python3 >/dev/null 2>&1; then python3 -I -c '@PROOF@' "$d"; else echo proof=none; fi
+proof=; [ ! -d "$d" ] || proof=$(python3 -I -c '@PROOF@' "$d" 2>/dev/null)
+printf 'proof=%s\\n' "${proof:-none}"
 printf 'fsize=%s\\n' "$(ulimit -f)"
-c=$real
+c=$real # `ls` marks an access control list with a plus sign
 while :; do
-  printf 'chain=%s\\n' "$(stat -c '%a %u %g' -- "$c") $(ls -ld -- "$c" | cut -c 11) $c"
+  case $(ls -ld -- "$c") in ??????????+*) acl=+ ;; *) acl=- ;; esac
+  printf 'chain=%s\\n' "$(stat -c '%a %u %g' -- "$c") $acl $c"
   [ "$c" != / ] || break; c=${c%/*}; c=${c:-/}
 done
 if command -v quota >/dev/null 2>&1; then
@@ -64,11 +68,11 @@ _PROOF = """\
 import errno, os, sys
 try:
     os.posix_fallocate(os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR, 0o600), 0, @BYTES@)
-    print("proof=written")
+    print("written")
 except OSError as error:
-    print("proof=" + errno.errorcode.get(error.errno, "E"))
+    print(errno.errorcode.get(error.errno, "E"))
 except AttributeError:
-    print("proof=none")
+    pass
 """
 _PLACES = """\
 exec </dev/null
@@ -228,7 +232,7 @@ class DirectoryProbe(ShellProbe[Directory]):
             access=_yes(fields, "access"),
             proof=proof,
             file_limit_bytes=_file_limit(one(fields, "fsize")),
-            chain=tuple(_link(line) for line in fields.get("chain", [])),
+            chain=_chain(fields.get("chain", []), one(fields, "real")),
             quotas=read_quotas(fields.get("quota", [])),
         )
 
@@ -334,10 +338,17 @@ def _file_limit(text: str) -> int | None:
 
 
 def _link(line: str) -> Link:
-    bits, _, rest = line.partition(" ")
-    parts: Sequence[str] = rest.split(" ", 3)
-    # `ls` marks an access control list with `+`, an SELinux label with `.`, neither with nothing.
-    if len(parts) != 4:
+    found = _LINK.fullmatch(line)
+    if not found:
         raise Unreadable(f"no permissions of a directory on the way: {line[:60]!r}")
-    uid, gid, mark, path = parts
-    return Link(path, _octal(bits), whole_number(uid, "a user id"), whole_number(gid, "a group id"), mark == "+")
+    bits, uid, gid, mark, path = found.groups()
+    return Link(path, int(bits, 8), int(uid), int(gid), has_acl=mark == "+")
+
+
+def _chain(lines: Sequence[str], real: str) -> tuple[Link, ...]:
+    """Every directory from `real` up to the root; with one missing, the bits of the others prove nothing."""
+    links = tuple(_link(line) for line in lines)
+    path = PurePosixPath(real)
+    if [link.path for link in links] != [str(path), *map(str, path.parents)]:
+        raise Unreadable("the directories on the way are not complete")
+    return links

@@ -52,10 +52,13 @@ def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iter
         width=width,
         initial_indent=lead,
         subsequent_indent=indent,
-        break_long_words=True,
+        break_long_words=False,  # a path or command starts on a line of its own before it is cut
         break_on_hyphens=False,
     )
-    yield from lines or [lead.rstrip()]
+    for line in lines or [lead.rstrip()]:
+        yield line[:width]
+        for start in range(width, len(line), width - len(indent)):
+            yield indent + line[start : start + width - len(indent)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,10 +165,10 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
     assert night.verdict.decision is Decision.NO_GO
     causes = [
         ("host-login", "db1", "password"),
-        ("host-login", "app1-a", "account expires"),
+        ("host-login", "app1-a", "the account ends"),
         ("backup-location", "billing", "does not exist"),
         ("script-hashes", "billing", "020_rounding.sql"),
-        ("database-login", "billing", "VALID UNTIL"),
+        ("database-login", "billing", "role release is valid until"),
         ("rollback-ready", "billing", "end"),
         ("app-health", "app2", "2.6"),
     ]

@@ -36,6 +36,14 @@ class Mounts:
         run(needs("mount"), "-o", "remount,bind,ro", point)
         return point
 
+    def overlay(self, name: str, disk: Path, *, mode: int = 0o1777) -> Path:
+        """A layer as a container's, kept in folders on `disk`."""
+        for folder in ("lower", "upper", "work"):
+            (disk / folder).mkdir()
+        (disk / "upper").chmod(mode)
+        options = f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work"
+        return self._mount(name, "-t", "overlay", "-o", options, "preflight-test")
+
     def remount_read_only(self, point: Path) -> None:
         run(needs("mount"), "-o", "remount,ro", point)
 

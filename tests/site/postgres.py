@@ -127,6 +127,15 @@ class Cluster:
     def scalar(self, statement: str, *parameters: object, dbname: str = "postgres") -> object:
         return self.sql(statement, *parameters, dbname=dbname)[0][0]
 
+    def wait_for(self, primary: Cluster) -> None:
+        """Returns when this standby has replayed everything the primary has written by now; fails after 20 s."""
+        written = primary.scalar("SELECT pg_current_wal_flush_lsn()::text")
+        caught_up = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn OR pg_sleep(0.05) IS NULL"
+        for _ in range(400):
+            if self.scalar(caught_up, written):
+                return
+        raise AssertionError(f"the standby has not reached {written}")
+
     def create_role(self, label: str = "role", *, options: str = "", password: str = "") -> DatabaseRole:
         """A login role; `options` as in CREATE ROLE, for example `CONNECTION LIMIT 1 VALID UNTIL '2020-01-01'`."""
         role = DatabaseRole(f"{label}_{token_hex(3)}", password or f"Pw-{token_hex(8)}")

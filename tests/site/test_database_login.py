@@ -229,6 +229,7 @@ def test_a_role_that_dies_inside_the_window_fails_though_it_works_now(orders: Or
 
 
 def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, ask: Ask) -> None:
+    site.replica.wait_for(site.postgres)
     port = site.replica.port
     found = ask(port=port)
     fails(found, "the server is a replica", "which server is the primary now")

@@ -1,0 +1,268 @@
+"""Questions that read a backup to its end on its host, at the lowest priority: only that proves it can be read.
+
+`pg_restore -l` shows a whole table of contents for an archive cut off after one per cent of its length, so the list
+tells what the archive is, and the full read that it is there."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from preflight.probe import Question, Reply, Unreadable
+from preflight.probes.backup_files import BackupKind
+from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probes.storage import as_account_or_login, filled
+from preflight.probes.tools import Major
+
+_MAJOR = re.compile(r"(\d+)(?:\.(\d+))?")
+_GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
+_SAID_CHARACTERS = 300
+
+_LOW = """\
+low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
+t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
+"""
+_ARCHIVE = """\
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@@RUN@
+list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
+printf 'list_code=%s\\n' "$code"
+printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
+printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')"
+said=$list
+if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)"
+exit 0"""
+_BASE = """\
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@@RUN@
+said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
+exit 0"""
+_RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
+# The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
+_RUN_WITHOUT_PROMPT = """\
+ulimit -t @SECONDS@
+sudo -k -n -l -u @ACCOUNT@ -- $t @PROGRAM@ -l -- "$f" >/dev/null 2>&1 </dev/null || t=
+run() { low sudo -k -n -u @ACCOUNT@ -- $t "$@" </dev/null; }"""
+_RUN_WITH_PASSWORD = """\
+ulimit -t @SECONDS@
+IFS= read -r secret
+run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"""
+_TEXT = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
+if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
+{ low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
+  $1 == "preflight-status" { code = $2; next }
+  { last[NR % 40] = $0; bytes += length($0) + 1 }
+  NR <= 200 && /^-- PostgreSQL database (cluster )?dump$/ { dump = 1 }
+  NR <= 200 && /^PGDMP/ { inner = 1 }
+  NR <= 200 && version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
+  name == "" && /^\\\\connect / { name = substr($0, 10) }
+  /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables++ }
+  END {
+    for (line in last) if (last[line] ~ /^-- PostgreSQL database (cluster )?dump complete$/) complete = 1
+    printf "code=%s\\nbytes=%.0f\\ndump=%d\\ninner=%d\\nversion=%s\\nname=%s\\ntables=%d\\ncomplete=%d\\n",
+      code, bytes, dump, inner, version, substr(name, 1, 200), tables, complete
+  }'
+exit 0"""
+_READERS = {
+    BackupKind.TEXT: "cat",
+    BackupKind.GZIP: "gzip -dc",
+    BackupKind.BZIP2: "bzip2 -dc",
+    BackupKind.XZ: "xz -dc",
+    BackupKind.ZSTD: "zstd -dc",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRead:
+    """What pg_restore made of an archive."""
+
+    listed: bool
+    """It could show the table of contents."""
+    code: int
+    """Exit status of the full read, or of the listing where that failed."""
+    said: str
+    """Its complaint; empty when there was none."""
+    database: str
+    server: str
+    """`Dumped from database version`, the first word."""
+    tables: int
+    """Tables whose data is in it."""
+
+    @property
+    def whole(self) -> bool:
+        return self.code == 0
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRead:
+    """What came of reading SQL text, compressed or not, to its end."""
+
+    readable: bool
+    as_account: bool
+    code: int = 0
+    """Exit status of what read it."""
+    said: str = ""
+    size_bytes: int = 0
+    """Of the text, unpacked."""
+    is_dump: bool = False
+    """It begins as pg_dump begins."""
+    holds_archive: bool = False
+    """Unpacked, it is an archive for pg_restore."""
+    complete: bool = False
+    """It ends as pg_dump ends."""
+    database: str = ""
+    """Of its first `\\connect`; most dumps have none."""
+    server: str = ""
+    tables: int = 0
+    """COPY and INSERT commands."""
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRead:
+    """What pg_verifybackup said of a base backup: every file against the manifest, and the WAL it needs."""
+
+    code: int
+    said: str
+
+
+@dataclass(frozen=True)
+class _LongRead:
+    """What the probes here have in common: a time limit of their own."""
+
+    account: AsAccount
+    path: str
+    seconds: float
+    """How long the read may take."""
+
+    def stdin_secret(self) -> str:
+        return self.account.password
+
+    def _text(self, script: str, **values: str) -> str:
+        if self.account.is_login:
+            run = _RUN_AS_LOGIN
+        else:
+            run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
+        seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
+        account = "" if self.account.is_login else quoted(self.account.account)
+        named = {"FILE": quoted(self.path), "ACCOUNT": account, "SECONDS": seconds, **values}
+        return filled(filled(script, LOW=_LOW, RUN=run), **named)
+
+
+@dataclass(frozen=True)
+class ReadArchive(_LongRead, ShellProbe[ArchiveRead]):
+    """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
+
+    own_channel: ClassVar[bool] = True
+
+    program: str
+    """pg_restore, as it is called."""
+
+    def ask(self) -> str:
+        return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def read(self, reply: Reply) -> ArchiveRead:
+        fields = read_fields(reply.text)
+        listed = whole_number(one(fields, "list_code"), "an exit status") == 0
+        code = whole_number(one(fields, "code"), "an exit status")
+        if reply.code != 0 or (code == 0) > listed:
+            raise Unreadable(f"the script ended with {reply.code}")
+        header = {name: value.strip() for name, _, value in (line.partition(":") for line in fields.get("header", []))}
+        if listed and not {"dbname", "Dumped from database version"} <= set(header):
+            raise Unreadable("the table of contents does not say what was dumped")
+        return ArchiveRead(
+            listed,
+            code,
+            one(fields, "said")[:_SAID_CHARACTERS],
+            header.get("dbname", ""),
+            header.get("Dumped from database version", "").partition(" ")[0],
+            whole_number(one(fields, "tables"), "a count"),
+        )
+
+
+@dataclass(frozen=True)
+class VerifyBase(_LongRead, ShellProbe[BaseRead]):
+    """Reads a whole base backup against its manifest."""
+
+    own_channel: ClassVar[bool] = True
+
+    program: str
+    """pg_verifybackup, as it is called."""
+
+    def ask(self) -> str:
+        return self._text(_BASE, PROGRAM=quoted(self.program))
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def read(self, reply: Reply) -> BaseRead:
+        fields = read_fields(reply.text)
+        if reply.code != 0:
+            raise Unreadable(f"the script ended with {reply.code}")
+        return BaseRead(whole_number(one(fields, "code"), "an exit status"), one(fields, "said")[:_SAID_CHARACTERS])
+
+
+@dataclass(frozen=True)
+class ReadText(_LongRead, ShellProbe[TextRead]):
+    """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
+
+    own_channel: ClassVar[bool] = True
+
+    kind: BackupKind
+
+    def ask(self) -> str:
+        return as_account_or_login(self.account, self._text(_TEXT, READER=_READERS[self.kind]))
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def read(self, reply: Reply) -> TextRead:
+        fields = read_fields(reply.text)
+        as_account = one(fields, "ran_as") == one(fields, "account")
+        if reply.code != 0:
+            raise Unreadable(f"the script ended with {reply.code}")
+        if one(fields, "readable") != "yes":
+            return TextRead(False, as_account)
+        return TextRead(
+            True,
+            as_account,
+            whole_number(one(fields, "code"), "an exit status"),
+            " ".join(reply.error.split())[:_SAID_CHARACTERS],
+            whole_number(one(fields, "bytes"), "a size"),
+            one(fields, "dump") == "1",
+            one(fields, "inner") == "1",
+            one(fields, "complete") == "1",
+            one(fields, "name").strip().strip('"'),
+            one(fields, "version"),
+            whole_number(one(fields, "tables"), "a count"),
+        )
+
+
+def major_in(version: str) -> Major | None:
+    """`15.18` is 15, `9.6.24` is 9.6; None for anything else."""
+    found = _MAJOR.match(version)
+    if found is None:
+        return None
+    first = int(found[1])
+    return (first,) if first >= 10 else (first, int(found[2] or 0))

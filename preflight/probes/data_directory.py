@@ -1,0 +1,54 @@
+"""Where a database server keeps its files, as it says itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from preflight.probe import Reply, Unreadable
+from preflight.probes.postgres import SqlProbe, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectories:
+    """Directories on the server's machine."""
+
+    data: str
+    """`data_directory`; empty for a role that is not a member of pg_monitor (or pg_read_all_settings)."""
+    tablespaces: tuple[str, ...] = ()
+    """Of tablespaces outside it."""
+
+    @property
+    def known(self) -> bool:
+        return bool(self.data)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that can be named; the write-ahead log first looked for where it lies by default."""
+        own = (self.data, str(PurePosixPath(self.data) / "pg_wal")) if self.data else ()
+        return tuple(dict.fromkeys((*own, *self.tablespaces)))
+
+
+@dataclass(frozen=True)
+class DataDirectoriesProbe(SqlProbe[DataDirectories]):
+    """Asks pg_settings: for a role without the right it has no such row, where current_setting() is an error."""
+
+    def ask(self) -> str:
+        return """\
+SELECT 'data' AS kind, setting AS path FROM pg_settings WHERE name = 'data_directory'
+UNION ALL SELECT 'tablespace', pg_tablespace_location(oid) FROM pg_tablespace
+ORDER BY kind, path"""
+
+    def read(self, reply: Reply) -> DataDirectories:
+        data, tablespaces = "", []
+        for row in read_rows(reply):
+            kind, path = row.get("kind"), row.get("path")
+            if kind not in ("data", "tablespace") or path is None or "\n" in path or "\0" in path:
+                raise Unreadable(f"no directory: {str(row)[:60]}")
+            if kind == "data":
+                data = path
+            elif path.startswith("/"):  # the two standard ones have no place of their own
+                tablespaces.append(path)
+        if data and not data.startswith("/"):
+            raise Unreadable(f"data_directory is {data[:60]!r}")
+        return DataDirectories(data, tuple(tablespaces))

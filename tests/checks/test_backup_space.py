@@ -1,0 +1,365 @@
+"""backup-space judged from plain facts: each passing state beside those that flip it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.backup_space import BackupSpace, BackupSpaceSettings
+
+from preflight.errors import PlanError
+from preflight.finding import Judgement, Status
+from preflight.loader import load_plan
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Bytes,
+    Database,
+    Host,
+    RemotePath,
+    Step,
+)
+from preflight.probes.mounts import Mount
+from preflight.probes.quotas import Quota
+from preflight.probes.sizes import PreviousBackup, Sizes
+from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
+from tests.plan_texts import MINIMAL
+from tests.toy import MOMENT, toy_plan
+
+GIB = 1024**3
+DISK = Mount("8:17", "/backup", read_only=False, type="ext4", source="/dev/sdb1")
+OTHER_DISK = Mount("8:33", "/second", read_only=False, type="ext4", source="/dev/sdc1")
+ORDERS = Backup(id="orders", database="orders", directory=RemotePath("/backup/orders"), headroom=1.0, step="dump")
+BILLING = Backup(id="billing", database="billing", directory=RemotePath("/backup/billing"), headroom=1.0)
+SIZES = Sizes(
+    database_bytes=30 * GIB,
+    table_bytes=9 * GIB,
+    tables=400,
+    large_object_bytes=GIB,
+    large_objects=50,
+    cluster_bytes=60 * GIB,
+    tablespaces=2,
+    cluster_relations=5000,
+    wal_segment_bytes=GIB // 64,
+)
+
+
+def directory(
+    free_gib: float = 100,
+    *,
+    path: str = "/backup/orders",
+    mount: Mount | None = DISK,
+    size_gib: float = 100,
+    inodes: int | None = 10_000_000,
+    **changes: Any,
+) -> Directory:
+    place = Place(
+        path=path,
+        reached=path,
+        real=path,
+        mode=0o700,
+        uid=1000,
+        owner="dbadmin",
+        mount=mount,
+        free_bytes=int(free_gib * GIB),
+        size_bytes=int(size_gib * GIB),
+        free_inodes=inodes,
+    )
+    known = Directory(
+        place=place,
+        kind=DirectoryKind.DIRECTORY,
+        passable=True,
+        ran_as=1000,
+        uid=1000,
+        groups=frozenset({1000}),
+        access=True,
+        proof="written",
+        file_limit_bytes=None,
+        chain=(),
+    )
+    return replace(known, **changes)
+
+
+def missing(path: str, *, passable: bool = True) -> Directory:
+    found = directory(path=path, kind=DirectoryKind.MISSING, passable=passable)
+    return replace(found, place=replace(found.place, reached="/backup"))
+
+
+def dump(size_gib: float | None, path: str = "/backup/o.dump") -> PreviousBackup:
+    return PreviousBackup(path, MOMENT, None if size_gib is None else int(size_gib * GIB))
+
+
+def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpaceSettings | None = None) -> BackupSpace:
+    plan = toy_plan(steps=(Step(id="dump", minutes=15, minutes_over_network=90),))
+    databases = {
+        name: Database(id=name, host=host, user=Account("release"))
+        for name, host in (("orders", "db1"), ("billing", hosts[-1].id if hosts else "db1"))
+    }
+    plan = replace(plan, databases=databases, backups={backup.id: backup for backup in backups})
+    plan = replace(plan, hosts={**plan.hosts, **{host.id: host for host in hosts}})
+    return BackupSpace(plan, MOMENT, settings)
+
+
+def judged(
+    place: Directory,
+    backup: Backup = ORDERS,
+    *,
+    sizes: Sizes = SIZES,
+    previous: Sequence[PreviousBackup] = (),
+    settings: BackupSpaceSettings | None = None,
+) -> Judgement:
+    facts = {"directory orders": place, "previous orders": previous, "sizes orders": sizes}
+    found = check(backup, settings=settings)
+    conclusion: Judgement = found.judge(found.subjects()[0], **facts)
+    return conclusion
+
+
+def both(facts: Mapping[str, Directory], settings: BackupSpaceSettings | None = None) -> Judgement:
+    """Of `orders`, which needs 10 GiB, beside `billing`, which needs 20 GiB."""
+    billing = replace(BILLING, expected=Bytes(20 * GIB))
+    found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing, settings=settings)
+    conclusion: Judgement = found.judge(
+        found.subjects()[0], **{f"directory {name}": fact for name, fact in facts.items()}
+    )
+    return conclusion
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "status"),
+    [
+        (100, Status.PASS),
+        (20, Status.PASS),  # 10 needed, 10 % of 100 GiB stay
+        (19.9, Status.WARN),
+        (10, Status.WARN),
+        (9.9, Status.FAIL),
+        (0, Status.FAIL),
+    ],
+)
+def test_what_stays_free_is_judged(free_gib: float, status: Status) -> None:
+    assert judged(directory(free_gib)).status is status
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "size_gib", "status"),
+    [
+        (30, 10_000, Status.PASS),  # 20 GiB stay: 10 % of such a disk would be 1000
+        (29.9, 10_000, Status.WARN),
+        (11, 10, Status.PASS),
+    ],
+)
+def test_the_smaller_of_share_and_size_is_kept(free_gib: float, size_gib: float, status: Status) -> None:
+    assert judged(directory(free_gib, size_gib=size_gib)).status is status
+
+
+def test_the_settings_say_how_much_is_kept() -> None:
+    assert judged(directory(19), settings=BackupSpaceSettings(keep_percent=5)).status is Status.PASS
+    assert judged(directory(19), settings=BackupSpaceSettings(keep_bytes=Bytes(9 * GIB))).status is Status.PASS
+    assert judged(directory(29), settings=BackupSpaceSettings(keep_percent=20)).status is Status.WARN
+
+
+def test_a_failure_says_what_is_missing_and_how_to_cure_it() -> None:
+    found = judged(directory(4), replace(ORDERS, headroom=1.2))
+    assert found.summary == "orders does not fit: 8 GiB missing, 4 GiB free"
+    assert "orders needs 12 GiB (1.2 x 10 GiB, by the catalogue: its tables without indexes)" in found.expected
+    assert found.actual == "4 GiB free of 100 GiB on /backup of db1"
+    assert found.remedy == "free 18 GiB on /backup of db1, or name another directory in [backups.orders]"
+    assert found.minutes_at_stake == 75
+    assert judged(directory(4 + 18), replace(ORDERS, headroom=1.2)).status is Status.PASS
+
+
+BASE = BackupMethod.PG_BASEBACKUP
+
+
+@pytest.mark.parametrize(
+    ("changes", "previous", "need", "method"),
+    [
+        ({}, (), "10 GiB", "its tables without indexes"),
+        ({"format": BackupFormat.DIRECTORY}, (), "10 GiB", "its tables without indexes"),
+        ({"format": BackupFormat.PLAIN}, (), "40 GiB", "4 x its tables, as plain is not compressed"),
+        ({"format": BackupFormat.TAR}, (), "40 GiB", "4 x its tables, as tar is not compressed"),
+        ({"method": BASE}, (), "60.1 GiB", "all tablespaces and 2 WAL segments"),
+        ({"expected": Bytes(7 * GIB)}, (dump(3),), "7 GiB", "as the plan expects"),
+        ({}, (dump(3),), "3 GiB", "as /backup/o.dump"),
+        ({"format": BackupFormat.PLAIN}, (dump(3),), "3 GiB", "as /backup/o.dump"),
+        ({}, (dump(1, "/backup/cut"), dump(4)), "4 GiB", "as /backup/o.dump"),  # the newest may be cut short
+        ({}, (dump(None),), "10 GiB", "its tables without indexes"),
+        ({"headroom": 1.5}, (dump(3),), "4.5 GiB", "1.5 x 3 GiB"),
+    ],
+)
+def test_the_best_source_tells_the_size(
+    changes: Mapping[str, Any], previous: Sequence[PreviousBackup], need: str, method: str
+) -> None:
+    backup = replace(ORDERS, **changes)
+    found = judged(directory(90), backup, previous=previous)
+    assert found.status is Status.PASS
+    assert f"orders needs {need} (" in found.summary
+    assert method in found.summary
+    assert judged(directory(2.5), backup, previous=previous).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes", "previous"),
+    [
+        ({}, replace(SIZES, table_bytes=0, large_object_bytes=0), ()),
+        ({"format": BackupFormat.PLAIN}, replace(SIZES, table_bytes=0, large_object_bytes=0), ()),
+        ({"method": BASE}, replace(SIZES, cluster_bytes=None), ()),
+        ({"method": BASE}, replace(SIZES, cluster_bytes=0), ()),
+        ({}, SIZES, (dump(0),)),
+        ({}, SIZES, (dump(0), dump(0))),
+        ({}, None, ()),
+    ],
+)
+def test_a_size_nobody_tells_never_passes(
+    changes: Mapping[str, Any], sizes: Any, previous: Sequence[PreviousBackup]
+) -> None:
+    found = judged(directory(), replace(ORDERS, **changes), sizes=sizes, previous=previous)
+    assert (found.status, "[backups.orders] expected" in found.remedy) == (Status.UNKNOWN, True)
+
+
+def test_a_file_system_without_a_size_never_passes() -> None:
+    assert judged(directory(size_gib=0)).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("kind", [DirectoryKind.MISSING, DirectoryKind.DANGLING, DirectoryKind.OTHER])
+def test_the_parent_of_a_missing_directory_is_not_measured(kind: DirectoryKind) -> None:
+    found = judged(replace(missing("/backup/orders"), kind=kind))
+    assert (found.status, found.summary) == (Status.UNKNOWN, "directory does not exist (see backup-location)")
+
+
+def test_a_directory_that_may_be_hidden_is_not_called_missing() -> None:
+    found = judged(missing("/backup/orders", passable=False))
+    assert found.summary == "directory cannot be seen by the account (see backup-location)"
+    assert found.status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("changes", "inodes", "status"),
+    [
+        ({}, None, Status.PASS),  # not limited
+        ({}, 101, Status.PASS),
+        ({}, 100, Status.FAIL),
+        ({}, 0, Status.FAIL),
+        ({"format": BackupFormat.DIRECTORY}, 560, Status.PASS),  # 400 tables, 50 large objects, 10, 100 to spare
+        ({"format": BackupFormat.DIRECTORY}, 559, Status.FAIL),
+        ({"method": BASE}, 11_160, Status.PASS),
+        ({"method": BASE}, 11_159, Status.FAIL),
+        ({"method": BASE, "format": BackupFormat.TAR}, 104, Status.PASS),
+        ({"method": BASE, "format": BackupFormat.TAR}, 103, Status.FAIL),
+    ],
+)
+def test_inodes_count(changes: Mapping[str, Any], inodes: int | None, status: Status) -> None:
+    assert judged(directory(90, inodes=inodes), replace(ORDERS, **changes)).status is status
+
+
+@pytest.mark.parametrize(
+    ("quota", "changes", "status"),
+    [
+        (Quota("/dev/sdb1", 50 * GIB, None), {}, Status.PASS),
+        (Quota("/dev/sdb1", 15 * GIB, None), {}, Status.WARN),
+        (Quota("/dev/sdb1", 9 * GIB, None), {}, Status.FAIL),
+        (Quota("/dev/sdb1", 0, None), {}, Status.FAIL),
+        (Quota("/dev/sdb1", None, 100), {}, Status.FAIL),
+        (Quota("/dev/sdb1", None, 101), {}, Status.PASS),
+        (Quota("/dev/sdc1", 0, 0), {}, Status.PASS),  # of another file system
+        (Quota("/dev/sdb1", 0, 0), {"ran_as": 1001}, Status.PASS),  # of whoever looked in the account's stead
+    ],
+)
+def test_a_quota_counts_where_it_is_smaller(quota: Quota, changes: Mapping[str, Any], status: Status) -> None:
+    found = judged(directory(quotas=(quota,), **changes))
+    assert found.status is status
+    assert status is Status.PASS or quota.left_bytes is None or "quota of dbadmin" in found.remedy
+
+
+def test_backups_on_one_storage_are_added_up() -> None:
+    alone = {"orders": directory(35), "billing": directory(35, path="/second/billing", mount=OTHER_DISK)}
+    assert both(alone).status is Status.PASS
+    together = {"orders": directory(29), "billing": directory(29, path="/backup/billing")}
+    found = both(together)
+    assert found.status is Status.FAIL
+    assert found.summary == "orders and billing do not fit together: 1 GiB missing, 29 GiB free"
+    for words in ("orders needs 10 GiB", "billing needs 20 GiB", "together 30 GiB"):
+        assert words in found.expected
+    assert both({name: directory(40, path=f"/backup/{name}") for name in together}).status is Status.PASS
+    assert both({name: directory(39, path=f"/backup/{name}") for name in together}).status is Status.WARN
+
+
+def test_inodes_of_backups_on_one_storage_are_added_up() -> None:
+    def on(inodes: int) -> Judgement:
+        return both({name: directory(path=f"/backup/{name}", inodes=inodes) for name in ("orders", "billing")})
+
+    assert (on(102).status, on(101).status) == (Status.PASS, Status.FAIL)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [missing("/backup/billing"), directory(path="/backup/billing", mount=None)],
+    ids=["missing", "unmounted"],
+)
+def test_a_backup_whose_place_is_unknown_may_lie_beside_the_other(elsewhere: Directory) -> None:
+    assert both({"orders": directory(40), "billing": elsewhere}).status is Status.PASS
+    assert both({"orders": directory(30), "billing": elsewhere}).status is Status.PASS
+    assert both({"orders": directory(29), "billing": elsewhere}).status is Status.UNKNOWN
+    assert both({"orders": directory(9), "billing": elsewhere}).status is Status.FAIL
+    assert both({"orders": directory(90, inodes=101), "billing": elsewhere}).status is Status.UNKNOWN
+
+
+def test_a_backup_whose_own_storage_is_unknown_may_share_it() -> None:
+    def beside(free_gib: float) -> Status:
+        facts = {"orders": directory(free_gib, mount=None), "billing": directory(path="/backup/billing")}
+        return both(facts).status
+
+    assert (beside(90), beside(29), beside(9)) == (Status.PASS, Status.UNKNOWN, Status.FAIL)
+
+
+def test_only_backups_of_the_same_machine_are_asked_about() -> None:
+    def names(*hosts: Host) -> set[str]:
+        found = check(ORDERS, BILLING, hosts=hosts)
+        return set(found.probes(found.subjects()[0]))
+
+    own = {"directory orders", "sizes orders"}
+    assert names(Host(id="db2")) == own
+    assert names() == own | {"directory billing", "sizes billing"}
+    assert names(Host(id="db1-too", address="db1")) == own | {"directory billing", "sizes billing"}
+
+
+def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:
+    previous = replace(ORDERS, previous=RemotePath("/backup/*.dump"))
+
+    def asked(backup: Backup, **facts: object) -> tuple[set[str], set[str]]:
+        found = check(backup)
+        (subject,) = found.subjects()
+        return set(found.probes(subject)), set(found.follow_up(subject, **facts))
+
+    place = {"directory orders": directory()}
+    assert asked(replace(ORDERS, expected=Bytes(GIB)), **place) == ({"directory orders"}, set())
+    first = {"directory orders", "previous orders"}
+    assert asked(previous, **place, **{"previous orders": (dump(3),)}) == (first, set())
+    assert asked(previous, **place, **{"previous orders": ()}) == (first, {"sizes orders"})
+    assert asked(previous, **place, **{"previous orders": (dump(None),)}) == (first, {"sizes orders"})
+    many = replace(previous, format=BackupFormat.DIRECTORY)
+    assert asked(many, **place, **{"previous orders": (dump(3),)}) == (first, {"sizes orders"})
+    assert asked(replace(many, expected=Bytes(GIB)), **place)[0] == {"directory orders", "sizes orders"}
+
+
+def test_the_directory_is_looked_at_as_the_account_that_writes() -> None:
+    found = check(replace(ORDERS, account=Account("postgres")))
+    (subject,) = found.subjects()
+    probe = found.probes(subject)["directory orders"]
+    assert isinstance(probe, DirectoryProbe)
+    assert (probe.account.account, probe.directory) == ("postgres", "/backup/orders")
+
+
+def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    table = '\n[checks.backup-space]\nkeep_percent = {}\nkeep_bytes = "5GiB"\n'
+    file.write_text(MINIMAL + table.format(2.5))
+    read = load_plan(file, {"backup-space": BackupSpaceSettings}).checks["backup-space"]
+    assert BackupSpaceSettings(**read) == BackupSpaceSettings(2.5, Bytes(5 * GIB))
+    file.write_text(MINIMAL + table.format(101))
+    with pytest.raises(PlanError):
+        load_plan(file, {"backup-space": BackupSpaceSettings})

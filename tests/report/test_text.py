@@ -1,0 +1,126 @@
+"""The text report: 100 columns, nothing hidden, nothing harmful."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown
+from preflight.report import json as json_report
+from preflight.report import text as text_report
+from preflight.report.layout import clean, wrapped
+from preflight.verdict import Verdict, conclude
+from tests.toy import MOMENT, toy_plan
+
+HOSTILE = "\033[31mred\033[0m \u202eevil\u202c \x07bell \r\nNO-GO\b\x9b2J \ud800 é \u200bzero"
+
+
+def finding(judgement: Judgement, check: str = "toy", subject: str = "db1", **fields: object) -> Finding:
+    base = Finding(
+        check=check, title="it is so", subject=subject, severity=Severity.BLOCKING, judgement=judgement, owner="D. Kaya"
+    )
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+def verdict(*findings: Finding, partial: bool = False) -> Verdict:
+    return conclude(
+        toy_plan(),
+        findings,
+        planned=len(findings),
+        evidence_digest="e" * 64,
+        collected_at=MOMENT,
+        moment=MOMENT,
+        partial=partial,
+        unconfirmed=("Database orders has no backup.",),
+    )
+
+
+BAD = failed(
+    "is full", expected="10 GiB", actual="1 GiB", remedy="free 9 GiB", minutes_at_stake=45, details="-old\n+new"
+)
+
+
+def test_the_first_word_is_the_verdict_and_the_last_line_the_exit_code() -> None:
+    lines = text_report.render(verdict(finding(BAD))).splitlines()
+    assert lines[0].startswith("NO-GO")
+    assert lines[-1] == "NO-GO (exit code 1)"
+
+
+def test_a_failure_says_what_was_seen_what_was_wanted_the_cure_the_cost_and_the_owner() -> None:
+    report = text_report.render(verdict(finding(BAD)))
+    for word in (
+        "is full",
+        "found   1 GiB",
+        "wanted  10 GiB",
+        "cure    free 9 GiB",
+        "cost    45 min",
+        "D. Kaya",
+        "| -old",
+    ):
+        assert word in report
+
+
+def test_passes_are_counted_and_shown_on_request() -> None:
+    good = verdict(finding(passed("all is well")))
+    assert "all is well" not in text_report.render(good)
+    assert "1 pass (-v shows the passes)" in text_report.render(good)
+    assert "all is well" in text_report.render(good, verbose=True)
+
+
+def test_one_cause_is_told_once_and_every_check_behind_it_named() -> None:
+    lost = [finding(unknown("could not look", remedy="run again"), f"check-{n}", cause="db1: denied") for n in range(7)]
+    report = text_report.render(verdict(*lost))
+    assert report.count("db1: denied") == 1
+    assert "7 checks could not look" in report
+    assert all(f"check-{n} db1" in report for n in range(7))
+
+
+def test_what_is_not_good_comes_first() -> None:
+    mixed = verdict(finding(passed("fine"), "a"), finding(unknown("dark"), "b"), finding(BAD, "c"))
+    report = text_report.render(mixed, verbose=True)
+    assert report.index("FAIL") < report.index("UNKNOWN") < report.index("PASS")
+
+
+def test_a_run_of_a_part_says_so() -> None:
+    skipped = finding(Judgement(status=Status.SKIPPED, summary="not selected"), "other")
+    report = text_report.render(verdict(finding(passed("fine")), skipped, partial=True))
+    assert report.startswith("HOLD")
+    assert "part of the checks was not selected" in report
+    assert "not selected: other" in report
+
+
+def test_an_advisory_failure_is_marked_and_does_not_decide() -> None:
+    report = text_report.render(verdict(finding(passed("fine")), finding(BAD, severity=Severity.ADVISORY)))
+    assert report.startswith("GO")
+    assert "(advisory)" in report
+
+
+@pytest.mark.parametrize("place", ["summary", "actual", "expected", "remedy", "details"])
+def test_hostile_remote_text_is_harmless(place: str) -> None:
+    report = text_report.render(verdict(finding(replace(BAD, **{place: HOSTILE * 3})))) + text_report.render(
+        verdict(finding(BAD, subject=HOSTILE, vantage=HOSTILE, owner=HOSTILE, cause="")), verbose=True
+    )
+    assert all(character == "\n" or character.isprintable() for character in report)
+    assert "\033" not in report
+    assert not [line for line in report.splitlines() if len(line) > 100]
+    json_report.render(verdict(finding(replace(BAD, **{place: HOSTILE})))).encode("ascii")
+
+
+def test_a_long_word_starts_on_its_own_line_and_is_cut_at_the_edge() -> None:
+    lines = list(wrapped("run " + "x" * 230, "    ", width=100))
+    assert lines[0] == "    run"
+    assert all(len(line) <= 100 for line in lines)
+    assert "".join(line.strip() for line in lines) == "run" + "x" * 230
+
+
+def test_clean_leaves_ordinary_text_alone() -> None:
+    assert clean("Přehled – 10 €, 日本") == "Přehled – 10 €, 日本"
+
+
+def test_colour_adds_to_words_and_never_replaces_them() -> None:
+    plain, coloured = (text_report.render(verdict(finding(BAD)), color=color) for color in (False, True))
+    assert "\033[" not in plain
+    import re
+
+    assert re.sub(r"\033\[[0-9;]*m", "", coloured) == plain

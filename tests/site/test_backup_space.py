@@ -1,0 +1,253 @@
+"""backup-space: real file systems that are too small, seen through a real sshd, beside a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from shutil import chown
+from typing import Any
+
+import psycopg
+import pytest
+from preflight_checks.backup_space import BackupSpace
+
+from preflight.finding import Finding, Status
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Bytes,
+    Connect,
+    Database,
+    Host,
+    RemotePath,
+    SslMode,
+    Step,
+)
+from preflight.secrets import SecretRef
+from tests.site import accounts as site_accounts
+from tests.site.asking import findings, make_plan, told
+from tests.site.mounts import Mounts
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
+
+MIB = 1024 * 1024
+
+
+class Server:
+    """A host whose login writes backups, and two databases; `orders` stores 4 MiB of table data."""
+
+    def __init__(self, site: Site, account: site_accounts.Account, cluster: Cluster, folder: Path) -> None:
+        self.site, self.account, self.cluster, self.folder = site, account, cluster, folder
+        self.role: DatabaseRole = cluster.create_role("release")
+        self.name = cluster.create_database("orders", owner=self.role.name)
+        with cluster.connect(self.name) as connection:
+            fill(connection)
+        (folder / "password").write_text(self.role.password)
+        (folder / "password").chmod(0o600)
+
+    def ask(self, *, roles: str = "", **backups: Mapping[str, object]) -> Mapping[str, Finding]:
+        sshd = self.site.sshd
+        host = Host(
+            id="db1", address=sshd.address, port=sshd.port, user=Account(self.account.name), key=self.account.key
+        )
+        database = Database(
+            id="orders", host="db1", name=self.name, user=Account(roles or self.role.name), port=self.cluster.port,
+            address=self.cluster.address, password=SecretRef("file", "password"), connect=Connect.DIRECT,
+            sslmode=SslMode.VERIFY_CA, sslrootcert=self.cluster.ca,
+        )  # fmt: skip
+        made = Backup(id="orders", database="orders", directory=RemotePath("/"), headroom=1.0, step="dump")
+        entries = {name: replace(made, id=name, **changes) for name, changes in backups.items()}  # type: ignore[arg-type]
+        plan = make_plan(
+            self.folder,
+            hosts=[host],
+            databases=[database],
+            known_hosts=sshd.known_hosts_lines(),
+            backups=entries,
+            steps=(Step(id="dump", minutes=15, minutes_over_network=90),),
+        )
+        return findings(BackupSpace, plan)
+
+    def one(self, directory: Path, **changes: object) -> Finding:
+        return self.ask(orders={"directory": str(directory), **changes})["orders"]
+
+
+def fill(connection: psycopg.Connection[Any]) -> None:
+    """Rows of 4 MiB, an index on them, and 20 tables."""
+    connection.execute("CREATE TABLE rows AS SELECT i, repeat('x', 980) AS text FROM generate_series(1, 4096) i")
+    connection.execute("CREATE INDEX ON rows (text, i)")
+    for number in range(19):
+        connection.execute(f"CREATE TABLE empty_{number} ()")
+
+
+@pytest.fixture
+def server(site: Site, good_account: site_accounts.Account, postgres: Cluster, tmp_path: Path) -> Server:
+    return Server(site, good_account, postgres, tmp_path)
+
+
+def fails(found: Finding, summary: str, remedy: str) -> None:
+    assert found.status is Status.FAIL, told(found)
+    assert summary in found.judgement.summary
+    assert remedy in found.judgement.remedy
+    assert found.judgement.minutes_at_stake == 75
+
+
+def test_a_dump_that_fits_passes(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("room", size="64m")
+    found = server.one(point)
+    assert found.status is Status.PASS, told(found)
+    assert "its tables without indexes" in found.judgement.summary
+    assert f"64 MiB free on {point} of db1" in found.judgement.summary
+
+
+def test_a_dump_that_does_not_fit_fails(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("small", size="2m")
+    fails(server.one(point), "orders does not fit:", f"on {point} of db1, or name another directory")
+
+
+def test_a_dump_that_leaves_too_little_is_a_warning(server: Server, mounts: Mounts) -> None:
+    found = server.one(mounts.tmpfs("narrow", size="10m"), expected=Bytes(9 * MIB + MIB // 2))
+    assert found.status is Status.WARN, told(found)
+    assert "only 512 KiB of 10 MiB stays free" in found.judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        (BackupFormat.CUSTOM, Status.PASS),
+        (BackupFormat.DIRECTORY, Status.PASS),
+        (BackupFormat.PLAIN, Status.FAIL),
+        (BackupFormat.TAR, Status.FAIL),
+    ],
+)
+def test_what_is_not_compressed_needs_four_times_the_room(
+    server: Server, mounts: Mounts, form: BackupFormat, status: Status
+) -> None:
+    found = server.one(mounts.tmpfs("room", size="12m"), format=form)
+    assert found.status is status, told(found)
+    assert status is Status.PASS or "4 x its tables" in found.judgement.expected
+
+
+def test_large_objects_are_part_of_a_dump(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("room", size="12m")
+    assert server.one(point).status is Status.PASS
+    with server.cluster.connect(server.name) as connection:
+        connection.execute("SELECT lo_from_bytea(0, convert_to(string_agg(md5(i::text), ''), 'UTF8'))"
+                           "FROM generate_series(1, 400000) i")  # fmt: skip
+    fails(server.one(point), "orders does not fit:", "free ")
+
+
+def test_a_base_backup_needs_the_whole_cluster_and_the_right_to_see_it(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("room", size="30m")
+    found = server.one(point, method=BackupMethod.PG_BASEBACKUP)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "GRANT pg_monitor" in found.judgement.summary
+    server.cluster.sql(f'GRANT pg_monitor TO "{server.role.name}"')
+    found = server.one(point, method=BackupMethod.PG_BASEBACKUP)
+    fails(found, "orders does not fit:", "free ")
+    assert "all tablespaces and 2 WAL segments" in found.judgement.expected
+    wide = mounts.tmpfs("wide", size="4g")
+    assert server.one(wide, method=BackupMethod.PG_BASEBACKUP).status is Status.PASS
+
+
+def test_two_backups_that_only_together_do_not_fit_fail(server: Server, mounts: Mounts) -> None:
+    shared, own = mounts.tmpfs("shared", size="40m"), mounts.tmpfs("own", size="40m")
+    folders = [shared / "orders", shared / "billing", own / "billing"]
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+        chown(folder, server.account.name)
+    orders = {"directory": str(folders[0]), "expected": Bytes(22 * MIB)}
+    billing = {"directory": str(folders[1]), "expected": Bytes(22 * MIB)}
+    assert [one.status for one in server.ask(orders=orders).values()] == [Status.PASS]
+    assert [one.status for one in server.ask(billing=billing).values()] == [Status.PASS]
+    both = server.ask(orders=orders, billing=billing)
+    fails(both["orders"], "orders and billing do not fit together: 4 MiB missing, 40 MiB free", f"on {shared} of db1")
+    fails(both["billing"], "billing and orders do not fit together", f"on {shared} of db1")
+    apart = server.ask(orders=orders, billing={**billing, "directory": str(folders[2])})
+    assert [one.status for one in apart.values()] == [Status.PASS, Status.PASS]
+
+
+def test_too_few_inodes_fail_where_bytes_are_plenty(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("few", size="64m", inodes=120)
+    assert server.one(point).status is Status.PASS, "one file and 100 to spare"
+    fails(
+        server.one(point, format=BackupFormat.DIRECTORY), "119 inodes free, 130 needed", f"remove 11 files on {point}"
+    )
+    wide = mounts.tmpfs("more", size="64m", inodes=131)
+    assert server.one(wide, format=BackupFormat.DIRECTORY).status is Status.PASS
+
+
+def test_blocks_that_only_root_may_use_do_not_count(server: Server, mounts: Mounts) -> None:
+    point = mounts.ext4("reserved", megabytes=64)
+    room = os.statvfs(point)
+    usable, with_reserved = room.f_bavail * room.f_frsize, room.f_bfree * room.f_frsize
+    assert with_reserved - usable > 2 * MIB
+    between = Bytes((usable + with_reserved) // 2)
+    fails(server.one(point, expected=between), "orders does not fit:", "free ")
+
+
+def test_the_previous_backup_tells_the_size(server: Server, mounts: Mounts, shared_path: Path) -> None:
+    for name, size, age in (("a", 30, 300), ("b", 6, 200), ("c", 1, 100)):
+        file = shared_path / f"orders-{name}.dump"
+        file.write_bytes(b"\1" * (size * MIB))
+        os.utime(file, (file.stat().st_mtime - age,) * 2)
+    pattern = {"previous": f"{shared_path}/orders-*.dump"}
+    found = server.one(mounts.tmpfs("room", size="20m"), **pattern)
+    assert found.status is Status.PASS, told(found)
+    assert f"orders needs 6 MiB (1 x 6 MiB, as {shared_path}/orders-b.dump)" in found.judgement.summary
+    fails(server.one(mounts.tmpfs("small", size="5m"), **pattern), "1 MiB missing, 5 MiB free", "free ")
+
+
+def test_without_a_previous_backup_the_catalogue_tells_the_size(server: Server, mounts: Mounts) -> None:
+    found = server.one(mounts.tmpfs("room", size="64m"), previous="/nonexistent/*.dump")
+    assert found.status is Status.PASS, told(found)
+    assert "by the catalogue" in found.judgement.summary
+
+
+def test_an_empty_previous_backup_tells_nothing(server: Server, mounts: Mounts, shared_path: Path) -> None:
+    (shared_path / "orders.dump").touch()
+    found = server.one(mounts.tmpfs("room", size="64m"), previous=f"{shared_path}/*.dump")
+    assert (found.status, "orders.dump is empty" in found.judgement.summary) == (Status.UNKNOWN, True), told(found)
+
+
+def test_an_empty_database_tells_nothing(server: Server, mounts: Mounts) -> None:
+    server.name = server.cluster.create_database("empty", owner=server.role.name)
+    found = server.one(mounts.tmpfs("room", size="64m"))
+    assert (found.status, "hold nothing" in found.judgement.summary) == (Status.UNKNOWN, True), told(found)
+
+
+def test_a_missing_directory_is_not_measured_by_its_parent(server: Server, mounts: Mounts) -> None:
+    found = server.one(mounts.tmpfs("room", size="64m") / "missing")
+    assert found.status is Status.UNKNOWN, told(found)
+    assert found.judgement.summary == "directory does not exist (see backup-location)"
+
+
+def test_a_database_that_cannot_be_asked_leaves_the_size_unknown(server: Server, mounts: Mounts) -> None:
+    point = mounts.tmpfs("room", size="64m")
+    found = server.ask(roles="nobody_of_this_name", orders={"directory": str(point)})["orders"]
+    assert found.status is Status.UNKNOWN, told(found)
+    found = server.ask(roles="nobody_of_this_name", orders={"directory": str(point), "expected": Bytes(MIB)})["orders"]
+    assert found.status is Status.PASS, told(found)
+
+
+def test_the_account_that_writes_looks_where_the_login_may_not(
+    server: Server, mounts: Mounts, accounts: site_accounts.Accounts
+) -> None:
+    login, writer = accounts.add("login"), accounts.add("writer")
+    server.account = login
+    point = mounts.tmpfs("private", size="64m", mode=0o700)
+    (point / "orders").mkdir()
+    (point / "orders" / "old.dump").write_bytes(b"\1" * (3 * MIB))
+    for path in (point, point / "orders"):
+        chown(path, writer.name)
+    entry = {"account": Account(writer.name), "previous": f"{point}/orders/*.dump"}
+    found = server.one(point / "orders", **entry)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "cannot be seen by the account" in found.judgement.summary
+    accounts.allow_sudo(login, writer.name)
+    found = server.one(point / "orders", **entry)
+    assert found.status is Status.PASS, told(found)
+    assert "needs 3 MiB" in found.judgement.summary
