@@ -220,8 +220,21 @@ class BackupLocation(Check):
             f"{who} may not write to {path}: {_NETWORK_ONLY}",
             expected=f"{who} writes to {path} on {backup_host(self, backup)}",
             actual=f"{seen}; {path} is mode {place.mode:04o} of {place.owner}",
-            remedy=f"on {backup_host(self, backup)}: chown {who} {shlex.quote(path)}, or name the account that may "
-            f"write there: `account` of [backups.{backup.id}]",
+            remedy=self._cure(backup, directory),
+        )
+
+    def _cure(self, backup: Backup, directory: Directory) -> str:
+        host, who, path = backup_host(self, backup), self._who(backup), shlex.quote(backup.directory)
+        if directory.refused == "EPERM":
+            return f"on {host}, if lsattr -d shows an i: chattr -i {path}; otherwise ask what protects it (SELinux)"
+        if directory.refused == "EFBIG":
+            return f"have the limit of {who} on the size of files lifted on {host}: fsize in /etc/security/limits.conf"
+        lacking = directory.lacking()
+        if not directory.as_account and lacking is not None and lacking is not directory.chain[0]:
+            return f"have {who} let through on {host}: setfacl -m u:{who}:x {shlex.quote(lacking.path)}"
+        return (
+            f"on {host}: chown {who} {path}, or name the account that may write there: `account` of "
+            f"[backups.{backup.id}]"
         )
 
     def _link(self, backup: Backup, directory: Directory) -> Iterator[Judgement]:

@@ -363,3 +363,27 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file.write_text(MINIMAL + table.format(101))
     with pytest.raises(PlanError):
         load_plan(file, {"backup-space": BackupSpaceSettings})
+
+
+def test_one_byte_too_many_does_not_fit() -> None:
+    exact = directory(10)
+    short = replace(exact, place=replace(exact.place, free_bytes=10 * GIB - 1))
+    assert (judged(exact).status, judged(short).status) == (Status.WARN, Status.FAIL)
+
+
+def test_a_quota_above_what_is_free_says_nothing() -> None:
+    found = judged(directory(4, quotas=(Quota("/dev/sdb1", 5 * GIB, None),)))
+    assert "quota" not in " ".join(point.summary for point in found.telling_points())
+
+
+def test_backups_of_another_account_do_not_use_the_quota() -> None:
+    quota = (Quota("/dev/sdb1", 25 * GIB, None),)
+    facts = {"directory orders": directory(quotas=quota), "directory billing": directory(path="/backup/billing")}
+
+    def beside(account: str) -> Status:
+        billing = replace(BILLING, expected=Bytes(20 * GIB), account=Account(account))
+        found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing)
+        conclusion: Judgement = found.judge(found.subjects()[0], **facts)
+        return conclusion.status
+
+    assert (beside(""), beside("postgres")) == (Status.FAIL, Status.PASS)
