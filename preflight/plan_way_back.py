@@ -13,9 +13,8 @@ _SUFFIXES = (".sql", ".psql")
 _UP = ".up"
 _TOKENS = re.compile(r"--[^\n]*|/\*|\*/|'[^']*'|[^-/*']+|.", re.DOTALL)
 _NO_WORK = re.compile(
-    r"\s*(?:begin|commit|end|start\s+transaction|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*;?\s*", re.IGNORECASE
-)
-    r"\s*(?:begin|commit|end|start\s+transaction|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*;?\s*", re.I
+    r"\s*(?:(?:begin|start\s+transaction)\b.*|commit|end|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*;?\s*",
+    re.IGNORECASE,
 )
 
 

@@ -25,7 +25,9 @@ if [ -n "$missing" ]; then
     fi
     # A policy that forbids starting services: nothing of ours listens on port 22 or 5432.
     policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
+    if [ -e "$policy" ]; then
+        policy=
+    else
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
         trap 'rm -f "$policy"' EXIT
@@ -33,6 +35,10 @@ if [ -n "$missing" ]; then
     apt-get update -q
     # shellcheck disable=SC2086 # a list of names
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+    if [ -n "$policy" ]; then
+        rm -f "$policy"
+        trap - EXIT
+    fi
 fi
 
 # --without-pip: Debian keeps the pip for virtual environments in a package of its own, which may be missing.
