@@ -52,9 +52,9 @@ class BackupLocation(Check):
     room, so nothing is left behind; where the host cannot do that, `test -w`, and where sudo gives no shell of the
     account, the permission bits of the whole way must do, and the line says so. FAIL: no such directory, not
     writable, mounted read-only, not on the mount point the plan names (an absent share leaves a writable folder on
-    `/`), in memory or in a container's layer, and on the storage of the data directory, WAL or a tablespace. WARN: the
-    path leads elsewhere by a link, a network file system, a directory everybody may write to, and a data directory
-    nobody shows.
+    `/`), in memory or in a container's layer, on the storage of the data directory, WAL or a tablespace, and a limit on
+    the size of files (`ulimit -f`) below `expected`. WARN: the path leads elsewhere by a link, a network file system, a
+    directory everybody may write to, any other limit on the size of files, and a data directory nobody shows.
     """
 
     id = "backup-location"

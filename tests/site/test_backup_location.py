@@ -13,7 +13,7 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, RemotePath, SslMode, Step
+from preflight.plan import Backup, Become, Database, Host, RemotePath, SslMode, Step
 from preflight.secrets import SecretRef
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import finding, make_plan, told
@@ -53,6 +53,7 @@ def ask(
         login: Account = account,
         monitor: bool = True,
         settings: dict[str, Any] | None = None,
+        become: tuple[Become, ...] = (),
         **changes: Any,
     ) -> Finding:
         postgres.sql(f"{'GRANT pg_monitor TO' if monitor else 'REVOKE pg_monitor FROM'} {role.name}")
@@ -63,6 +64,7 @@ def ask(
             user=Login(login.name),
             key=login.key,
             owner="unix",
+            become=become,
         )
         entry = Database(
             id="orders",
@@ -288,6 +290,20 @@ def test_the_backup_account_behind_sudo_is_the_one_that_is_judged(ask: Ask, plac
     found = ask(place, login=login, account=Login(keeper.name))
     assert found.status is Status.FAIL, told(found)
     assert f"chown {keeper.name} {place}" in found.judgement.remedy
+
+
+def test_the_backup_account_is_reached_with_the_password_of_the_plan(
+    ask: Ask, place: Path, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login, keeper = accounts.add("login"), accounts.add("keeper", authorize=False)
+    accounts.allow_sudo(login, keeper.name, password=True)
+    shutil.chown(place, keeper.name)
+    monkeypatch.setenv("SUDO_PASSWORD", login.password)
+    become = Become(account=Login(keeper.name), password=SecretRef("env", "SUDO_PASSWORD"))
+    found = ask(place, login=login, account=Login(keeper.name), become=(become,))
+    assert found.status is Status.PASS, told(found)
+    assert f"{keeper.name} writes to {place} (proved" in found.judgement.summary
+    assert login.password not in repr(found)
 
 
 def test_without_a_shell_of_the_backup_account_its_permission_bits_decide(
