@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
@@ -99,8 +99,7 @@ class RollbackReady(Check):
                 probes: dict[str, Probe[Any]] = {}
                 for each in self._restored_beside(database):
                     probes[f"sizes {each.id}"] = SizesProbe(each.id)
-                    if each.id not in self.settings.data_directory:
-                        probes[f"data {each.id}"] = DataDirectoriesProbe(each.id)
+                    probes[f"data {each.id}"] = DataDirectoriesProbe(each.id)
                 return probes
         return {}
 
@@ -113,7 +112,8 @@ class RollbackReady(Check):
                 probes = {name: self._reader(backup, listing, file) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
-                paths = tuple(dict.fromkeys(path for path in self._data_paths(database, facts).values() if path))
+                data = [path for path in self._data_paths(database, facts).values() if path]
+                paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
                 backup = next(each for each in self.plan.backups.values() if each.database == database.id)
                 host, account = self._account(backup)
                 return {"places": PlacesProbe(host.id, account, paths)} if paths else {}
@@ -311,12 +311,9 @@ class RollbackReady(Check):
 
     def _data_paths(self, database: Database, facts: Mapping[str, Any]) -> dict[str, str]:
         """Database -> its data directory; empty where nobody tells."""
-        paths = {}
-        for each in self._restored_beside(database):
-            shown_data = facts.get(f"data {each.id}")
-            known = shown_data.data if isinstance(shown_data, DataDirectories) else ""
-            paths[each.id] = self.settings.data_directory.get(each.id, known)
-        return paths
+        declared = self.settings.data_directory
+        beside = self._restored_beside(database)
+        return {each.id: declared.get(each.id, facts[f"data {each.id}"].data) for each in beside}
 
     def _judge_room(self, database: Database, facts: Mapping[str, Any]) -> Judgement:
         paths = self._data_paths(database, facts)
@@ -345,7 +342,27 @@ class RollbackReady(Check):
                 actual=actual,
                 remedy=f"have {format_size(need - place.free_bytes)} more made free on {where} of {database.host}",
             )
-        return passed(f"{format_size(place.free_bytes)} free on {where}, {format_size(need)} needed to restore {whose}")
+        has_room = passed(
+            f"{format_size(place.free_bytes)} free on {where}, {format_size(need)} needed to restore {whose}"
+        )
+        elsewhere = (places[path] for path in _tablespaces(database, facts))
+        return Judgement.of([has_room, *self._judge_tablespaces(database, place, elsewhere, need)])
+
+    def _judge_tablespaces(
+        self, database: Database, data: Place, elsewhere: Iterable[Place], need: int
+    ) -> Iterator[Judgement]:
+        """The catalogue does not tell an ordinary role which share of the room each of them takes."""
+        for place in elsewhere:
+            if place.measured and (place.storage == data.storage or place.free_bytes >= need):
+                continue
+            seen = f"{format_size(place.free_bytes)} free" if place.measured else f"seen as far as {place.reached}"
+            yield warned(
+                f"whether a restore has room in the tablespace {place.path} is not known",
+                expected=f"what {database.id} keeps there, at most {format_size(need)}",
+                actual=f"{place.path}: {seen}",
+                remedy=f"compare what psql shows for it (\\db+ in {database.id}) with: df -h {shlex.quote(place.path)} "
+                f"on {database.host}; have room made there",
+            )
 
     def _no_place(self, database: Database, data: str, place: Place | None) -> Judgement:
         return warned(
@@ -372,6 +389,12 @@ class RollbackReady(Check):
         if day > self.moment.date() + timedelta(days=1):
             return warned(f"the rehearsal is still to come: {day}", expected=expected, actual=str(day), remedy=remedy)
         return passed(f"rehearsed {day}")
+
+
+def _tablespaces(database: Database, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Directories of the server's tablespaces outside its data directory."""
+    shown: DataDirectories = facts[f"data {database.id}"]
+    return shown.tablespaces
 
 
 def _kind(backup: Backup, listing: Listing, file: BackupFile) -> BackupKind:

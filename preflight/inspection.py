@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
+from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Severity, Status, unknown
 from preflight.plan import Plan
@@ -90,7 +91,8 @@ class Inspection:
             judgement = item.check.judge(item.subject, **facts)
             if not isinstance(judgement, Judgement):
                 raise TypeError(f"judge returned {type(judgement).__name__}, not a Judgement")
-        except Exception as error:  # noqa: BLE001 - one crashed check must not take the report with it
+            _ = [Status(each.status) for each in (judgement, *judgement.points)]
+        except CRASHES as error:  # one crashed check must not take the report with it
             return _crashed(finding, _described(error))
         lost = _first_lost(facts, frozenset())
         if lost is not None and judgement.status not in _COULD_NOT_LOOK:
@@ -122,7 +124,7 @@ def _items(check_class: type[Check], plan: Plan, moment: datetime, selected: boo
         subjects = list(check.subjects())
         if len({subject.id for subject in subjects}) != len(subjects):
             raise ValueError("two subjects have the same id")
-    except Exception as error:  # noqa: BLE001 - see inspect
+    except CRASHES as error:  # see inspect
         yield _Item(None, check_class.id, check_class.title, severity, Subject("all", None), {}, _described(error))
         return
     for subject in subjects:
@@ -132,7 +134,7 @@ def _items(check_class: type[Check], plan: Plan, moment: datetime, selected: boo
                 probes = check.probes(subject)
                 _ = [probe.question() for probe in probes.values()]
                 item = replace(item, probes=probes)
-            except Exception as error:  # noqa: BLE001 - see inspect
+            except CRASHES as error:  # see inspect
                 item = replace(item, crash=_described(error))
         yield item
 
@@ -149,7 +151,7 @@ def _follow_up(check: Check, item: _Item, evidence: Evidence) -> tuple[str, Prob
         if repeated:
             raise ValueError(f"follow_up names {', '.join(sorted(repeated))} again")
         more = {name: evidence.answer(probe.question()) for name, probe in probes.items()}
-    except Exception as error:  # noqa: BLE001 - one crashed check must not take the report with it
+    except CRASHES as error:  # one crashed check must not take the report with it
         return _described(error), {}, answers
     return "", probes, {**answers, **more}
 
@@ -164,7 +166,7 @@ def _fact(probe: Probe[Any], answer: Answer) -> Any:
         return answer
     try:
         return probe.read(answer)
-    except Exception as error:  # noqa: BLE001 - the far end decides what is in a reply
+    except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(probe).__name__} cannot be read: {error}"
         return NoReply(Cause.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)
 
@@ -198,7 +200,7 @@ def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:
     }
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

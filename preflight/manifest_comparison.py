@@ -61,8 +61,8 @@ class Comparison:
 
     @property
     def missing(self) -> Sequence[str]:
-        """Wanted files of which nothing is staged, not even a link."""
-        there = {entry.path for entry in self.staged_tree.entries}
+        """Wanted files of which nothing is staged, not even a link; a folder of that name is nothing."""
+        there = {entry.path for entry in self.staged_tree.entries if entry.kind is not EntryKind.FOLDER}
         return [name for name in self.wanted if name not in there]
 
     @property

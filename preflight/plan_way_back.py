@@ -11,9 +11,23 @@ from preflight.psql_script_inputs import RUN_LINE, find_inputs
 
 _SUFFIXES = (".sql", ".psql")
 _UP = ".up"
-_TOKENS = re.compile(r"--[^\n]*|/\*|\*/|'[^']*'|[^-/*']+|.", re.DOTALL)
+_TOKENS = re.compile(
+    r"""(?P<comment>--[^\n]*)
+    | (?P<block>/\*)
+    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'
+    | '(?:[^']|'')*'
+    | "[^"]*"
+    | (?<![\w$])\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$
+    | \\[^\n]*
+    | [^-/'"$\\eE]+
+    | .""",
+    re.VERBOSE | re.DOTALL,
+)
+"""Strings, quoted names and commands of psql are kept whole: what looks like a comment in them is none."""
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
 _NO_WORK = re.compile(
-    r"\s*(?:(?:begin|start\s+transaction)\b.*|commit|end|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*;?\s*",
+    r"\s*(?:(?:begin|start\s+transaction|set|reset)\b.*|commit|end|rollback"
+    r"|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*",
     re.IGNORECASE,
 )
 
@@ -43,9 +57,11 @@ def pairs(pattern: str, run: str, staged: str, names: Collection[str], texts: Ma
 
 
 def does_nothing(text: str) -> bool:
-    """Nothing is left without comments, transaction control and settings of psql."""
-    lines = without_comments(text).replace(";", ";\n").splitlines()
-    return all(_NO_WORK.fullmatch(line) for line in lines)
+    """Nothing is left without comments, transaction control and settings."""
+    lines = without_comments(text).splitlines()
+    # A semicolon ends a statement, but not a command of psql.
+    parts = (part for line in lines for part in ([line] if line.lstrip().startswith("\\") else line.split(";")))
+    return all(_NO_WORK.fullmatch(part) for part in parts)
 
 
 def does_the_same(one: str, other: str) -> bool:
@@ -59,15 +75,26 @@ def without_comments(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    depth = 0
-    for token in (match.group() for match in _TOKENS.finditer(text)):
-        if token == "/*":
-            depth += 1
-        elif token == "*/" and depth:
-            depth -= 1
+    at = 0
+    while match := _TOKENS.match(text, at):
+        at = match.end()
+        if match["block"]:
+            at = _after_block(text, at)
             yield " "
-        elif not depth and not token.startswith("--"):
-            yield token
+        elif not match["comment"]:
+            yield match[0]
+
+
+def _after_block(text: str, at: int) -> int:
+    """Where a block comment ends; nothing in it but such comments has a meaning."""
+    depth = 1
+    while depth:
+        edge = _BLOCK_EDGE.search(text, at)
+        if edge is None:
+            return len(text)
+        depth += 1 if edge[0] == "/*" else -1
+        at = edge.end()
+    return at
 
 
 def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:

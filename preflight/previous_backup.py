@@ -157,7 +157,9 @@ class EarlierBackup:
     def _judge_archive(self, seen: Seen, read: ArchiveRead) -> Iterator[Judgement]:
         why = refusal(read.said)
         own_words = "pg_restore" in read.said.partition(" ")[0]
-        if not read.listed and not own_words and why is not Refusal.OTHER:
+        if not read.listed and not own_words and why is Refusal.NOT_FOUND:
+            yield self._no_reader(seen, read)
+        elif not read.listed and not own_words and why is not Refusal.OTHER:
             yield unknown(
                 f"pg_restore does not run as {self._who(seen)}: {why}",
                 expected=f"{seen.file.path} read to its end",
@@ -176,6 +178,17 @@ class EarlierBackup:
             yield passed("pg_restore reads it to its end")
         if read.listed:
             yield from self._judge_content(seen, read)
+
+    def _no_reader(self, seen: Seen, read: ArchiveRead) -> Judgement:
+        """Without its reader on the host, the archive is of no use there, whole or not."""
+        program = client_program(self.plan, seen.backup, "pg_restore")
+        return failed(
+            f"{program} is missing: the backup can neither be read nor restored on {self._host(seen)}",
+            expected=f"{program} reads {seen.file.path} to its end",
+            actual=read.said,
+            remedy=f"have PostgreSQL's client programs installed on {self._host(seen)}, with pg_restore on the PATH of "
+            f"{self._who(seen)}, or name their folder in the run line",
+        )
 
     def _judge_content(self, seen: Seen, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
         """Whose data it is. SQL text seldom names its database, and its tables are counted as commands."""

@@ -19,7 +19,8 @@ from types import ModuleType
 from typing import Any
 
 from preflight.check import Check
-from preflight.errors import PreflightError
+from preflight.errors import CRASHES, PreflightError
+from preflight.finding import Severity
 
 ENTRY_POINTS = "preflight.checks"
 BUILT_IN = "preflight_checks"
@@ -82,27 +83,28 @@ def _collect(found: list[type[Check]], broken: list[BrokenSource], name: str, lo
         if not offered:
             raise TypeError("no Check subclass in it")
         found.extend([_complete(check) for check in offered])
-    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything while it is imported
+    except CRASHES as error:  # a plug-in may raise anything while it is imported
         broken.append(BrokenSource(name, f"{type(error).__name__}: {error}"))
 
 
 def _checks_in(module: ModuleType) -> Iterator[type[Check]]:
     for value in vars(module).values():
-        if (
-            inspect.isclass(value)
-            and issubclass(value, Check)
-            and not inspect.isabstract(value)
-            and value.__module__ == module.__name__
-        ):
+        if not (inspect.isclass(value) and issubclass(value, Check) and value.__module__ == module.__name__):
+            continue
+        # A base class has no id of its own. With one, a misspelt method must not make a check vanish.
+        if not inspect.isabstract(value) or "id" in vars(value):
             yield value
 
 
 def _complete(check: Any) -> type[Check]:
     if not (inspect.isclass(check) and issubclass(check, Check)) or inspect.isabstract(check):
-        raise TypeError(f"{check!r} is no complete Check")
+        missing = ", ".join(sorted(getattr(check, "__abstractmethods__", ())))
+        raise TypeError(f"{check!r} is no complete Check" + (f": it lacks {missing}" if missing else ""))
     for attribute in ("id", "title"):
         if not isinstance(getattr(check, attribute, None), str):
             raise TypeError(f"{check.__name__} has no {attribute}")
+    if getattr(check, "severity", None) not in tuple(Severity):
+        raise TypeError(f"{check.__name__} has no severity that exists: {', '.join(Severity)}")
     if not check.__doc__:
         raise TypeError(f"{check.__name__} has no docstring")
     return check

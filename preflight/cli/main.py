@@ -88,10 +88,11 @@ def _run() -> ExitCode:
     except PreflightError as error:
         complain(f"preflight: {error}")
         return ExitCode.INTERNAL
-    except SystemExit as error:
-        # click ends a broken pipe with 1, which would read as NO-GO; only help texts are printed by click itself
-        return ExitCode.GO if error.code in (0, None) else ExitCode.INTERNAL
-    except Exception as error:  # noqa: BLE001 - the outermost handler: anything else is a defect of the tool
+    except SystemExit:
+        # No command ends this way. click ends a broken pipe of a help text with 1, which would read as NO-GO; a 0 from
+        # a plug-in would read as GO.
+        return ExitCode.INTERNAL
+    except BaseException as error:  # noqa: BLE001 - the outermost handler: anything else is a defect of the tool
         complain(f"preflight failed itself: {type(error).__name__}: {error}")
         if os.environ.get("PREFLIGHT_TRACEBACK"):
             complain(traceback.format_exc())

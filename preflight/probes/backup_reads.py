@@ -34,6 +34,7 @@ printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
 printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')"
 said=$list
+[ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
 if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)"
 exit 0"""

@@ -6,7 +6,7 @@ the other fills is a deadlock), and a background child can keep the output open 
 
 from __future__ import annotations
 
-import selectors
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 2 * 1024 * 1024
 _READ_BYTES = 65536
 _LINGER_SECONDS = 0.3  # after the exit status: output still under way, not a child that keeps the stream open
+_STATUS_POLL_SECONDS = 0.25  # a status without an end of output (a child keeps it open) is no event for the buffers
 _SEND_POLL_SECONDS = 0.02  # a full send window has no event to wait for
 
 
@@ -58,19 +59,31 @@ def converse(channel: paramiko.Channel, talk: Talk, deadline: Deadline) -> Outco
     """Talks until `talk` is satisfied or patience, command, connection or deadline end. Blocks no longer than the
     deadline; the caller closes the channel."""
     channel.setblocking(0)
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        return _Conversation(channel, talk, deadline, selector).run()
+    news = _News()
+    # Not the channel's descriptor: paramiko's thread may still write to that pipe while close() takes it away, which
+    # ends the whole connection with EBADF or, worse, writes into whatever has got the number meanwhile.
+    channel.in_buffer.set_event(news)
+    channel.in_stderr_buffer.set_event(news)
+    return _Conversation(channel, talk, deadline, news).run()
+
+
+class _News(threading.Event):
+    """Set by paramiko when output arrives or ends. Two buffers share it, so only the reader clears it."""
+
+    def clear(self) -> None:
+        """What one buffer says of itself is no news of the other."""
+
+    def wait_once(self, seconds: float) -> None:
+        self.wait(seconds)
+        super().clear()
 
 
 class _Conversation:
-    def __init__(
-        self, channel: paramiko.Channel, talk: Talk, deadline: Deadline, selector: selectors.BaseSelector
-    ) -> None:
+    def __init__(self, channel: paramiko.Channel, talk: Talk, deadline: Deadline, news: _News) -> None:
         self._channel = channel
         self._talk = talk
         self._deadline = deadline
-        self._selector = selector
+        self._news = news
         self._unsent = b""
         self._stdin_open = True
         self._heard_at = monotonic()
@@ -143,6 +156,6 @@ class _Conversation:
         if self._channel.exit_status_ready():
             seconds = min(seconds, _LINGER_SECONDS / 4)
         if self._channel.eof_received:
-            self._channel.status_event.wait(seconds)  # at end of file the descriptor is always readable
+            self._channel.status_event.wait(seconds)  # no more output will come, but the status
         else:
-            self._selector.select(max(seconds, 0.001))
+            self._news.wait_once(min(seconds, _STATUS_POLL_SECONDS))

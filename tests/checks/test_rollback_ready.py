@@ -1,0 +1,376 @@
+"""rollback-ready judged from plain facts: a good state beside those that flip it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from preflight_checks.rollback_ready import RollbackReady, RollbackReadySettings
+
+from preflight.finding import Judgement, Status
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Database,
+    RemotePath,
+    Rollback,
+    RollbackFile,
+    Sha256,
+)
+from preflight.probe import Cause, NoReply
+from preflight.probes.backup_files import BackupFile, BackupKind, Listing
+from preflight.probes.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
+from preflight.probes.data_directory import DataDirectories
+from preflight.probes.live_tables import LiveTables
+from preflight.probes.mounts import Mount
+from preflight.probes.sizes import Sizes
+from preflight.probes.storage import Place
+from tests.toy import MOMENT, toy_plan
+
+MIB = 1024 * 1024
+NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
+OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), identity="1:2")
+LISTING = Listing((NEW, OLD), 2, "readable", as_account=True, uid=26, host_now=MOMENT)
+LIVE = LiveTables(150018, 7)
+ARCHIVE = ArchiveRead(True, 0, "", "orders", "15.18", 7)
+TEXT = TextRead(
+    True, True, size_bytes=400 * MIB, is_dump=True, complete=True, database="orders", server="15.18", tables=7
+)
+BACKUP = Backup(
+    id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
+)
+LOST = NoReply(Cause.TIMED_OUT, "db1: no answer within 300 s", MOMENT)
+
+
+def check(settings: RollbackReadySettings | None = None, **sections: Any) -> RollbackReady:
+    database = Database(id="orders", host="db1", user=Account("release"))
+    plan = toy_plan(**{"databases": {"orders": database}, "backups": {"orders": BACKUP}, **sections})
+    return RollbackReady(plan, MOMENT, settings)
+
+
+def subject(of: RollbackReady, name: str) -> Any:
+    return next(each for each in of.subjects() if each.id == name)
+
+
+def judged(
+    listing: Listing = LISTING,
+    read: Any = ARCHIVE,
+    earlier: Any = None,
+    live: LiveTables | NoReply = LIVE,
+    backup: Backup = BACKUP,
+    settings: RollbackReadySettings | None = None,
+) -> Judgement:
+    ready = check(settings, backups={"orders": backup})
+    found: Judgement = ready.judge(
+        subject(ready, "orders previous backup"), listing=listing, live=live, read=read, earlier=earlier
+    )
+    return found
+
+
+def with_new(**changes: Any) -> Listing:
+    return replace(LISTING, backups=(replace(NEW, **changes), OLD))
+
+
+def test_a_young_whole_backup_of_the_right_database_passes() -> None:
+    found = judged()
+    assert found.status is Status.PASS
+    for words in ("/b/new.dump of", "100.0 MiB, of postgres", "100% of the size", "reads it to its end", "orders"):
+        assert words in found.summary
+    assert judged(read=TEXT).status is Status.PASS
+    assert judged(with_new(kind=BackupKind.BASE), BaseRead(0, "")).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("read", "status", "words"),
+    [
+        (replace(ARCHIVE, code=1, said="pg_restore: error: end of file"), Status.FAIL, "cannot be read to its end"),
+        (replace(ARCHIVE, listed=False, code=1, said="pg_restore: error: x"), Status.FAIL, "cannot open"),
+        (
+            replace(ARCHIVE, listed=False, code=1, said="pg_restore: error: unsupported version (1.16) in file header"),
+            Status.FAIL,
+            "newer pg_dump",
+        ),
+        (
+            replace(ARCHIVE, listed=False, code=1, said="sudo: a password is required"),
+            Status.UNKNOWN,
+            "sudo asks for a password",
+        ),
+        (
+            replace(ARCHIVE, listed=False, code=127, said="sh: 1: pg_restore: not found"),
+            Status.FAIL,
+            "pg_restore is missing",
+        ),
+        (
+            replace(ARCHIVE, code=1, said='pg_restore: error: could not open "3.dat": No such file or directory'),
+            Status.FAIL,
+            "cannot be read to its end",
+        ),
+        (replace(ARCHIVE, database="billing"), Status.FAIL, "another database: billing"),
+        (replace(ARCHIVE, server="14.9"), Status.FAIL, "version 14"),
+        (replace(ARCHIVE, server="?"), Status.WARN, "does not say"),
+        (replace(ARCHIVE, tables=0), Status.FAIL, "schema only"),
+        (replace(ARCHIVE, tables=6), Status.WARN, "6 tables, the database has 7"),
+        (replace(ARCHIVE, tables=8), Status.PASS, ""),
+        (replace(TEXT, code=1, said="gzip: unexpected end of file"), Status.FAIL, "cannot be read to its end"),
+        (replace(TEXT, code=127), Status.UNKNOWN, "was not tried"),
+        (replace(TEXT, holds_archive=True, is_dump=False), Status.UNKNOWN, "was not tried"),
+        (replace(TEXT, is_dump=False), Status.FAIL, "does not begin"),
+        (replace(TEXT, complete=False), Status.FAIL, "ends before"),
+        (replace(TEXT, tables=0), Status.FAIL, "schema only"),
+        (replace(TEXT, database="billing"), Status.FAIL, "another database"),
+        (replace(TEXT, database=""), Status.PASS, "does not name its database"),
+        (replace(TEXT, server="16.1"), Status.FAIL, "version 16"),
+        (TextRead(False, True), Status.FAIL, "may not be read by postgres"),
+        (BaseRead(1, "pg_verifybackup: error: checksum mismatch"), Status.FAIL, "not whole"),
+        (BaseRead(1, "sudo: a password is required"), Status.UNKNOWN, "does not run"),
+        (LOST, Status.UNKNOWN, "timed out"),
+    ],
+)
+def test_what_the_full_read_shows_decides(read: Any, status: Status, words: str) -> None:
+    found = judged(read=read)
+    assert found.status is status, found
+    assert words in found.summary
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [
+        (timedelta(hours=26), Status.PASS),
+        (timedelta(hours=26, minutes=1), Status.FAIL),
+        (timedelta(minutes=-5), Status.PASS),
+        (timedelta(minutes=-6), Status.WARN),
+    ],
+)
+def test_age_is_counted_to_the_moment_judged(age: timedelta, status: Status) -> None:
+    assert judged(with_new(changed_at=MOMENT - age)).status is status
+
+
+@pytest.mark.parametrize(("percent", "status"), [(300, "pass"), (80, "pass"), (79, "warn"), (50, "warn"), (49, "fail")])
+def test_a_backup_that_shrank_is_told(percent: int, status: str) -> None:
+    assert judged(with_new(size_bytes=MIB * percent)).status == status
+
+
+def test_size_limits_can_be_set() -> None:
+    settings = RollbackReadySettings(warn_size_ratio=0.3, least_size_ratio=0.2)
+    assert judged(with_new(size_bytes=MIB * 40), settings=settings).status is Status.PASS
+    assert judged(with_new(size_bytes=MIB * 25), settings=settings).status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"uid": 0, "owner": "root"}, Status.PASS),
+        ({"uid": 1000, "owner": "mallory"}, Status.WARN),
+        ({"mode": 0o646}, Status.WARN),
+        ({"mode": 0o664}, Status.PASS),
+    ],
+)
+def test_the_owner_is_the_account_or_root(changes: dict[str, Any], status: Status) -> None:
+    assert judged(with_new(**changes)).status is status
+
+
+@pytest.mark.parametrize(
+    ("kind", "as_account", "status"),
+    [
+        (BackupKind.EMPTY, True, Status.FAIL),
+        (BackupKind.FOLDER, True, Status.FAIL),
+        (BackupKind.UNREADABLE, True, Status.FAIL),
+        (BackupKind.UNREADABLE, False, Status.UNKNOWN),
+        (BackupKind.BASE_TAR, True, Status.UNKNOWN),
+    ],
+)
+def test_what_cannot_be_read_at_all_never_passes(kind: BackupKind, as_account: bool, status: Status) -> None:
+    assert judged(replace(with_new(kind=kind), as_account=as_account), None).status is status
+
+
+@pytest.mark.parametrize(
+    ("folder", "as_account", "status"),
+    [
+        ("readable", True, Status.FAIL),
+        ("missing", True, Status.FAIL),
+        ("unreadable", True, Status.FAIL),
+        ("readable", False, Status.FAIL),
+        ("missing", False, Status.UNKNOWN),
+        ("unreadable", False, Status.UNKNOWN),
+    ],
+)
+def test_no_backup_fails_unless_nobody_could_look(folder: str, as_account: bool, status: Status) -> None:
+    listing = Listing((), 0, folder, as_account, 26, MOMENT)
+    assert judged(listing, None).status is status
+
+
+def test_a_single_backup_has_nothing_to_be_compared_with() -> None:
+    found = judged(replace(LISTING, backups=(NEW,), count=1))
+    assert (found.status, "cannot be compared" in found.summary) == (Status.PASS, True)
+
+
+def test_a_backup_just_changed_and_not_whole_gives_way_to_the_one_before() -> None:
+    listing = with_new(changed_at=MOMENT - timedelta(seconds=30), size_bytes=MIB)
+    broken = replace(ARCHIVE, code=1, said="pg_restore: error: end of file")
+    found = judged(listing, broken, ARCHIVE)
+    assert (found.status, "being written" in found.summary) == (Status.WARN, True)
+    assert judged(listing, broken, broken).status is Status.FAIL
+    assert judged(listing, broken, LOST).status is Status.UNKNOWN
+    assert judged(with_new(), broken, ARCHIVE).status is Status.FAIL, "an hour is no time for writing"
+    assert judged(replace(listing, backups=listing.backups[:1]), broken).status is Status.FAIL
+    small_but_whole = judged(listing, ARCHIVE, ARCHIVE)
+    assert small_but_whole.status is Status.FAIL, "it is whole, so its size counts"
+
+
+def test_without_the_server_its_version_is_not_known() -> None:
+    assert judged(live=LOST).status is Status.UNKNOWN
+    assert judged(live=LOST, read=replace(ARCHIVE, code=1, said="x")).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("kind", "as_account", "probe"),
+    [
+        (BackupKind.CUSTOM, True, ReadArchive),
+        (BackupKind.DIRECTORY, True, ReadArchive),
+        (BackupKind.TAR, True, ReadArchive),
+        (BackupKind.TEXT, True, ReadText),
+        (BackupKind.ZSTD, True, ReadText),
+        (BackupKind.BASE, True, VerifyBase),
+        (BackupKind.UNREADABLE, False, ReadArchive),  # sudo may list pg_restore, and nothing else
+        (BackupKind.UNREADABLE, True, None),
+        (BackupKind.EMPTY, True, None),
+    ],
+)
+def test_each_kind_has_its_reader(kind: BackupKind, as_account: bool, probe: type | None) -> None:
+    ready = check()
+    listing = replace(with_new(kind=kind), as_account=as_account)
+    probes = ready.follow_up(subject(ready, "orders previous backup"), listing=listing, live=LIVE)
+    assert [type(each) for each in probes.values()] == ([probe] if probe else [])
+
+
+def test_the_one_before_is_read_too_when_the_newest_is_fresh() -> None:
+    ready = check()
+    listing = with_new(changed_at=MOMENT - timedelta(seconds=30))
+    probes = ready.follow_up(subject(ready, "orders previous backup"), listing=listing, live=LIVE)
+    assert [(name, probe.path) for name, probe in probes.items()] == [("read", NEW.path), ("earlier", OLD.path)]
+    assert probes["read"].question().timeout_seconds == 300
+
+
+def test_an_unreadable_text_dump_is_not_guessed_to_be_an_archive() -> None:
+    plain = replace(BACKUP, format=BackupFormat.PLAIN)
+    ready = check(backups={"orders": plain})
+    listing = replace(with_new(kind=BackupKind.UNREADABLE), as_account=False)
+    assert not ready.follow_up(subject(ready, "orders previous backup"), listing=listing, live=LIVE)
+
+
+def test_a_failed_base_backup_is_read_again_with_its_own_program() -> None:
+    base = replace(BACKUP, method=BackupMethod.PG_BASEBACKUP, format=BackupFormat.PLAIN)
+    found = judged(with_new(kind=BackupKind.BASE), BaseRead(1, "pg_verifybackup: error: x"), backup=base)
+    assert "pg_verifybackup DIRECTORY" in found.remedy
+
+
+# Room.
+
+MOUNT = Mount("8:1", "/data", False, "ext4", "/dev/sda1")
+PLACE = Place(
+    path="/data/pg", reached="/data/pg", real="/data/pg", mode=0o700, uid=26, owner="postgres", mount=MOUNT,
+    free_bytes=100 * MIB, size_bytes=1000 * MIB, free_inodes=None,
+)  # fmt: skip
+SIZES = Sizes(
+    database_bytes=100 * MIB, table_bytes=60 * MIB, tables=7, large_object_bytes=0, large_objects=0,
+    cluster_bytes=None, tablespaces=2, cluster_relations=900, wal_segment_bytes=16 * MIB,
+)  # fmt: skip
+TWO = {name: Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")}
+
+
+def room(
+    place: Place | None = PLACE,
+    *,
+    keep_broken: bool = False,
+    both: bool = False,
+    data: str = "/data/pg",
+    tablespace: Place | None = None,
+) -> Judgement:
+    backups = {"orders": BACKUP, **({"billing": replace(BACKUP, id="billing", database="billing")} if both else {})}
+    ready = check(databases=TWO, backups=backups, rollback=Rollback(keep_broken=keep_broken))
+    facts: dict[str, Any] = {}
+    for name in backups:
+        tablespaces = (tablespace.path,) if tablespace else ()
+        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories(data, tablespaces)}
+    known = subject(ready, "orders room to restore")
+    assert set(ready.probes(known)) == set(facts)
+    seen = [each for each in (place, tablespace) if each is not None]
+    asked = ready.follow_up(known, **facts)
+    assert [probe.paths for probe in asked.values()] == ([tuple(each.path for each in seen)] if seen else [])
+    if seen:
+        facts["places"] = {each.path: each for each in seen}
+    found: Judgement = ready.judge(known, **facts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("free", "keep_broken", "both", "status"),
+    [
+        (20, False, False, Status.PASS),  # the broken one's room is free again, less a fifth
+        (19, False, False, Status.FAIL),
+        (120, True, False, Status.PASS),
+        (119, True, False, Status.FAIL),
+        (40, False, True, Status.PASS),
+        (39, False, True, Status.FAIL),
+        (239, True, True, Status.FAIL),
+        (240, True, True, Status.PASS),
+    ],
+)
+def test_all_databases_of_one_storage_must_fit(free: int, keep_broken: bool, both: bool, status: Status) -> None:
+    assert room(replace(PLACE, free_bytes=free * MIB), keep_broken=keep_broken, both=both).status is status
+
+
+def test_room_that_cannot_be_seen_is_a_warning_with_both_ways_out() -> None:
+    found = room(None, data="")
+    assert found.status is Status.WARN
+    assert "GRANT pg_monitor TO release" in found.remedy
+    assert 'data_directory = { orders = "/var/lib/..." }' in found.remedy
+    hidden = replace(PLACE, reached="/", real="/data/pg")
+    assert room(hidden).status is Status.WARN, "the free room is that of /, not of /data"
+
+
+TABLESPACE = replace(PLACE, path="/fast", reached="/fast", real="/fast", mount=replace(MOUNT, device="8:2"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, Status.PASS),
+        ({"free_bytes": 20 * MIB}, Status.PASS),
+        ({"free_bytes": 19 * MIB}, Status.WARN),
+        ({"free_bytes": 19 * MIB, "mount": MOUNT}, Status.PASS),  # counted with the data directory
+        ({"reached": "/", "real": "/fast"}, Status.WARN),
+    ],
+)
+def test_a_tablespace_elsewhere_needs_room_of_its_own(changes: dict[str, Any], status: Status) -> None:
+    found = room(tablespace=replace(TABLESPACE, **changes))
+    assert found.status is status, found
+    if status is Status.WARN:
+        assert "/fast" in found.summary
+
+
+def test_two_wanted_contents_of_one_file_are_two_lines() -> None:
+    path = RemotePath("/srv/x")
+    files = tuple(RollbackFile(host="db1", path=path, sha256=Sha256(digit * 64)) for digit in ("1", "1", "2"))
+    ready = check(rollback=Rollback(files=files))
+    ids = [each.id for each in ready.subjects() if isinstance(each.item, RollbackFile)]
+    assert ids == ["db1:/srv/x 11111111", "db1:/srv/x 22222222"]
+
+
+def test_a_plan_that_says_nothing_of_a_way_back_gives_no_lines() -> None:
+    assert not list(check(databases={}, backups={}).subjects())
+    assert [each.id for each in check(backups={"orders": replace(BACKUP, previous=RemotePath(""))}).subjects()] == [
+        "orders room to restore"
+    ]
+
+
+def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
+    start = toy_plan().window.start
+    assert start > datetime(2026, 10, 17, tzinfo=UTC)
+    for days, status in ((30, Status.PASS), (31, Status.WARN)):
+        ready = check(rollback=Rollback(rehearsed=(start - timedelta(days=days)).date()))
+        assert ready.judge(subject(ready, "rehearsal")).status is status

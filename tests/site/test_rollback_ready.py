@@ -1,0 +1,546 @@
+"""rollback-ready on a real host with real backups, read by the real programs, in every state a way back can be in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.rollback_ready import RollbackReady
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import (
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Become,
+    Database,
+    Host,
+    RemotePath,
+    Rollback,
+    RollbackFile,
+    Scripts,
+    Sha256,
+    SslMode,
+)
+from preflight.secrets import SecretRef
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import NOW, findings, make_plan, told
+from tests.site.mounts import Mounts
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+
+TABLES = (
+    "CREATE TABLE app AS SELECT n, md5(n::text) AS word FROM generate_series(1, 3000) n",
+    "CREATE TABLE other AS SELECT 1 AS one",
+)
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Orders:
+    """A database with two tables, its host, and a folder for its backups."""
+
+    cluster: Cluster
+    name: str
+    account: Account
+    folder: Path
+    host: Host
+    entry: Database
+
+    def dump(self, name: str, *options: str, database: str = "", age: timedelta = HOUR) -> Path:
+        """A backup by the real pg_dump, made `age` ago, belonging to the host's login."""
+        made = self.folder / name
+        spool = self.cluster.backups / name
+        self.cluster.client("pg_dump", "--no-sync", *options, "-f", spool, database or self.name)
+        shutil.move(spool, made)
+        return self.settle(made, age)
+
+    def put(self, name: str, content: bytes, age: timedelta = HOUR) -> Path:
+        made = self.folder / name
+        made.write_bytes(content)
+        return self.settle(made, age)
+
+    def settle(self, made: Path, age: timedelta = HOUR) -> Path:
+        """Gives a backup to the login, and its age."""
+        for path in [made, *made.rglob("*")]:
+            shutil.chown(path, self.account.name, self.account.name)
+            os.utime(path, ((NOW - age).timestamp(),) * 2)
+        return made
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Cluster) -> Iterator[tuple[str, str, str]]:
+    """(name, role, password) of a database with two tables."""
+    role = postgres.create_role("release", options="IN ROLE pg_monitor")
+    name = postgres.create_database("orders", owner=role.name)
+    for statement in TABLES:
+        postgres.sql(statement, dbname=name)
+    yield name, role.name, role.password
+    postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def orders(
+    site: Site, postgres: Cluster, database: tuple[str, str, str], shared_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Orders:
+    name, role, password = database
+    monkeypatch.setenv("ORDERS_PASSWORD", password)
+    account = site.account("good")
+    host = Host(
+        id="db1",
+        address=site.sshd.address,
+        port=site.sshd.port,
+        user=Login(account.name),
+        key=account.key,
+        owner="unix",
+    )
+    entry = Database(
+        id="orders",
+        host="db1",
+        name=name,
+        user=Login(role),
+        password=SecretRef("env", "ORDERS_PASSWORD"),
+        address=postgres.address,
+        port=postgres.port,
+        sslmode=SslMode.VERIFY_FULL,
+        sslrootcert=postgres.ca,
+        owner="dba",
+    )
+    return Orders(postgres, name, account, shared_path, host, entry)
+
+
+Ask = Callable[..., Mapping[str, Finding]]
+AskBackup = Callable[..., Finding]
+
+
+@pytest.fixture
+def ask(site: Site, orders: Orders, tmp_path: Path) -> Ask:
+    """The findings about a plan with these sections."""
+
+    def ask(
+        settings: dict[str, Any] | None = None,
+        host: Host | None = None,
+        entry: Database | None = None,
+        **sections: Any,
+    ) -> Mapping[str, Finding]:
+        plan = make_plan(
+            tmp_path,
+            hosts=[host or orders.host],
+            databases=[entry or orders.entry],
+            known_hosts=site.sshd.known_hosts_lines(),
+            checks={"rollback-ready": settings or {}},
+            **sections,
+        )
+        return findings(RollbackReady, plan)
+
+    return ask
+
+
+@pytest.fixture
+def ask_backup(ask: Ask, orders: Orders) -> AskBackup:
+    """The finding about the newest of the backups that match a pattern."""
+
+    def ask_backup(
+        pattern: str = "*.dump", settings: dict[str, Any] | None = None, host: Host | None = None, **changes: Any
+    ) -> Finding:
+        previous = RemotePath(f"{orders.folder}/{pattern}")
+        changes = {"directory": RemotePath(str(orders.folder)), **changes}
+        backup = Backup(id="orders", database="orders", previous=previous, **changes)
+        return ask(settings, host, backups={"orders": backup})["orders previous backup"]
+
+    return ask_backup
+
+
+def is_fail(found: Finding, *words: str) -> None:
+    assert found.status is Status.FAIL, told(found)
+    for word in words:
+        assert word in told(found), told(found)
+
+
+def is_pass(found: Finding, *words: str) -> None:
+    assert found.status is Status.PASS, told(found)
+    for word in words:
+        assert word in found.judgement.summary, found.judgement.summary
+
+
+def is_warned(found: Finding, *words: str) -> None:
+    assert found.status is Status.WARN, told(found)
+    for word in words:
+        assert word in told(found), told(found)
+
+
+# The newest earlier backup.
+
+
+@pytest.mark.parametrize(("form", "option"), [("custom", "-Fc"), ("directory", "-Fd"), ("tar", "-Ft")])
+def test_an_archive_that_reads_to_its_end_passes(orders: Orders, ask_backup: AskBackup, form: str, option: str) -> None:
+    orders.dump("old.dump", option, age=25 * HOUR)
+    newest = orders.dump("new.dump", option)
+    found = ask_backup(format=BackupFormat(form))
+    is_pass(found, str(newest), orders.account.name, "reads it to its end", f"of the database {orders.name}")
+    assert "100% of the size of the one before" in found.judgement.summary
+    assert found.owner == "dba"
+    assert sorted(path.name for path in orders.folder.iterdir()) == ["new.dump", "old.dump"]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.6, 0.99])
+def test_an_archive_cut_off_anywhere_fails(orders: Orders, ask_backup: AskBackup, share: float) -> None:
+    """`pg_restore -l` would show a whole table of contents for the longer ones."""
+    newest = orders.dump("new.dump", "-Fc")
+    content = newest.read_bytes()
+    orders.put("new.dump", content[: int(len(content) * share)])
+    is_fail(ask_backup(), "end of file" if share > 0.1 else "pg_restore", "pg_restore -f /dev/null")
+
+
+def test_one_flipped_byte_in_a_packed_archive_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    content = bytearray(orders.dump("new.dump", "-Fc").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    orders.put("new.dump", bytes(content))
+    is_fail(ask_backup(), "cannot be read to its end")
+
+
+def test_a_directory_that_lacks_a_file_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    newest = orders.dump("new.dump", "-Fd")
+    next(newest.glob("*.dat.gz")).unlink()
+    is_fail(ask_backup(), "cannot be read to its end")
+
+
+def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    content = orders.dump("new.dump", "-Fc").read_bytes()
+    orders.put("new.dump", b"PGDMP\x01\x7f" + content[7:])
+    is_fail(ask_backup(), "made by a newer pg_dump", "unsupported version")
+
+
+def test_a_backup_without_data_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc", "--schema-only")
+    is_fail(ask_backup(), "holds no data (schema only)")
+
+
+def test_a_backup_that_leaves_tables_out_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc", "--exclude-table-data=app")
+    is_warned(ask_backup(), "holds data of 1 tables, the database has 2")
+
+
+def test_a_backup_of_another_database_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc", database="postgres")
+    is_fail(ask_backup(), "of another database: postgres")
+
+
+def test_a_backup_much_smaller_than_the_one_before_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    """A dump of empty tables is whole, has every table, and reads well."""
+    orders.dump("old.dump", "-Fc", age=25 * HOUR)
+    empty = orders.cluster.create_database("orders")
+    orders.cluster.sql("CREATE TABLE app (n int)", dbname=empty)
+    orders.dump("new.dump", "-Fc", database=empty)
+    is_fail(ask_backup(), "of the size of the one before", "at least 50%")
+    is_fail(ask_backup(settings={"least_size_ratio": 0.0}), "of another database")
+    orders.cluster.sql(f"DROP DATABASE {empty}")
+
+
+def test_no_backup_at_all_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    is_fail(ask_backup(), "nothing matches", "0 matches")
+    is_fail(ask_backup("nowhere/*.dump"), "no such folder")
+
+
+def test_an_empty_file_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.put("new.dump", b"")
+    is_fail(ask_backup(), "the newest backup is empty")
+
+
+def test_an_old_backup_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc", age=27 * HOUR)
+    is_fail(ask_backup(), "is 1 d 3 h old", "not older than 1 d 2 h")
+    is_pass(ask_backup(max_age=timedelta(days=2)))
+
+
+def test_a_backup_from_the_future_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc", age=-2 * HOUR)
+    is_warned(ask_backup(), "changed after the moment judged")
+
+
+def test_a_backup_of_somebody_elses_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    shutil.chown(newest, "daemon")
+    newest.chmod(0o646)
+    is_warned(ask_backup(), "belongs to daemon", f"chown {orders.account.name}", "everybody on the server may change")
+
+
+def test_a_backup_nobody_may_read_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    shutil.chown(newest, "root", "root")
+    newest.chmod(0o600)
+    is_fail(ask_backup(), f"may not be read by {orders.account.name}")
+
+
+def test_a_backup_that_is_being_written_is_told_and_the_one_before_judged(
+    orders: Orders, ask_backup: AskBackup
+) -> None:
+    content = orders.dump("old.dump", "-Fc", age=10 * HOUR).read_bytes()
+    orders.put("new.dump", content[:-500], age=timedelta(seconds=-5))
+    is_warned(ask_backup(), "it may be being written")
+    (orders.folder / "old.dump").unlink()
+    is_fail(ask_backup(), "cannot be read to its end")
+
+
+@pytest.mark.parametrize("packer", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_sql_text_passes_whole_and_fails_cut_off(orders: Orders, ask_backup: AskBackup, packer: Any) -> None:
+    text = orders.dump("new.sql", "-Fp").read_bytes()
+    orders.put("new.dump", packer(text))
+    is_pass(ask_backup(format=BackupFormat.PLAIN), "it is complete", "does not name its database")
+    orders.put("new.dump", packer(text[:-200]))
+    is_fail(ask_backup(format=BackupFormat.PLAIN), "ends before pg_dump's last line")
+    orders.put("new.dump", packer(text)[:-200])
+    is_fail(ask_backup(format=BackupFormat.PLAIN))
+    orders.put("new.dump", packer(b"no dump at all\n"))
+    is_fail(ask_backup(format=BackupFormat.PLAIN), "does not begin as pg_dump begins")
+
+
+def test_sql_text_with_its_database_in_it_is_held_against_the_plan(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fp", "--create")
+    is_pass(ask_backup(format=BackupFormat.PLAIN), f"of the database {orders.name}")
+    orders.dump("new.dump", "-Fp", "--create", database="postgres")
+    is_fail(ask_backup(format=BackupFormat.PLAIN), "of another database: postgres")
+
+
+def test_an_archive_packed_once_more_is_unknown(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.put("new.dump", gzip.compress(orders.dump("x", "-Fc").read_bytes()))
+    found = ask_backup()
+    assert found.status is Status.UNKNOWN, told(found)
+
+
+def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask: Ask, tmp_path: Path) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"), previous=RemotePath(str(newest)))
+    run = "/opt/nowhere/bin/psql -X -v ON_ERROR_STOP=1 -f x.sql"
+    scripts = Scripts(
+        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), run=run
+    )
+    found = ask(backups={"orders": backup}, scripts={"s": scripts})["orders previous backup"]
+    is_fail(found, "/opt/nowhere/bin/pg_restore is missing", "client programs installed on db1")
+
+
+def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask, tmp_path: Path) -> None:
+    spool, made = orders.cluster.backups / "base", orders.folder / "base"
+    orders.cluster.client("pg_basebackup", "-D", spool, "-X", "stream", "-c", "fast", "--no-sync")
+    shutil.move(spool, made)
+    orders.settle(made)
+    backup = Backup(
+        id="orders",
+        database="orders",
+        directory=RemotePath("/backup"),
+        method=BackupMethod.PG_BASEBACKUP,
+        format=BackupFormat.PLAIN,
+        previous=RemotePath(str(made)),
+    )
+    # Debian has pg_verifybackup off the PATH; it is found beside the psql of the run line.
+    run = f"{orders.cluster.bin}/psql -X -v ON_ERROR_STOP=1 -f x.sql"
+    scripts = Scripts(
+        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), run=run
+    )
+
+    def found(**sections: Any) -> Finding:
+        return ask(backups={"orders": backup}, **sections)["orders previous backup"]
+
+    is_pass(found(scripts={"s": scripts}), "pg_verifybackup finds every file whole")
+    victim = next(path for path in (made / "base").rglob("*") if path.is_file() and path.stat().st_size > 8000)
+    victim.write_bytes(b"x" * victim.stat().st_size)
+    is_fail(found(scripts={"s": scripts}), "base backup is not whole", "checksum mismatch")
+    missing = found()
+    assert missing.status is Status.UNKNOWN, told(missing)
+    assert "the program is not found" in missing.judgement.summary
+
+
+def test_another_accounts_backups_are_read_by_the_programs_that_sudo_lists(
+    orders: Orders, ask_backup: AskBackup, accounts: Accounts
+) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    shutil.chown(newest, "postgres", "postgres")
+    newest.chmod(0o600)
+    login = accounts.add()
+    host = replace(orders.host, user=Login(login.name), key=login.key, become=(Become(account=Login("postgres")),))
+    found = ask_backup(host=host, account=Login("postgres"))
+    assert found.status is Status.UNKNOWN, told(found)
+    accounts.allow_sudo(login, "postgres", ["/usr/bin/pg_restore", "/usr/bin/pg_dump"])
+    is_pass(ask_backup(host=host, account=Login("postgres")), "reads it to its end", "of postgres")
+    orders.folder.chmod(0o700)
+    shutil.chown(orders.folder, "postgres")
+    found = ask_backup(host=host, account=Login("postgres"))
+    assert found.status is Status.UNKNOWN, told(found)
+    accounts.allow_sudo(login, "postgres")
+    is_pass(ask_backup(host=host, account=Login("postgres")), "reads it to its end")
+
+
+def test_sudos_password_is_used_and_shown_nowhere(
+    orders: Orders, ask_backup: AskBackup, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = orders.dump("new.dump", "-Fc")
+    shutil.chown(newest, "postgres", "postgres")
+    newest.chmod(0o600)
+    login = accounts.add()
+    accounts.allow_sudo(login, "postgres", password=True)
+    monkeypatch.setenv("SUDO_PASSWORD", login.password)
+    become = (Become(account=Login("postgres"), password=SecretRef("env", "SUDO_PASSWORD")),)
+    host = replace(orders.host, user=Login(login.name), key=login.key, become=become)
+    found = ask_backup(host=host, account=Login("postgres"))
+    is_pass(found, "reads it to its end")
+    assert login.password not in repr(found)
+
+
+def test_a_read_that_takes_too_long_is_unknown(orders: Orders, ask_backup: AskBackup) -> None:
+    data = next(orders.dump("new.dump", "-Fd").glob("*.dat.gz"))
+    data.unlink()
+    os.mkfifo(data)
+    found = ask_backup(settings={"read_within": timedelta(seconds=1)})
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "read_within" in found.judgement.remedy
+
+
+# Files.
+
+
+def test_rollback_files_are_hashed_where_they_are(orders: Orders, ask: Ask) -> None:
+    content = b"release 4.1" * 1000
+    good = orders.put("4.1 'it.tar.gz", content)
+    sha256 = Sha256(hashlib.sha256(content).hexdigest())
+    other = Sha256("0" * 64)
+    secret = orders.put("secret", content)
+    shutil.chown(secret, "root")
+    secret.chmod(0o600)
+    closed = orders.folder / "closed"
+    closed.mkdir(mode=0o700)
+    paths = {
+        good: (sha256, Status.PASS, "SHA-256 as in the plan"),
+        orders.put("changed", content + b"x"): (sha256, Status.FAIL, "another one than the plan names"),
+        orders.folder / "missing": (other, Status.FAIL, "not there"),
+        orders.folder: (other, Status.FAIL, "no regular file"),
+        secret: (sha256, Status.UNKNOWN, "may not read"),
+        closed / "x": (other, Status.UNKNOWN, f"may not look into {closed}"),
+    }
+    files = tuple(
+        RollbackFile(host="db1", path=RemotePath(str(path)), sha256=wanted) for path, (wanted, _, _) in paths.items()
+    )
+    found = ask(rollback=Rollback(rehearsed=NOW.date(), files=files))
+    for path, (_, status, words) in paths.items():
+        line = found[f"db1:{path}"]
+        assert line.status is status, told(line)
+        assert words in line.judgement.summary
+        assert line.owner == "unix"
+
+
+# Scripts.
+
+
+@pytest.mark.parametrize(
+    ("back", "status", "words"),
+    [
+        ("DROP TABLE t;", Status.PASS, "1 scripts have their way back: 010.sql"),
+        (None, Status.FAIL, "010.sql has no way back"),
+        ("-- to be written\n/* DROP TABLE t; */\n", Status.FAIL, "does nothing"),
+        ("-- undo\nCREATE  TABLE t ();\n", Status.FAIL, "is the same script"),
+    ],
+)
+def test_each_script_has_its_way_back(ask: Ask, tmp_path: Path, back: str | None, status: Status, words: str) -> None:
+    folder = tmp_path / "sql"
+    (folder / "undo").mkdir(parents=True)
+    (folder / "010.sql").write_text("CREATE TABLE t ();\n")
+    if back is not None:
+        (folder / "undo" / "010.down.sql").write_text(back)
+    scripts = Scripts(
+        id="s",
+        database="orders",
+        approved=folder,
+        manifest=tmp_path / "m",
+        staged=RemotePath("/srv/s"),
+        way_back="undo/{stem}.down.sql",
+    )
+    found = ask(scripts={"s": scripts})["s way back"]
+    assert found.status is status, told(found)
+    assert words in found.judgement.summary
+
+
+def test_a_folder_without_scripts_is_no_pass(ask: Ask, tmp_path: Path) -> None:
+    scripts = Scripts(
+        id="s",
+        database="orders",
+        approved=tmp_path / "none",
+        manifest=tmp_path / "m",
+        staged=RemotePath("/srv/s"),
+        way_back="{stem}.down.sql",
+    )
+    is_fail(ask(scripts={"s": scripts})["s way back"], "cannot be read")
+    (tmp_path / "none").mkdir()
+    assert ask(scripts={"s": scripts})["s way back"].status is Status.UNKNOWN
+
+
+# Room.
+
+
+def test_a_restore_has_room_or_the_line_says_what_is_missing(
+    orders: Orders, ask: Ask, mounts: Mounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
+    subject = "orders room to restore"
+
+    def room(**keywords: Any) -> Finding:
+        return ask(backups={"orders": backup}, **keywords)[subject]
+
+    is_pass(room(), "needed to restore orders over the broken one")
+    small = mounts.ext4("small", megabytes=8, mode=0o755)
+    settings = {"data_directory": {"orders": RemotePath(str(small))}}
+    is_pass(room(settings=settings))  # 8 MiB hold a fifth of the database
+    kept = Rollback(rehearsed=NOW.date(), keep_broken=True)
+    is_fail(room(settings=settings, rollback=kept), "no room to restore orders beside the broken one", str(small))
+
+
+def test_a_tablespace_on_a_full_storage_is_a_warning(orders: Orders, ask: Ask, mounts: Mounts) -> None:
+    small = mounts.ext4("small", megabytes=8, mode=0o755)
+    place = small / "pg"
+    place.mkdir(mode=0o700)
+    shutil.chown(place, "postgres", "postgres")
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
+    kept = Rollback(rehearsed=NOW.date(), keep_broken=True)
+    orders.cluster.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    try:
+        found = ask(backups={"orders": backup}, rollback=kept)["orders room to restore"]
+    finally:
+        orders.cluster.sql("DROP TABLESPACE fast")
+    is_warned(found, f"room in the tablespace {place} is not known", f"df -h {place}")
+
+
+def test_a_data_directory_nobody_shows_is_a_warning(orders: Orders, ask: Ask) -> None:
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
+    role = orders.entry.user
+    orders.cluster.sql(f"REVOKE pg_monitor FROM {role}")
+    try:
+        found = ask(backups={"orders": backup})["orders room to restore"]
+    finally:
+        orders.cluster.sql(f"GRANT pg_monitor TO {role}")
+    is_warned(found, f"GRANT pg_monitor TO {role}")
+
+
+# The rehearsal.
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "words"),
+    [
+        (10, Status.PASS, "rehearsed"),
+        (40, Status.WARN, "old"),
+        (-20, Status.WARN, "still to come"),
+        (None, Status.WARN, "never rehearsed"),
+    ],
+)
+def test_the_rehearsal_is_recent(ask: Ask, days: int | None, status: Status, words: str) -> None:
+    day: date | None = None if days is None else (NOW - timedelta(days=days)).date()
+    found = ask(rollback=Rollback(rehearsed=day, owner="dba"))["rehearsal"]
+    assert found.status is status, told(found)
+    assert words in found.judgement.summary

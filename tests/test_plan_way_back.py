@@ -1,0 +1,112 @@
+"""Which scripts run forward, and what takes each of them back."""
+
+from __future__ import annotations
+
+import pytest
+
+from preflight.plan_way_back import Pair, does_nothing, does_the_same, pairs, without_comments
+
+PATTERN = "undo/{stem}.down.sql"
+
+
+def found(pattern: str, names: list[str], run: str = "", texts: dict[str, str] | None = None) -> dict[str, str]:
+    """Forward script -> its way back, with a question mark where it is missing."""
+    pairs_found = pairs(pattern, run, "/srv", names, texts or {})
+    return {pair.forward: pair.back + ("" if pair.present else "?") for pair in pairs_found}
+
+
+def test_scripts_that_take_others_back_need_no_way_back_themselves() -> None:
+    names = ["010.sql", "020.sql", "undo/010.down.sql", "readme.txt"]
+    assert found(PATTERN, names) == {"010.sql": "undo/010.down.sql", "020.sql": "undo/020.down.sql?"}
+
+
+def test_only_what_the_run_line_runs_has_to_be_taken_back() -> None:
+    names = ["010.sql", "check.sql", "undo/010.down.sql"]
+    assert found(PATTERN, names, "psql -f 010.sql") == {"010.sql": "undo/010.down.sql"}
+    assert set(found(PATTERN, names, "psql -f elsewhere.sql")) == {"010.sql", "check.sql"}
+
+
+def test_included_scripts_are_taken_back_with_the_one_that_includes_them() -> None:
+    texts = {"010.sql": "\\i part.sql\n"}
+    assert set(found(PATTERN, ["010.sql", "part.sql", "undo/010.down.sql"], texts=texts)) == {"010.sql"}
+
+
+def test_the_pattern_may_start_at_the_top_or_at_the_scripts_own_folder() -> None:
+    top = ["a/010.sql", "undo/010.down.sql"]
+    beside = ["a/010.sql", "a/undo/010.down.sql"]
+    assert found(PATTERN, top) == {"a/010.sql": "undo/010.down.sql"}
+    assert found(PATTERN, beside) == {"a/010.sql": "a/undo/010.down.sql"}
+
+
+def test_pairs_of_up_and_down_share_their_stem() -> None:
+    names = ["010.up.sql", "010.down.sql"]
+    assert found("{stem}.down.sql", names) == {"010.up.sql": "010.down.sql"}
+    assert found("back/{name}", ["010.sql", "back/010.sql"]) == {"010.sql": "back/010.sql"}
+
+
+def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
+    assert pairs("../{stem}.sql", "", "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\ufeff\n ;;\n",
+        "-- DROP TABLE t;",
+        "/* a /* nested */ DROP TABLE t; */",
+        "BEGIN;\n-- nothing\nCOMMIT;\n",
+        "START TRANSACTION; END;",
+        "begin isolation level serializable; commit;",
+        "\\set ON_ERROR_STOP on\n\\echo undoing; nothing\n",
+        "\\echo don't\n-- DROP TABLE t; can't",
+        "SET lock_timeout = '2s'; ROLLBACK;",
+        "/* DROP TABLE t; -- never closed",
+    ],
+)
+def test_comments_and_settings_do_nothing(text: str) -> None:
+    assert does_nothing(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DROP TABLE t;",
+        "BEGIN; DROP TABLE t; COMMIT;",
+        "SELECT '--';",
+        "\\i other.sql",
+        "/* a */ SELECT 1 -- b",
+        "/* ---- header ---- */\nDROP TABLE t;",
+        "/*\n * don't panic\n */\nUPDATE t SET word = 'a';",
+        "UPDATE t\nSET word = 'a';",
+        "do$$ -- $$;",
+    ],
+)
+def test_anything_else_does_something(text: str) -> None:
+    assert not does_nothing(text)
+
+
+def test_comments_and_white_space_make_no_other_script() -> None:
+    assert does_the_same("CREATE TABLE t (); -- forward", "/* back */\nCREATE  TABLE t ();\n")
+    assert not does_the_same("CREATE TABLE t ();", "DROP TABLE t;")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("SELECT $$ it's -- x $$; -- y", "SELECT $$ it's -- x $$; "),
+        ("SELECT $a$ $$ -- $a$ -- y", "SELECT $a$ $$ -- $a$ "),
+        ("SELECT E'a\\'--'; -- y", "SELECT E'a\\'--'; "),
+        ("SELECT 'a\\'; -- y", "SELECT 'a\\'; "),
+        ('DROP TABLE "a--b"; -- y', 'DROP TABLE "a--b"; '),
+        ("SELECT a$1$b -- $1$", "SELECT a$1$b "),
+        ("SELECT 2-1, 4/2 /* a */", "SELECT 2-1, 4/2  "),
+    ],
+)
+def test_what_looks_like_a_comment_in_strings_and_names_is_kept(text: str, kept: str) -> None:
+    assert without_comments(text) == kept
+
+
+def test_a_hostile_script_is_read_in_no_time() -> None:
+    for text in ("'" * 50_000 + "x", "$a$" * 50_000, "e'\\" * 50_000, "/*" * 50_000, "$" * 100_001):
+        does_nothing(text)
