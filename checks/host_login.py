@@ -164,7 +164,8 @@ class HostLogin(Check):
             yield unknown(f"could not look: {expiry.cause}", actual=expiry.detail, remedy="run again")
             ends += announced
         else:
-            shown = list(_shown_ends(host, login, expiry, self.moment, self._good_date()))
+            moment = min(self.moment, self.plan.window.needed_until)  # a password to be changed is over at any moment
+            shown = list(_shown_ends(host, login, expiry, moment, self._good_date()))
             # The host's own date is exact; the announcement of the same end adds nothing.
             ends += shown + (announced if expiry.password_expires is None else [])
             if expiry.aging is not Aging.KNOWN and declared is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 CRASHES: tuple[type[BaseException], ...] = (Exception, SystemExit, GeneratorExit)
 """What a check or plug-in may die of. `sys.exit(0)` in one must never end the program, least of all with the exit code
 of a GO; KeyboardInterrupt alone is the user's."""

@@ -61,6 +61,7 @@ class Secrets:
         self._values: dict[SecretRef, str] = {}
         self._forms: set[str] = set()
         self._lock = threading.Lock()
+        self._asking: dict[SecretRef, threading.Lock] = {}
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._values)} resolved)"
@@ -69,14 +70,19 @@ class Secrets:
         """The secret that `ref` names. Raises SecretError; the error never holds a value.
 
         `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
+        key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
         with self._lock:
-            key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
+            asking = self._asking.setdefault(key, threading.Lock())
+        # A lock for each reference: a command that hangs must hold up neither other secrets nor `redact`.
+        with asking:
             if key not in self._values:
                 value = self._resolve(ref, purpose)
                 if not value:
                     raise SecretError(f"{ref} is empty")
-                self._values[key] = value
-                self._forms |= _forms(value)
+                forms = _forms(value)
+                with self._lock:
+                    self._forms |= forms  # before anybody has the value
+                    self._values[key] = value
             return self._values[key]
 
     def redact(self, text: str) -> str:
@@ -153,14 +159,14 @@ def _forms(value: str) -> set[str]:
     spellings = {
         value,
         shlex.quote(value),
-        quote(value, safe=""),
-        quote_plus(value),
+        quote(value, safe="", errors="surrogateescape"),
+        quote_plus(value, errors="surrogateescape"),
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],
         escaped,
         value.replace("'", "''"),
-        base64.b64encode(value.encode()).decode(),
+        base64.b64encode(value.encode("utf-8", "surrogateescape")).decode(),
     }
     spellings |= set(value.splitlines()) if "\n" in value else set()
     return {form for form in spellings if len(form) >= _SHORTEST_REDACTED}
