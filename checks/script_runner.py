@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Connect, Scripts
+from preflight.plan import Connect, Scripts, ServerRole
 from preflight.plan_run_line import PsqlCall, psql_calls
 from preflight.plan_work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.probes.shell import AsAccount
@@ -46,6 +46,7 @@ _REMEDIES = {
     LoginRefusal.OTHER: "run it by hand as {account} on {host} and cure what it complains of: "
     "{program} -w -U {role} -d {database}",
 }
+_SWITCHES = ("doas", "runuser", "su", "sudo")
 
 
 class ScriptRunner(Check):
@@ -151,8 +152,27 @@ class ScriptRunner(Check):
                 f"name the server in the run line: -p {work.database.port} (and -h), or set PGPORT for {_who(work)}"
             )
             yield self._failed(work, "another server answers", expected, actual, remedy)
+        elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
+            remedy = f"name the primary in the run line, as [databases.{work.database.id}] does: -h and -p"
+            yield self._failed(work, "a replica answers, on which nothing can be written", "primary", "replica", remedy)
+        elif self._is_elsewhere(work):
+            yield unknown(
+                f"whether the server at {work.psql.says('host') if work.psql else ''} is that of {work.database.id} "
+                "is not known: the port alone is compared",
+                expected=f"a server that runs on {work.host.id}, or the system identifier that the plan names",
+                actual=f"system identifier {login.system_identifier or 'not shown'}",
+                remedy=f"leave -h out of the run line; or, if this is the right server: system_identifier = "
+                f'"{login.system_identifier or "..."}" in [databases.{work.database.id}]',
+            )
         else:
             yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
+
+    @staticmethod
+    def _is_elsewhere(work: ServerWork) -> bool:
+        """The run line names an address that nothing ties to the plan's server."""
+        named = work.psql.says("host") if work.psql else ""
+        known = {"", "localhost", "127.0.0.1", "::1", work.database.address, work.host.address, work.host.id}
+        return not work.database.system_identifier and named not in known and not named.startswith(("/", "@"))
 
     @staticmethod
     def _right_cluster(work: ServerWork, login: ServerLogin) -> bool:
@@ -237,8 +257,27 @@ class ScriptRunner(Check):
                 actual=entry.run or "no run line",
                 remedy=f'say how the scripts are run: run = "{good}" in [scripts.{work.id}]',
             )
+        yield from self._judge_untried(work, calls, entry.run)
         for call in calls:
             yield from self._judge_call(work, call, entry.run, good)
+
+    @staticmethod
+    def _judge_untried(work: ServerWork, calls: Sequence[PsqlCall], line: str) -> Iterator[Judgement]:
+        """Only the first psql of the line was tried, on the host, as the account: what arrives elsewhere was not."""
+        for call in calls:
+            switches = call.through and call.through[0].rpartition("/")[2] in _SWITCHES and work.account in call.through
+            untried = [*([] if switches else [" ".join(call.through)]), *call.variables]
+            if (call.program, call.connection) != (calls[0].program, calls[0].connection):
+                untried.append("a second psql with another connection")
+            named = ", ".join(name for name in untried if name)
+            if named:
+                yield unknown(
+                    f"the run line starts psql in a way that was not tried: {named}",
+                    expected=f"psql itself, with -h, -p, -U and -d, run by {_who(work)} on {work.host.id}",
+                    actual=line,
+                    remedy=f"write the run line of [scripts.{work.id}] so, one entry for each connection; name the "
+                    "account with `account`",
+                )
 
     def _judge_call(self, work: ServerWork, call: PsqlCall, line: str, good: str) -> Iterator[Judgement]:
         where = f"in `run` of [scripts.{work.id}] and in the runbook"

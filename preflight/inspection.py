@@ -187,7 +187,7 @@ def _cause_of(lost: NoReply) -> str:
 
 def _crashed(finding: Finding, crash: str) -> Finding:
     judgement = unknown(f"the check {finding.check} failed itself: {crash}", remedy="report it to the check's author")
-    return replace(finding, judgement=judgement, cause=f"defect of {finding.check}")
+    return replace(finding, judgement=judgement, cause=f"defect of {finding.check}: {crash}")
 
 
 def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:

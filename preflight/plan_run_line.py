@@ -53,6 +53,10 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _CONNECTION = {"-h": "host", "--host": "host", "-p": "port", "--port": "port", "-U": "user", "--username": "user",
                "-d": "dbname", "--dbname": "dbname"}  # fmt: skip
 _VARIABLES = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
+_HARMLESS = {"PGAPPNAME", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT", "PGDATESTYLE", "PGTZ"}
+_TRANSPARENT = {"bash", "command", "dash", "do", "else", "env", "exec", "flock", "if", "ionice", "ksh", "nice", "nohup",
+                "setsid", "sh", "stdbuf", "then", "time", "timeout", "zsh", "{"}  # fmt: skip
+"""Programs and words of the shell that start psql where, and as whom, they were started themselves."""
 _OFF = {"0", "off", "of", "f", "fa", "fal", "fals", "false", "n", "no"}  # psql takes unambiguous beginnings
 
 
@@ -76,6 +80,10 @@ class PsqlCall:
     """The scripts it runs (`-f`, `<`), as written."""
     commands: tuple[str, ...] = ()
     """What `-c` gives it."""
+    through: tuple[str, ...] = ()
+    """The command that starts psql elsewhere, as somebody else, or in another environment: `ssh db2`, `sudo -u dba`."""
+    variables: tuple[str, ...] = ()
+    """Names of PG* assignments that decide where psql connects and are not in `connection`: `PGSERVICE`."""
     unreadable: str = ""
     """Why its options cannot be read; then the rest says nothing."""
 
@@ -95,18 +103,23 @@ def psql_calls(line: str) -> tuple[PsqlCall, ...]:
         return ()
     keeps_status = "pipefail" in words
     calls: list[PsqlCall] = []
-    folder = ""
+    folder, set_before = "", list[str]()
     for command, ended_by, reads in _commands(words):
         piped = ended_by in ("|", "|&") and not keeps_status
         at = _place_of_psql(command)
         if at is not None:
-            call = _call(command, at, piped=piped)
+            call = _call([*set_before, *command], at + len(set_before), piped=piped)
             calls.append(replace(call, folder=folder, files=(*call.files, *reads)))
         elif command[:1] == ["cd"]:
             folder = posixpath.join(folder, command[-1])
+        elif command[:1] == ["export"] or all(_ASSIGNMENT.match(word) for word in command):
+            set_before += [word for word in command if _ASSIGNMENT.match(word)]
         else:  # a command line within one, as in `su -c 'psql ...'`
-            inner = [call for word in command if " " in word for call in psql_calls(word)]
-            calls += [replace(call, piped=call.piped or piped) for call in inner]
+            inner = [(call, word) for word in command if " " in word for call in psql_calls(word)]
+            calls += [
+                replace(call, piped=call.piped or piped, through=(*_through(command, word), *call.through))
+                for call, word in inner
+            ]
     return tuple(calls)
 
 
@@ -136,13 +149,20 @@ def _place_of_psql(command: Sequence[str]) -> int | None:
     return next(places, None)
 
 
+def _through(command: Sequence[str], inner: str = "") -> tuple[str, ...]:
+    """The words of a command that start another one, without `inner`; none when that changes nothing for psql."""
+    words = tuple(word for word in command if word != inner and not _ASSIGNMENT.match(word))
+    return () if not words or posixpath.basename(words[0]) in _TRANSPARENT else words
+
+
 def _call(command: Sequence[str], at: int, *, piped: bool) -> PsqlCall:
     program = command[at]
     try:
         options, positional = getopt.gnu_getopt(list(command[at + 1 :]), _SHORT, _LONG)
     except getopt.GetoptError as error:
         return PsqlCall(program, piped=piped, unreadable=error.msg)
-    assigned = (word.split("=", 1) for word in command[:at] if _ASSIGNMENT.match(word))
+    assigned = [word.split("=", 1) for word in command[:at] if _ASSIGNMENT.match(word)]
+    others = {name for name, _ in assigned if name.startswith("PG")} - set(_VARIABLES) - _HARMLESS
     said = {_VARIABLES[name]: value for name, value in assigned if name in _VARIABLES}
     said |= dict(zip(("dbname", "user"), positional, strict=False))
     said |= {_CONNECTION[option]: value for option, value in options if option in _CONNECTION}
@@ -155,6 +175,8 @@ def _call(command: Sequence[str], at: int, *, piped: bool) -> PsqlCall:
         prompts=bool(names & {"-W", "--password"}),
         piped=piped,
         files=tuple(value for option, value in options if option in ("-f", "--file")),
+        through=_through(command[:at]),
+        variables=tuple(sorted(others)),
         commands=tuple(value for option, value in options if option in ("-c", "--command")),
     )
 

@@ -69,10 +69,12 @@ class Verdict:
         return self.decision.value
 
 
-def decide(findings: Sequence[Finding], *, partial: bool) -> tuple[Decision, str]:
+def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
     """The decision and, where no finding explains it, its reason.
 
-    `partial`: part of the checks was deselected; then the best possible answer is HOLD, whatever was seen."""
+    `partial`: part of the checks was deselected; then the best possible answer is HOLD, whatever was seen.
+    `over`: the moment judged lies behind the window. Then dates were held against a past end, so nothing is confirmed
+    for any window to come: a plan copied from the last release must not be GO."""
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, ""
@@ -80,6 +82,8 @@ def decide(findings: Sequence[Finding], *, partial: bool) -> tuple[Decision, str
         return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
     if partial:
         return Decision.HOLD, "part of the checks was not selected"
+    if over:
+        return Decision.HOLD, "the window is over at the moment judged: correct start and end in [window]"
     if all(finding.status in _GREEN for finding in blocking):
         return Decision.GO, ""
     return Decision.HOLD, ""
@@ -101,7 +105,7 @@ def conclude(
     counts = Counter(finding.status for finding in findings)
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
-    decision, reason = decide(findings, partial=partial)
+    decision, reason = decide(findings, partial=partial, over=moment >= plan.window.end)
     return Verdict(
         plan=plan,
         decision=decision,

@@ -177,3 +177,26 @@ def test_two_subjects_of_one_name_are_a_defect_of_the_check() -> None:
 
     assert statuses(*run(Twice)) == [Status.UNKNOWN]
     assert reply("x").text == "x"
+
+
+@pytest.mark.parametrize("method", ["subjects", "probes", "follow_up", "judge", "__init__"])
+@pytest.mark.parametrize("death", [SystemExit(0), SystemExit(1), GeneratorExit()])
+def test_a_check_that_ends_the_program_is_unknown_and_ends_nothing(method: str, death: BaseException) -> None:
+    def end(self: object, *_args: object, **_facts: object) -> None:
+        raise death
+
+    broken = type("Broken", (Deep,), {method: end, "id": "broken", "__doc__": "Broken?"})
+    verdict = judge(*run(broken, Ready))
+    assert [finding.status for finding in verdict.findings] == [Status.UNKNOWN, Status.PASS]
+
+
+def test_a_status_that_does_not_exist_is_unknown() -> None:
+    class Green(Ready):
+        """Is it green?"""
+
+        id = "green"
+
+        def judge(self, subject: Subject, *, word: str) -> Judgement:
+            return Judgement(status="green", summary=word)  # type: ignore[arg-type]
+
+    assert statuses(*run(Green)) == [Status.UNKNOWN]

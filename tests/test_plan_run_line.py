@@ -97,3 +97,26 @@ def test_a_line_that_calls_no_psql_gives_none(line: str) -> None:
 def test_options_psql_does_not_know_are_told() -> None:
     assert only("psql -K").unreadable == "option -K not recognized"
     assert only("psql -d").unreadable
+
+
+@pytest.mark.parametrize(
+    ("line", "through", "variables"),
+    [
+        ("psql -f x", (), ()),
+        ("env LC_ALL=C nice -n 5 psql -f x", (), ()),
+        ("bash -lc 'psql -f x'", (), ()),
+        ("PGHOST=a PGTZ=UTC psql -f x", (), ()),
+        ("ssh db2 psql -f x", ("ssh", "db2"), ()),
+        ("sudo -u dba psql -f x", ("sudo", "-u", "dba"), ()),
+        ("su - dba -c 'psql -f x'", ("su", "-", "dba", "-c"), ()),
+        ("ssh db2 'sudo -u dba psql -f x'", ("ssh", "db2", "sudo", "-u", "dba"), ()),
+        ("PGSERVICE=staging psql -f x", (), ("PGSERVICE",)),
+        ("export PGHOSTADDR=192.0.2.1; psql -f x", (), ("PGHOSTADDR",)),
+    ],
+)
+def test_what_leads_psql_elsewhere_is_told(line: str, through: tuple[str, ...], variables: tuple[str, ...]) -> None:
+    assert (only(line).through, only(line).variables) == (through, variables)
+
+
+def test_an_exported_variable_holds_for_the_psql_behind_it() -> None:
+    assert only("export PGHOST=a; psql -f x").says("host") == "a"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,32 @@ def test_no_repr_shows_a_value(secrets: Secrets) -> None:
         assert "hunter22" not in repr(secrets) + repr(ref) + str(ref)
     finally:
         del os.environ["DB_CANARY"]
+
+
+def test_a_command_that_hangs_holds_up_neither_other_secrets_nor_redaction(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    monkeypatch.setenv("DB1", CANARY)
+    slow = threading.Thread(target=secrets.value, args=(SecretRef("command", f"cat {fifo}"),), daemon=True)
+    slow.start()
+    end = os.open(fifo, os.O_WRONLY)  # the command has begun to read
+
+    def use() -> None:
+        secrets.redact(secrets.value(SecretRef("env", "DB1")))
+
+    quick = threading.Thread(target=use, daemon=True)
+    quick.start()
+    quick.join(10)
+    held_up = quick.is_alive()
+    os.write(end, b"late-value")
+    os.close(end)
+    slow.join(10)
+    assert not held_up
+    assert secrets.redact("late-value") == MASK
+
+
+def test_a_value_that_is_no_text_is_masked_too(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "DB1", "p\udcffss-word")
+    assert secrets.redact(secrets.value(SecretRef("env", "DB1"))) == MASK

@@ -80,3 +80,13 @@ def test_several_observations_give_the_worst_and_keep_all() -> None:
     assert worst.status is Status.FAIL
     assert [point.status for point in worst.points] == [Status.FAIL, Status.PASS]
     assert [point.summary for point in worst.telling_points()] == ["fail"]
+
+
+def test_a_window_that_is_over_is_hold_whatever_passes() -> None:
+    plan = toy_plan()
+    for moment, decision in ((plan.window.start, Decision.GO), (plan.window.end, Decision.HOLD)):
+        verdict = conclude(
+            plan, [finding(Status.PASS)], planned=1, evidence_digest="", collected_at=moment, moment=moment
+        )
+        assert verdict.decision is decision
+        assert bool(verdict.reason) is (decision is Decision.HOLD)

@@ -104,6 +104,9 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         names = ReportOptions.__dataclass_fields__
         chosen = {name: values.pop(name) for name in list(values) if name in names}
         chosen["outputs"] = tuple(_parse_output(output) for output in chosen["outputs"])
+        paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
+        if len(set(paths)) < len(paths):
+            raise CallError("--output: two reports would be written to one file")
         return command(*args, report=ReportOptions(**chosen), **values)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__

@@ -19,7 +19,8 @@ _LONGEST_SHOWN = 400
 _SYSTEM = "SELECT 'system=' || system_identifier FROM pg_control_system()"
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
-    "'version=' || current_setting('server_version_num'), 'port=' || current_setting('port')"
+    "'version=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
+    "'in_recovery=' || pg_is_in_recovery()"
 )
 
 Major = tuple[int, ...]
@@ -107,6 +108,8 @@ class ServerLogin:
     """The server's own port; 0 where the method does not tell, as for everything below."""
     version_num: int = 0
     system_identifier: str = ""
+    in_recovery: bool = False
+    """A replica answered, on which scripts cannot write; its system identifier is the primary's."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,9 @@ def login_refusal(said: str) -> LoginRefusal:
 
 def _arrived(text: str, said: str) -> ServerLogin:
     fields = read_fields(text.replace("\t", "\n"))
+    in_recovery = one(fields, "in_recovery")
+    if in_recovery not in ("true", "false"):
+        raise Unreadable(f"in_recovery={in_recovery[:20]!r}")
     return ServerLogin(
         None,
         said,
@@ -182,4 +188,5 @@ def _arrived(text: str, said: str) -> ServerLogin:
         port=whole_number(one(fields, "port"), "port"),
         version_num=whole_number(one(fields, "version"), "server_version_num"),
         system_identifier=next(iter(fields.get("system", [])), ""),
+        in_recovery=in_recovery == "true",
     )

@@ -207,7 +207,7 @@ class _Work:
             if len(stream) > batch.OUTPUT_CAP_BYTES:
                 self._put_all([numbered], *too_much(batch.OUTPUT_CAP_BYTES))
                 return
-        if question.stdin_secret and frame.code != 0 and _SUDO_REFUSED.search(decode(frame.err)):
+        if question.stdin_secret and _SUDO_REFUSED.search(decode(frame.err)):
             self._connection.password_refused = True
         reply = Reply(
             code=frame.code,

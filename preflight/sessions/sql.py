@@ -69,7 +69,10 @@ class SqlPool:
         with self._lock:
             sessions = list(self._sessions.values())
         for session in sessions:
-            session.close()
+            session.begin_close()
+        deadline = Deadline(_CLOSE_SECONDS)  # for all: what hangs in each of many databases must not add up
+        for session in sessions:
+            session.close(deadline.left())
 
     def _scrub(self) -> None:
         from preflight.sessions.libpq import scrub_environment
@@ -128,10 +131,14 @@ class SqlSession:
                 self._finish()
             self._lock.release()
 
-    def close(self) -> None:
-        """See `preflight.sessions.Session`. A thread that is just asking closes for itself when it notices."""
+    def begin_close(self) -> None:
+        """Tells a thread that is just asking to close for itself when it notices."""
         self._closing.set()
-        if self._lock.acquire(timeout=_CLOSE_SECONDS):
+
+    def close(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """See `preflight.sessions.Session`. Waits at most `seconds` for a thread that is just asking."""
+        self.begin_close()
+        if self._lock.acquire(timeout=seconds):
             try:
                 self._finish()
             finally:

@@ -25,7 +25,7 @@ _VERIFY_REASONS = {
     64: "certificate-name",
 }
 """By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
-_VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED")
+_VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
@@ -114,7 +114,7 @@ def _look(connect_again: Callable[[], socket], name: str, deadline: Deadline) ->
 
 
 def _without_certificate(error: ssl.SSLError) -> TlsFailed:
-    problem = error.reason or ""
+    problem = error.reason or str(error).upper().replace(" ", "_")  # an older Python does not know every reason
     if any(word in problem for word in _NOT_TLS):
         return TlsFailed(Cause.TLS, "the server does not speak TLS on this port", "plain-http")
     if any(word in problem for word in _VERSION_PROBLEMS):

@@ -288,6 +288,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("empty script", everywhere("030.sql", ""), Status.FAIL, "without content"),
     ("link beside", with_staged(LINK), Status.FAIL, "030.sql -> /tmp/x.sql"),
     ("link for a script", with_staged(replace(LINK, path="010_first.sql")), Status.FAIL, "1 link or special"),
+    ("folder for a script", with_staged(folder("010_first.sql")), Status.FAIL, "missing: 010_first.sql"),
     ("FIFO", with_staged(replace(LINK, kind=EntryKind.OTHER, link_target="")), Status.FAIL, "030.sql (special)"),
     ("world-writable file", with_staged(staged_entry("data/rows.csv", "1,2\n", mode=0o646)), Status.FAIL, "chmod o-w"),
     ("world-writable folder", with_staged(folder("parts", 0o757)), Status.FAIL, "o+w: parts"),

@@ -46,6 +46,7 @@ def test_a_plan_with_nothing_to_check_is_hold_and_3(tmp_path: Path, form: str) -
         ["run", "plan.toml", "--format", "yaml"],
         ["run", "plan.toml", "--output", "json"],
         ["run", "plan.toml", "--output", "yaml=x"],
+        ["run", "plan.toml", "--output", "json=x", "--output", "text=./x"],
         ["judge", "plan.toml", "absent.json"],
         ["judge", "plan.toml", "plan.toml"],
         ["lint"],
@@ -194,3 +195,12 @@ def test_help_names_every_command_and_exit_code() -> None:
     assert done.returncode == 0
     for word in ("run", "judge", "lint", "show", "seal", "demo", "3 HOLD", "130 interrupted"):
         assert word in done.stdout
+
+
+def test_a_plug_in_that_exits_with_0_is_no_go(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "own.py").write_text("import sys\nsys.exit(0)\n")
+    done = preflight("run", write_plan(tmp_path, BASE.replace("[window]", 'checks = "own"\n\n[window]')))
+    assert done.returncode == 3
+    assert "SystemExit" in done.stdout

@@ -20,7 +20,7 @@ from preflight.probes.tools import (
 )
 
 SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: '
-GOOD = "system=7711229165220685628\nuser=release\tdatabase=orders\tversion=150018\tport=5432\n"
+GOOD = "system=7711229165220685628\nuser=release\tdatabase=orders\tversion=150018\tport=5432\tin_recovery=false\n"
 
 
 @pytest.mark.parametrize(

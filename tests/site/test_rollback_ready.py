@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from preflight_checks.rollback_ready import RollbackReady
 
+from preflight.clock import now
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import (
@@ -285,7 +286,7 @@ def test_a_backup_that_is_being_written_is_told_and_the_one_before_judged(
     orders: Orders, ask_backup: AskBackup
 ) -> None:
     content = orders.dump("old.dump", "-Fc", age=10 * HOUR).read_bytes()
-    orders.put("new.dump", content[:-500], age=timedelta(seconds=-5))
+    orders.put("new.dump", content[:-500], age=NOW - now())
     is_warned(ask_backup(), "it may be being written")
     (orders.folder / "old.dump").unlink()
     is_fail(ask_backup(), "cannot be read to its end")

@@ -12,7 +12,18 @@ from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, BackupFormat, BackupMethod, Connect, Database, Host, RemotePath, Scripts, Step
+from preflight.plan import (
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Connect,
+    Database,
+    Host,
+    RemotePath,
+    Scripts,
+    ServerRole,
+    Step,
+)
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import findings, make_plan, told
 from tests.site.machine import free_port
@@ -228,6 +239,40 @@ def test_the_run_line_must_stop_on_errors(server: Server) -> None:
         found = server.scripts(run=line)
         assert found.status is Status.WARN, told(found)
         assert words in found.judgement.summary
+
+
+def test_a_replica_instead_of_the_primary_fails(
+    server: Server, with_stubs: Callable[[Mapping[str, str]], Account]
+) -> None:
+    standby = (
+        'case "$*" in *--version*) exec /usr/bin/psql --version;; esac\n'
+        '/usr/bin/psql "$@" | sed s/in_recovery=false/in_recovery=true/'
+    )
+    account = with_stubs({"psql": standby})
+    found = server.scripts(account=account)
+    fails(found, "a replica answers", "name the primary")
+    assert server.scripts(account=account, role=ServerRole.ANY).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told_as"),
+    [
+        ("ssh elsewhere ", "", "ssh elsewhere"),
+        ("sudo -u somebody ", "", "sudo -u somebody"),
+        ("PGSERVICE=staging ", "", "PGSERVICE"),
+        ("", " && psql -X -v ON_ERROR_STOP=1 -d other -f x", "a second psql"),
+    ],
+)
+def test_a_psql_that_was_not_tried_is_unknown(server: Server, before: str, after: str, told_as: str) -> None:
+    found = server.scripts(run=f"{before}{server.line}{after}")
+    assert found.status is Status.UNKNOWN, told(found)
+    assert told_as in found.judgement.summary
+
+
+def test_an_address_that_nothing_ties_to_the_planned_server_is_unknown(server: Server) -> None:
+    line = server.line.replace(f"-h {server.cluster.socket_directory}", "-h 127.1")  # the same server by another name
+    found = server.scripts(run=line)
+    assert found.status is Status.UNKNOWN, told(found)
 
 
 def test_a_run_line_without_psql_is_a_warning(server: Server) -> None:

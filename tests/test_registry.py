@@ -1,0 +1,51 @@
+"""Checks of a plan's own folder: what does not load is named, and nothing vanishes or ends the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preflight.registry import find_checks
+
+GOOD = """
+from preflight.check import Check
+from preflight.finding import passed
+class One(Check):
+    "One?"
+    id = "one"
+    title = "one"
+    def subjects(self): return []
+    def probes(self, subject): return {}
+    def judge(self, subject): return passed("one")
+"""
+MISSPELT = (
+    GOOD.partition("class")[0]
+    + "class "
+    + GOOD.partition("class")[2].replace("One", "Two").replace('"one"', '"two"').replace("def judge", "def jugde")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import sys; sys.exit(0)", "SystemExit"),
+        (GOOD + MISSPELT, "judge"),
+        (GOOD.replace('title = "one"', 'title = "one"; severity = "Blocking"'), "severity"),
+        (GOOD.replace('id = "one"', 'id = "host-login"'), "which preflight_checks.host_login has"),
+        ("raise ZeroDivisionError", "ZeroDivisionError"),
+        ("x = 1", "no Check subclass"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "own.py").write_text(text)
+    (broken,) = find_checks(tmp_path).broken
+    assert problem in broken.problem
+
+
+def test_a_base_class_beside_a_check_is_no_trouble(tmp_path: Path) -> None:
+    base = GOOD.replace("class One(Check):", "class Base(Check):\n    pass\nclass One(Base):")
+    (tmp_path / "own.py").write_text(base)
+    found = find_checks(tmp_path)
+    assert not found.broken
+    assert "one" in {check.id for check in found.checks}
