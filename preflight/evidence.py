@@ -52,8 +52,9 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all questions and answers."""
-        return hashlib.sha256(_dump(self._entries()).encode()).hexdigest()
+        """SHA-256 over the plan's digest, the time and all questions and answers."""
+        whole = {"plan": self.plan_digest, "at": self.collected_at.isoformat(), "answers": self._entries()}
+        return hashlib.sha256(_dump(whole).encode()).hexdigest()
 
     def _entries(self) -> list[dict[str, Any]]:
         pairs = sorted(self.answers.values(), key=lambda pair: (pair[0].via, pair[0].target, pair[0].text))

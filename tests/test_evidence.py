@@ -33,6 +33,8 @@ def test_what_is_written_is_read_again() -> None:
         lambda document: document["answers"].pop(),
         lambda document: document["answers"].append(document["answers"][0]),
         lambda document: document.update(schema=99),
+        lambda document: document.update(collected_at="2026-10-17T19:00:00+00:00"),
+        lambda document: document.update(plan_digest="e" * 64),
         lambda document: document.pop("digest"),
         lambda document: document["answers"][1]["answer"].update(code="0"),
         lambda document: document["answers"][1]["answer"].update(asked_at="2026-10-16T19:00:00"),
