@@ -11,7 +11,7 @@ from enum import StrEnum
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Backup, BackupFormat, Host, RemotePath
-from preflight.plan_work import Section, minutes_at_stake, server_work
+from preflight.plan.work import Section, minutes_at_stake, server_work
 from preflight.probe import NoReply
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.mounts import Mount, StorageKind

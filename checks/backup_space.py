@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Backup, BackupFormat, BackupMethod, Bytes, Host
-from preflight.plan_limits import Between
-from preflight.plan_work import Section, ServerWork, minutes_at_stake, server_work
+from preflight.plan.limits import Between
+from preflight.plan.work import Section, ServerWork, minutes_at_stake, server_work
 from preflight.probes.shell import AsAccount
 from preflight.probes.sizes import PreviousBackup, PreviousBackupsProbe, Sizes, SizesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Host
-from preflight.plan_work import minutes_at_stake, programs_of, server_work
+from preflight.plan.work import minutes_at_stake, programs_of, server_work
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
-from preflight.plan_work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, server_work
 from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
 
 

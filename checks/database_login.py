@@ -10,7 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, ServerRole, SslMode
-from preflight.plan_work import Section, minutes_at_stake, server_work
+from preflight.plan.work import Section, minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
 from preflight.probes.postgres import (
     DatabaseRole,

@@ -12,7 +12,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Host
-from preflight.plan_work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
 from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
 

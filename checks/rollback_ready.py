@@ -23,8 +23,7 @@ from preflight.plan import (
     RollbackFile,
     Scripts,
 )
-from preflight.plan_limits import Above, Between
-from preflight.plan_way_back import Pair, does_nothing, does_the_same, pairs
+from preflight.plan.limits import Above, Between
 from preflight.previous_backup import EarlierBackup, Limits, Read, Seen, client_program, format_size, is_whole
 from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
@@ -36,6 +35,7 @@ from preflight.probes.live_tables import LiveTables, LiveTablesProbe
 from preflight.probes.shell import AsAccount
 from preflight.probes.sizes import Sizes, SizesProbe
 from preflight.probes.storage import Place, PlacesProbe
+from preflight.scripts.way_back import Pair, does_nothing, does_the_same, pairs
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 _FORMS = {

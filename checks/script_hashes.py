@@ -10,9 +10,6 @@ from pathlib import Path
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.manifest import ManifestError, parse_manifest
-from preflight.manifest_comparison import SCRIPT_SUFFIXES, Comparison, is_script
-from preflight.manifest_difference import Differences
 from preflight.plan import Host, Scripts
 from preflight.probe import NoReply
 from preflight.probes.files import SCRIPT_SUFFIXES as SQL_SUFFIXES
@@ -27,8 +24,11 @@ from preflight.probes.staged import (
     StagedText,
 )
 from preflight.probes.staged_reply import StagedEntry, StagedTree
-from preflight.psql_script_inputs import Input, find_inputs
-from preflight.text_diff import visible
+from preflight.scripts.manifest import ManifestError, parse_manifest
+from preflight.scripts.manifest_comparison import SCRIPT_SUFFIXES, Comparison, is_script
+from preflight.scripts.manifest_difference import Differences
+from preflight.scripts.psql_script_inputs import Input, find_inputs
+from preflight.scripts.text_diff import visible
 
 _TEXTS = 3
 _MOST_POINTS = 10

@@ -8,8 +8,7 @@ from itertools import pairwise
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Scripts, ServerRole
-from preflight.plan_run_line import PsqlCall, psql_calls
-from preflight.plan_work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
 from preflight.probes.tools import (
@@ -22,6 +21,7 @@ from preflight.probes.tools import (
     major_of_server,
     shown,
 )
+from preflight.scripts.run_line import PsqlCall, psql_calls
 
 _GOOD_LINE = "psql -X -w -v ON_ERROR_STOP=1 -U {role} -d {database} -f SCRIPT"
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan
-from preflight.plan_work import Section, server_work
+from preflight.plan.work import Section, server_work
 from preflight.probe import Cause, NoReply
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
 from preflight.probes.backup_reads import ArchiveRead, BaseRead, TextRead

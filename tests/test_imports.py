@@ -13,8 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DRIVERS = {"paramiko", "psycopg"}
 PURE = tuple(
-    f"preflight.{name}"
-    for name in ("check", "finding", "plan", "probe", "clock", "manifest", "psql", "text_diff", "previous_backup")
+    f"preflight.{name}" for name in ("check", "finding", "plan", "probe", "clock", "scripts", "previous_backup")
 )
 """What checks may know: the design's list, and pure modules that hold parts of one check's judgement."""
 IMPURE = tuple(
@@ -66,7 +65,7 @@ def test_checks_stay_pure(path: Path) -> None:
 PARTS_OF_CHECKS = [
     path
     for path in files("preflight")
-    if path.parent.name == "preflight" and path.stem != "clock" and f"preflight.{path.stem}".startswith(PURE)
+    if path.stem != "clock" and named(path).removesuffix(".py").replace("/", ".").startswith(PURE)
 ]
 
 

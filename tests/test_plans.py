@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from preflight import plan as types
-from preflight.coverage import unconfirmed
 from preflight.loader import load_plan
+from preflight.plan.coverage import unconfirmed
 from preflight.registry import find_checks
 
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from preflight.manifest import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
+from preflight.scripts.manifest import parse_manifest
 from preflight.seal import SealedManifest, SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
 from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey

@@ -10,9 +10,9 @@ from preflight.cli.console import complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
-from preflight.coverage import unconfirmed
 from preflight.errors import PlanError
 from preflight.inspection import inspect
+from preflight.plan.coverage import unconfirmed
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
 from preflight.verdict import ExitCode

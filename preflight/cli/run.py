@@ -15,10 +15,10 @@ from preflight.cli.loading import PLAN, load
 from preflight.cli.progress import Progress
 from preflight.cli.report_options import ReportOptions, deliver, report_options
 from preflight.clock import monotonic, now
-from preflight.coverage import unconfirmed
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.inspection import Inspection, inspect
 from preflight.plan import Plan
+from preflight.plan.coverage import unconfirmed
 from preflight.run import TIMEOUT_SECONDS, collect
 from preflight.run import judge as judge_evidence
 from preflight.secrets import Secrets

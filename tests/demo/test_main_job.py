@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import now
-from preflight.coverage import unconfirmed
 from preflight.demo.site import DemoSite
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
 from preflight.inspection import Inspection, inspect
 from preflight.loader import load_plan
+from preflight.plan.coverage import unconfirmed
 from preflight.registry import find_checks
 from preflight.report import json as json_report
 from preflight.report import questions as questions_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.plan_run_line import PsqlCall, psql_calls
+from preflight.scripts.run_line import PsqlCall, psql_calls
 
 
 def only(line: str) -> PsqlCall:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.toml_lines import KeyPath, key_lines
+from preflight.loader.lines import KeyPath, key_lines
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import local_to_utc, parse_duration
+from preflight.loader.problems import kind_of, listed, nearest_name, quoted
 from preflight.plan import Account, Bytes, RemotePath, Sha256
-from preflight.plan_problems import kind_of, listed, nearest_name, quoted
 from preflight.secrets import SecretRef
 
 _LONGEST_WORD = 64

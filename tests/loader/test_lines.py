@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from preflight.toml_lines import KeyPath, key_lines
+from preflight.loader.lines import KeyPath, key_lines
 from tests.plan_texts import FULL, mutated_plans
 
 TRICKY = '''\

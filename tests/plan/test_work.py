@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.plan import Account, Backup, BackupFormat, BackupMethod, Database, Plan, RemotePath, Scripts, Step
-from preflight.plan_work import Section, minutes_at_stake, programs_of, server_work
+from preflight.plan.work import Section, minutes_at_stake, programs_of, server_work
 from tests.toy import toy_plan
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preflight.manifest_comparison import Comparison
 from preflight.probes.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
-from preflight.text_diff import describe_difference, unified_diff
+from preflight.scripts.manifest_comparison import Comparison
+from preflight.scripts.text_diff import describe_difference, unified_diff
 
 _FOREIGN_BYTE = re.compile(r"\\x[89a-f][0-9a-f]|\N{REPLACEMENT CHARACTER}")
 

@@ -1,100 +1,40 @@
-"""What a release plan may say, as frozen dataclasses. `preflight.loader` reads and validates the TOML file.
-
-The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
-time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,
-`Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`, and a limit such as `Between` is kept to. What several
-values must say together is in `preflight.plan_rules`. Docstrings under fields become the plan reference.
-"""
+"""The sections of a release plan, one frozen dataclass each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, NewType
+from typing import Annotated, ClassVar
 
-from preflight.plan_limits import Above, Between, Filled, HttpUrl, ManyLines, Matches, NetworkAddress, ZoneName
+from preflight.plan.limits import Above, Between, Matches, ZoneName
+from preflight.plan.values import (
+    Account,
+    Address,
+    BackupFormat,
+    BackupMethod,
+    Bytes,
+    Connect,
+    DatabaseRef,
+    EntryId,
+    Factor,
+    HostRef,
+    Minutes,
+    Name,
+    Port,
+    RemotePath,
+    RoleRef,
+    ServerRole,
+    Sha256,
+    Source,
+    SslMode,
+    StepRef,
+    Text,
+    UndoKind,
+    Url,
+)
 from preflight.secrets import SecretRef
-
-RemotePath = NewType("RemotePath", str)
-"""An absolute path on a host, without NUL or newline."""
-Bytes = NewType("Bytes", int)
-"""A size, written `"20GiB"`."""
-Sha256 = NewType("Sha256", str)
-"""64 lower-case hex digits."""
-Account = NewType("Account", str)
-"""An account or role name: no white space, no control characters, does not begin with a hyphen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """Annotation: the value names an entry of this section of the plan."""
-
-    section: str
-
-
-HostRef = Annotated[str, Ref("hosts")]
-DatabaseRef = Annotated[str, Ref("databases")]
-RoleRef = Annotated[str, Ref("roles")]
-StepRef = Annotated[str, Ref("steps")]
-
-Name = Annotated[str, Filled()]
-Text = Annotated[str, ManyLines()]
-Address = Annotated[str, NetworkAddress()]
-Url = Annotated[str, HttpUrl()]
-Port = Annotated[int, Between(1, 65535)]
-EntryId = Annotated[
-    str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
-]
-Minutes = Annotated[float, Between(0)]
-Factor = Annotated[float, Between(1)]
-Source = Annotated[
-    str,
-    Matches(
-        r"guess|(?:measured|rehearsed) \d{4}-\d\d-\d\d", '"guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-    ),
-]
-
-
-class ServerRole(StrEnum):
-    PRIMARY = "primary"
-    REPLICA = "replica"
-    ANY = "any"
-
-
-class Connect(StrEnum):
-    DIRECT = "direct"
-    TUNNEL = "tunnel"
-
-
-class SslMode(StrEnum):
-    DISABLE = "disable"
-    REQUIRE = "require"
-    VERIFY_CA = "verify-ca"
-    VERIFY_FULL = "verify-full"
-
-
-class BackupMethod(StrEnum):
-    PG_DUMP = "pg_dump"
-    PG_BASEBACKUP = "pg_basebackup"
-
-
-class BackupFormat(StrEnum):
-    CUSTOM = "custom"
-    DIRECTORY = "directory"
-    TAR = "tar"
-    PLAIN = "plain"
-
-
-class UndoKind(StrEnum):
-    RESTORE = "restore"
-    SCRIPT = "script"
-    REDEPLOY = "redeploy"
-    NOTHING_TO_UNDO = "nothing-to-undo"
-    NONE = "none"
-    """Cannot be undone: the point of no return lies before this step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,59 +306,3 @@ class Step:
     def price_minutes(self) -> float | None:
         """Minutes lost when this step has to run over the network; None when the plan does not say."""
         return None if self.minutes_over_network is None else self.minutes_over_network - self.minutes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One release plan, complete and valid. Immutable."""
-
-    path: Path
-    digest: str
-    """SHA-256 of the file's bytes."""
-    release: Release
-    window: Window
-    roles: Mapping[str, Role] = field(default_factory=dict)
-    hosts: Mapping[str, Host] = field(default_factory=dict)
-    databases: Mapping[str, Database] = field(default_factory=dict)
-    backups: Mapping[str, Backup] = field(default_factory=dict)
-    scripts: Mapping[str, Scripts] = field(default_factory=dict)
-    applications: Mapping[str, Application] = field(default_factory=dict)
-    rollback: Rollback | None = None
-    steps: tuple[Step, ...] = ()
-    checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the plan's relative paths start."""
-        return self.path.parent
-
-    @property
-    def sealed_known_hosts(self) -> Path:
-        """The file with pinned host keys that `preflight seal` writes beside the plan."""
-        return self.path.with_suffix(".known_hosts")
-
-    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
-        """Every secret reference of the plan with the purpose it is asked for by."""
-        for host in self.hosts.values():
-            logins = [host.password, *(become.password for become in host.become)]
-            yield from ((ref, host.password_purpose) for ref in logins if ref)
-            if host.passphrase:
-                yield host.passphrase, host.passphrase_purpose
-        for database in self.databases.values():
-            if database.password:
-                yield database.password, database.password_purpose
-
-    def host_of(self, database: Database | str) -> Host:
-        entry = self.databases[database] if isinstance(database, str) else database
-        return self.hosts[entry.host]
-
-    def step(self, step_id: str) -> Step | None:
-        return next((step for step in self.steps if step.id == step_id), None)
-
-    def person(self, role_id: str) -> str:
-        """`D. Kaya (dba), ext. 4411`: whom to call; just the role when it has no entry, empty for no role."""
-        role = self.roles.get(role_id)
-        if role is None:
-            return role_id
-        return f"{role.primary} ({role_id})" + (f", {role.contact}" if role.contact else "")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from preflight.psql_script_inputs import RUN_LINE, find_inputs
+from preflight.scripts.psql_script_inputs import RUN_LINE, find_inputs
 
 _SUFFIXES = (".sql", ".psql")
 _UP = ".up"

@@ -13,11 +13,11 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from preflight.loader.lines import KeyPath
+from preflight.loader.problems import Problems, kind_of, listed, nearest_name, quoted
+from preflight.loader.scalars import READERS, Surroundings, Wrong, choice, text
 from preflight.plan import EntryId, Ref
-from preflight.plan_limits import Limit, ManyLines
-from preflight.plan_problems import Problems, kind_of, listed, nearest_name, quoted
-from preflight.plan_scalars import READERS, Surroundings, Wrong, choice, text
-from preflight.toml_lines import KeyPath
+from preflight.plan.limits import Limit, ManyLines
 
 _SCALARS = (str, bool, int, float)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
 from preflight.finding import Severity
+from preflight.loader.lines import KeyPath
+from preflight.loader.problems import Problems
+from preflight.loader.rules import check_rules
+from preflight.loader.scalars import Surroundings
+from preflight.loader.source import printable, read_source
+from preflight.loader.tables import Tables
 from preflight.plan import Plan
-from preflight.plan_limits import ZoneName
-from preflight.plan_problems import Problems
-from preflight.plan_rules import check_rules
-from preflight.plan_scalars import Surroundings
-from preflight.plan_tables import Tables
-from preflight.toml_lines import KeyPath
-from preflight.toml_source import printable, read_source
+from preflight.plan.limits import ZoneName
 
 CheckSettings = Mapping[str, type]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from preflight.loader.lines import KeyPath
+from preflight.loader.problems import Problems, listed, quoted
 from preflight.plan import (
     BackupFormat,
     BackupMethod,
@@ -19,8 +21,6 @@ from preflight.plan import (
     SslMode,
     Step,
 )
-from preflight.plan_problems import Problems, listed, quoted
-from preflight.toml_lines import KeyPath
 
 T = TypeVar("T")
 

@@ -21,11 +21,11 @@ from preflight.errors import PlanError
 from preflight.finding import Severity
 from preflight.loader import load_plan
 from preflight.plan import Become, Bytes, Plan, Undo, UndoKind
-from preflight.plan_limits import Between
+from preflight.plan.limits import Between
 from preflight.secrets import SecretRef
 from tests.plan_texts import ASSIGNMENTS, FULL, LINES, MINIMAL, VALUES, mutated_plans
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 HOST = '[hosts.db1]\nuser = "dbadmin"\nagent = "id.pub"\n'  # lines 7 to 9 after MINIMAL
 DATABASE = HOST + '[databases.orders]\nhost = "db1"\nuser = "release"\n'  # lines 10 to 12
 APPLICATION = '[applications.app1]\nfrom = "1"\nto = "2"\n[[applications.app1.health]]\n'  # lines 7 to 10

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preflight.plan_run_line import psql_calls
-from preflight.psql_script import Scan, scan_script
+from preflight.scripts.psql_script import Scan, scan_script
+from preflight.scripts.run_line import psql_calls
 
 _SHELL_CHARACTERS = re.compile(r"[$`*?\[~]")
 RUN_LINE = "the run line"

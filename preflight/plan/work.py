@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
-from preflight.plan_run_line import PsqlCall, psql_calls
+from preflight.scripts.run_line import PsqlCall, psql_calls
 
 
 class Section(StrEnum):

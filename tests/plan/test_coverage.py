@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preflight.coverage import unconfirmed
 from preflight.loader import load_plan
+from preflight.plan.coverage import unconfirmed
 from tests.plan_texts import FULL, MINIMAL
 
 UNVERIFIED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.text_diff import MOST_COLUMNS, describe_difference, unified_diff
+from preflight.scripts.text_diff import MOST_COLUMNS, describe_difference, unified_diff
 
 TEXT = "select 1;\nselect 2;\nselect 3;\n"
 

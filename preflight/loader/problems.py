@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from preflight.errors import PlanProblem
-from preflight.toml_lines import KeyPath
-from preflight.toml_source import Source, printable
+from preflight.loader.lines import KeyPath
+from preflight.loader.source import Source, printable
 
 _LONGEST_SHOWN = 60
 _MOST_LISTED = 12

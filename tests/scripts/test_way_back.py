@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.plan_way_back import Pair, does_nothing, does_the_same, pairs, without_comments
+from preflight.scripts.way_back import Pair, does_nothing, does_the_same, pairs, without_comments
 
 PATTERN = "undo/{stem}.down.sql"
 

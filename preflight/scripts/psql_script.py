@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from preflight.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
+from preflight.scripts.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
 
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})

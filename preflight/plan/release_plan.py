@@ -1,0 +1,66 @@
+"""The whole plan, and what several of its sections say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from preflight.plan.entries import Application, Backup, Database, Host, Release, Role, Rollback, Scripts, Step, Window
+from preflight.secrets import SecretRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One release plan, complete and valid. Immutable."""
+
+    path: Path
+    digest: str
+    """SHA-256 of the file's bytes."""
+    release: Release
+    window: Window
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    databases: Mapping[str, Database] = field(default_factory=dict)
+    backups: Mapping[str, Backup] = field(default_factory=dict)
+    scripts: Mapping[str, Scripts] = field(default_factory=dict)
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    rollback: Rollback | None = None
+    steps: tuple[Step, ...] = ()
+    checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the plan's relative paths start."""
+        return self.path.parent
+
+    @property
+    def sealed_known_hosts(self) -> Path:
+        """The file with pinned host keys that `preflight seal` writes beside the plan."""
+        return self.path.with_suffix(".known_hosts")
+
+    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
+        """Every secret reference of the plan with the purpose it is asked for by."""
+        for host in self.hosts.values():
+            logins = [host.password, *(become.password for become in host.become)]
+            yield from ((ref, host.password_purpose) for ref in logins if ref)
+            if host.passphrase:
+                yield host.passphrase, host.passphrase_purpose
+        for database in self.databases.values():
+            if database.password:
+                yield database.password, database.password_purpose
+
+    def host_of(self, database: Database | str) -> Host:
+        entry = self.databases[database] if isinstance(database, str) else database
+        return self.hosts[entry.host]
+
+    def step(self, step_id: str) -> Step | None:
+        return next((step for step in self.steps if step.id == step_id), None)
+
+    def person(self, role_id: str) -> str:
+        """`D. Kaya (dba), ext. 4411`: whom to call; just the role when it has no entry, empty for no role."""
+        role = self.roles.get(role_id)
+        if role is None:
+            return role_id
+        return f"{role.primary} ({role_id})" + (f", {role.contact}" if role.contact else "")

@@ -1,0 +1,88 @@
+"""What a plan's values are: kinds of text and number with the limits the loader enforces, and the words to choose
+from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, NewType
+
+from preflight.plan.limits import Between, Filled, HttpUrl, ManyLines, Matches, NetworkAddress
+
+RemotePath = NewType("RemotePath", str)
+"""An absolute path on a host, without NUL or newline."""
+Bytes = NewType("Bytes", int)
+"""A size, written `"20GiB"`."""
+Sha256 = NewType("Sha256", str)
+"""64 lower-case hex digits."""
+Account = NewType("Account", str)
+"""An account or role name: no white space, no control characters, does not begin with a hyphen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Annotation: the value names an entry of this section of the plan."""
+
+    section: str
+
+
+HostRef = Annotated[str, Ref("hosts")]
+DatabaseRef = Annotated[str, Ref("databases")]
+RoleRef = Annotated[str, Ref("roles")]
+StepRef = Annotated[str, Ref("steps")]
+
+Name = Annotated[str, Filled()]
+Text = Annotated[str, ManyLines()]
+Address = Annotated[str, NetworkAddress()]
+Url = Annotated[str, HttpUrl()]
+Port = Annotated[int, Between(1, 65535)]
+EntryId = Annotated[
+    str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
+]
+Minutes = Annotated[float, Between(0)]
+Factor = Annotated[float, Between(1)]
+Source = Annotated[
+    str,
+    Matches(
+        r"guess|(?:measured|rehearsed) \d{4}-\d\d-\d\d", '"guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+    ),
+]
+
+
+class ServerRole(StrEnum):
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    ANY = "any"
+
+
+class Connect(StrEnum):
+    DIRECT = "direct"
+    TUNNEL = "tunnel"
+
+
+class SslMode(StrEnum):
+    DISABLE = "disable"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+class BackupMethod(StrEnum):
+    PG_DUMP = "pg_dump"
+    PG_BASEBACKUP = "pg_basebackup"
+
+
+class BackupFormat(StrEnum):
+    CUSTOM = "custom"
+    DIRECTORY = "directory"
+    TAR = "tar"
+    PLAIN = "plain"
+
+
+class UndoKind(StrEnum):
+    RESTORE = "restore"
+    SCRIPT = "script"
+    REDEPLOY = "redeploy"
+    NOTHING_TO_UNDO = "nothing-to-undo"
+    NONE = "none"
+    """Cannot be undone: the point of no return lies before this step."""
