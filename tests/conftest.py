@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.site.accounts import Account, Accounts
 from tests.site.https import HttpsApp
@@ -20,8 +22,19 @@ from tests.site.postgres import Cluster
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
+# The same examples in every run, and none judged by the time it takes: the machine may be busy with other work.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
+)
+settings.load_profile("steady")
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
+
+
+def pytest_configure() -> None:
+    """Gives SIGINT its usual meaning: a shell's background job ignores it, and what it starts would do so, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Network:
@@ -96,6 +109,17 @@ def site() -> Iterator[Site]:
     """Every server of the test site, each started when first asked for."""
     with Site() as site:
         yield site
+
+
+@pytest.fixture(autouse=True)
+def no_database_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drops the databases a test has made; those of its module's fixtures stay, as they are made before."""
+    if "site" not in request.fixturenames:
+        yield
+        return
+    site: Site = request.getfixturevalue("site")
+    with site.databases_of_one_test():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,59 @@ fi
 [ -x .venv/bin/python ] || python3 -m venv --without-pip .venv
 python3 -m pip --disable-pip-version-check --python .venv/bin/python install -q -e '.[demo,test,dev]'
 
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
-.venv/bin/mypy preflight checks
-exec .venv/bin/python -m pytest "$@"
+lint() {
+    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy preflight checks
+}
+
+if [ $# -gt 0 ]; then
+    lint
+    exec .venv/bin/python -m pytest "$@"
+fi
+
+# The suite waits more than it computes, so its parts run side by side: the paths of each line below, and last the whole
+# suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own
+# servers, accounts and files; their names carry the process that made them.
+part1="tests/site/test_[!s]*.py tests/checks tests/probes"
+part2="tests/sessions tests/cli"
+others=
+for path in $part1 $part2; do others="$others --ignore=$path"; done
+
+logs=$(mktemp -d)
+pids=
+trap 'status=$?; [ -z "$pids" ] || kill $pids 2>/dev/null || :; rm -rf "$logs"; exit $status' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# No cache: each part would overwrite what the others keep for --last-failed.
+run_tests() { exec .venv/bin/python -m pytest -p no:cacheprovider "$@"; }
+
+begin() { # NAME COMMAND...: runs it in the background, its output kept for `finish`
+    name=$1
+    shift
+    "$@" >"$logs/$name" 2>&1 &
+    pids="$pids $!"
+    eval "pid_$name=$!"
+}
+
+finish() { # NAME: waits, then shows the output
+    eval "wait \"\$pid_$1\"" || failed="$failed $1"
+    cat "$logs/$1"
+}
+
+failed=
+# shellcheck disable=SC2086 # lists of arguments
+{
+    begin lint lint
+    begin part2 run_tests $part2
+    begin part3 run_tests $others
+    (run_tests $part1) || failed=" part1"
+}
+finish part2
+finish part3
+finish lint
+pids=
+if [ -n "$failed" ]; then
+    echo "FAILED:$failed" >&2
+    exit 1
+fi
+echo "All tests passed; lint and types are clean."

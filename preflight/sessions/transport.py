@@ -51,9 +51,23 @@ class HandshakeFailed(Trouble):
         """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
 
 
+class Channel(paramiko.Channel):  # type: ignore[misc]
+    """A channel whose data and end of input carry its name, so that the transport can drop them when they are late."""
+
+    def _send(self, s: bytes, m: Any) -> Any:
+        m.channel = self
+        return super()._send(s, m)
+
+    def _send_eof(self) -> Any:
+        message = super()._send_eof()
+        if message is not None:
+            message.channel = self
+        return message
+
+
 class Transport(paramiko.Transport):  # type: ignore[misc]
-    """paramiko's transport with the standard name of curve25519, without weak algorithms, and with an ear for what
-    the server says on its way out."""
+    """paramiko's transport with the standard name of curve25519, without weak algorithms, with an ear for what the
+    server says on its way out, and without messages for a channel that is closed."""
 
     _preferred_kex = tuple(
         name
@@ -69,6 +83,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
     def __init__(self, sock: Any, seconds: float, known: KnownKeys | None) -> None:
         """`seconds`: for each stage of the login. With `known`, a key of a pinned type is asked for first."""
         super().__init__(sock)
+        self._in_order = threading.Lock()
         seconds = max(seconds, 0.1)
         self.daemon = True
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = self.channel_timeout = seconds
@@ -97,6 +112,20 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         elif " open FAILED: " in msg:
             self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
 
+    def open_channel(self, *arguments: Any, **keywords: Any) -> Any:
+        channel = super().open_channel(*arguments, **keywords)
+        channel.__class__ = Channel  # paramiko makes the object itself, and asks nobody of what class
+        return channel
+
+    def _send_user_message(self, data: Any) -> None:
+        """paramiko builds a message under the channel's lock and sends it without. When the server closes the channel
+        between the two, its thread's answer overtakes the message, and sshd ends the whole connection over it
+        ("packet referred to nonexistent channel")."""
+        with self._in_order:
+            channel = getattr(data, "channel", None)
+            if channel is None or not channel.closed:
+                super()._send_user_message(data)
+
     @staticmethod
     def _remember(texts: list[str], text: str) -> None:
         line = one_line(text, 1000)
@@ -118,7 +147,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         trouble = self.get_exception()
         self.close()
         if not finished:
-            raise HandshakeFailed(Cause.TIMED_OUT, f"{self._progress()} within {deadline.seconds:.0f} s")
+            raise HandshakeFailed(Cause.TIMED_OUT, f"{self._progress()} within {deadline.seconds:.0f} s", "handshake")
         raise self._explain(trouble)
 
     def _progress(self) -> str:

@@ -18,6 +18,8 @@ from tests.site.accounts import Account
 from tests.site.sshd import Sshd
 
 GENEROUS_SECONDS = 20.0
+LATE_SECONDS = 2.0
+"""How much later than its deadline something may end here: room for a machine that is busy with other work."""
 MakePool = Callable[..., SshPool]
 PoolOf = Callable[[Account], SshPool]
 
@@ -44,7 +46,7 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
     yield make
     for pool in pools:
         pool.close()
-    until = monotonic() + 3
+    until = monotonic() + 10
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
         thread.join(max(0.0, until - monotonic()))
@@ -91,7 +93,7 @@ def ask_all(pool: SshPool, questions: Sequence[Question], seconds: float = GENER
 
     begun = monotonic()
     pool.session(questions[0].target).ask(questions, Deadline(seconds), deliver)
-    assert monotonic() - begun < seconds + 0.3, "ask returned after its deadline"
+    assert monotonic() - begun < seconds + LATE_SECONDS, "ask returned after its deadline"
     assert len(answers) == len({asked.text for asked in questions})
     return answers
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from preflight.clock import Deadline, monotonic
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import LARGEST_BODY_BYTES, HttpGet
 from preflight.sessions.http import HttpPool
+from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http_site import (
+    Talk,
     answered,
     ask_all,
     drips,
@@ -25,10 +29,11 @@ from tests.sessions.http_site import (
     stays_silent,
 )
 from tests.site.https import HttpsApp
-from tests.site.machine import free_port
+from tests.site.machine import closed_port
 from tests.site.site import Site
 
-SLACK_SECONDS = 0.4
+HUNG_SECONDS = 2.0
+"""For servers that hang after the handshake, which must be over by then."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -76,11 +81,11 @@ def test_an_error_status_is_an_answer_with_its_body(https_app: HttpsApp) -> None
 
 
 def test_a_proxy_of_the_environment_is_not_used(https_app: HttpsApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, nobody)
     https_app.answer_json({"status": "UP"})
-    assert answered(app_get(https_app)).status == 200
+    with closed_port() as port:
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        assert answered(app_get(https_app)).status == 200
 
 
 def test_a_cached_answer_keeps_the_headers_that_give_it_away(https_app: HttpsApp) -> None:
@@ -125,11 +130,11 @@ def test_non_ascii_characters_in_a_path_are_quoted(https_app: HttpsApp) -> None:
 
 def test_endpoints_of_one_application_are_asked_at_the_same_time(https_app: HttpsApp) -> None:
     for number in range(8):
-        https_app.answer_json({"status": "UP"}, f"/{number}", delay_seconds=0.5)
+        https_app.answer_json({"status": "UP"}, f"/{number}", delay_seconds=0.7)
     begun = monotonic()
     answers = ask_all(Path(), [app_get(https_app, f"/{number}") for number in range(8)])
     assert len(answers) == 8
-    assert monotonic() - begun < 2.5, "asked one after the other they take 4 s"
+    assert monotonic() - begun < 5, "asked one after the other they take 5.6 s"
 
 
 def test_one_hanging_endpoint_costs_only_itself(https_app: HttpsApp) -> None:
@@ -142,34 +147,50 @@ def test_one_hanging_endpoint_costs_only_itself(https_app: HttpsApp) -> None:
     assert quick.code == 200
 
 
-@pytest.mark.parametrize(
-    ("talk", "phase"),
-    [
-        (stays_silent, "headers"),
-        (drips(b"", b"H"), "headers"),
-        (drips(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"), "headers"),
-        (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "headers"),
-        (drips(OK + b"Content-Length: 5000\r\n\r\n", b"x"), "body"),
-        (drips(OK + b"\r\n", b"x"), "body"),
-        (drips(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), "body"),
-    ],
-    ids=["silence", "status line", "header", "100 Continue", "declared body", "undeclared body", "chunks"],
-)
-def test_a_server_that_drips_ends_at_the_deadline(talk: object, phase: str, site: Site) -> None:
+DRIPPING: dict[str, tuple[Talk, str]] = {
+    "silence": (stays_silent, "headers"),
+    "status line": (drips(b"", b"H"), "headers"),
+    "header": (drips(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"), "headers"),
+    "100 Continue": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "headers"),
+    "declared body": (drips(OK + b"Content-Length: 5000\r\n\r\n", b"x"), "body"),
+    "undeclared body": (drips(OK + b"\r\n", b"x"), "body"),
+    "chunks": (drips(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), "body"),
+}
+"""Servers that never come to an end, and the phase they are seen in last."""
+
+
+@pytest.fixture(scope="module")
+def dripped(site: Site) -> Mapping[tuple[str, bool], Answer]:
+    """The answers of all `DRIPPING` servers, with and without TLS, which are asked side by side."""
     certificate = site.authority.issue()
-    for secured in (None, certificate):
-        with raw_server(talk, secured) as url:  # type: ignore[arg-type]
-            begun = monotonic()
-            answer = lost(get(url, ca=str(site.authority.certificate), max_seconds=0.6))
-            assert monotonic() - begun < 0.6 + SLACK_SECONDS
-        assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, phase)
+    probes = {}
+    with ExitStack() as stack:
+        for name, (talk, _) in DRIPPING.items():
+            for secured in (None, certificate):
+                url = stack.enter_context(raw_server(talk, secured))
+                probe = get(url, ca=str(site.authority.certificate), max_seconds=HUNG_SECONDS)
+                probes[name, secured is not None] = probe
+        begun = monotonic()
+        answers = ask_all(Path(), list(probes.values()))
+        assert monotonic() - begun < HUNG_SECONDS + LATE_SECONDS
+    return dict(zip(probes, answers, strict=True))
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("name", DRIPPING)
+def test_a_server_that_drips_ends_at_the_deadline(
+    dripped: Mapping[tuple[str, bool], Answer], name: str, secured: bool
+) -> None:
+    answer = dripped[name, secured]
+    assert isinstance(answer, NoReply), answer
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, DRIPPING[name][1])
 
 
 def test_a_stall_in_the_tls_handshake_ends_at_the_deadline() -> None:
     with raw_server(stays_silent) as url:
         begun = monotonic()
         answer = lost(get(url.replace("http:", "https:"), max_seconds=0.6))
-        assert monotonic() - begun < 0.6 + SLACK_SECONDS + 0.3  # reading the system's roots comes before
+        assert monotonic() - begun < 0.6 + LATE_SECONDS
     assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "handshake")
 
 
@@ -177,7 +198,7 @@ def test_the_runs_nearer_deadline_is_not_held_against_the_application() -> None:
     with raw_server(stays_silent) as url:
         begun = monotonic()
         answer = lost(get(url, max_seconds=10), seconds=0.4)
-        assert monotonic() - begun < 0.4 + SLACK_SECONDS
+        assert monotonic() - begun < 0.4 + LATE_SECONDS
     assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "run-deadline")
 
 
@@ -191,7 +212,7 @@ def test_a_name_lookup_that_hangs_ends_at_the_deadline(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     begun = monotonic()
     answer = lost(get("http://app1.example.net/", max_seconds=0.4))
-    assert monotonic() - begun < 0.4 + SLACK_SECONDS
+    assert monotonic() - begun < 0.4 + LATE_SECONDS
     assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "connect")
     released.set()
 
@@ -210,7 +231,7 @@ def test_a_flood_is_cut_off_long_before_the_deadline(first: bytes, block: bytes)
     with raw_server(floods(first, block)) as url:
         answer = lost(get(url, max_seconds=15))
     assert (answer.cause, answer.reason) == (Cause.CUT_OFF, "body-too-large")
-    assert answer.took_seconds < 5
+    assert answer.took_seconds < 12
 
 
 def test_a_body_of_50_megabytes_is_not_read(https_app: HttpsApp) -> None:
@@ -249,7 +270,7 @@ def test_a_server_that_keeps_the_connection_open_does_not_delay_a_complete_answe
     with raw_server(talk) as url:
         answer = answered(get(url))
     assert answer.body == "{}"
-    assert answer.latency_seconds < 2
+    assert answer.latency_seconds < 8
 
 
 def test_a_chunked_answer_is_put_together() -> None:
@@ -291,7 +312,8 @@ def test_a_connection_that_closes_without_a_word_is_cut_off() -> None:
 
 
 def test_a_port_on_which_nothing_listens_is_refused() -> None:
-    answer = lost(get(f"http://127.0.0.1:{free_port()}/health"))
+    with closed_port() as port:
+        answer = lost(get(f"http://127.0.0.1:{port}/health"))
     assert answer.cause is Cause.REFUSED
     assert "/health" in answer.detail
 

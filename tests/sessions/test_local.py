@@ -205,12 +205,12 @@ def test_too_many_entries_are_no_reply(tmp_path: Path, sql: Path, mocker: Mocker
     assert (answer.cause, answer.detail) == (Cause.CUT_OFF, "sql: there are more than 3 entries")
 
 
-def test_too_many_bytes_are_no_reply_and_are_not_read(tmp_path: Path, sql: Path) -> None:
+def test_too_many_bytes_are_no_reply_and_are_not_read(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     with (sql / "huge.dump").open("wb") as file:
         file.truncate(513 * 1024 * 1024)
-    answer = lost(tmp_path, LocalTree(TARGET, "sql"))
-    assert answer.cause is Cause.CUT_OFF
-    assert answer.took_seconds < 0.5
+    opened = mocker.spy(os, "open")
+    assert lost(tmp_path, LocalTree(TARGET, "sql")).cause is Cause.CUT_OFF
+    assert not [call for call in opened.call_args_list if "huge.dump" in str(call)]
 
 
 def test_a_large_file_is_hashed_without_its_normalised_forms(tmp_path: Path, sql: Path) -> None:
@@ -227,8 +227,8 @@ def test_a_file_system_that_hangs_costs_only_its_own_question(tmp_path: Path, sq
     mocker.patch("preflight.sessions.local.list_tree", side_effect=lambda *_: released.wait(30))
     hanging, quick = LocalTree(TARGET, "sql").question(), LocalFile(TARGET, "a.txt").question()
     begun = monotonic()
-    answers = ask_all(tmp_path, [hanging, quick], seconds=0.4)
-    assert monotonic() - begun < 1
+    answers = ask_all(tmp_path, [hanging, quick], seconds=0.8)
+    assert monotonic() - begun < 10
     released.set()
     assert isinstance(answers[quick.id], Reply)
     answer = answers[hanging.id]

@@ -88,7 +88,7 @@ def test_a_statement_that_takes_too_long(asker: Asker, postgres: Cluster, role: 
     pool = asker.pool(role, postgres.port)
     slow, after = ask_all(pool, question("SELECT pg_sleep(9)", seconds=0.2), question("SELECT 5 AS five"))
     assert (no_reply(slow).cause, no_reply(slow).reason) == (Cause.TIMED_OUT, "statement-timeout")
-    assert no_reply(slow).took_seconds < 1.0
+    assert no_reply(slow).took_seconds < 4
     assert rows(after) == [{"five": 5}]
 
 
@@ -170,7 +170,7 @@ def test_a_backend_that_is_killed_meanwhile(asker: Asker, postgres: Cluster, rol
     pool = asker.pool(role, postgres.port)
     pid = int(reply(ask(pool, "SELECT 1")).session["backend_pid"])
     answers: list[Answer] = []
-    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(4)"))))
+    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(9)"))))
     asking.start()
     while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND query ~ 'pg_sleep'", pid):
         pass
@@ -190,7 +190,7 @@ def test_a_server_that_freezes_costs_no_more_than_the_question(site: Site, asker
         frozen, after = ask_all(pool, question("SELECT 2", seconds=0.2), question("SELECT 3"))
         assert (no_reply(frozen).cause, no_reply(frozen).reason) == (Cause.TIMED_OUT, "silent")
         assert no_reply(after).cause is Cause.TIMED_OUT
-        assert monotonic() - begun < 3
+        assert monotonic() - begun < 10
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -199,14 +199,14 @@ def test_close_from_another_thread_ends_a_question_at_once(asker: Asker, postgre
     pool = asker.pool(role, postgres.port)
     rows(ask(pool, "SELECT 1 AS one"))
     answers: list[Answer] = []
-    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(4)"))))
+    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(9)"))))
     asking.start()
-    while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(4)'"):
+    while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(9)'"):
         pass
     begun = monotonic()
     pool.close()
     asking.join()
-    assert monotonic() - begun < 1
+    assert monotonic() - begun < 4
     assert no_reply(answers[0]).cause is Cause.NOT_ASKED
     assert no_reply(ask(pool, "SELECT 1")).cause is Cause.NOT_ASKED
     pool.close()

@@ -32,6 +32,14 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     run("kill", pid)
 
 
+@pytest.fixture
+def unused_sshd(site: Site) -> Iterator[Sshd]:
+    """A server that nobody else logs in to, whose log can be counted."""
+    sshd = site.start_sshd()
+    yield sshd
+    sshd.close()
+
+
 def _add(agent: Path, key: Path) -> None:
     run("ssh-add", "-q", key, environment={"SSH_AUTH_SOCK": str(agent)})
 
@@ -56,12 +64,11 @@ def test_a_key_logs_in_and_the_reply_says_where_and_as_whom(
     assert int(answer.session["login_ms"]) >= 0
 
 
-def test_a_second_round_uses_the_same_login(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
-    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
-    before = sshd.log.count("Accepted publickey")
+def test_a_second_round_uses_the_same_login(make_pool: MakePool, unused_sshd: Sshd, good_account: Account) -> None:
+    pool = make_pool(key_host(unused_sshd, good_account), known_hosts=unused_sshd.known_hosts_lines())
     reply(ask(pool, "true"))
     reply(ask(pool, "echo again"))
-    assert sshd.log.count("Accepted publickey") == before + 1
+    assert unused_sshd.whole_log.count("Accepted publickey") == 1
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
@@ -78,17 +85,16 @@ def test_a_key_with_a_passphrase_logs_in(
 
 
 def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
-    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    locked = replace(key_host(sshd, good_account), key=make_key(tmp_path / "locked", passphrase="open sesame"))
-    logins = sshd.log.count("Connection from")
+    locked = replace(key_host(unused_sshd, good_account), key=make_key(tmp_path / "locked", passphrase="open sesame"))
     answer = no_reply(ask(make_pool(locked)))
     assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-needed")
     monkeypatch.setenv("KEY_PASSPHRASE", "wrong-passphrase")
     answer = no_reply(ask(make_pool(replace(locked, passphrase=SecretRef("env", "KEY_PASSPHRASE")))))
     assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-wrong")
     assert "wrong-passphrase" not in repr(answer)
-    assert sshd.log.count("Connection from") == logins
+    assert unused_sshd.whole_log.count("Connection from") == 1, "another than our look at the log"
 
 
 @pytest.mark.parametrize("content", [None, "no key at all", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
@@ -111,18 +117,17 @@ def test_a_password_logs_in(
 
 
 def test_a_wrong_password_is_tried_once_and_called_bad_credential(
-    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = password_host(sshd, good_account, monkeypatch, "not-the-password")
-    pool = make_pool(host, known_hosts=sshd.known_hosts_lines())
-    before = sshd.log.count("Failed password")
+    host = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
+    pool = make_pool(host, known_hosts=unused_sshd.known_hosts_lines())
     answer = no_reply(ask(pool))
     assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
     assert answer.vantage == f"from here to db1 as {good_account.name}"
-    assert answer.session["fingerprint"] == sshd.fingerprint()
+    assert answer.session["fingerprint"] == unused_sshd.fingerprint()
     assert "not-the-password" not in repr(answer)
     assert no_reply(ask(pool, "second round")).reason == "bad-credential"
-    assert sshd.log.count("Failed password") == before + 1
+    assert unused_sshd.whole_log.count("Failed password") == 1
 
 
 def test_a_key_the_account_does_not_know_is_a_bad_credential(
@@ -172,7 +177,7 @@ def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
         answer = no_reply(ask(make_pool(host)))
         assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "no-agent")
-        assert answer.took_seconds < 4
+        assert answer.took_seconds < 10
     monkeypatch.delenv("SSH_AUTH_SOCK")
     assert no_reply(ask(make_pool(host))).reason == "no-agent"
 
@@ -248,9 +253,8 @@ def test_a_second_factor_is_said_to_be_missing(make_pool: MakePool, site: Site, 
     both.close()
 
 
-def test_many_askers_of_one_host_share_one_login(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
-    pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
-    before = sshd.log.count("Accepted publickey")
+def test_many_askers_of_one_host_share_one_login(make_pool: MakePool, unused_sshd: Sshd, good_account: Account) -> None:
+    pool = make_pool(key_host(unused_sshd, good_account), known_hosts=unused_sshd.known_hosts_lines())
     codes: list[str] = []
     threads = [
         threading.Thread(target=lambda n=n: codes.append(reply(ask(pool, f"echo {n}")).text.strip())) for n in range(8)
@@ -260,7 +264,7 @@ def test_many_askers_of_one_host_share_one_login(make_pool: MakePool, sshd: Sshd
     for thread in threads:
         thread.join()
     assert sorted(codes) == [str(n) for n in range(8)]
-    assert sshd.log.count("Accepted publickey") == before + 1
+    assert unused_sshd.whole_log.count("Accepted publickey") == 1
 
 
 def test_fifty_hosts_behind_one_stock_sshd_are_all_answered(

@@ -15,6 +15,7 @@ from preflight.probe import Cause, NoReply
 from preflight.sessions import SessionFailed
 from tests.sessions.conftest import MakePool, PoolOf, ask, ask_all, key_host, no_reply, question, reply
 from tests.site.accounts import Account
+from tests.site.machine import closed_port
 from tests.site.site import Site
 
 
@@ -65,8 +66,8 @@ def test_a_noisy_profile_does_not_get_into_answers(pool_of: PoolOf, site: Site, 
 def test_a_question_that_hangs_costs_its_own_time_and_nobody_elses(pool_of: PoolOf, good_account: Account) -> None:
     quick = [question(f"echo {number}") for number in range(5)]
     begun = monotonic()
-    answers = ask_all(pool_of(good_account), [*quick[:2], question("sleep 60", seconds=1), *quick[2:]], 20)
-    assert monotonic() - begun < 4
+    answers = ask_all(pool_of(good_account), [*quick[:2], question("sleep 60", seconds=1), *quick[2:]], 40)
+    assert monotonic() - begun < 20
     assert [reply(answers[asked.text]).text for asked in quick] == [f"{number}\n" for number in range(5)]
     assert no_reply(answers["sleep 60"]).cause is Cause.TIMED_OUT
 
@@ -86,17 +87,18 @@ def test_a_hang_is_survived_on_a_host_without_timeout(pool_of: PoolOf, site: Sit
 def test_a_question_that_ignores_the_end_of_time_is_given_up_at_the_deadline(
     pool_of: PoolOf, good_account: Account
 ) -> None:
-    answers = ask_all(pool_of(good_account), [question("echo first"), question("sleep 60", seconds=50)], 1.5)
+    pool = pool_of(good_account)
+    reply(ask(pool, "true"))  # logged in, so that the short deadline is the question's alone
+    answers = ask_all(pool, [question("echo first"), question("sleep 60", seconds=50)], 1.5)
     assert reply(answers["echo first"]).text == "first\n"
     assert no_reply(answers["sleep 60"]).cause is Cause.TIMED_OUT
 
 
 def test_a_flood_is_cut_off_and_the_rest_is_answered(pool_of: PoolOf, good_account: Account) -> None:
+    asked = [question("echo first"), question("yes"), question("yes >&2"), question("echo last")]
     begun = monotonic()
-    answers = ask_all(
-        pool_of(good_account), [question("echo first"), question("yes"), question("yes >&2"), question("echo last")]
-    )
-    assert monotonic() - begun < 6
+    answers = ask_all(pool_of(good_account), asked, 40)
+    assert monotonic() - begun < 20, "each flood is cut off long before its own 10 s and 3 s of grace"
     assert (reply(answers["echo first"]).text, reply(answers["echo last"]).text) == ("first\n", "last\n")
     for flood in ("yes", "yes >&2"):
         assert no_reply(answers[flood]).cause is Cause.CUT_OFF
@@ -118,8 +120,8 @@ def test_a_very_long_question_is_asked_and_isolated(pool_of: PoolOf, good_accoun
 
 def test_a_child_left_in_the_background_does_not_hold_up_the_answer(pool_of: PoolOf, good_account: Account) -> None:
     begun = monotonic()
-    assert reply(ask(pool_of(good_account), "sleep 6 & echo done")).text == "done\n"
-    assert monotonic() - begun < 3
+    assert reply(ask(pool_of(good_account), "sleep 30 & echo done")).text == "done\n"
+    assert monotonic() - begun < 15
 
 
 def test_a_secret_reaches_the_command_and_nothing_else(
@@ -174,14 +176,33 @@ def test_twelve_questions_of_their_own_share_four_channels(pool_of: PoolOf, good
     assert sorted(reply(answer).text for answer in answers.values()) == sorted(f"{n}\n" for n in range(12))
 
 
+def test_an_end_of_input_that_a_closed_channel_sends_late_does_not_end_the_connection(
+    pool_of: PoolOf, good_account: Account, tmp_path: Path
+) -> None:
+    pool = pool_of(good_account)
+    reply(ask(pool, "true"))
+    transport = pool._connection("db1").open(Deadline(10)).transport
+    channel = transport.open_session()
+    channel.exec_command(f"until [ -e {tmp_path.name} ]; do sleep 0.01; done")
+    with channel.lock:
+        late = channel._send_eof()  # built, and overtaken before it is sent
+    (good_account.home / tmp_path.name).touch()
+    until = Deadline(20)
+    while not channel.closed:
+        assert not until.over
+        channel.status_event.wait(0.01)
+    transport._send_user_message(late)
+    assert reply(ask(pool, "echo alive")).text == "alive\n"
+
+
 KILL_SSHD = """\
 p=$PPID
 while [ "$(cat /proc/$p/comm)" != sshd ]; do p=$(cut -d' ' -f4 /proc/$p/stat); done
-kill -9 $p; sleep 9"""
+kill -9 $p; sleep 60"""
 
 
 def test_a_connection_that_dies_amid_a_batch_is_cut_off(pool_of: PoolOf, good_account: Account) -> None:
-    answers = ask_all(pool_of(good_account), [question("echo first"), question(KILL_SSHD)], 8)
+    answers = ask_all(pool_of(good_account), [question("echo first"), question(KILL_SSHD, seconds=50)])
     assert reply(answers["echo first"]).text == "first\n"
     assert no_reply(answers[KILL_SSHD]).cause is Cause.CUT_OFF
 
@@ -197,9 +218,7 @@ def test_a_tunnel_reaches_a_port_beyond_the_host(pool_of: PoolOf, good_account: 
 
 
 def test_a_tunnel_to_a_closed_port_fails_with_the_reason(pool_of: PoolOf, good_account: Account) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(SessionFailed) as failed:
+    with closed_port() as port, pytest.raises(SessionFailed) as failed:
         pool_of(good_account).open_channel("db1", "127.0.0.1", port, Deadline(10))
     assert failed.value.answer.cause is Cause.UNREACHABLE
     assert "Connection refused" in failed.value.answer.detail
@@ -209,16 +228,16 @@ def test_closing_the_pool_from_another_thread_ends_a_question(pool_of: PoolOf, g
     pool = pool_of(good_account)
     reply(ask(pool, "true"))
     answers: list[object] = []
-    asked = question("sleep 30", seconds=30)
+    asked = question("sleep 60", seconds=60)
     begun = monotonic()
     thread = threading.Thread(
-        target=lambda: pool.session("db1").ask([asked], Deadline(20), lambda _, answer: answers.append(answer))
+        target=lambda: pool.session("db1").ask([asked], Deadline(40), lambda _, answer: answers.append(answer))
     )
     thread.start()
     threading.Timer(0.3, pool.close).start()
     thread.join()
     assert isinstance(answers[0], NoReply)
-    assert monotonic() - begun < 5
+    assert monotonic() - begun < 20
 
 
 def test_the_module_is_imported_without_paramiko() -> None:

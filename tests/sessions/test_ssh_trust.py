@@ -46,13 +46,13 @@ def _stranger(tmp_path: Path, name: str, kind: str = "ed25519") -> str:
 def test_an_unknown_host_key_is_refused_before_any_credential_is_sent(
     make_pool: MakePool, sshd: Sshd, good_account: Account
 ) -> None:
-    accepted = sshd.log.count("Accepted")
+    accepted = sshd.whole_log.count("Accepted")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account))))
     assert answer.cause is Cause.HOST_KEY_UNKNOWN
     assert answer.session["fingerprint"] == sshd.fingerprint()
     assert answer.session["key_type"] == "ssh-ed25519"
     assert sshd.fingerprint() in answer.detail
-    assert sshd.log.count("Accepted") == accepted
+    assert sshd.whole_log.count("Accepted") == accepted
 
 
 def test_a_changed_host_key_names_both_fingerprints(
@@ -127,11 +127,11 @@ def test_a_host_key_alias_is_looked_up_instead_of_the_address(
 def test_a_host_key_is_scanned_without_a_login_and_pins_the_host(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
 ) -> None:
-    accepted = sshd.log.count("Accepted")
+    accepted = sshd.whole_log.count("Accepted")
     host = key_host(sshd, good_account)
     seen = make_pool(replace(host, key=None)).scan_host_key("db1", Deadline(10))
     assert (seen.key_type, seen.fingerprint) == ("ssh-ed25519", sshd.fingerprint())
-    assert sshd.log.count("Accepted") == accepted
+    assert sshd.whole_log.count("Accepted") == accepted
     line = format_line(seen.address, seen.port, seen.key, seen.alias)
     assert reply(ask(make_pool(host, known_hosts=line + "\n"))).code == 0
     (tmp_path / "pinned").write_text(line + "\n")

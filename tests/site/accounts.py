@@ -5,6 +5,7 @@ Every account's comment field holds the tag of the run that made it, by which th
 
 from __future__ import annotations
 
+import contextlib
 import pwd
 import secrets
 from collections.abc import Iterator, Sequence
@@ -138,14 +139,15 @@ class Accounts:
     def _write_sudoers(self) -> None:
         file = _sudoers_file(own_tag())
         lines = [line for rules in self._rules.values() for line in rules]
-        draft = self._homes.parent / "sudoers"
+        # sudo passes over names with a dot. A broken or half-written file would stop sudo for everybody.
+        draft = file.with_name(f"{file.name}.draft")
         draft.write_text("\n".join(lines) + "\n")
         draft.chmod(0o440)
-        # A broken file in sudoers.d stops sudo for everybody: look before it goes there.
-        run(needs("visudo"), "-c", "-q", "-f", draft)
-        file.write_bytes(draft.read_bytes())
-        file.chmod(0o440)
-        draft.unlink()
+        try:
+            run(needs("visudo"), "-c", "-q", "-f", draft)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def make_key(file: Path, passphrase: str = "", kind: str = "ed25519") -> Path:
@@ -157,8 +159,8 @@ def make_key(file: Path, passphrase: str = "", kind: str = "ed25519") -> Path:
 def clear_leftovers() -> None:
     """Removes accounts and sudo rules of runs that no longer exist."""
     for file in _SUDOERS.glob(f"{_SUDOERS_PREFIX}*"):
-        if not is_alive(file.name.removeprefix(_SUDOERS_PREFIX)):
-            file.unlink()
+        if not is_alive(file.name.removeprefix(_SUDOERS_PREFIX).removesuffix(".draft")):
+            file.unlink(missing_ok=True)
     for entry in pwd.getpwall():
         if entry.pw_gecos.startswith(_COMMENT) and not is_alive(entry.pw_gecos.removeprefix(_COMMENT)):
             _delete(entry.pw_name)
@@ -170,5 +172,6 @@ def _sudoers_file(tag: str) -> Path:
 
 def _delete(name: str) -> None:
     """Ends what still runs under the account, then deletes it with its home."""
-    run(needs("pkill"), "-KILL", "-U", str(pwd.getpwnam(name).pw_uid), check=False)
+    with contextlib.suppress(KeyError):  # another run may be clearing up the same leftovers
+        run(needs("pkill"), "-KILL", "-U", str(pwd.getpwnam(name).pw_uid), check=False)
     run(needs("userdel"), "-f", "-r", name, check=False)

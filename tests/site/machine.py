@@ -94,6 +94,14 @@ def free_port(address: str = "127.0.0.1") -> int:
         return int(listener.getsockname()[1])
 
 
+@contextlib.contextmanager
+def closed_port(address: str = "127.0.0.1") -> Iterator[int]:
+    """A port that refuses connections: bound by us, so that nobody else can begin to listen on it."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as bound:
+        bound.bind((address, 0))
+        yield int(bound.getsockname()[1])
+
+
 class Server:
     """A server process in the foreground whose log is read line by line, so that tests can wait for an event."""
 

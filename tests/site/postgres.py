@@ -102,6 +102,7 @@ class Cluster:
         self.backups = directory / "backups"
         """A folder of the server's account for backups; on the same file system as the data."""
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._databases: list[str] = []
         self._make_folders()
         if copy_of is None:
             self._initialise()
@@ -151,7 +152,21 @@ class Cluster:
         with self.connect() as connection:
             statement = sql.SQL("CREATE DATABASE {} OWNER {} STRATEGY file_copy")
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
+        self._databases.append(name)
         return name
+
+    def drop_databases(self, keep: int) -> None:
+        """Drops those made by `create_database` after the first `keep`: hundreds would make each base backup slow."""
+        while len(self._databases) > keep:
+            statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+            with self.connect() as connection:
+                connection.execute(statement.format(sql.Identifier(self._databases[-1])))
+            self._databases.pop()
+
+    @property
+    def databases_made(self) -> int:
+        """How many databases of `create_database` there are."""
+        return len(self._databases)
 
     @contextmanager
     def hba(self, *lines: str) -> Iterator[None]:
@@ -198,6 +213,14 @@ class Cluster:
     @property
     def log(self) -> str:
         return self._server.log
+
+    @property
+    def whole_log(self) -> str:
+        """The log with everything written so far: it arrives in order, so a line of our own is waited for."""
+        mark = f"mark {token_hex(8)}"
+        self.sql(f"DO $$BEGIN RAISE LOG '{mark}'; END$$")
+        self.wait_for_log(mark)
+        return self.log
 
     def wait_for_log(self, text: str, start: int = 0) -> None:
         assert self._server.wait_for_log(text, start=start), f"PostgreSQL ended:\n{self.log}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,14 @@ class Site:
     def replica(self) -> Cluster:
         """A streaming standby of `postgres`."""
         return self.start_postgres(copy_of=self.postgres)
+
+    @contextmanager
+    def databases_of_one_test(self) -> Iterator[None]:
+        """Drops, on leaving, the databases made inside on `postgres`, without starting it."""
+        before = self.postgres.databases_made if "postgres" in vars(self) else 0
+        yield
+        if "postgres" in vars(self):
+            self.postgres.drop_databases(before)
 
     def start_sshd(self, **keywords: Any) -> Sshd:
         """Another sshd, with its own host keys; keywords as for `Sshd`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,6 +40,13 @@ class Sshd:
     @property
     def log(self) -> str:
         return self._server.log
+
+    @property
+    def whole_log(self) -> str:
+        """The log with everything written so far: it arrives in order, so a line of our own is waited for."""
+        with socket.create_connection((self.address, self.port)) as connection:
+            self.wait_for_log(f"port {connection.getsockname()[1]} on {self.address}")
+        return self.log
 
     def wait_for_log(self, text: str, start: int = 0) -> None:
         assert self._server.wait_for_log(text, start=start), f"sshd ended:\n{self.log}"
