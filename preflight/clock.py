@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+_SAMPLING = timedelta(hours=6)
+"""Two clock changes of one zone are days apart, so that offsets this far from each other show every one."""
 _DURATION_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -65,6 +68,54 @@ def local_to_utc(local: datetime, zone_name: str) -> datetime:
     if first.astimezone(where).replace(tzinfo=None) != local:
         raise ValueError(f"{local:%Y-%m-%d %H:%M} does not exist in {zone_name}: clocks go forward over it")
     raise ValueError(f"{local:%Y-%m-%d %H:%M} exists twice in {zone_name}: clocks go back over it")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChange:
+    """A moment from which a zone's clocks show another time."""
+
+    at: datetime
+    """UTC; the first moment of the new time."""
+    before: timedelta
+    """Offset from UTC until then."""
+    after: timedelta
+
+    @property
+    def text(self) -> str:
+        """`clocks go forward 1 h, from 02:00 to 03:00`."""
+        by = self.after - self.before
+        way = "forward" if by > timedelta() else "back"
+        old, new = (f"{self.at + offset:%H:%M}" for offset in (self.before, self.after))
+        return f"clocks go {way} {format_duration(abs(by))}, from {old} to {new}"
+
+
+def clock_changes(where: tzinfo, start: datetime, end: datetime) -> list[ClockChange]:
+    """The clock changes of a zone after `start` and up to `end`, both UTC."""
+    found = []
+    low = start
+    while low < end:
+        high = min(low + _SAMPLING, end)
+        if _offset(where, low) != _offset(where, high):
+            found.append(_change_between(where, low, high))
+        low = high
+    return found
+
+
+def _change_between(where: tzinfo, low: datetime, high: datetime) -> ClockChange:
+    """The change after `low` and not after `high`, to the second: no zone changes at a part of one."""
+    before, after = _offset(where, low), _offset(where, high)
+    first, last = low.timestamp() // 1, high.timestamp() // 1
+    while last - first > 1:
+        middle = (first + last) // 2
+        if _offset(where, datetime.fromtimestamp(middle, UTC)) == before:
+            first = middle
+        else:
+            last = middle
+    return ClockChange(datetime.fromtimestamp(last, UTC), before, after)
+
+
+def _offset(where: tzinfo, moment: datetime) -> timedelta:
+    return moment.astimezone(where).utcoffset() or timedelta()
 
 
 def parse_duration(text: str) -> timedelta:

@@ -1,0 +1,235 @@
+"""time-budget: the work ends inside the window, and until decide-by there is time to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from preflight.check import Check, Probes, Subject
+from preflight.clock import format_duration, zone
+from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.plan import DecisionKind, Step
+from preflight.schedule import Schedule, is_final, knows_undo, schedule, time_in_window, undo_time
+
+_GUESS = "guess"
+
+
+class TimeBudget(Check):
+    """Does the work fit into the window, with the time that taking it back would need?
+
+    That night nobody had computed until when a rollback could still be finished (g), and the debate ran on past that
+    moment. So the end of every step is computed from `[[steps]]`: start-rollback-by is the window's end less the
+    planned rollback times `rollback_factor`, decide-by is `decision_reserve` before it, and the last step that would
+    have to be taken back must end `margin` before decide-by. All work must end in the window. Once the window is
+    open, the work is taken to begin at the moment judged. A step that does not say how it is taken back, or how long
+    that takes, leaves decide-by unknown. Guessed times of blocking steps, records from the future, and a point of no
+    return that follows without time to decide are warned of.
+    """
+
+    id = "time-budget"
+    title = "the work and its rollback fit into the window"
+
+    def subjects(self) -> Sequence[Subject]:
+        """One, the window; who decides about a rollback answers for it."""
+        if not self.plan.steps:
+            return []
+        decides = (each.decides for each in self.plan.decisions if each.on is DecisionKind.ROLLBACK)
+        return [Subject("window", self.plan.window, next(decides, ""))]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {}
+
+    def judge(self, subject: Subject) -> Judgement:
+        return Judgement.of(self._points())
+
+    def _points(self) -> Iterator[Judgement]:
+        window = self.plan.window
+        is_open = window.start < self.moment <= window.end
+        current = schedule(self.plan, self.moment if is_open else window.start)
+        if current is None:
+            return
+        if self.moment > window.end or window.start <= current.latest_start < self.moment:
+            yield self._too_late(current)
+        else:
+            yield from self._over_budget(current, is_open)
+        yield from (self._unknown_undo(step, current) for step in self.plan.steps if not knows_undo(step))
+        yield from self._guesses()
+        yield from self._no_time_to_decide(current)
+        yield from self._odd_records()
+        if max(current.begins_at, self.moment) <= current.latest_start and not current.unknown_undo:
+            yield self._fits(current)
+
+    def _fits(self, current: Schedule) -> Judgement:
+        parts = [f"finish {self._at(current.finish_at)}"]
+        if current.last_risky is None:
+            parts.append("nothing to take back")
+        else:
+            parts += [
+                f"decide by {self._at(current.decide_by)}",
+                f"start rollback by {self._at(current.start_rollback_by)}",
+                f"margin {format_duration(current.margin)}",
+            ]
+        if current.point_of_no_return is not None:
+            parts.append(f"point of no return {self._at(current.point_of_no_return)}")
+        return passed(", ".join(parts), expected=f"{self._margin_kept()}, and all work ends in the window")
+
+    def _too_late(self, current: Schedule) -> Judgement:
+        """It is too late now, and would not have been at the window's start; or the window is over."""
+        window, late = self.plan.window, self.moment - current.latest_start
+        if self.moment > window.end:
+            seen, begun_now, shorter = "the window is over", "", ""
+        else:
+            seen = f"{format_duration(late)} too late to begin"
+            begun_now = f"; begun now: finish {self._at(current.finish_at)}, margin {format_duration(current.margin)}"
+            shorter = _shorten(current, self._decisive(current), late)
+        return _short_by(
+            late,
+            seen,
+            expected=f"the work begins by {self._at(current.latest_start)}",
+            actual=f"it is {self._at(self.moment)}{begun_now}",
+            remedy=f"{shorter}, or agree on another window" if shorter else "agree on another window",
+        )
+
+    def _over_budget(self, current: Schedule, is_open: bool) -> Iterator[Judgement]:
+        window, last = self.plan.window, current.last_risky
+        if last is not None and current.margin < window.margin:
+            short = window.margin - current.margin
+            yield _short_by(
+                short,
+                f"{format_duration(short)} short: {last.step.id} ends {self._at(last.ends_at)}, "
+                f"decide by {self._at(current.decide_by)}",
+                expected=f"{self._margin_kept()}: by {self._at(current.decide_by - window.margin)}",
+                actual=f"margin {format_duration(current.margin)}; the rollback of {self._rollback(current)} must "
+                f"start by {self._at(current.start_rollback_by)}",
+                remedy=self._cure(current, last.step.id, short, is_open),
+            )
+        if current.finish_at > window.end:
+            short = current.finish_at - window.end
+            yield _short_by(
+                short,
+                f"{format_duration(short)} short: the work ends {self._at(current.finish_at)}, after the window",
+                expected=f"all work ends by {self._at(window.end)}",
+                actual=f"finish {self._at(current.finish_at)}",
+                remedy=self._cure(current, current.critical_path[-1], short, is_open),
+            )
+
+    def _cure(self, current: Schedule, last: str, short: timedelta, is_open: bool) -> str:
+        window = self.plan.window
+        shorter = _shorten(current, last, short) or f"shorten the rollback ({self._rollback(current)})"
+        earlier = "" if is_open else f"start the window at {self._at(window.start - short)}, "
+        return f"{shorter}, {earlier}or have the window end at {self._at(window.end + short)}"
+
+    def _decisive(self, current: Schedule) -> str:
+        """The step whose end sets the latest start."""
+        last, window = current.last_risky, self.plan.window
+        if last is not None and current.margin - window.margin <= window.end - current.finish_at:
+            return last.step.id
+        return current.critical_path[-1]
+
+    def _unknown_undo(self, step: Step, current: Schedule) -> Judgement:
+        if step.undo is None:
+            gap = "how it is taken back"
+            remedy = f'add undo = {{ kind = ..., minutes = ..., source = "rehearsed DATE" }} to step {step.id}'
+        else:
+            gap = f"how long taking it back ({step.undo.kind}) lasts"
+            remedy = f'rehearse it, then add `minutes` and source = "rehearsed DATE" to the undo of step {step.id}'
+        return unknown(
+            f"step {step.id} does not say {gap}",
+            expected="every step that leaves something to undo says how, and in how many minutes",
+            actual=f"decide-by is not known, only that it is not after {self._at(current.decide_by)}",
+            remedy=remedy,
+        )
+
+    def _guesses(self) -> Iterator[Judgement]:
+        blocking = [step for step in self.plan.steps if step.blocking]
+        guessed = [name for name, source in _records(blocking) if source == _GUESS]
+        if guessed:
+            yield warned(
+                f"guessed: the time of {', '.join(guessed)}",
+                expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
+                actual=f"{len(guessed)} guessed",
+                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
+            )
+
+    def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
+        """Before the first step that cannot be undone; from there on nothing is left to decide."""
+        reserve, last = self.plan.window.decision_reserve, current.last_risky
+        final = next((slot for slot in current.slots if is_final(slot.step)), None)
+        if final is None or last is None or final.begins_at - last.ends_at >= reserve:
+            return
+        gap = final.begins_at - last.ends_at
+        when = "before that" if gap < timedelta() else f"{format_duration(gap)} later"
+        yield warned(
+            f"no time to decide: {last.step.id} ends {self._at(last.ends_at)}, and {final.step.id}, "
+            f"which cannot be undone, begins {when}",
+            expected=f"{format_duration(reserve)} (decision_reserve) to decide before the point of no return",
+            actual=f"{final.step.id} begins {self._at(final.begins_at)}",
+            remedy=f'put a step of {format_duration(reserve)} with undo = {{ kind = "nothing-to-undo" }} between '
+            f"{last.step.id} and {final.step.id}, by their `after`",
+        )
+
+    def _odd_records(self) -> Iterator[Judgement]:
+        where = zone(self.plan.window.zone)
+        start, today = (moment.astimezone(where).date() for moment in (self.plan.window.start, self.moment))
+        for name, source in _records(self.plan.steps):
+            on = None if source == _GUESS else _date(source)
+            if on is not None and on > min(start, today):
+                odd = "after the window starts" if on > start else "in the future"
+            elif on is None and source != _GUESS:
+                odd = "a date that does not exist"
+            else:
+                continue
+            yield warned(
+                f"the time of {name} was {source}, {odd}",
+                expected=f"a date up to {min(start, today)}",
+                actual=source,
+                remedy=f"correct the `source` of {name}",
+            )
+
+    def _margin_kept(self) -> str:
+        return f"the last step to take back ends {format_duration(self.plan.window.margin)} before decide-by"
+
+    def _rollback(self, current: Schedule) -> str:
+        return f"{format_duration(current.rollback)} x {self.plan.window.rollback_factor:g}"
+
+    def _at(self, moment: datetime) -> str:
+        return time_in_window(self.plan.window, moment)
+
+
+def _short_by(short: timedelta, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
+    """A failure by so much time."""
+    seconds = short.total_seconds()
+    found = failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=seconds / 60)
+    return replace(found, quantity=Quantity(value=seconds, unit="s"))
+
+
+def _shorten(current: Schedule, last: str, short: timedelta) -> str:
+    """Which step of the chain that ends with `last` to shorten, and by how much; empty when all of it is too short."""
+    path = current.path_to(last)
+    slots = [slot for slot in current.slots if slot.step.id in path]
+    longest = max(slots, key=lambda slot: slot.ends_at - slot.begins_at)
+    takes = longest.ends_at - longest.begins_at
+    chain = " -> ".join(path)
+    if slots[-1].ends_at - current.begins_at < short:
+        return ""
+    if takes < short:
+        return f"shorten {chain} by {format_duration(short)} in all"
+    among = f", the longest of {chain}," if len(path) > 1 else ""
+    return f"shorten {longest.step.id} ({format_duration(takes)}){among} by {format_duration(short)}"
+
+
+def _records(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
+    """Where each time of the steps comes from: `scripts-orders`, `measured 2026-10-10`."""
+    for step in steps:
+        yield step.id, step.source
+        if step.undo is not None and undo_time(step):
+            yield f"the undo of {step.id}", step.undo.source
+
+
+def _date(source: str) -> date | None:
+    """The day of `measured 2026-10-10`; None for one that the calendar does not have."""
+    try:
+        return date.fromisoformat(source.partition(" ")[2])
+    except ValueError:
+        return None

@@ -1,0 +1,340 @@
+"""time-budget judged from plans: exactly enough time passes, one minute less does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from preflight_checks.time_budget import TimeBudget
+
+from preflight.evidence import Evidence
+from preflight.finding import Judgement, Quantity, Status
+from preflight.inspection import inspect
+from preflight.loader import load_plan
+from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
+from preflight.registry import Registry
+from preflight.schedule import schedule
+from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
+
+EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"
+STRICT = window(margin=minutes(30), decision_reserve=minutes(15), rollback_factor=1.2)
+EVENING = STRICT.start - timedelta(hours=9)
+BACKUP, SCRIPTS = step("backup", 100), step("scripts", 95, "backup", undo=50)
+DEPLOY = step("deploy", 25, "scripts", undo=20)
+NIGHT = (BACKUP, SCRIPTS, DEPLOY)
+"""Ends 03:40. Taking it back takes 70 min, with the factor 84: start by 04:36, decide by 04:21, margin 41 min."""
+
+
+def judged(*own: Step, within: Window = STRICT, at: datetime = EVENING, **fields: Any) -> Judgement:
+    check = TimeBudget(work(*own, within=within, **fields), at)
+    (subject,) = check.subjects()
+    assert subject.id == "window"
+    assert not check.probes(subject)
+    found: Judgement = check.judge(subject)
+    for point in found.telling_points():
+        assert point.status is Status.PASS or (point.expected and point.actual and point.remedy)
+    return found
+
+
+def told(found: Judgement) -> list[tuple[Status, str]]:
+    return [(point.status, point.summary) for point in found.telling_points()]
+
+
+def with_deploy(**fields: Any) -> tuple[Step, ...]:
+    return (BACKUP, SCRIPTS, replace(DEPLOY, **fields))
+
+
+# The plan has the time.
+
+
+def test_a_plan_with_time_enough_passes_and_tells_the_times_of_the_night() -> None:
+    found = judged(*NIGHT)
+    assert found.status is Status.PASS
+    assert found.summary == "finish 03:40, decide by 04:21, start rollback by 04:36, margin 41 min"
+
+
+def test_a_plan_without_steps_gives_nothing_to_judge() -> None:
+    assert not TimeBudget(work(), EVENING).subjects()
+
+
+def test_the_numbers_of_the_example_plan_are_told() -> None:
+    plan = load_plan(EXAMPLE)
+    check = TimeBudget(plan, plan.window.start)
+    (subject,) = check.subjects()
+    assert subject.owner == "release-manager"
+    found = check.judge(subject)
+    assert told(found) == [
+        (Status.PASS, "finish 02:55, decide by 04:09, start rollback by 04:24, margin 1 h 34 min"),
+    ]
+
+
+def test_work_that_leaves_nothing_to_undo_needs_only_the_window() -> None:
+    assert told(judged(step("look", 360))) == [(Status.PASS, "finish 06:00, nothing to take back")]
+    assert judged(step("look", 361)).status is Status.FAIL
+
+
+def test_the_finding_belongs_to_who_decides_about_a_rollback() -> None:
+    decisions = (
+        Decision(on=DecisionKind.RETRY, rule="once", decides="dba", default="back"),
+        Decision(on=DecisionKind.ROLLBACK, rule="at decide-by", decides="manager", default="back"),
+    )
+    roles = {"manager": Role(id="manager", primary="A. Haddad", contact="ext. 4400")}
+    plan = work(*NIGHT, within=STRICT, decisions=decisions, roles=roles)
+    (finding,) = inspect(plan, Registry((TimeBudget,)), EVENING).findings(Evidence(plan.digest, EVENING))
+    assert finding.owner == "A. Haddad (manager), ext. 4400"
+    assert finding.status is Status.PASS
+
+
+# It has not: short of margin, or of window.
+
+
+def test_exactly_the_margin_passes_and_one_minute_less_fails_with_what_is_missing() -> None:
+    assert judged(*with_deploy(minutes=36)).status is Status.PASS
+    found = judged(*with_deploy(minutes=37))
+    assert told(found) == [(Status.FAIL, "1 min short: deploy ends 03:52, decide by 04:21")]
+    assert found.expected == "the last step to take back ends 30 min before decide-by: by 03:51"
+    assert found.actual == "margin 29 min; the rollback of 1 h 10 min x 1.2 must start by 04:36"
+    assert found.remedy == (
+        "shorten backup (1 h 40 min), the longest of backup -> scripts -> deploy, by 1 min, "
+        "start the window at Fri 2026-10-16 23:59, or have the window end at 06:01"
+    )
+    assert (found.minutes_at_stake, found.quantity) == (1, Quantity(value=60, unit="s"))
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        {"end": STRICT.end - minutes(12)},
+        {"start": STRICT.start + minutes(12)},
+        {"margin": minutes(42)},
+        {"decision_reserve": minutes(27)},
+        {"rollback_factor": 1.4},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_tighter_window_fails_the_same_work(short: dict[str, Any]) -> None:
+    assert judged(*NIGHT).status is Status.PASS
+    assert judged(*NIGHT, within=replace(STRICT, **short)).status is Status.FAIL
+
+
+def test_every_cure_that_is_told_cures() -> None:
+    own = with_deploy(minutes=47)
+    assert judged(*own).minutes_at_stake == 11
+    assert judged(replace(BACKUP, minutes=89), *own[1:]).status is Status.PASS
+    assert judged(*own, within=replace(STRICT, start=STRICT.start - minutes(11))).status is Status.PASS
+    assert judged(*own, within=replace(STRICT, end=STRICT.end + minutes(11))).status is Status.PASS
+
+
+def test_harmless_work_may_use_the_window_to_its_last_minute() -> None:
+    assert judged(*NIGHT, step("report", 140, "deploy")).status is Status.PASS
+    found = judged(*NIGHT, step("report", 141, "deploy"))
+    assert told(found) == [(Status.FAIL, "1 min short: the work ends 06:01, after the window")]
+    assert (found.expected, found.minutes_at_stake) == ("all work ends by 06:00", 1)
+    assert "shorten report (2 h 21 min), the longest of backup -> scripts -> deploy -> report, by 1 min" in found.remedy
+
+
+def test_a_lack_that_no_single_step_holds_is_to_be_found_in_all_of_its_chain() -> None:
+    found = judged(*(step(f"s{n}", 40, *([f"s{n - 1}"] if n else []), undo=1) for n in range(10)))
+    assert "shorten s0 -> s1 -> s2 -> s3 -> s4 -> s5 -> s6 -> s7 -> s8 -> s9 by " in found.remedy
+    assert found.remedy.partition(",")[0].endswith(" in all")
+    assert [status for status, _ in told(found)] == [Status.FAIL, Status.FAIL]
+
+
+def test_work_shorter_than_what_is_missing_cannot_make_up_for_it() -> None:
+    found = judged(step("quick", 10, undo=300))
+    assert found.remedy == (
+        "shorten the rollback (5 h x 1.2), start the window at Fri 2026-10-16 23:05, or have the window end at 06:55"
+    )
+    late = judged(step("quick", 10, undo=30), at=STRICT.end - minutes(1))
+    assert late.remedy == "agree on another window"
+
+
+def test_a_lone_step_is_named_without_a_chain() -> None:
+    assert judged(step("all", 300, undo=60)).remedy.startswith("shorten all (5 h) by ")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "takes"),
+    [
+        ("2026-10-31T23:00", "2026-11-01T05:00", 420),  # clocks go back: seven hours
+        ("2027-03-13T23:00", "2027-03-14T05:00", 300),  # clocks go forward: five
+        ("2026-10-16T23:00", "2026-10-17T05:00", 360),
+    ],
+)
+def test_the_night_of_a_clock_change_is_judged_by_its_real_length(start: str, end: str, takes: float) -> None:
+    within = window(start, end)
+    rehearsed = within.start - timedelta(days=1)
+    assert judged(step("all", takes), within=within, at=rehearsed).status is Status.PASS
+    found = judged(step("all", takes + 1), within=within, at=rehearsed)
+    assert found.status is Status.FAIL
+    assert found.minutes_at_stake == 1
+
+
+def test_times_on_the_night_of_a_clock_change_carry_their_offset() -> None:
+    within = window("2026-11-01T00:00", "2026-11-01T06:00")
+    assert judged(step("all", 60, undo=60), within=within).summary == (
+        "finish 01:00 -04:00, decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
+    )
+
+
+# The call begins late.
+
+
+def test_in_the_open_window_the_work_is_taken_to_begin_now() -> None:
+    found = judged(*NIGHT, at=STRICT.start + minutes(11))
+    assert told(found) == [
+        (Status.PASS, "finish 03:51, decide by 04:21, start rollback by 04:36, margin 30 min"),
+    ]
+
+
+def test_after_the_latest_start_it_is_too_late_to_begin() -> None:
+    found = judged(*NIGHT, at=STRICT.start + minutes(12))
+    assert told(found) == [(Status.FAIL, "1 min too late to begin")]
+    assert found.expected == "the work begins by 00:11"
+    assert found.actual == "it is 00:12; begun now: finish 03:52, margin 29 min"
+    assert found.remedy == (
+        "shorten backup (1 h 40 min), the longest of backup -> scripts -> deploy, by 1 min, or agree on another window"
+    )
+    assert found.minutes_at_stake == 1
+
+
+def test_too_late_for_the_end_of_the_window_names_the_chain_that_ends_last() -> None:
+    found = judged(*NIGHT, step("report", 130, "deploy"), at=STRICT.start + minutes(14))
+    assert told(found) == [(Status.FAIL, "4 min too late to begin")]
+    assert "of backup -> scripts -> deploy -> report, by 4 min" in found.remedy
+
+
+def test_a_plan_that_never_fitted_is_told_as_that_and_not_to_start_earlier_once_the_window_is_open() -> None:
+    found = judged(*with_deploy(minutes=37), at=STRICT.start + minutes(5))
+    assert told(found) == [(Status.FAIL, "6 min short: deploy ends 03:57, decide by 04:21")]
+    assert "start the window" not in found.remedy
+
+
+@pytest.mark.parametrize("own", [NIGHT, with_deploy(minutes=37), (step("look", 1),)])
+def test_after_the_window_nothing_begins_any_more(own: tuple[Step, ...]) -> None:
+    assert judged(*own, at=STRICT.end).status is Status.FAIL
+    found = judged(*own, at=STRICT.end + timedelta(microseconds=1))
+    assert told(found) == [(Status.FAIL, "the window is over")]
+    assert found.remedy == "agree on another window"
+
+
+# What the plan does not say.
+
+
+@pytest.mark.parametrize("kind", [RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY])
+def test_a_way_back_of_no_length_leaves_decide_by_unknown(kind: UndoKind) -> None:
+    found = judged(*with_deploy(undo=Undo(kind=kind, source="guess")))
+    assert told(found) == [(Status.UNKNOWN, f"step deploy does not say how long taking it back ({kind}) lasts")]
+    assert found.actual == "decide-by is not known, only that it is not after 04:45"
+    assert "undo of step deploy" in found.remedy
+
+
+def test_a_step_without_a_way_back_leaves_decide_by_unknown() -> None:
+    found = judged(*with_deploy(undo=None))
+    assert told(found) == [(Status.UNKNOWN, "step deploy does not say how it is taken back")]
+    assert not [point for point in found.points if point.status is Status.PASS]
+
+
+def test_an_unknown_way_back_does_not_hide_that_the_time_is_short_already() -> None:
+    statuses = [status for status, _ in told(judged(*with_deploy(undo=None, minutes=90)))]
+    assert statuses == [Status.FAIL, Status.UNKNOWN]
+
+
+# What is warned of.
+
+
+def test_guesses_on_blocking_steps_and_on_their_way_back_are_named() -> None:
+    guessed = Undo(kind=RESTORE, minutes=50)
+    found = judged(replace(BACKUP, source="guess"), replace(SCRIPTS, undo=guessed), DEPLOY)
+    assert told(found) == [(Status.WARN, "guessed: the time of backup, the undo of scripts")]
+    assert found.remedy.startswith("rehearse backup, the undo of scripts")
+
+
+def test_guesses_are_no_matter_where_the_window_can_be_finished_without_or_nothing_is_undone() -> None:
+    extra = step("mail", 5, "deploy", source="guess", blocking=False, undo=Undo(kind=RESTORE, minutes=1))
+    assert BACKUP.undo is not None
+    assert BACKUP.undo.source == "guess"
+    assert judged(*NIGHT, extra).status is Status.PASS
+
+
+def test_before_a_step_that_cannot_be_undone_there_is_time_to_decide() -> None:
+    talk = step("talk", 15, "deploy")
+    final = step("drop", 10, "talk", undo=NONE)
+    assert told(judged(*NIGHT, talk, final)) == [
+        (
+            Status.PASS,
+            "finish 04:05, decide by 04:21, start rollback by 04:36, margin 41 min, point of no return 03:55",
+        )
+    ]
+    found = judged(*NIGHT, replace(talk, minutes=14), final)
+    assert told(found) == [
+        (
+            Status.WARN,
+            "no time to decide: deploy ends 03:40, and drop, which cannot be undone, begins 14 min later",
+        )
+    ]
+    assert found.expected == "15 min (decision_reserve) to decide before the point of no return"
+    assert "between deploy and drop" in found.remedy
+
+
+def test_a_risky_step_that_is_still_under_way_at_the_point_of_no_return_is_warned_of() -> None:
+    own = (step("long", 60, undo=10), step("short", 5), step("drop", 5, "short", undo=NONE))
+    assert "long ends 01:00, and drop, which cannot be undone, begins before that" in judged(*own).summary
+
+
+@pytest.mark.parametrize(
+    ("source", "odd"),
+    [
+        ("rehearsed 2026-10-18", "after the window starts"),
+        ("measured 2026-10-17", "in the future"),
+        ("measured 2026-02-30", "a date that does not exist"),
+    ],
+)
+def test_a_record_from_the_future_is_warned_of(source: str, odd: str) -> None:
+    found = judged(*with_deploy(source=source))
+    assert told(found) == [(Status.WARN, f"the time of deploy was {source}, {odd}")]
+    found = judged(*with_deploy(undo=Undo(kind=RESTORE, minutes=20, source=source)))
+    assert told(found) == [(Status.WARN, f"the time of the undo of deploy was {source}, {odd}")]
+
+
+def test_a_record_of_today_counts_by_the_calendar_of_the_windows_zone() -> None:
+    late_evening = datetime.fromisoformat("2026-10-17T01:00+00:00")  # still the 16th in New York
+    assert judged(*with_deploy(source="measured 2026-10-16"), at=late_evening).status is Status.PASS
+    assert judged(*with_deploy(source="measured 2026-10-17"), at=late_evening).status is Status.WARN
+    assert judged(*with_deploy(source=f"measured {date(2026, 10, 17)}"), at=STRICT.start).status is Status.PASS
+
+
+def test_a_record_made_after_the_window_began_is_warned_of_even_when_it_is_judged_later() -> None:
+    found = judged(*with_deploy(source="measured 2026-10-18"), at=STRICT.end + timedelta(days=3))
+    assert (Status.WARN, "the time of deploy was measured 2026-10-18, after the window starts") in told(found)
+
+
+# Properties.
+
+
+@given(steps(), st.integers(-60, 400))
+def test_it_fails_exactly_when_a_limit_is_broken_from_where_the_work_can_begin(own: tuple[Step, ...], at: int) -> None:
+    moment = STRICT.start + minutes(at)
+    is_open = STRICT.start < moment <= STRICT.end
+    plan = work(*own, within=STRICT)
+    found = schedule(plan, moment if is_open else None)
+    assert found is not None
+    fits = found.finish_at <= STRICT.end and (found.last_risky is None or found.margin >= STRICT.margin)
+    statuses = {point.status for point in judged(*own, at=moment).telling_points()}
+    assert (Status.FAIL not in statuses) == (fits and moment <= STRICT.end)
+    assert not (found.unknown_undo and statuses <= {Status.PASS, Status.WARN})
+
+
+@given(steps())
+def test_the_latest_start_is_the_last_moment_that_does_not_fail(own: tuple[Step, ...]) -> None:
+    found = schedule(work(*own, within=STRICT))
+    assert found is not None
+    if STRICT.start <= found.latest_start:
+        on_time, late = found.latest_start, found.latest_start + timedelta(microseconds=1)
+        assert judged(*own, at=on_time).status is not Status.FAIL
+        assert judged(*own, at=late).status is Status.FAIL
