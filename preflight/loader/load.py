@@ -18,8 +18,9 @@ from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
 
-CheckSettings = Mapping[str, type]
-"""Check id -> the frozen dataclass of what `[checks.ID]` may set."""
+CheckSettings = Mapping[str, type | None]
+"""Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
+elsewhere: its table is kept as written."""
 FindSettings = Callable[[Path | None], CheckSettings]
 """Finds the checks, given the plan's own folder of checks."""
 
@@ -43,7 +44,28 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
         plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
     if problems.found:
         raise PlanError(problems.found)
-    return plan
+    return _with_owners(plan)
+
+
+def _with_owners(plan: Plan) -> Plan:
+    """Who owns the machine owns the database on it, and who owns the database its backups and scripts, where the plan
+    says nothing else."""
+    databases = {
+        name: replace(entry, owner=entry.owner or plan.hosts[entry.host].owner)
+        for name, entry in plan.databases.items()
+    }
+    return replace(
+        plan,
+        databases=databases,
+        backups={
+            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
+            for name, entry in plan.backups.items()
+        },
+        scripts={
+            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
+            for name, entry in plan.scripts.items()
+        },
+    )
 
 
 def _zone(raw: Mapping[str, Any]) -> str:
@@ -68,8 +90,11 @@ def _checks(
 ) -> dict[str, Mapping[str, object]]:
     checks: dict[str, Mapping[str, object]] = {}
     for check_id, table in raw.items():
-        if check_id in known:
-            checks[check_id] = _check(table, known[check_id], ("checks", check_id), tables, problems)
+        settings = known.get(check_id)
+        if settings is not None:
+            checks[check_id] = _check(table, settings, ("checks", check_id), tables, problems)
+        elif check_id in known:
+            checks[check_id] = table
         else:
             problems.add_unknown(("checks", check_id), "unknown check", known)
     return checks

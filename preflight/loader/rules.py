@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from preflight.clock import format_duration
+from preflight.loader.agreement_rules import check_agreements
 from preflight.loader.lines import KeyPath
 from preflight.loader.problems import Problems, listed, quoted
 from preflight.plan import (
@@ -45,6 +47,8 @@ def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
         for index, endpoint in _present(application.health):
             _check_endpoint(endpoint, ("applications", name, "health", index), problems)
     _check_steps(dict(_present(plan.steps)), problems)
+    _check_steps_fit(plan, problems)
+    check_agreements(plan, raw, problems)
 
 
 def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
@@ -141,6 +145,18 @@ def _check_steps(steps: Mapping[int, Step], problems: Problems) -> None:
         else:
             message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
         problems.add(("steps", places[cycle[0]], "after"), message)
+
+
+def _check_steps_fit(plan: Plan, problems: Problems) -> None:
+    """A step that alone is longer than the window is a slip; whether all of them fit, the check time-budget judges."""
+    window = plan.window
+    if not (window and window.start and window.end and window.start < window.end):
+        return
+    length = window.end - window.start
+    for index, step in _present(plan.steps):
+        if step.minutes is not None and step.minutes * 60 > length.total_seconds():
+            message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
+            problems.add(("steps", index, "minutes"), message)
 
 
 def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,8 @@ def _moment(value: Any, around: Surroundings) -> datetime:
         advice = "write it without quotes" if isinstance(value, str) else ""
         raise expected(example, value, "write the time too" if isinstance(value, date) else advice)
     _check_year(value)
-    if value.tzinfo is not None:
-        return value.astimezone(UTC)
+    if value.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
+        raise Wrong(f"write the local time of {around.zone}, without an offset or Z")
     try:
         return local_to_utc(value, around.zone)
     except ValueError as error:

@@ -85,7 +85,7 @@ class Tables:
         if origin is tuple:
             return self._array(arguments[0], value, keys)
         if inspect.isclass(origin) and issubclass(origin, Mapping):
-            return self._mapping(arguments[1], value, keys)
+            return self._mapping(arguments[1], value, keys, marks)
         if dataclasses.is_dataclass(annotation) and annotation not in READERS:
             return self.record(annotation, value, keys)
         return self._scalar(annotation, value, keys, marks)
@@ -117,7 +117,7 @@ class Tables:
         found = [self.value(annotation, element, (*keys, index)) for index, element in enumerate(value)]
         return tuple(None if element is _INVALID else element for element in found)  # each keeps its place
 
-    def _mapping(self, annotation: Any, value: Any, keys: KeyPath) -> Any:
+    def _mapping(self, annotation: Any, value: Any, keys: KeyPath, marks: tuple[Any, ...]) -> Any:
         if not isinstance(value, Mapping):
             self._problems.add(keys, f"expected a table, found {kind_of(value)}")
             return _INVALID
@@ -127,6 +127,8 @@ class Tables:
         for key, element in value.items():
             if not key.strip():
                 self._problems.add((*keys, key), "the key is empty")
+                continue
+            if any(isinstance(mark, Ref) and self._dangles(mark.section, key, (*keys, key)) for mark in marks):
                 continue
             found[key] = self.value(annotation, element, (*keys, key))
         return {key: element for key, element in found.items() if element is not _INVALID}

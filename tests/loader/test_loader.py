@@ -83,6 +83,11 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Endpoint,): text["applications"]["app1"]["health"],
         (plan_types.Step,): text["steps"],
         (plan_types.Undo,): [text["steps"][1]["undo"]],
+        (plan_types.Tested,): text["tested"],
+        (plan_types.Rule,): text["rules"],
+        (plan_types.Decision,): text["decisions"],
+        (plan_types.Waiver,): text["waivers"],
+        (plan_types.Freshness,): [text["freshness"]],
         (plan_types.Role, "id"): text["roles"].values(),
         (plan_types.Host, "id"): text["hosts"].values(),
         (plan_types.Database, "id"): text["databases"].values(),
@@ -131,6 +136,17 @@ def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_s
     assert plan.steps[1].undo == Undo(kind=UndoKind.RESTORE, minutes=60, source="rehearsed 2026-10-10")
     assert plan.steps[1].price_minutes == 25.5
     assert isinstance(plan.steps[0].minutes, float)
+    assert (plan.steps[2].deploys, plan.steps[2].blocking) == ("app1", False)
+    assert plan.roles["dba"].access == ("db1", "orders")
+    assert (plan.roles["dba"].lead_time, db1.lead_time) == (timedelta(hours=8), timedelta(days=1))
+    assert plan.tested[0].versions == {"app1": "4.2", "app2": "2.7"}
+    assert (plan.tested[0].on, plan.tested[0].result) == (date(2026, 10, 1), "failed")
+    assert [rule.together or rule.unrelated or rule.exclude for rule in plan.rules] == [
+        ("app1", "app2"), ("app1", "app2"), {"app1": "4.2", "app2": "2.7"},
+    ]  # fmt: skip
+    assert plan.decisions[0].on is plan_types.DecisionKind.PARTIAL
+    assert plan.waivers[0].expires == datetime(2026, 10, 18, 16, tzinfo=UTC)
+    assert plan.freshness.people == timedelta(hours=10)
     assert plan.checks == {"backup-space": {"severity": Severity.ADVISORY, "reserve": 5 * 1024**3}}
 
 
@@ -354,7 +370,7 @@ def loads_or_explains(path: Path, content: bytes) -> None:
             assert line.startswith(str(path))
 
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @FUZZ
