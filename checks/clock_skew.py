@@ -1,0 +1,138 @@
+"""clock-skew: the clocks of hosts and servers agree with this machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from preflight.check import Check, Probes, Subject
+from preflight.clock import format_duration
+from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.plan import Database, Host
+from preflight.probe import NoReply, Probe
+from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+
+_WITNESSES = ("witness_1", "witness_2", "witness_3")
+"""Facts about clocks of other machines: enough to tell whose clock is wrong."""
+_EXACT_BELOW = timedelta(minutes=2)
+_SET_THE_CLOCK = "chronyc makestep (chrony), or timedatectl set-ntp true (systemd-timesyncd)"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSkewSettings:
+    """How far a clock may be off."""
+
+    warn_from: timedelta = timedelta(seconds=2)
+    """From here on, lines of two logs can no longer be put in order."""
+    fail_above: timedelta = timedelta(seconds=60)
+    """Above this, times of evidence and dates of expiry mean nothing."""
+
+
+class ClockSkew(Check):
+    """Do the clocks of every host and every database server agree with this machine's?
+
+    Everything this tool says of time (expiry, age of evidence, jobs, decide-by) is reckoned by the clock of the machine
+    it runs on, and happens by the clock of a server; afterwards the logs of several machines are read side by side. So
+    each far clock is asked, and only what lies outside of the time between question and answer counts: a slow network
+    never alarms. A clock that seems off is asked once more, and the better of the two answers counts. Where another
+    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so.
+    """
+
+    id = "clock-skew"
+    title = "the clock agrees with this machine's"
+    Settings = ClockSkewSettings
+    judges_no_reply = frozenset(_WITNESSES)
+
+    def subjects(self) -> Sequence[Subject]:
+        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        entries = self.plan.databases.values()
+        return hosts + [Subject(f"database {entry.id}", entry, entry.owner) for entry in entries]
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"clock": _probe(subject.item)}
+
+    def follow_up(self, subject: Subject, *, clock: Reading) -> Probes:
+        """Only where the clock differs from this machine's: it is read once more, and with it the clocks of a few other
+        hosts and databases of the plan, to tell whose is wrong."""
+        if abs(clock.offset) < self.settings.warn_from:
+            return {}
+        witnesses = dict(zip(_WITNESSES, self._others(subject.item), strict=False))
+        return {"again": _probe(subject.item, attempt=2), **{name: _probe(each) for name, each in witnesses.items()}}
+
+    def _others(self, entry: Host | Database) -> Iterator[Host | Database]:
+        """Other machines of the plan, each by one of its clocks."""
+        seen = {_machine(entry)}
+        others: list[Host | Database] = [*self.plan.hosts.values(), *self.plan.databases.values()]
+        for other in others:
+            if _machine(other) not in seen:
+                seen.add(_machine(other))
+                yield other
+
+    def judge(
+        self, subject: Subject, *, clock: Reading, again: Reading | None = None, **witnesses: Reading | NoReply
+    ) -> Judgement:
+        reading = min((each for each in (clock, again) if each), key=lambda each: abs(each.offset))
+        off = abs(reading.offset)
+        if off < self.settings.warn_from:
+            return passed(f"{_agreement(reading)}; {reading.zone}")
+        name = _name(subject.item)
+        way = "ahead of" if reading.offset > timedelta() else "behind"
+        summary = f"the clock is {_shown(off)} {way} this machine's"
+        remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
+        agreeing = self._agreeing(subject.item, reading, witnesses)
+        if agreeing:
+            with_whom = " and ".join(agreeing)
+            summary += f", and so is that of {with_whom}: this machine's own clock is suspect"
+            remedy = f"look at this machine's clock first (chronyc tracking, timedatectl), and set it: {_SET_THE_CLOCK}"
+        said = f"{reading.earliest:%Y-%m-%d %H:%M:%S} UTC"
+        actual = (
+            f"{name} said {said} when it was {reading.asked_at:%H:%M:%S} to {reading.answered_at:%H:%M:%S} here: "
+            f"expiry and age are judged wrong by {_shown(off)}, and lines of its log do not match other logs"
+        )
+        expected = (
+            f"less than {_shown(self.settings.warn_from)} off, more than {_shown(self.settings.fail_above)} spoils "
+            "the evidence"
+        )
+        if off > self.settings.fail_above:
+            judgement = failed(summary, expected=expected, actual=actual, remedy=remedy)
+        else:
+            judgement = warned(summary, expected=expected, actual=actual, remedy=remedy)
+        return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))
+
+    def _agreeing(self, entry: Host | Database, reading: Reading, witnesses: dict[str, Reading | NoReply]) -> list[str]:
+        """Other machines whose clocks are off by as much as this one."""
+        named = dict(zip(_WITNESSES, self._others(entry), strict=False))
+        return [
+            _name(named[key])
+            for key, witness in sorted(witnesses.items())
+            if isinstance(witness, Reading) and abs(witness.offset - reading.offset) < self.settings.warn_from
+        ]
+
+
+def _probe(entry: Host | Database, attempt: int = 1) -> Probe[Reading]:
+    if isinstance(entry, Host):
+        return HostClockProbe(entry.id, attempt)
+    return ServerClockProbe(entry.id, attempt)
+
+
+def _machine(entry: Host | Database) -> str:
+    return entry.id if isinstance(entry, Host) else entry.host
+
+
+def _name(entry: Host | Database) -> str:
+    return entry.id if isinstance(entry, Host) else f"the server of database {entry.id}"
+
+
+def _agreement(reading: Reading) -> str:
+    if not reading.offset:
+        took = (reading.answered_at - reading.asked_at).total_seconds()
+        return f"the clock agrees within the {took:.2f} s of the answer"
+    way = "ahead" if reading.offset > timedelta() else "behind"
+    return f"the clock is {_shown(abs(reading.offset))} {way}"
+
+
+def _shown(duration: timedelta) -> str:
+    """To a hundredth of a second while that tells something."""
+    seconds = duration.total_seconds()
+    return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s" if duration < _EXACT_BELOW else format_duration(duration)

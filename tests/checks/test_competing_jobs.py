@@ -1,0 +1,391 @@
+"""competing-jobs judged from plain facts: each passing state beside those that flip it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
+
+from preflight.finding import Judgement, Severity, Status
+from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Window
+from preflight.probes.clocks import HostZone
+from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
+from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.probes.shell import AsAccount
+from preflight.timers import Timer
+from tests.toy import MOMENT, toy_plan
+
+PRAGUE = HostZone("Europe/Prague", timedelta(hours=2))
+IDLE = HostJobs(PRAGUE, "cron", tables=(Table("/etc/crontab", "", ("25 6 * * * root true",)),))
+NO_PG_CRON = PgCron(False, False, False, "", "", sees_settings=True)
+PG_CRON = PgCron(True, True, False, "orders", "GMT", sees_settings=True)
+# 00:00 to 05:00 in Prague, needed until 06:00; a job that starts from 22:00 on may still be going.
+WINDOW = Window(
+    zone="Europe/Prague",
+    start=datetime(2026, 10, 16, 22, tzinfo=UTC),
+    end=datetime(2026, 10, 17, 3, tzinfo=UTC),
+)
+
+
+def check(window: Window = WINDOW, **settings: Any) -> CompetingJobs:
+    database = Database(id="orders", host="db1", user=Account("release"), owner="dba")
+    backup = Backup(id="b", database="orders", directory=RemotePath("/backup"), account=Account("pgbackup"))
+    plan = toy_plan(
+        databases={"orders": database},
+        backups={"b": backup},
+        roles={"dba": Role(id="dba", primary="the DBA on call", contact="ext. 4411")},
+    )
+    host = Host(id="db1", user=Account("dbadmin"), become=(Become(account=Account("postgres")),), owner="dba")
+    plan = replace(plan, window=window, hosts={"db1": host})
+    return CompetingJobs(plan, MOMENT, CompetingJobsSettings(**settings))
+
+
+def judged(jobs: HostJobs = IDLE, *crontabs: OwnCrontab, window: Window = WINDOW, **settings: Any) -> Judgement:
+    made = check(window, **settings)
+    facts = {f"crontab_of_{crontab.account}": crontab for crontab in crontabs}
+    found: Judgement = made.judge(made.subjects()[0], jobs=jobs, **facts)
+    return found
+
+
+def crontab(*lines: str, account: str = "postgres") -> OwnCrontab:
+    return OwnCrontab(account, Table(f"crontab of {account}", account, lines))
+
+
+def with_timer(timer: Timer) -> HostJobs:
+    return replace(IDLE, systemd=Systemd.RUNNING, timers=(timer,))
+
+
+def summaries(found: Judgement, status: Status = Status.WARN) -> list[str]:
+    return [point.summary for point in (found.points or (found,)) if point.status is status]
+
+
+def test_the_login_and_all_whom_it_becomes_are_asked_for_their_crontabs() -> None:
+    made = check()
+    host, database = made.subjects()
+    assert made.severity is Severity.ADVISORY
+    assert made.probes(host) == {
+        "jobs": HostJobsProbe("db1"),
+        "crontab_of_dbadmin": CrontabProbe("db1", AsAccount("dbadmin", is_login=True)),
+        "crontab_of_postgres": CrontabProbe("db1", AsAccount("postgres", is_login=False)),
+        "crontab_of_pgbackup": CrontabProbe("db1", AsAccount("pgbackup", is_login=False)),
+    }
+    assert (database.id, made.probes(database)) == ("pg_cron of orders", {"pg_cron": PgCronProbe("orders")})
+
+
+def test_no_job_in_the_window_passes_and_says_what_was_looked_at() -> None:
+    found = judged(IDLE, crontab("0 12 * * * true"), OwnCrontab("dbadmin"))
+    assert found.status is Status.PASS
+    assert found.summary == (
+        "no job starts from 00:00 to 06:00; looked at 2 jobs: the crontab of postgres and dbadmin, 1 table of the "
+        "system; no systemd, so no timers; zone Europe/Prague (+02:00)"
+    )
+    assert found.events == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [
+        ("0 0 * * * job", "starts 00:00: job (postgres, 0 0 * * *, crontab of postgres)"),
+        ("0 6 * * * job", "starts 06:00: job (postgres, 0 6 * * *, crontab of postgres)"),
+        ("1 6 * * * job", ""),
+        ("0 22 * * * job", "may still be going at the start (starts Fri 2026-10-16 22:00): job"),
+        ("59 21 * * * job", ""),
+        ("0 3 * * sun job", ""),
+        ("0 2,4 * * * job", "starts 02:00, 04:00: job"),
+        ("0 23,3 * * * job", "starts 03:00: job"),
+        ("*/10 * * * * job", "starts 00:00, 00:10, 00:20, 00:30 and 33 times more: job"),
+        ("@hourly job", "starts 00:00, 01:00, 02:00, 03:00 and 3 times more: job (postgres, @hourly, crontab of"),
+        ("@daily job", "starts 00:00: job (postgres, @daily"),
+        ("@reboot job", ""),
+    ],
+)
+def test_a_start_counts_from_before_the_window_to_the_end_of_a_rollback(line: str, starts: str) -> None:
+    found = judged(IDLE, crontab(line))
+    assert found.status is (Status.WARN if starts else Status.PASS)
+    assert [text[: len(starts)] for text in summaries(found)] == ([starts] if starts else [])
+
+
+def test_how_long_a_job_may_be_going_can_be_set() -> None:
+    assert judged(IDLE, crontab("59 21 * * * job"), may_run_for=timedelta(hours=3)).status is Status.WARN
+    assert judged(IDLE, crontab("0 23 * * * job"), may_run_for=timedelta(minutes=59)).status is Status.PASS
+
+
+def test_every_start_is_an_event() -> None:
+    found = judged(IDLE, crontab("0 2 * * * job", "0 23 * * * late", "0 * * * * often"))
+    label = "often (postgres, 0 * * * *, crontab of postgres) starts on db1"
+    assert sorted((f"{event.at:%d %H:%M}", event.text) for event in found.events) == [
+        ("16 22:00", "late (postgres, 0 23 * * *, crontab of postgres) may still be going on db1"),
+        ("16 22:00", label),
+        ("16 23:00", label),
+        ("17 00:00", "job (postgres, 0 2 * * *, crontab of postgres) starts on db1"),
+        ("17 00:00", label),
+        ("17 01:00", f"{label}, and 3 times more"),
+    ]
+
+
+def test_what_deletes_locks_or_restarts_is_said_first() -> None:
+    found = judged(
+        IDLE, crontab("0 0 * * * report", "0 5 * * * find /backup -mtime +7 -delete", "0 4 * * * vacuumdb -a")
+    )
+    assert [re.sub(r" \(.*", "", text) for text in summaries(found)] == [
+        "starts 04:00: vacuumdb -a",
+        "starts 05:00: find /backup -mtime +7 -delete",
+        "starts 00:00: report",
+    ]
+    assert found.summary.startswith("starts 04:00: vacuumdb -a")
+    assert "the DBA on call (dba), ext. 4411" in found.remedy
+    assert "(on db1: crontab -e as postgres, a # before its line)" in found.remedy
+
+
+def test_the_remedy_says_how_it_is_switched_off() -> None:
+    table = Table("/etc/cron.d/x", "", ("0 3 * * * root job",))
+    assert "a # before its line in /etc/cron.d/x" in judged(replace(IDLE, tables=(table,))).telling_points()[0].remedy
+    timer = judged(with_timer(Timer("a.timer", "a.service", ("*-*-* 02:00:00",))))
+    assert "on db1: systemctl stop a.timer" in timer.remedy
+    assert "cron.alter_job(jobid, active := false)" in judged_pg(PG_CRON, pg_job("0 1 * * *")).remedy
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pg_dump orders", "/opt/nightly_backup.sh", "pgbackrest --stanza=x backup", "reindexdb orders",
+        "shutdown -r now", "/sbin/reboot", "apt-get -y upgrade", "dnf update", "/opt/cleanup.sh", "rm -rf /backup/old",
+        "vacuumlo x", "systemctl restart app1", "rsync -a /srv db2:/srv", "psql -c 'VACUUM FULL'",
+    ],
+)  # fmt: skip
+def test_risky_words_are_known(command: str) -> None:
+    found = judged(IDLE, crontab("0 0 * * * report", f"0 5 * * * {command}"))
+    assert command.split()[0] in found.summary
+
+
+def test_agreed_jobs_are_named_and_not_warned_of() -> None:
+    jobs = (crontab("0 2 * * * pg_dump orders", "0 3 * * * job"),)
+    assert len(summaries(judged(IDLE, *jobs))) == 2
+    found = judged(IDLE, *jobs, known=("pg_dump",))
+    assert summaries(found) == ["starts 03:00: job (postgres, 0 3 * * *, crontab of postgres)"]
+    assert len(found.events) == 2
+    found = judged(IDLE, *jobs, known=("crontab of postgres", ""))
+    assert found.status is Status.PASS
+    assert "no other job starts from 00:00 to 06:00" in found.summary
+    assert "known, and agreed: pg_dump orders (postgres" in found.summary
+    assert judged(IDLE, *jobs, known=("",)).status is Status.WARN
+    assert judged(IDLE, *jobs, known=("0 2 *",)).status is Status.WARN
+
+
+def test_times_are_those_of_the_host_shown_in_the_window_s_zone() -> None:
+    jobs = replace(IDLE, zone=HostZone("America/New_York", timedelta(hours=-4)))
+    assert summaries(judged(jobs, crontab("0 20 * * * job")))[0].startswith("starts 02:00: job")
+    assert judged(jobs, crontab("0 2 * * * job")).status is Status.PASS
+    unnamed = replace(IDLE, zone=HostZone("", timedelta(hours=-4)))
+    assert summaries(judged(unnamed, crontab("0 20 * * * job")))[0].startswith("starts 02:00: job")
+
+
+def test_a_zone_of_the_crontab_counts_beside_the_host_s() -> None:
+    found = judged(IDLE, crontab("CRON_TZ=America/New_York", "0 20,4 * * * job"))
+    assert summaries(found)[0].startswith("starts 02:00, 04:00: job (postgres, 0 20,4 * * * CRON_TZ=America/New_York")
+    assert judged(IDLE, crontab("CRON_TZ=Mars/Olympus", "0 20 * * * job")).status is Status.PASS
+
+
+def test_a_night_with_a_clock_change_is_told_with_offsets() -> None:
+    window = Window(
+        zone="Europe/Prague",
+        start=datetime(2026, 10, 24, 22, tzinfo=UTC),
+        end=datetime(2026, 10, 25, 5, tzinfo=UTC),
+    )
+    jobs = replace(IDLE, tables=())
+    assert summaries(judged(jobs, crontab("30 2 * * * once"), window=window))[0].startswith("starts 02:30 +02:00: once")
+    twice = judged(jobs, crontab("*/30 2 * * * twice"), window=window)
+    assert twice.summary.startswith("starts 02:00 +02:00, 02:30 +02:00, 02:00 +01:00, 02:30 +01:00: twice")
+    assert len(twice.events) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "runs"),
+    [
+        ("0 3 * * * root test -x /usr/sbin/anacron || run-parts /etc/cron.daily", {}, True),
+        ("0 3 * * * root test -x /usr/sbin/anacron || run-parts /etc/cron.daily", {"has_anacron": True}, False),
+        ("0 3 * * * root test -e /run/systemd/system || e2scrub_all", {}, True),
+        ("0 3 * * * root test -e /run/systemd/system || e2scrub_all", {"systemd": Systemd.RUNNING}, False),
+        ("0 3 * * * root test -x /usr/bin/certbot -a \\! -d /run/systemd/system && certbot renew",
+         {"systemd": Systemd.RUNNING}, False),
+        ("0 3 * * * root [ -x /opt/clean ] && if [ ! -d /run/systemd/system ]; then /opt/clean; fi", {}, True),
+    ],
+)  # fmt: skip
+def test_a_line_that_leaves_the_work_to_another_starts_nothing(line: str, changes: dict[str, Any], runs: bool) -> None:
+    jobs = replace(IDLE, tables=(Table("/etc/crontab", "", (line,)),), **changes)
+    assert bool(summaries(judged(jobs))) is runs
+
+
+def test_a_folder_s_scripts_are_named() -> None:
+    line = "0 3 * * * root cd / && run-parts --report /etc/cron.daily"
+    parts = {"/etc/cron.daily": ("dpkg", "pg-backup"), "/etc/cron.weekly": ("man-db",)}
+    found = judged(replace(IDLE, tables=(Table("/etc/crontab", "", (line,)),), parts=parts))
+    assert "run-parts --report /etc/cron.daily [dpkg, pg-backup] (root, 0 3 * * *, /etc/crontab)" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [
+        ("3-22", "starts at some time between 03:00 and 22:00: run-parts /etc/cron.daily (root, every 1 d"),
+        ("6-22", "starts at some time between 06:00 and 22:00"),
+        ("7-22", ""),
+        ("0-24", "starts at some time between 00:00 and Sun 2026-10-18 00:00"),
+    ],
+)
+def test_anacron_may_start_at_any_time_of_its_hours(hours: str, text: str) -> None:
+    table = Table("/etc/anacrontab", "", (f"START_HOURS_RANGE={hours}", "1 5 cron.daily run-parts /etc/cron.daily"))
+    found = judged(replace(IDLE, anacrontab=table, has_anacron=True))
+    assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
+
+
+@pytest.mark.parametrize(
+    ("timer", "text"),
+    [
+        (Timer("a.timer", "a.service", ("*-*-* 02:00:00",)), "starts 02:00: a.service (*-*-* 02:00:00, a.timer)"),
+        (Timer("a.timer", "a.service", ("*-*-* 07:00:00",)), ""),
+        (Timer("a.timer", "a.service", ("*-*-* 18:00:00",), delay=timedelta(hours=12)),
+         "starts at some time between Fri 2026-10-16 18:00 and 06:00: a.service"),
+        (Timer("a.timer", "a.service", ("*-*-* 18:00:00",), delay=timedelta(hours=3)), ""),
+        (Timer("a.timer", "a.service", every=timedelta(hours=4), next_at=datetime(2026, 10, 16, 20, 30, tzinfo=UTC)),
+         "starts 02:30: a.service (every 4 h, a.timer)"),
+        (Timer("a.timer", "a.service", next_at=datetime(2026, 10, 17, 1, tzinfo=UTC), command="/opt/x"),
+         "starts 03:00: /opt/x (once, a.timer)"),
+        (Timer("a.timer", "a.service"), ""),
+        (Timer("a.timer", "a.service", ("every full moon",)),
+         "a line of a.timer cannot be read: every full moon"),
+    ],
+)  # fmt: skip
+def test_timers_count_like_crontabs(timer: Timer, text: str) -> None:
+    found = judged(with_timer(timer))
+    assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
+    assert found.status is (Status.WARN if text else Status.PASS)
+
+
+def test_a_start_at_random_is_on_the_axis_from_when_it_may_be() -> None:
+    timer = Timer("a.timer", "a.service", ("*-*-* 18:00:00",), delay=timedelta(hours=12))
+    (event,) = judged(with_timer(timer)).events
+    assert (event.at, event.text) == (
+        WINDOW.start,
+        "a.service (*-*-* 18:00:00, up to 12 h later, a.timer) may start on db1",
+    )
+
+
+def test_a_line_that_cannot_be_read_is_shown() -> None:
+    found = judged(IDLE, crontab("61 0 * * * job", "0~30 1 * * * job"))
+    assert summaries(found) == [
+        "a line of crontab of postgres cannot be read: 61 0 * * * job",
+        "a line of crontab of postgres cannot be read: 0~30 1 * * * job",
+    ]
+    many = judged(IDLE, crontab(*["what"] * 12))
+    assert summaries(many)[-1] == "2 more lines cannot be read"
+    cut = judged(replace(IDLE, tables=(Table("/etc/crontab", "", (), cut=True),)))
+    assert summaries(cut) == ["a line of /etc/crontab cannot be read: more than 0 lines"]
+    timer = judged(replace(IDLE, systemd=Systemd.RUNNING, unread_timers=("odd.timer",)))
+    assert summaries(timer) == ["a line of odd.timer cannot be read: its times are not understood"]
+
+
+def test_crontabs_that_may_not_be_read_are_never_a_silent_pass() -> None:
+    hidden = replace(IDLE, unread=("/var/spool/cron/crontabs", "/etc/cron.d/secret"))
+    found = judged(hidden, OwnCrontab("postgres", refused="sudo gives the login no shell of postgres"))
+    (point,) = found.telling_points()
+    assert point.summary == (
+        "not seen: the crontab of postgres (sudo gives the login no shell of postgres), the crontabs of root and all "
+        "other accounts, /etc/cron.d/secret"
+    )
+    assert point.remedy == (
+        "ask the DBA on call (dba), ext. 4411 what of it starts from 00:00 to 06:00 (crontab -l as each of them), and "
+        'write down the answer: [checks.competing-jobs] asked = { "db1" = "WHO, WHEN, WHAT" }'
+    )
+
+
+def test_what_its_owner_said_of_it_is_told() -> None:
+    hidden = replace(IDLE, unread=("/var/spool/cron/crontabs",))
+    found = judged(hidden, asked={"db1": "root: nothing, ext. 4411, 16 Oct"})
+    assert found.status is Status.PASS
+    assert "not seen, but asked: the crontabs of root and all other accounts (root: nothing, ext. 4411" in found.summary
+    assert judged(hidden, asked={"db2": "nothing"}).status is Status.WARN
+
+
+def test_without_cron_its_tables_start_nothing() -> None:
+    table = Table("/etc/crontab", "", ("0 3 * * * root job",))
+    jobs = replace(IDLE, cron="none", tables=(table,), unread=("/var/spool/cron/crontabs",))
+    found = judged(jobs)
+    assert found.status is Status.PASS
+    assert "no cron is installed, its tables start nothing" in found.summary
+    assert judged(replace(jobs, cron="crond")).status is Status.WARN
+
+
+def test_root_s_own_crontab_counts_once() -> None:
+    table = Table("crontab of root", "root", ("0 3 * * * job",))
+    found = judged(replace(IDLE, tables=(table,)), OwnCrontab("root", table))
+    assert len(summaries(found)) == 1
+
+
+def test_timers_that_are_not_shown_are_unknown() -> None:
+    found = judged(replace(IDLE, systemd=Systemd.FAILED, said="Failed to connect to bus"))
+    assert (found.status, found.actual) == (Status.UNKNOWN, "Failed to connect to bus")
+
+
+def judged_pg(pg_cron: PgCron, *jobs: PgCronJob, **settings: Any) -> Judgement:
+    made = check(**settings)
+    found: Judgement = made.judge(made.subjects()[1], pg_cron=pg_cron, pg_jobs=jobs)
+    return found
+
+
+def pg_job(schedule: str, command: str = "VACUUM orders") -> PgCronJob:
+    return PgCronJob("nightly", schedule, "app", "orders", command)
+
+
+def test_jobs_of_pg_cron_are_asked_for_only_where_they_may_be_read() -> None:
+    made = check()
+    subject = made.subjects()[1]
+    assert made.follow_up(subject, pg_cron=NO_PG_CRON) == {}
+    assert made.follow_up(subject, pg_cron=replace(PG_CRON, readable=False)) == {}
+    assert made.follow_up(subject, pg_cron=PG_CRON) == {"pg_jobs": PgCronJobsProbe("orders")}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        ("0 1 * * *", "starts 03:00: nightly in orders: VACUUM orders (app, 0 1 * * *, pg_cron)"),  # 01:00 GMT
+        ("0 5 * * *", ""),
+        ("30 seconds", "starts 00:00, 00:01, 00:02, 00:03 and 357 times more"),
+        ("1 day", "a line of pg_cron job nightly cannot be read: 1 day"),
+    ],
+)
+def test_jobs_of_pg_cron_count_like_crontabs(schedule: str, text: str) -> None:
+    found = judged_pg(PG_CRON, pg_job(schedule))
+    assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
+    assert found.status is (Status.WARN if text else Status.PASS)
+
+
+def test_pg_cron_s_zone_counts() -> None:
+    in_prague = replace(PG_CRON, zone="Europe/Prague")
+    assert judged_pg(in_prague, pg_job("0 1 * * *")).summary.startswith("starts 01:00")
+    assumed = judged_pg(replace(PG_CRON, zone=""), pg_job("0 5 * * *"))
+    assert "in GMT (assumed: cron.timezone is not shown to the role)" in assumed.summary
+    assert judged_pg(replace(PG_CRON, zone="Mars/Olympus")).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("pg_cron", "status", "text"),
+    [
+        (NO_PG_CRON, Status.PASS, "pg_cron has no table in this database"),
+        (replace(NO_PG_CRON, sees_settings=False), Status.PASS, "whether another one has it is not shown to the role"),
+        (replace(NO_PG_CRON, home="postgres"), Status.WARN, "which works from the database postgres"),
+        (PG_CRON, Status.PASS, "no job starts from 00:00 to 06:00; looked at 0 jobs in cron.job, in GMT"),
+        (replace(PG_CRON, readable=False), Status.WARN, "not seen: cron.job, which the role may not read"),
+        (replace(PG_CRON, only_own=True), Status.WARN, "not seen: jobs in cron.job of other roles than release"),
+    ],
+)
+def test_jobs_of_pg_cron_that_are_not_seen_are_said(pg_cron: PgCron, status: Status, text: str) -> None:
+    found = judged_pg(pg_cron)
+    assert found.status is status
+    assert text in found.summary
+    if status is Status.WARN:
+        asked = {"pg_cron of orders": "nothing, ext. 4411"}
+        assert judged_pg(pg_cron, asked=asked).status is Status.PASS
