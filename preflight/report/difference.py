@@ -1,0 +1,145 @@
+"""What changed between two runs, for people in a terminal: 100 columns, what is worse first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from preflight.clock import format_duration, format_moment
+from preflight.difference import Change, Difference, Line, Outcome, Pair, Point
+from preflight.finding import Severity, Status
+from preflight.report.layout import WIDTH, Paint, clean, wrapped
+
+_TITLES = {
+    Change.NEW: "new",
+    Change.CHANGED: "changed",
+    Change.DISAPPEARED: "disappeared: no longer looked at, which is not cured",
+    Change.CURED: "cured",
+}
+"""In the order of the report."""
+_BODY = " " * 9
+_LABELLED = _BODY + " " * 8
+
+
+def render(difference: Difference, *, color: bool = False) -> str:
+    """The whole comparison."""
+    paint = Paint(color)
+    lines = [*_head(difference, paint), ""]
+    for change, title in _TITLES.items():
+        pairs = difference.which(change)
+        if pairs:
+            lines += [paint.bold(f"{len(pairs)} {title}"), ""]
+            for group in _groups(pairs):
+                lines += [*_group(group, change, paint), ""]
+    lines += _unchanged(difference, paint)
+    return "\n".join(lines) + "\n"
+
+
+def _head(difference: Difference, paint: Paint) -> Iterator[str]:
+    before, after = difference.before, difference.after
+    release = clean(after.release)
+    yield paint.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
+    for label, outcome in (("OLD", before), ("NEW", after)):
+        yield from wrapped(_told(outcome), _BODY, f"{label:<9}")
+    apart = after.collected_at - before.collected_at
+    if apart:
+        yield from wrapped(f"{format_duration(abs(apart))} lie between them", _BODY)
+    for note in difference.notes:
+        yield from wrapped(note, _BODY, paint.status(Status.WARN, f"{'NOTE':<9}") if paint.on else f"{'NOTE':<9}")
+
+
+def _told(outcome: Outcome) -> str:
+    asked, judged = (format_moment(at, outcome.zone) for at in (outcome.collected_at, outcome.moment))
+    return (
+        f"{outcome.headline}, asked {asked}, judged for {judged}; {outcome.plan_file} sha256 "
+        f"{outcome.plan_digest[:12]}, evidence {outcome.evidence_digest[:12]}"
+    )
+
+
+def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Lines that could not look for one shared cause together, as the report folds them; each other one alone."""
+    groups: dict[object, list[Pair]] = {}
+    for number, pair in enumerate(pairs):
+        old, new = (_unseen_because(line) for line in (pair.old, pair.new))
+        statuses = tuple(line.status if line else None for line in (pair.old, pair.new))
+        groups.setdefault((old, new, statuses) if old or new else number, []).append(pair)
+    return list(groups.values())
+
+
+def _unseen_because(line: Line | None) -> str:
+    return line.cause if line is not None and line.status is Status.UNKNOWN else ""
+
+
+def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]:
+    first = group[0]
+    old, new = (line.status if line else None for line in (first.old, first.new))
+    word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
+    what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
+    advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
+    if len(f"{word}  {what}{advisory}") <= WIDTH:
+        yield paint.status(new or Status.SKIPPED, word) + "  " + paint.bold(what) + advisory
+    else:
+        yield word
+        yield from wrapped(f"{what}{advisory}", _BODY)
+    if len(group) > 1:
+        names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
+        yield from wrapped(names, _LABELLED, _BODY + "lines   ")
+    yield from _severities(first)
+    yield from _values(first, change)
+    owners = ", ".join(dict.fromkeys(pair.line.owner for pair in group if pair.line.owner))
+    if owners and change is not Change.CURED:
+        yield from wrapped(owners, _LABELLED, _BODY + "owner   ")
+
+
+def _severities(pair: Pair) -> Iterator[str]:
+    if pair.old and pair.new and pair.old.severity is not pair.new.severity:
+        yield from wrapped(f"was {pair.old.severity}, is {pair.new.severity}", _BODY)
+
+
+def _values(pair: Pair, change: Change) -> Iterator[str]:
+    """The observations that are not in both, old before new; cures for what is new."""
+    was, now = (line.points if line else () for line in (pair.old, pair.new))
+    if change is Change.CHANGED:
+        shared = {point.value for point in was} & {point.value for point in now}
+        was, now = (tuple(point for point in points if point.value not in shared) for points in (was, now))
+    for point in was:
+        yield from _point(point, "was")
+    if pair.new is None:
+        yield from wrapped("no such line in NEW", _LABELLED, _BODY + "now     ")
+    for point in now:
+        yield from _point(point, "now")
+        if point.status is not Status.PASS:
+            yield from _labelled("wanted", point.expected)
+            yield from _labelled("cure", point.remedy)
+
+
+def _point(point: Point, label: str) -> Iterator[str]:
+    found = f"; found {point.actual}" if point.actual and point.actual not in point.summary else ""
+    yield from _labelled(label, point.summary + found)
+
+
+def _labelled(label: str, text: str) -> Iterator[str]:
+    if text:
+        yield from wrapped(text, _LABELLED, f"{_BODY}{label:<8}")
+
+
+def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
+    """What is still not green, one line each, and how much there is."""
+    open_lines = [pair.line for pair in difference.still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
+    if open_lines:
+        yield paint.bold(f"{len(open_lines)} still open")
+        for line in open_lines:
+            text = f"{line.check}  {line.subject}: {line.points[0].summary}"
+            yield from wrapped(text, _BODY, f"{line.status.upper():<9}")
+        yield ""
+    if difference.added:
+        yield from wrapped(f"not in OLD: {_counted(difference.added, lambda pair: pair.line.status)}", "")
+    counts = [f"{len(difference.which(change))} {change}" for change in Change if difference.which(change)]
+    yield from wrapped(f"{len(difference.pairs)} lines: {', '.join(counts) or 'none'}", "")
+    if difference.still:
+        yield from wrapped(f"still: {_counted(difference.still, lambda pair: pair.line.status)}", "")
+
+
+def _counted(pairs: Iterable[Pair], status: Callable[[Pair], Status]) -> str:
+    counts = Counter(map(status, pairs))
+    return ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])
