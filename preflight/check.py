@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preflight.finding import Judgement, Severity
@@ -32,6 +32,10 @@ class Subject:
     """The part of the plan it stands for."""
     owner: str = ""
     """Role that mends it."""
+    steps: tuple[str, ...] = ()
+    """Steps of the window that run over the network when this fails, at their `minutes_over_network`."""
+    lead_time: timedelta | None = None
+    """How long the cure takes, when the plan says so for the entry itself."""
 
 
 class Check(ABC):
@@ -46,6 +50,8 @@ class Check(ABC):
     title: ClassVar[str]
     """An assertion: `the backup directory has room`."""
     severity: ClassVar[Severity] = Severity.BLOCKING
+    waivable: ClassVar[bool] = True
+    """False where no waiver may ever cover a failure: what the check tells is identity or script content."""
     Settings: ClassVar[type] = NoSettings
     """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()

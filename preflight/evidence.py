@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import select
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
 
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
+_READER_SECONDS = 10.0
 
 
 class EvidenceError(PreflightError):
@@ -32,6 +35,9 @@ class Evidence:
     plan_digest: str
     collected_at: datetime
     answers: Mapping[str, tuple[Question, Answer]] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What the answers were asked with, by name: SHA-256 of plan, manifests and pinned host keys, the tool's version.
+    When one of them changes, the evidence no longer speaks for this release."""
 
     def answer(self, question: Question) -> Answer:
         """The answer to `question`; a question nobody asked is a `NoReply`, never a pass."""
@@ -47,13 +53,23 @@ class Evidence:
         """The same evidence with one answer lost."""
         return replace(self, answers={key: pair for key, pair in self.answers.items() if key != question_id})
 
+    def only(self, question_ids: Iterable[str]) -> Evidence:
+        """The same evidence with just these answers."""
+        wanted = set(question_ids)
+        return replace(self, answers={key: pair for key, pair in self.answers.items() if key in wanted})
+
     def __iter__(self) -> Iterator[tuple[Question, Answer]]:
         return iter(self.answers.values())
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the plan's digest, the time and all questions and answers."""
-        whole = {"plan": self.plan_digest, "at": self.collected_at.isoformat(), "answers": self._entries()}
+        """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
+        whole = {
+            "plan": self.plan_digest,
+            "at": self.collected_at.isoformat(),
+            "inputs": dict(self.inputs),
+            "answers": self._entries(),
+        }
         return hashlib.sha256(_dump(whole).encode()).hexdigest()
 
     def _entries(self) -> list[dict[str, Any]]:
@@ -67,6 +83,7 @@ class Evidence:
             "plan_digest": self.plan_digest,
             "collected_at": self.collected_at.isoformat(),
             "digest": self.digest,
+            "inputs": dict(self.inputs),
             "answers": self._entries(),
         }
         return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -85,13 +102,18 @@ class Evidence:
                 plan_digest=document["plan_digest"],
                 collected_at=_moment(document["collected_at"]),
                 answers={question.id: (question, answer) for question, answer in pairs},
+                inputs={_text(key): _text(value) for key, value in document["inputs"].items()},
             )
             if len(evidence.answers) != len(pairs):
                 raise EvidenceError("the evidence answers one question twice")
             if evidence.digest != document["digest"]:
                 raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise EvidenceError(f"this is no evidence file: {type(error).__name__} at {error}") from None
+        except json.JSONDecodeError as error:
+            raise EvidenceError(f"this is no evidence file: no JSON at line {error.lineno}") from None
+        except KeyError as error:
+            raise EvidenceError(f"this is no evidence file: it has no {error}") from None
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise EvidenceError(f"this is no evidence file: {error}") from None
         return evidence
 
     @classmethod
@@ -128,14 +150,14 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
 
     Only a regular or absent target is replaced; a device or pipe is written to as it stands, because replacing
     one would destroy it."""
-    target = path.resolve()
     try:
-        special = not stat.S_ISREG(target.lstat().st_mode)
+        special = not stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
         special = False
     if special:
-        target.write_text(text, encoding="utf-8")
+        _write_through(path, text.encode("utf-8"))
         return
+    target = path.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -148,6 +170,23 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Writes to a device or pipe. Raises OSError, also where nobody reads the pipe or its reader takes nothing."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads this pipe") from None
+        raise
+    try:
+        while content:
+            if not select.select([], [descriptor], [], _READER_SECONDS)[1]:
+                raise OSError(errno.ETIMEDOUT, f"its reader took nothing for {_READER_SECONDS:.0f} s")
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 def _dump(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -32,6 +32,27 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that ends or begins by itself: a password that expires, a job that wakes up."""
+
+    at: datetime
+    """UTC."""
+    text: str
+    """What happens, with whose: `password of dbadmin on db1 expires`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """How bad it is as a number, for findings that a waiver may cover up to a limit."""
+
+    value: float
+    """In the base unit: seconds, bytes, or a plain number."""
+    unit: str
+    """`s`, `B` or empty."""
+    more_is_worse: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One conclusion in the words of the report. A failing one says what was seen, what was needed and the cure."""
 
@@ -48,6 +69,12 @@ class Judgement:
     """Further lines, for example a bounded diff."""
     points: tuple[Judgement, ...] = ()
     """The single observations this judgement was drawn from, worst first; empty for a single observation."""
+    events: tuple[Event, ...] = ()
+    """What this subject brings to the window's time axis, whatever the status."""
+    quantity: Quantity | None = None
+    """The measured value that failed, for a waiver's limit."""
+    waivable: bool = True
+    """False for identity, script content, primary or replica: no waiver ever covers such a failure."""
 
     def __post_init__(self) -> None:
         if self.status in (Status.FAIL, Status.WARN) and not self.remedy and not self.points:
@@ -65,11 +92,12 @@ class Judgement:
             )
         if len(ordered) == 1:
             return ordered[0]
-        worst = ordered[0]
+        events = tuple(event for point in ordered for event in point.events)
+        worst = replace(ordered[0], points=ordered, events=events)
         if worst.status is Status.PASS:
-            return replace(worst, summary="; ".join(point.summary for point in ordered), points=ordered)
+            return replace(worst, summary="; ".join(point.summary for point in ordered))
         stakes = [point.minutes_at_stake for point in ordered if point.minutes_at_stake is not None]
-        return replace(worst, minutes_at_stake=max(stakes, default=None), points=ordered)
+        return replace(worst, minutes_at_stake=max(stakes, default=None))
 
     def telling_points(self) -> tuple[Judgement, ...]:
         """The observations a reader must see: all that are not a pass, or the judgement itself."""
@@ -94,6 +122,8 @@ def failed(
     actual: str,
     minutes_at_stake: float | None = None,
     details: str = "",
+    quantity: Quantity | None = None,
+    waivable: bool = True,
 ) -> Judgement:
     return Judgement(
         status=Status.FAIL,
@@ -103,11 +133,24 @@ def failed(
         remedy=remedy,
         minutes_at_stake=minutes_at_stake,
         details=details,
+        quantity=quantity,
+        waivable=waivable,
     )
 
 
 def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str = "") -> Judgement:
     return Judgement(status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a failure costs when it stays: the window's schedule with its steps over the network."""
+
+    minutes: float
+    """By how much the work ends later."""
+    finish_at: datetime
+    margin: timedelta
+    """From the end of the last risky step to decide-by; negative when there is none left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +170,14 @@ class Finding:
     """From where and as whom it was seen: `on db1 as dbadmin`."""
     oldest_evidence_at: datetime | None = None
     took_seconds: float = 0.0
+    steps: tuple[str, ...] = ()
+    """Steps that run over the network while this fails."""
+    price: Price | None = None
+    """What that costs in the window; None when it costs nothing that the plan prices."""
+    cure_by: datetime | None = None
+    """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window."""
     waiver: str = ""
+    """Id of the waiver that covers it."""
 
     @property
     def status(self) -> Status:

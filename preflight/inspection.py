@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
+from preflight.clock import format_duration
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Severity, Status, unknown
 from preflight.plan import Plan
-from preflight.probe import Answer, Cause, NoReply, Probe, Question
+from preflight.probe import NO_SECRET, Answer, Cause, Family, NoReply, Probe, Question, Reply
 from preflight.registry import Registry
 
 _COULD_NOT_LOOK = (Status.UNKNOWN, Status.FAIL, Status.SKIPPED, Status.STALE)
@@ -48,9 +49,11 @@ class Inspection:
     def planned(self) -> int:
         return len(self.items)
 
-    def first_round(self) -> list[Question]:
-        """Equal probes of different checks give one question."""
-        return _unique(probe.question() for item in self.items for probe in item.probes.values())
+    def first_round(self, evidence: Evidence | None = None) -> list[Question]:
+        """What `evidence` does not answer yet. Equal probes of different checks give one question."""
+        known = evidence.answers if evidence else {}
+        asked = _unique(probe.question() for item in self.items for probe in item.probes.values())
+        return [question for question in asked if question.id not in known]
 
     def second_round(self, evidence: Evidence) -> list[Question]:
         """What the answers of the first round make it necessary to ask."""
@@ -60,6 +63,30 @@ class Inspection:
                 _, probes, _ = _follow_up(item.check, item, evidence)
                 more.extend(probe.question() for probe in probes.values())
         return [question for question in _unique(more) if question.id not in evidence.answers]
+
+    def still_good(self, evidence: Evidence) -> Evidence:
+        """The replies of `evidence` that need not be asked for again: those of a question that is still asked, not
+        too old at the moment judged. Staged scripts are always asked for again: they are compared at the call."""
+        kept: dict[str, bool] = {}
+        for item in self.items:
+            if item.check is None or item.crash:
+                continue
+            _, later, _ = _follow_up(item.check, item, evidence)
+            for probe in (*item.probes.values(), *later.values()):
+                question = probe.question()
+                good = probe.family is not Family.SCRIPTS and not self._age(probe, evidence.answer(question)).too_old
+                kept[question.id] = kept.get(question.id, True) and good
+        return evidence.only(
+            question.id for question, answer in evidence if kept.get(question.id, False) and isinstance(answer, Reply)
+        )
+
+    def _age(self, probe: Probe[Any], answer: Answer) -> Age:
+        most: timedelta = getattr(self.plan.freshness, probe.family)
+        return Age(probe.family, self.moment - answer.asked_at, most)
+
+    def _stalest(self, probes: Probes, answers: Mapping[str, Answer]) -> Age | None:
+        ages = [self._age(probe, answers[name]) for name, probe in probes.items() if isinstance(answers[name], Reply)]
+        return max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
 
     def findings(self, evidence: Evidence) -> list[Finding]:
         """One finding for each planned check and subject, in plan order; none is ever dropped."""
@@ -73,6 +100,8 @@ class Inspection:
             severity=item.severity,
             judgement=unknown("was not judged"),
             owner=self.plan.person(item.subject.owner),
+            steps=item.subject.steps,
+            cure_by=self._cure_by(item.subject),
         )
         if item.skipped:
             not_selected = Judgement(status=Status.SKIPPED, summary="not selected in this run")
@@ -94,12 +123,55 @@ class Inspection:
             _ = [Status(each.status) for each in (judgement, *judgement.points)]
         except CRASHES as error:  # one crashed check must not take the report with it
             return _crashed(finding, _described(error))
+        if not item.check.waivable:
+            judgement = _never_waived(judgement)
         lost = _first_lost(facts, frozenset())
         if lost is not None and judgement.status not in _COULD_NOT_LOOK:
             return _could_not_look(finding, lost)
+        if lost is not None and lost.reason == NO_SECRET and judgement.status is Status.UNKNOWN:
+            return _could_not_look(finding, lost)  # the cure and its owner are the same for all that miss the secret
         # A check that sees a NoReply and calls it UNKNOWN shares its cause with the checks that never saw it.
         cause = _cause_of(lost) if lost is not None and judgement.status is Status.UNKNOWN else ""
+        age = self._stalest({**item.probes, **probes}, answers)
+        if age is not None and judgement.status in (Status.PASS, Status.WARN):
+            judgement = _stale(judgement, age)
         return replace(finding, judgement=judgement, cause=cause)
+
+    def _cure_by(self, subject: Subject) -> datetime:
+        """When the cure must have been asked for at the latest: its lead time before the window."""
+        role = self.plan.roles.get(subject.owner)
+        lead_times = [subject.lead_time, role.lead_time if role else None]
+        return self.plan.window.start - max((lead for lead in lead_times if lead), default=timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old an answer is at the moment judged, and how old it may be."""
+
+    family: Family
+    old: timedelta
+    most: timedelta
+
+    @property
+    def too_old(self) -> bool:
+        return self.old > self.most
+
+
+def _never_waived(judgement: Judgement) -> Judgement:
+    points = tuple(replace(point, waivable=False) for point in judgement.points)
+    return replace(judgement, waivable=False, points=points)
+
+
+def _stale(judgement: Judgement, age: Age) -> Judgement:
+    """In place of what was concluded from an answer that is too old. What failed stays failed until asked again."""
+    return Judgement(
+        status=Status.STALE,
+        summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",
+        expected=f"at most {format_duration(age.most)} old ({age.family} in [freshness])",
+        actual=judgement.summary,
+        remedy="ask again: preflight gate PLAN",
+        events=judgement.events,
+    )
 
 
 def inspect(
@@ -177,7 +249,11 @@ def _first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> NoReply | N
 
 
 def _could_not_look(finding: Finding, lost: NoReply) -> Finding:
-    judgement = unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="cure the cause, then run again")
+    if lost.reason == NO_SECRET:
+        said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail} (where preflight runs)"
+        remedy = "set it where preflight runs, or name another reference in the plan"
+        return replace(finding, judgement=unknown(said, remedy=remedy), cause=said, owner="whoever runs preflight")
+    judgement = unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again")
     return replace(finding, judgement=judgement, cause=_cause_of(lost))
 
 
@@ -193,10 +269,11 @@ def _crashed(finding: Finding, crash: str) -> Finding:
 def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:
     seen = [answer for answer in answers if not (isinstance(answer, NoReply) and answer.cause is Cause.NOT_ASKED)]
     vantages = dict.fromkeys(answer.vantage for answer in seen if answer.vantage)
+    waited = max((answer.took_seconds for answer in seen if isinstance(answer, NoReply)), default=0.0)  # for one login
     return {
         "vantage": ", ".join(vantages),
         "oldest_evidence_at": min((answer.asked_at for answer in seen), default=None),
-        "took_seconds": round(sum(answer.took_seconds for answer in seen), 6),
+        "took_seconds": round(waited + sum(answer.took_seconds for answer in seen if isinstance(answer, Reply)), 6),
     }
 
 

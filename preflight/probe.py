@@ -26,6 +26,18 @@ class Via(StrEnum):
     LOCAL = "local"
 
 
+class Family(StrEnum):
+    """What an answer tells, and with that how soon it is out of date: the keys of the plan's `[freshness]`."""
+
+    IDENTITY = "identity"
+    STATE = "state"
+    SPACE = "space"
+    ACCESS = "access"
+    HEALTH = "health"
+    BACKUP = "backup"
+    SCRIPTS = "scripts"
+
+
 class Cause(StrEnum):
     """Why a question got no reply. The words are printed in reports as they stand here."""
 
@@ -108,6 +120,10 @@ class NoReply:
     session: Mapping[str, str] = field(default_factory=dict)
 
 
+NO_SECRET = "secret"
+"""`NoReply.reason` where a secret reference of the plan yields nothing on the machine that preflight runs on: nothing
+was tried, so it tells nothing of the far end."""
+
 Answer = Reply | NoReply
 
 
@@ -125,6 +141,7 @@ class Probe(Generic[T]):
     via: ClassVar[Via]
     timeout_seconds: ClassVar[float] = 10.0
     own_channel: ClassVar[bool] = False
+    family: ClassVar[Family] = Family.STATE
 
     def ask(self) -> str:
         """The text that is sent."""

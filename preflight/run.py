@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from preflight.clock import Deadline, now
 from preflight.evidence import Evidence
@@ -20,14 +20,18 @@ def collect(
     open_session: OpenSession,
     timeout_seconds: float = TIMEOUT_SECONDS,
     *,
+    known: Evidence | None = None,
+    inputs: Mapping[str, str] | None = None,
     mask: Callable[[str], str] = str,
     on_round: Callable[[Sequence[Question]], None] = lambda _questions: None,
     on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
 ) -> Evidence:
-    """Asks in at most two rounds under one deadline. Never raises for the outside world."""
+    """Asks in at most two rounds under one deadline. Never raises for the outside world.
+
+    `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides (`preflight.inputs`)."""
     deadline = Deadline(timeout_seconds)
-    evidence = Evidence(plan_digest=inspection.plan.digest, collected_at=now())
-    for questions_of in (lambda _: inspection.first_round(), inspection.second_round):
+    evidence = Evidence(inspection.plan.digest, now(), known.answers if known else {}, inputs or {})
+    for questions_of in (inspection.first_round, inspection.second_round):
         questions = questions_of(evidence)
         if questions:
             on_round(questions)
@@ -36,7 +40,14 @@ def collect(
     return evidence
 
 
-def judge(inspection: Inspection, evidence: Evidence, *, unconfirmed: Sequence[str] = (), vantage: str = "") -> Verdict:
+def judge(
+    inspection: Inspection,
+    evidence: Evidence,
+    *,
+    unconfirmed: Sequence[str] = (),
+    vantage: str = "",
+    basis: Sequence[str] = (),
+) -> Verdict:
     """The verdict that the evidence supports at the inspection's moment. Pure."""
     return conclude(
         inspection.plan,
@@ -48,4 +59,5 @@ def judge(inspection: Inspection, evidence: Evidence, *, unconfirmed: Sequence[s
         partial=inspection.partial,
         unconfirmed=unconfirmed,
         vantage=vantage,
+        basis=basis,
     )

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from preflight.finding import Finding, Severity, Status
+from preflight.end_states import EndState, end_states, most_test_age
+from preflight.finding import Event, Finding, Severity, Status
 from preflight.plan import Plan
+from preflight.price import as_found, priced
+from preflight.schedule import Schedule, schedule
+from preflight.time_axis import events_inside
+from preflight.waivers import WaiverUse, apply_waivers
 
 
 class Decision(StrEnum):
@@ -31,6 +36,7 @@ class ExitCode(IntEnum):
 
 
 _EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}
+_OVER = "the window is over at the moment judged: correct start and end in [window]"
 _GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
 
 
@@ -52,6 +58,18 @@ class Verdict:
     """What the plan itself leaves unconfirmed."""
     vantage: str = ""
     """Where the tool ran and as whom."""
+    waivers: Sequence[WaiverUse] = ()
+    """What became of every waiver of the plan."""
+    planned_schedule: Schedule | None = None
+    """The window as planned; None when the plan has no steps."""
+    found_schedule: Schedule | None = None
+    """The window with every step over the network that lost the server path."""
+    events: Sequence[Event] = ()
+    """Everything that ends or begins by itself inside the window and its reserve, in time order."""
+    end_states: Sequence[EndState] = ()
+    """Version pairs that may be left standing at the end."""
+    basis: Sequence[str] = ()
+    """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -63,10 +81,12 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """`GO`, `GO with 2 waivers`, `NO-GO` or `HOLD`."""
-        if self.decision is Decision.GO and self.waived:
-            return f"GO with {self.waived} waiver{'s' if self.waived > 1 else ''}"
-        return self.decision.value
+        """`GO`, `GO with 2 waivers; 1 thing unconfirmed`, `NO-GO` or `HOLD`."""
+        if self.decision is not Decision.GO:
+            return self.decision.value
+        waived = f" with {self.waived} waiver{'s' if self.waived > 1 else ''}" if self.waived else ""
+        gaps = len(self.unconfirmed)
+        return f"GO{waived}" + (f"; {gaps} thing{'s' if gaps > 1 else ''} unconfirmed" if gaps else "")
 
 
 def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
@@ -77,13 +97,13 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
     for any window to come: a plan copied from the last release must not be GO."""
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     if any(finding.status is Status.FAIL for finding in blocking):
-        return Decision.NO_GO, ""
+        return Decision.NO_GO, _OVER if over else ""
     if not any(finding.status in _GREEN for finding in blocking):
         return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
     if partial:
         return Decision.HOLD, "part of the checks was not selected"
     if over:
-        return Decision.HOLD, "the window is over at the moment judged: correct start and end in [window]"
+        return Decision.HOLD, _OVER
     if all(finding.status in _GREEN for finding in blocking):
         return Decision.GO, ""
     return Decision.HOLD, ""
@@ -100,8 +120,11 @@ def conclude(
     partial: bool = False,
     unconfirmed: Sequence[str] = (),
     vantage: str = "",
+    basis: Sequence[str] = (),
 ) -> Verdict:
-    """The verdict over all findings. Asserts that no planned check has vanished."""
+    """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
+    findings, uses = apply_waivers(plan, findings, moment)
+    findings = priced(plan, findings)
     counts = Counter(finding.status for finding in findings)
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
@@ -118,4 +141,10 @@ def conclude(
         moment=moment,
         unconfirmed=tuple(unconfirmed),
         vantage=vantage,
+        waivers=uses,
+        planned_schedule=schedule(plan),
+        found_schedule=as_found(plan, findings),
+        events=events_inside(plan, findings),
+        end_states=end_states(plan, moment, most_test_age(plan)),
+        basis=tuple(basis),
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from preflight.finding import Finding, Judgement, Severity, Status
+from preflight.plan import Waiver
 from preflight.verdict import Decision, ExitCode, conclude, decide
 from tests.toy import MOMENT, toy_plan
 
@@ -63,9 +66,25 @@ def test_each_decision_has_its_exit_code(status: Status, code: ExitCode) -> None
 
 
 def test_waivers_are_in_the_headline() -> None:
-    two = [finding(Status.WAIVED), finding(Status.WAIVED)]
-    verdict = conclude(toy_plan(), two, planned=2, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
-    assert verdict.headline == "GO with 2 waivers"
+    accepted = [
+        Waiver(
+            id=f"W-{subject}",
+            check="toy",
+            subject=subject,
+            reason="known",
+            limit="slow",
+            approved_by="dba",
+            granted=MOMENT,
+            expires=MOMENT + timedelta(days=2),
+        )
+        for subject in "ab"
+    ]
+    slow = Judgement(status=Status.FAIL, summary="slow", actual="slow", remedy="mend it")
+    two = [replace(finding(Status.FAIL), subject=subject, judgement=slow) for subject in "ab"]
+    for waivers, headline in (((), "NO-GO"), (accepted[:1], "NO-GO"), (accepted, "GO with 2 waivers")):
+        plan = toy_plan(waivers=tuple(waivers))
+        verdict = conclude(plan, two, planned=2, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
+        assert verdict.headline == headline
 
 
 def test_no_observation_is_unknown_and_a_failure_without_a_cure_cannot_be_written() -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import click
+
+from preflight.loader.problems import nearest_name
+from preflight.loader.source import printable
 
 _masks: list[Callable[[str], str]] = []
 
 
 class CallError(click.UsageError):
     """A call that cannot be carried out as written; exit code 2."""
+
+
+def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> CallError:
+    """The error for a name that is none of `known`: says which one is nearest, and which there are."""
+    nearest = nearest_name(name, known)
+    meant = f"; did you mean {nearest}?" if nearest else "."
+    where = f"{option}: " if option else ""
+    return CallError(f"{where}no such {kind} {printable(name)!r}{meant} There are: {', '.join(known) or 'none'}")
 
 
 def redact_with(mask: Callable[[str], str]) -> None:
@@ -29,10 +40,18 @@ def complain(text: str) -> None:
 
 
 def complain_usage(error: click.ClickException) -> None:
-    """The error in click's form, with the usage line where there is one."""
+    """The error in click's form; with the usage line where the call's form is wrong, not where its content is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the whole help text
+        complain(error.format_message())
+        return
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):  # click compares the hyphens too, and takes --plan for --at
+        known = [name.lstrip("-") for name in error.possibilities or ()]
+        nearest = nearest_name(error.option_name.lstrip("-"), known)
+        message = error.message + (f" Did you mean '--{nearest}'?" if nearest else "")
     context = getattr(error, "ctx", None)
-    usage = f"{context.get_usage()}\n\n" if context is not None else ""
-    complain(f"{usage}Error: {error.format_message()}")
+    usage = "" if context is None or isinstance(error, CallError) else f"{context.get_usage()}\n\n"
+    complain(f"{usage}Error: {message}")
 
 
 def has_terminal() -> bool:

@@ -20,7 +20,7 @@ def load(path: Path) -> tuple[Plan, Registry]:
     """The plan, valid to the last key, and its checks. Raises PlanError, with all errors at once, and NoChecksError."""
     found: list[Registry] = []
 
-    def settings(plan_folder: Path | None) -> Mapping[str, type]:
+    def settings(plan_folder: Path | None) -> Mapping[str, type | None]:
         found.append(find_checks(plan_folder))
         return found[0].settings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -12,13 +13,15 @@ from types import FrameType
 import click
 
 from preflight import __version__
-from preflight.cli.console import complain, complain_usage
+from preflight.cli.console import complain, complain_usage, no_such
 from preflight.errors import PlanError, PreflightError
 from preflight.verdict import ExitCode
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
     "judge": ("preflight.cli.run", "Judge saved evidence again, without a network."),
+    "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
+    "gate": ("preflight.cli.gate", "At the start of the call: judge the newest run, ask again what is too old."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.plans", "Print every question that would be sent, word for word."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
@@ -34,6 +37,10 @@ Exit codes, the same in every format:
 """
 
 
+_COMPLETE = "_PREFLIGHT_COMPLETE"
+"""Environment variable by which a shell asks to have a command line completed."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module when the command is called, not before."""
 
@@ -46,6 +53,13 @@ class _LazyGroup(click.Group):
         command = getattr(importlib.import_module(_COMMANDS[name][0]), name)
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
         return command
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if arguments[0] not in _COMMANDS and not arguments[0].startswith("-") and not context.resilient_parsing:
+            raise no_such("command", arguments[0], _COMMANDS)
+        return super().resolve_command(context, arguments)
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -73,6 +87,8 @@ def main() -> None:
 
 
 def _run() -> ExitCode:
+    if os.environ.get(_COMPLETE):
+        return _complete()
     try:
         ended = cli.main(standalone_mode=False)
         return ExitCode(ended or 0)
@@ -97,6 +113,18 @@ def _run() -> ExitCode:
         if os.environ.get("PREFLIGHT_TRACEBACK"):
             complain(traceback.format_exc())
         return ExitCode.INTERNAL
+
+
+def _complete() -> ExitCode:
+    """Answers a shell that wants a command line completed; no command runs."""
+    try:
+        with contextlib.suppress(KeyError, ValueError):  # click trusts the shell's COMP_WORDS and COMP_CWORD
+            cli.main(prog_name="preflight", complete_var=_COMPLETE, standalone_mode=False)
+    except SystemExit as end:  # how click ends it; 1 for a value that it does not know
+        if end.code == 0:
+            return ExitCode.GO
+    complain(f"preflight: {_COMPLETE} is not set as a shell sets it; take it out of the environment")
+    return ExitCode.USAGE
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

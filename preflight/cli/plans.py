@@ -12,7 +12,8 @@ from preflight.cli.output import write_stdout
 from preflight.clock import now
 from preflight.errors import PlanError
 from preflight.inspection import inspect
-from preflight.plan.coverage import unconfirmed
+from preflight.plan.coverage import outlived, unconfirmed
+from preflight.plan_files import missing_files
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
 from preflight.verdict import ExitCode
@@ -39,8 +40,9 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...]) -> None:
             complain(str(error))
             continue
         faulty = faulty or bool(registry.broken)
-        inspection = inspect(plan, registry, now())
-        write_stdout(lint_report.render(str(path), inspection, registry, unconfirmed(plan)))
+        present = now()
+        gaps = [*outlived(plan, present), *missing_files(plan), *unconfirmed(plan)]
+        write_stdout(lint_report.render(str(path), inspect(plan, registry, present), registry, gaps))
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
 
 
@@ -50,5 +52,5 @@ def show(plan_path: Path) -> None:
     """Print every question that would be sent, word for word. Asks nothing."""
     plan, registry = load(plan_path)
     inspection = inspect(plan, registry, now())
-    asked_for = questions_report.purposes(inspection)
-    write_stdout(questions_report.render(plan, inspection.first_round(), asked_for, registry.checks))
+    beside = questions_report.overview(str(plan_path), inspection, registry)
+    write_stdout(questions_report.render(plan, inspection.first_round(), beside))

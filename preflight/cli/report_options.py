@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from preflight.check import Check
-from preflight.cli.console import CallError, complain
+from preflight.cli.console import CallError, complain, no_such
 from preflight.cli.output import OutputError, wants_color, write_file, write_stdout
-from preflight.clock import local_to_utc, now, zone
-from preflight.plan import Plan
+from preflight.clock import format_moment, local_to_utc, now, zone
+from preflight.plan import Plan, Window
 from preflight.report import json as json_report
 from preflight.report import text as text_report
 from preflight.verdict import ExitCode, Verdict
@@ -39,12 +39,17 @@ _OPTIONS = (
         metavar="FORMAT=FILE",
         help="Also write the report to a file; may be given several times.",
     ),
-    click.option("--only", multiple=True, metavar="CHECK", help="Only these checks; then the verdict is never GO."),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="CHECK",
+        help="Only these checks, named by id as `lint` lists them; then the verdict is never GO.",
+    ),
     click.option("--skip", multiple=True, metavar="CHECK", help="Not these checks; then the verdict is never GO."),
     click.option(
         "--at",
         metavar="TIME",
-        help="Judge as if at this moment: '2026-10-17 02:30' or '02:30', 24-hour, in the window's zone.",
+        help="Judge as if at this moment: '2026-10-17 02:30', or '02:30' in the window; 24-hour, in its zone.",
     ),
     click.option(
         "--color",
@@ -75,26 +80,48 @@ class ReportOptions:
         for option, ids in (("--only", self.only), ("--skip", self.skip)):
             for check in ids:
                 if check not in known:
-                    near = difflib.get_close_matches(check, known, 1)
-                    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-                    raise CallError(f"{option} {check}: no such check; {hint}")
+                    raise no_such("check", check, known, option)
         return lambda check: (not self.only or check in self.only) and check not in self.skip
 
-    def moment(self, plan: Plan) -> datetime | None:
-        """The instant that --at names, UTC; None without it. Raises CallError."""
+    def moment(self, plan: Plan, asked_at: datetime) -> datetime | None:
+        """The instant that --at names, UTC; None without it. Raises CallError, also for one before `asked_at`: what is
+        seen tells nothing of the time before."""
         if self.at is None:
             return None
-        today = f"{now().astimezone(zone(plan.window.zone)):%Y-%m-%d}"
-        for text in (self.at, f"{today} {self.at}"):
-            try:
-                local = datetime.strptime(text.replace("T", " "), "%Y-%m-%d %H:%M")  # noqa: DTZ007 - zone follows
-            except ValueError:
-                continue
-            try:
-                return local_to_utc(local, plan.window.zone)
-            except ValueError as error:
-                raise CallError(f"--at: {error}") from None
-        raise CallError(f"--at {self.at}: write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {plan.window.zone}")
+        try:
+            moment = named_moment(self.at, plan.window)
+        except ValueError as error:
+            raise CallError(f"--at {self.at}: {error}") from None
+        if moment < asked_at.replace(second=0, microsecond=0):
+            at, asked = (format_moment(each, plan.window.zone) for each in (moment, asked_at))
+            raise CallError(f"--at {self.at}: {at} lies before the moment of asking, {asked}")
+        return moment
+
+
+def named_moment(text: str, window: Window) -> datetime:
+    """The instant, UTC, that `2026-10-17 02:30` or `02:30` names in the window's zone. Raises ValueError.
+
+    A bare time is the one inside the window, where there is one; else today's."""
+    local = _parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
+    if local is not None:
+        return local_to_utc(local, window.zone)
+    bare = _parsed(text, "%H:%M")
+    if bare is None:
+        raise ValueError(f"write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {window.zone}")
+    first, last, today = (moment.astimezone(zone(window.zone)).date() for moment in (window.start, window.end, now()))
+    for day in (first, last):
+        with contextlib.suppress(ValueError):  # the zone skips it or has it twice on this day
+            moment = local_to_utc(datetime.combine(day, bare.time()), window.zone)
+            if window.start <= moment <= window.end:
+                return moment
+    return local_to_utc(datetime.combine(today, bare.time()), window.zone)
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - a local time; its zone is the window's
+    except ValueError:
+        return None
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,6 +158,7 @@ def deliver(
     mask: Callable[[str], str] = str,
     took_seconds: float | None = None,
     troubles: Sequence[str] = (),
+    appendix: str = "",
 ) -> ExitCode:
     """Writes every report asked for and gives the exit code: the verdict's, and never 0 when something that was
     asked for could not be written."""
@@ -139,7 +167,8 @@ def deliver(
     def rendered(name: str, color: bool) -> str:
         if name == "json":
             return mask(json_report.render(verdict))
-        return mask(text_report.render(verdict, verbose=report.verbose, color=color, took_seconds=took_seconds))
+        text = text_report.render(verdict, verbose=report.verbose, color=color, took_seconds=took_seconds)
+        return mask(text + appendix)
 
     for name, path in report.outputs:
         try:

@@ -58,11 +58,11 @@ def test_a_literal_secret_in_a_plan_is_never_repeated(tmp_path: Path) -> None:
 def test_a_defect_that_quotes_a_secret_is_masked(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from preflight.cli import main\nimport preflight.cli.run as run\n"
+        "from preflight.cli import main\nimport preflight.cli.asking as asking\n"
         "def boom(plan, secrets):\n"
         "    value = secrets.value(next(plan.secrets())[0], 'x')\n"
         "    raise RuntimeError('cannot use ' + value + repr({'password': value}))\n"
-        "run._prompt = boom\n"
+        "asking._prompt = boom\n"
         f"sys.argv = ['preflight', 'run', {str(write_plan(tmp_path))!r}]\nmain()"
     )
     done = subprocess.run(

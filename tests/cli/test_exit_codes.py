@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight.cli.main import _COMMANDS
 from tests.cli.program import BASE, DEAD_HOST, argv, environment, preflight, write_plan
 
 FORMATS = ("text", "json")
@@ -66,7 +67,53 @@ def test_a_wrong_call_is_2_with_a_sentence_and_no_traceback(tmp_path: Path, argu
 
 
 def test_a_mistyped_option_names_the_nearest(tmp_path: Path) -> None:
-    assert "did you mean host-login?" in preflight("run", write_plan(tmp_path), "--only", "host-logon").stderr
+    said = preflight("run", write_plan(tmp_path), "--only", "host-logon").stderr
+    assert said.startswith("Error: --only: no such check 'host-logon'; did you mean host-login? There are: app-health,")
+
+
+def test_a_mistyped_command_names_the_nearest_and_all_others() -> None:
+    said = preflight("lnit").stderr
+    assert said == "Error: no such command 'lnit'; did you mean lint? There are: " + ", ".join(_COMMANDS) + "\n"
+
+
+def test_a_mistyped_switch_names_the_nearest(tmp_path: Path) -> None:
+    assert "Did you mean '--format'?" in preflight("run", write_plan(tmp_path), "--formt").stderr
+    assert "Did you mean" not in preflight("run", write_plan(tmp_path), "--plan").stderr
+
+
+def test_a_bare_call_prints_the_help_once() -> None:
+    done = preflight()
+    assert done.returncode == 2
+    assert done.stderr == preflight("--help").stdout
+
+
+@pytest.mark.parametrize("value", ["garbage", "bash_", "bash_complete", "_", "csh_source"])
+def test_an_environment_that_asks_for_no_completion_there_is_is_a_wrong_call(value: str) -> None:
+    done = preflight("--version", _PREFLIGHT_COMPLETE=value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "preflight: _PREFLIGHT_COMPLETE is not set as a shell sets it; take it out of the environment\n"
+    )
+
+
+def test_a_shell_can_complete_a_command() -> None:
+    done = preflight(_PREFLIGHT_COMPLETE="bash_complete", COMP_WORDS="preflight ru", COMP_CWORD="1")
+    assert (done.returncode, done.stdout.split()) == (0, ["plain,run"])
+
+
+@pytest.mark.parametrize("at", ["2020-01-01 02:30", "2020-01-01T02:30"])
+def test_a_moment_before_the_asking_is_a_wrong_call(tmp_path: Path, at: str) -> None:
+    done = preflight("run", write_plan(tmp_path), "--at", at)
+    assert done.returncode == 2
+    assert "lies before the moment of asking" in done.stderr
+
+
+def test_a_pipe_without_a_reader_is_said_and_does_not_hold_up_the_report(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = preflight("run", write_plan(tmp_path), "--output", f"json={tmp_path / 'pipe'}")
+    assert done.returncode == 1
+    assert "NO-GO" in done.stdout
+    assert "nobody reads this pipe" in done.stderr
 
 
 def test_only_and_skip_are_never_go(tmp_path: Path) -> None:
@@ -178,7 +225,7 @@ def test_evidence_of_another_plan_is_refused(tmp_path: Path) -> None:
 
 def test_evidence_is_kept_beside_the_plan_by_default(tmp_path: Path) -> None:
     preflight("run", write_plan(tmp_path))
-    assert len(list((tmp_path / ".preflight" / "REL-1").glob("*.json"))) == 1
+    assert len(list((tmp_path / ".preflight" / "REL-1").glob("*Z.json"))) == 1
 
 
 def test_colour_follows_the_option_and_the_environment(tmp_path: Path) -> None:
@@ -203,3 +250,47 @@ def test_a_plug_in_that_exits_with_0_is_no_go(tmp_path: Path) -> None:
     done = preflight("run", write_plan(tmp_path, BASE.replace("[window]", 'checks = "own"\n\n[window]')))
     assert done.returncode == 3
     assert "SystemExit" in done.stdout
+
+
+def test_a_plug_in_that_cannot_be_loaded_is_one_line_though_the_plan_has_settings_for_it(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "certificate_store.py").write_text("import nowhere_to_be_found\n")
+    text = BASE.replace("[window]", 'checks = "own"\n\n[window]') + "[checks.certificate-store]\nlimit = 3\n"
+    done = preflight("run", write_plan(tmp_path, text), "--format", "json")
+    assert done.returncode == 3, done.stderr
+    (found,) = [each for each in json.loads(done.stdout)["findings"] if each["check"].startswith("own/")]
+    assert (found["check"], found["status"]) == ("own/certificate_store.py", "unknown")
+    assert "nowhere_to_be_found" in found["cause"]
+
+
+def test_a_typing_error_in_a_setting_that_names_an_entry_of_the_plan_is_found(tmp_path: Path) -> None:
+    database = '[databases.orders]\nhost = "db1"\nuser = "u"\n'
+    for table, said in (
+        ('[checks.backup-location]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
+        ('[checks.rollback-ready]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
+        ("[checks.host-login]\nvalid_through = { db2 = 2026-10-17 }\n", 'did you mean "db1"?'),
+    ):
+        done = preflight("lint", write_plan(tmp_path, BASE + DEAD_HOST + database + table))
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+def test_lint_says_what_is_over_and_what_is_not_there(tmp_path: Path) -> None:
+    text = (
+        BASE.replace("2030", "2020")
+        + DEAD_HOST
+        + (
+            '[databases.orders]\nhost = "db1"\nuser = "u"\n'
+            '[scripts.orders]\ndatabase = "orders"\napproved = "sql"\nmanifest = "sums"\nstaged = "/s"\n'
+        )
+    )
+    done = preflight("lint", write_plan(tmp_path, text))
+    said = " ".join(done.stdout.split())
+    assert "The window was over Sat 2020-10-17 06:00 +00:00: correct start and end in [window]." in said
+    assert "The folder of approved scripts is not there" in said
+
+
+def test_show_names_the_plan_as_it_was_called(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    assert f"`preflight run {plan}`" in preflight("show", plan).stdout.replace("\n", " ")

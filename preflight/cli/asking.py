@@ -1,0 +1,120 @@
+"""Asking the real systems from the command line: prompts, progress, keeping the run, delivering the reports."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from preflight import saved_runs
+from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
+from preflight.cli.loading import load
+from preflight.cli.progress import Progress
+from preflight.cli.report_options import ReportOptions, deliver
+from preflight.clock import monotonic, now
+from preflight.evidence import Evidence, write_private
+from preflight.inspection import Inspection, inspect
+from preflight.plan import Plan
+from preflight.report import json as json_report
+from preflight.run import collect
+from preflight.secrets import Secrets
+from preflight.sessions.pools import Pools
+from preflight.verdict import ExitCode, Verdict
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the real systems."""
+
+    evidence: Evidence
+    mask: Callable[[str], str] = str
+    """Redacts the secrets that were used."""
+    took_seconds: float | None = None
+    """None when nothing was asked."""
+
+
+def ask(
+    inspection: Inspection, timeout_seconds: float, inputs: Mapping[str, str], known: Evidence | None = None
+) -> Asked:
+    """Asks everything that `known` does not answer, with progress on a terminal."""
+    secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
+    redact_with(secrets.redact)
+    _prompt(inspection.plan, secrets)
+    progress, started = Progress(), monotonic()
+    with Pools(inspection.plan, secrets) as pools:
+        try:
+            evidence = collect(
+                inspection,
+                pools.session,
+                timeout_seconds,
+                known=known,
+                inputs=inputs,
+                mask=secrets.redact,
+                on_round=progress.start_round,
+                on_answer=progress.count,
+            )
+        finally:
+            progress.clear()
+    return Asked(evidence, secrets.redact, monotonic() - started)
+
+
+def keep_and_deliver(
+    asked: Asked, verdict: Verdict, evidence_path: Path | None, report: ReportOptions, *, appendix: str = ""
+) -> ExitCode:
+    """Keeps the run, writes the reports, gives the exit code. `appendix`: text below the text report."""
+    troubles = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    if evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
+        for trouble in troubles:
+            complain(f"preflight: {trouble}")
+        troubles = []
+    return deliver(
+        verdict,
+        report,
+        mask=asked.mask,
+        took_seconds=asked.took_seconds,
+        troubles=troubles,
+        appendix=appendix,
+    )
+
+
+def _prompt(plan: Plan, secrets: Secrets) -> None:
+    """Asks for everything that has to be typed before the clock of the run starts.
+
+    Without a terminal the references stay unresolved, and each login that needs one says so in the report."""
+    if has_terminal():
+        for ref, purpose in plan.secrets():
+            if ref.scheme == "prompt":
+                secrets.value(ref, purpose)
+
+
+def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime]) -> Inspection:
+    """What is to be judged, at the moment that --at names, else at `default`."""
+    plan, registry = load(plan_path)
+    moment = default(plan)
+    named = report.moment(plan, asked_at=min(moment, now()))
+    return inspect(plan, registry, named or moment, report.selects(registry.checks))
+
+
+def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
+    """Saves the run, or just its evidence where a place is named; the result is what went wrong."""
+    mask = asked.mask
+    try:
+        if path is None:
+            saved_runs.keep(verdict.plan, asked.evidence, mask(json_report.render(verdict)), mask)
+        else:
+            write_private(path, mask(asked.evidence.to_json()))
+    except OSError as error:
+        target = path or saved_runs.folder_of(verdict.plan)
+        return [f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"]
+    return []
+
+
+def vantage_of_this_run() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"from {os.uname().nodename} as {user}"

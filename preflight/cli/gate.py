@@ -1,0 +1,72 @@
+"""`preflight gate`: the go/no-go question at the start of the call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from preflight import saved_runs
+from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
+from preflight.cli.console import CallError, complain
+from preflight.cli.loading import PLAN
+from preflight.cli.report_options import ReportOptions, report_options
+from preflight.cli.run import timeout_option
+from preflight.clock import now
+from preflight.difference import Outcome, compare
+from preflight.gate import start_from
+from preflight.inputs import read_inputs
+from preflight.plan.coverage import unconfirmed
+from preflight.report import difference as difference_report
+from preflight.run import judge
+from preflight.saved_runs import SavedRun
+from preflight.verdict import ExitCode, Verdict
+
+
+@click.command()
+@PLAN
+@timeout_option
+@click.option("--fresh", is_flag=True, help="Keep nothing of an earlier run: ask everything again.")
+@click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
+@report_options
+@click.pass_context
+def gate(
+    context: click.Context, plan_path: Path, timeout: float, fresh: bool, no_ask: bool, report: ReportOptions
+) -> None:
+    """Judge the newest saved run for the window's start, and ask again what is too old by then.
+
+    For the start of the call. A plan, manifest, pinned host key or version of preflight that changed since then voids
+    that run. What has changed in the answers is printed below the report.
+    """
+    if fresh and no_ask:
+        raise CallError("--fresh asks everything and --no-ask asks nothing: give one of them")
+    context.exit(int(hold_gate(plan_path, timeout, report, fresh=fresh, no_ask=no_ask)))
+
+
+def hold_gate(
+    plan_path: Path, timeout_seconds: float, report: ReportOptions, *, fresh: bool = False, no_ask: bool = False
+) -> ExitCode:
+    """Judges at the window's start, or now when it has begun."""
+    present = now()
+    inspection = planned(plan_path, report, lambda plan: max(present, plan.window.start))
+    saved, troubles = saved_runs.newest(inspection.plan)
+    for trouble in troubles:
+        complain(f"preflight: {trouble}")
+    inputs = read_inputs(inspection.plan)
+    basis = start_from(inspection, saved, inputs, present, ask=not no_ask, fresh=fresh)
+    asked = Asked(basis.known) if no_ask else ask(inspection, timeout_seconds, inputs, basis.known)
+    verdict = judge(
+        inspection,
+        asked.evidence,
+        unconfirmed=unconfirmed(inspection.plan),
+        vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
+        basis=basis.lines,
+    )
+    return keep_and_deliver(asked, verdict, None, report, appendix=_difference(saved, verdict))
+
+
+def _difference(saved: SavedRun | None, verdict: Verdict) -> str:
+    """What is otherwise than in the run the gate started from; empty when that one left no report."""
+    if saved is None or saved.outcome is None:
+        return ""
+    return "\n" + difference_report.render(compare(saved.outcome, Outcome.of(verdict)))

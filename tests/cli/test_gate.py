@@ -1,0 +1,157 @@
+"""`preflight gate` as a release manager types it, over a plan whose one check reads a file beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from preflight.evidence import Evidence
+from tests.cli.program import preflight, write_plan
+
+CHECK = '''
+from preflight.check import Check, Subject
+from preflight.finding import failed, passed
+from preflight.probes.files import TARGET, LocalFile
+
+class Answer(Check):
+    """Does the file say yes?"""
+    id = "answer"
+    title = "the file says yes"
+    def subjects(self):
+        return [Subject("file", None)]
+    def probes(self, subject):
+        return {"file": LocalFile(TARGET, str(self.plan.folder / "answer.txt"))}
+    def judge(self, subject, *, file):
+        if file.text == "yes":
+            return passed("yes")
+        return failed("it does not", expected="yes", actual=file.text, remedy="write yes")
+'''
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan whose window begins in a minute or two."""
+    begins = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "answer.py").write_text(CHECK)
+    (tmp_path / "answer.txt").write_text("yes")
+    return write_plan(
+        tmp_path,
+        f'[release]\nid = "REL-1"\nchecks = "own"\n\n[window]\nzone = "UTC"\n'
+        f"start = {begins:%Y-%m-%dT%H:%M:%S}\nend = {begins + timedelta(hours=6):%Y-%m-%dT%H:%M:%S}\n",
+    )
+
+
+def run_of(plan: Path) -> Path:
+    """The one saved run beside the plan."""
+    (found,) = (plan.parent / ".preflight" / "REL-1").glob("*Z.json")
+    return found
+
+
+def gate(plan: Path, *arguments: str) -> tuple[int, str, str]:
+    done = preflight("gate", plan, *arguments)
+    assert "Traceback" not in done.stderr
+    return done.returncode, " ".join(done.stdout.split()), done.stderr
+
+
+def test_without_an_earlier_run_everything_is_asked(plan: Path) -> None:
+    code, told, _ = gate(plan)
+    assert code == 0, told
+    assert "no earlier run of REL-1" in told
+
+
+def test_after_a_run_the_gate_says_what_it_starts_from_and_what_changed(plan: Path) -> None:
+    assert preflight("run", plan).returncode == 0
+    (plan.parent / "answer.txt").write_text("no")
+    code, told, _ = gate(plan)
+    assert code == 1
+    assert "gate GO of" in told
+    assert "pass -> FAIL answer file" in told
+
+
+def test_without_asking_the_saved_run_is_judged_as_it_stands(plan: Path) -> None:
+    assert preflight("run", plan).returncode == 0
+    (plan.parent / "answer.txt").write_text("no")
+    code, told, _ = gate(plan, "--no-ask")
+    assert code == 0, told
+    assert "judged again without asking" in told
+    run_of(plan)  # nothing was asked, so nothing more was kept
+
+
+def change_plan(plan: Path) -> None:
+    plan.write_text(plan.read_text().replace('id = "REL-1"', 'id = "REL-1"\ntitle = "other"'))
+
+
+def change_check(plan: Path) -> None:
+    (plan.parent / "own" / "answer.py").write_text(CHECK + "\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(change_plan, "plan changed"), (change_check, "release.checks answer.py changed")]
+)
+def test_a_change_since_voids_the_run_by_name(plan: Path, change: Callable[[Path], None], said: str) -> None:
+    assert preflight("run", plan).returncode == 0
+    change(plan)
+    code, told, _ = gate(plan, "--no-ask")
+    assert code == 3
+    assert f"is void: {said}" in told
+    assert gate(plan)[0] == 0
+
+
+def test_a_run_that_was_edited_is_not_used(plan: Path) -> None:
+    (plan.parent / "answer.txt").write_text("no")
+    assert preflight("run", plan).returncode == 1
+    saved = run_of(plan)
+    saved.write_text(saved.read_text().replace('no"', 'yes"'))
+    code, told, complaints = gate(plan, "--no-ask")
+    assert code == 3
+    assert "no earlier run" in told
+    assert "its digest does not fit" in complaints
+
+
+def test_an_old_run_is_stale_and_hold_without_asking(plan: Path) -> None:
+    assert preflight("run", plan).returncode == 0
+    saved = run_of(plan)
+    document = json.loads(saved.read_text())
+    long_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    document["collected_at"] = long_ago
+    for entry in document["answers"]:
+        entry["answer"]["asked_at"] = long_ago
+    # A run that really is a day old: its digest is the one it had then.
+    evidence = Evidence.from_json(json.dumps({**document, "digest": digest_of(document)}))
+    saved.write_text(evidence.to_json())
+    code, told, _ = gate(plan, "--no-ask")
+    assert code == 3
+    assert "STALE" in told
+    assert gate(plan)[0] == 0
+
+
+def digest_of(document: dict[str, object]) -> str:
+    text = json.dumps(
+        {
+            "plan": document["plan_digest"],
+            "at": document["collected_at"],
+            "inputs": document["inputs"],
+            "answers": document["answers"],
+        },
+        ensure_ascii=True,
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_fresh_and_no_ask_contradict_each_other(plan: Path) -> None:
+    code, _, complaints = gate(plan, "--fresh", "--no-ask")
+    assert code == 2
+    assert "give one of them" in complaints
+
+
+def test_the_gate_is_json_too(plan: Path) -> None:
+    done = preflight("gate", plan, "--format", "json")
+    assert json.loads(done.stdout)["basis"]

@@ -1,0 +1,31 @@
+"""What a run rests on besides the servers is named with its digest, and a difference is told by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from preflight import __version__
+from preflight.inputs import changed, read_inputs
+from preflight.plan import Scripts
+from tests.toy import toy_plan
+
+
+def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
+    manifest = tmp_path / "orders.SHA256SUMS"
+    scripts = Scripts(id="orders", database="orders", approved=tmp_path, manifest=manifest, staged="/srv")  # type: ignore[arg-type]
+    plan = toy_plan(scripts={"orders": scripts})
+    before = read_inputs(plan)
+    assert before["preflight"] == __version__
+    assert before["scripts.orders.manifest"] == "absent"
+    manifest.write_text("x")
+    after = read_inputs(plan)
+    assert changed(before, after) == ("scripts.orders.manifest is new",)
+    manifest.write_text("y")
+    assert changed(after, read_inputs(plan)) == ("scripts.orders.manifest changed",)
+    assert changed(after, before) == ("scripts.orders.manifest is gone",)
+    assert changed(after, after) == ()
+
+
+def test_a_folder_in_place_of_a_file_is_absent_and_no_crash(tmp_path: Path) -> None:
+    scripts = Scripts(id="orders", database="orders", approved=tmp_path, manifest=tmp_path, staged="/srv")  # type: ignore[arg-type]
+    assert read_inputs(toy_plan(scripts={"orders": scripts}))["scripts.orders.manifest"] == "absent"
