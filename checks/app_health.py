@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
-from preflight.finding import Judgement, Status, failed, passed, unknown, warned
+from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, certificate_of
@@ -133,7 +133,10 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            return self._no_answer(instance, answer)
+            return replace(self._no_answer(instance, answer), events=_events(instance, certificate_of(answer)))
+        return replace(self._answer(instance, answer), events=_events(instance, answer.certificate))
+
+    def _answer(self, instance: _Instance, answer: HttpAnswer) -> Judgement:
         points = [*_status(instance, answer), *self._certificate(instance, answer)]
         if answer.status == instance.endpoint.status:
             points += [*_source(instance, answer), *_latency(instance, answer), *_body(instance, answer)]
@@ -200,6 +203,14 @@ class AppHealth(Check):
         return format_moment(certificate.not_after, self.plan.window.zone)
 
 
+def _events(instance: _Instance, certificate: Certificate | None) -> tuple[Event, ...]:
+    """The certificate's end, also of one that was refused."""
+    if certificate is None:
+        return ()
+    where = urlsplit(instance.endpoint.url).netloc
+    return (Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends"),)
+
+
 def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     wanted = instance.endpoint.status
     if answer.status == wanted:
@@ -255,6 +266,7 @@ def _latency(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             expected=f"the whole answer within {limit:g} s",
             actual=taken,
             remedy=instance.fill("have {app} on {host} looked at: load, its database, its connection pool"),
+            quantity=Quantity(answer.latency_seconds, "s"),
         )
     else:
         yield passed(f"answers in {taken}")
@@ -297,9 +309,11 @@ def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
 
 def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
     application, endpoint = instance.application, instance.endpoint
-    if endpoint.version and endpoint.version not in endpoint.json:
+    if endpoint.version:
         yield _value(instance, body, endpoint.version, application.from_, is_version=True)
     for path, wanted in endpoint.json.items():
+        if path == endpoint.version and wanted == application.from_:
+            continue  # the very same comparison
         yield _value(instance, body, path, wanted, is_version=str(wanted) == application.from_)
 
 

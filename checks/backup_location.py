@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Backup, BackupFormat, Host, RemotePath
+from preflight.plan import Backup, BackupFormat, Host, Ref, RemotePath
 from preflight.plan.work import Section, minutes_at_stake, server_work
 from preflight.probe import NoReply
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
@@ -40,7 +41,7 @@ class BackupLocationSettings:
     accepted_types: tuple[str, ...] = ()
     """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
     go on being named."""
-    data_directory: Mapping[str, RemotePath] = field(default_factory=dict)
+    data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
     """Database -> its data directory, where its role is no member of pg_monitor and so may not see it."""
 
 
@@ -64,7 +65,12 @@ class BackupLocation(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [
-            Subject(backup.id, backup, backup.owner or self.plan.databases[backup.database].owner)
+            Subject(
+                backup.id,
+                backup,
+                backup.owner or self.plan.databases[backup.database].owner,
+                steps=(backup.step,) if backup.step else (),
+            )
             for backup in self.plan.backups.values()
         ]
 
@@ -79,6 +85,8 @@ class BackupLocation(Check):
     def follow_up(
         self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None
     ) -> Probes:
+        """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
+        and the mount table, once for each), which the backup must outlive."""
         backup: Backup = subject.item
         paths = self._protected(backup, files)
         if not paths or directory.kind is not DirectoryKind.DIRECTORY:

@@ -12,9 +12,11 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Backup, BackupFormat, BackupMethod, Bytes, Host
 from preflight.plan.limits import Between
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, server_work
+from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.probes.shell import AsAccount
-from preflight.probes.sizes import PreviousBackup, PreviousBackupsProbe, Sizes, SizesProbe
+from preflight.probes.sizes import Sizes, SizesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe
+from preflight.sizes import format_need, format_size
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 _KEEP_BYTES = Bytes(20 * _GIB)
@@ -85,7 +87,7 @@ class _Need:
 
     def __str__(self) -> str:
         headroom = f"{self.item.backup.headroom:g}"
-        return f"{self.id} needs {_shown_up(self.bytes)} ({headroom} x {_shown_up(self.expected)}, {self.method})"
+        return f"{self.id} needs {format_need(self.bytes)} ({headroom} x {format_need(self.expected)}, {self.method})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +139,14 @@ class BackupSpace(Check):
             backup, host = item.backup, item.host.id
             wanted[f"directory {backup.id}"] = DirectoryProbe(host, item.account, backup.directory)
             if backup.previous and not backup.expected:
-                wanted[f"previous {backup.id}"] = PreviousBackupsProbe(host, item.account, backup.previous)
+                wanted[f"previous {backup.id}"] = PreviousBackups(host, item.account, backup.previous)
             elif not backup.expected or item.writes_many_files:
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         return wanted
 
     def follow_up(self, subject: Subject, *_args: Any, **facts: Any) -> Probes:
-        """The catalogue, where there turns out to be no previous backup, or the number of files depends on it."""
+        """In the database session: the sizes of tables and of the database from the catalogue, where there turns out to
+        be no previous backup to go by, or the number of files depends on it."""
         return {
             name: SizesProbe(item.backup.database)
             for item in self._neighbours(subject.item)
@@ -197,18 +200,18 @@ class BackupSpace(Check):
         keep = math.ceil(min(share, self.settings.keep_bytes))
         left = room.bytes - sum(need.bytes for need in room.needs)
         needs = _told(room.needs)
-        actual = f"{_shown(room.bytes)} {room.what} of {_shown(place.size_bytes)} on {where}"
-        wanted = f"{needs}; {_shown_up(keep)} should stay free ({self._rule()})"
+        actual = f"{format_size(room.bytes)} {room.what} of {format_size(place.size_bytes)} on {where}"
+        wanted = f"{needs}; {format_need(keep)} should stay free ({self._rule()})"
         remedy = (
-            f"free {_shown_up(keep - left)} on {where}, or name another directory in [backups.{item.backup.id}]"
+            f"free {format_need(keep - left)} on {where}, or name another directory in [backups.{item.backup.id}]"
             if room.what == "free"
-            else f"have the quota of {item.work.account} on {where} raised by {_shown_up(keep - left)}"
+            else f"have the quota of {item.work.account} on {where} raised by {format_need(keep - left)}"
         )
         if left < 0:
             together = " together" if len(room.needs) > 1 else ""
             return failed(
-                f"{_ids(room.needs)}{' do' if together else ' does'} not fit{together}: {_shown_up(-left)} missing, "
-                f"{_shown(room.bytes)} {room.what}",
+                f"{_ids(room.needs)}{' do' if together else ' does'} not fit{together}: {format_need(-left)} missing, "
+                f"{format_size(room.bytes)} {room.what}",
                 expected=wanted,
                 actual=actual,
                 remedy=remedy,
@@ -222,16 +225,16 @@ class BackupSpace(Check):
                 remedy=f"cure what backup-location says of {_ids(room.perhaps)}, then run again",
             )
         if left < keep:
-            summary = f"fits, but only {_shown(left)} of {_shown(place.size_bytes)} stays {room.what}"
+            summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)
         return passed(
-            f"{needs}; {_shown(room.bytes)} {room.what} on {where}, {_shown(left)} stays",
+            f"{needs}; {format_size(room.bytes)} {room.what} on {where}, {format_size(left)} stays",
             expected=wanted,
             actual=actual,
         )
 
     def _rule(self) -> str:
-        return f"{self.settings.keep_percent:g} % of the file system or {_shown(self.settings.keep_bytes)}"
+        return f"{self.settings.keep_percent:g} % of the file system or {format_size(self.settings.keep_bytes)}"
 
     def _judge_files(self, item: _Item, directory: Directory, left: int | None, room: _Room) -> Judgement:
         if left is None:
@@ -293,19 +296,19 @@ def _storage(directory: Directory) -> str:
     return directory.place.storage if directory.kind is DirectoryKind.DIRECTORY and directory.place.seen else ""
 
 
-def _largest(previous: Sequence[PreviousBackup]) -> PreviousBackup | None:
-    """None where no size could be seen."""
-    seen = [backup for backup in previous if backup.size_bytes is not None]
+def _largest(previous: Listing | None) -> BackupFile | None:
+    """Of the two newest; None where no size could be seen."""
+    seen = [backup for backup in previous.backups[:2] if backup.size_bytes is not None] if previous else []
     return max(seen, key=lambda backup: backup.size_bytes or 0, default=None)
 
 
 def _need(item: _Item, facts: Mapping[str, Any]) -> _Need:
     sizes: Sizes | None = facts.get(f"sizes {item.backup.database}")
-    expected, method = _expected(item.backup, facts.get(f"previous {item.backup.id}", ()), sizes)
+    expected, method = _expected(item.backup, facts.get(f"previous {item.backup.id}"), sizes)
     return _Need(item, expected, method, _files(item, sizes))
 
 
-def _expected(backup: Backup, previous: Sequence[PreviousBackup], sizes: Sizes | None) -> tuple[int, str]:
+def _expected(backup: Backup, previous: Listing | None, sizes: Sizes | None) -> tuple[int, str]:
     """(bytes, how they are known), best source first."""
     if backup.expected:
         return backup.expected, "as the plan expects"
@@ -349,27 +352,9 @@ def _ids(needs: Sequence[_Need]) -> str:
 
 
 def _told(needs: Sequence[_Need]) -> str:
-    total = f", together {_shown_up(sum(need.bytes for need in needs))}" if len(needs) > 1 else ""
+    total = f", together {format_need(sum(need.bytes for need in needs))}" if len(needs) > 1 else ""
     return "; ".join(map(str, needs)) + total
 
 
 def _told_files(needs: Sequence[_Need]) -> str:
     return " and ".join(f"{need.files} for {need.id}" for need in needs)
-
-
-def _shown(size: float) -> str:
-    """Rounded down, for what there is: `1.5 GiB`."""
-    unit, name = _unit(size)
-    return f"{math.floor(size / unit * 10) / 10:g} {name}"
-
-
-def _shown_up(size: float) -> str:
-    """Rounded up, for what is needed."""
-    unit, name = _unit(size)
-    return f"{math.ceil(size / unit * 10) / 10:g} {name}"
-
-
-def _unit(size: float) -> tuple[int, str]:
-    if size >= _GIB:
-        return _GIB, "GiB"
-    return (_MIB, "MiB") if size >= _MIB or size == 0 else (_KIB, "KiB")

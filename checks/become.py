@@ -49,7 +49,13 @@ class BecomeAccount(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [
-            Subject(f"{target.account.account} on {target.host.id}", target, target.host.owner)
+            Subject(
+                f"{target.account.account} on {target.host.id}",
+                target,
+                target.host.owner,
+                self.plan.steps_on(target.host.id),
+                target.host.lead_time,
+            )
             for target in self._targets()
         ]
 

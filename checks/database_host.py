@@ -23,6 +23,7 @@ class DatabaseHost(Check):
     """
 
     id = "database-host"
+    waivable = False
     title = "the SSH host is the database's host"
 
     def subjects(self) -> Sequence[Subject]:
@@ -32,6 +33,8 @@ class DatabaseHost(Check):
         return {"identity": IdentityProbe(subject.item.id)}
 
     def follow_up(self, subject: Subject, *, identity: Identity) -> Probes:
+        """On the host, as the login: the titles of PostgreSQL's processes in /proc, among them that of the open
+        database connection, and the host's own IP addresses."""
         if identity.client_port is None:
             return {}
         host = subject.item.host

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, ServerRole, SslMode
 from preflight.plan.work import Section, minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
@@ -20,6 +20,7 @@ from preflight.probes.postgres import (
     Slots,
     SlotsProbe,
     SystemIdentifierProbe,
+    nothing_learnt,
 )
 from preflight.probes.tools import major_of_server, shown
 
@@ -48,15 +49,12 @@ _REMEDIES = {
     "ca-file": "correct `sslrootcert` in [databases.{id}]",
     "tunnel": "have sshd on {host} allow port forwarding (AllowTcpForwarding) to port {port}, and the server listen",
     "not-postgresql": "correct `port` in [databases.{id}]: something else than PostgreSQL answers there",
-    "secret": "provide the secret that `password` in [databases.{id}] names",
 }  # fmt: skip
 _REMEDIES_BY_CAUSE = {
     Cause.UNREACHABLE: "have the network opened to port {port}, or reach it through its host: connect = \"tunnel\"",
     Cause.TIMED_OUT: "have the firewall to port {port} opened, or the server mended",
     Cause.TLS: "cure the TLS settings of the server or of [databases.{id}]",
 }  # fmt: skip
-_NOT_THE_SERVERS = ("host", "no-driver", "busy")  # host: the tunnel's SSH login failed, which is that host's own line
-_NOT_LOOKED = (Cause.NOT_ASKED, Cause.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +87,16 @@ class DatabaseLogin(Check):
     judges_no_reply = frozenset({"identity"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(entry.id, entry, entry.owner) for entry in self.plan.databases.values()]
+        return [
+            Subject(entry.id, entry, entry.owner, lead_time=entry.lead_time) for entry in self.plan.databases.values()
+        ]
 
     def probes(self, subject: Subject) -> Probes:
         return {"identity": IdentityProbe(subject.id)}
 
     def follow_up(self, subject: Subject, *, identity: Identity | NoReply) -> Probes:
+        """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
+        connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed."""
         if isinstance(identity, NoReply):
             return {}
         database: Database = subject.item
@@ -129,14 +131,14 @@ class DatabaseLogin(Check):
         )
 
     def _no_login(self, database: Database, lost: NoReply) -> Judgement:
-        own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-        logged_in = bool(lost.session.get("backend_pid"))  # the question failed, not the login
-        if logged_in or own_limit or lost.reason in _NOT_THE_SERVERS or lost.cause in _NOT_LOOKED:
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="cure the cause, then run again")
+        if nothing_learnt(lost):
+            return unknown(
+                f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again"
+            )
         default = "look for {user} in the server's log, which names the reason"
         template = _REMEDIES.get(lost.reason) or _REMEDIES_BY_CAUSE.get(lost.cause, default)
         why = lost.reason.replace("-", " ") or str(lost.cause)
-        return self._failed(
+        return self._another(
             database,
             f"no login: {why}",
             f"{database.user} logs in to {_name(database)}",
@@ -155,7 +157,7 @@ class DatabaseLogin(Check):
         yield passed(_who_answered(database, identity, system))
         if identity.database != _name(database) or identity.user != database.user:
             # ALTER ROLE ... SET role, or a pooler with a mind of its own
-            yield self._failed(
+            yield self._another(
                 database,
                 f"works as {identity.user} in {identity.database}",
                 f"{database.user} in {_name(database)}",
@@ -165,7 +167,7 @@ class DatabaseLogin(Check):
         server = shown(major_of_server(identity.version_num))
         if database.version and server != database.version:
             remedy = f"correct `version` in [databases.{database.id}], or the address: this may be another server"
-            yield self._failed(database, f"server version {server}", database.version, server, remedy)
+            yield self._another(database, f"server version {server}", database.version, server, remedy)
         yield from self._judge_system(database, system)
         yield from self._judge_role_of_server(database, identity)
         if identity.pooled:
@@ -192,13 +194,13 @@ class DatabaseLogin(Check):
                 "ask the DBA whether the cluster was rebuilt (pg_upgrade, restore of a dump): correct "
                 f"`system_identifier` in [databases.{database.id}] then; otherwise correct its address"
             )
-            yield self._failed(database, "another cluster answers", wanted, system, remedy)
+            yield self._another(database, "another cluster answers", wanted, system, remedy)
 
     def _judge_role_of_server(self, database: Database, identity: Identity) -> Iterator[Judgement]:
         seen = ServerRole.REPLICA if identity.in_recovery else ServerRole.PRIMARY
         if database.role not in (seen, ServerRole.ANY):
             remedy = f"correct the address in [databases.{database.id}]: ask which server is the {database.role} now"
-            yield self._failed(database, f"the server is a {seen}", database.role, seen, remedy)
+            yield self._another(database, f"the server is a {seen}", database.role, seen, remedy)
 
     def _judge_credential(
         self, database: Database, identity: Identity, role: DatabaseRole | None
@@ -217,7 +219,7 @@ class DatabaseLogin(Check):
                 remedy="ask the DBA what hides the catalogue from the role",
             )
             return
-        yield from self._judge_expiry(database, role, used_password=used)
+        yield self._judge_expiry(database, role, used_password=used)
         if role.is_superuser:
             yield warned(
                 f"{role.name} is a superuser",
@@ -226,24 +228,26 @@ class DatabaseLogin(Check):
                 remedy=f"have the scripts run as a role without SUPERUSER, or: ALTER ROLE {role.name} NOSUPERUSER",
             )
 
-    def _judge_expiry(self, database: Database, role: DatabaseRole, *, used_password: bool) -> Iterator[Judgement]:
-        needed = self.plan.window.needed_until
+    def _judge_expiry(self, database: Database, role: DatabaseRole, *, used_password: bool) -> Judgement:
         if role.valid_until is None:
-            yield passed(f"role {role.name} does not expire")
-            return
-        seen = f"role {role.name} is valid until {self._moment_text(role.valid_until)}"
+            return passed(f"role {role.name} does not expire")
+        event = Event(at=role.valid_until, text=f"password of role {role.name} on {database.id} ends")
+        return replace(self._judge_end(database, role, role.valid_until, used_password), events=(event,))
+
+    def _judge_end(self, database: Database, role: DatabaseRole, end: datetime, used_password: bool) -> Judgement:
+        needed = self.plan.window.needed_until
+        seen = f"role {role.name} is valid until {self._moment_text(end)}"
         expected = f"valid past {self._moment_text(needed)}, the end of the window and of a rollback"
         remedy = f"ALTER ROLE {role.name} VALID UNTIL '{self._good_date()}'"
-        if role.valid_until > needed + self.settings.warn_before:
-            yield passed(seen)
-        elif role.valid_until > needed:
-            left = format_duration(role.valid_until - needed)
-            yield warned(f"{seen}, only {left} after it is needed", expected=expected, actual=seen, remedy=remedy)
+        if end > needed + self.settings.warn_before:
+            return passed(seen)
+        if end > needed:
+            summary = f"{seen}, only {format_duration(end - needed)} after it is needed"
         elif used_password:
-            yield self._failed(database, f"{seen}, before the work is over", expected, seen, remedy)
+            return self._failed(database, f"{seen}, before the work is over", expected, seen, remedy)
         else:
             summary = f"{seen}, which counts as soon as it logs in with a password"
-            yield warned(summary, expected=expected, actual=seen, remedy=remedy)
+        return warned(summary, expected=expected, actual=seen, remedy=remedy)
 
     def _backup_roles(self, database: Database) -> list[str]:
         work = [each for each in server_work(self.plan) if each.database.id == database.id]
@@ -264,7 +268,7 @@ class DatabaseLogin(Check):
                 remedy = f"GRANT CONNECT ON DATABASE {_name(database)} TO {name}"
                 yield self._failed(database, f"the backup's role {name} may not connect", expected, "none", remedy)
             else:
-                yield from self._judge_expiry(database, role, used_password=True)
+                yield self._judge_expiry(database, role, used_password=True)
 
     def _judge_settings(self, database: Database, identity: Identity) -> Iterator[Judgement]:
         user = database.user
@@ -353,6 +357,10 @@ class DatabaseLogin(Check):
 
     def _moment_text(self, moment: datetime) -> str:
         return format_moment(moment, self.plan.window.zone)
+
+    def _another(self, database: Database, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """It is not the server that the plan means: no waiver covers that."""
+        return replace(self._failed(database, summary, expected, actual, remedy), waivable=False)
 
     def _failed(self, database: Database, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         work = [each for each in server_work(self.plan) if each.database.id == database.id]

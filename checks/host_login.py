@@ -5,16 +5,17 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
-from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Host
+from preflight.finding import Event, Judgement, failed, passed, unknown, warned
+from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
-from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
+from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date
@@ -38,6 +39,7 @@ _REMEDIES = {
     "no-route": "have the network opened from this machine to {host} port {port}, or name a `jump` host",
     "from-jump": "have the firewall opened from the jump host {jump} to {host} port {port}",
     "not-ssh": "correct `port` in [hosts.{host}]: something else than sshd answers there",
+    "handshake": "have sshd on {host} looked at: it takes connections on port {port} and does not go on",
     "throttled": "have MaxStartups or PerSourcePenalties of sshd on {host} raised for this machine's address",
     "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
     "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
@@ -66,7 +68,7 @@ class HostLoginSettings:
 
     warn_before: timedelta = timedelta(days=7)
     """An account, password or key that ends this soon after it is last needed is worth a warning."""
-    valid_through: Mapping[str, date] = field(default_factory=dict)
+    valid_through: Annotated[Mapping[str, date], Ref("hosts")] = field(default_factory=dict)
     """Host -> last day (UTC) on which its login holds, asked of whoever keeps the directory: for LDAP, SSSD and
     Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
 
@@ -98,7 +100,10 @@ class HostLogin(Check):
     judges_no_reply = frozenset({"login", "expiry"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        return [
+            Subject(host.id, host, host.owner, self.plan.steps_on(host.id), host.lead_time)
+            for host in self.plan.hosts.values()
+        ]
 
     def probes(self, subject: Subject) -> Probes:
         return {"login": LoginProbe(subject.id), "expiry": ExpiryProbe(subject.id)}
@@ -122,10 +127,10 @@ class HostLogin(Check):
         return minutes_at_stake(self.plan, [work for work in server_work(self.plan) if work.host.id == host.id])
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
-        # The jump host's own line fails; what was never tried, or fell to this program's own limits, is not known.
-        own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-        if lost.reason in ("jump", "internal") or own_limit or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE):
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="cure the cause, then run again")
+        if nothing_learnt(lost):
+            return unknown(
+                f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again"
+            )
         template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
         user = host.user or lost.session.get("user", "") or "the login"
         remedy = template.format(
@@ -140,6 +145,7 @@ class HostLogin(Check):
         )
         return failed(
             f"no login: {_what_failed(lost)}",
+            waivable=False,
             expected=f"{user} logs in and runs a command",
             actual=lost.detail,
             remedy=remedy,
@@ -172,7 +178,8 @@ class HostLogin(Check):
                 yield self._no_dates(host, login, expiry)
             elif not ends:
                 yield passed("neither account nor password expires")
-        yield from (self._judge_end(end) for end in ends)
+        for end in ends:
+            yield replace(self._judge_end(end), events=(_event(end, f"{login.user} on {host.id}"),))
         if not announced and _EXPIRY_WORDS.search(login.banner):
             yield warned(
                 "the host announces an expiry that cannot be read",
@@ -229,6 +236,12 @@ class HostLogin(Check):
 
 def _what_failed(lost: NoReply) -> str:
     return f"{lost.cause} ({lost.reason.replace('-', ' ')})" if lost.reason else str(lost.cause)
+
+
+def _event(end: _End, whose: str) -> Event:
+    """`password of dbadmin on db1 ends (as announced at login)`."""
+    what, bracket, source = end.what.removeprefix("the ").partition(" (")
+    return Event(at=end.at, text=f"{what} of {whose} ends{bracket}{source}")
 
 
 def _midnight(day: date) -> datetime:

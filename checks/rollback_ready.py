@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import posixpath
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
 
+from preflight.backups.planned import PlannedBackup, planned_backups
+from preflight.backups.previous import Limits, judge_previous, no_backup
+from preflight.backups.restore_room import RestoreRoom
+from preflight.backups.seen import Read, SeenBackup
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import (
-    Backup,
-    BackupFormat,
-    BackupMethod,
-    Database,
-    Host,
-    RemotePath,
-    Rollback,
-    RollbackFile,
-    Scripts,
-)
+from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
-from preflight.previous_backup import EarlierBackup, Limits, Read, Seen, client_program, format_size, is_whole
 from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
-from preflight.probes.files import TARGET, LocalTexts, LocalTree, Texts, Tree
+from preflight.probes.files import TARGET, LocalTexts, LocalTree
 from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
 from preflight.probes.live_tables import LiveTables, LiveTablesProbe
-from preflight.probes.shell import AsAccount
-from preflight.probes.sizes import Sizes, SizesProbe
-from preflight.probes.storage import Place, PlacesProbe
-from preflight.scripts.way_back import Pair, does_nothing, does_the_same, pairs
+from preflight.probes.sizes import SizesProbe
+from preflight.probes.storage import PlacesProbe
+from preflight.scripts.way_back_judgement import WaysBack
+from preflight.sizes import format_size
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 _FORMS = {
@@ -43,7 +35,6 @@ _FORMS = {
     BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
     BackupFormat.TAR: BackupKind.TAR,
 }
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,7 @@ class RollbackReadySettings:
     """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
     growth: Annotated[float, Between(1)] = 1.2
     """A restored database may take so many times the room it takes now."""
-    data_directory: Mapping[str, RemotePath] = field(default_factory=dict)
+    data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
     """Database -> its data directory, where its role is no member of pg_monitor and so may not see it."""
 
 
@@ -86,10 +77,9 @@ class RollbackReady(Check):
 
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
-            case Backup() as backup:
-                host, account = self._account(backup)
-                listing = PreviousBackups(host.id, account, backup.previous)
-                return {"listing": listing, "live": LiveTablesProbe(backup.database)}
+            case PlannedBackup() as planned:
+                listing = PreviousBackups(planned.host.id, planned.account, planned.backup.previous)
+                return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"file": HashedFileProbe(file.host, file.path)}
             case Scripts() as scripts:
@@ -105,30 +95,31 @@ class RollbackReady(Check):
 
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
         match subject.item:
-            case Backup() as backup:
+            case PlannedBackup() as planned:
                 listing: Listing = facts["listing"]
                 names = ("read", "earlier") if self._may_be_written(listing) else ("read",)
                 wanted = zip(names, listing.backups, strict=False)
-                probes = {name: self._reader(backup, listing, file) for name, file in wanted}
+                probes = {name: self._reader(planned, listing, file) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
                 data = [path for path in self._data_paths(database, facts).values() if path]
                 paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
-                backup = next(each for each in self.plan.backups.values() if each.database == database.id)
-                host, account = self._account(backup)
-                return {"places": PlacesProbe(host.id, account, paths)} if paths else {}
+                taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
+                return {"places": PlacesProbe(taker.host.id, taker.account, paths)} if paths else {}
         return {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         match subject.item:
-            case Backup() as backup:
-                return self._judge_backup(backup, **facts)
+            case PlannedBackup() as planned:
+                return self._judge_backup(planned, **facts)
             case RollbackFile() as file:
                 return _judge_file(file, facts["file"])
             case Scripts() as scripts:
-                return Judgement.of(self._judge_scripts(scripts, facts["approved"], facts["texts"]))
+                folder = self._beside(scripts)
+                ways = WaysBack(scripts, folder, self.plan.path.name, facts["approved"], facts["texts"])
+                return Judgement.of(ways.judge())
             case Database() as database:
-                return self._judge_room(database, facts)
+                return self._room(database, facts).judge()
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)
         raise TypeError(f"no subject of this check: {subject.id}")
@@ -136,10 +127,9 @@ class RollbackReady(Check):
     # What there is to judge.
 
     def _backups(self) -> Iterator[Subject]:
-        for backup in self.plan.backups.values():
-            if backup.previous:
-                owner = backup.owner or self.plan.databases[backup.database].owner
-                yield Subject(f"{backup.id} previous backup", backup, owner)
+        for planned in planned_backups(self.plan):
+            if planned.backup.previous:
+                yield Subject(f"{planned.id} previous backup", planned, planned.owner)
 
     def _files(self) -> Iterator[Subject]:
         rollback = self.plan.rollback
@@ -175,10 +165,6 @@ class RollbackReady(Check):
         """Those on the same host, itself included: all of them may have to be restored."""
         return [each for each in self._restored() if each.host == database.host]
 
-    def _account(self, backup: Backup) -> tuple[Host, AsAccount]:
-        host = self.plan.host_of(backup.database)
-        return host, AsAccount.on(host, backup.account)
-
     def _beside(self, scripts: Scripts) -> str:
         """The approved folder as seen from the plan's, where it lies below."""
         folder, top = scripts.approved, self.plan.folder
@@ -189,21 +175,19 @@ class RollbackReady(Check):
     def _may_be_written(self, listing: Listing) -> bool:
         return bool(listing.backups) and listing.age(listing.backups[0]) < self.settings.written_within
 
-    def _reader(self, backup: Backup, listing: Listing, file: BackupFile) -> Probe[Any] | None:
-        host, account = self._account(backup)
+    def _reader(self, planned: PlannedBackup, listing: Listing, file: BackupFile) -> Probe[Any] | None:
+        host, account = planned.host.id, planned.account
         seconds = self.settings.read_within.total_seconds()
-        kind = _kind(backup, listing, file)
+        kind = _kind(planned, listing, file)
         if kind.is_archive:
-            return ReadArchive(host.id, account, file.path, seconds, client_program(self.plan, backup, "pg_restore"))
+            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"))
         if kind is BackupKind.BASE:
-            return VerifyBase(
-                host.id, account, file.path, seconds, client_program(self.plan, backup, "pg_verifybackup")
-            )
-        return ReadText(host.id, account, file.path, seconds, kind) if kind in _PACKED else None
+            return VerifyBase(host, account, file.path, seconds, planned.program("pg_verifybackup"))
+        return ReadText(host, account, file.path, seconds, kind) if kind in _PACKED else None
 
     def _judge_backup(
         self,
-        backup: Backup,
+        planned: PlannedBackup,
         *,
         listing: Listing,
         live: LiveTables | NoReply,
@@ -211,101 +195,26 @@ class RollbackReady(Check):
         earlier: Read | NoReply | None = None,
     ) -> Judgement:
         if not listing.backups:
-            return self._no_backup(backup, listing)
-        files = [*listing.backups, None, None]
-        newest, second, third = files[:3]
+            return no_backup(planned, listing)
+        newest, before, third = (*listing.backups, None, None)[:3]
         assert newest is not None  # noqa: S101 - there are backups
-        limits = self.settings
-        judged = EarlierBackup(
-            self.plan,
-            self.moment,
-            Limits(limits.read_within, limits.warn_size_ratio, limits.least_size_ratio),
+        seen = SeenBackup(planned, listing, newest, before, read, live)
+        judged = self._judge_seen(seen)
+        if before is None or seen.is_whole or not self._may_be_written(listing):
+            return judged
+        being_written = warned(
+            f"{newest.path} is not whole and was changed {format_duration(listing.age(newest))} ago: it may be being "
+            "written",
+            expected="the newest backup whole",
+            actual=judged.summary,
+            remedy="run again when it must be finished; until then, the one before it was judged",
         )
-        points = [*judged.judge(Seen(backup, listing, newest, second, read, live))]
-        if second is not None and self._may_be_written(listing) and not is_whole(read):
-            age = format_duration(listing.age(newest))
-            being_written = warned(
-                f"{newest.path} is not whole and was changed {age} ago: it may be being written",
-                expected="the newest backup whole",
-                actual=Judgement.of(points).summary,
-                remedy="run again when it must be finished; until then, the one before it was judged",
-            )
-            points = [being_written, *judged.judge(Seen(backup, listing, second, third, earlier, live))]
-        return Judgement.of(points)
+        instead = self._judge_seen(SeenBackup(planned, listing, before, third, earlier, live))
+        return Judgement.of([being_written, *(instead.points or [instead])])
 
-    def _no_backup(self, backup: Backup, listing: Listing) -> Judgement:
-        host, account = self._account(backup)
-        expected = f"a backup on {host.id} that matches {backup.previous}"
-        if listing.folder != "readable" and not listing.as_account:
-            return unknown(
-                "whether there is an earlier backup cannot be seen by the login",
-                expected=expected,
-                actual=f"its folder is {listing.folder} for the login, and sudo gives no shell of {account.account}",
-                remedy=f"have sudo allow a shell of {account.account} on {host.id}, or let the login read the folder",
-            )
-        return failed(
-            f"there is no earlier backup: nothing matches {backup.previous}",
-            expected=expected,
-            actual="no such folder" if listing.folder == "missing" else f"0 matches in a {listing.folder} folder",
-            remedy=f"take a backup of {backup.database} on {host.id} now, or correct `previous` of "
-            f"[backups.{backup.id}]",
-        )
-
-    # The scripts that take the scripts back.
-
-    def _judge_scripts(self, scripts: Scripts, approved: Tree, texts: Texts) -> Iterator[Judgement]:
-        folder = self._beside(scripts)
-        if approved.problem or texts.problem:
-            yield failed(
-                "the approved scripts cannot be read",
-                expected=f"scripts in {folder}, each with its way back",
-                actual=approved.problem or texts.problem,
-                remedy=f"check out {folder} beside the plan, or correct `approved` of [scripts.{scripts.id}]",
-            )
-            return
-        found = pairs(scripts.way_back, scripts.run, scripts.staged, approved.files, texts.texts)
-        if not found:
-            yield unknown(
-                "there is no script to take back", expected=f"scripts in {folder}", remedy=f"look into {folder}"
-            )
-            return
-        points = [point for pair in found for point in self._judge_pair(scripts, pair, texts)]
-        yield from points
-        if not points:
-            names = ", ".join(pair.forward for pair in found[:_MOST_NAMED])
-            more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-            yield passed(f"{len(found)} scripts have their way back: {names}{more}")
-
-    def _judge_pair(self, scripts: Scripts, pair: Pair, texts: Texts) -> Iterator[Judgement]:
-        place = posixpath.join(self._beside(scripts), pair.back)
-        expected = f"{place} takes {pair.forward} back"
-        remedy = f"write {place}, have it reviewed, then: preflight seal {shlex.quote(self.plan.path.name)}"
-        if not pair.present:
-            yield failed(f"{pair.forward} has no way back", expected=expected, actual="no such file", remedy=remedy)
-            return
-        back, forward = texts.texts.get(pair.back), texts.texts.get(pair.forward)
-        if back is None or forward is None:
-            name = pair.back if back is None else pair.forward
-            yield unknown(
-                f"{name} could not be read",
-                expected=expected,
-                actual=texts.unread.get(name, "it is no .sql or .psql file"),
-                remedy=f"make {name} a text file that ends in .sql",
-            )
-        elif does_nothing(back):
-            yield failed(
-                f"the way back of {pair.forward} does nothing",
-                expected=expected,
-                actual=f"{pair.back} holds comments and settings only",
-                remedy=remedy,
-            )
-        elif does_the_same(back, forward):
-            yield failed(
-                f"the way back of {pair.forward} is the same script",
-                expected=expected,
-                actual=f"{pair.back} differs from it in comments at most",
-                remedy=remedy,
-            )
+    def _judge_seen(self, seen: SeenBackup) -> Judgement:
+        limits = Limits(self.settings.read_within, self.settings.warn_size_ratio, self.settings.least_size_ratio)
+        return Judgement.of(judge_previous(seen, self.moment, limits))
 
     # Room for what is restored.
 
@@ -315,62 +224,16 @@ class RollbackReady(Check):
         beside = self._restored_beside(database)
         return {each.id: declared.get(each.id, facts[f"data {each.id}"].data) for each in beside}
 
-    def _judge_room(self, database: Database, facts: Mapping[str, Any]) -> Judgement:
+    def _room(self, database: Database, facts: Mapping[str, Any]) -> RestoreRoom:
         paths = self._data_paths(database, facts)
-        places: Mapping[str, Place] = facts.get("places", {})
-        sizes: dict[str, Sizes] = {name: facts[f"sizes {name}"] for name in paths}
-        own = paths[database.id]
-        if not own or not places[own].measured:
-            return self._no_place(database, own, places.get(own))
-        place = places[own]
-        # A directory nobody shows may lie on the same file system: it is counted too.
-        sharing = [name for name, path in paths.items() if not path or places[path].storage == place.storage]
-        keeps = bool(self.plan.rollback and self.plan.rollback.keep_broken)
-        freed = 0 if keeps else 1
-        need = sum(round(sizes[name].database_bytes * (self.settings.growth - freed)) for name in sharing)
-        where = place.mount.label if place.mount else own
-        how = "beside the broken one" if keeps else "over the broken one"
-        whose = f"{', '.join(sharing)} {how}"
-        expected = f"{format_size(need)} free on {where}: {self.settings.growth:g} times the size now, {whose}"
-        actual = (
-            f"{format_size(place.free_bytes)} free; {database.id} has {format_size(sizes[database.id].database_bytes)}"
-        )
-        if place.free_bytes < need:
-            return failed(
-                f"there is no room to restore {whose}",
-                expected=expected,
-                actual=actual,
-                remedy=f"have {format_size(need - place.free_bytes)} more made free on {where} of {database.host}",
-            )
-        has_room = passed(
-            f"{format_size(place.free_bytes)} free on {where}, {format_size(need)} needed to restore {whose}"
-        )
-        elsewhere = (places[path] for path in _tablespaces(database, facts))
-        return Judgement.of([has_room, *self._judge_tablespaces(database, place, elsewhere, need)])
-
-    def _judge_tablespaces(
-        self, database: Database, data: Place, elsewhere: Iterable[Place], need: int
-    ) -> Iterator[Judgement]:
-        """The catalogue does not tell an ordinary role which share of the room each of them takes."""
-        for place in elsewhere:
-            if place.measured and (place.storage == data.storage or place.free_bytes >= need):
-                continue
-            seen = f"{format_size(place.free_bytes)} free" if place.measured else f"seen as far as {place.reached}"
-            yield warned(
-                f"whether a restore has room in the tablespace {place.path} is not known",
-                expected=f"what {database.id} keeps there, at most {format_size(need)}",
-                actual=f"{place.path}: {seen}",
-                remedy=f"compare what psql shows for it (\\db+ in {database.id}) with: df -h {shlex.quote(place.path)} "
-                f"on {database.host}; have room made there",
-            )
-
-    def _no_place(self, database: Database, data: str, place: Place | None) -> Judgement:
-        return warned(
-            "whether a restore has room cannot be seen",
-            expected="the free room where the data directory lies",
-            actual=f"{data} is seen as far as {place.reached}" if place else "the role may not see data_directory",
-            remedy=f"GRANT pg_monitor TO {database.user}; or declare it: [checks.rollback-ready] "
-            f'data_directory = {{ {database.id} = "/var/lib/..." }}',
+        return RestoreRoom(
+            database=database,
+            database_bytes={name: facts[f"sizes {name}"].database_bytes for name in paths},
+            data_paths=paths,
+            tablespaces=_tablespaces(database, facts),
+            places=facts.get("places", {}),
+            growth=self.settings.growth,
+            keeps_broken=bool(self.plan.rollback and self.plan.rollback.keep_broken),
         )
 
     # The rehearsal.
@@ -397,8 +260,9 @@ def _tablespaces(database: Database, facts: Mapping[str, Any]) -> tuple[str, ...
     return shown.tablespaces
 
 
-def _kind(backup: Backup, listing: Listing, file: BackupFile) -> BackupKind:
+def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
     """What the file is; by the plan's word where only the account itself may look into it."""
+    backup = planned.backup
     if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
         return _FORMS.get(backup.format, BackupKind.UNREADABLE)
     return file.kind

@@ -68,6 +68,7 @@ class ScriptHashes(Check):
     """
 
     id = "script-hashes"
+    waivable = False
     title = "the approved scripts are what lies on the server"
     Settings = ScriptHashesSettings
     judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
@@ -91,7 +92,8 @@ class ScriptHashes(Check):
     def follow_up(
         self, subject: Subject, *, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
     ) -> Probes:
-        """How changed files differ: the hashes of their normalised forms, and the texts of the first few."""
+        """On the host, only where a staged script differs from the approved one: hashes of its text without
+        carriage returns, byte order mark and last newlines, and the text of the first few for the report."""
         scripts: Scripts = subject.item
         files, _ = self._compare(scripts, approved, manifest, staged)
         names = tuple(files.changed[:MOST_FORMS])

@@ -7,8 +7,10 @@ from itertools import pairwise
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Connect, Scripts, ServerRole
+from preflight.plan import Connect, ServerRole
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.probes.files import LocalText, Texts
+from preflight.probes.output_files import OutputFiles
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
 from preflight.probes.tools import (
@@ -21,7 +23,10 @@ from preflight.probes.tools import (
     major_of_server,
     shown,
 )
-from preflight.scripts.run_line import PsqlCall, psql_calls
+from preflight.scripts.line_points import judge_line
+from preflight.scripts.output_points import judge_outputs, output_probes
+from preflight.scripts.planned_line import line_probes, planned_line
+from preflight.scripts.psql_call import with_server_options
 
 _GOOD_LINE = "psql -X -w -v ON_ERROR_STOP=1 -U {role} -d {database} -f SCRIPT"
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
@@ -46,7 +51,6 @@ _REMEDIES = {
     LoginRefusal.OTHER: "run it by hand as {account} on {host} and cure what it complains of: "
     "{program} -w -U {role} -d {database}",
 }
-_SWITCHES = ("doas", "runuser", "su", "sudo")
 
 
 class ScriptRunner(Check):
@@ -63,17 +67,32 @@ class ScriptRunner(Check):
     title = "the client programs work on the server"
 
     def subjects(self) -> Sequence[Subject]:
-        return [Subject(work.label, work, work.owner) for work in server_work(self.plan)]
+        return [
+            Subject(work.label, work, work.owner, steps=(work.step,) if work.step else ())
+            for work in server_work(self.plan)
+        ]
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item
         account = AsAccount.on(work.host, work.account)
-        return {"programs": ProgramsProbe(work.host.id, account, programs_of(self.plan, work.host.id, work.account))}
+        programs = ProgramsProbe(work.host.id, account, programs_of(self.plan, work.host.id, work.account))
+        more = line_probes(self.plan, work) if work.section is Section.SCRIPTS else {}
+        return {"programs": programs, **more}
 
-    def follow_up(self, subject: Subject, *, programs: Programs) -> Probes:
+    def follow_up(
+        self, subject: Subject, *, programs: Programs, manifest: LocalText | None = None, texts: Texts | None = None
+    ) -> Probes:
+        """One more login to the database for each, on the host itself, as the account and with the program that will
+        do the work: `psql -X -w`, which asks where it arrived; `pg_dump -w --schema-only` of a schema that does not
+        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. It never waits at a prompt. And
+        for the files that the run line writes, whether they can be written; nothing is."""
         work: ServerWork = subject.item
+        line = planned_line(self.plan, work, manifest, texts) if manifest and texts else None
+        return {**self._login_probe(work, programs), **(output_probes(line) if line else {})}
+
+    def _login_probe(self, work: ServerWork, programs: Programs) -> Probes:
         method = _method(work)
-        unreadable = work.psql is not None and work.psql.unreadable
+        unreadable = work.psql is not None and (work.psql.unreadable or work.psql.left_open)
         if unreadable or not all(run.ran for run in programs if run.program == work.programs[0]):
             return {}
         program = work.programs[0]
@@ -85,7 +104,7 @@ class ScriptRunner(Check):
     def _connection(self, work: ServerWork) -> tuple[tuple[str, str], ...]:
         """What the run line says, and nothing more; where there is none, what the plan says of the database."""
         if work.psql is not None:
-            return work.psql.connection
+            return with_server_options(work.psql)
         database = work.database
         told = {"port": str(database.port), "user": work.login, "dbname": database.name or database.id}
         lines = [each.psql for each in server_work(self.plan) if each.database == database and each.psql]
@@ -97,15 +116,27 @@ class ScriptRunner(Check):
             told["host"] = host
         return tuple(sorted(told.items()))
 
-    def judge(self, subject: Subject, *, programs: Programs, login: ServerLogin | None = None) -> Judgement:
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        programs: Programs,
+        manifest: LocalText | None = None,
+        texts: Texts | None = None,
+        login: ServerLogin | None = None,
+        outputs: OutputFiles | None = None,
+        login_outputs: OutputFiles | None = None,
+    ) -> Judgement:
         work: ServerWork = subject.item
         mine = {run.program: run for run in programs if run.program in work.programs}
         points = [self._judge_program(work, run) for run in mine.values()]
         if login is not None:
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
-        if work.section is Section.SCRIPTS:
-            points += self._judge_line(work)
+        if manifest and texts:
+            line = planned_line(self.plan, work, manifest, texts)
+            points += judge_line(line)
+            points += judge_outputs(line, outputs, login_outputs)
         return Judgement.of(points)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
@@ -245,67 +276,6 @@ class ScriptRunner(Check):
         if not all(part.isdecimal() for part in planned):
             return None
         return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
-
-    def _judge_line(self, work: ServerWork) -> Iterator[Judgement]:
-        entry: Scripts = self.plan.scripts[work.id]
-        good = _GOOD_LINE.format(role=work.login, database=work.database.name or work.database.id)
-        calls = psql_calls(entry.run)
-        if not calls:
-            yield warned(
-                "whether the scripts stop at the first error is not known: the run line calls no psql",
-                expected=f"run = {good!r}",
-                actual=entry.run or "no run line",
-                remedy=f'say how the scripts are run: run = "{good}" in [scripts.{work.id}]',
-            )
-        yield from self._judge_untried(work, calls, entry.run)
-        for call in calls:
-            yield from self._judge_call(work, call, entry.run, good)
-
-    @staticmethod
-    def _judge_untried(work: ServerWork, calls: Sequence[PsqlCall], line: str) -> Iterator[Judgement]:
-        """Only the first psql of the line was tried, on the host, as the account: what arrives elsewhere was not."""
-        for call in calls:
-            switches = call.through and call.through[0].rpartition("/")[2] in _SWITCHES and work.account in call.through
-            untried = [*([] if switches else [" ".join(call.through)]), *call.variables]
-            if (call.program, call.connection) != (calls[0].program, calls[0].connection):
-                untried.append("a second psql with another connection")
-            named = ", ".join(name for name in untried if name)
-            if named:
-                yield unknown(
-                    f"the run line starts psql in a way that was not tried: {named}",
-                    expected=f"psql itself, with -h, -p, -U and -d, run by {_who(work)} on {work.host.id}",
-                    actual=line,
-                    remedy=f"write the run line of [scripts.{work.id}] so, one entry for each connection; name the "
-                    "account with `account`",
-                )
-
-    def _judge_call(self, work: ServerWork, call: PsqlCall, line: str, good: str) -> Iterator[Judgement]:
-        where = f"in `run` of [scripts.{work.id}] and in the runbook"
-        if call.unreadable:
-            summary = f"psql will refuse the run line: {call.unreadable}"
-            yield self._failed(work, summary, good, line, f"correct the option {where}")
-            return
-        if call.on_error_stop:
-            yield passed("scripts stop at the first error")
-        else:
-            summary = "the run line goes on after an error and ends with 0: no ON_ERROR_STOP"
-            yield self._failed(work, summary, "-v ON_ERROR_STOP=1", line, f"add -v ON_ERROR_STOP=1 {where}")
-        if not call.no_psqlrc:
-            yield warned(
-                "a psqlrc may change what the scripts do: no -X",
-                expected="-X",
-                actual=line,
-                remedy=f"add -X {where}",
-            )
-        if call.prompts:
-            yield warned("-W asks for a password at midnight", expected="-w", actual=line, remedy=f"write -w {where}")
-        if call.piped:
-            yield warned(
-                "the exit status of psql is lost in a pipe",
-                expected="the exit status of psql itself",
-                actual=line,
-                remedy=f"write the log with -L FILE or > FILE instead of a pipe, {where}",
-            )
 
     def _failed(self, work: ServerWork, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         stake = minutes_at_stake(self.plan, [work])

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from preflight.finding import Severity
 
 ENTRY_POINTS = "preflight.checks"
 BUILT_IN = "preflight_checks"
+_WRITTEN_ID = re.compile(r"""^[ \t]+id\b[^=\n]*=[ \t]*["']([\w.-]+)["']""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class BrokenSource:
 
     name: str
     problem: str
+    offers: tuple[str, ...] = ()
+    """Ids of the checks it seems to hold, from its name and its text: the plan may have settings for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,39 @@ class Registry:
     """Sorted by id; ids are unique."""
     broken: tuple[BrokenSource, ...] = ()
 
-    def settings(self) -> dict[str, type]:
-        return {check.id: check.Settings for check in self.checks}
+    def settings(self) -> dict[str, type | None]:
+        """Check id -> its settings; None for a check that could not be loaded."""
+        broken: dict[str, type | None] = {check_id: None for source in self.broken for check_id in source.offers}
+        return broken | {check.id: check.Settings for check in self.checks}
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where checks may come from."""
+
+    name: str
+    load: Callable[[], Any]
+    text: Path | str
+    """Its file, or the name of its module."""
+    entry: str = ""
+    """Name of the entry point."""
+
+    def seeming_ids(self) -> tuple[str, ...]:
+        """Ids of its checks as far as they can be told without loading it: from its text, its name, its entry point."""
+        stem = self.text.stem if isinstance(self.text, Path) else self.text.rpartition(".")[2]
+        try:
+            written = _WRITTEN_ID.findall(self._file().read_text(encoding="utf-8", errors="replace"))
+        except CRASHES:  # finding a module's file imports the packages it lies in
+            written = []
+        return tuple(dict.fromkeys(filter(None, (*written, stem.replace("_", "-"), self.entry))))
+
+    def _file(self) -> Path:
+        if isinstance(self.text, Path):
+            return self.text
+        spec = importlib.util.find_spec(self.text)
+        if spec is None or not spec.origin:
+            raise FileNotFoundError(self.text)
+        return Path(spec.origin)
 
 
 class NoChecksError(PreflightError):
@@ -54,15 +89,15 @@ def find_checks(plan_folder: Path | None = None) -> Registry:
     found: list[type[Check]] = []
     broken: list[BrokenSource] = []
     for name in _built_in_modules():
-        _collect(found, broken, name, partial(importlib.import_module, name))
+        _collect(found, broken, _Source(name, partial(importlib.import_module, name), name))
     if not found:
         raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
     for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         origin = f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
-        _collect(found, broken, origin, entry.load)
+        _collect(found, broken, _Source(origin, entry.load, entry.module, entry.name))
     if plan_folder is not None:
         for path in _files_of(plan_folder, broken):
-            _collect(found, broken, f"{plan_folder.name}/{path.name}", partial(_load_file, path))
+            _collect(found, broken, _Source(f"{plan_folder.name}/{path.name}", partial(_load_file, path), path))
     return Registry(_without_duplicates(found, broken), tuple(broken))
 
 
@@ -76,15 +111,15 @@ def _built_in_modules() -> Iterator[str]:
             yield f"{BUILT_IN}.{module.name}"
 
 
-def _collect(found: list[type[Check]], broken: list[BrokenSource], name: str, load: Callable[[], Any]) -> None:
+def _collect(found: list[type[Check]], broken: list[BrokenSource], source: _Source) -> None:
     try:
-        loaded = load()
+        loaded = source.load()
         offered = [loaded] if inspect.isclass(loaded) else list(_checks_in(loaded))
         if not offered:
             raise TypeError("no Check subclass in it")
         found.extend([_complete(check) for check in offered])
     except CRASHES as error:  # a plug-in may raise anything while it is imported
-        broken.append(BrokenSource(name, f"{type(error).__name__}: {error}"))
+        broken.append(BrokenSource(source.name, f"{type(error).__name__}: {error}", source.seeming_ids()))
 
 
 def _checks_in(module: ModuleType) -> Iterator[type[Check]]:

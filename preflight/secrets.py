@@ -23,7 +23,7 @@ from preflight.errors import SecretError
 
 SCHEMES = ("env", "file", "command", "prompt")
 MASK = "[secret]"
-_SHORTEST_REDACTED = 4  # shorter values would mask ordinary words all over a report
+_SHORTEST = 4  # a shorter value, masked, would blacken ordinary words all over a report; so it is not used
 _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
 
@@ -79,6 +79,10 @@ class Secrets:
                 value = self._resolve(ref, purpose)
                 if not value:
                     raise SecretError(f"{ref} is empty")
+                if len(value) < _SHORTEST:
+                    raise SecretError(
+                        f"{ref} is shorter than {_SHORTEST} characters: too short to be kept out of a report"
+                    )
                 forms = _forms(value)
                 with self._lock:
                     self._forms |= forms  # before anybody has the value
@@ -169,4 +173,4 @@ def _forms(value: str) -> set[str]:
         base64.b64encode(value.encode("utf-8", "surrogateescape")).decode(),
     }
     spellings |= set(value.splitlines()) if "\n" in value else set()
-    return {form for form in spellings if len(form) >= _SHORTEST_REDACTED}
+    return {form for form in spellings if len(form) >= _SHORTEST}

@@ -30,7 +30,7 @@ checks = "my_checks/"
 [window]
 zone = "America/New_York"
 start = 2026-10-17T00:00:00
-end = 2026-10-17T06:00:00-04:00
+end = 2026-10-17T06:00:00
 margin = "45min"
 decision_reserve = "10min"
 rollback_factor = 1.5
@@ -41,6 +41,8 @@ primary = "the DBA on call"
 standby = "the second DBA"
 contact = "ext. 4411"
 confirmed_at = 2026-10-16T15:30:00
+access = ["db1", "orders"]
+lead_time = "8h"
 
 [hosts.bastion]
 ssh_config = true
@@ -54,6 +56,8 @@ become = ["postgres", { account = "orders", password = "prompt" }]
 jump = "bastion"
 known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]
 host_key_alias = "orders-db"
+person = "the DBA on call"
+lead_time = "1d"
 owner = "dba"
 
 [hosts.app1-a]
@@ -80,6 +84,8 @@ sslrootcert = "ca.pem"
 version = "15"
 system_identifier = "7301234567890123456"
 sessions = 4
+person = "the second DBA"
+lead_time = "2d"
 owner = "dba"
 
 [backups.orders]
@@ -105,6 +111,9 @@ staged = "/srv/release/orders"
 run = "psql -X -v ON_ERROR_STOP=1 -f 030_app1.sql"
 account = "orders"
 way_back = "undo/{stem}.down.sql"
+author = "a developer"
+reviewer = "another developer"
+runner = "the DBA on call"
 step = "scripts-app1"
 owner = "dba"
 
@@ -126,6 +135,12 @@ final_url = "https://app1.example.net/health/ready"
 server_name = "app1.example.net"
 ca = "ca.pem"
 
+[applications.app2]
+from = "2.7"
+to = "3.0"
+owner = "dba"
+health = [{ url = "https://app2.example.net/health", version = "version" }]
+
 [rollback]
 rehearsed = 2026-10-10
 max_rehearsal_age = "14d"
@@ -146,6 +161,62 @@ minutes = 90
 minutes_over_network = 115.5
 source = "measured 2026-10-10"
 undo = { kind = "restore", minutes = 60, source = "rehearsed 2026-10-10" }
+track = "orders"
+host = "db1"
+
+[[steps]]
+id = "deploy-app1"
+after = ["scripts-app1"]
+minutes = 15
+deploys = "app1"
+blocking = false
+undo = { kind = "redeploy", minutes = 10 }
+
+[[tested]]
+versions = { app1 = "4.2", app2 = "2.7" }
+on = 2026-10-01
+evidence = "regression run 8812"
+result = "failed"
+
+[[rules]]
+together = ["app1", "app2"]
+reason = "one release for both"
+decides = "dba"
+
+[[rules]]
+unrelated = ["app1", "app2"]
+
+[[rules]]
+exclude = { app1 = "4.2", app2 = "2.7" }
+reason = "never tried"
+decides = "dba"
+
+[[decisions]]
+on = "partial go-live"
+steps = ["deploy-app1"]
+rule = "only with both applications"
+decides = "dba"
+default = "roll back"
+
+[[waivers]]
+id = "slow-app1"
+check = "app-health"
+subject = "app1 https://[::1]:8443/health"
+reason = "known since the last release"
+limit = "1800 ms"
+approved_by = "dba"
+granted = 2026-10-15T12:00:00
+expires = 2026-10-18T12:00:00
+
+[freshness]
+identity = "20min"
+state = "25min"
+space = "35min"
+access = "3h"
+health = "2h"
+backup = "20h"
+people = "10h"
+scripts = "15min"
 
 [checks.backup-space]
 severity = "advisory"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
+import threading
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from preflight.evidence import Evidence, EvidenceError, redact, write_private
 from preflight.probe import Cause, NoReply, Question, Reply, Via
@@ -87,6 +90,42 @@ def test_a_symbolic_link_is_followed_and_a_pipe_is_not_replaced(tmp_path: Path) 
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_pipe_that_nobody_reads_is_an_error_and_no_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="nobody reads this pipe"):
+        write_private(tmp_path / "pipe", "x")
+
+
+def test_a_reader_that_takes_nothing_is_an_error_and_no_hang(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("preflight.evidence._READER_SECONDS", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="took nothing"):
+        write_private(tmp_path / "pipe", "x" * 1_000_000)
+    os.close(reader)
+
+
+def test_more_than_a_pipe_holds_arrives_whole_at_a_slow_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    writer = threading.Thread(target=write_private, args=(tmp_path / "pipe", "x" * 300_000), daemon=True)
+    writer.start()
+    select.select([reader], [], [], 10)  # before its writer is there, a pipe reads as ended
+    with os.fdopen(reader, "rb") as stream:
+        assert len(stream.read()) == 300_000
+    writer.join(10)
+
+
+def test_an_open_descriptor_is_written_to(tmp_path: Path) -> None:
+    """As with `--output json=/dev/stdout` behind a pipe."""
+    reader, writer = os.pipe()
+    write_private(Path(f"/proc/self/fd/{writer}"), "through")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        assert stream.read() == b"through"
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, mocker: object) -> None:

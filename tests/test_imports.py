@@ -13,7 +13,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DRIVERS = {"paramiko", "psycopg"}
 PURE = tuple(
-    f"preflight.{name}" for name in ("check", "finding", "plan", "probe", "clock", "scripts", "previous_backup")
+    f"preflight.{name}"
+    for name in (
+        *("check", "finding", "plan", "probe", "clock", "sizes", "scripts", "backups"),
+        *("job_times", "cron", "timers", "job_starts"),
+        *("end_states", "version_tests", "deploy_order", "schedule"),
+    )
 )
 """What checks may know: the design's list, and pure modules that hold parts of one check's judgement."""
 IMPURE = tuple(

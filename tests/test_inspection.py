@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from preflight.check import Check, Probes, Subject
 from preflight.evidence import Evidence
-from preflight.finding import Judgement, Severity, Status, passed
+from preflight.finding import Judgement, Severity, Status, passed, unknown
 from preflight.inspection import Inspection, inspect
-from preflight.probe import Answer, NoReply, Question
+from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question
 from preflight.registry import BrokenSource, Registry
 from preflight.run import collect, judge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Crashing, Deep, Echo, Ready, Script, lost, registry, reply, toy_plan
+
+
+class Seeing(Ready):
+    """Does a check that sees a lost answer share its cause?"""
+
+    id = "seeing"
+    judges_no_reply = frozenset({"word"})
+
+    def judge(self, subject: Subject, *, word: str | NoReply) -> Judgement:
+        return unknown("could not look") if isinstance(word, NoReply) else passed("seen")
+
+
+class Twice(Ready):
+    """Is one wait counted twice?"""
+
+    id = "twice"
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"word": Echo(subject.id), "other": Echo(subject.id, "other")}
+
+    def judge(self, subject: Subject, **words: str) -> Judgement:
+        return passed("seen")
 
 
 def run(
@@ -200,3 +223,22 @@ def test_a_status_that_does_not_exist_is_unknown() -> None:
             return Judgement(status="green", summary=word)  # type: ignore[arg-type]
 
     assert statuses(*run(Green)) == [Status.UNKNOWN]
+
+
+def test_a_secret_that_is_not_set_is_one_cause_with_one_cure_and_no_failure_of_the_far_end() -> None:
+    def answer(question: Question) -> Answer:
+        detail = f"{question.target}: the environment variable DB_PASSWORD is not set"
+        return NoReply(Cause.NO_CREDENTIAL, detail, MOMENT, vantage=f"from here to {question.target}", reason=NO_SECRET)
+
+    verdict = judge(*run(Ready, Seeing, answer=answer, hosts=("db1", "db2")))
+    assert verdict.decision is Decision.HOLD
+    said = "not tried: the environment variable DB_PASSWORD is not set (where preflight runs)"
+    assert {(found.cause, found.owner) for found in verdict.findings} == {(said, "whoever runs preflight")}
+    assert {found.judgement.remedy for found in verdict.findings} == {
+        "set it where preflight runs, or name another reference in the plan"
+    }
+
+
+def test_a_wait_that_several_questions_shared_is_counted_once() -> None:
+    (found,) = judge(*run(Twice, answer=lambda _: replace(lost(), took_seconds=30.0))).findings
+    assert found.took_seconds == 30.0

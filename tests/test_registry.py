@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from preflight.inspection import inspect
+from preflight.loader import load_plan
 from preflight.registry import find_checks
+from tests.plan_texts import MINIMAL
+from tests.toy import MOMENT
 
 GOOD = """
 from preflight.check import Check
@@ -49,3 +53,27 @@ def test_a_base_class_beside_a_check_is_no_trouble(tmp_path: Path) -> None:
     found = find_checks(tmp_path)
     assert not found.broken
     assert "one" in {check.id for check in found.checks}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("own.py", GOOD.replace("class One", "import nowhere_to_be_found\nclass One")),
+        ("own.py", GOOD + "def broken(:\n"),
+        ("own.py", GOOD.replace('id = "one"', 'id: ClassVar[str] = "one"')),
+        ("one.py", "raise ZeroDivisionError"),
+    ],
+    ids=["import", "syntax", "annotated", "by its name"],
+)
+def test_settings_of_a_check_that_cannot_be_loaded_are_no_error_of_the_plan(
+    tmp_path: Path, file: str, text: str
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / file).write_text(text)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(MINIMAL.replace("[window]", 'checks = "own"\n[window]') + "[checks.one]\nlimit = 3\n")
+    found = load_plan(plan, lambda folder: find_checks(folder).settings())
+    assert found.checks == {"one": {"limit": 3}}
+    inspection = inspect(found, find_checks(own), MOMENT)
+    assert [item.check_id for item in inspection.items if item.check_id.startswith("own/")] == [f"own/{file}"]

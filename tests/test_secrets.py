@@ -61,6 +61,7 @@ def test_from_a_prompt_that_names_its_purpose(tmp_path: Path) -> None:
     [
         ("env:NOT_SET", "NOT_SET is not set"),
         ("env:EMPTY", "is empty"),
+        ("env:SHORT", "is shorter than 4 characters"),
         ("file:absent", "No such file"),
         ("file:open", "chmod 600"),
         ("file:folder", "no regular file"),
@@ -75,6 +76,7 @@ def test_what_yields_nothing_is_a_clear_error(
     secrets: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ref: str, said: str
 ) -> None:
     monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("SHORT", "qzx")
     (tmp_path / "open").write_text("hunter22")
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "folder").mkdir(mode=0o700)
@@ -83,6 +85,7 @@ def test_what_yields_nothing_is_a_clear_error(
     with pytest.raises(SecretError, match=said) as error:
         secrets.value(SecretRef.parse(ref))
     assert "hunter22" not in str(error.value)
+    assert "qzx" not in str(error.value)
 
 
 def test_a_known_value_is_masked_in_every_usual_spelling(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:

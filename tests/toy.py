@@ -70,6 +70,7 @@ class Deep(Ready):
     id = "deep"
 
     def follow_up(self, subject: Subject, *, word: str) -> Probes:
+        """The same again, with the first word in it."""
         return {"more": Echo(subject.id, f"again {word}")}
 
     def judge(self, subject: Subject, *, word: str, more: str) -> Judgement:

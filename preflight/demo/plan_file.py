@@ -14,6 +14,17 @@ _TEMPLATE = Path(__file__).parent / "plan.template.toml"
 _WINDOW_HOURS = 6
 _SOONEST = timedelta(hours=1)
 _REHEARSED_BEFORE = timedelta(days=7)
+_CONFIRMED_BEFORE = timedelta(minutes=30)
+_NEW_PAIR = """[[tested]]
+versions = {{ app1 = "4.2", app2 = "3.0" }}
+on       = {on}
+evidence = "regression run 8812"
+"""
+_MIXED_PAIR = """[[tested]]
+versions = {{ app1 = "4.2", app2 = "2.7" }}
+on       = {on}
+evidence = "regression run 8813"
+"""
 
 
 def next_window(moment: datetime) -> tuple[datetime, datetime]:
@@ -25,14 +36,36 @@ def next_window(moment: datetime) -> tuple[datetime, datetime]:
     return start, start + timedelta(hours=_WINDOW_HOURS)
 
 
-def write(path: Path, window: tuple[datetime, datetime], facts: Mapping[str, str]) -> None:
-    """Writes the plan. `facts`: the template's names. They come from the demo itself, so none needs escaping."""
+def window_about_now(moment: datetime) -> tuple[datetime, datetime]:
+    """A window that is about to begin, for the gate: the next quarter of an hour, and six hours on."""
+    start = moment.astimezone(clock.zone(ZONE)).replace(tzinfo=None, second=0, microsecond=0)
+    start += timedelta(minutes=15 - start.minute % 15)
+    return start, start + timedelta(hours=_WINDOW_HOURS)
+
+
+def write(
+    path: Path,
+    moment: datetime,
+    window: tuple[datetime, datetime],
+    facts: Mapping[str, str],
+    *,
+    night: bool = False,
+) -> None:
+    """Writes the plan. `facts`: the template's names. They come from the demo itself, so none needs escaping.
+
+    `night`: as it stood on the night: nobody named to take over from the DBA, and only the pair of versions tested
+    that everybody hoped for."""
     start, end = window
+    rehearsed = start.date() - _REHEARSED_BEFORE
+    pairs = [_NEW_PAIR] if night else [_NEW_PAIR, _MIXED_PAIR]
     known = {
+        "confirmed": f"{moment.astimezone(clock.zone(ZONE)) - _CONFIRMED_BEFORE:%Y-%m-%dT%H:%M:%S}",
+        "dba_standby": "" if night else 'standby = "the second DBA"',
+        "tested": "\n".join(pair.format(on=rehearsed.isoformat()) for pair in pairs),
         "zone": ZONE,
         "window_start": start.isoformat(),
         "window_end": end.isoformat(),
-        "rehearsed": (start.date() - _REHEARSED_BEFORE).isoformat(),
+        "rehearsed": rehearsed.isoformat(),
     }
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute({**known, **facts})
     path.write_text(text, encoding="utf-8")

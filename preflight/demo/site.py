@@ -41,11 +41,13 @@ _ROLE_LEFT = timedelta(hours=2, minutes=30)
 class DemoSite:
     """A context manager: inside, the site runs and `plan_path` is the plan against it."""
 
-    def __init__(self, source: Source | None = None, moment: datetime | None = None) -> None:
-        """`source`: where PostgreSQL must come from. `moment`: the present, UTC; the window is the night after it."""
+    def __init__(self, source: Source | None = None, moment: datetime | None = None, *, soon: bool = False) -> None:
+        """`source`: where PostgreSQL must come from. `moment`: the present, UTC; the window is the night after it.
+        `soon`: the window is about to begin instead."""
         self._source = source
         self._moment = moment or clock.now()
-        self.window = plan_file.next_window(self._moment)
+        window_of = plan_file.window_about_now if soon else plan_file.next_window
+        self.window = window_of(self._moment)
         self._stack = ExitStack()
         self._passwords = {name: secrets.token_urlsafe(12) for name in ("db1", "release", "backup")}
 
@@ -79,7 +81,8 @@ class DemoSite:
         self._close()
 
     def break_night(self) -> None:
-        """Breaks the site as it was on the night the tool exists for. The plan stays as it is."""
+        """Breaks the site, and what its plan leaves open, as on the night the tool exists for."""
+        self.write_plan(night=True)
         self.hosts["db1"].server.refuse_login = True
         self._drop_backup_location("db2", "billing")
         self._change_staged_script("db2", "billing", "020_rounding.sql", b"round(total, 2)", b"round(total, 1)")
@@ -175,8 +178,8 @@ class DemoSite:
         self.plan_path.with_suffix(".known_hosts").write_text(pinned)
         self.write_plan()
 
-    def write_plan(self) -> None:
-        """Writes the plan against the running site."""
+    def write_plan(self, *, night: bool = False) -> None:
+        """Writes the plan against the running site; `night`: with what was left open then."""
         tls = ('sslmode  = "verify-full"', 'sslrootcert = "ca.pem"') if self.postgres.tls else ('sslmode  = "disable"',)
         facts = {
             "tls": "\n".join(tls),
@@ -189,7 +192,7 @@ class DemoSite:
             key = name.replace("-", "_")
             facts |= {key: str(host.root), f"{key}_port": str(host.server.port)}
         facts |= {f"{name}_url": app.url for name, app in self.apps.items()}
-        plan_file.write(self.plan_path, self.window, facts)
+        plan_file.write(self.plan_path, self._moment, self.window, facts, night=night)
 
     def _write_approved(self, folder: Path, database: str) -> None:
         """The approved scripts and their manifest, in the format of sha256sum."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from preflight.clock import format_moment
 from preflight.plan import Application, Backup, Database, Plan, Scripts, SslMode, Step, UndoKind
 
 _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
@@ -12,6 +14,14 @@ _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 def unconfirmed(plan: Plan) -> tuple[str, ...]:
     """One sentence for each gap, naming the entry and the key to add, in the order of the plan's sections."""
     return tuple(_sentences(plan))
+
+
+def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
+    """What the plan says of a time that is over at `moment`: a plan copied from the last release."""
+    window = plan.window
+    if moment < window.end:
+        return ()
+    return (f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window].",)
 
 
 def _sentences(plan: Plan) -> Iterator[str]:
@@ -38,9 +48,19 @@ def _roles(plan: Plan) -> Iterator[str]:
 
 
 def _owners(plan: Plan) -> Iterator[str]:
+    """Entries that no owner is named for, nor for what they lie on."""
     for host in plan.hosts.values():
         if not host.owner:
             yield f'Nobody owns the findings of host {host.id}: add "owner" to [hosts.{host.id}].'
+    for section, entries in (
+        ("databases", plan.databases), ("backups", plan.backups), ("scripts", plan.scripts),
+        ("applications", plan.applications),
+    ):  # fmt: skip
+        for entry in entries.values():
+            if not entry.owner:
+                yield f'Nobody owns the findings of [{section}.{entry.id}]: add "owner" to it.'
+    if plan.rollback is not None and not plan.rollback.owner:
+        yield 'Nobody owns the findings of the way back: add "owner" to [rollback].'
 
 
 def _database(plan: Plan, database: Database) -> Iterator[str]:

@@ -10,19 +10,23 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches, ZoneName
 from preflight.plan.values import (
+    DEFAULT_SSH_PORT,
     Account,
     Address,
+    ApplicationRef,
     BackupFormat,
     BackupMethod,
     Bytes,
     Connect,
     DatabaseRef,
+    DecisionKind,
     EntryId,
     Factor,
     HostRef,
     Minutes,
     Name,
     Port,
+    Ref,
     RemotePath,
     RoleRef,
     ServerRole,
@@ -30,6 +34,7 @@ from preflight.plan.values import (
     Source,
     SslMode,
     StepRef,
+    TestResult,
     Text,
     UndoKind,
     Url,
@@ -84,8 +89,14 @@ class Role:
     id: EntryId
     primary: Name
     standby: str = ""
+    """Somebody else, who takes over when the primary cannot be reached."""
     contact: str = ""
     confirmed_at: datetime | None = None
+    """When both last confirmed that they will be there."""
+    access: tuple[EntryId, ...] = ()
+    """Hosts and databases whose logins the people of this role use; the entry's `person` says whose login it is."""
+    lead_time: Annotated[timedelta, Above(0)] | None = None
+    """How long a request to this role takes: a password request may take a working day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +118,7 @@ class Host:
     id: EntryId
     address: Address = ""
     """Name or IP address; the host's id when left out."""
-    port: Port = 22
+    port: Port = DEFAULT_SSH_PORT
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
@@ -128,6 +139,10 @@ class Host:
     and the system's."""
     host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
+    person: str = ""
+    """Whose own login this is, when it is nobody's shared one; a role's `access` names such entries."""
+    lead_time: Annotated[timedelta, Above(0)] | None = None
+    """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
 
     @property
@@ -166,6 +181,10 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
+    person: str = ""
+    """Whose own role this is, when it is nobody's shared one; a role's `access` names such entries."""
+    lead_time: Annotated[timedelta, Above(0)] | None = None
+    """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
 
     @property
@@ -218,6 +237,12 @@ class Scripts:
     """OS account that runs them; the host's login when left out."""
     way_back: str = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
+    author: Name = ""
+    """Who wrote the scripts."""
+    reviewer: Name = ""
+    """Who read and approved them."""
+    runner: Name = ""
+    """Who will run them in the window."""
     step: StepRef = ""
     owner: RoleRef = ""
 
@@ -301,8 +326,93 @@ class Step:
     source: Source = "guess"
     """`measured DATE`, `rehearsed DATE` or `guess`."""
     undo: Undo | None = None
+    track: str = ""
+    """Name of the line of work it belongs to, for the picture of the window."""
+    host: HostRef = ""
+    """Where it runs, for the report."""
+    deploys: ApplicationRef = ""
+    """The application that answers with its `to` version once this step is done."""
+    blocking: bool = True
+    """False for work that the window can be finished without."""
 
     @property
     def price_minutes(self) -> float | None:
         """Minutes lost when this step has to run over the network; None when the plan does not say."""
         return None if self.minutes_over_network is None else self.minutes_over_network - self.minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """`[[tested]]`: versions that were tried together, and how that ended."""
+
+    versions: Annotated[Mapping[str, Name], Ref("applications")]
+    """Application -> version."""
+    on: date
+    evidence: Name
+    """Where the result can be read: `regression run 8812`."""
+    result: TestResult = TestResult.PASSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`[[rules]]`: what was decided beforehand about versions that meet. Exactly one of the first three."""
+
+    together: tuple[ApplicationRef, ...] = ()
+    """Go forward and back together, so that mixed end states cannot occur."""
+    unrelated: tuple[ApplicationRef, ...] = ()
+    """Never talk to each other, so that their versions need no test together."""
+    exclude: Annotated[Mapping[str, Name], Ref("applications")] = field(default_factory=dict)
+    """An end state (application -> version) that is never left standing."""
+    reason: Text = ""
+    decides: RoleRef = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`[[decisions]]`: who decides in the window, agreed beforehand."""
+
+    on: DecisionKind
+    steps: tuple[StepRef, ...] = ()
+    """The steps it is about; all of them when left out."""
+    rule: Text
+    """What was agreed: `one retry, if the cause is known within 10 minutes`."""
+    decides: RoleRef
+    default: Name
+    """What is done when nobody who decides can be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """`[[waivers]]`: one failing finding accepted for this window. Exact, limited and dated."""
+
+    id: EntryId
+    check: Name
+    """Id of one check."""
+    subject: Name
+    """One subject of it, as the report names it."""
+    reason: Text
+    limit: Name
+    """The worst value it covers: `900 ms`, `12 GiB`; for a finding without a number, the text after `found`."""
+    approved_by: RoleRef
+    granted: datetime
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """`[freshness]`: how old an answer may be at the moment judged, by what it tells."""
+
+    identity: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """Which server answers, primary or replica."""
+    state: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """What changes by itself: mounts, jobs, settings, clocks."""
+    space: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    access: Annotated[timedelta, Above(0)] = timedelta(hours=4)
+    """Logins, accounts, tools."""
+    health: Annotated[timedelta, Above(0)] = timedelta(hours=4)
+    backup: Annotated[timedelta, Above(0)] = timedelta(hours=24)
+    """Earlier backups read to their end."""
+    people: Annotated[timedelta, Above(0)] = timedelta(hours=12)
+    """Confirmations of `[roles]`."""
+    scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """Staged scripts; `preflight gate` asks for them again whatever their age."""

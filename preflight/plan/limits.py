@@ -101,6 +101,8 @@ class HttpUrl:
             return "expected a URL that begins with http:// or https:// and a host"
         if parts.username is not None or parts.password is not None:
             return "a URL in a plan must not hold a user name or password"
+        if not host.isascii():
+            return f"write the host name in its ASCII form{_ascii_form(host)}"
         if port == 0:
             return "the port must be between 1 and 65535"
         return "a URL that is asked has no #fragment" if "#" in value else ""
@@ -115,6 +117,14 @@ class ZoneName:
             zone(value)
         except ValueError:
             return "no such time zone on this machine; write an IANA name such as Europe/Berlin"
+        return ""
+
+
+def _ascii_form(host: str) -> str:
+    """`, xn--...` for a host name with letters beyond ASCII; empty where it has no such form."""
+    try:
+        return f", {host.encode('idna').decode('ascii')}"
+    except UnicodeError:
         return ""
 
 

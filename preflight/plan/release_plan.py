@@ -6,7 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preflight.plan.entries import Application, Backup, Database, Host, Release, Role, Rollback, Scripts, Step, Window
+from preflight.plan.entries import (
+    Application,
+    Backup,
+    Database,
+    Decision,
+    Freshness,
+    Host,
+    Release,
+    Role,
+    Rollback,
+    Rule,
+    Scripts,
+    Step,
+    Tested,
+    Waiver,
+    Window,
+)
 from preflight.secrets import SecretRef
 
 
@@ -27,6 +43,11 @@ class Plan:
     applications: Mapping[str, Application] = field(default_factory=dict)
     rollback: Rollback | None = None
     steps: tuple[Step, ...] = ()
+    tested: tuple[Tested, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
 
@@ -54,6 +75,20 @@ class Plan:
     def host_of(self, database: Database | str) -> Host:
         entry = self.databases[database] if isinstance(database, str) else database
         return self.hosts[entry.host]
+
+    def steps_on(self, host_id: str) -> tuple[str, ...]:
+        """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
+        reached = {name for name in self.hosts if host_id in self._way_to(name)}
+        work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
+        steps = (entry.step for entry in work if self.databases[entry.database].host in reached)
+        return tuple(dict.fromkeys(step for step in steps if step))
+
+    def _way_to(self, host_id: str) -> list[str]:
+        """The host and the jump hosts before it."""
+        way = [host_id]
+        while (jump := self.hosts[way[-1]].jump) and jump not in way:
+            way.append(jump)
+        return way
 
     def step(self, step_id: str) -> Step | None:
         return next((step for step in self.steps if step.id == step_id), None)

@@ -30,6 +30,7 @@ HostRef = Annotated[str, Ref("hosts")]
 DatabaseRef = Annotated[str, Ref("databases")]
 RoleRef = Annotated[str, Ref("roles")]
 StepRef = Annotated[str, Ref("steps")]
+ApplicationRef = Annotated[str, Ref("applications")]
 
 Name = Annotated[str, Filled()]
 Text = Annotated[str, ManyLines()]
@@ -39,8 +40,15 @@ Port = Annotated[int, Between(1, 65535)]
 EntryId = Annotated[
     str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
 ]
-Minutes = Annotated[float, Between(0)]
-Factor = Annotated[float, Between(1)]
+
+
+class UnnamedPort(int):
+    """A default that ssh_config may replace; a port that the plan names is a plain `int`, though it be the same."""
+
+
+DEFAULT_SSH_PORT = UnnamedPort(22)
+Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
+Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[
     str,
     Matches(
@@ -86,3 +94,18 @@ class UndoKind(StrEnum):
     NOTHING_TO_UNDO = "nothing-to-undo"
     NONE = "none"
     """Cannot be undone: the point of no return lies before this step."""
+
+
+class TestResult(StrEnum):
+    __test__ = False  # no test case, whatever pytest makes of the name
+
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+class DecisionKind(StrEnum):
+    """The decisions that a window may need."""
+
+    RETRY = "retry"
+    PARTIAL = "partial go-live"
+    ROLLBACK = "rollback"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
-from preflight.scripts.run_line import PsqlCall, psql_calls
+from preflight.scripts.psql_call import PsqlCall
+from preflight.scripts.run_line import leading_call, psql_calls
 
 
 class Section(StrEnum):
@@ -101,7 +102,7 @@ def _backup_programs(entry: Backup, *, is_login: bool) -> tuple[str, ...]:
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
     database = plan.databases[entry.database]
     host = plan.host_of(database)
-    calls = psql_calls(entry.run)
+    call = leading_call(psql_calls(entry.run))
     return ServerWork(
         section=Section.SCRIPTS,
         id=entry.id,
@@ -109,8 +110,8 @@ def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
         host=host,
         account=entry.account or host.user,
         login=database.user,
-        programs=(calls[0].program if calls else "psql",),
-        psql=calls[0] if calls else None,
+        programs=(call.program if call else "psql",),
+        psql=call,
         step=entry.step,
         owner=entry.owner or database.owner,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from preflight.probe import Reply, Unreadable
+from preflight.probe import NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import ShellProbe
 
@@ -43,6 +43,8 @@ class Login:
 class LoginProbe(ShellProbe[Login]):
     """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
 
+    family = Family.ACCESS
+
     def ask(self) -> str:
         return 'printf \'user=%s\\nuid=%s\\nnode=%s\\n\' "$(id -un)" "$(id -u)" "$(uname -n)"'
 
@@ -52,6 +54,15 @@ class LoginProbe(ShellProbe[Login]):
         if not user or reply.code != 0:
             raise Unreadable(f"id ended with {reply.code} and the name {user!r}")
         return Login(user, uid, one(fields, "node"), reply.asked_at, dict(reply.session))
+
+
+def nothing_learnt(lost: NoReply) -> bool:
+    """Whether a login that was not made says nothing of the account: the way to its host broke off at the jump host,
+    which has a line of its own, nobody tried, the secret is not there to try with, or this program's own limits ended
+    it."""
+    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
+    not_the_host = lost.reason in ("jump", "internal", NO_SECRET)
+    return own_limit or not_the_host or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
 
 
 class Aging(StrEnum):
@@ -94,6 +105,8 @@ class Expiry:
 @dataclass(frozen=True)
 class ExpiryProbe(ShellProbe[Expiry]):
     """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
+
+    family = Family.ACCESS
 
     def ask(self) -> str:
         return """\

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
-from preflight.probe import Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
-from preflight.probes.storage import as_account_or_login, filled
+from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 MOST_LISTED = 6
 
@@ -25,7 +24,8 @@ elif [ -r "$folder" ] && [ -x "$folder" ]; then echo folder=readable; else echo 
 printf 'ran_as=%s\\naccount=%s\\nnow=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(date +%s)"
 set -- @GLOB@
 [ -e "$1" ] || [ -h "$1" ] || shift
-printf 'count=%s\\n' "$#"
+dangling=0; for f do [ -e "$f" ] || dangling=$((dangling + 1)); done
+printf 'count=%s\\ndangling=%s\\n' "$#" "$dangling"
 case $* in *[[:cntrl:]]*) echo odd=yes; exit 0 ;; esac
 kind() {
   if [ ! -r "$1" ]; then echo unreadable
@@ -41,9 +41,10 @@ kind() {
 [ "$#" -eq 0 ] || ls -dtL -- "$@" | head -n @MOST@ | while IFS= read -r f; do
   # pg_dump writes a directory's table of contents last.
   m=$f; [ ! -e "$f/toc.dat" ] || m=$f/toc.dat
-  if [ -d "$f" ]; then b=$(du -sk -- "$f" 2>/dev/null | cut -f 1); b=$((${b:-0} * 1024))
+  if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
+    b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") $b $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
 done
 echo end=yes
 exit 0"""
@@ -78,8 +79,8 @@ class BackupFile:
 
     path: str
     kind: BackupKind
-    size_bytes: int
-    """Of a folder, what it takes up."""
+    size_bytes: int | None
+    """Of a folder, all files below it; None where not all of it can be seen."""
     changed_at: datetime
     """UTC."""
     uid: int
@@ -101,6 +102,8 @@ class Listing:
     """Newest first, each file once, at most `MOST_LISTED`."""
     count: int
     """How many names match."""
+    dangling: int
+    """How many of them lead to nothing that whoever looked can see: links to nothing, or into a closed folder."""
     folder: str
     """The pattern's folder: `readable`, `unreadable` or `missing`, for whoever looked."""
     as_account: bool
@@ -119,6 +122,7 @@ class Listing:
 class PreviousBackups(ShellProbe[Listing]):
     """Lists the newest matches of a glob, as the account that takes the backups."""
 
+    family = Family.BACKUP
     own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 20.0
 
@@ -133,7 +137,7 @@ class PreviousBackups(ShellProbe[Listing]):
             ACCOUNT="" if self.account.is_login else quoted(self.account.account),
             MOST=str(MOST_LISTED),
         )
-        return as_account_or_login(self.account, script)
+        return self.account.or_login(script)
 
     def stdin_secret(self) -> str:
         return self.account.password
@@ -147,12 +151,14 @@ class PreviousBackups(ShellProbe[Listing]):
             raise Unreadable(f"the listing ended with {reply.code}")
         backups = {backup.identity: backup for backup in reversed([_backup(line) for line in fields.get("backup", [])])}
         count = whole_number(one(fields, "count"), "a count")
-        if count and not backups:
+        dangling = whole_number(one(fields, "dangling"), "a count")
+        if count > dangling and not backups:
             raise Unreadable("files match, but none is listed")
         uid = whole_number(account, "a user id") if account else -1
         return Listing(
             tuple(sorted(backups.values(), key=lambda backup: backup.changed_at, reverse=True)),
             count,
+            dangling,
             folder,
             whole_number(one(fields, "ran_as"), "a user id") == uid,
             uid,
@@ -186,13 +192,20 @@ def _backup(line: str) -> BackupFile:
     return BackupFile(
         path,
         known,
-        whole_number(size, "a size"),
+        None if size == "?" else _not_negative(size),
         _moment(changed),
         whole_number(uid, "a user id"),
         owner,
         int(mode, 8),
         identity,
     )
+
+
+def _not_negative(size: str) -> int:
+    number = whole_number(size, "a size")
+    if number < 0:
+        raise Unreadable(f"a size is negative: {number}")
+    return number
 
 
 def _moment(seconds: str) -> datetime:

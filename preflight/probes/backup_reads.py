@@ -6,18 +6,17 @@ tells what the archive is, and the full read that it is there."""
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from preflight.probe import Question, Reply, Unreadable
+from preflight.probe import Family, Question, Reply, Unreadable
+from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead, connected_to
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.fields import one, read_fields, whole_number
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
-from preflight.probes.storage import as_account_or_login, filled
-from preflight.probes.tools import Major
+from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
-_MAJOR = re.compile(r"(\d+)(?:\.(\d+))?")
+_MOST_DATABASES = 1000
 _GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
 _SAID_CHARACTERS = 300
 
@@ -64,15 +63,16 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
 { low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
   $1 == "preflight-status" { code = $2; next }
   { last[NR % 40] = $0; bytes += length($0) + 1 }
-  NR <= 200 && /^-- PostgreSQL database (cluster )?dump$/ { dump = 1 }
+  NR <= 200 && begin == "" && /^-- PostgreSQL database (cluster )?dump$/ { begin = $0 }
   NR <= 200 && /^PGDMP/ { inner = 1 }
-  NR <= 200 && version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
-  name == "" && /^\\\\connect / { name = substr($0, 10) }
-  /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables++ }
+  version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
+  /^\\\\connect / { name[++databases] = substr($0, 10, 200) }
+  /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables[databases + 0]++ }
   END {
-    for (line in last) if (last[line] ~ /^-- PostgreSQL database (cluster )?dump complete$/) complete = 1
-    printf "code=%s\\nbytes=%.0f\\ndump=%d\\ninner=%d\\nversion=%s\\nname=%s\\ntables=%d\\ncomplete=%d\\n",
-      code, bytes, dump, inner, version, substr(name, 1, 200), tables, complete
+    for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
+    printf "code=%s\\nbytes=%.0f\\nbegin=%s\\ninner=%d\\nversion=%s\\ncomplete=%d\\ntables=%d\\n",
+      code, bytes, begin, inner, version, complete, tables[0]
+    for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'
 exit 0"""
 _READERS = {
@@ -82,67 +82,6 @@ _READERS = {
     BackupKind.XZ: "xz -dc",
     BackupKind.ZSTD: "zstd -dc",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveRead:
-    """What pg_restore made of an archive."""
-
-    listed: bool
-    """It could show the table of contents."""
-    code: int
-    """Exit status of the full read, or of the listing where that failed."""
-    said: str
-    """Its complaint; empty when there was none."""
-    database: str
-    server: str
-    """`Dumped from database version`, the first word."""
-    tables: int
-    """Tables whose data is in it."""
-
-    @property
-    def whole(self) -> bool:
-        return self.code == 0
-
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
-
-
-@dataclass(frozen=True, slots=True)
-class TextRead:
-    """What came of reading SQL text, compressed or not, to its end."""
-
-    readable: bool
-    as_account: bool
-    code: int = 0
-    """Exit status of what read it."""
-    said: str = ""
-    size_bytes: int = 0
-    """Of the text, unpacked."""
-    is_dump: bool = False
-    """It begins as pg_dump begins."""
-    holds_archive: bool = False
-    """Unpacked, it is an archive for pg_restore."""
-    complete: bool = False
-    """It ends as pg_dump ends."""
-    database: str = ""
-    """Of its first `\\connect`; most dumps have none."""
-    server: str = ""
-    tables: int = 0
-    """COPY and INSERT commands."""
-
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
-
-
-@dataclass(frozen=True, slots=True)
-class BaseRead:
-    """What pg_verifybackup said of a base backup: every file against the manifest, and the WAL it needs."""
-
-    code: int
-    said: str
 
 
 @dataclass(frozen=True)
@@ -172,6 +111,7 @@ class _LongRead:
 class ReadArchive(_LongRead, ShellProbe[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
 
+    family = Family.BACKUP
     own_channel: ClassVar[bool] = True
 
     program: str
@@ -206,6 +146,7 @@ class ReadArchive(_LongRead, ShellProbe[ArchiveRead]):
 class VerifyBase(_LongRead, ShellProbe[BaseRead]):
     """Reads a whole base backup against its manifest."""
 
+    family = Family.BACKUP
     own_channel: ClassVar[bool] = True
 
     program: str
@@ -228,12 +169,13 @@ class VerifyBase(_LongRead, ShellProbe[BaseRead]):
 class ReadText(_LongRead, ShellProbe[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
 
+    family = Family.BACKUP
     own_channel: ClassVar[bool] = True
 
     kind: BackupKind
 
     def ask(self) -> str:
-        return as_account_or_login(self.account, self._text(_TEXT, READER=_READERS[self.kind]))
+        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
@@ -251,19 +193,19 @@ class ReadText(_LongRead, ShellProbe[TextRead]):
             whole_number(one(fields, "code"), "an exit status"),
             " ".join(reply.error.split())[:_SAID_CHARACTERS],
             whole_number(one(fields, "bytes"), "a size"),
-            one(fields, "dump") == "1",
+            one(fields, "begin"),
             one(fields, "inner") == "1",
             one(fields, "complete") == "1",
-            one(fields, "name").strip().strip('"'),
             one(fields, "version"),
+            _databases(fields.get("database", [])),
             whole_number(one(fields, "tables"), "a count"),
         )
 
 
-def major_in(version: str) -> Major | None:
-    """`15.18` is 15, `9.6.24` is 9.6; None for anything else."""
-    found = _MAJOR.match(version)
-    if found is None:
-        return None
-    first = int(found[1])
-    return (first,) if first >= 10 else (first, int(found[2] or 0))
+def _databases(lines: Sequence[str]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        count, _, argument = line.partition(" ")
+        name = connected_to(argument)
+        found[name] = found.get(name, 0) + whole_number(count, "a count")
+    return found

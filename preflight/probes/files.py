@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from preflight.probe import Probe, Reply, Unreadable, Via
+from preflight.probe import Family, Probe, Reply, Unreadable, Via
 
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""
@@ -154,6 +154,7 @@ class Texts:
 class LocalTree(Probe[Tree]):
     """Every entry below a folder, regular files with their hashes. The target is `TARGET`."""
 
+    family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
     timeout_seconds: ClassVar[float] = 30.0
 
@@ -175,6 +176,7 @@ class LocalTree(Probe[Tree]):
 class LocalFile(Probe[LocalText]):
     """The text of one file of at most `LARGEST_TEXT_BYTES`. The target is `TARGET`."""
 
+    family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
 
     path: str
@@ -197,6 +199,7 @@ class LocalFile(Probe[LocalText]):
 class LocalTexts(Probe[Texts]):
     """The texts of all scripts below a folder, which is what following their includes needs. The target is `TARGET`."""
 
+    family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
 
     folder: str

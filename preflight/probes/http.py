@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
-from preflight.probe import NoReply, Probe, Reply, Unreadable, Via
+from preflight.probe import Family, NoReply, Probe, Reply, Unreadable, Via
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
@@ -206,6 +206,7 @@ class HttpAnswer:
 class HttpGet(Probe[HttpAnswer]):
     """One GET of one endpoint of an application. The target is the application's id; fields as in `HttpRequest`."""
 
+    family = Family.HEALTH
     via: ClassVar[Via] = Via.HTTP
 
     url: str

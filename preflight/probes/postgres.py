@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
-from preflight.probe import Probe, Reply, Unreadable, Via
+from preflight.probe import NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import ShellProbe, quoted
 
@@ -103,6 +103,8 @@ class Identity:
 class IdentityProbe(SqlProbe[Identity]):
     """Who answers, as any role may ask it."""
 
+    family = Family.IDENTITY
+
     def ask(self) -> str:
         return """\
 SELECT current_user::text AS "user", current_database()::text AS database,
@@ -129,9 +131,21 @@ SELECT current_user::text AS "user", current_database()::text AS database,
         )
 
 
+def nothing_learnt(lost: NoReply) -> bool:
+    """Whether a login that was not made says nothing of the role: the tunnel's SSH login failed, which is that host's
+    own line, nobody tried, the secret is not there to try with, the question failed and not the login, or this
+    program's own limits ended it."""
+    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
+    logged_in = bool(lost.session.get("backend_pid"))
+    not_the_server = lost.reason in ("host", "no-driver", "busy", NO_SECRET)
+    return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
+
+
 @dataclass(frozen=True)
 class SystemIdentifierProbe(SqlProbe[str]):
     """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
+
+    family = Family.IDENTITY
 
     def ask(self) -> str:
         return "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
@@ -165,6 +179,7 @@ class DatabaseRole:
 class RolesProbe(SqlProbe[Mapping[str, DatabaseRole]]):
     """The roles of these names that exist; a name that is missing has no role."""
 
+    family = Family.ACCESS
     names: tuple[str, ...]
 
     def ask(self) -> str:
@@ -262,6 +277,7 @@ class BackendProbe(ShellProbe[Backend]):
     """Looks on a host for the server process of one open connection. Its title (`postgres: ROLE DATABASE
     ADDRESS(PORT) idle`) is readable to every account; a container's processes show up under other ids."""
 
+    family = Family.IDENTITY
     user: str
     database: str
     client_port: int

@@ -1,18 +1,14 @@
-"""How large a backup will be: what the catalogue says of the data, and how large the earlier backups are."""
+"""What the catalogue says of the sizes of a database and its cluster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar
 
-from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probe import Family, Reply, Unreadable
+from preflight.probes.fields import whole_number
 from preflight.probes.postgres import Row, SqlProbe, read_rows
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
-from preflight.probes.storage import as_account_or_login, filled
 
-_NEWEST = 2
 _SECONDS = 20.0
 
 # A tablespace's size may be asked by pg_read_all_stats (so by pg_monitor), by who may create in it, and for the
@@ -36,22 +32,6 @@ FROM
            (SELECT pg_has_role(r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = 'pg_read_all_stats'), false)
            AS visible
          FROM pg_tablespace p, pg_database d WHERE d.datname = current_database()) v) s"""
-
-_PREVIOUS = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
-pattern=@PATTERN@
-IFS=
-set -- $pattern
-stat -L -c '%Y %n' -- "$@" 2>/dev/null | sort -rn | head -n @NEWEST@ | while read -r line; do
-  path=${line#* }
-  if [ -d "$path" ]; then bytes=$(du -sb -- "$path" 2>/dev/null) || bytes=
-    bytes=${bytes%%[!0-9]*}
-  else bytes=$(stat -L -c %s -- "$path"); fi
-  printf 'backup=%s %s %s\\n' "${line%% *}" "${bytes:-?}" "$path"
-done
-echo end=yes
-exit 0"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +62,7 @@ class Sizes:
 class SizesProbe(SqlProbe[Sizes]):
     """Sizes by the catalogue. CONNECT is enough but for the cluster, which needs pg_monitor."""
 
+    family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS
 
     def ask(self) -> str:
@@ -105,62 +86,11 @@ class SizesProbe(SqlProbe[Sizes]):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousBackup:
-    """An earlier backup."""
-
-    path: str
-    made_at: datetime
-    """Last change, UTC."""
-    size_bytes: int | None
-    """Of a directory, all files below it; None where not all of it can be read."""
-
-
-@dataclass(frozen=True)
-class PreviousBackupsProbe(ShellProbe[tuple[PreviousBackup, ...]]):
-    """The two newest backups that a glob names, the newest first; fewer where there are no more to be seen."""
-
-    own_channel: ClassVar[bool] = True  # a backup in directory format may have many files
-    timeout_seconds: ClassVar[float] = _SECONDS
-
-    account: AsAccount
-    pattern: str
-
-    def ask(self) -> str:
-        script = filled(_PREVIOUS, PATTERN=quoted(self.pattern), NEWEST=str(_NEWEST))
-        return as_account_or_login(self.account, script)
-
-    def stdin_secret(self) -> str:
-        return self.account.password
-
-    def read(self, reply: Reply) -> tuple[PreviousBackup, ...]:
-        fields = read_fields(reply.text)
-        if reply.code != 0 or one(fields, "end") != "yes":
-            raise Unreadable(f"the script ended with {reply.code}: {reply.error[-200:].strip()}")
-        return tuple(_previous(line) for line in fields.get("backup", []))
-
-
 def _count(row: Row, name: str) -> int:
     value = row.get(name)
     if value is None:
         raise Unreadable(f"no {name}")
-    return _not_negative(value, name)
-
-
-def _not_negative(text: str, what: str) -> int:
-    number = whole_number(text, what)
+    number = whole_number(value, name)
     if number < 0:
-        raise Unreadable(f"{what} is negative: {number}")
+        raise Unreadable(f"{name} is negative: {number}")
     return number
-
-
-def _previous(line: str) -> PreviousBackup:
-    seconds, _, rest = line.partition(" ")
-    size, _, path = rest.partition(" ")
-    if not path.startswith("/"):
-        raise Unreadable(f"no backup: {line[:60]!r}")
-    try:
-        made_at = datetime.fromtimestamp(_not_negative(seconds, "a time"), UTC)
-    except (OverflowError, OSError, ValueError):
-        raise Unreadable(f"no time: {seconds[:20]!r}") from None
-    return PreviousBackup(path, made_at, None if size == "?" else _not_negative(size, "a size"))

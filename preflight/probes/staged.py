@@ -6,26 +6,17 @@ never fetched, except for the beginning of a few that differ from what was appro
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from preflight.probe import Reply, Unreadable
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probe import Family, Reply, Unreadable
+from preflight.probes.shell import FIND_HASH_TOOL, AsAccount, ShellProbe, filled, quoted
 from preflight.probes.staged_reply import MOST_ENTRIES, SHA256, Records, StagedTree, read_tree
 
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
-
-# The first tool that hashes nothing at all rightly. OpenSSL first: on Debian it is five times as fast as sha256sum.
-_FIND_TOOL = """\
-for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
-  case $($tool </dev/null 2>/dev/null) in e3b0c44298fc1c149afbf4c8996fb924*) break ;; esac
-  tool=
-done
-"""
 
 _TREE = """\
 exec </dev/null
@@ -73,8 +64,8 @@ exit 0
 _FORMS = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
-cd -- @STAGE@ || exit 1
-@FIND_TOOL@[ -n "$tool" ] || exit 1
+cd -- @STAGE@ || exit 0
+@FIND_TOOL@[ -n "$tool" ] || exit 0
 bom=$(printf '\\357\\273\\277')
 for f in @NAMES@; do
   [ -f "$f" ] && [ ! -h "$f" ] || { printf '\\0\\0'; continue; }
@@ -88,7 +79,10 @@ exit 0
 _TEXT = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
-cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ] && dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null
+if cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ]
+then dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null; else false; fi
+printf '\\0%s' "$?"
+exit 0
 """
 
 
@@ -96,6 +90,7 @@ cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ] && dd if=@NAM
 class StagedFolder(ShellProbe[StagedTree]):
     """Lists and hashes everything below a folder, as `reader` or else as the login."""
 
+    family = Family.SCRIPTS
     own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 60.0
 
@@ -104,7 +99,8 @@ class StagedFolder(ShellProbe[StagedTree]):
 
     def ask(self) -> str:
         limit = str(MOST_ENTRIES + 2)
-        return _as_reader(self.reader, _filled(_TREE, STAGE=quoted(self.folder), LIMIT=limit, FIND_TOOL=_FIND_TOOL))
+        script = filled(_TREE, STAGE=quoted(self.folder), LIMIT=limit, FIND_TOOL=FIND_HASH_TOOL)
+        return self.reader.or_login(script)
 
     def stdin_secret(self) -> str:
         return self.reader.password
@@ -126,6 +122,7 @@ class StagedForms(ShellProbe[dict[str, Forms]]):
     """Hashes of files without their carriage returns, and without byte order mark and last newlines: what tells a
     change of content from a change by the transfer. Files that cannot be read are not in the answer."""
 
+    family = Family.SCRIPTS
     own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 30.0
 
@@ -135,8 +132,8 @@ class StagedForms(ShellProbe[dict[str, Forms]]):
 
     def ask(self) -> str:
         names = " ".join(_file(name) for name in self.names)
-        script = _filled(_FORMS, STAGE=quoted(self.folder), NAMES=names, FIND_TOOL=_FIND_TOOL)
-        return _as_reader(self.reader, script)
+        script = filled(_FORMS, STAGE=quoted(self.folder), NAMES=names, FIND_TOOL=FIND_HASH_TOOL)
+        return self.reader.or_login(script)
 
     def stdin_secret(self) -> str:
         return self.reader.password
@@ -165,23 +162,25 @@ class StagedBeginning:
 class StagedText(ShellProbe[StagedBeginning]):
     """The first `TEXT_CAP_BYTES` of one staged file, for a diff."""
 
+    family = Family.SCRIPTS
     reader: AsAccount
     folder: str
     name: str
 
     def ask(self) -> str:
-        script = _filled(_TEXT, STAGE=quoted(self.folder), NAME=_file(self.name), BYTES=str(TEXT_CAP_BYTES + 1))
-        return _as_reader(self.reader, script)
+        script = filled(_TEXT, STAGE=quoted(self.folder), NAME=_file(self.name), BYTES=str(TEXT_CAP_BYTES + 1))
+        return self.reader.or_login(script)
 
     def stdin_secret(self) -> str:
         return self.reader.password
 
     def read(self, reply: Reply) -> StagedBeginning:
-        if reply.code:
+        text, _, status = reply.text.rpartition("\0")
+        if status != "0":
             return StagedBeginning(problem="it cannot be read")
         # Text may be longer or shorter than its bytes; only a file that is surely short counts as whole.
-        size = len(reply.text.encode("utf-8", "surrogatepass"))
-        return StagedBeginning(reply.text, whole=size <= TEXT_CAP_BYTES)
+        size = len(text.encode("utf-8", "surrogatepass"))
+        return StagedBeginning(text, whole=size <= TEXT_CAP_BYTES)
 
 
 def _file(name: str) -> str:
@@ -189,19 +188,3 @@ def _file(name: str) -> str:
     if "\0" in name:
         raise ValueError(f"{name!r} holds a NUL")
     return shlex.quote(f"./{name}")
-
-
-def _filled(script: str, **values: str) -> str:
-    return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], script)
-
-
-def _as_reader(reader: AsAccount, script: str) -> str:
-    """`script` as `reader`; as the login where sudo does not allow a shell, which the reply's first record tells."""
-    if reader.is_login:
-        return script
-    run = reader.command('/bin/sh -c "$script"')
-    if reader.password:
-        # Not 0: that is how the session knows a refused password, which it then offers to nobody else.
-        return f'script={shlex.quote(script)}\n{run} || {{ /bin/sh -c "$script"; exit 1; }}'
-    allowed = f"sudo -k -n -l -u {quoted(reader.account)} -- /bin/sh"
-    return f'script={shlex.quote(script)}\nif {allowed} >/dev/null 2>&1\nthen {run}\nelse /bin/sh -c "$script"; fi'

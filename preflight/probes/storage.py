@@ -6,18 +6,17 @@ same question is asked as the login; the answer says who looked, and its permiss
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from preflight.probe import Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.mounts import Mount, device_name, mount_of
 from preflight.probes.quotas import Quota, read_quotas
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 PROOF_BYTES = 1024 * 1024
 _LINK = re.compile(r"([0-7]{1,5}) (\d{1,10}) (\d{1,10}) ([-+]) (/.*)", re.ASCII)
@@ -198,6 +197,7 @@ class Directory:
 class DirectoryProbe(ShellProbe[Directory]):
     """One directory, as the account that will write there."""
 
+    family = Family.SPACE
     own_channel: ClassVar[bool] = True  # a dead network mount hangs whoever looks at it
     timeout_seconds: ClassVar[float] = _SECONDS
 
@@ -212,7 +212,7 @@ class DirectoryProbe(ShellProbe[Directory]):
             ACCOUNT="" if self.account.is_login else quoted(self.account.account),
             PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
         )
-        return as_account_or_login(self.account, script)
+        return self.account.or_login(script)
 
     def stdin_secret(self) -> str:
         return self.account.password
@@ -241,6 +241,7 @@ class DirectoryProbe(ShellProbe[Directory]):
 class PlacesProbe(ShellProbe[Mapping[str, Place]]):
     """Where several directories lie, by path; what cannot be seen is told by its path."""
 
+    family = Family.SPACE
     own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = _SECONDS
 
@@ -249,7 +250,7 @@ class PlacesProbe(ShellProbe[Mapping[str, Place]]):
 
     def ask(self) -> str:
         calls = "\n".join(f"place p{number}_ {quoted(path)}" for number, path in enumerate(self.paths))
-        return as_account_or_login(self.account, filled(_PLACES, PLACE=_PLACE, CALLS=calls))
+        return self.account.or_login(filled(_PLACES, PLACE=_PLACE, CALLS=calls))
 
     def stdin_secret(self) -> str:
         return self.account.password
@@ -260,23 +261,6 @@ class PlacesProbe(ShellProbe[Mapping[str, Place]]):
         if tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}
-
-
-def filled(script: str, **values: str) -> str:
-    """`script` with every `@NAME@` replaced."""
-    return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
-
-
-def as_account_or_login(account: AsAccount, script: str) -> str:
-    """`script` as the account; as the login where sudo does not allow a shell. The script must end with 0 and say who
-    ran it."""
-    if account.is_login:
-        return script
-    run = account.command('/bin/sh -c "$script"')
-    if account.password:
-        return f'script={shlex.quote(script)}\n{run} || /bin/sh -c "$script"'
-    allowed = f"sudo -k -n -l -u {quoted(account.account)} -- /bin/sh >/dev/null 2>&1"
-    return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
 def _complete(reply: Reply) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preflight.probe import Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
@@ -81,6 +81,7 @@ class ProgramsProbe(ShellProbe[Programs]):
     """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
     every further refusal would count towards locking the account."""
 
+    family = Family.ACCESS
     account: AsAccount
     programs: tuple[str, ...]
 
@@ -158,6 +159,7 @@ class Reach:
 class ReachProbe(ShellProbe[Reach]):
     """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
 
+    family = Family.ACCESS
     account: AsAccount
 
     timeout_seconds = _SUDO_SECONDS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preflight.probe import Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
@@ -117,6 +117,7 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
     """Logs in on the host as the work will: without a prompt (`-w`), without a psqlrc (`-X`), with whatever password
     file, peer mapping and environment the account has there."""
 
+    family = Family.ACCESS
     account: AsAccount
     program: str
     """As it is called: a name or a path."""

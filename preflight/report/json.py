@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from preflight.finding import Finding, Judgement
+from preflight.schedule import Schedule
 from preflight.verdict import Verdict
 
 SCHEMA = 1
@@ -37,8 +38,37 @@ def render(verdict: Verdict) -> str:
         "counts": {status.value: count for status, count in sorted(verdict.counts.items())},
         "findings": [_finding(finding) for finding in verdict.findings],
         "unconfirmed": list(verdict.unconfirmed),
+        "basis": list(verdict.basis),
+        "schedule": {"planned": _schedule(verdict.planned_schedule), "found": _schedule(verdict.found_schedule)},
+        "waivers": [
+            {"id": use.waiver.id, "check": use.waiver.check, "subject": use.waiver.subject, "state": use.state.value}
+            | {"text": use.text, "limit": use.waiver.limit, "reason": use.waiver.reason}
+            | {"approved_by": use.waiver.approved_by, "expires": use.waiver.expires.isoformat()}
+            for use in verdict.waivers
+        ],
+        "events": [{"at": event.at.isoformat(), "text": event.text} for event in verdict.events],
+        "end_states": [
+            {"versions": dict(state.versions), "status": state.status.value, "reason": state.reason}
+            for state in verdict.end_states
+        ],
     }
     return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+
+
+def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:
+    if schedule is None:
+        return None
+    no_return = schedule.point_of_no_return
+    return {
+        "finish_at": schedule.finish_at.isoformat(),
+        "decide_by": schedule.decide_by.isoformat(),
+        "start_rollback_by": schedule.start_rollback_by.isoformat(),
+        "point_of_no_return": no_return.isoformat() if no_return else None,
+        "latest_start": schedule.latest_start.isoformat(),
+        "margin_minutes": schedule.margin.total_seconds() / 60,
+        "rollback_minutes": schedule.rollback.total_seconds() / 60,
+        "critical_path": list(schedule.critical_path),
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -55,6 +85,14 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "oldest_evidence_at": oldest.isoformat() if oldest else None,
         "took_seconds": finding.took_seconds,
         "waiver": finding.waiver,
+        "price": {
+            "minutes": finding.price.minutes,
+            "finish_at": finding.price.finish_at.isoformat(),
+            "margin_minutes": finding.price.margin.total_seconds() / 60,
+        }
+        if finding.price
+        else None,
+        "cure_by": finding.cure_by.isoformat() if finding.cure_by else None,
         **_judgement(finding.judgement),
         "points": [{"status": point.status.value, **_judgement(point)} for point in finding.judgement.points],
     }

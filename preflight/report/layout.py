@@ -44,6 +44,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def counted(number: int, one: str) -> str:
+    """`1 check`, `3 checks`."""
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
 def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
     """`text` cleaned and folded to `width` columns; `first` replaces the indent of the first line."""
     lead = first or indent

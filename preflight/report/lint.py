@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from preflight.inspection import Inspection
 from preflight.registry import Registry
-from preflight.report.layout import wrapped
+from preflight.report.layout import counted, wrapped
 
 
 def render(shown_as: str, inspection: Inspection, registry: Registry, unconfirmed: Sequence[str]) -> str:
@@ -16,7 +16,7 @@ def render(shown_as: str, inspection: Inspection, registry: Registry, unconfirme
 
 def _lines(shown_as: str, inspection: Inspection, registry: Registry, unconfirmed: Sequence[str]) -> Iterator[str]:
     plan = inspection.plan
-    yield f"{shown_as}: valid, {inspection.planned} checks planned for {plan.release.id}"
+    yield f"{shown_as}: valid, {counted(inspection.planned, 'check')} planned for {plan.release.id}"
     planned = Counter(item.check_id for item in inspection.items)
     if planned:
         yield from wrapped(
@@ -28,6 +28,6 @@ def _lines(shown_as: str, inspection: Inspection, registry: Registry, unconfirme
     for source in registry.broken:
         yield from wrapped(f"{source.name} cannot be loaded: {source.problem}", "           ", "  broken   ")
     if unconfirmed:
-        yield f"  The plan leaves {len(unconfirmed)} things unconfirmed:"
+        yield f"  The plan leaves {counted(len(unconfirmed), 'thing')} unconfirmed:"
         for line in unconfirmed:
             yield from wrapped(line, "    ", "  - ")

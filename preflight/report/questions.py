@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import count, groupby
 
 from preflight.check import Check
 from preflight.inspection import Inspection
 from preflight.plan import Connect, Database, Host, Plan
+from preflight.plan.work import programs_of, server_work
 from preflight.probe import Question, Via
-from preflight.report.layout import clean, wrapped
+from preflight.registry import Registry
+from preflight.report.layout import clean, counted, wrapped
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
 _PROMISES = (
     (
         "It only reads: no question changes a file, a row or a setting, and nothing is left behind but what the "
-        "servers' own logs record of a login."
+        "servers' own logs record of a login. One proof takes room for a moment: whether a backup directory can be "
+        "written to is tried with a file of 1 MiB that has no name (O_TMPFILE) and is gone when the question ends."
     ),
-    "One login for each host and one for each database, for both rounds. A refused login is never tried again.",
+    (
+        "One login for each host and one for each database, for both rounds; what logs in once more on a server itself "
+        "is named under the second round. A refused login is never tried again."
+    ),
     "Passwords stand in no command, log or report; here only the names of their sources are printed.",
     "Unknown and changed host keys are refused before any password is sent.",
     "Every question has the time limit printed with it, and the whole run has one (`preflight run --timeout`).",
@@ -40,15 +48,44 @@ _MANNERS = {
 }
 
 
-def render(
-    plan: Plan,
-    first_round: Sequence[Question],
-    asked_for: Mapping[str, Sequence[str]] | None = None,
-    checks: Sequence[type[Check]] = (),
-) -> str:
-    """`first_round`: what a run would ask first. `asked_for`: question id -> the checks that want its answer, as
-    `purposes` gives it. `checks`: those of the run, to say which of them may ask more in a second round."""
-    return "\n".join(_lines(plan, first_round, asked_for or {}, checks)) + "\n"
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is printed beside the questions."""
+
+    shown_as: str = ""
+    """The plan's file as the caller wrote it; its name when left out."""
+    asked_for: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Question id -> the checks and subjects that want its answer."""
+    second_round: Sequence[str] = ()
+    """What each check may ask once it has its first answers."""
+    broken: Sequence[str] = ()
+    """A sentence for each source of checks that cannot be loaded, so that its questions are not known."""
+
+
+def overview(shown_as: str, inspection: Inspection, registry: Registry) -> Overview:
+    """`shown_as`: the plan's file as the caller wrote it."""
+    subjects = Counter(item.check_id for item in inspection.items if item.check)
+    later = [
+        f"{check.id} ({counted(subjects[check.id], 'subject')}): {_said_of_second_round(check)}"
+        for check in registry.checks
+        if subjects[check.id] and check.follow_up is not Check.follow_up
+    ]
+    broken = [
+        f"What {source.name} would ask is not known, it cannot be loaded: {source.problem}"
+        for source in registry.broken
+    ]
+    return Overview(shown_as, purposes(inspection), later, broken)
+
+
+def _said_of_second_round(check: type[Check]) -> str:
+    """The first paragraph of the docstring of the check's own `follow_up`."""
+    said = inspect.cleandoc(check.follow_up.__doc__ or "its author does not say what.")
+    return " ".join(said.partition("\n\n")[0].split())
+
+
+def render(plan: Plan, first_round: Sequence[Question], beside: Overview | None = None) -> str:
+    """`first_round`: what a run would ask first."""
+    return "\n".join(_lines(plan, first_round, beside or Overview())) + "\n"
 
 
 def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
@@ -63,18 +100,22 @@ def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _lines(
-    plan: Plan, first_round: Sequence[Question], asked_for: Mapping[str, Sequence[str]], checks: Sequence[type[Check]]
-) -> Iterator[str]:
+def _lines(plan: Plan, first_round: Sequence[Question], beside: Overview) -> Iterator[str]:
     ordered = sorted(first_round, key=lambda question: (_ORDER.index(question.via), question.target))
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield from wrapped(title, "")
-    what = f"What `preflight run {plan.path.name}` asks, word for word: {_total(ordered)}."
+    what = f"What `preflight run {beside.shown_as or plan.path.name}` asks, word for word: {_total(ordered)}."
     yield from wrapped(f"{what} Nothing was asked to print this.", "")
     yield ""
     for promise in _PROMISES:
         yield from wrapped(promise, "    ", "  - ")
-    number = 0
+    for problem in beside.broken:
+        yield from wrapped(problem, "    ", "  - ")
+    yield ""
+    for host in plan.hosts.values():
+        yield from wrapped(_who_works_on(plan, host, ordered), "    ", "  ")
+    first: dict[tuple[Via, str], str] = {}
+    numbers = count(1)
     for via, of_kind in groupby(ordered, key=lambda question: question.via):
         yield ""
         yield from wrapped(_MANNERS[via], "        ", f"  {via:<6}")
@@ -82,17 +123,33 @@ def _lines(
             yield ""
             yield from wrapped(_target(plan, via, target), "  ")
             for question in of_target:
-                number += 1
+                number = next(numbers)
+                same = first.setdefault((via, question.text), f"{number} on {target}")
                 yield ""
-                yield from _question(number, question, asked_for.get(question.id, ()))
+                yield from _question(number, question, beside.asked_for.get(question.id, ()))
+                if same == f"{number} on {target}":
+                    yield from _text_of(question)
+                else:
+                    yield f"{_VERBATIM}(the same text as question {same})"
     yield ""
-    yield from _second_round(checks)
+    yield from _second_round(beside.second_round)
+
+
+def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
+    """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
+    asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
+    said = f"{host.id}: {counted(asked, 'question')} as {host.user or 'the login of ssh_config'}"
+    accounts = [work.account for work in server_work(plan) if work.host.id == host.id]
+    for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
+        if account not in ("", host.user):
+            programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
+            said += f"; with sudo as {account}: {programs}"
+    return said
 
 
 def _total(questions: Sequence[Question]) -> str:
-    count = len(questions)
-    targets = len({(question.via, question.target) for question in questions})
-    return f"{count} question{'' if count == 1 else 's'} to {targets} target{'' if targets == 1 else 's'}"
+    targets = {(question.via, question.target) for question in questions}
+    return f"{counted(len(questions), 'question')} to {counted(len(targets), 'target')}"
 
 
 def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterator[str]:
@@ -104,6 +161,9 @@ def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterato
     yield from wrapped(limits, "      ", f"  {number:>3} ")
     if wanted:
         yield from wrapped(f"for {', '.join(wanted)}", "      ")
+
+
+def _text_of(question: Question) -> Iterator[str]:
     for line in question.text.removesuffix("\n").split("\n"):
         yield _VERBATIM + _verbatim(line) if line else _VERBATIM.rstrip()
 
@@ -162,13 +222,11 @@ def _database(plan: Plan, database: Database) -> str:
     )
 
 
-def _second_round(checks: Sequence[type[Check]]) -> Iterator[str]:
+def _second_round(descriptions: Sequence[str]) -> Iterator[str]:
     yield from wrapped(
         "Second round: the answers decide whether more is asked, over the same logins and under the same limits; there "
         "is no third. A run saves every question that was really sent, with its answer, as evidence.",
         "  ",
     )
-    for check in checks:
-        if check.follow_up is not Check.follow_up:
-            said = (inspect.getdoc(check.follow_up) or "depends on the answers").partition("\n\n")[0]
-            yield from wrapped(f"{check.id}: {said}", "    ", "  - ")
+    for description in descriptions:
+        yield from wrapped(description, "    ", "  - ")

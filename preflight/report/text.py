@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import groupby
 
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
-from preflight.report.layout import WIDTH, Paint, clean, clean_lines, wrapped
+from preflight.report import window
+from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
+from preflight.report.order import WORST_FIRST, by_cause, told_one_by_one
+from preflight.schedule import time_in_window
 from preflight.verdict import Decision, Verdict
 
-_ORDER = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED, Status.SKIPPED)
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
 _BODY = " " * 9
 
@@ -20,19 +21,20 @@ def render(verdict: Verdict, *, verbose: bool = False, color: bool = False, took
     """The whole report. `took_seconds`: how long the run took; None when evidence was judged again."""
     paint = Paint(color)
     lines = [*_head(verdict, paint, took_seconds), ""]
-    for finding in _sorted(verdict.findings, Severity.BLOCKING):
+    for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING):
         lines += [*_finding(finding, verdict, paint), ""]
-    for folded in _folded(verdict.findings):
+    for folded in by_cause(verdict.findings):
         lines += [*_cause(folded, paint), ""]
     advisory = [
         line
-        for finding in _sorted(verdict.findings, Severity.ADVISORY)
+        for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.ADVISORY)
         for line in [*_finding(finding, verdict, paint), ""]
     ]
     lines += advisory
     lines += _skipped(verdict)
-    if verbose:
+    if verbose and verdict.counts.get(Status.PASS):
         lines += [*_passes(verdict.findings, paint), ""]
+    lines += _about_the_window(verdict, verbose)
     lines += _unconfirmed(verdict, verbose)
     lines += _foot(verdict, paint, verbose)
     return "\n".join(lines) + "\n"
@@ -43,19 +45,23 @@ def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterato
     word = paint.bold(paint.status(_DECISION_STATUS[verdict.decision], verdict.headline))
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield f"{word}  {clean(title)[: WIDTH - len(verdict.headline) - 2]}"
-    window = plan.window
-    end = _time(verdict, window.end, window.start)
-    yield from wrapped(f"{format_moment(window.start, window.zone)} to {end} ({window.zone})", _BODY, "window   ")
-    needed = _time(verdict, window.needed_until, window.end)
+    when = plan.window
+    end = _time(verdict, when.end, when.start)
+    yield from wrapped(f"{format_moment(when.start, when.zone)} to {end} ({when.zone})", _BODY, "window   ")
+    needed = _time(verdict, when.needed_until, when.start)
     took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
-    judged = f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"
+    judged = f"for {format_moment(verdict.moment, when.zone)}; what is used must last until {needed}"
     yield from wrapped(judged, _BODY, "judged   ")
-    asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took
+    asked = f"{format_moment(verdict.collected_at, when.zone)} {verdict.vantage}".rstrip() + took
     yield from wrapped(asked, _BODY, "asked    ")
     digests = f"sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"
     yield from wrapped(f"{plan.path.name}, {digests}", _BODY, "plan     ")
+    yield from window.times(verdict)
+    for number, line in enumerate(verdict.basis):
+        yield from wrapped(line, _BODY, _BODY if number else "gate     ")
     if verdict.reason:
         yield from wrapped(verdict.reason, _BODY, "because  ")
+    yield from window.waivers(verdict)
 
 
 def _time(verdict: Verdict, moment: datetime, reference: datetime) -> str:
@@ -64,17 +70,6 @@ def _time(verdict: Verdict, moment: datetime, reference: datetime) -> str:
     if moment.astimezone(where).date() == reference.astimezone(where).date():
         return f"{moment.astimezone(where):%H:%M}"
     return format_moment(moment, verdict.plan.window.zone)
-
-
-def _sorted(findings: Sequence[Finding], severity: Severity) -> list[Finding]:
-    shown = [
-        finding
-        for finding in findings
-        if finding.severity is severity
-        and finding.status not in (Status.PASS, Status.SKIPPED)
-        and not (finding.cause and finding.status is Status.UNKNOWN)
-    ]
-    return sorted(shown, key=lambda finding: _ORDER.index(finding.status))
 
 
 def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
@@ -86,15 +81,15 @@ def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
         + advisory
     )
     for point in finding.judgement.telling_points():
-        yield from _point(point, status)
-    if finding.owner:
-        yield from wrapped(finding.owner, _BODY + " " * 8, _BODY + "owner   ")
+        yield from _point(point, status, priced=finding.price is not None)
+    yield from wrapped(finding.owner or "nobody named in the plan", _BODY + " " * 8, _BODY + "owner   ")
+    yield from _cost(finding, verdict)
     if finding.vantage:
         seen = f"{finding.vantage}, {_clock(finding, verdict)}"
         yield from wrapped(seen, _BODY + " " * 8, _BODY + "seen    ")
 
 
-def _point(point: Judgement, status: Status) -> Iterator[str]:
+def _point(point: Judgement, status: Status, *, priced: bool) -> Iterator[str]:
     mark = "" if point.status is status else f"{point.status}: "
     yield from wrapped(mark + point.summary, _BODY)
     label_indent = _BODY + " " * 8
@@ -104,10 +99,25 @@ def _point(point: Judgement, status: Status) -> Iterator[str]:
         yield from wrapped(point.expected, label_indent, _BODY + "wanted  ")
     if point.remedy:
         yield from wrapped(point.remedy, label_indent, _BODY + "cure    ")
-    if point.minutes_at_stake:
+    if point.minutes_at_stake and not priced:
         yield from wrapped(f"{point.minutes_at_stake:g} min longer if it stays so", label_indent, _BODY + "cost    ")
     for line in clean_lines(point.details) if point.details else []:
         yield (_BODY + "  | " + line)[:WIDTH]
+
+
+def _cost(finding: Finding, verdict: Verdict) -> Iterator[str]:
+    """What it costs in the window, and by when the cure must have been asked for."""
+    when, indent = verdict.plan.window, _BODY + " " * 8
+    if finding.price is not None:
+        price = finding.price
+        longer = f"{price.minutes:g} min longer" if price.minutes else "longer, but the work ends no later,"
+        text = f"{longer} over the network: finish {time_in_window(when, price.finish_at)}"
+        yield from wrapped(f"{text}, {window.margin(price.margin)}", indent, _BODY + "price   ")
+    if finding.cure_by is None or finding.status not in (Status.FAIL, Status.UNKNOWN) or finding.cure_by >= when.start:
+        return
+    late = finding.cure_by < verdict.moment
+    by = f"ask by {format_moment(finding.cure_by, when.zone)}"
+    yield from wrapped(f"{by}{': that is over, so escalate now' if late else ''}", indent, _BODY + "lead    ")
 
 
 def _clock(finding: Finding, verdict: Verdict) -> str:
@@ -117,21 +127,16 @@ def _clock(finding: Finding, verdict: Verdict) -> str:
     return f"{local:%H:%M:%S}, {finding.took_seconds:.1f} s"
 
 
-def _folded(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """UNKNOWN findings, one list for each shared cause."""
-    unknown = [finding for finding in findings if finding.cause and finding.status is Status.UNKNOWN]
-    by_cause = sorted(unknown, key=lambda finding: finding.cause)
-    return [list(group) for _, group in groupby(by_cause, key=lambda finding: finding.cause)]
-
-
 def _cause(folded: Sequence[Finding], paint: Paint) -> Iterator[str]:
     first = folded[0]
-    count = "1 check" if len(folded) == 1 else f"{len(folded)} checks"
-    yield paint.status(Status.UNKNOWN, f"{Status.UNKNOWN.upper():<9}") + paint.bold(f"{count} could not look")
+    yield paint.status(Status.UNKNOWN, f"{Status.UNKNOWN.upper():<9}") + paint.bold(
+        f"{counted(len(folded), 'check')} could not look"
+    )
     yield from wrapped(first.cause, _BODY + " " * 8, _BODY + "cause   ")
     names = ", ".join(f"{finding.check} {finding.subject}" for finding in folded)
     yield from wrapped(names, _BODY + " " * 8, _BODY + "open    ")
-    yield from wrapped(first.judgement.remedy, _BODY + " " * 8, _BODY + "cure    ")
+    if first.judgement.remedy:
+        yield from wrapped(first.judgement.remedy, _BODY + " " * 8, _BODY + "cure    ")
     owners = ", ".join(dict.fromkeys(finding.owner for finding in folded if finding.owner))
     if owners:
         yield from wrapped(owners, _BODY + " " * 8, _BODY + "owner   ")
@@ -151,10 +156,21 @@ def _passes(findings: Sequence[Finding], paint: Paint) -> Iterator[str]:
             yield from wrapped(finding.judgement.summary, _BODY)
 
 
+def _about_the_window(verdict: Verdict, verbose: bool) -> Iterator[str]:
+    parts = [window.events(verdict), window.versions(verdict)]
+    if verbose:
+        parts.append(window.people(verdict))
+    for part in parts:
+        lines = list(part)
+        yield from lines
+        if lines:
+            yield ""
+
+
 def _unconfirmed(verdict: Verdict, verbose: bool) -> Iterator[str]:
     if not verdict.unconfirmed:
         return
-    yield f"The plan leaves {len(verdict.unconfirmed)} things unconfirmed:"
+    yield f"The plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed:"
     shown = verdict.unconfirmed if verbose else verdict.unconfirmed[:5]
     for line in shown:
         yield from wrapped(line, "    ", "  - ")
@@ -165,9 +181,9 @@ def _unconfirmed(verdict: Verdict, verbose: bool) -> Iterator[str]:
 
 def _foot(verdict: Verdict, paint: Paint, verbose: bool) -> Iterator[str]:
     counts = ", ".join(
-        f"{verdict.counts[status]} {status}" for status in (*_ORDER, Status.PASS) if verdict.counts.get(status)
+        f"{verdict.counts[status]} {status}" for status in (*WORST_FIRST, Status.PASS) if verdict.counts.get(status)
     )
     hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
-    yield f"{verdict.planned} checks planned: {counts or 'none'}{hint}"
+    yield f"{counted(verdict.planned, 'check')} planned: {counts or 'none'}{hint}"
     word = paint.status(_DECISION_STATUS[verdict.decision], verdict.headline)
     yield f"{word} (exit code {int(verdict.exit_code)})"

@@ -1,191 +1,179 @@
-"""Reads the command line that will run the scripts: how psql is called in it, and what the shell does to its exit
-status. Pure; nothing is ever run from here."""
+"""Reads the command line that will run the scripts: how psql is called in it. Pure; nothing is ever run from here.
+
+What the line then does when a script fails is in `preflight.scripts.line_trial`."""
 
 from __future__ import annotations
 
-import getopt
 import posixpath
-import re
-import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-_SHORT = "aAbc:d:eEf:F:h:HlL:nno:p:P:qR:sStT:U:v:VwWxXz01?"
-_LONG = [
-    "echo-all",
-    "no-align",
-    "command=",
-    "dbname=",
-    "echo-queries",
-    "echo-errors",
-    "echo-hidden",
-    "file=",
-    "field-separator=",
-    "host=",
-    "html",
-    "list",
-    "log-file=",
-    "no-readline",
-    "output=",
-    "port=",
-    "pset=",
-    "quiet",
-    "record-separator=",
-    "single-step",
-    "single-line",
-    "tuples-only",
-    "table-attr=",
-    "username=",
-    "set=",
-    "variable=",
-    "version",
-    "no-password",
-    "password",
-    "expanded",
-    "no-psqlrc",
-    "single-transaction",
-    "field-separator-zero",
-    "record-separator-zero",
-    "csv",
-    "help",
-]
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_CONNECTION = {"-h": "host", "--host": "host", "-p": "port", "--port": "port", "-U": "user", "--username": "user",
-               "-d": "dbname", "--dbname": "dbname"}  # fmt: skip
-_VARIABLES = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
-_HARMLESS = {"PGAPPNAME", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT", "PGDATESTYLE", "PGTZ"}
-_TRANSPARENT = {"bash", "command", "dash", "do", "else", "env", "exec", "flock", "if", "ionice", "ksh", "nice", "nohup",
-                "setsid", "sh", "stdbuf", "then", "time", "timeout", "zsh", "{"}  # fmt: skip
-"""Programs and words of the shell that start psql where, and as whom, they were started themselves."""
-_OFF = {"0", "off", "of", "f", "fa", "fal", "fals", "false", "n", "no"}  # psql takes unambiguous beginnings
+from preflight.scripts.psql_call import ASSIGNMENT, PsqlCall, place_of_psql, read_call, through
+from preflight.scripts.shell_line import (
+    AndOr,
+    Block,
+    For,
+    Group,
+    If,
+    Loop,
+    Node,
+    Pipeline,
+    Redirect,
+    Simple,
+    parse_line,
+)
+from preflight.scripts.shell_words import ShellSyntaxError, Unfollowed
+
+_NEW_SHELL = {"su": ("-", "-l", "--login"), "runuser": ("-", "-l", "--login"), "sudo": ("-i", "--login")}
+"""Options with which they start in the account's home directory."""
+_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
 
 
 @dataclass(frozen=True, slots=True)
-class PsqlCall:
-    """One call of psql in a run line."""
+class Input:
+    """What a command finds at its standard input."""
 
-    program: str
-    """As written: `psql` or a path."""
-    connection: tuple[tuple[str, str], ...] = ()
-    """What the line itself says of host, port, user and dbname, from options and PG* assignments."""
-    on_error_stop: bool = False
-    no_psqlrc: bool = False
-    prompts: bool = False
-    """`-W`: asks for a password even where none is needed."""
-    piped: bool = False
-    """Its exit status is lost: the last program of the pipe gives it."""
-    folder: str = ""
-    """Where `cd` went before it, as written; empty when the line does not say."""
+    source: str
+    """In words for the report."""
     files: tuple[str, ...] = ()
-    """The scripts it runs (`-f`, `<`), as written."""
-    commands: tuple[str, ...] = ()
-    """What `-c` gives it."""
-    through: tuple[str, ...] = ()
-    """The command that starts psql elsewhere, as somebody else, or in another environment: `ssh db2`, `sudo -u dba`."""
-    variables: tuple[str, ...] = ()
-    """Names of PG* assignments that decide where psql connects and are not in `connection`: `PGSERVICE`."""
-    unreadable: str = ""
-    """Why its options cannot be read; then the rest says nothing."""
-
-    def says(self, word: str) -> str:
-        """What the line says of `host`, `port`, `user` or `dbname`; empty for nothing."""
-        return dict(self.connection).get(word, "")
+    texts: tuple[str, ...] = ()
 
 
 def psql_calls(line: str) -> tuple[PsqlCall, ...]:
-    """Every call of psql in a shell command line; none when there is none, or when the line is no shell text."""
+    """Every call of psql in a shell command line, in its order; none when there is none, or when the line is no shell
+    text, or none that this reader follows."""
     try:
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&\n")
-        lexer.whitespace, lexer.commenters = " \t\r", ""
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:
+        return tuple(_Reader().read(parse_line(line), None))
+    except (ShellSyntaxError, Unfollowed):
         return ()
-    keeps_status = "pipefail" in words
-    calls: list[PsqlCall] = []
-    folder, set_before = "", list[str]()
-    for command, ended_by, reads in _commands(words):
-        piped = ended_by in ("|", "|&") and not keeps_status
-        at = _place_of_psql(command)
-        if at is not None:
-            call = _call([*set_before, *command], at + len(set_before), piped=piped)
-            calls.append(replace(call, folder=folder, files=(*call.files, *reads)))
-        elif command[:1] == ["cd"]:
-            folder = posixpath.join(folder, command[-1])
-        elif command[:1] == ["export"] or all(_ASSIGNMENT.match(word) for word in command):
-            set_before += [word for word in command if _ASSIGNMENT.match(word)]
-        else:  # a command line within one, as in `su -c 'psql ...'`
-            inner = [(call, word) for word in command if " " in word for call in psql_calls(word)]
-            calls += [
-                replace(call, piped=call.piped or piped, through=(*_through(command, word), *call.through))
-                for call, word in inner
-            ]
-    return tuple(calls)
 
 
-def _commands(words: Sequence[str]) -> Iterator[tuple[list[str], str, list[str]]]:
-    """The simple commands, the operator behind each, and the files redirected to its standard input."""
-    command: list[str] = []
-    reads: list[str] = []
-    skip = ""
-    for word in words:
-        if skip:
-            reads += [word] if skip == "<" else []
-            skip = ""
-        elif set(word) <= set("<>&|") and set(word) & set("<>"):
-            skip = word  # a file name or descriptor follows, and one may stand before
-            if command and len(command[-1]) == 1 and command[-1].isdigit():
-                command.pop()
-        elif word and set(word) <= set("();|&\n"):
-            yield command, word, reads
-            command, reads = [], []
-        else:
-            command.append(word)
-    yield command, "", reads
+def leading_call(calls: Sequence[PsqlCall]) -> PsqlCall | None:
+    """The first call that may run something: `psql --version && psql -f 010.sql` has the second."""
+    return next((call for call in calls if not call.only_tells), calls[0] if calls else None)
 
 
-def _place_of_psql(command: Sequence[str]) -> int | None:
-    places = (at for at, word in enumerate(command) if word == "psql" or word.endswith("/psql"))
-    return next(places, None)
-
-
-def _through(command: Sequence[str], inner: str = "") -> tuple[str, ...]:
-    """The words of a command that start another one, without `inner`; none when that changes nothing for psql."""
-    words = tuple(word for word in command if word != inner and not _ASSIGNMENT.match(word))
-    return () if not words or posixpath.basename(words[0]) in _TRANSPARENT else words
-
-
-def _call(command: Sequence[str], at: int, *, piped: bool) -> PsqlCall:
-    program = command[at]
-    try:
-        options, positional = getopt.gnu_getopt(list(command[at + 1 :]), _SHORT, _LONG)
-    except getopt.GetoptError as error:
-        return PsqlCall(program, piped=piped, unreadable=error.msg)
-    assigned = [word.split("=", 1) for word in command[:at] if _ASSIGNMENT.match(word)]
-    others = {name for name, _ in assigned if name.startswith("PG")} - set(_VARIABLES) - _HARMLESS
-    said = {_VARIABLES[name]: value for name, value in assigned if name in _VARIABLES}
-    said |= dict(zip(("dbname", "user"), positional, strict=False))
-    said |= {_CONNECTION[option]: value for option, value in options if option in _CONNECTION}
-    names = {option for option, _ in options}
-    return PsqlCall(
-        program,
-        connection=tuple(sorted(said.items())),
-        on_error_stop=_stops_on_error(options),
-        no_psqlrc=bool(names & {"-X", "--no-psqlrc"}),
-        prompts=bool(names & {"-W", "--password"}),
-        piped=piped,
-        files=tuple(value for option, value in options if option in ("-f", "--file")),
-        through=_through(command[:at]),
-        variables=tuple(sorted(others)),
-        commands=tuple(value for option, value in options if option in ("-c", "--command")),
+def with_input(call: PsqlCall, given: Input | None) -> PsqlCall:
+    """The call with what it reads from its standard input, where it reads that."""
+    if not call.reads_input or given is None or given.files == ("/dev/null",):
+        return call
+    return replace(
+        call,
+        files=(*(file for file in call.files if file != "-"), *given.files),
+        commands=(*call.commands, *given.texts),
+        fed_by=given.source,
     )
 
 
-def _stops_on_error(options: Sequence[tuple[str, str]]) -> bool:
-    stops = False
-    for option, value in options:
-        if option in ("-v", "--set", "--variable"):
-            name, _, setting = value.partition("=")
-            if name == "ON_ERROR_STOP":
-                stops = setting.strip().lower() not in _OFF if "=" in value else False
-    return stops
+def input_of(redirects: Sequence[Redirect], piped: Input | None) -> Input | None:
+    """What redirections, or else the pipe, give."""
+    for redirect in reversed(redirects):
+        if redirect.descriptor in ("", "0") and redirect.operator in ("<", "<>"):
+            return Input(f"< {redirect.target.text}", files=(redirect.target.text,))
+        if redirect.operator in ("<<", "<<-", "<<<"):
+            return Input("the line itself", texts=(redirect.body,))
+    return piped
+
+
+def output_of(node: Node) -> Input:
+    """What a command in a pipe hands to the next one."""
+    words = [word.text for word in node.words] if isinstance(node, Simple) else []
+    operands = tuple(word for word in words[1:] if not word.startswith("-"))
+    if words[:1] == ["cat"] and operands:
+        return Input(f"cat {' '.join(operands)} |", files=operands)
+    if words[:1] in (["echo"], ["printf"]):
+        return Input(f"{words[0]} |", texts=operands)
+    return Input(f"{words[0] if words else '( ... )'} |")
+
+
+def inner_line(command: Sequence[str]) -> str:
+    """The command line within a command, as in `su -c 'psql ...'`; empty when there is none."""
+    return next((word for word in command if any(blank in word for blank in " \n") and _calls_psql(word)), "")
+
+
+def _calls_psql(text: str) -> bool:
+    return "psql" in text and bool(psql_calls(text))
+
+
+def starts_in(command: Sequence[str]) -> str:
+    """`~` where a command starts psql in the home directory of its account; else empty."""
+    names = [posixpath.basename(word) for word in command]
+    homes = any(name in names and set(options) & set(command) for name, options in _NEW_SHELL.items())
+    return "~" if homes else ""
+
+
+@dataclass
+class _Reader:
+    """Walks a line in its order, both ways of every branch."""
+
+    folder: str = ""
+    exported: dict[str, str] = field(default_factory=dict)
+    assigned: dict[str, str] = field(default_factory=dict)
+    """Without `export`: psql does not get to know them."""
+
+    def read(self, node: Node, given: Input | None) -> Iterator[PsqlCall]:
+        match node:
+            case Simple():
+                yield from self._simple(node, given)
+            case Pipeline():
+                for number, stage in enumerate(node.stages):
+                    yield from self.read(stage, output_of(node.stages[number - 1]) if number else given)
+            case Group() if node.subshell:
+                inner = replace(self, exported=dict(self.exported), assigned=dict(self.assigned))
+                yield from inner.read(node.body, input_of(node.redirects, given))
+            case _:
+                given = given if isinstance(node, AndOr | Block) else input_of(node.redirects, given)
+                for part in _parts(node):
+                    yield from self.read(part, given)
+
+    def _simple(self, node: Simple, given: Input | None) -> Iterator[PsqlCall]:
+        command = [word.text for word in node.words]
+        at = place_of_psql(command)
+        if at is not None:
+            yield self._placed(read_call(command, at, self.exported), command[:at], input_of(node.redirects, given))
+        elif command[:1] == ["cd"]:
+            self.folder = posixpath.join(self.folder, command[-1])
+        elif command[:1] in (["export"], ["declare"]) or all(ASSIGNMENT.match(word) for word in command):
+            self._assign(command)
+        elif line := inner_line(command):
+            outer = through(command, line)
+            for call in replace(self, folder=starts_in(command) or self.folder).read(parse_line(line), given):
+                yield replace(call, through=(*outer, *call.through))
+
+    def _placed(self, call: PsqlCall, before: Sequence[str], given: Input | None) -> PsqlCall:
+        hidden = (f"{name} (not exported)" for name in self.assigned if name.startswith("PG"))
+        return replace(
+            with_input(call, given),
+            folder=starts_in(before) or self.folder,
+            variables=(*call.variables, *hidden),
+        )
+
+    def _assign(self, command: Sequence[str]) -> None:
+        exports = command[:1] == ["export"] or (command[:1] == ["declare"] and "-x" in command)
+        for word in command[1 if exports else 0 :]:
+            name, equals, value = word.partition("=")
+            if exports:
+                earlier: Mapping[str, str] = self.assigned
+                value = value if equals else earlier.get(name, "")
+                self.assigned.pop(name, None)
+            (self.exported if exports else self.assigned)[name] = value
+
+
+def _parts(node: AndOr | Block | Group | If | Loop | For) -> Iterator[Node]:
+    match node:
+        case AndOr():
+            yield node.first
+            yield from (part for _, part in node.rest)
+        case Block():
+            yield from (part for part, _ in node.items)
+        case If():
+            for condition, body in node.branches:
+                yield condition
+                yield body
+            if node.otherwise:
+                yield node.otherwise
+        case Loop():
+            yield node.condition
+            yield node.body
+        case Group() | For():
+            yield node.body

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from preflight.scripts.psql_script_inputs import RUN_LINE, find_inputs
+from preflight.scripts.sql_text import without_comments
 
 _SUFFIXES = (".sql", ".psql")
 _UP = ".up"
-_TOKENS = re.compile(
-    r"""(?P<comment>--[^\n]*)
-    | (?P<block>/\*)
-    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'
-    | '(?:[^']|'')*'
-    | "[^"]*"
-    | (?<![\w$])\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$
-    | \\[^\n]*
-    | [^-/'"$\\eE]+
-    | .""",
-    re.VERBOSE | re.DOTALL,
-)
-"""Strings, quoted names and commands of psql are kept whole: what looks like a comment in them is none."""
-_BLOCK_EDGE = re.compile(r"/\*|\*/")
-_NO_WORK = re.compile(
-    r"\s*(?:(?:begin|start\s+transaction|set|reset)\b.*|commit|end|rollback"
-    r"|\\(?:set|unset|echo|timing|pset|encoding)\b.*)?\s*",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +37,9 @@ def pairs(pattern: str, run: str, staged: str, names: Collection[str], texts: Ma
     return tuple(_pair(pattern, name, names) for name in forward)
 
 
-def does_nothing(text: str) -> bool:
-    """Nothing is left without comments, transaction control and settings."""
-    lines = without_comments(text).splitlines()
-    # A semicolon ends a statement, but not a command of psql.
-    parts = (part for line in lines for part in ([line] if line.lstrip().startswith("\\") else line.split(";")))
-    return all(_NO_WORK.fullmatch(part) for part in parts)
-
-
 def does_the_same(one: str, other: str) -> bool:
     """Equal but for comments and white space."""
     return without_comments(one).split() == without_comments(other).split()
-
-
-def without_comments(text: str) -> str:
-    """SQL without its comments; block comments may be nested."""
-    return "".join(_kept(text.removeprefix("\ufeff")))
-
-
-def _kept(text: str) -> Iterator[str]:
-    at = 0
-    while match := _TOKENS.match(text, at):
-        at = match.end()
-        if match["block"]:
-            at = _after_block(text, at)
-            yield " "
-        elif not match["comment"]:
-            yield match[0]
-
-
-def _after_block(text: str, at: int) -> int:
-    """Where a block comment ends; nothing in it but such comments has a meaning."""
-    depth = 1
-    while depth:
-        edge = _BLOCK_EDGE.search(text, at)
-        if edge is None:
-            return len(text)
-        depth += 1 if edge[0] == "/*" else -1
-        at = edge.end()
-    return at
 
 
 def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:

@@ -14,7 +14,7 @@ from preflight_checks.app_health import AppHealth
 
 from preflight.clock import now
 from preflight.evidence import Evidence
-from preflight.finding import Finding, Judgement, Status
+from preflight.finding import Event, Finding, Judgement, Status
 from preflight.inspection import inspect
 from preflight.plan import Application, Endpoint, Plan, Window
 from preflight.probe import Cause, NoReply, Reply
@@ -128,6 +128,14 @@ def test_a_wanted_value_that_is_the_version_confirms_the_version(https_app: Http
     assert finding(plan_of(endpoint(https_app, version="", json={"app.build": "4.1"}))).status is Status.PASS
     https_app.answer_json({"app": {"build": "4.0"}})
     point(plan_of(endpoint(https_app, version="", json={"app.build": "4.1"})), Status.FAIL, "runs version")
+
+
+def test_a_wanted_value_at_the_place_of_the_version_does_not_replace_the_comparison(https_app: HttpsApp) -> None:
+    https_app.answer_json({**UP, "version": "4.2"})
+    mistaken = plan_of(endpoint(https_app, json={"version": "4.2"}))
+    point(mistaken, Status.FAIL, "runs 4.2 already")
+    https_app.answer_json(UP)
+    assert finding(plan_of(endpoint(https_app, json={"version": "4.1"}))).status is Status.PASS
 
 
 def test_an_instance_that_does_not_tell_its_version_is_a_warning(https_app: HttpsApp) -> None:
@@ -261,7 +269,14 @@ def test_the_certificate_must_outlive_the_window_and_its_rollback(site: Site) ->
             seen = point(plan_of(endpoint(app), ends=ends), status, words)
             assert "renewed" in seen.remedy
         early = not_after - reserve - timedelta(days=7, seconds=1)
-        assert finding(plan_of(endpoint(app), ends=early)).status is Status.PASS
+        found = finding(plan_of(endpoint(app), ends=early))
+        assert found.status is Status.PASS
+        assert found.judgement.events == (event_of(app, not_after),)
+
+
+def event_of(app: HttpsApp, not_after: datetime) -> Event:
+    where = app.url("").removeprefix("https://")
+    return Event(at=not_after, text=f"certificate of app1 at {where} ends")
 
 
 @contextlib.contextmanager
@@ -282,6 +297,7 @@ def test_an_expired_certificate_fails_with_its_date(site: Site) -> None:
     expired = NOW - timedelta(days=2)
     with serving(site.start_app(not_after=expired)) as app:
         seen = point(plan_of(endpoint(app)), Status.FAIL, "certificate expired")
+        assert seen.events == (event_of(app, expired),)
     assert f"{expired:%Y-%m-%d %H:%M}" in seen.actual
 
 

@@ -346,16 +346,17 @@ def test_what_nobody_could_ask_is_no_pass_and_hides_no_failure(lost: dict[str, A
 
 def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
+    declared = '[hosts.db1]\nuser = "dba"\n[databases.a]\nhost = "db1"\nuser = "release"\n'
     table = (
         '\n[checks.backup-location]\nsame_device = "{}"\naccepted_types = ["nfs4"]\ndata_directory = {{ a = "/pg" }}\n'
     )
-    file.write_text(MINIMAL + table.format("warn"))
+    file.write_text(MINIMAL + declared + table.format("warn"))
     settings = load_plan(file, {"backup-location": BackupLocationSettings}).checks["backup-location"]
     assert settings == {
         "same_device": SharedStorage.WARN,
         "accepted_types": ("nfs4",),
         "data_directory": {"a": "/pg"},
     }
-    file.write_text(MINIMAL + table.format("ignore"))
+    file.write_text(MINIMAL + declared + table.format("ignore"))
     with pytest.raises(PlanError):
         load_plan(file, {"backup-location": BackupLocationSettings})

@@ -24,9 +24,10 @@ from preflight.plan import (
     RemotePath,
     Step,
 )
+from preflight.probes.backup_files import BackupFile, BackupKind, Listing
 from preflight.probes.mounts import Mount
 from preflight.probes.quotas import Quota
-from preflight.probes.sizes import PreviousBackup, Sizes
+from preflight.probes.sizes import Sizes
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
@@ -90,8 +91,13 @@ def missing(path: str, *, passable: bool = True) -> Directory:
     return replace(found, place=replace(found.place, reached="/backup"))
 
 
-def dump(size_gib: float | None, path: str = "/backup/o.dump") -> PreviousBackup:
-    return PreviousBackup(path, MOMENT, None if size_gib is None else int(size_gib * GIB))
+def dump(size_gib: float | None, path: str = "/backup/o.dump") -> BackupFile:
+    size = None if size_gib is None else int(size_gib * GIB)
+    return BackupFile(path, BackupKind.CUSTOM, size, MOMENT, 1000, "dbadmin", 0o600, "1:1")
+
+
+def listed(*backups: BackupFile) -> Listing:
+    return Listing(backups, len(backups), 0, "readable", as_account=True, uid=1000, host_now=MOMENT)
 
 
 def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpaceSettings | None = None) -> BackupSpace:
@@ -110,10 +116,10 @@ def judged(
     backup: Backup = ORDERS,
     *,
     sizes: Sizes = SIZES,
-    previous: Sequence[PreviousBackup] = (),
+    previous: Sequence[BackupFile] = (),
     settings: BackupSpaceSettings | None = None,
 ) -> Judgement:
-    facts = {"directory orders": place, "previous orders": previous, "sizes orders": sizes}
+    facts = {"directory orders": place, "previous orders": listed(*previous), "sizes orders": sizes}
     found = check(backup, settings=settings)
     conclusion: Judgement = found.judge(found.subjects()[0], **facts)
     return conclusion
@@ -186,13 +192,13 @@ BASE = BackupMethod.PG_BASEBACKUP
         ({"expected": Bytes(7 * GIB)}, (dump(3),), "7 GiB", "as the plan expects"),
         ({}, (dump(3),), "3 GiB", "as /backup/o.dump"),
         ({"format": BackupFormat.PLAIN}, (dump(3),), "3 GiB", "as /backup/o.dump"),
-        ({}, (dump(1, "/backup/cut"), dump(4)), "4 GiB", "as /backup/o.dump"),  # the newest may be cut short
+        ({}, (dump(1, "/backup/cut"), dump(4), dump(9)), "4 GiB", "as /backup/o.dump"),  # the newest may be cut short
         ({}, (dump(None),), "10 GiB", "its tables without indexes"),
         ({"headroom": 1.5}, (dump(3),), "4.5 GiB", "1.5 x 3 GiB"),
     ],
 )
 def test_the_best_source_tells_the_size(
-    changes: Mapping[str, Any], previous: Sequence[PreviousBackup], need: str, method: str
+    changes: Mapping[str, Any], previous: Sequence[BackupFile], need: str, method: str
 ) -> None:
     backup = replace(ORDERS, **changes)
     found = judged(directory(90), backup, previous=previous)
@@ -215,7 +221,7 @@ def test_the_best_source_tells_the_size(
     ],
 )
 def test_a_size_nobody_tells_never_passes(
-    changes: Mapping[str, Any], sizes: Any, previous: Sequence[PreviousBackup]
+    changes: Mapping[str, Any], sizes: Any, previous: Sequence[BackupFile]
 ) -> None:
     found = judged(directory(), replace(ORDERS, **changes), sizes=sizes, previous=previous)
     assert (found.status, "[backups.orders] expected" in found.remedy) == (Status.UNKNOWN, True)
@@ -338,11 +344,11 @@ def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:
     place = {"directory orders": directory()}
     assert asked(replace(ORDERS, expected=Bytes(GIB)), **place) == ({"directory orders"}, set())
     first = {"directory orders", "previous orders"}
-    assert asked(previous, **place, **{"previous orders": (dump(3),)}) == (first, set())
-    assert asked(previous, **place, **{"previous orders": ()}) == (first, {"sizes orders"})
-    assert asked(previous, **place, **{"previous orders": (dump(None),)}) == (first, {"sizes orders"})
+    assert asked(previous, **place, **{"previous orders": listed(dump(3))}) == (first, set())
+    assert asked(previous, **place, **{"previous orders": listed()}) == (first, {"sizes orders"})
+    assert asked(previous, **place, **{"previous orders": listed(dump(None))}) == (first, {"sizes orders"})
     many = replace(previous, format=BackupFormat.DIRECTORY)
-    assert asked(many, **place, **{"previous orders": (dump(3),)}) == (first, {"sizes orders"})
+    assert asked(many, **place, **{"previous orders": listed(dump(3))}) == (first, {"sizes orders"})
     assert asked(replace(many, expected=Bytes(GIB)), **place)[0] == {"directory orders", "sizes orders"}
 
 

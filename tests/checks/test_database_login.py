@@ -121,7 +121,10 @@ def test_a_role_must_outlive_the_window_and_its_rollback(
     valid_until: datetime | None, used_password: str, status: Status
 ) -> None:
     who = identity(session={"used_password": used_password})
-    assert judged(who, replace(ROLE, valid_until=valid_until)).status is status
+    found = judged(who, replace(ROLE, valid_until=valid_until))
+    assert found.status is status
+    events = [(event.at, event.text) for event in found.events]
+    assert events == ([(valid_until, "password of role release on orders ends")] if valid_until else [])
 
 
 @pytest.mark.parametrize(
@@ -193,6 +196,7 @@ def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
         lost(Cause.NOT_ASKED),
         lost(Cause.UNREADABLE),
         lost(Cause.DENIED, "host"),
+        lost(Cause.NO_CREDENTIAL, "secret"),
         lost(Cause.UNSUPPORTED, "no-driver"),
         lost(Cause.TIMED_OUT, vantage=""),
         lost(Cause.TIMED_OUT, "statement-timeout", backend_pid="4711"),

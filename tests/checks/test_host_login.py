@@ -181,6 +181,16 @@ def lost(cause: Cause, reason: str = "", vantage: str = "from here to db1 as dba
     return NoReply(cause, "db1: what was seen", ASKED_AT, 0.1, vantage, reason)
 
 
+def test_an_expired_password_or_one_to_be_changed_is_set_anew_by_its_owner() -> None:
+    found = judged(lost(Cause.NO_SHELL, "password-expired"))
+    assert (found.status, found.summary) == (Status.FAIL, "no login: no usable shell (password expired)")
+    assert found.remedy == "log in to db1 as dbadmin, set a new password, and put it where the plan finds it"
+
+
+def test_a_secret_that_is_not_there_to_try_with_tells_nothing_of_the_account() -> None:
+    assert judged(lost(Cause.NO_CREDENTIAL, "secret")).status is Status.UNKNOWN
+
+
 @pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
 def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
     found = judged(lost(cause), lost(cause))
@@ -206,6 +216,7 @@ REASONS = (
     "no-route",
     "from-jump",
     "not-ssh",
+    "handshake",
     "throttled",
     "no-agent",
     "not-in-agent",
@@ -238,3 +249,40 @@ def test_a_login_whose_dates_could_not_be_asked_is_unknown_or_worse() -> None:
     assert judged(expiry=lost(Cause.TIMED_OUT)).status is Status.UNKNOWN
     announced = banner("Warning: your password will expire in 0 days")
     assert judged(announced, lost(Cause.TIMED_OUT)).status is Status.FAIL
+
+
+KEY_ENDS = KeyExpiry("SHA256:abc", datetime(2026, 10, 17, 5, 30, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("login", "expiry", "expected"),
+    [
+        (LOGIN, NEVER, []),
+        (
+            LOGIN,
+            Expiry(Aging.KNOWN, account_expires=day("2026-10-17"), password_expires=day("2026-12-31")),
+            [
+                ("2026-10-17T00:00:00+00:00", "account of dbadmin on db1 ends"),
+                ("2027-01-01T00:00:00+00:00", "password of dbadmin on db1 ends"),
+            ],
+        ),
+        (LOGIN, Expiry(Aging.KNOWN, keys=(KEY_ENDS,)), [("2026-10-17T05:30:00+00:00", "key of dbadmin on db1 ends")]),
+        (LOGIN, replace(NEVER, must_change=True), [(ASKED_AT.isoformat(), "password of dbadmin on db1 ends")]),
+        (
+            banner("Warning: your password will expire in 3 days"),
+            DIRECTORY,
+            [("2026-10-20T00:00:00+00:00", "password of dbadmin on db1 ends (as announced at login)")],
+        ),
+    ],
+)
+def test_every_end_is_an_event_of_the_window_whatever_the_status(
+    login: Login, expiry: Expiry, expected: list[tuple[str, str]]
+) -> None:
+    events = judged(login, expiry).events
+    assert sorted((event.at.isoformat(), event.text) for event in events) == expected
+
+
+def test_a_declared_end_is_an_event_too() -> None:
+    (event,) = judged(expiry=DIRECTORY, declared={"db1": day("2027-01-31")}).events
+    assert event.at == datetime(2027, 2, 1, tzinfo=UTC)
+    assert event.text == "login of dbadmin on db1 ends (as declared in the plan)"

@@ -22,8 +22,9 @@ from preflight.plan import (
     Sha256,
 )
 from preflight.probe import Cause, NoReply
+from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
+from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.probes.data_directory import DataDirectories
 from preflight.probes.live_tables import LiveTables
 from preflight.probes.mounts import Mount
@@ -34,12 +35,14 @@ from tests.toy import MOMENT, toy_plan
 MIB = 1024 * 1024
 NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
 OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), identity="1:2")
-LISTING = Listing((NEW, OLD), 2, "readable", as_account=True, uid=26, host_now=MOMENT)
+LISTING = Listing((NEW, OLD), 2, 0, "readable", as_account=True, uid=26, host_now=MOMENT)
 LIVE = LiveTables(150018, 7)
 ARCHIVE = ArchiveRead(True, 0, "", "orders", "15.18", 7)
+DUMP, CLUSTER = "-- PostgreSQL database dump", "-- PostgreSQL database cluster dump"
 TEXT = TextRead(
-    True, True, size_bytes=400 * MIB, is_dump=True, complete=True, database="orders", server="15.18", tables=7
+    True, True, size_bytes=400 * MIB, first_line=DUMP, complete=True, server="15.18", databases={"orders": 7}
 )
+WHOLE = replace(TEXT, first_line=CLUSTER, databases={"template1": 0, "billing": 3, "orders": 7})
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
@@ -78,7 +81,7 @@ def with_new(**changes: Any) -> Listing:
 def test_a_young_whole_backup_of_the_right_database_passes() -> None:
     found = judged()
     assert found.status is Status.PASS
-    for words in ("/b/new.dump of", "100.0 MiB, of postgres", "100% of the size", "reads it to its end", "orders"):
+    for words in ("/b/new.dump of", "100 MiB, of postgres", "100% of the size", "reads it to its end", "orders"):
         assert words in found.summary
     assert judged(read=TEXT).status is Status.PASS
     assert judged(with_new(kind=BackupKind.BASE), BaseRead(0, "")).status is Status.PASS
@@ -117,12 +120,19 @@ def test_a_young_whole_backup_of_the_right_database_passes() -> None:
         (replace(ARCHIVE, tables=8), Status.PASS, ""),
         (replace(TEXT, code=1, said="gzip: unexpected end of file"), Status.FAIL, "cannot be read to its end"),
         (replace(TEXT, code=127), Status.UNKNOWN, "was not tried"),
-        (replace(TEXT, holds_archive=True, is_dump=False), Status.UNKNOWN, "was not tried"),
-        (replace(TEXT, is_dump=False), Status.FAIL, "does not begin"),
-        (replace(TEXT, complete=False), Status.FAIL, "ends before"),
-        (replace(TEXT, tables=0), Status.FAIL, "schema only"),
-        (replace(TEXT, database="billing"), Status.FAIL, "another database"),
-        (replace(TEXT, database=""), Status.PASS, "does not name its database"),
+        (replace(TEXT, holds_archive=True, first_line=""), Status.UNKNOWN, "was not tried"),
+        (replace(TEXT, first_line=""), Status.FAIL, "does not begin"),
+        (replace(TEXT, complete=False), Status.FAIL, "ends before pg_dump's last line"),
+        (replace(TEXT, databases={"orders": 0}), Status.FAIL, "schema only"),
+        (replace(TEXT, databases={"billing": 7}), Status.FAIL, "another database"),
+        (replace(TEXT, databases={}, tables_before=7), Status.PASS, "does not name its database"),
+        (replace(TEXT, databases={}), Status.FAIL, "schema only"),
+        (WHOLE, Status.PASS, "of the whole cluster, the database orders in it"),
+        (replace(WHOLE, complete=False), Status.FAIL, "ends before pg_dumpall's last line"),
+        (replace(WHOLE, databases={"billing": 3}), Status.FAIL, "does not hold the database orders"),
+        (replace(WHOLE, databases={}), Status.FAIL, "does not hold the database orders"),
+        (replace(WHOLE, databases={"billing": 3, "orders": 0}), Status.FAIL, "schema only"),
+        (replace(WHOLE, server="14.9"), Status.FAIL, "version 14"),
         (replace(TEXT, server="16.1"), Status.FAIL, "version 16"),
         (TextRead(False, True), Status.FAIL, "may not be read by postgres"),
         (BaseRead(1, "pg_verifybackup: error: checksum mismatch"), Status.FAIL, "not whole"),
@@ -199,8 +209,22 @@ def test_what_cannot_be_read_at_all_never_passes(kind: BackupKind, as_account: b
     ],
 )
 def test_no_backup_fails_unless_nobody_could_look(folder: str, as_account: bool, status: Status) -> None:
-    listing = Listing((), 0, folder, as_account, 26, MOMENT)
+    listing = Listing((), 0, 0, folder, as_account, 26, MOMENT)
     assert judged(listing, None).status is status
+
+
+def test_names_that_lead_to_nothing_are_no_backup_for_who_may_look_everywhere() -> None:
+    dangling = Listing((), 1, 1, "readable", as_account=True, uid=26, host_now=MOMENT)
+    found = judged(dangling, None)
+    assert (found.status, found.actual) == (Status.FAIL, "1 links to nothing")
+    assert judged(replace(dangling, as_account=False), None).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("listing", [(None, 100), (100, None)])
+def test_a_size_nobody_saw_is_compared_with_nothing(listing: tuple[int | None, int | None]) -> None:
+    new, old = listing
+    files = (replace(NEW, size_bytes=new), replace(OLD, size_bytes=old))
+    assert judged(replace(LISTING, backups=files)).status is Status.UNKNOWN
 
 
 def test_a_single_backup_has_nothing_to_be_compared_with() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,47 +15,50 @@ import pytest
 from tests.cli.program import argv, environment, preflight
 
 
-def left_behind() -> set[str]:
-    """Command lines that belong to a demo: its servers and helpers."""
-    found = set()
+def left_behind(folder: Path) -> list[str]:
+    """What a demo in `folder` has left: command lines of its servers and helpers that name it, and files."""
+    found = [str(path) for path in folder.iterdir()]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().decode(errors="replace").replace("\0", " ")
         except OSError:
             continue
-        if "preflight-demo" in line or "preflight demo" in line:
-            found.add(line)
+        if str(folder) in line:
+            found.append(line)
     return found
 
 
-@pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    """Whatever else runs on this machine was there before."""
-    before = left_behind()
-    yield
-    assert left_behind() <= before
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """For TMPDIR: a folder that the servers' account can reach; the demo leaves nothing in it and nothing of it."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+        assert left_behind(folder) == []
+    finally:
+        shutil.rmtree(folder)
 
 
-def test_the_demo_is_go() -> None:
-    done = preflight("demo")
+def test_the_demo_is_go(folder: Path) -> None:
+    done = preflight("demo", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("GO")
 
 
-def test_the_night_is_no_go() -> None:
-    done = preflight("demo", "--night")
+def test_the_night_is_no_go(folder: Path) -> None:
+    done = preflight("demo", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("NO-GO")
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, which: signal.Signals) -> None:
+def test_an_interrupted_demo_leaves_nothing(folder: Path, which: signal.Signals) -> None:
     process = subprocess.Popen(
-        argv("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(TMPDIR=str(tmp_path))
+        argv("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(TMPDIR=str(folder))
     )
     assert process.stderr is not None
     process.stderr.readline()  # it has begun
     os.kill(process.pid, which)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,7 @@ ran_as=1000
 account=1000
 now=1790000000
 count=2
+dangling=0
 backup=1789990000 400 1000 600 8:1 postgres custom /b/new one.dump
 backup=1789900000 300 1000 600 8:2 postgres custom /b/old.dump
 end=yes
@@ -56,6 +57,9 @@ def test_two_names_of_one_file_are_one_backup() -> None:
         ("end=yes\n", ""),
         ("folder=readable", "folder=maybe"),
         ("count=2", "count=many"),
+        ("dangling=0", "dangling=some"),
+        ("dangling=0\n", ""),
+        ("1789990000 400", "1789990000 -1"),
         ("count=2", "odd=yes"),
         ("now=1790000000\n", ""),
         (" custom ", " unheard-of "),
@@ -140,6 +144,31 @@ def test_links_are_followed_and_counted_once(tmp_path: Path) -> None:
     (tmp_path / "latest.dump").symlink_to("a.dump")
     (tmp_path / "broken.dump").symlink_to("gone")
     assert len(listed(tmp_path / "*.dump").backups) == 1
+
+
+def test_names_that_lead_to_nothing_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "broken.dump").symlink_to("gone")
+    listing = listed(tmp_path / "*.dump")
+    assert (listing.backups, listing.count, listing.dangling) == ((), 1, 1)
+    with pytest.raises(Unreadable, match="none is listed"):
+        read("folder=readable\nran_as=0\naccount=0\nnow=1790000000\ncount=3\ndangling=2\nend=yes\n")
+
+
+def test_all_files_of_a_folder_count_also_through_a_link(tmp_path: Path) -> None:
+    folder = tmp_path / "orders.dir"
+    folder.mkdir()
+    for name in ("toc.dat", "1.dat.gz"):
+        (folder / name).write_bytes(b"x" * 100_000)
+    (tmp_path / "latest").symlink_to("orders.dir")
+    for name in ("orders.dir", "latest"):
+        (backup,) = listed(tmp_path / name).backups
+        assert backup.size_bytes is not None
+        assert 200_000 <= backup.size_bytes <= 210_000
+
+
+def test_a_folder_that_cannot_be_seen_whole_has_no_size() -> None:
+    newest, before = read(GOOD.replace("1789990000 400", "1789990000 ?")).backups
+    assert (newest.size_bytes, before.size_bytes) == (None, 300)
 
 
 def test_nothing_to_list_is_a_fact(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
+from preflight.probes.backup_contents import TextRead, connected_to, major_in
 from preflight.probes.backup_files import BackupKind
-from preflight.probes.backup_reads import ReadArchive, ReadText, TextRead, VerifyBase, major_in
+from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.probes.shell import AsAccount
 from tests.toy import MOMENT
 
@@ -31,14 +32,14 @@ account=1
 readable=yes
 code=0
 bytes=900
-dump=1
+begin=-- PostgreSQL database dump
 inner=0
 version=15.18
-name=
-tables=2
 complete=1
+tables=2
 """
 BEGIN, END = "-- PostgreSQL database dump\n", "-- PostgreSQL database dump complete\n"
+BEGIN_ALL, END_ALL = "-- PostgreSQL database cluster dump\n", "-- PostgreSQL database cluster dump complete\n"
 
 
 def reply(text: str, code: int = 0) -> Reply:
@@ -92,15 +93,31 @@ def test_a_script_that_broke_off_is_no_answer() -> None:
             probe.read(reply(""))
 
 
-@pytest.mark.parametrize("field", TEXT.split())
+@pytest.mark.parametrize("field", TEXT.splitlines())
 def test_every_field_of_a_texts_reply_is_needed(field: str) -> None:
-    if not field.startswith(("name=", "readable=")):
+    if not field.startswith("readable="):
         with pytest.raises(Unreadable):
             text_read(TEXT.replace(f"{field}\n", ""))
 
 
-def test_a_database_name_in_quotes_is_read_without_them() -> None:
-    assert text_read(TEXT.replace("name=", 'name="Orders 1"')).database == "Orders 1"
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("orders", "orders"),
+        ('"Orders"', "Orders"),
+        ("""-reuse-previous=on "dbname='my-orders'\"""", "my-orders"),
+        ("""-reuse-previous=on "dbname='it\\'s a \\\\ ""x""'\"""", 'it\'s a \\ "x"'),
+    ],
+)
+def test_a_database_is_known_however_its_name_is_quoted(argument: str, name: str) -> None:
+    assert connected_to(argument) == name
+    assert text_read(f"{TEXT}database=3 {argument}\n").databases == {name: 3}
+
+
+@pytest.mark.parametrize("line", ["database=x orders", "database=orders", "database="])
+def test_a_database_without_its_count_is_no_answer(line: str) -> None:
+    with pytest.raises(Unreadable):
+        text_read(f"{TEXT}{line}\n")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +165,26 @@ def test_the_end_of_a_text_is_looked_for_where_it_ends(
     file.write_text(content)
     read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
     assert (read.code, read.is_dump, read.complete, read.tables) == (0, True, complete, tables)
+
+
+def cluster(end: str) -> str:
+    """What pg_dumpall writes: one dump after the other, between a beginning and an end of its own."""
+    first = f"\\connect template1\n{BEGIN}{END}"
+    copied = "COPY a (n) FROM stdin;\n1\n\\.\nINSERT INTO b VALUES (1);\n"
+    second = f"CREATE DATABASE x;\n\\connect orders\n{BEGIN}-- Dumped from database version 15.18\n{copied}{END}"
+    roles = "CREATE ROLE x;\n" * 300
+    return BEGIN_ALL + roles + first + second + end
+
+
+def test_a_dump_of_the_whole_cluster_is_told_by_database_and_ends_with_its_own_line(tmp_path: Path) -> None:
+    file = tmp_path / "all.sql"
+    file.write_text(cluster(END_ALL))
+    read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
+    assert (read.of_cluster, read.complete, read.server) == (True, True, "15.18")
+    assert read.databases == {"template1": 0, "orders": 2}
+    file.write_text(cluster(""))
+    read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
+    assert (read.of_cluster, read.complete) == (True, False), "the end of its last database is not its own"
 
 
 def test_bytes_that_are_no_text_are_read_through(tmp_path: Path) -> None:

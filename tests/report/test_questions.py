@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from preflight.check import Check
 from preflight.inspection import inspect
-from preflight.plan import Account, Application, Become, Connect, Database, Host, Plan
+from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath
 from preflight.probe import Question, Via
+from preflight.probes.storage import PROOF_BYTES
+from preflight.registry import BrokenSource, Registry, find_checks
 from preflight.report.layout import WIDTH
-from preflight.report.questions import purposes, render
+from preflight.report.questions import overview, render
 from preflight.secrets import SecretRef
 from preflight.sessions import batch
 from preflight.sessions.pg_statement import LOCK_SECONDS
@@ -50,8 +53,10 @@ QUESTIONS = [
 def test_every_question_stands_there_word_for_word(plan: Plan) -> None:
     text = render(plan, QUESTIONS)
     shown = [line.removeprefix("      |").removeprefix(" ") for line in text.splitlines() if line.startswith("      |")]
-    expected = [line for question in sorted_like_the_report() for line in question.text.rstrip("\n").split("\n")]
-    assert shown == expected
+    texts = [question.text.rstrip("\n").split("\n") for question in sorted_like_the_report()]
+    assert texts[0] == texts[2], "the same words for another host"
+    texts[2] = ["(the same text as question 1 on bastion)"]
+    assert shown == [line for text in texts for line in text]
     assert "6 questions to 6 targets" in text
 
 
@@ -106,19 +111,54 @@ def test_nothing_that_a_terminal_acts_on_gets_through() -> None:
     assert "\x1b" not in text
 
 
-def test_purposes_name_the_checks_that_share_a_question() -> None:
+def test_the_checks_that_share_a_question_are_named() -> None:
     inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready, Deep), MOMENT)
-    asked_for = purposes(inspection)
-    text = render(inspection.plan, inspection.first_round(), asked_for, (Ready, Deep))
+    text = render(inspection.plan, inspection.first_round(), overview("x.toml", inspection, registry(Ready, Deep)))
     assert "for ready db1, deep db1" in text
     assert "2 questions to 2 targets" in text
+    assert "What `preflight run x.toml` asks" in text
 
 
-def test_the_second_round_names_the_checks_that_may_ask_more() -> None:
-    text = render(toy_plan(), QUESTIONS, checks=(Ready, Deep))
+def test_the_second_round_says_what_each_check_may_ask_then() -> None:
+    inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready, Deep), MOMENT)
+    text = render(inspection.plan, QUESTIONS, overview("x.toml", inspection, registry(Ready, Deep)))
     assert "there is no third" in " ".join(text.split())
-    assert text.splitlines()[-1].startswith("  - deep: ")
-    assert "- ready:" not in text
+    assert text.splitlines()[-1] == "  - deep (2 subjects): The same again, with the first word in it."
+    assert "- ready" not in text
+
+
+def test_a_check_that_has_nothing_to_judge_is_not_named() -> None:
+    inspection = inspect(toy_plan([]), registry(Deep), MOMENT)
+    assert "- deep" not in render(inspection.plan, [], overview("x.toml", inspection, registry(Deep)))
+
+
+def test_a_check_that_cannot_be_loaded_is_named() -> None:
+    broken = Registry((Ready,), (BrokenSource("own.py", "SyntaxError"),))
+    inspection = inspect(toy_plan(), broken, MOMENT)
+    text = " ".join(render(inspection.plan, QUESTIONS, overview("x.toml", inspection, broken)).split())
+    assert "What own.py would ask is not known, it cannot be loaded: SyntaxError" in text
+
+
+@pytest.mark.parametrize("check", find_checks().checks, ids=lambda check: check.id)
+def test_every_check_says_itself_what_its_second_round_asks(check: type[Check]) -> None:
+    if check.follow_up is not Check.follow_up:
+        assert check.follow_up.__doc__
+        assert check.follow_up.__doc__ != Check.follow_up.__doc__
+
+
+def test_each_host_is_summed_up_with_its_accounts_and_their_programs(plan: Plan) -> None:
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"), account=Account("postgres"))
+    text = render(replace(plan, backups={"orders": backup}), QUESTIONS)
+    assert "  db1: 1 question as dbadmin; with sudo as postgres: pg_dump\n" in text
+    assert "  bastion: 1 question as ops\n" in text
+    assert "  db1: 1 question as dbadmin; with sudo as postgres: no program that the plan names\n" in render(
+        plan, QUESTIONS
+    )
+
+
+def test_what_is_written_on_a_server_is_said_openly() -> None:
+    assert "a file of 1 MiB that has no name (O_TMPFILE)" in " ".join(render(toy_plan(), []).split())
+    assert PROOF_BYTES == 1024 * 1024
 
 
 def test_a_plan_that_asks_nothing_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -59,6 +60,25 @@ def test_a_failure_says_what_was_seen_what_was_wanted_the_cure_the_cost_and_the_
         "| -old",
     ):
         assert word in report
+
+
+def test_a_failure_that_nobody_owns_says_so() -> None:
+    assert "owner   nobody named in the plan" in text_report.render(verdict(finding(BAD, owner="")))
+
+
+def test_what_must_last_beyond_the_windows_first_day_has_its_date() -> None:
+    good = verdict(finding(passed("fine")))
+    assert "must last until 11:00" in text_report.render(good)
+    late = replace(good.plan.window, end=good.plan.window.start + timedelta(hours=30))
+    text = text_report.render(replace(good, plan=replace(good.plan, window=late)))
+    assert "must last until Sun 2026-10-18 11:00 +00:00" in text
+
+
+def test_one_is_not_told_in_the_plural() -> None:
+    text = text_report.render(verdict(finding(passed("fine"))))
+    assert "The plan leaves 1 thing unconfirmed:" in text
+    assert "\n1 check planned: 1 pass" in text
+    assert text.startswith("GO; 1 thing unconfirmed  ")
 
 
 def test_passes_are_counted_and_shown_on_request() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.scripts.run_line import PsqlCall, psql_calls
+from preflight.scripts.psql_call import PsqlCall
+from preflight.scripts.run_line import psql_calls
 
 
 def only(line: str) -> PsqlCall:
@@ -37,24 +38,6 @@ def test_on_error_stop_is_read_as_psql_reads_it(line: str, stops: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "piped"),
-    [
-        ("psql -f x | tee log", True),
-        ("psql -f x 2>&1 | tee log", True),
-        ("psql -f x |& tee log", True),
-        ("set -o pipefail; psql -f x | tee log", False),
-        ("psql -f x > log 2>&1", False),
-        ("cat x | psql", False),
-        ("psql -f x || exit 1", False),
-        ("psql -f 'a|b'", False),
-        ("su - postgres -c 'psql -f x' | tee log", True),
-    ],
-)
-def test_a_pipe_behind_psql_loses_its_exit_status(line: str, piped: bool) -> None:
-    assert only(line).piped is piped
-
-
-@pytest.mark.parametrize(
     ("line", "connection"),
     [
         ("psql", {}),
@@ -64,6 +47,8 @@ def test_a_pipe_behind_psql_loses_its_exit_status(line: str, piped: bool) -> Non
         ),
         ("psql --host=db1 --username release orders", {"host": "db1", "user": "release", "dbname": "orders"}),
         ("psql orders release -f x", {"dbname": "orders", "user": "release"}),
+        ("psql -d orders release -f x", {"dbname": "orders", "user": "release"}),
+        ("PGDATABASE=a psql b", {"dbname": "b"}),
         ("cd /srv && PGPORT=5433 PGOPTIONS='-c a=b' psql -f x", {"port": "5433"}),
         ("PGUSER=a psql -U b", {"user": "b"}),
         ("sudo -u postgres psql -d orders 2>&1 > log", {"dbname": "orders"}),
@@ -104,6 +89,30 @@ def test_options_psql_does_not_know_are_told() -> None:
     [
         ("psql -f x", (), ()),
         ("env LC_ALL=C nice -n 5 psql -f x", (), ()),
+        ("nohup timeout -s INT 2h psql -f x > log 2>&1", (), ()),
+        ("flock /run/lock/release psql -f x", (), ()),
+        ("time psql -f x", (), ()),
+        ("PGOPTIONS='-c lock_timeout=5s' psql -f x", (), ()),
+        (
+            "env -i psql -f x",
+            (
+                "env",
+                "-i",
+            ),
+            (),
+        ),
+        ("env -u PGHOST nice psql -f x", ("env", "-u", "PGHOST", "nice"), ()),
+        ("exec -c psql -f x", ("exec", "-c"), ()),
+        ("nice run-as dba psql -f x", ("run-as", "dba"), ()),
+        ("setsid psql -f x", ("setsid",), ()),
+        ("echo psql -f x", ("echo",), ()),
+        ("nohup sudo -u dba psql -f x", ("sudo", "-u", "dba"), ()),
+        ("PGHOST=a sudo -u dba psql -f x", ("sudo", "-u", "dba"), ("PGHOST (sudo drops it)",)),
+        ("sudo -u dba PGHOST=a psql -f x", ("sudo", "-u", "dba"), ()),
+        ("PGHOST=a sudo -E -u dba psql -f x", ("sudo", "-E", "-u", "dba"), ()),
+        ("PGHOST=a; psql -f x", (), ("PGHOST (not exported)",)),
+        ("PGHOST=a; export PGHOST; psql -f x", (), ()),
+        ('psql -d "$DB" -f x', (), ("$DB",)),
         ("bash -lc 'psql -f x'", (), ()),
         ("PGHOST=a PGTZ=UTC psql -f x", (), ()),
         ("ssh db2 psql -f x", ("ssh", "db2"), ()),
@@ -120,3 +129,65 @@ def test_what_leads_psql_elsewhere_is_told(line: str, through: tuple[str, ...], 
 
 def test_an_exported_variable_holds_for_the_psql_behind_it() -> None:
     assert only("export PGHOST=a; psql -f x").says("host") == "a"
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "commands"),
+    [
+        ("psql -f a -f b", ("a", "b"), ()),
+        ("psql < a", ("a",), ()),
+        ("psql -f a < b", ("a",), ()),  # psql does not read its input then
+        ("psql -c x < b", (), ("x",)),
+        ("psql -f - < b", ("b",), ()),
+        ("cat a b | psql", ("a", "b"), ()),
+        ("cat a | psql -f b", ("b",), ()),
+        ("echo '\\i a' | psql", (), ("\\i a",)),
+        ("psql <<EOF\n\\i a\nEOF\n", (), ("\\i a\n",)),
+        ("psql <<-'EOF' && echo x\n\t\\i a\n\tEOF\n", (), ("\\i a\n",)),
+        ("psql <<< '\\i a'", (), ("\\i a",)),
+        ("psql -f a # -f b", ("a",), ()),
+        ("psql -f 'a b' -f c\\ d", ("a b", "c d"), ()),
+    ],
+)
+def test_what_psql_runs_is_read_from_options_and_input(
+    line: str, files: tuple[str, ...], commands: tuple[str, ...]
+) -> None:
+    assert (only(line).files, only(line).commands) == (files, commands)
+
+
+@pytest.mark.parametrize("line", ["psql", "psql -d orders", "psql --version", "psql -l -f x", "psql -?", "psql --help",
+                                  "psql </dev/null", "psql -V"])  # fmt: skip
+def test_a_call_that_runs_nothing_is_told(line: str) -> None:
+    assert only(line).runs_nothing
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("cd /srv && psql", "/srv"),
+        ("(cd /srv && true); psql", ""),
+        ("cd /srv; cd sql; psql", "/srv/sql"),
+        ("su - dba -c 'psql -f x'", "~"),
+        ("su - dba -c 'cd /srv && psql -f x'", "/srv"),
+        ("sudo -i -u dba psql -f x", "~"),
+        ("sudo -u dba psql -f x", ""),
+    ],
+)
+def test_the_working_folder_is_where_cd_or_a_login_shell_leads(line: str, folder: str) -> None:
+    assert only(line).folder == folder
+
+
+@pytest.mark.parametrize("line", ["which psql", "command -v psql", "case x in x) psql;; esac", "# psql -f x"])
+def test_psql_is_not_called_where_it_is_only_spoken_of_or_not_followed(line: str) -> None:
+    assert psql_calls(line) == ()
+
+
+def test_options_that_wait_or_change_what_runs_are_told() -> None:
+    assert only("psql -s -f x").turns_on("SINGLESTEP")
+    assert only("psql --single-step -f x").turns_on("SINGLESTEP")
+    assert not only("psql -s -v SINGLESTEP -f x").turns_on("SINGLESTEP")
+    assert only("psql -S -f x").turns_on("SINGLELINE")
+    assert only("psql --set=AUTOCOMMIT=off -f x").turns_off("AUTOCOMMIT")
+    assert only("psql -L log -o out -f x").outputs == ("log", "out")
+    assert only("psql -d a -U b -f x c").ignored == ("c",)
+    assert only("psql a b c -f x").ignored == ("c",)

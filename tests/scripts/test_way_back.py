@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from preflight.scripts.way_back import Pair, does_nothing, does_the_same, pairs, without_comments
+from preflight.scripts.way_back import Pair, does_the_same, pairs
 
 PATTERN = "undo/{stem}.down.sql"
 
@@ -48,65 +46,6 @@ def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
     assert pairs("../{stem}.sql", "", "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "\ufeff\n ;;\n",
-        "-- DROP TABLE t;",
-        "/* a /* nested */ DROP TABLE t; */",
-        "BEGIN;\n-- nothing\nCOMMIT;\n",
-        "START TRANSACTION; END;",
-        "begin isolation level serializable; commit;",
-        "\\set ON_ERROR_STOP on\n\\echo undoing; nothing\n",
-        "\\echo don't\n-- DROP TABLE t; can't",
-        "SET lock_timeout = '2s'; ROLLBACK;",
-        "/* DROP TABLE t; -- never closed",
-    ],
-)
-def test_comments_and_settings_do_nothing(text: str) -> None:
-    assert does_nothing(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "DROP TABLE t;",
-        "BEGIN; DROP TABLE t; COMMIT;",
-        "SELECT '--';",
-        "\\i other.sql",
-        "/* a */ SELECT 1 -- b",
-        "/* ---- header ---- */\nDROP TABLE t;",
-        "/*\n * don't panic\n */\nUPDATE t SET word = 'a';",
-        "UPDATE t\nSET word = 'a';",
-        "do$$ -- $$;",
-    ],
-)
-def test_anything_else_does_something(text: str) -> None:
-    assert not does_nothing(text)
-
-
 def test_comments_and_white_space_make_no_other_script() -> None:
     assert does_the_same("CREATE TABLE t (); -- forward", "/* back */\nCREATE  TABLE t ();\n")
     assert not does_the_same("CREATE TABLE t ();", "DROP TABLE t;")
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("SELECT $$ it's -- x $$; -- y", "SELECT $$ it's -- x $$; "),
-        ("SELECT $a$ $$ -- $a$ -- y", "SELECT $a$ $$ -- $a$ "),
-        ("SELECT E'a\\'--'; -- y", "SELECT E'a\\'--'; "),
-        ("SELECT 'a\\'; -- y", "SELECT 'a\\'; "),
-        ('DROP TABLE "a--b"; -- y', 'DROP TABLE "a--b"; '),
-        ("SELECT a$1$b -- $1$", "SELECT a$1$b "),
-        ("SELECT 2-1, 4/2 /* a */", "SELECT 2-1, 4/2  "),
-    ],
-)
-def test_what_looks_like_a_comment_in_strings_and_names_is_kept(text: str, kept: str) -> None:
-    assert without_comments(text) == kept
-
-
-def test_a_hostile_script_is_read_in_no_time() -> None:
-    for text in ("'" * 50_000 + "x", "$a$" * 50_000, "e'\\" * 50_000, "/*" * 50_000, "$" * 100_001):
-        does_nothing(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ class Server:
         self.write_pgpass(f"*:*:*:{self.role.name}:{self.role.password}")
         self.sockets = f"-h {cluster.socket_directory} -p {cluster.port}"
         self.line = f"{LINE} {self.sockets} -U {self.role.name} -d {self.name} -f 010.sql"
+        self.staged = site.new_path("staged")
+        for scripts in (folder / "approved", self.staged):
+            scripts.mkdir()
+            (scripts / "010.sql").write_text("select 1;\n")
+        self.staged.chmod(0o777)
+        (folder / "SHA256SUMS").write_text(f"{sha256(b'select 1;' + bytes([10])).hexdigest()}  010.sql\n")
 
     def write_pgpass(self, line: str, mode: int = 0o600, account: Account | None = None) -> None:
         from shutil import chown
@@ -71,8 +78,9 @@ class Server:
         database = Database(id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port)
         database = replace(database, **changes)  # type: ignore[arg-type]
         entry = Scripts(
-            id="orders", database="orders", approved=self.folder, manifest=self.folder, staged=RemotePath("/srv"),
-            run=self.line if run is None else run, account=Login(become), step="work",
+            id="orders", database="orders", approved=self.folder / "approved", manifest=self.folder / "SHA256SUMS",
+            staged=RemotePath(str(self.staged)), run=self.line if run is None else run, account=Login(become),
+            step="work",
         )  # fmt: skip
         sections: dict[str, Any] = {"scripts": {"orders": entry}}
         if backup is not None:
@@ -196,7 +204,7 @@ def test_a_pg_hba_conf_without_an_entry_fails(server: Server) -> None:
 
 
 def test_a_run_line_with_a_wrong_database_or_role_fails(server: Server) -> None:
-    good = f"{LINE} {server.sockets} -f x"
+    good = f"{LINE} {server.sockets} -f 010.sql"
     fails(server.scripts(run=f"{good} -U {server.role.name} -d nosuch"), "no such database", "correct the database")
     other = server.cluster.create_role("other")
     server.write_pgpass(f"*:*:*:{other.name}:{other.password}")
@@ -214,7 +222,7 @@ def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server)
 
 
 def test_no_server_at_the_default_place_fails(server: Server) -> None:
-    line = f"{LINE} -p {free_port('127.0.0.1')} -U {server.role.name} -d {server.name} -f x"
+    line = f"{LINE} -p {free_port('127.0.0.1')} -U {server.role.name} -d {server.name} -f 010.sql"
     fails(server.scripts(run=line), "no server answers", "PGHOST and PGPORT")
     fails(server.scripts(run=line.replace("-p", "-h nosuch.invalid -p")), "unknown server name", "correct -h")
 
@@ -229,16 +237,50 @@ def test_another_server_than_planned_fails(server: Server) -> None:
 
 def test_the_run_line_must_stop_on_errors(server: Server) -> None:
     where = f"{server.sockets} -U {server.role.name} -d {server.name}"
-    fails(server.scripts(run=f"psql -X {where} -f x"), "no ON_ERROR_STOP", "add -v ON_ERROR_STOP=1")
+    fails(server.scripts(run=f"psql -X {where} -f 010.sql"), "no ON_ERROR_STOP", "add -v ON_ERROR_STOP=1")
     fails(server.scripts(run=f"psql -X --frobnicate {where}"), "psql will refuse the run line", "correct the option")
     for line, words in (
-        (f"psql -v ON_ERROR_STOP=1 {where} -f x", "no -X"),
-        (f"psql -XW -v ON_ERROR_STOP=1 {where} -f x", "-W asks for a password"),
-        (f"psql -X -v ON_ERROR_STOP=1 {where} -f x | tee log", "lost in a pipe"),
+        (f"psql -v ON_ERROR_STOP=1 {where} -f 010.sql", "no -X"),
+        (f"psql -XW -v ON_ERROR_STOP=1 {where} -f 010.sql", "-W asks for a password"),
     ):
         found = server.scripts(run=line)
         assert found.status is Status.WARN, told(found)
         assert words in found.judgement.summary
+    fails(server.scripts(run=f"{server.line} | tee log"), "lost in a pipe", f"set -o pipefail; {server.line} | tee log")
+    fails(server.scripts(run=f"{server.line} || true"), "the exit status of psql is lost", server.line)
+
+
+def test_a_run_line_that_runs_other_scripts_than_the_sealed_ones_fails(server: Server) -> None:
+    fails(server.scripts(run=server.line.replace("-f 010.sql", "")), "psql is given no script", "-f 010.sql")
+    fails(server.scripts(run=f"{server.line} -f 020.sql"), "names what is not sealed: 020.sql", "-f 010.sql")
+    (server.folder / "SHA256SUMS").unlink()
+    found = server.scripts()
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "they are not sealed" in found.judgement.summary
+
+
+def test_server_settings_of_the_line_are_tried_with_the_login(server: Server) -> None:
+    assert server.scripts(run=f"PGOPTIONS='-c lock_timeout=5s' {server.line}").status is Status.PASS
+    fails(server.scripts(run=f"PGOPTIONS='-c lock_timout=5s' {server.line}"), "no database login", "cure what it")
+
+
+def test_files_that_the_line_writes_must_be_writable_where_it_runs(server: Server) -> None:
+    assert server.scripts(run=f"{server.line} -L run.log > out.log 2>&1").status is Status.PASS
+    assert not [*server.staged.glob("*.log")], "nothing is written"
+    fails(server.scripts(run=f"{server.line} -L {server.staged}/logs/x"), "there is no such folder", "mkdir -p")
+    server.staged.chmod(0o755)
+    fails(server.scripts(run=f"{server.line} > out.log"), "no file can be made in the folder", "chown")
+    (server.staged / "out.log").touch(0o644)
+    fails(server.scripts(run=f"{server.line} -o out.log"), "the file is there and cannot be written", "chown")
+    fails(server.scripts(run=f"{server.line} -o ../{server.staged.name}"), "a folder has that name", "another file")
+
+
+def test_an_account_that_sudo_gives_no_shell_of_leaves_its_files_a_warning(server: Server, accounts: Accounts) -> None:
+    runner = accounts.add("login")
+    accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql",))
+    found = server.scripts(account=runner, become=server.account.name, run=f"{server.line} -L run.log")
+    assert found.status is Status.WARN, told(found)
+    assert f"who may not become {server.account.name}" in found.judgement.actual
 
 
 def test_a_replica_instead_of_the_primary_fails(
@@ -260,7 +302,7 @@ def test_a_replica_instead_of_the_primary_fails(
         ("ssh elsewhere ", "", "ssh elsewhere"),
         ("sudo -u somebody ", "", "sudo -u somebody"),
         ("PGSERVICE=staging ", "", "PGSERVICE"),
-        ("", " && psql -X -v ON_ERROR_STOP=1 -d other -f x", "a second psql"),
+        ("", " && psql -X -v ON_ERROR_STOP=1 -d other -f 010.sql", "a second psql"),
     ],
 )
 def test_a_psql_that_was_not_tried_is_unknown(server: Server, before: str, after: str, told_as: str) -> None:

@@ -1,0 +1,75 @@
+"""Asks whether files can be written on a host, from permission bits and mount flags alone: nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from preflight.probe import Reply, Unreadable
+from preflight.probes.fields import one, read_fields
+from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+
+_SCRIPT = """\
+exec </dev/null
+printf 'account=%s\\n' "$(id -un)"
+for f in @PATHS@; do
+  case $f in */) d=$f ;; *) d=${f%/*} ;; esac
+  d=${d:-/}; s=writable
+  if [ "$d" != "$f" ] && [ -d "$f" ]; then s=folder
+  elif [ "$d" != "$f" ] && [ -e "$f" ]; then [ -w "$f" ] || s=denied
+  elif [ ! -d "$d" ]; then s=absent
+  elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=closed
+  fi
+  printf 'state=%s\\n' "$s"
+done
+exit 0
+"""
+
+
+class Writing(StrEnum):
+    """What becomes of a file that is opened for writing."""
+
+    WRITABLE = "writable"
+    FOLDER = "folder"
+    """A folder has that name."""
+    DENIED = "denied"
+    """The file is there and cannot be written."""
+    ABSENT = "absent"
+    """Its folder is not there, or cannot be seen."""
+    CLOSED = "closed"
+    """No file can be made in its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFiles:
+    account: str
+    """Who looked."""
+    states: Mapping[str, Writing]
+    """By path as asked."""
+
+
+@dataclass(frozen=True)
+class OutputFilesProbe(ShellProbe[OutputFiles]):
+    """Looks as `writer`, or as the login where sudo does not give it a shell of that account."""
+
+    writer: AsAccount
+    paths: tuple[str, ...]
+    """Absolute; with a slash at its end, a folder in which some file is to be made."""
+
+    def ask(self) -> str:
+        return self.writer.or_login(filled(_SCRIPT, PATHS=" ".join(map(quoted, self.paths))))
+
+    def stdin_secret(self) -> str:
+        return self.writer.password
+
+    def read(self, reply: Reply) -> OutputFiles:
+        fields = read_fields(reply.text)
+        states = fields.get("state", [])
+        if len(states) != len(self.paths):
+            raise Unreadable(f"{len(states)} answers about {len(self.paths)} files")
+        try:
+            found = {path: Writing(state) for path, state in zip(self.paths, states, strict=True)}
+        except ValueError as error:
+            raise Unreadable(str(error)) from None
+        return OutputFiles(one(fields, "account"), found)

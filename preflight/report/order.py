@@ -1,0 +1,56 @@
+"""In which order a report tells what is not good: what to do first stands first."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from preflight.finding import Finding, Severity, Status
+from preflight.plan import Plan
+
+WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED, Status.SKIPPED)
+
+
+def told_one_by_one(plan: Plan, findings: Sequence[Finding], severity: Severity) -> list[Finding]:
+    """All but passes, what was not selected, and what shares its cause with others: by status, then by the minutes
+    at stake, then by how many could not look for the same reason, then in the plan's order."""
+    hanging = Counter(finding.cause for finding in findings if is_folded(finding))
+
+    def rank(finding: Finding) -> tuple[float, ...]:
+        behind = sum(count for cause, count in hanging.items() if _hangs(cause, finding))
+        return (WORST_FIRST.index(finding.status), -_minutes(finding), -behind, _place(plan, finding))
+
+    untold = (Status.PASS, Status.SKIPPED)
+    shown = [each for each in findings if each.severity is severity and each.status not in untold]
+    return sorted((finding for finding in shown if not is_folded(finding)), key=rank)
+
+
+def by_cause(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """UNKNOWN findings, one list for each shared cause; the cause behind most of them first."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if is_folded(finding):
+            groups.setdefault(finding.cause, []).append(finding)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def is_folded(finding: Finding) -> bool:
+    """Whether it is told with all others of its cause."""
+    return bool(finding.cause) and finding.status is Status.UNKNOWN
+
+
+def _hangs(cause: str, finding: Finding) -> bool:
+    """Whether what has this cause could not be seen for the reason for which `finding` fails: the same way there."""
+    return bool(finding.vantage) and cause.startswith(f"{finding.vantage}: ")
+
+
+def _minutes(finding: Finding) -> float:
+    return finding.price.minutes if finding.price else finding.judgement.minutes_at_stake or 0.0
+
+
+def _place(plan: Plan, finding: Finding) -> int:
+    """Where the plan has the first entry that the subject names; what names none comes last."""
+    names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
+    words = set(re.findall(r"[\w.-]+", finding.subject))
+    return next((place for place, name in enumerate(names) if name in words), len(names))

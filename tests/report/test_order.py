@@ -1,0 +1,51 @@
+"""What to do first stands first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from preflight.finding import Finding, Judgement, Severity, Status
+from preflight.plan import Account, Application, Database
+from preflight.report.order import by_cause, told_one_by_one
+from tests.toy import toy_plan
+
+PLAN = toy_plan(
+    ("db2", "db1"),
+    databases={"orders": Database(id="orders", host="db1", user=Account("u"))},
+    applications={"app1": Application(id="app1", from_="1", to="2")},
+)
+
+
+def finding(subject: str, status: Status = Status.FAIL, minutes: float | None = None, **more: str) -> Finding:
+    judgement = Judgement(status=status, summary="seen", remedy="mend it", minutes_at_stake=minutes)
+    found = Finding(check="toy", title="so", subject=subject, severity=Severity.BLOCKING, judgement=judgement)
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def order(*findings: Finding) -> list[str]:
+    return [each.subject for each in told_one_by_one(PLAN, findings, Severity.BLOCKING)]
+
+
+def test_failures_come_before_warnings_and_passes_are_left_out() -> None:
+    assert order(finding("db1", Status.WARN), finding("db2", Status.PASS), finding("orders")) == ["orders", "db1"]
+
+
+def test_the_most_minutes_at_stake_come_first() -> None:
+    assert order(finding("db2"), finding("db1", minutes=5), finding("orders", minutes=70)) == ["orders", "db1", "db2"]
+
+
+def test_then_comes_what_keeps_most_others_from_looking() -> None:
+    dark = [finding(f"x{n}", Status.UNKNOWN, cause="from here to db1 as dba: db1: denied") for n in range(3)]
+    denied = finding("db1", vantage="from here to db1 as dba")
+    assert order(finding("db2"), denied, *dark) == ["db1", "db2"]
+
+
+def test_then_comes_the_order_of_the_plan_not_that_of_the_alphabet() -> None:
+    subjects = ("app1 https://a/", "rehearsal", "orders on db1", "db1", "db2")
+    assert order(*map(finding, subjects)) == ["db2", "orders on db1", "db1", "app1 https://a/", "rehearsal"]
+
+
+def test_the_cause_behind_most_lines_is_told_first() -> None:
+    dark = [finding(str(n), Status.UNKNOWN, cause=cause) for n, cause in enumerate(["a", "b", "b"])]
+    assert [[each.subject for each in group] for group in by_cause(dark)] == [["1", "2"], ["0"]]
+    assert order(*dark) == []
