@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
-from preflight.end_states import can_go_live_in_part
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.plan import Decision, DecisionKind, Release, Step, UndoKind
+from preflight.versions.end_states import can_go_live_in_part
 
 _OF_A_STEP = (DecisionKind.RETRY, DecisionKind.ROLLBACK)
 

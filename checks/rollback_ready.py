@@ -94,6 +94,10 @@ class RollbackReady(Check):
         return {}
 
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
+        """On the host, as the account that takes the backup: the newest earlier backup is read to its end at the lowest
+        priority, and the one before it too where the newest may still be written (`pg_restore -l`, then `pg_restore -f
+        /dev/null`; a text through gzip or its like; `pg_verifybackup` for a base backup): minutes of reading for a
+        large one. And where the data directory and the tablespaces lie, and what is free there."""
         match subject.item:
             case PlannedBackup() as planned:
                 listing: Listing = facts["listing"]

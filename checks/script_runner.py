@@ -60,7 +60,11 @@ class ScriptRunner(Check):
     an older program than the server is no dump. So the programs are run where and as whom the plan will run them, on
     the PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in
     to the database there, as the run line does, with `-X -w`: what needs a prompt fails here and not at midnight. The
-    run line itself must stop on the first error (d): without ON_ERROR_STOP psql goes on and ends with 0.
+    run line itself must stop on the first error (d): without ON_ERROR_STOP psql goes on and ends with 0. The line is
+    followed as a shell would, one command failing at a time: FAIL when it runs no script, leaves a sealed one out, runs
+    one that is not sealed or takes another back, goes on after a failure, or ends with 0 all the same (`|| true`,
+    `; echo`, a pipe without pipefail, `&`), and when a file that it writes cannot be written. A line that is not
+    followed (functions, `case`, `eval`, `$( )` around psql), or that starts psql where it was not tried, is UNKNOWN.
     """
 
     id = "script-runner"

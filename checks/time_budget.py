@@ -10,7 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.plan import DecisionKind, Step
-from preflight.schedule import Schedule, is_final, knows_undo, schedule, time_in_window, undo_time
+from preflight.window.schedule import Schedule, is_final, knows_undo, schedule, time_in_window, undo_time
 
 _GUESS = "guess"
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
-from preflight.deploy_order import DeployOrder
-from preflight.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import DecisionKind, Rule, Tested
 from preflight.plan.limits import Above
-from preflight.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
+from preflight.versions.deploy_order import DeployOrder
+from preflight.versions.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
+from preflight.versions.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
 
 _MOST_NAMED = 6
 

@@ -28,7 +28,8 @@ def collect(
 ) -> Evidence:
     """Asks in at most two rounds under one deadline. Never raises for the outside world.
 
-    `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides (`preflight.inputs`)."""
+    `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides
+    (`preflight.runs.inputs`)."""
     deadline = Deadline(timeout_seconds)
     evidence = Evidence(inspection.plan.digest, now(), known.answers if known else {}, inputs or {})
     for questions_of in (inspection.first_round, inspection.second_round):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from preflight.end_states import EndState, end_states, most_test_age
 from preflight.finding import Event, Finding, Severity, Status
 from preflight.plan import Plan
-from preflight.price import as_found, priced
-from preflight.schedule import Schedule, schedule
-from preflight.time_axis import events_inside
+from preflight.versions.end_states import EndState, end_states, most_test_age
 from preflight.waivers import WaiverUse, apply_waivers
+from preflight.window.price import as_found, priced
+from preflight.window.schedule import Schedule, schedule
+from preflight.window.time_axis import events_inside
 
 
 class Decision(StrEnum):

@@ -15,9 +15,8 @@ DRIVERS = {"paramiko", "psycopg"}
 PURE = tuple(
     f"preflight.{name}"
     for name in (
-        *("check", "finding", "plan", "probe", "clock", "sizes", "scripts", "backups"),
-        *("job_times", "cron", "timers", "job_starts"),
-        *("end_states", "version_tests", "deploy_order", "schedule"),
+        *("check", "finding", "plan", "probe", "clock", "sizes"),
+        *("backups", "jobs", "scripts", "versions", "window"),
     )
 )
 """What checks may know: the design's list, and pure modules that hold parts of one check's judgement."""

@@ -32,6 +32,11 @@ class PlannedBackup:
         return self.work.owner
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """Of the run sheet: the one that takes it."""
+        return (self.backup.step,) if self.backup.step else ()
+
+    @property
     def account(self) -> AsAccount:
         return AsAccount.on(self.host, self.backup.account)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from preflight import saved_runs
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
 from preflight.cli.progress import Progress
@@ -20,6 +19,7 @@ from preflight.inspection import Inspection, inspect
 from preflight.plan import Plan
 from preflight.report import json as json_report
 from preflight.run import collect
+from preflight.runs import saved_runs
 from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
 from preflight.verdict import ExitCode, Verdict

@@ -9,10 +9,10 @@ import click
 
 from preflight.cli.console import CallError
 from preflight.cli.output import wants_color, write_stdout
-from preflight.difference import compare
 from preflight.report import difference as text_report
 from preflight.report import difference_json as json_report
-from preflight.saved_report import ReportError, load_report
+from preflight.runs.difference import compare
+from preflight.runs.saved_report import ReportError, load_report
 
 
 @click.command()

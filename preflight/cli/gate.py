@@ -6,20 +6,20 @@ from pathlib import Path
 
 import click
 
-from preflight import saved_runs
 from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import timeout_option
 from preflight.clock import now
-from preflight.difference import Outcome, compare
-from preflight.gate import start_from
-from preflight.inputs import read_inputs
 from preflight.plan.coverage import unconfirmed
 from preflight.report import difference as difference_report
 from preflight.run import judge
-from preflight.saved_runs import SavedRun
+from preflight.runs import saved_runs
+from preflight.runs.difference import Outcome, compare
+from preflight.runs.gate import start_from
+from preflight.runs.inputs import read_inputs
+from preflight.runs.saved_runs import SavedRun
 from preflight.verdict import ExitCode, Verdict
 
 

@@ -13,10 +13,10 @@ from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, deliver, report_options
 from preflight.clock import now
 from preflight.evidence import Evidence, EvidenceError
-from preflight.inputs import read_inputs
 from preflight.plan.coverage import unconfirmed
 from preflight.run import TIMEOUT_SECONDS
 from preflight.run import judge as judge_evidence
+from preflight.runs.inputs import read_inputs
 from preflight.verdict import ExitCode
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from preflight.jobs.timers import Timer
 from preflight.probe import Reply, Unreadable
 from preflight.probes.clocks import HOST_ZONE, HostZone
 from preflight.probes.fields import one, whole_number
 from preflight.probes.redaction import SED_PROGRAM
 from preflight.probes.shell import NOT_ALLOWED, AsAccount, ShellProbe, filled
 from preflight.probes.units import read_timers, shown
-from preflight.timers import Timer
 
 _MOST_LINES = 300
 """Of one table; more are counted as not seen."""

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from preflight.clock import format_duration, format_moment
-from preflight.difference import Change, Difference, Line, Outcome, Pair, Point
 from preflight.finding import Severity, Status
 from preflight.report.layout import WIDTH, Paint, clean, wrapped
+from preflight.runs.difference import Change, Difference, Line, Outcome, Pair, Point
 
 _TITLES = {
     Change.NEW: "new",

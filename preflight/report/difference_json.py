@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from preflight.difference import Change, Difference, Line, Outcome
+from preflight.runs.difference import Change, Difference, Line, Outcome
 
 SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""

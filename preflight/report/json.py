@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from preflight.finding import Finding, Judgement
-from preflight.schedule import Schedule
 from preflight.verdict import Verdict
+from preflight.window.schedule import Schedule
 
 SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""

@@ -10,8 +10,8 @@ from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report import window
 from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
 from preflight.report.order import WORST_FIRST, by_cause, told_one_by_one
-from preflight.schedule import time_in_window
 from preflight.verdict import Decision, Verdict
+from preflight.window.schedule import time_in_window
 
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
 _BODY = " " * 9

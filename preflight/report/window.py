@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from preflight.clock import format_duration
-from preflight.end_states import matrix
 from preflight.report.layout import WIDTH, clean, wrapped
-from preflight.schedule import Schedule, time_in_window
 from preflight.verdict import Verdict
+from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState
+from preflight.window.schedule import Schedule, time_in_window
 
 _BODY = " " * 9
 _MOST_EVENTS = 8

@@ -346,7 +346,7 @@ def test_what_nobody_could_ask_is_no_pass_and_hides_no_failure(lost: dict[str, A
 
 def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
-    declared = '[hosts.db1]\nuser = "dba"\n[databases.a]\nhost = "db1"\nuser = "release"\n'
+    declared = '[hosts.db1]\nuser = "dba"\nssh_config = true\n[databases.a]\nhost = "db1"\nuser = "release"\n'
     table = (
         '\n[checks.backup-location]\nsame_device = "{}"\naccepted_types = ["nfs4"]\ndata_directory = {{ a = "/pg" }}\n'
     )

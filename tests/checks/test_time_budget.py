@@ -18,7 +18,7 @@ from preflight.inspection import inspect
 from preflight.loader import load_plan
 from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
 from preflight.registry import Registry
-from preflight.schedule import schedule
+from preflight.window.schedule import schedule
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"

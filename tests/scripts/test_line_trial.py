@@ -135,7 +135,8 @@ def test_what_every_shell_refuses_is_told(line: str) -> None:
     "line",
     [
         "f() { psql; }; f", "case x in x) psql;; esac", "eval psql -f x", "trap 'exit 0' EXIT; psql -f x",
-        "x=$(psql -f x)", "a=(x y); psql", "for ((i=0;i<2;i++)); do psql; done", "psql ${x:-$y}", "[[ -f x", "! ; psql", "psql -f x; exit $n",
+        "x=$(psql -f x)", "a=(x y); psql", "for ((i=0;i<2;i++)); do psql; done", "psql ${x:-$y}", "[[ -f x", "! ; psql",
+        "psql -f x; exit $n",
     ],
 )  # fmt: skip
 def test_what_is_not_followed_is_told(line: str) -> None:

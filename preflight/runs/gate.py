@@ -8,9 +8,9 @@ from datetime import datetime
 
 from preflight.clock import format_duration, format_moment
 from preflight.evidence import Evidence
-from preflight.inputs import changed
 from preflight.inspection import Inspection
-from preflight.saved_runs import SavedRun
+from preflight.runs.inputs import changed
+from preflight.runs.saved_runs import SavedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def start_from(
     again = "everything is asked again" if ask else "nothing of it is judged"
     if saved is None:
         return Basis(nothing, (f"no earlier run of {plan.release.id} is kept beside the plan", *soon))
-    said = saved.outcome.headline if saved.outcome else "run"
-    run = f"{said} of {format_moment(saved.evidence.collected_at, plan.window.zone)}"
+    said = f" ({saved.outcome.headline})" if saved.outcome else ""
+    run = f"run of {format_moment(saved.evidence.collected_at, plan.window.zone)}{said}"
     changes = changed(saved.evidence.inputs, inputs)
     if saved.evidence.plan_digest != plan.digest and not changes:
         changes = ("it was collected for another text of the plan",)

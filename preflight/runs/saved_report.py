@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from preflight.clock import format_moment
-from preflight.difference import Line, Outcome, Point
 from preflight.errors import PreflightError
 from preflight.finding import Severity, Status
 from preflight.probes.json_body import BodyError, Number, parse_json
 from preflight.report.json import SCHEMA
+from preflight.runs.difference import Line, Outcome, Point
 from preflight.verdict import Decision
 
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024

@@ -11,9 +11,9 @@ from preflight.check import Subject
 from preflight.finding import Event, Finding, Judgement, Severity, Status, failed, passed
 from preflight.inspection import inspect
 from preflight.plan import Plan, Role, Step, Undo, UndoKind, Waiver, Window
-from preflight.price import as_found, priced
 from preflight.run import collect, judge
-from preflight.time_axis import events_inside
+from preflight.window.price import as_found, priced
+from preflight.window.time_axis import events_inside
 from tests.toy import MOMENT, Ready, Script, registry, toy_plan
 
 HOUR = timedelta(hours=1)

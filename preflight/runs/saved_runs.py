@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.difference import Outcome
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
-from preflight.saved_report import ReportError, load_report
+from preflight.runs.difference import Outcome
+from preflight.runs.saved_report import ReportError, load_report
 
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z\.json")
 _REPORT = ".report.json"

@@ -13,12 +13,12 @@ import pytest
 from preflight.check import Check, Probes, Subject
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Status, passed
-from preflight.gate import start_from
 from preflight.inspection import Inspection, inspect
 from preflight.plan import Freshness
 from preflight.probe import Answer, Family, NoReply, Question, Reply
 from preflight.run import collect, judge
-from preflight.saved_runs import SavedRun
+from preflight.runs.gate import start_from
+from preflight.runs.saved_runs import SavedRun
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Deep, Echo, Ready, Script, lost, registry, toy_plan
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from preflight.loader import load_plan
 from preflight.plan import Plan, Step, Undo, UndoKind
-from preflight.schedule import Schedule, Slot, is_final, is_risky, schedule, time_in_window
+from preflight.window.schedule import Schedule, Slot, is_final, is_risky, schedule, time_in_window
 from tests.window_plans import NONE, NOTHING, RESTORE, SCRIPT, minutes, step, steps, window, work
 
-EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
+EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"
 START = datetime(2026, 10, 17, 4, 0, tzinfo=UTC)  # midnight in New York
 END = START + timedelta(hours=6)
 

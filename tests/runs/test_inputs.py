@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from preflight import __version__
-from preflight.inputs import changed, read_inputs
 from preflight.plan import Scripts
+from preflight.runs.inputs import changed, read_inputs
 from tests.toy import toy_plan
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from preflight.finding import Finding, Price, Status
 from preflight.plan import Plan
-from preflight.schedule import Schedule, schedule
+from preflight.window.schedule import Schedule, schedule
 
 _LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from preflight.clock import ClockChange, clock_changes, zone
-from preflight.cron import parse_schedule, read_anacrontab, read_crontab
-from preflight.timers import Timer, parse_calendar, parse_span
+from preflight.jobs.cron import parse_schedule, read_anacrontab, read_crontab
+from preflight.jobs.timers import Timer, parse_calendar, parse_span
 
 PRAGUE = zone("Europe/Prague")
 SPRING = (datetime(2026, 3, 28, 21, tzinfo=UTC), datetime(2026, 3, 29, 4, tzinfo=UTC))

@@ -1,0 +1,1 @@
+"""Earlier runs: kept, compared, and what they still prove at the gate."""
