@@ -17,12 +17,14 @@ from preflight.clock import monotonic, now
 from preflight.evidence import Evidence, write_private
 from preflight.inspection import Inspection, inspect
 from preflight.plan import Plan
-from preflight.report import json as json_report
+from preflight.report.formats import render
+from preflight.report.view import PLAIN
 from preflight.run import collect
 from preflight.runs import saved_runs
+from preflight.runs.difference import Difference
 from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
-from preflight.verdict import ExitCode, Verdict
+from preflight.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,14 @@ def ask(
 
 
 def keep_and_deliver(
-    asked: Asked, verdict: Verdict, evidence_path: Path | None, report: ReportOptions, *, appendix: str = ""
-) -> ExitCode:
-    """Keeps the run, writes the reports, gives the exit code. `appendix`: text below the text report."""
+    asked: Asked,
+    verdict: Verdict,
+    evidence_path: Path | None,
+    report: ReportOptions,
+    *,
+    difference: Difference | None = None,
+) -> int:
+    """Keeps the run, writes the reports, gives the exit code. `difference`: what changed since an earlier run."""
     troubles = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
     if evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
         for trouble in troubles:
@@ -76,7 +83,7 @@ def keep_and_deliver(
         mask=asked.mask,
         took_seconds=asked.took_seconds,
         troubles=troubles,
-        appendix=appendix,
+        difference=difference,
     )
 
 
@@ -103,7 +110,7 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
     mask = asked.mask
     try:
         if path is None:
-            saved_runs.keep(verdict.plan, asked.evidence, mask(json_report.render(verdict)), mask)
+            saved_runs.keep(verdict.plan, asked.evidence, mask(render("json", verdict, PLAIN)), mask)
         else:
             write_private(path, mask(asked.evidence.to_json()))
     except OSError as error:

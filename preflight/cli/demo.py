@@ -39,4 +39,4 @@ def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions)
             code = hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
         else:
             code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report)
-    context.exit(int(code))
+    context.exit(code)

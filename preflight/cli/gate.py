@@ -13,14 +13,13 @@ from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import timeout_option
 from preflight.clock import now
 from preflight.plan.coverage import unconfirmed
-from preflight.report import difference as difference_report
 from preflight.run import judge
 from preflight.runs import saved_runs
-from preflight.runs.difference import Outcome, compare
+from preflight.runs.difference import Difference, Outcome, compare
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
 from preflight.runs.saved_runs import SavedRun
-from preflight.verdict import ExitCode, Verdict
+from preflight.verdict import Verdict
 
 
 @click.command()
@@ -40,12 +39,12 @@ def gate(
     """
     if fresh and no_ask:
         raise CallError("--fresh asks everything and --no-ask asks nothing: give one of them")
-    context.exit(int(hold_gate(plan_path, timeout, report, fresh=fresh, no_ask=no_ask)))
+    context.exit(hold_gate(plan_path, timeout, report, fresh=fresh, no_ask=no_ask))
 
 
 def hold_gate(
     plan_path: Path, timeout_seconds: float, report: ReportOptions, *, fresh: bool = False, no_ask: bool = False
-) -> ExitCode:
+) -> int:
     """Judges at the window's start, or now when it has begun."""
     present = now()
     inspection = planned(plan_path, report, lambda plan: max(present, plan.window.start))
@@ -62,11 +61,11 @@ def hold_gate(
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.lines,
     )
-    return keep_and_deliver(asked, verdict, None, report, appendix=_difference(saved, verdict))
+    return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
 
 
-def _difference(saved: SavedRun | None, verdict: Verdict) -> str:
-    """What is otherwise than in the run the gate started from; empty when that one left no report."""
+def _difference(saved: SavedRun | None, verdict: Verdict) -> Difference | None:
+    """What is otherwise than in the run the gate started from; None when that one left no report."""
     if saved is None or saved.outcome is None:
-        return ""
-    return "\n" + difference_report.render(compare(saved.outcome, Outcome.of(verdict)))
+        return None
+    return compare(saved.outcome, Outcome.of(verdict))

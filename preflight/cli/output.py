@@ -4,6 +4,7 @@ while writing ever makes it better."""
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,16 @@ def write_file(path: Path, text: str) -> None:
         write_private(path, text, mode=0o644)
     except OSError as error:
         raise OutputError(f"{path}: the report could not be written: {error.strerror}") from None
+
+
+def carries_unicode() -> bool:
+    """Whether standard output can show what is drawn with characters beyond ASCII."""
+    return sys.stdout is not None and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def called() -> str:
+    """The call of this process, as it is typed in a shell. No option takes a secret."""
+    return shlex.join(["preflight", *sys.argv[1:]])
 
 
 def wants_color(choice: str, environment: Mapping[str, str]) -> bool:

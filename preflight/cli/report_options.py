@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ import click
 
 from preflight.check import Check
 from preflight.cli.console import CallError, complain, no_such
-from preflight.cli.output import OutputError, wants_color, write_file, write_stdout
+from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.plan import Plan, Window
-from preflight.report import json as json_report
-from preflight.report import text as text_report
+from preflight.report.formats import FORMATS, exit_code, render
+from preflight.report.view import View
+from preflight.runs.difference import Difference
 from preflight.verdict import ExitCode, Verdict
-
-FORMATS = ("text", "json")
 
 _OPTIONS = (
     click.option(
@@ -59,6 +58,7 @@ _OPTIONS = (
         help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Show the passes and everything the plan leaves unconfirmed."),
+    click.option("--short", is_flag=True, help="Five lines: the verdict, its times, what blocks."),
 )
 
 
@@ -73,6 +73,7 @@ class ReportOptions:
     at: str | None = None
     color: str = "auto"
     verbose: bool = False
+    short: bool = False
 
     def selects(self, checks: Sequence[type[Check]]) -> Callable[[str], bool]:
         """Which checks are to be run. Raises CallError for an id that no check has."""
@@ -134,6 +135,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
+        if chosen["short"] and chosen["verbose"]:
+            raise CallError("--short tells less and --verbose tells more: give one of them")
         return command(*args, report=ReportOptions(**chosen), **values)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
@@ -158,27 +161,25 @@ def deliver(
     mask: Callable[[str], str] = str,
     took_seconds: float | None = None,
     troubles: Sequence[str] = (),
-    appendix: str = "",
-) -> ExitCode:
-    """Writes every report asked for and gives the exit code: the verdict's, and never 0 when something that was
-    asked for could not be written."""
+    difference: Difference | None = None,
+) -> int:
+    """Writes every report asked for and gives the exit code: the one of the format on standard output, and never 0
+    when something that was asked for could not be written."""
     problems = list(troubles)
 
-    def rendered(name: str, color: bool) -> str:
-        if name == "json":
-            return mask(json_report.render(verdict))
-        text = text_report.render(verdict, verbose=report.verbose, color=color, took_seconds=took_seconds)
-        return mask(text + appendix)
-
+    view = View(
+        verbose=report.verbose, short=report.short, took_seconds=took_seconds, difference=difference, command=called()
+    )
     for name, path in report.outputs:
         try:
-            write_file(path, rendered(name, False))
+            write_file(path, mask(render(name, verdict, view)))
         except OutputError as error:
             problems.append(str(error))
     try:
-        write_stdout(rendered(report.stdout_format, wants_color(report.color, os.environ)))
+        here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
+        write_stdout(mask(render(report.stdout_format, verdict, here)))
     except OutputError as error:
         problems.append(str(error))
     for problem in problems:
         complain(f"preflight: {problem}")
-    return verdict.exit_code or (ExitCode.INTERNAL if problems else ExitCode.GO)
+    return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)

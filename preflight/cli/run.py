@@ -17,7 +17,6 @@ from preflight.plan.coverage import unconfirmed
 from preflight.run import TIMEOUT_SECONDS
 from preflight.run import judge as judge_evidence
 from preflight.runs.inputs import read_inputs
-from preflight.verdict import ExitCode
 
 
 def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -54,7 +53,7 @@ def run(
     context: click.Context, plan_path: Path, timeout: float, evidence_path: Path | None, report: ReportOptions
 ) -> None:
     """Ask the real systems and print the go/no-go report."""
-    context.exit(int(inspect_and_report(plan_path, timeout, evidence_path, report)))
+    context.exit(inspect_and_report(plan_path, timeout, evidence_path, report))
 
 
 @click.command()
@@ -79,12 +78,12 @@ def judge(context: click.Context, plan_path: Path, evidence_path: Path, report: 
     verdict = judge_evidence(
         inspection, evidence, unconfirmed=unconfirmed(inspection.plan), vantage="(judged again from saved evidence)"
     )
-    context.exit(int(deliver(verdict, report)))
+    context.exit(deliver(verdict, report))
 
 
 def inspect_and_report(
     plan_path: Path, timeout_seconds: float, evidence_path: Path | None, report: ReportOptions
-) -> ExitCode:
+) -> int:
     """The main job: asks, judges, keeps the run, reports."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))

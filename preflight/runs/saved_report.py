@@ -13,7 +13,7 @@ from preflight.clock import format_moment
 from preflight.errors import PreflightError
 from preflight.finding import Severity, Status
 from preflight.probes.json_body import BodyError, Number, parse_json
-from preflight.report.json import SCHEMA
+from preflight.report.formats.json import SCHEMA
 from preflight.runs.difference import Line, Outcome, Point
 from preflight.verdict import Decision
 

@@ -18,9 +18,10 @@ from preflight.inspection import Inspection, inspect
 from preflight.loader import load_plan
 from preflight.plan.coverage import unconfirmed
 from preflight.registry import find_checks
-from preflight.report import json as json_report
 from preflight.report import questions as questions_report
-from preflight.report import text as text_report
+from preflight.report.formats import json as json_report
+from preflight.report.formats import text as text_report
+from preflight.report.view import View
 from preflight.run import collect, judge
 from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
@@ -43,7 +44,7 @@ class Run:
         return [finding for finding in self.verdict.findings if finding.check == check and subject in finding.subject]
 
     def text(self) -> str:
-        return text_report.render(self.verdict, verbose=True)
+        return text_report.render(self.verdict, View(verbose=True))
 
 
 class ProcessList:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
 from preflight.report import difference as text_report
 from preflight.report import difference_json
-from preflight.report import json as json_report
+from preflight.report.formats import json as json_report
 from preflight.report.layout import WIDTH
 from preflight.runs.difference import Change, Line, Outcome, Pair, Point, compare
 from preflight.runs.saved_report import ReportError, load_report, read_report

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown
-from preflight.report import json as json_report
-from preflight.report import text as text_report
+from preflight.report.formats import json as json_report
+from preflight.report.formats import text as text_report
 from preflight.report.layout import clean, wrapped
+from preflight.report.view import View
 from preflight.verdict import Verdict, conclude
 from tests.toy import MOMENT, toy_plan
 
@@ -85,7 +86,7 @@ def test_passes_are_counted_and_shown_on_request() -> None:
     good = verdict(finding(passed("all is well")))
     assert "all is well" not in text_report.render(good)
     assert "1 pass (-v shows the passes)" in text_report.render(good)
-    assert "all is well" in text_report.render(good, verbose=True)
+    assert "all is well" in text_report.render(good, View(verbose=True))
 
 
 def test_one_cause_is_told_once_and_every_check_behind_it_named() -> None:
@@ -98,7 +99,7 @@ def test_one_cause_is_told_once_and_every_check_behind_it_named() -> None:
 
 def test_what_is_not_good_comes_first() -> None:
     mixed = verdict(finding(passed("fine"), "a"), finding(unknown("dark"), "b"), finding(BAD, "c"))
-    report = text_report.render(mixed, verbose=True)
+    report = text_report.render(mixed, View(verbose=True))
     assert report.index("FAIL") < report.index("UNKNOWN") < report.index("PASS")
 
 
@@ -119,7 +120,7 @@ def test_an_advisory_failure_is_marked_and_does_not_decide() -> None:
 @pytest.mark.parametrize("place", ["summary", "actual", "expected", "remedy", "details"])
 def test_hostile_remote_text_is_harmless(place: str) -> None:
     report = text_report.render(verdict(finding(replace(BAD, **{place: HOSTILE * 3})))) + text_report.render(
-        verdict(finding(BAD, subject=HOSTILE, vantage=HOSTILE, owner=HOSTILE, cause="")), verbose=True
+        verdict(finding(BAD, subject=HOSTILE, vantage=HOSTILE, owner=HOSTILE, cause="")), View(verbose=True)
     )
     assert all(character == "\n" or character.isprintable() for character in report)
     assert "\033" not in report
@@ -139,7 +140,7 @@ def test_clean_leaves_ordinary_text_alone() -> None:
 
 
 def test_colour_adds_to_words_and_never_replaces_them() -> None:
-    plain, coloured = (text_report.render(verdict(finding(BAD)), color=color) for color in (False, True))
+    plain, coloured = (text_report.render(verdict(finding(BAD)), View(color=color)) for color in (False, True))
     assert "\033[" not in plain
     import re
 

@@ -1,4 +1,4 @@
-"""The report for people in a terminal: 100 columns, what is not good first, passes counted."""
+"""For people in a terminal: 100 columns, what is not good first, passes counted."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from datetime import datetime
 
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
-from preflight.report import window
+from preflight.report import difference, window
 from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
 from preflight.report.order import WORST_FIRST, by_cause, told_one_by_one
+from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.window.schedule import time_in_window
 
@@ -17,10 +18,17 @@ _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decis
 _BODY = " " * 9
 
 
-def render(verdict: Verdict, *, verbose: bool = False, color: bool = False, took_seconds: float | None = None) -> str:
-    """The whole report. `took_seconds`: how long the run took; None when evidence was judged again."""
-    paint = Paint(color)
-    lines = [*_head(verdict, paint, took_seconds), ""]
+def render(verdict: Verdict, view: View = PLAIN) -> str:
+    """The whole report, and below it what changed since the run that a gate started from."""
+    text = "\n".join(_lines(verdict, view)) + "\n"
+    if view.difference is not None:
+        text += "\n" + difference.render(view.difference, color=view.color)
+    return text
+
+
+def _lines(verdict: Verdict, view: View) -> list[str]:
+    paint, verbose = Paint(view.color), view.verbose
+    lines = [*_head(verdict, paint, view.took_seconds), ""]
     for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING):
         lines += [*_finding(finding, verdict, paint), ""]
     for folded in by_cause(verdict.findings):
@@ -37,7 +45,7 @@ def render(verdict: Verdict, *, verbose: bool = False, color: bool = False, took
     lines += _about_the_window(verdict, verbose)
     lines += _unconfirmed(verdict, verbose)
     lines += _foot(verdict, paint, verbose)
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterator[str]:

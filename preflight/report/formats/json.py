@@ -1,4 +1,4 @@
-"""The report for programs."""
+"""For programs: one JSON object, deterministic for equal verdicts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from preflight.finding import Finding, Judgement
+from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.window.schedule import Schedule
 
@@ -13,8 +14,7 @@ SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""
 
 
-def render(verdict: Verdict) -> str:
-    """One JSON object, deterministic for equal verdicts."""
+def render(verdict: Verdict, _view: View = PLAIN) -> str:
     plan = verdict.plan
     document: dict[str, Any] = {
         "schema": SCHEMA,
