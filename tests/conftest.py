@@ -31,6 +31,10 @@ _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regenerate-golden", action="store_true", help="Write the golden files instead of comparing.")
+
+
 def pytest_configure() -> None:
     """Gives SIGINT its usual meaning: a shell's background job ignores it, and what it starts would do so, too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -1,0 +1,52 @@
+"""Every format: of the same verdicts, as golden files, with hostile text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from preflight.report.formats import FORMATS, exit_code, render
+from preflight.report.view import PLAIN, View
+from tests.report.formats.cases import CASES, EXIT_CODES, hostile
+from tests.report.golden import compare
+
+OWN_EXIT_CODES = {"nagios"}
+"""Formats whose readers know other exit codes; each says in its own tests which."""
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", FORMATS)
+def test_it_looks_as_when_somebody_last_looked(name: str, case: str, pytestconfig: pytest.Config) -> None:
+    compare(f"{case}.{name}", render(name, CASES[case](), PLAIN), pytestconfig)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - OWN_EXIT_CODES))
+def test_the_exit_code_is_the_verdicts(name: str, case: str) -> None:
+    assert exit_code(name, CASES[case]()) == EXIT_CODES[case]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_hostile_text_leaves_nothing_that_moves_a_cursor_or_turns_text_round(name: str, verbose: bool) -> None:
+    text = render(name, hostile(), View(verbose=verbose))
+    assert all(character == "\n" or character.isprintable() for character in text)
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_verdict_gives_the_same_text(name: str) -> None:
+    program = (
+        "from preflight.report.formats import render\nfrom preflight.report.view import PLAIN\n"
+        "from tests.report.formats.cases import no_go\nimport sys\n"
+        f"sys.stdout.buffer.write(render({name!r}, no_go(), PLAIN).encode())"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=60
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
