@@ -57,7 +57,7 @@ def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
 
 
 def _not_read(seen: SeenBackup, lost: NoReply, within: timedelta) -> Judgement:
-    remedy = "cure the cause, then run again"
+    remedy = "remove the cause, then run again"
     if lost.cause is Cause.TIMED_OUT:
         remedy = (
             f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a --timeout to "

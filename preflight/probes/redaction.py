@@ -8,28 +8,23 @@ from __future__ import annotations
 MASK = "[redacted]"
 
 
-def _any_case(words: str) -> str:
-    return "".join(f"[{char.upper()}{char.lower()}]" if char.isalpha() else char for char in words)
-
-
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
     r"|api[_-]?key|access[_-]?key|private[_-]?key"
 )
-_WORD = _any_case(_WORDS)
-_PASS = _any_case("pass")
 _SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
 
-SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*({_PASS}|{_WORD})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/g
+SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
 s/\[redacted\]["'].*/{MASK}/
-s/((^|[^A-Za-z]|[Hh]){_PASS}|{_WORD})[[:space:]:"'].*/\1 {MASK}/
+s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
 s,://[^@[:space:]]*@,://{MASK}@,g
 s/([[:space:]](-u|--user))[[:space:]=]*[^[:space:]:]+:[^[:space:]]+/\1 {MASK}/g
 /mysql|maria|mongo|redis|ldap|docker|zip|7z|ftp|smb|xtrabackup/s/([[:space:]]-[pPaw])[[:space:]]*[^-[:space:]][^[:space:]]*/\1{MASK}/g
 """
-r"""For `sed -E`. In order: the value of NAME=value where the name speaks of a secret; the rest of the line after such a
-value that does not end; the rest of the line after such a word alone (`sshpass -p`, `PASSWORD '...'`); what stands
-before the `@` of a URL; NAME:PASSWORD after -u; passwords as -pPASSWORD or -p PASSWORD, for programs that take them."""
+r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: the value of NAME=value where the name
+speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
+alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAME:PASSWORD after -u; passwords as
+-pPASSWORD or -p PASSWORD, for programs that take them."""
 
 
 def sql_redacted(column: str) -> str:

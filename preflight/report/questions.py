@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby
+from textwrap import indent
 
 from preflight.check import Check
 from preflight.inspection import Inspection
@@ -18,6 +20,9 @@ from preflight.report.layout import clean, counted, wrapped
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
+_QUOTE = "'\"'\"'"
+"""A single quote inside single quotes, as shlex.quote writes it."""
+_SINGLE_QUOTED = re.compile(r"""'[^']*'(?:"'"'[^']*')*""")
 _PROMISES = (
     (
         "It only reads: no question changes a file, a row or a setting, and nothing is left behind but what the "
@@ -36,7 +41,8 @@ _MANNERS = {
     Via.SSH: (
         "All questions of a round go to one `env LC_ALL=C sh -s`, each between marks of a random number and, where "
         "the host has timeout(1), under its time limit. What is slow or may hang gets a channel of its own. "
-        "Standard input is empty unless a secret's source is named."
+        "Standard input is empty unless a secret's source is named. A script for another shell is shown indented, "
+        "without the quoting that carries it there."
     ),
     Via.SQL: (
         "Each statement runs in a READ ONLY transaction of its own, with its time limit as statement_timeout, a "
@@ -164,8 +170,20 @@ def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterato
 
 
 def _text_of(question: Question) -> Iterator[str]:
-    for line in question.text.removesuffix("\n").split("\n"):
+    for line in _in_clear(question.text.removesuffix("\n")).split("\n"):
         yield _VERBATIM + _verbatim(line) if line else _VERBATIM.rstrip()
+
+
+def _in_clear(text: str) -> str:
+    """Scripts that are handed to another shell indented, without the quoting that carries them there."""
+
+    def inner(quoted: re.Match[str]) -> str:
+        script = quoted[0].replace(_QUOTE, "'")[1:-1]
+        if _QUOTE not in quoted[0] or "\n" not in script:
+            return quoted[0]
+        return f"'\n{indent(_in_clear(script).rstrip(), '    ')}\n'"
+
+    return _SINGLE_QUOTED.sub(inner, text)
 
 
 def _verbatim(line: str) -> str:

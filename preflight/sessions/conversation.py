@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from preflight.clock import Deadline
 from preflight.errors import SecretError
-from preflight.probe import Answer, Cause, Question, Reply
+from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
 from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import Deliver, SessionFailed, batch
 from preflight.sessions.channels import CHANNELS_AT_ONCE, ChannelRefused
@@ -126,7 +126,7 @@ class _Work:
             try:
                 secret = self._secret_of(remaining)
             except SecretError as error:
-                self._put_all(remaining, Cause.NO_CREDENTIAL, str(error), "secret")
+                self._put_all(remaining, Cause.NO_CREDENTIAL, str(error), NO_SECRET)
                 return
             talk = BatchTalk(remaining, secret, lambda asked, frame: self._put_frame(login, asked, frame))
             try:

@@ -11,7 +11,7 @@ from typing import Any
 from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.plan import Host
-from preflight.probe import Cause
+from preflight.probe import NO_SECRET, Cause
 from preflight.secrets import Secrets
 from preflight.sessions.key_files import KeyFile
 from preflight.sessions.remote_text import one_line
@@ -122,7 +122,7 @@ class CredentialStore:
         try:
             return read()
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), "secret") from None
+            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
-from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
 from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
@@ -215,7 +215,7 @@ class SqlSession:
         try:
             return self._secrets.value(self._database.password, self._database.password_purpose)
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), "secret") from None
+            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
         from preflight.sessions.pg_login import Door

@@ -11,6 +11,7 @@ from preflight.check import Check
 from preflight.inspection import inspect
 from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath
 from preflight.probe import Question, Via
+from preflight.probes.shell import AsAccount
 from preflight.probes.storage import PROOF_BYTES
 from preflight.registry import BrokenSource, Registry, find_checks
 from preflight.report.layout import WIDTH
@@ -163,3 +164,11 @@ def test_what_is_written_on_a_server_is_said_openly() -> None:
 
 def test_a_plan_that_asks_nothing_says_so() -> None:
     assert "0 questions to 0 targets" in render(toy_plan([]), [])
+
+
+def test_a_script_for_another_shell_is_shown_without_the_quoting_that_carries_it_there() -> None:
+    text = AsAccount("postgres", is_login=False).wrap("awk '\n{ print }' /etc/motd\necho 'it'\\''s'")
+    shown = render(toy_plan(), [Question(Via.SSH, "db1", text)])
+    assert "'\"'\"'" not in shown
+    assert "/bin/sh -c '\n      |     awk '\n      |     { print }' /etc/motd\n" in shown
+    assert "      | else exit 77; fi\n" in shown
