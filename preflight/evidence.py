@@ -38,6 +38,8 @@ class Evidence:
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What the answers were asked with, by name: SHA-256 of plan, manifests and pinned host keys, the tool's version.
     When one of them changes, the evidence no longer speaks for this release."""
+    network_zone: str = ""
+    """Of the plan, when just that part was asked."""
 
     def answer(self, question: Question) -> Answer:
         """The answer to `question`; a question nobody asked is a `NoReply`, never a pass."""
@@ -68,6 +70,7 @@ class Evidence:
             "plan": self.plan_digest,
             "at": self.collected_at.isoformat(),
             "inputs": dict(self.inputs),
+            "network_zone": self.network_zone,
             "answers": self._entries(),
         }
         return hashlib.sha256(_dump(whole).encode()).hexdigest()
@@ -84,6 +87,7 @@ class Evidence:
             "collected_at": self.collected_at.isoformat(),
             "digest": self.digest,
             "inputs": dict(self.inputs),
+            "network_zone": self.network_zone,
             "answers": self._entries(),
         }
         return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -103,6 +107,7 @@ class Evidence:
                 collected_at=_moment(document["collected_at"]),
                 answers={question.id: (question, answer) for question, answer in pairs},
                 inputs={_text(key): _text(value) for key, value in document["inputs"].items()},
+                network_zone=_text(document["network_zone"]),
             )
             if len(evidence.answers) != len(pairs):
                 raise EvidenceError("the evidence answers one question twice")

@@ -61,6 +61,8 @@ class Cause(StrEnum):
     UNSUPPORTED = "not supported"
     """The server needs something this tool does not speak (no common algorithm, ProxyCommand, CA-signed host key)."""
     NOT_ASKED = "not asked"
+    CONTRADICTION = "contradiction"
+    """Asked from several places, with different answers."""
 
 
 @dataclass(frozen=True, slots=True)

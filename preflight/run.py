@@ -8,6 +8,7 @@ from preflight.clock import Deadline, now
 from preflight.evidence import Evidence
 from preflight.gather import OpenSession, gather
 from preflight.inspection import Inspection
+from preflight.plan.network_zones import is_asked_from
 from preflight.probe import Answer, Question
 from preflight.verdict import Verdict, conclude
 
@@ -22,6 +23,7 @@ def collect(
     *,
     known: Evidence | None = None,
     inputs: Mapping[str, str] | None = None,
+    network_zone: str = "",
     mask: Callable[[str], str] = str,
     on_round: Callable[[Sequence[Question]], None] = lambda _questions: None,
     on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
@@ -29,11 +31,16 @@ def collect(
     """Asks in at most two rounds under one deadline. Never raises for the outside world.
 
     `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides
-    (`preflight.runs.inputs`)."""
+    (`preflight.runs.inputs`). `network_zone`: asks just what the plan has in it."""
     deadline = Deadline(timeout_seconds)
-    evidence = Evidence(inspection.plan.digest, now(), known.answers if known else {}, inputs or {})
+    plan = inspection.plan
+    evidence = Evidence(plan.digest, now(), known.answers if known else {}, inputs or {}, network_zone)
     for questions_of in (inspection.first_round, inspection.second_round):
-        questions = questions_of(evidence)
+        questions = [
+            question
+            for question in questions_of(evidence)
+            if not network_zone or is_asked_from(plan, network_zone, question)
+        ]
         if questions:
             on_round(questions)
             answers = gather(questions, open_session, deadline, mask=mask, on_answer=on_answer)

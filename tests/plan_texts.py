@@ -45,9 +45,11 @@ access = ["db1", "orders"]
 lead_time = "8h"
 
 [hosts.bastion]
+network_zone = "east"
 ssh_config = true
 
 [hosts.db1]
+network_zone = "east"
 address = "db1.example.net"
 port = 2222
 user = "dbadmin"
@@ -61,11 +63,13 @@ lead_time = "1d"
 owner = "dba"
 
 [hosts.app1-a]
+network_zone = "west"
 user = "deploy"
 key = "~/.ssh/id_ed25519"
 passphrase = "command:pass show deploy"
 
 [hosts."app1.b"]
+network_zone = "west"
 user = "deploy"
 agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
 
@@ -118,6 +122,7 @@ step = "scripts-app1"
 owner = "dba"
 
 [applications.app1]
+network_zone = "west"
 from = "4.1"
 to = "4.2"
 owner = "dba"
@@ -136,6 +141,7 @@ server_name = "app1.example.net"
 ca = "ca.pem"
 
 [applications.app2]
+network_zone = "west"
 from = "2.7"
 to = "3.0"
 owner = "dba"

@@ -39,9 +39,13 @@ class Asked:
 
 
 def ask(
-    inspection: Inspection, timeout_seconds: float, inputs: Mapping[str, str], known: Evidence | None = None
+    inspection: Inspection,
+    timeout_seconds: float,
+    inputs: Mapping[str, str],
+    known: Evidence | None = None,
+    zone: str = "",
 ) -> Asked:
-    """Asks everything that `known` does not answer, with progress on a terminal."""
+    """Asks everything that `known` does not answer, or just what is in a network zone; progress on a terminal."""
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     _prompt(inspection.plan, secrets)
@@ -54,6 +58,7 @@ def ask(
                 timeout_seconds,
                 known=known,
                 inputs=inputs,
+                network_zone=zone,
                 mask=secrets.redact,
                 on_round=progress.start_round,
                 on_answer=progress.count,

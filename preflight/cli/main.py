@@ -19,7 +19,8 @@ from preflight.verdict import ExitCode
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
-    "judge": ("preflight.cli.run", "Judge saved evidence again, without a network."),
+    "collect": ("preflight.cli.collect", "Only ask, in one network zone, and keep the answers for `judge`."),
+    "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
     "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
     "gate": ("preflight.cli.gate", "At the start of the call: judge the newest run, ask again what is too old."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),

@@ -12,7 +12,7 @@ from preflight.cli.output import write_stdout
 from preflight.clock import now
 from preflight.errors import PlanError
 from preflight.inspection import inspect
-from preflight.plan.coverage import outlived, unconfirmed
+from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
@@ -41,7 +41,7 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...]) -> None:
             continue
         faulty = faulty or bool(registry.broken)
         present = now()
-        gaps = [*outlived(plan, present), *missing_files(plan), *unconfirmed(plan)]
+        gaps = [*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan)]
         write_stdout(lint_report.render(str(path), inspect(plan, registry, present), registry, gaps))
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
 

@@ -17,6 +17,7 @@ from preflight.plan.coverage import unconfirmed
 from preflight.run import TIMEOUT_SECONDS
 from preflight.run import judge as judge_evidence
 from preflight.runs.inputs import read_inputs
+from preflight.runs.merge import MergeError, merge
 
 
 def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -58,25 +59,38 @@ def run(
 
 @click.command()
 @PLAN
-@click.argument("evidence_path", metavar="EVIDENCE", type=click.Path(path_type=Path), help="File kept by `run`.")
+@click.argument(
+    "evidence_paths",
+    metavar="EVIDENCE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Files kept by `run` or `collect`.",
+)
 @report_options
 @click.pass_context
-def judge(context: click.Context, plan_path: Path, evidence_path: Path, report: ReportOptions) -> None:
+def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, ...], report: ReportOptions) -> None:
     """Judge saved evidence again, without a network.
+
+    Several files, one of each network zone, are merged first; of answers that contradict each other none is believed.
 
     Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
     nothing about today.
     """
     try:
-        evidence = Evidence.load(evidence_path)
-    except EvidenceError as error:
+        parts = {str(path): Evidence.load(path) for path in evidence_paths}
+        if len(parts) < len(evidence_paths):
+            raise CallError("one file of evidence is named twice")
+        inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
+        merged = merge(inspection, parts)
+    except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
-    inspection = planned(plan_path, report, lambda _: evidence.collected_at)
-    if evidence.plan_digest != inspection.plan.digest:
-        was, is_ = evidence.plan_digest[:12], inspection.plan.digest[:12]
-        raise CallError(f"{evidence_path} was collected for another text of this plan ({was}, now {is_}); run it again")
     verdict = judge_evidence(
-        inspection, evidence, unconfirmed=unconfirmed(inspection.plan), vantage="(judged again from saved evidence)"
+        inspection,
+        merged.evidence,
+        unconfirmed=unconfirmed(inspection.plan),
+        vantage="(judged again from saved evidence)",
+        basis=merged.notes,
     )
     context.exit(deliver(verdict, report))
 

@@ -37,6 +37,7 @@ def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
         _check_credential(host, raw["hosts"][name], ("hosts", name), problems)
         _check_become(host, ("hosts", name), problems)
     _check_jumps(plan, problems)
+    _check_network_zones(plan, problems)
     for name, database in plan.databases.items():
         _check_root_certificate(database, raw["databases"][name], ("databases", name), problems)
     for name, backup in plan.backups.items():
@@ -65,6 +66,18 @@ def _check_release(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> No
             problems.add(("release", key), f"is required for attempt {plan.release.attempt}")
         elif isinstance(written, str) and not written.strip():
             problems.add(("release", key), f"is empty, and is required for attempt {plan.release.attempt}")
+
+
+def _check_network_zones(plan: Plan, problems: Problems) -> None:
+    """Each target is asked from somewhere: with zones, a target without one would be asked from nowhere."""
+    entries = [
+        *((("hosts", name), entry.network_zone) for name, entry in plan.hosts.items()),
+        *((("applications", name), entry.network_zone) for name, entry in plan.applications.items()),
+    ]
+    zones = dict.fromkeys(zone for _, zone in entries if zone)
+    for keys, zone in entries:
+        if zones and not zone:
+            problems.add((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
 
 
 def _check_window(plan: Plan, problems: Problems) -> None:

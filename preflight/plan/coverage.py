@@ -24,8 +24,16 @@ def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
     return (f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window].",)
 
 
+def unstaffed(plan: Plan) -> Iterator[str]:
+    """Roles that nobody can be called for; in a run, on-call fails them."""
+    for role in plan.roles.values():
+        if not role.standby.strip():
+            yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
+        if not role.contact.strip():
+            yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
+
+
 def _sentences(plan: Plan) -> Iterator[str]:
-    yield from _roles(plan)
     yield from _owners(plan)
     for database in plan.databases.values():
         yield from _database(plan, database)
@@ -37,14 +45,6 @@ def _sentences(plan: Plan) -> Iterator[str]:
         yield from _application(application)
     yield from _rollback(plan)
     yield from _steps(plan)
-
-
-def _roles(plan: Plan) -> Iterator[str]:
-    for role in plan.roles.values():
-        if not role.standby.strip():
-            yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
-        if not role.contact.strip():
-            yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
 
 
 def _owners(plan: Plan) -> Iterator[str]:

@@ -139,6 +139,9 @@ class Host:
     and the system's."""
     host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
+    network_zone: str = ""
+    """From which part of the network it can be reached, where `preflight collect --zone` runs in each; its databases
+    are asked from there too."""
     person: str = ""
     """Whose own login this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None
@@ -280,6 +283,8 @@ class Application:
     from_: Name
     """The version that answers before the window."""
     to: Name
+    network_zone: str = ""
+    """From which part of the network its endpoints are asked; as for a host."""
     owner: RoleRef = ""
     health: tuple[Endpoint, ...] = ()
 

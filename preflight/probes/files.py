@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -75,7 +74,7 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeEntry:
-    """One entry of a tree, seen without following symbolic links."""
+    """One entry of a tree, seen without following symbolic links. Equal for every checkout of the same files."""
 
     path: str
     """Relative to the tree's folder, parts joined by `/`."""
@@ -83,7 +82,6 @@ class TreeEntry:
     mode: int
     """Permission bits."""
     size_bytes: int
-    modified_at: datetime
     link_target: str = ""
     """Where a symlink points, as written in it."""
     sha256: str = ""
@@ -232,10 +230,7 @@ def _facts(text: str) -> dict[str, Any]:
 
 def _entry(values: Any) -> TreeEntry:
     try:
-        modified_at = datetime.fromisoformat(values["modified_at"])
-        if modified_at.tzinfo is None:
-            raise ValueError("its time has no zone")
-        return TreeEntry(**{**values, "kind": EntryKind(values["kind"]), "modified_at": modified_at})
+        return TreeEntry(**{**values, "kind": EntryKind(values["kind"])})
     except (TypeError, ValueError, KeyError) as error:
         raise Unreadable(f"an entry of the tree cannot be read: {error}") from None
 

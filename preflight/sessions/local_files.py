@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -146,7 +145,6 @@ def _described(entry: _Found, deadline: Deadline) -> dict[str, Any]:
         "kind": entry.kind.value,
         "mode": stat.S_IMODE(entry.status.st_mode),
         "size_bytes": entry.status.st_size,
-        "modified_at": datetime.fromtimestamp(entry.status.st_mtime, UTC).isoformat(),
         "error": entry.error,
     }
     try:

@@ -38,7 +38,7 @@ def sha256(content: str) -> str:
 def local_entry(path: str, content: str = "", **fields: Any) -> TreeEntry:
     bare = content.replace("\r", "").removeprefix("\ufeff").rstrip("\n")
     known = {
-        "kind": EntryKind.FILE, "mode": 0o644, "size_bytes": len(content), "modified_at": WHEN,
+        "kind": EntryKind.FILE, "mode": 0o644, "size_bytes": len(content),
         "sha256": sha256(content), "sha256_without_cr": sha256(content.replace("\r", "")), "sha256_bare": sha256(bare),
         "crlf": "\r\n" in content,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from preflight.loader import load_plan
-from preflight.plan.coverage import outlived, unconfirmed
+from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from tests.plan_texts import FULL, MINIMAL
 
 UNVERIFIED = (
@@ -16,7 +16,8 @@ UNVERIFIED = (
 
 def gaps(folder: Path, text: str) -> tuple[str, ...]:
     (folder / "x.toml").write_text(text)
-    return unconfirmed(load_plan(folder / "x.toml"))
+    plan = load_plan(folder / "x.toml")
+    return (*unstaffed(plan), *unconfirmed(plan))
 
 
 def test_a_plan_with_nothing_in_it_confirms_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Evidence of several network zones made one. Pure.
+
+Each zone asks its own targets; what two of them answer both must be the same. Nothing is chosen: of two different
+answers neither is believed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from preflight.clock import format_moment
+from preflight.errors import PreflightError
+from preflight.evidence import Evidence
+from preflight.inspection import Inspection
+from preflight.plan import Plan
+from preflight.plan.network_zones import is_asked_from, network_zones
+from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.runs.inputs import changed
+
+_Pair = tuple[Question, Answer]
+
+
+class MergeError(PreflightError):
+    """Evidence that does not belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    evidence: Evidence
+    notes: tuple[str, ...]
+    """For the report: what came from where, what contradicts, what nobody asked."""
+
+
+def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
+    """`parts`: name of each file -> its evidence, at least one. Raises MergeError for evidence of another plan, or of
+    different manifests, pinned keys or versions of the tool.
+
+    The whole counts as collected when the last part was, so that the others must be fresh enough by then."""
+    plan = inspection.plan
+    _require_one_release(plan, parts)
+    if len(parts) == 1:
+        (part,) = parts.values()
+        return Merged(part, tuple(_gaps(inspection, part)))
+    answers: dict[str, _Pair] = {}
+    contradicted: dict[str, set[str]] = {}
+    sources: dict[str, str] = {}
+    for name, part in parts.items():
+        for question_id, pair in part.answers.items():
+            earlier = answers.get(question_id)
+            if earlier is None:
+                answers[question_id], sources[question_id] = pair, name
+            elif _says(earlier[1]) == _says(pair[1]):
+                answers[question_id] = max(earlier, pair, key=lambda each: each[1].asked_at)
+            else:
+                contradicted.setdefault(question_id, {sources[question_id]}).add(name)
+    for question_id, names in contradicted.items():
+        question, answer = answers[question_id]
+        detail = f"{question.target}: {_listed(sorted(names))} answer it differently"
+        answers[question_id] = (question, NoReply(Cause.CONTRADICTION, detail, answer.asked_at))
+    evidence = Evidence(
+        plan_digest=plan.digest,
+        collected_at=max(part.collected_at for part in parts.values()),
+        answers=answers,
+        inputs=next(iter(parts.values())).inputs,
+    )
+    notes = (
+        *(_provenance(plan, name, part) for name, part in parts.items()),
+        *_contradictions(contradicted, answers),
+        *_gaps(inspection, evidence),
+    )
+    return Merged(evidence, notes)
+
+
+def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
+    (first_name, first), *others = parts.items()
+    for name, part in parts.items():
+        if part.plan_digest != plan.digest:
+            was, is_ = part.plan_digest[:12], plan.digest[:12]
+            raise MergeError(f"{name} was collected for another text of this plan ({was}, now {is_}); run it again")
+        if part.network_zone and part.network_zone not in network_zones(plan):
+            raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
+    for name, part in others:
+        differences = changed(first.inputs, part.inputs)
+        if differences:
+            raise MergeError(f"{first_name} and {name} do not belong together: {'; '.join(differences)} in between")
+
+
+def _says(answer: Answer) -> tuple[object, ...]:
+    if isinstance(answer, Reply):
+        return (answer.code, answer.text, answer.error)
+    return (answer.cause, answer.reason)
+
+
+def _provenance(plan: Plan, name: str, part: Evidence) -> str:
+    zone = f"network zone {part.network_zone}" if part.network_zone else "every network zone"
+    lost = sum(isinstance(answer, NoReply) for _, answer in part)
+    without = f", {lost} without a reply" if lost else ""
+    when = format_moment(part.collected_at, plan.window.zone)
+    return f"{name}: {zone}, {when}, {_counted(len(part.answers))}{without}"
+
+
+def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, _Pair]) -> list[str]:
+    found = Counter((answers[key][0].target, _listed(sorted(names))) for key, names in contradicted.items())
+    return [
+        f"{target}: {names} answer {_counted(count)} differently, and neither is believed: pass one of them"
+        for (target, names), count in found.items()
+    ]
+
+
+def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
+    """Zones from which something was not asked that the plan has there."""
+    plan = inspection.plan
+    open_questions = [*inspection.first_round(evidence), *inspection.second_round(evidence)]
+    found = []
+    for zone in network_zones(plan) or ("",):
+        targets = dict.fromkeys(
+            question.target for question in open_questions if not zone or is_asked_from(plan, zone, question)
+        )
+        if targets:
+            cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"
+            found.append(f"nobody asked {', '.join(targets)}: {cure}")
+    return found
+
+
+def _counted(questions: int) -> str:
+    return f"{questions} question{'' if questions == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)

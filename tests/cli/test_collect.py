@@ -1,0 +1,93 @@
+"""`preflight collect` and the merging of what several of them bring."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import preflight, write_plan
+
+PLAN = """\
+[release]
+id = "REL-1"
+[window]
+zone = "UTC"
+start = 2031-01-01T01:00:00
+end = 2031-01-01T03:00:00
+[hosts.db1]
+address = "127.0.0.1"
+port = 1
+user = "a"
+agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
+network_zone = "east"
+[hosts.db2]
+address = "127.0.0.1"
+port = 1
+user = "a"
+agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
+network_zone = "west"
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    return write_plan(tmp_path, PLAN)
+
+
+def test_each_zone_asks_its_own_targets_and_judge_joins_them(plan: Path) -> None:
+    files = {zone: plan.with_name(f"{zone}.json") for zone in ("east", "west")}
+    for zone, file in files.items():
+        done = preflight("collect", plan, "--zone", zone, "--output", file)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"questions of {zone}," in done.stdout
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    targets = {
+        zone: {each["question"]["target"] for each in json.loads(file.read_text())["answers"]}
+        for zone, file in files.items()
+    }
+    assert targets == {"east": {"db1"}, "west": {"db2"}}
+    done = preflight("judge", plan, *files.values())
+    assert done.returncode == 1
+    told = " ".join(done.stdout.split())
+    assert f"{files['east']}: network zone east," in told
+    assert "host-login db1" in told
+    assert "host-login db2" in told
+    assert "nobody asked" not in told
+
+
+def test_a_zone_that_is_missing_is_said_with_the_command_that_asks_it(plan: Path) -> None:
+    file = plan.with_name("east.json")
+    preflight("collect", plan, "--zone", "east", "--output", file)
+    done = preflight("judge", plan, file)
+    assert "nobody asked db2: preflight collect plan.toml --zone west" in " ".join(done.stdout.split())
+    assert done.returncode == 1
+
+
+def test_an_unknown_zone_is_a_wrong_call(plan: Path) -> None:
+    done = preflight("collect", plan, "--zone", "wets", "--output", plan.with_name("x.json"))
+    assert done.returncode == 2
+    assert "no such network zone 'wets'; did you mean west? There are: east, west" in done.stderr
+
+
+def test_a_plan_in_which_only_some_targets_have_a_zone_is_refused(plan: Path) -> None:
+    plan.write_text(PLAN.replace('network_zone = "west"\n', ""))
+    done = preflight("lint", plan)
+    assert done.returncode == 2
+    assert 'hosts.db2.network_zone: is required when other entries have one: "east"' in done.stderr
+
+
+def test_one_file_named_twice_is_a_wrong_call(plan: Path) -> None:
+    file = plan.with_name("east.json")
+    preflight("collect", plan, "--output", file)
+    done = preflight("judge", plan, file, file)
+    assert done.returncode == 2
+    assert "named twice" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_no_success(plan: Path) -> None:
+    done = preflight("collect", plan, "--output", plan.with_name("absent") / "x.json")
+    assert done.returncode == 4
+    assert "the evidence could not be written" in done.stderr

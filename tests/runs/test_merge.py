@@ -1,0 +1,123 @@
+"""Evidence of several network zones: joined, never chosen from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from preflight.evidence import Evidence
+from preflight.finding import Status
+from preflight.inspection import Inspection, inspect
+from preflight.plan.network_zones import is_asked_from, network_zones
+from preflight.probe import Cause, NoReply, Question, Reply
+from preflight.run import judge
+from preflight.runs.merge import MergeError, merge
+from preflight.verdict import Decision
+from tests.toy import MOMENT, Ready, registry, toy_plan
+
+ZONES = {"db1": "east", "db2": "east", "app1": "west"}
+
+
+@pytest.fixture
+def inspection() -> Inspection:
+    plan = toy_plan(list(ZONES))
+    hosts = {name: replace(host, network_zone=ZONES[name]) for name, host in plan.hosts.items()}
+    return inspect(replace(plan, hosts=hosts), registry(Ready), MOMENT)
+
+
+def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: float = 0) -> Evidence:
+    """What a collector in `zone` brings; an empty one asks everything."""
+    at = MOMENT + timedelta(minutes=minutes)
+    asked = [each for each in inspection.first_round() if not zone or is_asked_from(inspection.plan, zone, each)]
+    answers: dict[str, tuple[Question, Reply | NoReply]] = {
+        each.id: (each, Reply(0, word, at, 0.1, f"on {each.target}")) for each in asked
+    }
+    return Evidence(inspection.plan.digest, at, answers, {"plan": inspection.plan.digest}, zone)
+
+
+def test_the_zones_of_a_plan_stand_in_its_order(inspection: Inspection) -> None:
+    assert network_zones(inspection.plan) == ("east", "west")
+
+
+def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> None:
+    found = merge(inspection, {"e": part(inspection, "east"), "w": part(inspection, "west", minutes=3)})
+    assert found.evidence.collected_at == MOMENT + timedelta(minutes=3)
+    assert judge(inspection, found.evidence).decision is Decision.GO
+    assert found.notes == (
+        "e: network zone east, Fri 2026-10-16 19:00 +00:00, 2 questions",
+        "w: network zone west, Fri 2026-10-16 19:03 +00:00, 1 question",
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "left_out"), [("east", "nobody asked app1: preflight collect toy.toml --zone west"),
+                           ("west", "nobody asked db1, db2: preflight collect toy.toml --zone east")]
+)  # fmt: skip
+def test_a_zone_that_nobody_asked_is_named_and_never_go(inspection: Inspection, zone: str, left_out: str) -> None:
+    found = merge(inspection, {"only": part(inspection, zone)})
+    assert found.notes == (left_out,)
+    assert judge(inspection, found.evidence).decision is Decision.HOLD
+
+
+def test_one_part_stays_as_it_is(inspection: Inspection) -> None:
+    whole = part(inspection, "")
+    assert merge(inspection, {"whole": whole}).evidence == whole
+
+
+def test_equal_answers_of_two_parts_count_as_the_newer_one(inspection: Inspection) -> None:
+    found = merge(inspection, {"b": part(inspection, "east", minutes=9), "a": part(inspection, "")})
+    assert {answer.asked_at for _, answer in found.evidence} == {MOMENT, MOMENT + timedelta(minutes=9)}
+    assert judge(inspection, found.evidence).decision is Decision.GO
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_of_answers_that_contradict_each_other_none_is_believed(inspection: Inspection, order: tuple[str, str]) -> None:
+    parts = {"a": part(inspection, ""), "b": part(inspection, "east", word="off")}
+    found = merge(inspection, {name: parts[name] for name in order})
+    assert found.notes[2:] == (
+        "db1: a and b answer 1 question differently, and neither is believed: pass one of them",
+        "db2: a and b answer 1 question differently, and neither is believed: pass one of them",
+    )
+    verdict = judge(inspection, found.evidence)
+    assert verdict.decision is Decision.HOLD
+    assert [finding.subject for finding in verdict.findings if finding.status is Status.UNKNOWN] == ["db1", "db2"]
+    lost, _ = [answer for _, answer in found.evidence if isinstance(answer, NoReply)]
+    assert (lost.cause, lost.detail) == (Cause.CONTRADICTION, "db1: a and b answer it differently")
+
+
+def test_a_lost_and_a_good_reply_contradict_each_other(inspection: Inspection) -> None:
+    good = part(inspection, "")
+    lost = replace(
+        good, answers={key: (asked, NoReply(Cause.REFUSED, "x", MOMENT)) for key, (asked, _) in good.answers.items()}
+    )
+    assert judge(inspection, merge(inspection, {"good": good, "lost": lost}).evidence).decision is Decision.HOLD
+
+
+def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
+    other = replace(part(inspection, "west"), plan_digest="f" * 64)
+    with pytest.raises(MergeError, match="w was collected for another text of this plan"):
+        merge(inspection, {"e": part(inspection, "east"), "w": other})
+
+
+def test_parts_with_different_manifests_are_refused_by_name(inspection: Inspection) -> None:
+    east = part(inspection, "east")
+    west = part(inspection, "west")
+    changed = replace(west, inputs={**west.inputs, "scripts.orders.manifest": "1"})
+    with pytest.raises(MergeError, match=r"e and w do not belong together: scripts.orders.manifest is new in between"):
+        merge(inspection, {"e": east, "w": changed})
+
+
+def test_a_zone_that_the_plan_does_not_have_is_refused(inspection: Inspection) -> None:
+    foreign = replace(part(inspection, "west"), network_zone="north")
+    with pytest.raises(MergeError, match="w is of network zone north, which the plan does not have"):
+        merge(inspection, {"e": part(inspection, "east"), "w": foreign})
+
+
+def test_a_part_that_is_too_old_by_the_time_of_the_last_one_is_stale(inspection: Inspection) -> None:
+    late = replace(inspection, moment=MOMENT + timedelta(hours=5))
+    found = merge(late, {"e": part(late, "east"), "w": part(late, "west", minutes=300)})
+    verdict = judge(late, found.evidence)
+    assert verdict.decision is Decision.HOLD
+    assert [finding.status for finding in verdict.findings] == [Status.STALE, Status.STALE, Status.PASS]
