@@ -25,7 +25,8 @@ _QUOTE = "'\"'\"'"
 _SINGLE_QUOTED = re.compile(r"""'[^']*'(?:"'"'[^']*')*""")
 _PROMISES = (
     (
-        "It only reads: no question changes a file, a row or a setting, and nothing is left behind but what the "
+        "It only reads: no question of its own changes a file, a row or a setting (what a command of [checks.command] "
+        "does is its author's word), and nothing is left behind but what the "
         "servers' own logs record of a login. One proof takes room for a moment: whether a backup directory can be "
         "written to is tried with a file of 1 MiB that has no name (O_TMPFILE) and is gone when the question ends."
     ),
@@ -50,7 +51,10 @@ _MANNERS = {
         "statement reads the connection's own settings from pg_settings and pg_stat_ssl."
     ),
     Via.HTTP: "One GET each, without cookies, credentials or a proxy.",
-    Via.LOCAL: "Files are read where preflight runs; nothing is sent anywhere.",
+    Via.LOCAL: (
+        "Files are read where preflight runs; nothing is sent anywhere. A command of the plan's own runs without a "
+        "shell and gets neither a terminal nor a secret."
+    ),
 }
 
 

@@ -1,5 +1,5 @@
-"""Answers questions about files beside the plan. A file system may hang (a lost network mount), so even these are
-answered in threads that can be abandoned."""
+"""Answers questions about files beside the plan, and runs commands of the plan's own. A file system may hang (a lost
+network mount), so even these are answered in threads that can be abandoned."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probes.commands import CommandRequest
 from preflight.probes.files import FileAct, FileRequest
 from preflight.sessions import Deliver
+from preflight.sessions.local_command import run_command
 from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
 from preflight.sessions.parallel import answer_in_threads
 
@@ -31,7 +33,7 @@ class LocalPool:
 
 
 class LocalSession:
-    """Reads; it never writes, runs or follows anything out of a tree."""
+    """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,25 +50,31 @@ class LocalSession:
         def lost(cause: Cause, detail: str) -> NoReply:
             return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE)
 
+        name = question.text
         try:
-            request = FileRequest.parse(question.text)
+            if CommandRequest.is_one(question.text):
+                command = CommandRequest.parse(question.text)
+                name = command.argv[0]
+                ended = run_command(command.argv, self._folder, deadline.at_most(question.timeout_seconds))
+                code, text, error_text = ended.code, ended.output, ended.error
+            else:
+                request = FileRequest.parse(question.text)
+                name = request.path
+                code, text, error_text = 0, self._look(request, deadline.at_most(question.timeout_seconds)), ""
         except ValueError as error:
             return lost(Cause.NOT_ASKED, str(error))
-        code, text, error_text = 0, "", ""
-        try:
-            text = self._look(request, deadline.at_most(question.timeout_seconds))
         except Problem as problem:
-            code, error_text = 1, f"{request.path}: {problem}"
+            code, text, error_text = 1, "", f"{name}: {problem}"
         except TooMuchToRead as error:
-            return lost(Cause.CUT_OFF, f"{request.path}: {error}")
+            return lost(Cause.CUT_OFF, f"{name}: {error}")
         except TimeoutError as error:
-            return lost(Cause.TIMED_OUT, f"{request.path}: {error}")
+            return lost(Cause.TIMED_OUT, f"{name}: {error}")
         except PermissionError:
-            return lost(Cause.DENIED, f"{request.path}: permission denied")
+            return lost(Cause.DENIED, f"{name}: permission denied")
         except FileNotFoundError:
-            return lost(Cause.UNREADABLE, f"{request.path}: it changed while it was looked at")
+            return lost(Cause.UNREADABLE, f"{name}: it changed while it was looked at")
         except OSError as error:
-            return lost(Cause.UNREADABLE, f"{request.path}: {error.strerror or error}")
+            return lost(Cause.UNREADABLE, f"{name}: {error.strerror or error}")
         return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
 
     def _look(self, request: FileRequest, deadline: Deadline) -> str:

@@ -1,0 +1,140 @@
+"""command: what no other check asks, asked by a monitoring plugin or script of the plan's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
+from preflight.plan.limits import Above
+from preflight.probes.commands import Ended, HostCommand, LocalCommand, as_typed
+from preflight.probes.shell import AsAccount
+
+_OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_LONGEST = 300
+_MOST_LINES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """`[checks.command.run.NAME]`: one command and how its end is understood."""
+
+    id: EntryId
+    program: Name
+    """What is run, without a shell: `/usr/lib/nagios/plugins/check_load`."""
+    arguments: tuple[str, ...] = ()
+    """Each a string of its own: `["-w", "8", "-c", "12"]`."""
+    host: HostRef = ""
+    """Where it runs; without it, where preflight runs, in the plan's folder."""
+    account: Account = Account("")
+    """OS account that runs it on the host, through sudo; the host's login when left out."""
+    timeout: Annotated[timedelta, Above(0)] = timedelta(seconds=10)
+    wanted: Name = "exit status 0"
+    """What it confirms, in words for the report."""
+    remedy: str = ""
+    """What its owner does when it fails."""
+    owner: RoleRef = ""
+    """Who mends it; the host's owner when left out."""
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return (self.program, *self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSettings:
+    """The plan's own commands."""
+
+    run: Mapping[str, Command] = field(default_factory=dict)
+    """`[checks.command.run.NAME]`, one table for each."""
+
+
+class CommandCheck(Check):
+    """Do the plan's own commands end well?
+
+    Every site has something that no general tool knows: a licence server, a queue that must be empty, a feature switch.
+    What asks it may be any monitoring plugin or script, run without a shell on a host or beside the plan. Its exit
+    status is understood as monitoring plugins mean it: 0 PASS, 1 WARN, 2 FAIL, 3 UNKNOWN, with the first line it prints
+    as what was seen (what follows a `|` is performance data). A 1 without a word is no plugin's warning but how
+    `test` and `grep` fail, and a crash: FAIL. Every other end, and a command that cannot be started, is UNKNOWN. It
+    gets no secret, no terminal and no input; what it changes is its author's responsibility.
+    """
+
+    id = "command"
+    title = "the plan's own command ends well"
+    Settings = CommandSettings
+
+    def subjects(self) -> Sequence[Subject]:
+        commands: Mapping[str, Command] = self.settings.run
+        return [Subject(each.id, each, each.owner or self._host_owner(each)) for each in commands.values()]
+
+    def _host_owner(self, command: Command) -> str:
+        return self.plan.hosts[command.host].owner if command.host else ""
+
+    def probes(self, subject: Subject) -> Probes:
+        command: Command = subject.item
+        seconds = command.timeout.total_seconds()
+        if not command.host:
+            return {"ended": LocalCommand.of(command.argv, seconds)}
+        account = AsAccount.on(self.plan.hosts[command.host], command.account)
+        return {"ended": HostCommand(command.host, account, command.argv, seconds)}
+
+    def judge(self, subject: Subject, *, ended: Ended) -> Judgement:
+        command: Command = subject.item
+        said, details = _said(ended.output)
+        typed = as_typed(command.argv)
+        remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
+        problem = _not_run(command, ended)
+        if problem:
+            return unknown(
+                problem,
+                expected=command.wanted,
+                actual=_first_line(ended.error) or f"exit status {ended.code}",
+                remedy=f"make it run{_where(command)}: {typed}",
+            )
+        if ended.code == _OK:
+            return passed(said or "exit status 0, nothing printed", expected=command.wanted)
+        actual = said or _first_line(ended.error) or "nothing printed"
+        if ended.code == _WARNING and said:
+            return warned(said, expected=command.wanted, actual=actual, remedy=remedy, details=details)
+        if ended.code in (_WARNING, _CRITICAL):
+            summary = said or f"exit status {ended.code}, nothing printed"
+            return failed(summary, expected=command.wanted, actual=actual, remedy=remedy, details=details)
+        return unknown(
+            said or f"exit status {ended.code}, nothing printed", expected=command.wanted, actual=actual, remedy=remedy
+        )
+
+
+def _not_run(command: Command, ended: Ended) -> str:
+    """Why the end is not the command's own; empty when it is."""
+    if ended.code == _NOT_FOUND:
+        return f"{command.program}, or a program that it calls, is not there"
+    if ended.code == _NOT_EXECUTABLE:
+        return f"{command.program}, or a program that it calls, cannot be executed"
+    if command.account and ended.code == 1 and ended.error.startswith("sudo: "):
+        return f"sudo does not let the login run it as {command.account}"
+    if ended.code not in (_OK, _WARNING, _CRITICAL, _UNKNOWN):
+        return f"it ended with {ended.code}, which is no plugin's exit status"
+    return ""
+
+
+def _said(output: str) -> tuple[str, str]:
+    """The first line without its performance data, and some of the lines below it."""
+    first, _, rest = output.strip().partition("\n")
+    lines = rest.rstrip().split("\n")[:_MOST_LINES] if rest.strip() else []
+    return first.partition("|")[0].strip()[:_LONGEST], "\n".join(line[:_LONGEST] for line in lines)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:_LONGEST]
+
+
+def _where(command: Command) -> str:
+    if not command.host:
+        return " in the plan's folder"
+    return f" on {command.host}" + (f" as {command.account}" if command.account else "")

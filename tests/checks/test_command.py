@@ -1,0 +1,98 @@
+"""command: how the end of a plugin or script is understood."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from preflight_checks.command import Command, CommandCheck, CommandSettings
+
+from preflight.errors import PlanError
+from preflight.finding import Judgement, Status
+from preflight.loader import load_plan
+from preflight.plan import Account, Role
+from preflight.probes.commands import CommandRequest, Ended
+from tests.plan_texts import MINIMAL
+from tests.toy import MOMENT, toy_plan
+
+LOAD = Command(id="load", program="./check_load", arguments=("-w", "8 x"), host="db1", owner="dba")
+
+
+def judge(ended: Ended, command: Command = LOAD) -> Judgement:
+    plan = toy_plan(roles={"dba": Role(id="dba", primary="D. Kaya")})
+    check = CommandCheck(plan, MOMENT, CommandSettings({command.id: command}))
+    (subject,) = check.subjects()
+    return check.judge(subject, ended=ended)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "error", "status", "summary"),
+    [
+        (0, "OK - load 0.3 | load1=0.3;8;12", "", Status.PASS, "OK - load 0.3"),
+        (0, "", "", Status.PASS, "exit status 0, nothing printed"),
+        (1, "WARNING - load 9|x=1\nmore\nlines", "", Status.WARN, "WARNING - load 9"),
+        (1, "", "Traceback: ...", Status.FAIL, "exit status 1, nothing printed"),
+        (2, "CRITICAL - load 40", "", Status.FAIL, "CRITICAL - load 40"),
+        (2, "", "", Status.FAIL, "exit status 2, nothing printed"),
+        (3, "UNKNOWN - no such sensor", "", Status.UNKNOWN, "UNKNOWN - no such sensor"),
+        (4, "x", "", Status.UNKNOWN, "it ended with 4, which is no plugin's exit status"),
+        (-1, "x", "", Status.UNKNOWN, "it ended with -1, which is no plugin's exit status"),
+        (126, "", "no", Status.UNKNOWN, "./check_load, or a program that it calls, cannot be executed"),
+        (127, "", "no", Status.UNKNOWN, "./check_load, or a program that it calls, is not there"),
+        (137, "OK", "", Status.UNKNOWN, "it ended with 137, which is no plugin's exit status"),
+    ],
+)
+def test_the_exit_status_decides(code: int, output: str, error: str, status: Status, summary: str) -> None:
+    found = judge(Ended(code, output, error))
+    assert (found.status, found.summary) == (status, summary)
+    if status is not Status.PASS:
+        assert found.expected
+        assert found.remedy
+
+
+def test_a_refusal_of_sudo_is_no_warning_of_the_plugin() -> None:
+    refused = Ended(1, "", "sudo: a password is required\n")
+    found = judge(refused, replace(LOAD, account=Account("postgres")))
+    assert found.status is Status.UNKNOWN
+    assert "sudo does not let the login run it as postgres" in found.summary
+
+
+def test_a_failure_says_how_to_run_it_again_word_for_word() -> None:
+    assert judge(Ended(2, "CRITICAL", "")).remedy.endswith("run it again on db1: ./check_load -w '8 x'")
+    assert judge(Ended(2, "x", ""), replace(LOAD, remedy="call the vendor")).remedy == "call the vendor"
+
+
+def test_the_text_of_a_local_command_is_read_back_or_refused() -> None:
+    request = CommandRequest(("a", "b c", "ü"))
+    assert CommandRequest.parse(request.text()) == request
+    assert CommandRequest.is_one(request.text())
+    for text in (request.text().replace("b c", "b  c") + " ", "x\n{}", request.text().split("\n")[0] + '\n{"run": []}'):
+        with pytest.raises(ValueError, match=r"command|say the same"):
+            CommandRequest.parse(text)
+
+
+def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(MINIMAL + '[checks.command.run.load]\nprogram = "x"\narguments = ["-w", ""]\ntimeout = "3s"\n')
+    settings = load_plan(file, {"command": CommandSettings}).checks["command"]
+    (command,) = settings["run"].values()  # type: ignore[attr-defined]
+    assert command.argv == ("x", "-w", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('program = ""', "checks.command.run.load.program"),
+        ('arguments = "-w"', "expected an array"),
+        ('program = "x"\nhost = "db9"', "checks.command.run.load.host"),
+        ('program = "x"\ntimeout = "0s"', "checks.command.run.load.timeout"),
+        ('programme = "x"', "unknown key"),
+    ],
+)
+def test_a_faulty_command_is_an_error_of_the_plan(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(f"{MINIMAL}[checks.command.run.load]\n{line}\n")
+    with pytest.raises(PlanError) as caught:
+        load_plan(file, {"command": CommandSettings})
+    assert said in str(caught.value)
