@@ -1,0 +1,125 @@
+"""For authors of checks: one check on plain answers, without a network, and what every check must keep to.
+
+trial = Trial(QueueDepth, plan_of(PLAN, tmp_path, QueueDepth), lambda question: answered("17"))
+assert trial.finding.status is Status.PASS
+trial.assert_contract()
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from preflight.check import Check
+from preflight.evidence import Evidence
+from preflight.finding import Finding, Status
+from preflight.inspection import Inspection, inspect
+from preflight.loader import load_plan
+from preflight.plan import Plan
+from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.registry import Registry
+
+MOMENT = datetime(2026, 10, 16, 12, 0, tzinfo=UTC)
+"""When everything is asked and judged: the day before the window of `HEAD`."""
+HEAD = """\
+[release]
+id = "REL-1"
+[window]
+zone = "UTC"
+start = 2026-10-17T00:00:00
+end = 2026-10-17T06:00:00
+"""
+"""The two sections that every plan needs."""
+
+_GREEN = (Status.PASS, Status.WARN)
+
+
+def plan_of(text: str, folder: Path, check: type[Check]) -> Plan:
+    """A plan of `HEAD` and `text` with the check's settings read; written to `folder`, where its paths start.
+
+    Raises PlanError, as a run would."""
+    path = folder / "plan.toml"
+    path.write_text(HEAD + text, encoding="utf-8")
+    return load_plan(path, {check.id: check.Settings})
+
+
+def answered(text: str, code: int = 0, error: str = "", **session: str) -> Reply:
+    """A reply: `code` is an exit status or an HTTP status. `session`: what the session knows of itself."""
+    return Reply(code, text, MOMENT, 0.1, "from the trial", error, session)
+
+
+def lost(cause: Cause = Cause.UNREACHABLE, reason: str = "") -> NoReply:
+    """No reply; `reason` is the word by which checks tell causes apart."""
+    return NoReply(cause, f"the trial says: {cause}", MOMENT, 0.1, "from the trial", reason)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One check, planned, asked and judged as a run does it."""
+
+    check: type[Check]
+    plan: Plan
+    answer: Callable[[Question], Answer]
+    """What the far end says to a question; it sees target and text, as the far end does."""
+    moment: datetime = MOMENT
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        return inspect(self.plan, Registry((self.check,)), self.moment)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Everything that was asked, in two rounds, with its answers."""
+        evidence = Evidence(self.plan.digest, self.moment)
+        for questions_of in (self.inspection.first_round, self.inspection.second_round):
+            asked = questions_of(evidence)
+            evidence = evidence.with_answers({each.id: (each, self.answer(each)) for each in asked})
+        return evidence
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        return self.inspection.findings(self.evidence)
+
+    @property
+    def finding(self) -> Finding:
+        """The only one. Raises ValueError when there are several or none."""
+        (finding,) = self.findings
+        return finding
+
+    def assert_contract(self) -> None:
+        """Fails with a sentence when the check breaks a promise that the engine makes for all checks."""
+        self._assert_described()
+        findings = self.findings
+        assert findings, "the trial's plan has nothing for the check: a contract is tested on at least one subject"
+        assert self.inspection.findings(self.evidence) == findings, "judged twice, the findings differ"
+        again = Evidence.from_json(self.evidence.to_json())
+        assert self.inspection.findings(again) == findings, "saved and read again, the findings differ"
+        for finding in findings:
+            for point in finding.judgement.points or (finding.judgement,):
+                if point.status is Status.FAIL:
+                    assert point.expected, f"a failure does not say what was wanted: {point.summary}"
+                    assert point.actual, f"a failure does not say what was seen: {point.summary}"
+        for question, _ in self.evidence:
+            self._assert_no_pass_without(question, findings)
+
+    def _assert_described(self) -> None:
+        doc = (self.check.__doc__ or "").strip()
+        assert doc.partition("\n")[0].rstrip().endswith("?"), "the docstring's first line is the question, with a ?"
+        if self.check.follow_up is not Check.follow_up:
+            assert self.check.follow_up.__doc__, "follow_up has no docstring; `preflight show` prints it"
+        for field in dataclasses.fields(self.check.Settings):
+            has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+            assert has_default, f"the setting {field.name} has no default"
+
+    def _assert_no_pass_without(self, question: Question, findings: Sequence[Finding]) -> None:
+        """Whatever a lost answer changes must not be green: no evidence is not evidence."""
+        less = self.inspection.findings(self.evidence.without(question.id))
+        assert len(less) == len(findings), f"a finding vanishes without the answer to: {question.text}"
+        for before, now in zip(findings, less, strict=True):
+            assert now == before or now.status not in _GREEN, (
+                f"{now.subject} is {now.status} without the answer to: {question.text}"
+            )
