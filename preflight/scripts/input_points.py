@@ -1,0 +1,61 @@
+"""What the scripts and their run line make psql read besides: everything must be sealed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from preflight.finding import Judgement, failed, warned
+from preflight.probes.files import SCRIPT_SUFFIXES
+from preflight.scripts.psql_script_inputs import Input, find_inputs
+from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts, count
+from preflight.scripts.text_diff import visible
+
+_MOST_POINTS = 10
+_ALL_SEALED = "all that runs is fixed by the manifest"
+
+
+def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
+    """What the scripts and the run line make psql read besides."""
+    found = find_inputs(seen.scripts.staged, seen.scripts.run, seen.texts.texts)
+    not_sealable = failed if strict else warned
+    bad = [each for each in found.inputs if each.outside or each.path not in seen.files.wanted]
+    for each in bad[:_MOST_POINTS]:
+        yield _unsealed_input(seen, each)
+    run = {name for name in seen.files.wanted if name.lower().endswith(SCRIPT_SUFFIXES)}
+    run |= {each.path for each in found.inputs if each.executed and each.path in seen.files.wanted}
+    unread = dict.fromkeys(sorted(run - set(seen.texts.texts)), "its text was not read") | dict(seen.texts.unread)
+    if unread:
+        yield not_sealable(
+            f"{count(unread, 'script')} in which includes were not looked for",
+            expected=_ALL_SEALED,
+            actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
+            remedy="see by hand what they include; smaller scripts whose names end in .sql are followed",
+        )
+    places = [f"{visible(each.named_in)}: {visible(each.written)} {each.reason}" for each in found.open_places]
+    if places:
+        more = f"; and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
+        yield not_sealable(
+            f"{count(places, 'command')} in the scripts whose effect cannot be sealed",
+            expected=_ALL_SEALED,
+            actual="; ".join(places[:MOST_NAMED]) + more,
+            remedy="write out what is to run in a script of its own, and seal that",
+        )
+
+
+def _unsealed_input(seen: SeenScripts, each: Input) -> Judgement:
+    where = f"{visible(each.named_in)}: {visible(each.written)}"
+    folder = seen.approved_folder
+    if each.outside:
+        return failed(
+            f"{where} leaves the staged folder",
+            expected=f"only files below {seen.scripts.staged}, which is taken for psql's working folder",
+            actual=visible(each.path),
+            remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
+        )
+    return failed(
+        f"{where} is not sealed",
+        expected=f"{visible(each.path)} in the manifest (\\i is relative to the folder psql starts in, \\ir to the "
+        "script)",
+        actual="the manifest does not list it",
+        remedy=f"correct the path, or put {visible(each.path)} into {folder} and run: {seen.seal}",
+    )
