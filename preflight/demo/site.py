@@ -145,6 +145,7 @@ class DemoSite:
                 host.put(f"release/{database}/{script.relative_to(_SQL / database)}", script.read_bytes())
             self._back_up(host, database)
         self.hosts["app1-a"].put(_APP1_RELEASE, secrets.token_bytes(20_000))
+        self.hosts["app1-a"].put("maintenance.html", b"<h1>Back at six</h1>\n")
 
     def _back_up(self, host: DemoHost, database: str) -> None:
         """Two backups by pg_dump, the newer one an hour old."""

@@ -138,6 +138,7 @@ def digest_of(document: dict[str, object]) -> str:
             "plan": document["plan_digest"],
             "at": document["collected_at"],
             "inputs": document["inputs"],
+            "network_zone": document["network_zone"],
             "answers": document["answers"],
         },
         ensure_ascii=True,
