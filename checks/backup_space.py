@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any
 
+from preflight.backups.forecast import Growth, begins_at, nightly_growth, wal_growth
 from preflight.backups.need import Need, largest_of, names, need_of, total, total_files
 from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, passed, unknown, warned
+from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
-from preflight.probes.backup_files import PreviousBackups
+from preflight.probes.backup_files import Listing, PreviousBackups
+from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.sizes import SizesProbe
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe
+from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
+from preflight.probes.wal import WalRate, WalRateProbe
 from preflight.sizes import format_need, format_size
+from preflight.window.schedule import time_in_window
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SPARE_INODES = 100
@@ -40,12 +45,14 @@ class _Room:
     bytes: int
     needs: tuple[Need, ...]
     """Of the backups that certainly share it."""
+    growth: tuple[Growth, ...] = ()
+    """What takes room there before the backup begins."""
     perhaps: tuple[Need, ...] = ()
     """Of those whose place cannot be told."""
 
 
 class BackupSpace(Check):
-    """Does everything that the backups will write fit, and does enough stay free?
+    """Does everything that the backups will write still fit when they begin, and does enough stay free?
 
     A backup that fills the disk at 03:00 ends the window, and with it maybe the database beside it; then the way
     back is gone too (a). The size of each backup is what the plan expects; else that of the previous one (the larger
@@ -53,7 +60,9 @@ class BackupSpace(Check):
     larger than the tables (a dump has no index data), plain and tar are taken as 4 times that, since stored text is
     compressed and binary data doubles; a base backup is all tablespaces and two WAL segments. Times `headroom`, it
     must fit into what an account without privilege may use, and into its quota where the host shows one. Backups of
-    the plan that lie on one storage are added up. What stays free should be `keep_percent` of the file system or
+    the plan that lie on one storage are added up. What will be written there before the backup's step begins is taken
+    off first: the files of the regular backup, by their rhythm and size, and write-ahead log where it shares the
+    storage. What stays free should be `keep_percent` of the file system or
     `keep_bytes`, whichever is less: a WARN below, a FAIL when it does not fit. Inodes count as well. A directory
     that does not exist is UNKNOWN here: the file system of its parent says nothing.
     """
@@ -77,57 +86,86 @@ class BackupSpace(Check):
         for each in self._neighbours(subject.item):
             backup, host = each.backup, each.host.id
             wanted[f"directory {backup.id}"] = DirectoryProbe(host, each.account, backup.directory)
-            if backup.previous and not backup.expected:
+            if backup.previous:
                 wanted[f"previous {backup.id}"] = PreviousBackups(host, each.account, backup.previous)
-            elif not backup.expected or each.writes_many_files:
+            if each.writes_many_files or not (backup.expected or backup.previous):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
-        return wanted
+        return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
 
-    def follow_up(self, subject: Subject, *_args: Any, **facts: Any) -> Probes:
+    def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories, **facts: Any) -> Probes:
         """In the database session: the sizes of tables and of the database from the catalogue, where there turns out to
-        be no previous backup to go by, or the number of files depends on it."""
-        return {
+        be no previous backup to go by; and how much write-ahead log the server writes, with, on the host, on which
+        storage its directories lie."""
+        planned: PlannedBackup = subject.item
+        sizes = {
             name: SizesProbe(each.backup.database)
-            for each in self._neighbours(subject.item)
+            for each in self._neighbours(planned)
             if (name := f"sizes {each.backup.database}") not in facts
             and f"previous {each.id}" in facts
-            and (each.writes_many_files or largest_of(facts[f"previous {each.id}"]) is None)
+            and not each.backup.expected
+            and largest_of(facts[f"previous {each.id}"]) is None
         }
+        if not files.known or not _storage(facts[f"directory {planned.id}"]):
+            return sizes
+        places = PlacesProbe(planned.host.id, planned.account, files.paths)
+        return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
 
-    def judge(self, subject: Subject, *_args: Any, **facts: Any) -> Judgement:
+    def judge(
+        self,
+        subject: Subject,
+        *_args: Any,
+        places: Mapping[str, Place] | None = None,
+        wal: WalRate | None = None,
+        **facts: Any,
+    ) -> Judgement:
         planned: PlannedBackup = subject.item
         directory: Directory = facts[f"directory {planned.id}"]
         problem = _not_measured(planned, directory)
         if problem:
             return problem
         together, perhaps = [], []
+        growth = [self._wal(planned, directory, places or {}, wal)]
         for other in self._neighbours(planned):
             need = need_of(other, facts.get(f"previous {other.id}"), facts.get(f"sizes {other.backup.database}"))
             storage = _storage(facts[f"directory {other.id}"])
             if other is planned or (storage and storage == _storage(directory)):
                 together.append(need)
+                growth.append(self._nightly(other, facts, directory, begins_at(planned)))
             elif not storage or not _storage(directory):
                 perhaps.append(need)
         lacking = [need for need in (*together, *perhaps) if need.expected <= 0]
         if lacking:
             return _size_not_known(lacking[0])
-        return Judgement.of(self._points(planned, directory, tuple(together), tuple(perhaps)))
+        coming = tuple(each for each in growth if each is not None)
+        free = _Room("free", directory.place.free_bytes, tuple(together), coming, tuple(perhaps))
+        return Judgement.of(self._points(planned, directory, free))
 
-    def _points(
-        self, planned: PlannedBackup, directory: Directory, together: tuple[Need, ...], perhaps: tuple[Need, ...]
-    ) -> Iterator[Judgement]:
+    @staticmethod
+    def _nightly(
+        other: PlannedBackup, facts: Mapping[str, Any], directory: Directory, until: datetime
+    ) -> Growth | None:
+        listing: Listing | None = facts.get(f"previous {other.id}")
+        return nightly_growth(other, listing, directory, until) if listing else None
+
+    def _wal(
+        self, planned: PlannedBackup, directory: Directory, places: Mapping[str, Place], wal: WalRate | None
+    ) -> Growth | None:
+        """Only where the data directory, its WAL or a tablespace lies on the backup's storage."""
+        shared = [place for place in places.values() if place.storage and place.storage == _storage(directory)]
+        return wal_growth(wal, begins_at(planned)) if shared else None
+
+    def _points(self, planned: PlannedBackup, directory: Directory, free: _Room) -> Iterator[Judgement]:
         place = directory.place
-        free = _Room("free", place.free_bytes, together, perhaps)
         yield self._judge_bytes(planned, directory, free)
         quotas = [
             quota
             for quota in directory.quotas
             if directory.as_account and place.mount is not None and quota.source == place.mount.source
         ]
-        own = tuple(need for need in together if need.planned.account == planned.account)
+        own = tuple(need for need in free.needs if need.planned.account == planned.account)
         for left in (quota.left_bytes for quota in quotas):
             if left is not None and left < place.free_bytes:
-                room = _Room(f"left of the quota of {planned.who}", left, own, perhaps)
+                room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
                 yield self._judge_bytes(planned, directory, room)
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
         yield self._judge_files(
@@ -139,9 +177,14 @@ class BackupSpace(Check):
         where = f"{_mount(directory)} of {planned.host.id}"
         share = place.size_bytes * self.settings.keep_percent / 100
         keep = math.ceil(min(share, self.settings.keep_bytes))
-        left = room.bytes - sum(need.bytes for need in room.needs)
+        coming = sum(each.bytes for each in room.growth)
+        left = room.bytes - coming - sum(need.bytes for need in room.needs)
         needs = total(room.needs)
+        begins = time_in_window(self.plan.window, begins_at(planned))
         actual = f"{format_size(room.bytes)} {room.what} of {format_size(place.size_bytes)} on {where}"
+        if room.growth:
+            then = format_size(max(room.bytes - coming, 0))
+            actual += f"; {then} when the backup begins at {begins}, after {' and '.join(map(str, room.growth))}"
         wanted = f"{needs}; {format_need(keep)} should stay free ({self._rule()})"
         remedy = (
             f"free {format_need(keep - left)} on {where}, or name another directory in [backups.{planned.id}]"
@@ -150,13 +193,15 @@ class BackupSpace(Check):
         )
         if left < 0:
             together = " together" if len(room.needs) > 1 else ""
-            return planned.failed(
-                f"{names(room.needs)}{' do' if together else ' does'} not fit{together}: {format_need(-left)} missing, "
-                f"{format_size(room.bytes)} {room.what}",
+            by_then = f" at {begins}" if coming else ""
+            short = planned.failed(
+                f"{names(room.needs)}{' do' if together else ' does'} not fit{together}{by_then}: {format_need(-left)} "
+                f"missing, {format_size(room.bytes)} {room.what}{' now' if coming else ''}",
                 expected=wanted,
                 actual=actual,
                 remedy=remedy,
             )
+            return replace(short, quantity=Quantity(-left, "B"))
         if left < sum(need.bytes for need in room.perhaps):
             return unknown(
                 f"fits only if {names(room.perhaps)} lies elsewhere, which cannot be told",

@@ -103,6 +103,7 @@ headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
 previous = "/backup/orders/*.dump"
+keep = 7
 max_age = "2d"
 step = "backup-orders"
 owner = "dba"

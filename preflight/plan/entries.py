@@ -216,6 +216,8 @@ class Backup:
     """Mount point on which the directory must lie."""
     previous: RemotePath = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
+    keep: Annotated[int, Between(1)] | None = None
+    """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,18 @@ from preflight.plan import (
     Step,
 )
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
+from preflight.probes.data_directory import DataDirectories
 from preflight.probes.mounts import Mount
 from preflight.probes.quotas import Quota
 from preflight.probes.sizes import Sizes
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
+from preflight.probes.wal import WalRate
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
 GIB = 1024**3
+HIDDEN = DataDirectories("")
+"""Of a role that may not see it."""
 DISK = Mount("8:17", "/backup", read_only=False, type="ext4", source="/dev/sdb1")
 OTHER_DISK = Mount("8:33", "/second", read_only=False, type="ext4", source="/dev/sdc1")
 ORDERS = Backup(id="orders", database="orders", directory=RemotePath("/backup/orders"), headroom=1.0, step="dump")
@@ -327,7 +332,7 @@ def test_only_backups_of_the_same_machine_are_asked_about() -> None:
         found = check(ORDERS, BILLING, hosts=hosts)
         return set(found.probes(found.subjects()[0]))
 
-    own = {"directory orders", "sizes orders"}
+    own = {"directory orders", "sizes orders", "files"}
     assert names(Host(id="db2")) == own
     assert names() == own | {"directory billing", "sizes billing"}
     assert names(Host(id="db1-too", address="db1")) == own | {"directory billing", "sizes billing"}
@@ -336,20 +341,23 @@ def test_only_backups_of_the_same_machine_are_asked_about() -> None:
 def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:
     previous = replace(ORDERS, previous=RemotePath("/backup/*.dump"))
 
-    def asked(backup: Backup, **facts: object) -> tuple[set[str], set[str]]:
+    def asked(backup: Backup, files: DataDirectories = HIDDEN, **facts: object) -> tuple[set[str], set[str]]:
         found = check(backup)
         (subject,) = found.subjects()
-        return set(found.probes(subject)), set(found.follow_up(subject, **facts))
+        return set(found.probes(subject)), set(found.follow_up(subject, files=files, **facts))
 
     place = {"directory orders": directory()}
-    assert asked(replace(ORDERS, expected=Bytes(GIB)), **place) == ({"directory orders"}, set())
-    first = {"directory orders", "previous orders"}
+    assert asked(replace(ORDERS, expected=Bytes(GIB)), **place) == ({"directory orders", "files"}, set())
+    first = {"directory orders", "previous orders", "files"}
     assert asked(previous, **place, **{"previous orders": listed(dump(3))}) == (first, set())
     assert asked(previous, **place, **{"previous orders": listed()}) == (first, {"sizes orders"})
     assert asked(previous, **place, **{"previous orders": listed(dump(None))}) == (first, {"sizes orders"})
     many = replace(previous, format=BackupFormat.DIRECTORY)
-    assert asked(many, **place, **{"previous orders": listed(dump(3))}) == (first, {"sizes orders"})
-    assert asked(replace(many, expected=Bytes(GIB)), **place)[0] == {"directory orders", "sizes orders"}
+    assert asked(many, **place, **{"previous orders": listed(dump(3))})[0] == first | {"sizes orders"}
+    shown = DataDirectories("/var/lib/pg/data")
+    assert asked(previous, shown, **place, **{"previous orders": listed(dump(3))}) == (first, {"places", "wal"})
+    gone = {"directory orders": missing("/backup/orders")}
+    assert asked(previous, shown, **gone, **{"previous orders": listed(dump(3))}) == (first, set())
 
 
 def test_the_directory_is_looked_at_as_the_account_that_writes() -> None:
@@ -393,3 +401,97 @@ def test_backups_of_another_account_do_not_use_the_quota() -> None:
         return conclusion.status
 
     assert (beside(""), beside("postgres")) == (Status.FAIL, Status.PASS)
+
+
+def nightly(number: int, size_gib: float = 4, *, days: float = 1) -> BackupFile:
+    """The file of so many nights ago, on the disk of the backup directory; the newest was written two hours ago."""
+    at = MOMENT - timedelta(hours=2) - number * timedelta(days=days)
+    path = f"/backup/orders/{number}.dump"
+    return BackupFile(path, BackupKind.CUSTOM, int(size_gib * GIB), at, 1000, "dbadmin", 0o600, f"2065:{number}")
+
+
+def then(free_gib: float, *, window_in_hours: float = 9, keep: int | None = None, **facts: object) -> Judgement:
+    """Of a backup of 4 GiB, with a 4 GiB file written every night, 22 hours from now for the first time."""
+    backup = replace(ORDERS, previous=RemotePath("/backup/orders/*.dump"), keep=keep)
+    found = check(backup)
+    start = MOMENT + timedelta(hours=window_in_hours)
+    plan = replace(found.plan, window=replace(found.plan.window, start=start, end=start + timedelta(hours=6)))
+    found = BackupSpace(plan, MOMENT, BackupSpaceSettings(keep_percent=0))
+    listing = listed(nightly(0), nightly(1), nightly(2))
+    known = {"directory orders": directory(free_gib), "previous orders": listing, "files": HIDDEN}
+    conclusion: Judgement = found.judge(found.subjects()[0], **{**known, **facts})
+    return conclusion
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "window_in_hours", "status"),
+    [
+        (4, 9, Status.PASS),
+        (3.99, 9, Status.FAIL),
+        (4, 22, Status.PASS),  # it begins with the nightly file, so that is not there yet
+        (4, 22.02, Status.FAIL),
+        (8, 22.02, Status.PASS),
+        (7.99, 46, Status.FAIL),
+        (8, 46, Status.PASS),
+        (11.99, 46.02, Status.FAIL),
+        (12, 46.02, Status.PASS),
+    ],
+)
+def test_nightly_files_written_before_the_step_are_taken_off(
+    free_gib: float, window_in_hours: float, status: Status
+) -> None:
+    assert then(free_gib, window_in_hours=window_in_hours).status is status
+
+
+def test_the_forecast_names_the_moment_and_each_thing_that_takes_room() -> None:
+    found = then(7, window_in_hours=30)
+    assert found.summary == "orders does not fit at 01:00: 1 GiB missing, 7 GiB free now"
+    assert "7 GiB free of 100 GiB on /backup of db1; 3 GiB when the backup begins at 01:00" in found.actual
+    assert "after 4 GiB for 1 file like /backup/orders/0.dump (one every 1 d)" in found.actual
+    assert found.quantity is not None
+    assert (found.quantity.value, found.quantity.unit) == (GIB, "B")
+
+
+@pytest.mark.parametrize(
+    ("keep", "status"), [(None, Status.FAIL), (4, Status.FAIL), (3, Status.PASS), (1, Status.PASS)]
+)
+def test_what_a_prune_removes_counts_only_where_the_plan_says_how_many_are_kept(keep: int, status: Status) -> None:
+    assert then(4, window_in_hours=30, keep=keep).status is status
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"previous orders": listed(nightly(0))}, Status.PASS),  # one file has no rhythm
+        ({"previous orders": listed(nightly(0), nightly(1, days=0.001))}, Status.PASS),  # parts of one backup
+        (
+            {"previous orders": listed(*(replace(nightly(n), identity="1:1", path=f"/old/{n}") for n in range(3)))},
+            Status.PASS,  # they lie elsewhere
+        ),
+        ({}, Status.FAIL),
+    ],
+)
+def test_files_without_a_rhythm_or_on_other_storage_take_nothing(change: dict[str, object], status: Status) -> None:
+    assert then(4, window_in_hours=30, **change).status is status
+
+
+def place(path: str, mount: Mount) -> Place:
+    return replace(directory().place, path=path, reached=path, real=path, mount=mount)
+
+
+@pytest.mark.parametrize(
+    ("rate", "mount", "status"),
+    [
+        (None, DISK, Status.PASS),
+        (WalRate(MOMENT, 0, 100, GIB, held=False), DISK, Status.PASS),
+        (WalRate(MOMENT, GIB, 3600, 64 * GIB, held=False), DISK, Status.FAIL),
+        (WalRate(MOMENT, GIB, 3600, 64 * GIB, held=False), OTHER_DISK, Status.PASS),
+        (WalRate(MOMENT, GIB, 3600, GIB, held=False), DISK, Status.PASS),  # max_wal_size bounds it
+        (WalRate(MOMENT, GIB, 3600, GIB, held=True), DISK, Status.FAIL),
+        (WalRate(MOMENT + timedelta(hours=8.5), GIB, 3600, 64 * GIB, held=False), DISK, Status.PASS),
+    ],
+)
+def test_write_ahead_log_on_the_same_storage_is_taken_off(rate: WalRate | None, mount: Mount, status: Status) -> None:
+    """Nine hours of 1 GiB each, where 5 GiB are free and 4 are needed."""
+    facts = {"files": DataDirectories("/pg"), "places": {"/pg": place("/pg", mount)}, "wal": rate}
+    assert then(5, **facts).status is status
