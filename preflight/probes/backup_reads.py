@@ -85,7 +85,7 @@ _READERS = {
 
 
 @dataclass(frozen=True)
-class _LongRead:
+class LongRead:
     """What the probes here have in common: a time limit of their own."""
 
     account: AsAccount
@@ -108,7 +108,7 @@ class _LongRead:
 
 
 @dataclass(frozen=True)
-class ReadArchive(_LongRead, ShellProbe[ArchiveRead]):
+class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
 
     family = Family.BACKUP
@@ -143,7 +143,7 @@ class ReadArchive(_LongRead, ShellProbe[ArchiveRead]):
 
 
 @dataclass(frozen=True)
-class VerifyBase(_LongRead, ShellProbe[BaseRead]):
+class VerifyBase(LongRead, ShellProbe[BaseRead]):
     """Reads a whole base backup against its manifest."""
 
     family = Family.BACKUP
@@ -166,7 +166,7 @@ class VerifyBase(_LongRead, ShellProbe[BaseRead]):
 
 
 @dataclass(frozen=True)
-class ReadText(_LongRead, ShellProbe[TextRead]):
+class ReadText(LongRead, ShellProbe[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
 
     family = Family.BACKUP

@@ -1,0 +1,148 @@
+"""backup-duration: the window's backup is done in the minutes that its step has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from preflight.backups.planned import PlannedBackup, planned_backups
+from preflight.check import Check, Probes, Subject
+from preflight.clock import format_duration
+from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.plan import Step
+from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
+from preflight.probes.backup_times import BackupBegan, WriteRate
+from preflight.sizes import format_size
+from preflight.window.schedule import schedule, time_in_window
+
+_LIST_SECONDS = 20.0
+_GUESS = "guess"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDurationSettings:
+    """How the time is found out."""
+
+    sample: bool = False
+    """Write at most 64 MiB for at most 2 s to a file without a name in the backup's directory, to see how fast the
+    storage is: a backup is never faster than that. Off, because it is work for the server's disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimate:
+    """How long the backup takes, and how that is known."""
+
+    time: timedelta
+    known: str
+    is_least: bool = False
+    """It takes so long at least."""
+
+
+class BackupDuration(Check):
+    """Is the backup done in the minutes that its step has?
+
+    A backup that was planned with 20 minutes and takes 70 uses up the time in which a rollback could still be decided.
+    How long it takes is known best from the one before: pg_dump writes into its archive when it began, and the file's
+    last change is its end; where the plan expects another size, the time grows with it. WARN when that is longer than
+    the step's minutes, FAIL when the window's margin is no longer kept then. Text and base backups do not tell when
+    they were begun: then the step's own record (`measured`, `rehearsed`) counts, and a guess is a WARN. With `sample`
+    the storage is tried too; that can only show that the time does not suffice.
+    """
+
+    id = "backup-duration"
+    title = "the backup is done in the minutes of its step"
+    Settings = BackupDurationSettings
+
+    def subjects(self) -> Sequence[Subject]:
+        """Backups that a step of the plan takes."""
+        return [
+            Subject(planned.id, planned, planned.owner) for planned in planned_backups(self.plan) if planned.backup.step
+        ]
+
+    def probes(self, subject: Subject) -> Probes:
+        planned: PlannedBackup = subject.item
+        host, account, backup = planned.host.id, planned.account, planned.backup
+        probes: Probes = {"listing": PreviousBackups(host, account, backup.previous)} if backup.previous else {}
+        return {**probes, "rate": WriteRate(host, account, backup.directory)} if self.settings.sample else probes
+
+    def follow_up(self, subject: Subject, *, listing: Listing | None = None, rate: float | None = None) -> Probes:
+        """On the host, as the account that takes the backup: the list of the newest earlier archive (`pg_restore -l`),
+        which says when it was begun."""
+        planned: PlannedBackup = subject.item
+        if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
+            return {}
+        path, program = listing.backups[0].path, planned.program("pg_restore")
+        return {"began": BackupBegan(planned.host.id, planned.account, path, _LIST_SECONDS, program)}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        listing: Listing | None = None,
+        rate: float | None = None,
+        began: datetime | None = None,
+    ) -> Judgement:
+        planned: PlannedBackup = subject.item
+        step = next(each for each in self.plan.steps if each.id == planned.backup.step)
+        newest = listing.backups[0] if listing and listing.backups else None
+        size = planned.backup.expected or (newest.size_bytes if newest else None)
+        estimates = [each for each in (_by_previous(newest, began, size), _by_sample(size, rate)) if each]
+        longest = max(estimates, key=lambda each: each.time, default=None)
+        if longest and longest.time > timedelta(minutes=step.minutes):
+            return self._too_long(step, longest)
+        if longest and not longest.is_least:
+            return passed(longest.known, expected=f"at most {step.minutes:g} min, as step {step.id} plans")
+        return self._by_record(step, listing, newest)
+
+    def _too_long(self, step: Step, longest: _Estimate) -> Judgement:
+        window, over = self.plan.window, longest.time - timedelta(minutes=step.minutes)
+        needed = math.ceil(longest.time.total_seconds() / 60)
+        steps = tuple(replace(each, minutes=needed) if each.id == step.id else each for each in self.plan.steps)
+        found = schedule(replace(self.plan, steps=steps))
+        assert found is not None  # noqa: S101 - there are steps
+        late = found.finish_at > window.end or (found.last_risky is not None and found.margin < window.margin)
+        least = "at least " if longest.is_least else ""
+        judged = (failed if late else warned)(
+            f"it takes {least}{format_duration(longest.time)}: {format_duration(over)} longer than planned",
+            expected=f"at most {step.minutes:g} min, as step {step.id} plans",
+            actual=f"{longest.known}; with it the work ends {time_in_window(window, found.finish_at)}, "
+            f"margin {format_duration(found.margin)}",
+            remedy=f"plan {needed} min for step {step.id}; or make the backup faster (-j with the directory format, "
+            "a lower compression level), measure it and write that down",
+        )
+        return replace(judged, quantity=Quantity(over.total_seconds(), "s"), minutes_at_stake=over.total_seconds() / 60)
+
+    def _by_record(self, step: Step, listing: Listing | None, newest: BackupFile | None) -> Judgement:
+        """Nothing on the server tells how long it takes."""
+        if newest is not None:
+            why = f"{newest.path} does not tell how long it took"
+        else:
+            why = "there is no earlier backup" if listing else "the plan names no earlier backup"
+        if step.source != _GUESS:
+            return passed(f"{step.minutes:g} min were {step.source}; {why}")
+        return warned(
+            f"how long it takes is a guess: {why}",
+            expected="an earlier archive that tells, or a time that was measured or rehearsed",
+            actual=f"step {step.id} plans {step.minutes:g} min, source guess",
+            remedy=f'measure a backup of this size, then write its minutes and source = "measured DATE" to {step.id}',
+        )
+
+
+def _by_previous(newest: BackupFile | None, began: datetime | None, size: int | None) -> _Estimate | None:
+    if newest is None or began is None or not newest.size_bytes or not size or newest.changed_at < began:
+        return None
+    took = newest.changed_at - began
+    known = f"{newest.path} took {format_duration(took)} for {format_size(newest.size_bytes)}"
+    if size > newest.size_bytes:
+        took *= size / newest.size_bytes
+        known += f", so {format_duration(took)} for {format_size(size)}"
+    return _Estimate(took, known)
+
+
+def _by_sample(size: int | None, rate: float | None) -> _Estimate | None:
+    if not size or not rate:
+        return None
+    known = f"the storage takes {format_size(int(rate))} a second, the backup has {format_size(size)}"
+    return _Estimate(timedelta(seconds=size / rate), known, is_least=True)
