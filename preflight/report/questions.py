@@ -48,7 +48,8 @@ _MANNERS = {
     Via.SQL: (
         "Each statement runs in a READ ONLY transaction of its own, with its time limit as statement_timeout, a "
         "lock_timeout of 1 s and search_path pg_catalog; application_name is preflight. After the login one more "
-        "statement reads the connection's own settings from pg_settings and pg_stat_ssl."
+        "statement reads the connection's own settings from pg_settings and pg_stat_ssl; with TLS, one more connection "
+        "makes a TLS handshake and nothing else, to see until when the certificate is valid."
     ),
     Via.HTTP: "One GET each, without cookies, credentials or a proxy.",
     Via.LOCAL: (

@@ -1,4 +1,4 @@
-"""Why a PostgreSQL server's certificate was refused: libpq only says `certificate verify failed`.
+"""A PostgreSQL server's certificate: why it was refused, and until when it is valid. libpq tells neither.
 
 A second look through Python's ssl on a connection of its own: a request for TLS and the handshake, never a startup
 packet, so it is no login attempt.
@@ -12,6 +12,8 @@ from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
+from preflight.probes.http import Certificate
+from preflight.sessions.der import read_certificate
 from preflight.sessions.trouble import Trouble
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
@@ -41,6 +43,18 @@ def second_look(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | N
     return None
 
 
+def shown(stream: Stream, deadline: Deadline) -> Certificate | None:
+    """The certificate that the server shows, unverified: whether it may be trusted libpq has decided already. None
+    when none could be made out. Closes the stream."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with contextlib.suppress(OSError, ValueError), contextlib.closing(stream):
+        tls = _handshake(stream, context, deadline)
+        return read_certificate(tls.getpeercert(binary_form=True) or b"", verified=False)
+    return None
+
+
 def _explain(error: ssl.SSLCertVerificationError) -> Trouble:
     match error.verify_code:
         case code if code == _EXPIRED:
@@ -52,7 +66,7 @@ def _explain(error: ssl.SSLCertVerificationError) -> Trouble:
             return Trouble(Cause.TLS, detail, "certificate-untrusted")
 
 
-def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> None:
+def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLObject:
     """Raises ssl.SSLError and OSError, and ConnectionError when the server offers no TLS."""
     stream.settimeout(max(0.001, deadline.left()))
     stream.sendall(_SSL_REQUEST)
@@ -63,7 +77,8 @@ def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> N
     while True:
         try:
             tls.do_handshake()
-            return
+            stream.sendall(outgoing.read())  # else the server logs a handshake that was broken off
+            return tls
         except ssl.SSLWantReadError:
             stream.sendall(outgoing.read())
             stream.settimeout(max(0.001, deadline.left()))

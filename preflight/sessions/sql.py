@@ -5,6 +5,7 @@ It stays open between the rounds because its backend is what proves, over SSH, t
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ LOGIN_SECONDS = 10.0
 STATEMENT_SECONDS = 5.0
 """What a statement may take unless its question asks for a channel of its own, which is how slow ones are marked."""
 _CLOSE_SECONDS = 1.0
+_CERTIFICATE_SECONDS = 3.0
 
 
 class SqlPool:
@@ -104,6 +106,7 @@ class SqlSession:
         self._pgconn: pq.abc.PGconn | None = None
         self._conversation: Conversation | None = None
         self._tunnel: Tunnel | None = None
+        self._door: Door | None = None
         self._failure: NoReply | None = None
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
@@ -175,6 +178,7 @@ class SqlSession:
             conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
             self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
             self._look_around(conversation, deadline)
+            self._look_at_certificate(deadline)
             self._conversation = conversation
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
@@ -201,6 +205,7 @@ class SqlSession:
         login = Login(database, database.server_name or self._address, self._password(), self._closing)
         doors = self._doors(login, deadline)
         self._pgconn, door = login.through(doors, deadline)
+        self._door = door
         if database.connect is Connect.DIRECT:
             from preflight.sessions.libpq import local_port
 
@@ -243,6 +248,19 @@ class SqlSession:
         # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
         if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
             self._session["ssl"] = tls
+
+    def _look_at_certificate(self, deadline: Deadline) -> None:
+        """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
+        but the fact is lost when it fails."""
+        from preflight.sessions.pg_certificate import shown
+
+        if self._session["ssl"] == "no" or self._door is None:
+            return
+        deadline = deadline.at_most(_CERTIFICATE_SECONDS)
+        with contextlib.suppress(OSError, SessionFailed):
+            certificate = shown(self._door.dial_again(deadline), deadline)
+            if certificate is not None:
+                self._session["certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:
         return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))

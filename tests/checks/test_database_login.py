@@ -12,8 +12,9 @@ import pytest
 from preflight_checks.database_login import DatabaseLogin
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Database, ServerRole
+from preflight.plan import Account, Database, ServerRole, SslMode
 from preflight.probe import Cause, NoReply
+from preflight.probes.http import Certificate
 from preflight.probes.postgres import DatabaseRole, Identity, Slots
 from tests.toy import MOMENT, toy_plan
 
@@ -204,3 +205,43 @@ def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
 )
 def test_what_says_nothing_of_the_login_is_unknown(answer: NoReply) -> None:
     assert judged(answer).status is Status.UNKNOWN
+
+
+def shown(not_after: datetime) -> dict[str, str]:
+    """What a session tells of the server's certificate."""
+    certificate = Certificate(
+        not_before=MOMENT, not_after=not_after, subject="db1", issuer="Our CA", names=("db1",), fingerprint="f" * 64,
+        verified=False,
+    )  # fmt: skip
+    return {"certificate": certificate.to_json()}
+
+
+@pytest.mark.parametrize(
+    ("left", "verified", "unverified"),
+    [
+        (timedelta(days=400), Status.PASS, Status.PASS),
+        (timedelta(days=7, seconds=1), Status.PASS, Status.PASS),
+        (timedelta(days=7), Status.WARN, Status.WARN),
+        (timedelta(seconds=1), Status.WARN, Status.WARN),
+        (timedelta(0), Status.FAIL, Status.WARN),
+        (timedelta(hours=-3), Status.FAIL, Status.WARN),
+    ],
+)
+def test_the_servers_certificate_must_outlive_the_work_where_it_is_verified(
+    left: timedelta, verified: Status, unverified: Status
+) -> None:
+    who = identity(session=shown(NEEDED_UNTIL + left))
+    for mode in (SslMode.VERIFY_FULL, SslMode.VERIFY_CA):
+        assert judged(who, sslmode=mode).status is verified
+    found = judged(who, sslmode=SslMode.REQUIRE)
+    assert found.status is unverified
+    assert [(event.at, event.text) for event in found.events] == [
+        (NEEDED_UNTIL + left, "TLS certificate of database orders ends")
+    ]
+
+
+def test_a_certificate_that_was_not_seen_is_unknown_only_where_it_is_verified() -> None:
+    assert judged(sslmode=SslMode.VERIFY_FULL).status is Status.UNKNOWN
+    assert judged(sslmode=SslMode.REQUIRE).status is Status.PASS
+    plain = identity(session={"ssl": "no"})
+    assert judged(plain, sslmode=SslMode.DISABLE).status is Status.PASS

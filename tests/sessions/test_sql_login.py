@@ -15,6 +15,7 @@ import pytest
 from preflight.clock import monotonic
 from preflight.plan import SslMode
 from preflight.probe import Cause
+from preflight.probes import http as certificate_facts
 from preflight.secrets import SecretRef
 from preflight.sessions.libpq_trace import ServerWord, read
 from preflight.sessions.pg_refusal import Failed, explain
@@ -424,3 +425,25 @@ def test_a_driver_that_cannot_be_loaded_is_said_to_be_unusable(
     mocker.patch.object(pool, "_scrub", side_effect=ImportError("no libpq"))  # type: ignore[attr-defined]
     answer = no_reply(ask(pool, "SELECT 1"))
     assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "no-driver")
+
+
+def test_until_when_the_servers_certificate_is_valid_is_seen_without_a_word_in_its_log(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    before = len(postgres.whole_log)
+    session = reply(asker.login(role, postgres.port)).session
+    shown = certificate_facts.Certificate.from_json(session["certificate"])
+    assert "db1.test" in shown.names
+    assert timedelta(days=364) < shown.not_after - datetime.now(UTC) <= timedelta(days=365)
+    log = postgres.whole_log[before:]
+    assert log.count(CONNECTION) == 2, "one for the login, one for the look"
+    assert log.count(f"connection authorized: user={role.name}") == 1
+    for complaint in ("SSL", "startup packet", "handshake"):
+        assert complaint not in log.replace("SSL enabled", "")
+
+
+def test_without_tls_no_second_connection_is_made(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    before = len(postgres.whole_log)
+    session = reply(asker.login(role, postgres.port, sslmode=SslMode.DISABLE)).session
+    assert "certificate" not in session
+    assert postgres.whole_log[before:].count(CONNECTION) == 1

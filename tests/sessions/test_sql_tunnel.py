@@ -10,6 +10,7 @@ from preflight.clock import Deadline, now
 from preflight.plan import Account as Login
 from preflight.plan import Connect, Host, SslMode
 from preflight.probe import Cause, NoReply
+from preflight.probes.http import Certificate
 from preflight.sessions import SessionFailed
 from preflight.sessions.tunnel import Tunnel
 from tests.sessions import pg_fakes as fakes
@@ -41,7 +42,9 @@ def test_certificates_are_verified_through_the_tunnel(asker: Asker, postgres: Cl
     assert (answer.session["tunnel"], answer.session["address"]) == ("db1", f"127.0.0.1:{postgres.port}")
     assert (answer.session["ssl"], answer.session["ssl_verified"]) == ("TLSv1.3", "verify-full")
     assert "client_port" not in answer.session
-    assert asker.forward.opened == [("db1", "127.0.0.1", postgres.port)]
+    # One for the login, one for a look at the certificate.
+    assert asker.forward.opened == [("db1", "127.0.0.1", postgres.port)] * 2
+    assert "db1.test" in Certificate.from_json(answer.session["certificate"]).names
     assert rows(ask(pool, "SELECT length(repeat('x', 900000)) AS long")) == [{"long": 900000}]
     assert len(rows(ask(pool, "SELECT repeat('x', 900000) AS long"))[0]["long"]) == 900000
 

@@ -370,3 +370,29 @@ def test_a_host_that_cannot_be_reached_leaves_the_proof_unknown(
     assert found.status is Status.UNKNOWN, told(found)
     found = ask(DatabaseHost, password=SecretRef("env", "NOT_SET_ANYWHERE"))
     assert found.status is Status.UNKNOWN, told(found)
+
+
+@pytest.mark.parametrize(
+    ("window_in_days", "status"), [(30, Status.PASS), (362, Status.WARN), (364.8, Status.FAIL), (366, Status.FAIL)]
+)
+def test_the_servers_certificate_is_held_against_the_end_of_the_window(
+    ask: Ask, window_in_days: float, status: Status
+) -> None:
+    """The cluster's certificate is valid for a year."""
+    start = NOW + timedelta(days=window_in_days)
+    found = ask(sections={"window": replace(WINDOW, start=start, end=start + timedelta(hours=6))})
+    assert found.status is status, told(found)
+    assert [event.text for event in found.judgement.events] == ["TLS certificate of database orders ends"]
+
+
+def test_through_the_tunnel_the_servers_certificate_is_seen_too(orders: Orders, ask: Ask) -> None:
+    start = NOW + timedelta(days=364.8)
+    found = ask(
+        connect=Connect.TUNNEL,
+        address="",
+        server_name="db1.test",
+        port=orders.cluster.port,
+        sections={"window": replace(WINDOW, start=start, end=start + timedelta(hours=6))},
+    )
+    assert found.status is Status.FAIL, told(found)
+    assert "the server's TLS certificate ends" in told(found)
