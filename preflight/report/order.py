@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +14,15 @@ WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WA
 
 
 def told_one_by_one(plan: Plan, findings: Sequence[Finding], severity: Severity) -> list[Finding]:
-    """All but passes, what was not selected, and what shares its cause with others: by status, then by the minutes
+    """All but passes, what was not selected, and what shares its cause with others: by status, then by when the cure
+    must have been asked for (a request that takes a day is made before one that takes an hour), then by the minutes
     at stake, then by how many could not look for the same reason, then in the plan's order."""
     hanging = Counter(finding.cause for finding in findings if is_folded(finding))
 
     def rank(finding: Finding) -> tuple[float, ...]:
         behind = sum(count for cause, count in hanging.items() if _hangs(cause, finding))
-        return (WORST_FIRST.index(finding.status), -_minutes(finding), -behind, _place(plan, finding))
+        ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
+        return (WORST_FIRST.index(finding.status), ask_by, -_minutes(finding), -behind, _place(plan, finding))
 
     untold = (Status.PASS, Status.SKIPPED)
     shown = [each for each in findings if each.severity is severity and each.status not in untold]

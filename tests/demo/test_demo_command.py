@@ -52,6 +52,23 @@ def test_the_night_is_no_go(folder: Path) -> None:
     assert done.stdout.startswith("NO-GO")
 
 
+def test_the_gate_keeps_what_is_still_good_of_the_run_before(folder: Path) -> None:
+    done = preflight("demo", "--gate", TMPDIR=str(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    run, gate = done.stdout.split("\ngate     ")
+    assert run.startswith("GO")
+    assert "answers are still good, the others are asked again" in " ".join(gate.split())
+    assert "0 s lie between them" in gate or "lie between them" in gate
+
+
+def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) -> None:
+    done = preflight("demo", "--gate", "--night", TMPDIR=str(folder))
+    assert done.returncode == 1, done.stdout + done.stderr
+    gate = " ".join(done.stdout.split("\ngate     ")[1].split())
+    assert "is void: plan changed; everything is asked again" in gate
+    assert "pass -> FAIL" in gate
+
+
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing(folder: Path, which: signal.Signals) -> None:
     process = subprocess.Popen(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.plan import Account, Application, Database
 from preflight.report.order import by_cause, told_one_by_one
-from tests.toy import toy_plan
+from tests.toy import MOMENT, toy_plan
 
 PLAN = toy_plan(
     ("db2", "db1"),
@@ -32,6 +33,13 @@ def test_failures_come_before_warnings_and_passes_are_left_out() -> None:
 
 def test_the_most_minutes_at_stake_come_first() -> None:
     assert order(finding("db2"), finding("db1", minutes=5), finding("orders", minutes=70)) == ["orders", "db1", "db2"]
+
+
+def test_before_that_what_must_be_asked_for_first() -> None:
+    at = MOMENT + timedelta(hours=9)
+    slow = replace(finding("db1"), cure_by=at - timedelta(hours=8))
+    costly = replace(finding("db2", minutes=70), cure_by=at)
+    assert order(finding("orders", minutes=90), costly, slow) == ["db1", "db2", "orders"]
 
 
 def test_then_comes_what_keeps_most_others_from_looking() -> None:

@@ -1,0 +1,118 @@
+"""What the report says of the window: its times, its waivers, its versions, its people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from preflight.finding import Event
+from preflight.plan import Application, Role, Waiver
+from preflight.report import window
+from preflight.verdict import Verdict
+from preflight.versions.end_states import EndState, StateStatus
+from preflight.waivers import WaiverState, WaiverUse
+from tests.report.formats.cases import go, no_go, waived
+
+WAIVER = Waiver(
+    id="W-3", check="app-health", subject="app1 a", reason="slow disk", limit="900 ms", approved_by="release-manager",
+    granted=datetime(2026, 10, 16, tzinfo=UTC), expires=datetime(2026, 10, 17, 12, tzinfo=UTC),
+)  # fmt: skip
+
+
+def said(lines: object) -> str:
+    return " ".join(" ".join(lines).split())  # type: ignore[arg-type]
+
+
+def with_window(verdict: Verdict, **changes: object) -> Verdict:
+    plan = replace(verdict.plan, window=replace(verdict.plan.window, **changes))  # type: ignore[arg-type]
+    return replace(verdict, plan=plan)
+
+
+def test_the_planned_times_stand_alone_while_nothing_costs_time() -> None:
+    assert said(window.times(go())) == (
+        "finish 02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min"
+    )
+
+
+def test_what_failed_is_told_with_the_later_finish_and_the_margin_left() -> None:
+    assert "with what failed: 04:05, 1 h 10 min later, margin 24 min" in said(window.times(no_go()))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "margin 0 s"), (1, "margin 1 min"), (-1, "1 min too late to decide")]
+)
+def test_a_margin_below_nothing_is_said_in_words(minutes: int, text: str) -> None:
+    assert window.margin(timedelta(minutes=minutes)) == text
+
+
+def test_without_steps_there_are_no_times() -> None:
+    assert not list(window.times(replace(go(), planned_schedule=None, found_schedule=None)))
+
+
+@pytest.mark.parametrize("state", WaiverState)
+def test_every_waiver_is_told_loud_where_it_covers_nothing(state: WaiverState) -> None:
+    told = said(window.waivers(replace(go(), waivers=(WaiverUse(WAIVER, state, "because"),))))
+    shown = "covers" if state is WaiverState.COVERS else state.upper()
+    assert f"waiver W-3 for app-health app1 a: {shown}; because (up to 900 ms, slow disk, approved by" in told
+    assert "until 08:00" in told
+
+
+def test_a_waiver_that_covers_stands_in_the_head_of_the_report() -> None:
+    (use,) = waived().waivers
+    assert use.state is WaiverState.COVERS
+
+
+def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
+    start = go().plan.window.start
+    events = tuple(Event(at=start + timedelta(minutes=n), text=f"thing {n}") for n in range(10))
+    lines = list(window.events(replace(go(), events=events)))
+    assert lines[0] == "inside   00:00  thing 0"
+    assert lines[-1].strip() == "and 2 more"
+
+
+def test_three_applications_are_a_list_of_states() -> None:
+    verdict = go()
+    applications = {name: Application(id=name, from_="1", to="2") for name in ("a", "b", "c")}
+    states = (
+        EndState(versions={"a": "1", "b": "1", "c": "1"}, status=StateStatus.RUNS_NOW, reason="runs now"),
+        EndState(versions={"a": "2", "b": "2", "c": "2"}, status=StateStatus.UNTESTED, reason="never tested"),
+    )
+    plan = replace(verdict.plan, applications=applications)
+    told = said(window.versions(replace(verdict, plan=plan, end_states=states)))
+    assert "a 1" in told
+    assert "c 2" in told
+
+
+def test_one_application_has_no_matrix() -> None:
+    verdict = go()
+    plan = replace(verdict.plan, applications={"a": Application(id="a", from_="1", to="2")})
+    assert not list(window.versions(replace(verdict, plan=plan)))
+
+
+def test_people_are_told_with_what_is_missing() -> None:
+    roles = {
+        "dba": Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411"),
+        "app": Role(id="app", primary="R. Okafor"),
+    }
+    verdict = go()
+    told = said(window.people(replace(verdict, plan=replace(verdict.plan, roles=roles))))
+    assert told == "people dba: D. Kaya, standby M. Ortiz, ext. 4411 app: R. Okafor, NO STANDBY"
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "first", "last"),
+    [
+        (datetime(2026, 11, 1, 4, tzinfo=UTC), 6, "00:00 -04:00", "05:00 -05:00"),  # autumn: 01:00 comes twice
+        (datetime(2027, 3, 14, 5, tzinfo=UTC), 6, "00:00 -05:00", "07:00 -04:00"),  # spring: no 02:00
+        (datetime(2026, 10, 17, 2, tzinfo=UTC), 6, "22:00", "Sat 2026-10-17 04:00"),  # over midnight
+    ],
+)
+def test_times_on_another_day_or_past_a_clock_change_say_so(start: datetime, hours: int, first: str, last: str) -> None:
+    end = start + timedelta(hours=hours)
+    events = (Event(at=start, text="first"), Event(at=end, text="last"))
+    verdict = replace(with_window(go(), start=start, end=end), events=events)
+    told = said(window.events(verdict))
+    assert f"{first} first" in told
+    assert f"{last} last" in told
