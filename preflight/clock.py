@@ -140,6 +140,9 @@ def format_duration(duration: timedelta) -> str:
 
 def format_moment(moment: datetime, zone_name: str) -> str:
     """Weekday, ISO date, 24-hour time and offset in the zone: `Sat 2026-10-17 00:00 -04:00`."""
-    local = moment.astimezone(zone(zone_name))
+    try:
+        local = moment.astimezone(zone(zone_name))
+    except OverflowError:  # the last hours that a date can name, east of UTC
+        local = moment.astimezone(UTC)
     offset = local.strftime("%z")
     return f"{local:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"

@@ -71,3 +71,7 @@ def test_a_deadline_never_leaves_negative_time_and_is_never_extended() -> None:
     assert over.left() == 0
     assert over.at_most(60).left() == 0
     assert Deadline(60).at_most(1).left() <= 1
+
+
+def test_the_last_day_there_is_can_be_written_down_east_of_utc() -> None:
+    assert format_moment(datetime.max.replace(tzinfo=UTC), "Asia/Tokyo") == "Fri 9999-12-31 23:59 +00:00"
