@@ -29,10 +29,12 @@ def judge_certificate(login: PlannedLogin, identity: Identity, warn_before: time
         yield replace(_judge_end(login, certificate, warn_before, verifies=verifies), events=(event,))
     elif verifies:
         where = identity.session.get("address", login.database.id)
+        tunnel = identity.session.get("tunnel", "")
+        look = f"look on {tunnel}" if tunnel else "look"
         yield unknown(
             "until when the server's TLS certificate is valid was not seen",
             expected=f"valid past {login.moment(login.plan.window.needed_until)}",
-            remedy=f"look: openssl s_client -starttls postgres -connect {where} </dev/null | openssl x509 -noout "
+            remedy=f"{look}: openssl s_client -starttls postgres -connect {where} </dev/null | openssl x509 -noout "
             "-enddate; then run again",
         )
 

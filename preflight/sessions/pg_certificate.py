@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from dataclasses import dataclass
 from typing import Protocol
 
 from preflight.clock import Deadline
@@ -19,6 +20,8 @@ from preflight.sessions.trouble import Trouble
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _NOT_YET_VALID = 9
+_LEAVE_SECONDS = 1.0
+_CHUNK_BYTES = 16384
 
 
 class Stream(Protocol):
@@ -37,7 +40,7 @@ def second_look(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | N
     with contextlib.suppress(OSError, ValueError), contextlib.closing(stream):
         context.load_verify_locations(ca_file)
         try:
-            _handshake(stream, context, deadline)
+            _leave(stream, _handshake(stream, context, deadline), deadline.at_most(_LEAVE_SECONDS))
         except ssl.SSLCertVerificationError as error:
             return _explain(error)
     return None
@@ -51,7 +54,9 @@ def shown(stream: Stream, deadline: Deadline) -> Certificate | None:
     context.verify_mode = ssl.CERT_NONE
     with contextlib.suppress(OSError, ValueError), contextlib.closing(stream):
         tls = _handshake(stream, context, deadline)
-        return read_certificate(tls.getpeercert(binary_form=True) or b"", verified=False)
+        certificate = read_certificate(tls.session.getpeercert(binary_form=True) or b"", verified=False)
+        _leave(stream, tls, deadline.at_most(_LEAVE_SECONDS))
+        return certificate
     return None
 
 
@@ -66,7 +71,15 @@ def _explain(error: ssl.SSLCertVerificationError) -> Trouble:
             return Trouble(Cause.TLS, detail, "certificate-untrusted")
 
 
-def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLObject:
+@dataclass(frozen=True, slots=True)
+class _Tls:
+    """TLS over a stream that is no socket, and what it has to send."""
+
+    session: ssl.SSLObject
+    outgoing: ssl.MemoryBIO
+
+
+def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> _Tls:
     """Raises ssl.SSLError and OSError, and ConnectionError when the server offers no TLS."""
     stream.settimeout(max(0.001, deadline.left()))
     stream.sendall(_SSL_REQUEST)
@@ -78,11 +91,24 @@ def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> s
         try:
             tls.do_handshake()
             stream.sendall(outgoing.read())  # else the server logs a handshake that was broken off
-            return tls
+            return _Tls(tls, outgoing)
         except ssl.SSLWantReadError:
             stream.sendall(outgoing.read())
             stream.settimeout(max(0.001, deadline.left()))
-            received = stream.recv(16384)
+            received = stream.recv(_CHUNK_BYTES)
             if not received or deadline.over:
                 raise ConnectionError("the handshake was not completed") from None
             incoming.write(received)
+
+
+def _leave(stream: Stream, tls: _Tls, deadline: Deadline) -> None:
+    """Says goodbye and waits until the server has hung up. Its TLS 1.3 tickets are on their way still, and a connection
+    that is closed with something unread is reset, which the server logs."""
+    with contextlib.suppress(OSError):
+        with contextlib.suppress(ssl.SSLWantReadError):  # for the server's own goodbye, which says nothing
+            tls.session.unwrap()
+        stream.sendall(tls.outgoing.read())
+        while not deadline.over:
+            stream.settimeout(max(0.001, deadline.left()))
+            if not stream.recv(_CHUNK_BYTES):
+                return

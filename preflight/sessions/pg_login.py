@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from psycopg import pq
 
@@ -42,10 +43,16 @@ class Door:
 
     @classmethod
     def direct(cls, ip: str, port: int) -> Door:
-        return cls(ip, port, lambda deadline: socket.create_connection((ip, port), max(0.001, deadline.left())))
+        return cls(ip, port, partial(_dial, ip, port))
 
     def __str__(self) -> str:
         return show_address(self.ip, self.port)
+
+
+def _dial(ip: str, port: int, deadline: Deadline) -> socket.socket:
+    sock = socket.create_connection((ip, port), max(0.001, deadline.left()))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent last does not wait for an ACK
+    return sock
 
 
 @dataclass(frozen=True, slots=True)

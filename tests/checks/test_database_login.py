@@ -241,7 +241,11 @@ def test_the_servers_certificate_must_outlive_the_work_where_it_is_verified(
 
 
 def test_a_certificate_that_was_not_seen_is_unknown_only_where_it_is_verified() -> None:
-    assert judged(sslmode=SslMode.VERIFY_FULL).status is Status.UNKNOWN
+    unseen = judged(identity(session={"address": "192.0.2.7:5432"}), sslmode=SslMode.VERIFY_FULL)
+    assert unseen.status is Status.UNKNOWN
+    assert "look: openssl s_client -starttls postgres -connect 192.0.2.7:5432 " in unseen.remedy
+    tunnelled = identity(session={"address": "127.0.0.1:5432", "tunnel": "db1"})
+    assert "look on db1: openssl " in judged(tunnelled, sslmode=SslMode.VERIFY_FULL).remedy
     assert judged(sslmode=SslMode.REQUIRE).status is Status.PASS
     plain = identity(session={"ssl": "no"})
     assert judged(plain, sslmode=SslMode.DISABLE).status is Status.PASS

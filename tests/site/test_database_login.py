@@ -17,6 +17,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, ServerRole, SslMode, Step
 from preflight.secrets import SecretRef
+from preflight.window.time_axis import events_inside
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, make_plan, told
 from tests.site.machine import free_port
@@ -24,6 +25,8 @@ from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
+INSIDE = 364.8
+"""From now to a window of 6 h in which the cluster's certificate, valid for a year, ends."""
 
 
 class Orders:
@@ -373,20 +376,26 @@ def test_a_host_that_cannot_be_reached_leaves_the_proof_unknown(
 
 
 @pytest.mark.parametrize(
-    ("window_in_days", "status"), [(30, Status.PASS), (362, Status.WARN), (364.8, Status.FAIL), (366, Status.FAIL)]
+    ("window_in_days", "status"), [(30, Status.PASS), (362, Status.WARN), (INSIDE, Status.FAIL), (366, Status.FAIL)]
 )
 def test_the_servers_certificate_is_held_against_the_end_of_the_window(
-    ask: Ask, window_in_days: float, status: Status
+    ask: Ask, tmp_path: Path, window_in_days: float, status: Status
 ) -> None:
     """The cluster's certificate is valid for a year."""
     start = NOW + timedelta(days=window_in_days)
-    found = ask(sections={"window": replace(WINDOW, start=start, end=start + timedelta(hours=6))})
+    window = replace(WINDOW, start=start, end=start + timedelta(hours=6))
+    found = ask(sections={"window": window})
     assert found.status is status, told(found)
-    assert [event.text for event in found.judgement.events] == ["TLS certificate of database orders ends"]
+    (event,) = found.judgement.events
+    assert event.text == "TLS certificate of database orders ends"
+    assert timedelta(days=364) < event.at - NOW < timedelta(days=366)
+    listed = events_inside(make_plan(tmp_path, window=window), [found])
+    assert listed == ((event,) if window_in_days == INSIDE else ())
 
 
 def test_through_the_tunnel_the_servers_certificate_is_seen_too(orders: Orders, ask: Ask) -> None:
-    start = NOW + timedelta(days=364.8)
+    start = NOW + timedelta(days=INSIDE)
+    before = len(orders.cluster.whole_log)
     found = ask(
         connect=Connect.TUNNEL,
         address="",
@@ -396,3 +405,7 @@ def test_through_the_tunnel_the_servers_certificate_is_seen_too(orders: Orders, 
     )
     assert found.status is Status.FAIL, told(found)
     assert "the server's TLS certificate ends" in told(found)
+    log = orders.cluster.whole_log[before:]
+    assert log.count("connection received: host=127.0.0.1") == 2, "one for the login, one for the look"
+    assert log.count(f"connection authorized: user={orders.role.name}") == 1
+    assert "could not" not in log
