@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -66,6 +66,21 @@ class Matches:
 
     def complaint(self, value: Any) -> str:
         return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuessOrDated:
+    """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
+
+    def complaint(self, value: Any) -> str:
+        dated = re.fullmatch(r"(?:measured|rehearsed) (\d{4}-\d\d-\d\d)", value)
+        if dated is None:
+            return "" if value == "guess" else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+        try:
+            date.fromisoformat(dated[1])
+        except ValueError:
+            return "there is no such day in the calendar"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

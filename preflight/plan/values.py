@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NewType
 
-from preflight.plan.limits import Between, Filled, HttpUrl, ManyLines, Matches, NetworkAddress
+from preflight.plan.limits import Between, Filled, GuessOrDated, HttpUrl, ManyLines, Matches, NetworkAddress
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
@@ -49,12 +49,7 @@ class UnnamedPort(int):
 DEFAULT_SSH_PORT = UnnamedPort(22)
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
 Factor = Annotated[float, Between(1, 100)]
-Source = Annotated[
-    str,
-    Matches(
-        r"guess|(?:measured|rehearsed) \d{4}-\d\d-\d\d", '"guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-    ),
-]
+Source = Annotated[str, GuessOrDated()]
 
 
 class ServerRole(StrEnum):
