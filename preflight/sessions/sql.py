@@ -141,9 +141,10 @@ class SqlSession:
     def close(self, seconds: float = _CLOSE_SECONDS) -> None:
         """See `preflight.sessions.Session`. Waits at most `seconds` for a thread that is just asking."""
         self.begin_close()
+        deadline = Deadline(seconds)
         if self._lock.acquire(timeout=seconds):
             try:
-                self._finish()
+                self._finish(deadline.left())
             finally:
                 self._lock.release()
 
@@ -270,12 +271,13 @@ class SqlSession:
         took = 0.0 if begun is None else monotonic() - begun
         return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
 
-    def _finish(self) -> None:
-        """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise."""
+    def _finish(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise. Waits at
+        most `seconds` for a server behind a tunnel to hang up."""
         if self._pgconn is not None:
             self._pgconn.finish()
         if self._tunnel is not None:
-            self._tunnel.close()
+            self._tunnel.finish(seconds if self._pgconn is not None else 0)
         self._pgconn = self._conversation = self._tunnel = None
 
 

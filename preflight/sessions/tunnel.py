@@ -29,7 +29,7 @@ class Channel(Protocol):
 
 
 class Tunnel:
-    """Owns the channel. `admit` is called once; `close` ends both threads."""
+    """Owns the channel. `admit` is called once; `finish` and `close` end both threads."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -37,12 +37,21 @@ class Tunnel:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._closed = False
+        self._thread: threading.Thread | None = None
         self.port = int(self._listener.getsockname()[1])
         """The port to dial, on 127.0.0.1."""
 
     def admit(self, client_port: int) -> None:
         """Lets in the connection that comes from `client_port`."""
-        threading.Thread(target=self._serve, args=(client_port,), name="tunnel-in", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(client_port,), name="tunnel-in", daemon=True)
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Closes once the server has hung up, too, for which it waits at most `seconds`: the client has said goodbye,
+        and a server that loses the connection before it hears that logs a reset."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        self.close()
 
     def close(self) -> None:
         """Safe to call twice and from any thread."""

@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import Any
 
-from preflight.clock import Deadline, now
+from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account as Login
 from preflight.plan import Connect, Host, SslMode
 from preflight.probe import Cause, NoReply
@@ -14,7 +14,7 @@ from preflight.probes.http import Certificate
 from preflight.sessions import SessionFailed
 from preflight.sessions.tunnel import Tunnel
 from tests.sessions import pg_fakes as fakes
-from tests.sessions.conftest import MakePool
+from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool
 from tests.sessions.pg_asking import Asker, ask, asker, no_reply, reply, role, rows
 from tests.site.accounts import Account
 from tests.site.certificates import Authority
@@ -114,6 +114,7 @@ def test_a_real_sshd_carries_the_connection(
     ssh = make_pool(host, known_hosts=sshd.known_hosts_lines())
     pool = asker.pool(role, postgres.port, **tunnelled(postgres))
     pool._open_channel = ssh.open_channel
+    before = len(postgres.whole_log)
     answer = reply(ask(pool, "SELECT inet_client_addr()::text AS client"))
     assert answer.session["ssl_verified"] == "verify-full"
     nowhere = asker.pool(role, 1, **tunnelled(postgres))
@@ -122,3 +123,29 @@ def test_a_real_sshd_carries_the_connection(
     assert (refused.cause, refused.reason) == (Cause.UNREACHABLE, "tunnel")
     for used in (pool, nowhere):
         used.close()
+    log = postgres.whole_log[before:]
+    assert f"connection authorized: user={role.name}" in log
+    assert "could not" not in log, "the server was told goodbye"
+
+
+def test_a_tunnel_does_not_wait_long_for_a_server_that_never_hangs_up() -> None:
+    over = threading.Event()
+
+    def never_hangs_up(connection: socket.socket) -> None:
+        fakes.silent(connection)
+        over.wait(GENEROUS_SECONDS)
+
+    with fakes.fake_server(never_hangs_up) as (port, _):
+        tunnel = Tunnel(fakes.Forwarder()("db1", "127.0.0.1", port, Deadline(5)))
+        client = socket.create_connection(("127.0.0.1", tunnel.port))
+        tunnel.admit(client.getsockname()[1])
+        client.sendall(b"X")
+        client.close()
+        begun = monotonic()
+        tunnel.finish(0.3)
+        assert monotonic() - begun < 0.3 + LATE_SECONDS
+        over.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("tunnel"):
+            thread.join(2)
+            assert not thread.is_alive()
