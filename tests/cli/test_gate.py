@@ -154,6 +154,53 @@ def test_fresh_and_no_ask_contradict_each_other(plan: Path) -> None:
     assert "give one of them" in complaints
 
 
-def test_the_gate_is_json_too(plan: Path) -> None:
+def test_the_gate_as_json_field_by_field(plan: Path) -> None:
+    assert preflight("run", plan).returncode == 0
+    (plan.parent / "answer.txt").write_text("no")
+    before = datetime.now(UTC)
     done = preflight("gate", plan, "--format", "json")
-    assert json.loads(done.stdout)["basis"]
+    after = datetime.now(UTC)
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    (finding,) = document.pop("findings")
+    start = datetime.fromisoformat(document["window"]["start"])
+    assert before <= datetime.fromisoformat(document.pop("collected_at")) <= after
+    assert before <= datetime.fromisoformat(finding.pop("oldest_evidence_at")) <= after
+    assert 0 <= finding.pop("took_seconds") < 1
+    assert finding == {
+        "check": "answer", "title": "the file says yes", "subject": "file", "status": "fail", "severity": "blocking",
+        "summary": "it does not", "expected": "yes", "actual": "no", "remedy": "write yes", "details": "", "points": [],
+        "owner": "", "cause": "", "vantage": "from here", "waiver": "", "price": None, "minutes_at_stake": None,
+        "cure_by": start.isoformat(),
+    }  # fmt: skip
+    saved = max((plan.parent / ".preflight" / "REL-1").glob("*Z.json"))
+    (basis,) = document.pop("basis")
+    assert basis.endswith("(GO; 2 things unconfirmed): 0 of 1 answers are still good, the others are asked again")
+    assert len(document.pop("unconfirmed")) == 2
+    assert document.pop("vantage").startswith("from ")
+    assert document == {
+        "schema": 1, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
+        "release": {"id": "REL-1", "title": "", "ticket": ""},
+        "window": {
+            "zone": "UTC", "start": start.isoformat(), "end": (start + timedelta(hours=6)).isoformat(),
+            "needed_until": (start + timedelta(hours=7)).isoformat(),
+        },
+        "moment": start.isoformat(),
+        "plan": {"file": "plan.toml", "sha256": hashlib.sha256(plan.read_bytes()).hexdigest()},
+        "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
+        "planned": 1, "counts": {"fail": 1},
+        "schedule": {"planned": None, "found": None}, "waivers": [], "events": [],
+        "end_states": [{"versions": {}, "status": "runs-now", "reason": "runs now"}],
+    }  # fmt: skip
+
+
+def test_the_json_of_a_void_run_names_what_changed(plan: Path) -> None:
+    assert preflight("run", plan).returncode == 0
+    change_plan(plan)
+    done = preflight("gate", plan, "--no-ask", "--format", "json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["exit_code"], document["verdict"]) == (3, 3, "HOLD")
+    (basis,) = document["basis"]
+    assert basis.endswith("is void: plan changed; nothing of it is judged")
+    assert [finding["status"] for finding in document["findings"]] == ["unknown"]
+    assert document["vantage"] == "(judged without asking)"

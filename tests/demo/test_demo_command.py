@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,17 +57,29 @@ def test_the_gate_keeps_what_is_still_good_of_the_run_before(folder: Path) -> No
     done = preflight("demo", "--gate", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     run, gate = done.stdout.split("\ngate     ")
-    assert run.startswith("GO")
-    assert "answers are still good, the others are asked again" in " ".join(gate.split())
-    assert "0 s lie between them" in gate or "lie between them" in gate
+    assert run.startswith("GO  REL-DEMO")
+    found = re.match(r"run of .* \(GO\): (\d+) of (\d+) answers are still good, the others", " ".join(gate.split()))
+    assert found is not None, gate
+    kept, before = map(int, found.groups())
+    assert 0 < kept < before, "scripts are asked again at every call, the rest is minutes old"
+    assert "\nGO -> GO  REL-DEMO\n" in gate
+    assert re.search(r"\n(\d+) lines: \1 still\n", gate), "nothing is new"
 
 
 def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) -> None:
     done = preflight("demo", "--gate", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr
-    gate = " ".join(done.stdout.split("\ngate     ")[1].split())
-    assert "is void: plan changed; everything is asked again" in gate
-    assert "pass -> FAIL" in gate
+    run, gate = done.stdout.split("\ngate     ")
+    assert run.startswith("GO  REL-DEMO")
+    told = " ".join(gate.split())
+    assert "(GO) is void: plan changed; everything is asked again" in told
+    report, difference = told.split(" GO -> NO-GO REL-DEMO ")
+    for line in ("database-login orders role release is valid until", "version-pairs end states", "no standby"):
+        assert line in report
+    assert "with what failed: " in run, "the price stands in the head of the gate's report"
+    assert "password of role release on orders ends" in report
+    assert "pass -> FAIL database-login orders was release logs in with its password" in difference
+    assert "NOTE the plan is not the same" in difference
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
