@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preflight.finding import Event
+from preflight.finding import Event, Finding, Quantity, Severity, failed, passed, unknown
 from preflight.plan import Application, Role, Waiver
 from preflight.report import window
-from preflight.verdict import Verdict
-from preflight.versions.end_states import EndState, StateStatus
+from preflight.report.formats import text
+from preflight.verdict import Verdict, conclude
+from preflight.versions.end_states import end_states
 from preflight.waivers import WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
 
@@ -59,9 +60,53 @@ def test_every_waiver_is_told_loud_where_it_covers_nothing(state: WaiverState) -
     assert "until 08:00" in told
 
 
-def test_a_waiver_that_covers_stands_in_the_head_of_the_report() -> None:
-    (use,) = waived().waivers
-    assert use.state is WaiverState.COVERS
+def failing(check: str, actual: str, **more: object) -> Finding:
+    judgement = replace(failed("is bad", expected="good", actual=actual, remedy="mend it"), **more)  # type: ignore[arg-type]
+    return Finding(check=check, title="", subject="db1", severity=Severity.BLOCKING, judgement=judgement)
+
+
+def waiver(id_: str, check: str, subject: str = "db1", limit: str = "2 s", **more: object) -> Waiver:
+    return replace(WAIVER, id=id_, check=check, subject=subject, limit=limit, **more)  # type: ignore[arg-type]
+
+
+def test_the_head_of_the_report_tells_what_became_of_every_waiver() -> None:
+    plan = go().plan
+    uses = (
+        waiver("W-1", "slow"),
+        waiver("W-2", "slow", expires=plan.window.needed_until),
+        waiver("W-3", "slow", "db2"),
+        waiver("W-4", "slower"),
+        waiver("W-5", "fine"),
+        waiver("W-6", "foreign", limit="other"),
+        waiver("W-7", "unseen"),
+    )
+    findings = [
+        failing("slow", "1.9 s", quantity=Quantity(1.9, "s")),
+        failing("slower", "2.1 s", quantity=Quantity(2.1, "s")),
+        replace(failing("fine", ""), judgement=passed("fine")),
+        failing("foreign", "other", waivable=False),
+        replace(failing("unseen", ""), judgement=unknown("dark")),
+    ]
+    verdict = conclude(
+        replace(plan, waivers=uses), findings, planned=5, evidence_digest="", collected_at=go().moment,
+        moment=go().moment,
+    )  # fmt: skip
+    head = text.render(verdict).split("\n\n")[0]
+    lines = [" ".join(line.split()) for line in head.split("\nwaiver ")[1:]]
+    assert [line.split(" (up to")[0] for line in lines] == [
+        "W-1 for slow db1: covers; is bad",
+        "W-2 for slow db1: EXPIRED; expires Sat 2026-10-17 07:00 -04:00, needed until Sat 2026-10-17 07:00 -04:00",
+        "W-3 for slow db2: UNMATCHED; covers nothing: its subjects are db1",
+        "W-4 for slower db1: BEYOND ITS LIMIT; covers up to 2 s; found 2.1 s",
+        "W-5 for fine db1: UNUSED; is not needed: the check is pass; take it out of the plan",
+        "W-6 for foreign db1: NOT WAIVABLE; cannot be waived: identity, script content and server role never are",
+        "W-7 for unseen db1: NOT A FAILURE; cannot cover what is unknown: only what was seen",
+    ]
+    assert all("slow disk, approved by A. Haddad (release-manager), ext. 4400 until " in line for line in lines)
+
+
+def test_a_waiver_that_covers_is_counted_in_the_first_line() -> None:
+    assert text.render(waived()).startswith("GO with 1 waiver; 1 thing unconfirmed  ")
 
 
 def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
@@ -72,17 +117,23 @@ def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
     assert lines[-1].strip() == "and 2 more"
 
 
-def test_three_applications_are_a_list_of_states() -> None:
-    verdict = go()
+def test_two_applications_are_a_table_with_the_words_under_the_label() -> None:
+    assert list(window.versions(go())) == [
+        "versions            app2 2.7            app2 3.0",
+        "         app1 4.1   runs now            excluded",
+        "         app1 4.2   tested 2026-10-02   tested 2026-10-01",
+    ]
+
+
+def test_three_applications_are_a_list_with_what_is_open_first() -> None:
     applications = {name: Application(id=name, from_="1", to="2") for name in ("a", "b", "c")}
-    states = (
-        EndState(versions={"a": "1", "b": "1", "c": "1"}, status=StateStatus.RUNS_NOW, reason="runs now"),
-        EndState(versions={"a": "2", "b": "2", "c": "2"}, status=StateStatus.UNTESTED, reason="never tested"),
-    )
-    plan = replace(verdict.plan, applications=applications)
-    told = said(window.versions(replace(verdict, plan=plan, end_states=states)))
-    assert "a 1" in told
-    assert "c 2" in told
+    plan = replace(go().plan, applications=applications, tested=(), rules=())
+    found = replace(go(), plan=plan, end_states=end_states(plan, go().moment, timedelta(days=90)))
+    lines = list(window.versions(found))
+    assert lines[0] == "versions a 1, b 1, c 2   NEVER TESTED"
+    assert lines[-1] == "         a 1, b 1, c 1   runs now"
+    assert len(lines) == 8
+    assert all(line.startswith("         a ") for line in lines[1:])
 
 
 def test_one_application_has_no_matrix() -> None:

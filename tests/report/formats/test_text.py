@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown
+from preflight.finding import Finding, Judgement, Price, Severity, Status, failed, passed, unknown, warned
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.layout import clean, wrapped
@@ -61,6 +61,34 @@ def test_a_failure_says_what_was_seen_what_was_wanted_the_cure_the_cost_and_the_
         "| -old",
     ):
         assert word in report
+
+
+def test_a_price_names_the_new_finish_and_the_margin_left() -> None:
+    def line(minutes: float, margin: int) -> str:
+        price = Price(minutes, MOMENT + timedelta(hours=12), timedelta(minutes=margin))
+        priced = replace(verdict(finding(BAD)), findings=(finding(BAD, price=price),))
+        report = text_report.render(priced)
+        assert "cost " not in report, "the price takes the place of the minutes at stake"
+        return next(line for line in report.splitlines() if "price " in line).strip()
+
+    assert line(70, 49) == "price   70 min longer over the network: finish 07:00, margin 49 min"
+    assert line(0, 0) == "price   longer, but the work ends no later, over the network: finish 07:00, margin 0 s"
+    assert line(90, -5) == "price   90 min longer over the network: finish 07:00, 5 min too late to decide"
+
+
+def test_the_lead_time_says_by_when_to_ask_and_whether_that_is_over() -> None:
+    start = toy_plan().window.start
+
+    def lead(judgement: Judgement, cure_by: datetime) -> list[str]:
+        report = text_report.render(verdict(finding(judgement, cure_by=cure_by)))
+        return [line.strip() for line in report.splitlines() if "lead " in line]
+
+    assert lead(BAD, MOMENT) == ["lead    ask by Fri 2026-10-16 19:00 +00:00"]
+    late = MOMENT - timedelta(seconds=1)
+    assert lead(BAD, late) == ["lead    ask by Fri 2026-10-16 18:59 +00:00: that is over, so escalate now"]
+    assert lead(unknown("dark"), MOMENT), "what could not be seen may need the same cure"
+    assert not lead(warned("nearly", expected="x", actual="y", remedy="z"), MOMENT)
+    assert not lead(BAD, start), "nobody has to be asked ahead of the window"
 
 
 def test_a_failure_that_nobody_owns_says_so() -> None:
