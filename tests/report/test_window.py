@@ -153,6 +153,31 @@ def test_people_are_told_with_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "hours", "window_line", "needed"),
+    [
+        (
+            datetime(2026, 11, 1, 4, tzinfo=UTC), 6, "Sun 2026-11-01 00:00 -04:00 to 05:00 -05:00 (", "06:00 -05:00"
+        ),
+        (
+            datetime(2027, 3, 14, 5, tzinfo=UTC), 6, "Sun 2027-03-14 00:00 -05:00 to 07:00 -04:00 (", "08:00 -04:00"
+        ),
+        (
+            datetime(2026, 11, 1, 2, tzinfo=UTC), 8, "Sat 2026-10-31 22:00 -04:00 to Sun 2026-11-01 05:00 -05:00 (",
+            "Sun 2026-11-01 06:00 -05:00",
+        ),
+        (
+            datetime(2026, 10, 17, 2, tzinfo=UTC), 6, "Fri 2026-10-16 22:00 -04:00 to Sat 2026-10-17 04:00 (",
+            "Sat 2026-10-17 05:00",
+        ),
+    ],
+)  # fmt: skip
+def test_the_head_tells_the_window_with_its_offsets(start: datetime, hours: int, window_line: str, needed: str) -> None:
+    head = text.render(with_window(go(), start=start, end=start + timedelta(hours=hours))).splitlines()
+    assert f"window   {window_line}America/New_York)" in head
+    assert head[2].endswith(f"must last until {needed}")
+
+
+@pytest.mark.parametrize(
     ("start", "hours", "first", "last"),
     [
         (datetime(2026, 11, 1, 4, tzinfo=UTC), 6, "00:00 -04:00", "05:00 -05:00"),  # autumn: 01:00 comes twice

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
@@ -54,9 +53,9 @@ def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterato
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield f"{word}  {clean(title)[: WIDTH - len(verdict.headline) - 2]}"
     when = plan.window
-    end = _time(verdict, when.end, when.start)
+    end = time_in_window(when, when.end)
     yield from wrapped(f"{format_moment(when.start, when.zone)} to {end} ({when.zone})", _BODY, "window   ")
-    needed = _time(verdict, when.needed_until, when.start)
+    needed = time_in_window(when, when.needed_until)
     took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
     judged = f"for {format_moment(verdict.moment, when.zone)}; what is used must last until {needed}"
     yield from wrapped(judged, _BODY, "judged   ")
@@ -70,14 +69,6 @@ def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterato
     if verdict.reason:
         yield from wrapped(verdict.reason, _BODY, "because  ")
     yield from window.waivers(verdict)
-
-
-def _time(verdict: Verdict, moment: datetime, reference: datetime) -> str:
-    """HH:MM, with the day in front where it differs from the reference's day."""
-    where = zone(verdict.plan.window.zone)
-    if moment.astimezone(where).date() == reference.astimezone(where).date():
-        return f"{moment.astimezone(where):%H:%M}"
-    return format_moment(moment, verdict.plan.window.zone)
 
 
 def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
