@@ -40,6 +40,9 @@ def _import_paramiko() -> Any:
 paramiko: Any = _import_paramiko()
 _KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
 _BANNER_LIMIT = 4000
+_GRACE_SECONDS = 10.0
+"""What paramiko's own limits of the handshake have on top of ours, so that ours is always the one that strikes: paramiko
+tells a server that was silent too long from one that hung up by no type of error."""
 
 
 class HandshakeFailed(Trouble):
@@ -81,12 +84,12 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
     _preferred_macs = tuple(name for name in paramiko.Transport._preferred_macs if "sha2" in name)
 
     def __init__(self, sock: Any, seconds: float, known: KnownKeys | None) -> None:
-        """`seconds`: for each stage of the login. With `known`, a key of a pinned type is asked for first."""
+        """`seconds`: for the whole login. With `known`, a key of a pinned type is asked for first."""
         super().__init__(sock)
         self._in_order = threading.Lock()
-        seconds = max(seconds, 0.1)
         self.daemon = True
-        self.banner_timeout = self.handshake_timeout = self.auth_timeout = self.channel_timeout = seconds
+        self.auth_timeout = self.channel_timeout = max(seconds, 0.1)
+        self.banner_timeout = self.handshake_timeout = seconds + _GRACE_SECONDS
         self.banners: list[str] = []
         """Every text the server sent before the login was decided, made printable."""
         self.preface: list[str] = []

@@ -19,6 +19,7 @@ from preflight.probe import Cause, NoReply
 from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import SessionFailed, dial
 from preflight.sessions.ssh import SshPool
+from preflight.sessions.transport import HandshakeFailed, Transport
 from tests.sessions import misbehaving
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool, ask, ask_all, no_reply, question
 from tests.site.machine import closed_port
@@ -196,6 +197,14 @@ def test_a_second_address_is_tried_when_the_first_refuses() -> None:
             assert address == f"127.0.0.1:{port}"
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_silence_is_a_timeout_even_when_the_login_had_less_time_than_the_wait_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_connection(silent.getsockname()) as client:
+        with pytest.raises(HandshakeFailed) as failed:
+            Transport(client, 0.1, None).shake_hands(Deadline(0.5))
+    assert failed.value.cause is Cause.TIMED_OUT
+    assert not failed.value.nothing_received  # else it would be dialled again as a throttling server
 
 
 def test_scanning_a_silent_server_ends_at_the_deadline(make_pool: MakePool, fake_host: FakeHost) -> None:
