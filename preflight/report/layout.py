@@ -44,6 +44,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def cut(text: str, width: int) -> str:
+    """`text` in not more than `width` columns, with a mark where something is left out."""
+    return text if len(text) <= width else text[: width - 2] + ".."
+
+
 def counted(number: int, one: str) -> str:
     """`1 check`, `3 checks`."""
     return f"{number} {one}{'' if number == 1 else 's'}"

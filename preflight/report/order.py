@@ -20,7 +20,7 @@ def told_one_by_one(plan: Plan, findings: Sequence[Finding], severity: Severity)
     hanging = Counter(finding.cause for finding in findings if is_folded(finding))
 
     def rank(finding: Finding) -> tuple[float, ...]:
-        behind = sum(count for cause, count in hanging.items() if _hangs(cause, finding))
+        behind = sum(count for cause, count in hanging.items() if hangs_on(cause, finding))
         ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
         return (WORST_FIRST.index(finding.status), ask_by, -_minutes(finding), -behind, _place(plan, finding))
 
@@ -38,12 +38,21 @@ def by_cause(findings: Sequence[Finding]) -> list[list[Finding]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
+def by_host(plan: Plan, findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+    """The findings by the host they were seen on or are about, in the plan's order; last, under an empty name, those
+    that are about none."""
+    groups: dict[str, list[Finding]] = {name: [] for name in [*plan.hosts, ""]}
+    for finding in findings:
+        groups[_host(plan, finding)].append(finding)
+    return {name: group for name, group in groups.items() if group}
+
+
 def is_folded(finding: Finding) -> bool:
     """Whether it is told with all others of its cause."""
     return bool(finding.cause) and finding.status is Status.UNKNOWN
 
 
-def _hangs(cause: str, finding: Finding) -> bool:
+def hangs_on(cause: str, finding: Finding) -> bool:
     """Whether what has this cause could not be seen for the reason for which `finding` fails: the same way there."""
     return bool(finding.vantage) and cause.startswith(f"{finding.vantage}: ")
 
@@ -55,5 +64,20 @@ def _minutes(finding: Finding) -> float:
 def _place(plan: Plan, finding: Finding) -> int:
     """Where the plan has the first entry that the subject names; what names none comes last."""
     names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
-    words = set(re.findall(r"[\w.-]+", finding.subject))
+    words = _words(finding.subject)
     return next((place for place, name in enumerate(names) if name in words), len(names))
+
+
+def _host(plan: Plan, finding: Finding) -> str:
+    """The host where it was seen, else the one its subject names, else that of the database its subject names."""
+    for text in (finding.vantage, finding.subject):
+        words = _words(text)
+        for name in plan.hosts:
+            if name in words:
+                return name
+    words = _words(finding.subject)
+    return next((database.host for name, database in plan.databases.items() if name in words and database.host), "")
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[\w.-]+", text))

@@ -41,8 +41,8 @@ paramiko: Any = _import_paramiko()
 _KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
 _BANNER_LIMIT = 4000
 _GRACE_SECONDS = 10.0
-"""What paramiko's own limits of the handshake have on top of ours, so that ours is always the one that strikes: paramiko
-tells a server that was silent too long from one that hung up by no type of error."""
+"""What paramiko's own limits of the handshake have on top of ours, so that ours is always the one that strikes: no
+type of paramiko's errors tells a server that was silent too long from one that hung up."""
 
 
 class HandshakeFailed(Trouble):

@@ -70,7 +70,7 @@ def test_after_a_run_the_gate_says_what_it_starts_from_and_what_changed(plan: Pa
     (plan.parent / "answer.txt").write_text("no")
     code, told, _ = gate(plan)
     assert code == 1
-    assert "gate run of" in told
+    assert "basis run of" in told
     assert "(GO" in told
     assert "pass -> FAIL answer file" in told
 

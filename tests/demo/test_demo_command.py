@@ -56,7 +56,7 @@ def test_the_night_is_no_go(folder: Path) -> None:
 def test_the_gate_keeps_what_is_still_good_of_the_run_before(folder: Path) -> None:
     done = preflight("demo", "--gate", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
-    run, gate = done.stdout.split("\ngate     ")
+    run, gate = done.stdout.split("\nbasis    ")
     assert run.startswith("GO  REL-DEMO")
     found = re.match(r"run of .* \(GO\): (\d+) of (\d+) answers are still good, the others", " ".join(gate.split()))
     assert found is not None, gate
@@ -69,7 +69,7 @@ def test_the_gate_keeps_what_is_still_good_of_the_run_before(folder: Path) -> No
 def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) -> None:
     done = preflight("demo", "--gate", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr
-    run, gate = done.stdout.split("\ngate     ")
+    run, gate = done.stdout.split("\nbasis    ")
     assert run.startswith("GO  REL-DEMO")
     told = " ".join(gate.split())
     assert "(GO) is void: plan changed; everything is asked again" in told

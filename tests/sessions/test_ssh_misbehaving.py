@@ -200,9 +200,12 @@ def test_a_second_address_is_tried_when_the_first_refuses() -> None:
 
 
 def test_silence_is_a_timeout_even_when_the_login_had_less_time_than_the_wait_for_it() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_connection(silent.getsockname()) as client:
-        with pytest.raises(HandshakeFailed) as failed:
-            Transport(client, 0.1, None).shake_hands(Deadline(0.5))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        socket.create_connection(silent.getsockname()) as client,
+        pytest.raises(HandshakeFailed) as failed,
+    ):
+        Transport(client, 0.1, None).shake_hands(Deadline(0.5))
     assert failed.value.cause is Cause.TIMED_OUT
     assert not failed.value.nothing_received  # else it would be dialled again as a throttling server
 

@@ -7,18 +7,22 @@ from collections.abc import Iterator, Sequence
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report import difference, window
+from preflight.report.drawing import drawn
+from preflight.report.first_screen import blockers, counts, decision, first_screen, headline, window_line
 from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
-from preflight.report.order import WORST_FIRST, by_cause, told_one_by_one
+from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import PLAIN, View
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Verdict
 from preflight.window.schedule import time_in_window
 
-_DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
 _BODY = " " * 9
+_SHORT_BLOCKERS = 3
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The whole report, and below it what changed since the run that a gate started from."""
+    if view.short:
+        return "\n".join(_short(verdict, Paint(view.color))) + "\n"
     text = "\n".join(_lines(verdict, view)) + "\n"
     if view.difference is not None:
         text += "\n" + difference.render(view.difference, color=view.color)
@@ -27,48 +31,36 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 def _lines(verdict: Verdict, view: View) -> list[str]:
     paint, verbose = Paint(view.color), view.verbose
-    lines = [*_head(verdict, paint, view.took_seconds), ""]
+    lines = [*first_screen(verdict, paint, view.took_seconds, verbose=verbose), ""]
+    picture = drawn(verdict, ascii=view.ascii)
+    lines += [*picture, ""] if picture else []
     for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING):
         lines += [*_finding(finding, verdict, paint), ""]
     for folded in by_cause(verdict.findings):
         lines += [*_cause(folded, paint), ""]
-    advisory = [
-        line
-        for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.ADVISORY)
-        for line in [*_finding(finding, verdict, paint), ""]
-    ]
-    lines += advisory
-    lines += _skipped(verdict)
-    if verbose and verdict.counts.get(Status.PASS):
-        lines += [*_passes(verdict.findings, paint), ""]
+    for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.ADVISORY):
+        lines += [*_finding(finding, verdict, paint), ""]
+    if verbose:
+        lines += _passes(verdict, paint)
     lines += _about_the_window(verdict, verbose)
     lines += _unconfirmed(verdict, verbose)
-    lines += _foot(verdict, paint, verbose)
-    return lines
+    return [*lines, _foot(verdict, paint)]
 
 
-def _head(verdict: Verdict, paint: Paint, took_seconds: float | None) -> Iterator[str]:
-    plan = verdict.plan
-    word = paint.bold(paint.status(_DECISION_STATUS[verdict.decision], verdict.headline))
-    title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
-    yield f"{word}  {clean(title)[: WIDTH - len(verdict.headline) - 2]}"
-    when = plan.window
-    end = time_in_window(when, when.end)
-    yield from wrapped(f"{format_moment(when.start, when.zone)} to {end} ({when.zone})", _BODY, "window   ")
-    needed = time_in_window(when, when.needed_until)
-    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
-    judged = f"for {format_moment(verdict.moment, when.zone)}; what is used must last until {needed}"
-    yield from wrapped(judged, _BODY, "judged   ")
-    asked = f"{format_moment(verdict.collected_at, when.zone)} {verdict.vantage}".rstrip() + took
-    yield from wrapped(asked, _BODY, "asked    ")
-    digests = f"sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"
-    yield from wrapped(f"{plan.path.name}, {digests}", _BODY, "plan     ")
+def _short(verdict: Verdict, paint: Paint) -> Iterator[str]:
+    """The verdict, the window, its times, what blocks, the counts; waivers are never left out."""
+    yield headline(verdict, paint)
+    yield from window_line(verdict)
     yield from window.times(verdict)
-    for number, line in enumerate(verdict.basis):
-        yield from wrapped(line, _BODY, _BODY if number else "gate     ")
+    rows = blockers(verdict)
+    if rows:
+        named = "; ".join(row.what for row in rows[:_SHORT_BLOCKERS])
+        more = f"; and {len(rows) - _SHORT_BLOCKERS} more" if len(rows) > _SHORT_BLOCKERS else ""
+        yield from wrapped(f"{named}{more}", _BODY, "blocks   ")
     if verdict.reason:
         yield from wrapped(verdict.reason, _BODY, "because  ")
     yield from window.waivers(verdict)
+    yield from counts(verdict, verbose=True)
 
 
 def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
@@ -141,18 +133,14 @@ def _cause(folded: Sequence[Finding], paint: Paint) -> Iterator[str]:
         yield from wrapped(owners, _BODY + " " * 8, _BODY + "owner   ")
 
 
-def _skipped(verdict: Verdict) -> Iterator[str]:
-    names = dict.fromkeys(finding.check for finding in verdict.findings if finding.status is Status.SKIPPED)
-    if names:
-        yield from wrapped(f"not selected: {', '.join(names)}", _BODY, f"{'SKIPPED':<9}")
-        yield ""
-
-
-def _passes(findings: Sequence[Finding], paint: Paint) -> Iterator[str]:
-    for finding in findings:
-        if finding.status is Status.PASS:
+def _passes(verdict: Verdict, paint: Paint) -> Iterator[str]:
+    passes = [finding for finding in verdict.findings if finding.status is Status.PASS]
+    for host, findings in by_host(verdict.plan, passes).items():
+        yield paint.bold(clean(host) or "no host")
+        for finding in findings:
             yield paint.status(Status.PASS, f"{'PASS':<9}") + f"{finding.check}  {clean(finding.subject)}"
             yield from wrapped(finding.judgement.summary, _BODY)
+        yield ""
 
 
 def _about_the_window(verdict: Verdict, verbose: bool) -> Iterator[str]:
@@ -178,11 +166,5 @@ def _unconfirmed(verdict: Verdict, verbose: bool) -> Iterator[str]:
     yield ""
 
 
-def _foot(verdict: Verdict, paint: Paint, verbose: bool) -> Iterator[str]:
-    counts = ", ".join(
-        f"{verdict.counts[status]} {status}" for status in (*WORST_FIRST, Status.PASS) if verdict.counts.get(status)
-    )
-    hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
-    yield f"{counted(verdict.planned, 'check')} planned: {counts or 'none'}{hint}"
-    word = paint.status(_DECISION_STATUS[verdict.decision], verdict.headline)
-    yield f"{word} (exit code {int(verdict.exit_code)})"
+def _foot(verdict: Verdict, paint: Paint) -> str:
+    return f"{decision(verdict, paint)} (exit code {int(verdict.exit_code)})"

@@ -1,0 +1,143 @@
+"""What the first screen of a terminal answers: the verdict, of what, when, from where, what blocks, who cures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from preflight.clock import format_moment, zone
+from preflight.finding import Finding, Severity, Status
+from preflight.report import window
+from preflight.report.layout import WIDTH, Paint, clean, counted, cut, wrapped
+from preflight.report.order import WORST_FIRST, by_cause, hangs_on, told_one_by_one
+from preflight.verdict import Decision, Verdict
+from preflight.window.schedule import time_in_window
+
+SCREEN_LINES = 24
+_LEAST_ROWS = 3
+_BODY = " " * 9
+_OPEN = (Status.FAIL, Status.UNKNOWN, Status.STALE)
+_DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
+
+
+def first_screen(verdict: Verdict, paint: Paint, took_seconds: float | None, *, verbose: bool = False) -> Iterator[str]:
+    """Not more than SCREEN_LINES with the prompt below it, but where waivers and the grounds of a gate fill it."""
+    head = [headline(verdict, paint), *_when_and_where(verdict, took_seconds), *window.waivers(verdict)]
+    head += [*counts(verdict, verbose), *_not_checked(verdict)]
+    yield from head
+    rows = blockers(verdict)
+    if rows:
+        yield ""
+        room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
+        shown = rows if len(rows) <= room + 1 else rows[:room]
+        yield paint.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
+        for row in shown:
+            yield paint.status(row.status, f"{row.status.upper():<9}") + row.text()
+        if len(shown) < len(rows):
+            yield f"{_BODY}and {len(rows) - len(shown)} more, all below"
+
+
+def headline(verdict: Verdict, paint: Paint) -> str:
+    plan = verdict.plan
+    title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
+    return f"{decision(verdict, paint)}  {clean(title)[: WIDTH - len(verdict.headline) - 2]}"
+
+
+def decision(verdict: Verdict, paint: Paint) -> str:
+    return paint.bold(paint.status(_DECISION_STATUS[verdict.decision], verdict.headline))
+
+
+def window_line(verdict: Verdict) -> Iterator[str]:
+    when = verdict.plan.window
+    end = time_in_window(when, when.end)
+    yield from wrapped(f"{format_moment(when.start, when.zone)} to {end} ({when.zone})", _BODY, "window   ")
+
+
+def counts(verdict: Verdict, verbose: bool = False) -> Iterator[str]:
+    """Every planned check, by what became of it."""
+    counted_ = ", ".join(
+        f"{verdict.counts[status]} {status}" for status in (*WORST_FIRST, Status.PASS) if verdict.counts.get(status)
+    )
+    hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
+    yield from wrapped(f"{verdict.planned} planned: {counted_ or 'none'}{hint}", _BODY, "checks   ")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One row: something to cure, or one cause that keeps several checks from looking."""
+
+    status: Status
+    what: str
+    cost: str
+    ask_by: str
+    owner: str
+
+    def text(self) -> str:
+        name = clean(self.owner).partition(" (")[0]  # whole, with role and contact, below
+        row = f"{cut(clean(self.what), 42):42}  {self.cost:>8}  {self.ask_by:9}  {cut(name, 26)}"
+        return row.rstrip()
+
+
+def blockers(verdict: Verdict) -> list[Blocker]:
+    """What stands between this verdict and GO: by when its cure must have been asked for; shared causes last."""
+    told = [each for each in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING) if each.status in _OPEN]
+    rows = [
+        Blocker(each.status, f"{each.check} {each.subject}", _cost(each), _ask_by(each.cure_by, verdict), each.owner)
+        for each in told
+    ]
+    for folded in by_cause(verdict.findings):
+        behind = next((each for each in told if hangs_on(folded[0].cause, each)), None)
+        number = counted(len(folded), "check")
+        what = f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look"
+        first = min((each.cure_by for each in folded if each.cure_by), default=None)
+        rows.append(Blocker(Status.UNKNOWN, what, "", _ask_by(first, verdict), _owners([behind] if behind else folded)))
+    return rows
+
+
+def _when_and_where(verdict: Verdict, took_seconds: float | None) -> Iterator[str]:
+    plan, when = verdict.plan, verdict.plan.window
+    yield from window_line(verdict)
+    judged = f"for {format_moment(verdict.moment, when.zone)}"
+    needed = time_in_window(when, when.needed_until)
+    yield from wrapped(f"{judged}; what is used must last until {needed}", _BODY, "judged   ")
+    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    asked = f"{format_moment(verdict.collected_at, when.zone)} {verdict.vantage}".rstrip() + took
+    yield from wrapped(asked, _BODY, "asked    ")
+    digests = f"sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"
+    yield from wrapped(f"{plan.path.name}, {digests}", _BODY, "plan     ")
+    yield from window.times(verdict)
+    for number, line in enumerate(verdict.basis):
+        yield from wrapped(line, _BODY, _BODY if number else "basis    ")
+    if verdict.reason:
+        yield from wrapped(verdict.reason, _BODY, "because  ")
+
+
+def _not_checked(verdict: Verdict) -> Iterator[str]:
+    """What no verdict speaks of: what was deselected, and what the plan does not ask."""
+    skipped = dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED)
+    parts = []
+    if skipped:
+        parts.append(f"not selected: {', '.join(skipped)}")
+    if verdict.unconfirmed:
+        parts.append(f"the plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed, below")
+    if parts:
+        yield from wrapped("; ".join(parts), _BODY, "open     ")
+
+
+def _cost(finding: Finding) -> str:
+    minutes = finding.price.minutes if finding.price else finding.judgement.minutes_at_stake
+    return f"{minutes:.0f} min" if minutes else ""
+
+
+def _ask_by(cure_by: datetime | None, verdict: Verdict) -> str:
+    """Weekday and local time; a date too where that is a week away or more."""
+    at = min(cure_by or verdict.plan.window.start, verdict.plan.window.start)
+    if at < verdict.moment:
+        return "overdue"
+    local = at.astimezone(zone(verdict.plan.window.zone))
+    return f"{local:%a %H:%M}" if (at - verdict.moment).days < 7 else f"{local:%d %b}"
+
+
+def _owners(findings: Sequence[Finding]) -> str:
+    return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))
