@@ -67,8 +67,8 @@ def _changed(seen: SeenScripts) -> Iterator[Judgement]:
             f"{visible(name)} was changed on the server: {seen.differences.describe(name)}",
             expected=f"sha256 {seen.files.wanted[name][:12]}, as {'sealed' if seen.files.sealed else 'approved'}",
             actual=f"sha256 {entry.sha256[:12]}, {who_and_when(entry)}, {entry.size_bytes} bytes",
-            remedy=f"stage the approved file again: {seen.copy(name)}; or, if the change is wanted, review "
-            "and rehearse it, put it into the approved folder and seal again",
+            remedy="if the change is wanted, review and rehearse it, put it into the approved folder and seal again; "
+            f"if not, stage the approved file again: {seen.copy(name)}",
             details=seen.differences.diff(name),
         )
     rest = ordered[_MOST_POINTS:]
