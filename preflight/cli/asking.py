@@ -48,7 +48,7 @@ def ask(
     """Asks everything that `known` does not answer, or just what is in a network zone; progress on a terminal."""
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
-    _prompt(inspection.plan, secrets)
+    _prompt(inspection.plan, secrets, zone)
     progress, started = Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -92,12 +92,12 @@ def keep_and_deliver(
     )
 
 
-def _prompt(plan: Plan, secrets: Secrets) -> None:
+def _prompt(plan: Plan, secrets: Secrets, zone: str) -> None:
     """Asks for everything that has to be typed before the clock of the run starts.
 
     Without a terminal the references stay unresolved, and each login that needs one says so in the report."""
     if has_terminal():
-        for ref, purpose in plan.secrets():
+        for ref, purpose in plan.secrets(zone):
             if ref.scheme == "prompt":
                 secrets.value(ref, purpose)
 

@@ -61,15 +61,19 @@ class Plan:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return self.path.with_suffix(".known_hosts")
 
-    def secrets(self) -> Iterator[tuple[SecretRef, str]]:
-        """Every secret reference of the plan with the purpose it is asked for by."""
-        for host in self.hosts.values():
+    def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
+        """Every secret reference of the plan with the purpose it is asked for by; just those that one network zone
+        needs, with the hosts on the way to its own, where one is named."""
+        zones = {name: host.network_zone for name, host in self.hosts.items()}
+        asked = [name for name, zone in zones.items() if network_zone in ("", zone)]
+        needed = {step for name in asked for step in self._way_to(name)}
+        for host in (host for name, host in self.hosts.items() if name in needed):
             logins = [host.password, *(become.password for become in host.become)]
             yield from ((ref, host.password_purpose) for ref in logins if ref)
             if host.passphrase:
                 yield host.passphrase, host.passphrase_purpose
         for database in self.databases.values():
-            if database.password:
+            if database.password and database.host in asked:
                 yield database.password, database.password_purpose
 
     def host_of(self, database: Database | str) -> Host:
