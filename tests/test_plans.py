@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from preflight import plan as types
 from preflight.loader import load_plan
+from preflight.plan import entries
 from preflight.plan.coverage import unconfirmed
 from preflight.registry import find_checks
 
+EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))
 
 
@@ -31,12 +33,28 @@ def test_the_manifests_are_read_by_sha256sum(path: Path) -> None:
 
 
 def test_the_example_shows_every_key() -> None:
-    text = (Path(__file__).parent.parent / "plans" / "example.toml").read_text()
-    classes = [value for value in vars(types).values() if dataclasses.is_dataclass(value) and isinstance(value, type)]
-    written_by_us = {"id", "path", "digest", "section", "folder"}
-    for cls in classes:
-        if cls.__module__ != types.__name__:
-            continue
-        for field in dataclasses.fields(cls):
-            name = field.name.rstrip("_")
-            assert name in written_by_us or name in text, f"{cls.__name__}.{name}"
+    text = EXAMPLE.read_text()
+    tables = [entry for entry in vars(entries).values() if isinstance(entry, type) and dataclasses.is_dataclass(entry)]
+    tables += [check.Settings for check in find_checks().checks]
+    keys = {
+        (table.__name__, field.name.rstrip("_"))
+        for table in tables
+        if table.__module__ == entries.__name__ or table.__name__.endswith("Settings")
+        for field in dataclasses.fields(table)
+    }
+    assert len(keys) > 100, "the tables are found"
+    written_by_us = {"id", "section"}
+    missing = {(table, key) for table, key in keys if not re.search(rf"\b{key}\b", text) and key not in written_by_us}
+    assert not missing
+
+
+def test_what_stands_behind_a_hash_in_the_examples_checks_is_valid_and_the_default(tmp_path: Path) -> None:
+    rest = EXAMPLE.read_text().partition("# --- Checks:")[2].partition("\n")[2]
+    settings = re.sub(r"^# (\w+ +=)", r"\1", rest, flags=re.MULTILINE)
+    plan = tmp_path / "example.toml"
+    plan.write_text(EXAMPLE.read_text().partition("# --- Checks:")[0] + settings)
+    loaded = load_plan(plan, find_checks().settings())
+    assert settings.count(" = ") > rest.count("\n# ") > 15
+    for check in find_checks().checks:
+        given = {key: value for key, value in loaded.checks.get(check.id, {}).items() if key != "severity"}
+        assert check.id == "command" or check.Settings(**given) == check.Settings(), check.id
