@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 
 from preflight.clock import format_moment, zone
-from preflight.finding import Finding, Severity, Status
+from preflight.finding import Status
 from preflight.report import window
+from preflight.report.blockers import Blocker, blockers
 from preflight.report.layout import WIDTH, Paint, clean, counted, cut, wrapped
-from preflight.report.order import WORST_FIRST, by_cause, hangs_on, told_one_by_one
+from preflight.report.order import WORST_FIRST
 from preflight.verdict import Decision, Verdict
 from preflight.window.schedule import time_in_window
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
 _BODY = " " * 9
-_OPEN = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
 
 
@@ -33,7 +32,7 @@ def first_screen(verdict: Verdict, paint: Paint, took_seconds: float | None, *, 
         shown = rows if len(rows) <= room + 1 else rows[:room]
         yield paint.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
         for row in shown:
-            yield paint.status(row.status, f"{row.status.upper():<9}") + row.text()
+            yield paint.status(row.status, f"{row.status.upper():<9}") + _row(row, verdict)
         if len(shown) < len(rows):
             yield f"{_BODY}and {len(rows) - len(shown)} more, all below"
 
@@ -61,38 +60,6 @@ def counts(verdict: Verdict, verbose: bool = False) -> Iterator[str]:
     )
     hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
     yield from wrapped(f"{verdict.planned} planned: {counted_ or 'none'}{hint}", _BODY, "checks   ")
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """One row: something to cure, or one cause that keeps several checks from looking."""
-
-    status: Status
-    what: str
-    cost: str
-    ask_by: str
-    owner: str
-
-    def text(self) -> str:
-        name = clean(self.owner).partition(" (")[0]  # whole, with role and contact, below
-        row = f"{cut(clean(self.what), 42):42}  {self.cost:>8}  {self.ask_by:9}  {cut(name, 26)}"
-        return row.rstrip()
-
-
-def blockers(verdict: Verdict) -> list[Blocker]:
-    """What stands between this verdict and GO: by when its cure must have been asked for; shared causes last."""
-    told = [each for each in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING) if each.status in _OPEN]
-    rows = [
-        Blocker(each.status, f"{each.check} {each.subject}", _cost(each), _ask_by(each.cure_by, verdict), each.owner)
-        for each in told
-    ]
-    for folded in by_cause(verdict.findings):
-        behind = next((each for each in told if hangs_on(folded[0].cause, each)), None)
-        number = counted(len(folded), "check")
-        what = f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look"
-        first = min((each.cure_by for each in folded if each.cure_by), default=None)
-        rows.append(Blocker(Status.UNKNOWN, what, "", _ask_by(first, verdict), _owners([behind] if behind else folded)))
-    return rows
 
 
 def _when_and_where(verdict: Verdict, took_seconds: float | None) -> Iterator[str]:
@@ -125,19 +92,15 @@ def _not_checked(verdict: Verdict) -> Iterator[str]:
         yield from wrapped("; ".join(parts), _BODY, "open     ")
 
 
-def _cost(finding: Finding) -> str:
-    minutes = finding.price.minutes if finding.price else finding.judgement.minutes_at_stake
-    return f"{minutes:.0f} min" if minutes else ""
+def _row(blocker: Blocker, verdict: Verdict) -> str:
+    cost = f"{blocker.minutes:.0f} min" if blocker.minutes else ""
+    what, owner = cut(clean(blocker.what), 42), cut(clean(blocker.name), 26)
+    return f"{what:42}  {cost:>8}  {_ask_by(blocker.ask_by, verdict):9}  {owner}".rstrip()
 
 
-def _ask_by(cure_by: datetime | None, verdict: Verdict) -> str:
-    """Weekday and local time; a date too where that is a week away or more."""
-    at = min(cure_by or verdict.plan.window.start, verdict.plan.window.start)
+def _ask_by(at: datetime, verdict: Verdict) -> str:
+    """Weekday and local time; the date instead of the time where that is a week away or more."""
     if at < verdict.moment:
         return "overdue"
     local = at.astimezone(zone(verdict.plan.window.zone))
     return f"{local:%a %H:%M}" if (at - verdict.moment).days < 7 else f"{local:%d %b}"
-
-
-def _owners(findings: Sequence[Finding]) -> str:
-    return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))

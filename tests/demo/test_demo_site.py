@@ -35,7 +35,8 @@ from tests.site.machine import needs, needs_root, run
 
 _PROJECT = Path(__file__).parents[2]
 _HOLD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is inherited as ignored
 from preflight.demo.site import DemoSite
 try:
     with DemoSite() as site:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report import difference, window
+from preflight.report.blockers import blockers
 from preflight.report.drawing import drawn
-from preflight.report.first_screen import blockers, counts, decision, first_screen, headline, window_line
+from preflight.report.first_screen import counts, decision, first_screen, headline, window_line
 from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
 from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import PLAIN, View

@@ -1,0 +1,73 @@
+"""What stands between a verdict and GO, one entry for each thing to cure: every format's list of what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from preflight.finding import Finding, Severity, Status
+from preflight.report.layout import counted
+from preflight.report.order import by_cause, hangs_on, told_one_by_one
+from preflight.verdict import Verdict
+
+_OPEN = (Status.FAIL, Status.UNKNOWN, Status.STALE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """Something to cure, or one cause that keeps several checks from looking."""
+
+    status: Status
+    what: str
+    """Check and subject, `host-login db1`; of a shared cause, how many checks wait for what."""
+    waiting: int = 0
+    """How many checks could not look for a shared cause; 0 for a thing of its own."""
+    minutes: float
+    """What it costs in the window if it stays so; 0 where the plan does not price it."""
+    ask_by: datetime
+    """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window's start."""
+    owner: str
+    """Person, role and contact."""
+
+    @property
+    def name(self) -> str:
+        """The owner without role and contact."""
+        return self.owner.partition(" (")[0]
+
+
+def blockers(verdict: Verdict) -> list[Blocker]:
+    """By when the cures must have been asked for; shared causes last."""
+    told = [each for each in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING) if each.status in _OPEN]
+    rows = [_one(verdict, each) for each in told]
+    return rows + [_shared(verdict, folded, told) for folded in by_cause(verdict.findings)]
+
+
+def _one(verdict: Verdict, finding: Finding) -> Blocker:
+    minutes = finding.price.minutes if finding.price else finding.judgement.minutes_at_stake
+    return Blocker(
+        status=finding.status,
+        what=f"{finding.check} {finding.subject}",
+        minutes=minutes or 0.0,
+        ask_by=_ask_by(verdict, finding.cure_by),
+        owner=finding.owner,
+    )
+
+
+def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
+    behind = next((each for each in told if hangs_on(folded[0].cause, each)), None)
+    number = counted(len(folded), "check")
+    owners = dict.fromkeys(each.owner for each in ([behind] if behind else folded) if each.owner)
+    return Blocker(
+        status=Status.UNKNOWN,
+        what=f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look",
+        waiting=len(folded),
+        minutes=0.0,
+        ask_by=_ask_by(verdict, min((each.cure_by for each in folded if each.cure_by), default=None)),
+        owner=", ".join(owners),
+    )
+
+
+def _ask_by(verdict: Verdict, cure_by: datetime | None) -> datetime:
+    start = verdict.plan.window.start
+    return min(cure_by, start) if cure_by else start
