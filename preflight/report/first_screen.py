@@ -10,7 +10,6 @@ from preflight.finding import Status
 from preflight.report import window
 from preflight.report.blockers import Blocker, blockers
 from preflight.report.layout import WIDTH, Paint, clean, counted, cut, wrapped
-from preflight.report.order import WORST_FIRST
 from preflight.verdict import Decision, Verdict
 from preflight.window.schedule import time_in_window
 
@@ -53,13 +52,14 @@ def window_line(verdict: Verdict) -> Iterator[str]:
     yield from wrapped(f"{format_moment(when.start, when.zone)} to {end} ({when.zone})", _BODY, "window   ")
 
 
+def times(verdict: Verdict) -> Iterator[str]:
+    for number, line in enumerate(window.times(verdict)):
+        yield from wrapped(line, _BODY, _BODY if number else "finish   ")
+
+
 def counts(verdict: Verdict, verbose: bool = False) -> Iterator[str]:
-    """Every planned check, by what became of it."""
-    counted_ = ", ".join(
-        f"{verdict.counts[status]} {status}" for status in (*WORST_FIRST, Status.PASS) if verdict.counts.get(status)
-    )
     hint = "" if verbose or not verdict.counts.get(Status.PASS) else " (-v shows the passes)"
-    yield from wrapped(f"{verdict.planned} planned: {counted_ or 'none'}{hint}", _BODY, "checks   ")
+    yield from wrapped(window.counts(verdict) + hint, _BODY, "checks   ")
 
 
 def _when_and_where(verdict: Verdict, took_seconds: float | None) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _when_and_where(verdict: Verdict, took_seconds: float | None) -> Iterator[st
     yield from wrapped(asked, _BODY, "asked    ")
     digests = f"sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"
     yield from wrapped(f"{plan.path.name}, {digests}", _BODY, "plan     ")
-    yield from window.times(verdict)
+    yield from times(verdict)
     for number, line in enumerate(verdict.basis):
         yield from wrapped(line, _BODY, _BODY if number else "basis    ")
     if verdict.reason:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from preflight.clock import format_duration
+from preflight.finding import Price, Status
 from preflight.report.layout import WIDTH, clean, wrapped
+from preflight.report.order import WORST_FIRST
 from preflight.verdict import Verdict
 from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState
@@ -21,11 +23,17 @@ def times(verdict: Verdict) -> Iterator[str]:
     planned, found = verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return
-    yield from wrapped(_times(verdict, planned), _BODY, "finish   ")
+    yield _times(verdict, planned)
     if found.finish_at != planned.finish_at or found.margin != planned.margin:
         longer = format_duration(found.finish_at - planned.finish_at)
-        text = f"with what failed: {time_in_window(verdict.plan.window, found.finish_at)}, {longer} later"
-        yield from wrapped(f"{text}, {margin(found.margin)}", _BODY)
+        finish = time_in_window(verdict.plan.window, found.finish_at)
+        yield f"with what failed: {finish}, {longer} later, {margin(found.margin)}"
+
+
+def counts(verdict: Verdict) -> str:
+    """Every planned check, by what became of it."""
+    told = [f"{verdict.counts[each]} {each}" for each in (*WORST_FIRST, Status.PASS) if verdict.counts.get(each)]
+    return f"{verdict.planned} planned: {', '.join(told) or 'none'}"
 
 
 def _times(verdict: Verdict, schedule: Schedule) -> str:
@@ -39,6 +47,13 @@ def _times(verdict: Verdict, schedule: Schedule) -> str:
     if schedule.point_of_no_return is not None:
         parts.append(f"no way back from {time_in_window(window, schedule.point_of_no_return)}")
     return ", ".join(parts)
+
+
+def price(verdict: Verdict, price: Price) -> str:
+    """What a failure costs if it stays so: the work over the network, its end and the margin left."""
+    longer = f"{price.minutes:g} min longer" if price.minutes else "longer, but the work ends no later,"
+    finish = time_in_window(verdict.plan.window, price.finish_at)
+    return f"{longer} over the network: finish {finish}, {margin(price.margin)}"
 
 
 def margin(left: timedelta) -> str:

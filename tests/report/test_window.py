@@ -32,9 +32,7 @@ def with_window(verdict: Verdict, **changes: object) -> Verdict:
 
 
 def test_the_planned_times_stand_alone_while_nothing_costs_time() -> None:
-    assert said(window.times(go())) == (
-        "finish 02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min"
-    )
+    assert said(window.times(go())) == ("02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min")
 
 
 def test_what_failed_is_told_with_the_later_finish_and_the_margin_left() -> None:

@@ -9,12 +9,11 @@ from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report import difference, window
 from preflight.report.blockers import blockers
 from preflight.report.drawing import drawn
-from preflight.report.first_screen import counts, decision, first_screen, headline, window_line
+from preflight.report.first_screen import counts, decision, first_screen, headline, times, window_line
 from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
 from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
-from preflight.window.schedule import time_in_window
 
 _BODY = " " * 9
 _SHORT_BLOCKERS = 3
@@ -52,7 +51,7 @@ def _short(verdict: Verdict, paint: Paint) -> Iterator[str]:
     """The verdict, the window, its times, what blocks, the counts; waivers are never left out."""
     yield headline(verdict, paint)
     yield from window_line(verdict)
-    yield from window.times(verdict)
+    yield from times(verdict)
     rows = blockers(verdict)
     if rows:
         named = "; ".join(row.what for row in rows[:_SHORT_BLOCKERS])
@@ -101,10 +100,7 @@ def _cost(finding: Finding, verdict: Verdict) -> Iterator[str]:
     """What it costs in the window, and by when the cure must have been asked for."""
     when, indent = verdict.plan.window, _BODY + " " * 8
     if finding.price is not None:
-        price = finding.price
-        longer = f"{price.minutes:g} min longer" if price.minutes else "longer, but the work ends no later,"
-        text = f"{longer} over the network: finish {time_in_window(when, price.finish_at)}"
-        yield from wrapped(f"{text}, {window.margin(price.margin)}", indent, _BODY + "price   ")
+        yield from wrapped(window.price(verdict, finding.price), indent, _BODY + "price   ")
     if finding.cure_by is None or finding.status not in (Status.FAIL, Status.UNKNOWN) or finding.cure_by >= when.start:
         return
     late = finding.cure_by < verdict.moment

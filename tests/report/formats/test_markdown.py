@@ -1,0 +1,182 @@
+"""The report for the change ticket, read by a real Markdown reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from preflight.plan import Role
+from preflight.report import markup
+from preflight.report.formats import markdown
+from preflight.report.view import View
+from preflight.runs.difference import Outcome, compare
+from preflight.verdict import Verdict
+from tests.report.formats.cases import HOSTILE, go, hold, hostile, no_go, waived
+
+READER = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
+
+
+def flat(tokens: Sequence[Token]) -> list[Token]:
+    return [each for token in tokens for each in (token, *flat(token.children or []))]
+
+
+def read(text: str) -> list[Token]:
+    return flat(READER.parse(text))
+
+
+def shown(text: str) -> str:
+    """What a reader of the rendered text sees, code spans included."""
+    return " ".join(token.content for token in read(text) if token.type in ("text", "code_inline"))
+
+
+def headings(text: str) -> list[str]:
+    tokens = read(text)
+    return [tokens[index + 1].content for index, token in enumerate(tokens) if token.type == "heading_open"]
+
+
+def rows(text: str, title: str) -> list[list[str]]:
+    """The cells of the table below a heading, its head first."""
+    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    found: list[list[str]] = []
+    tokens = READER.parse(section)
+    for index, token in enumerate(tokens):
+        if token.type == "tr_open":
+            found.append([])
+        if token.type in ("th_open", "td_open"):
+            found[-1].append(tokens[index + 1].content)
+    return found
+
+
+ALL: list[Verdict] = [go(), no_go(), hold(), waived(), hostile()]
+
+
+@pytest.mark.parametrize("verdict", ALL)
+def test_it_is_headed_by_the_verdict_and_ends_with_the_call_to_repeat(verdict: Verdict) -> None:
+    text = markdown.render(verdict, View(command="preflight run release.toml"))
+    assert headings(text)[0].startswith(verdict.headline)
+    assert text.endswith("\nTo reproduce: `preflight run release.toml`\n")
+
+
+@pytest.mark.parametrize("verdict", ALL)
+def test_html_is_just_the_fold_around_the_whole_table(verdict: Verdict) -> None:
+    html = [token.content.strip() for token in read(markdown.render(verdict)) if token.type.startswith("html")]
+    assert html == [f"<details><summary>All {verdict.planned} checks</summary>", "</details>"]
+
+
+@pytest.mark.parametrize("verdict", ALL)
+def test_text_from_elsewhere_makes_no_link_no_picture_and_no_emphasis(verdict: Verdict) -> None:
+    kinds = {token.type for token in read(markdown.render(verdict))}
+    assert not kinds & {"link_open", "image", "em_open", "s_open"}
+
+
+@pytest.mark.parametrize("verdict", ALL)
+def test_every_row_has_as_many_cells_as_its_head(verdict: Verdict) -> None:
+    text = markdown.render(verdict)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert lines
+    tables = [table for table in re.split(r"(?m)^(?!\|).*$", text) if table.strip().startswith("|")]
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().splitlines()}
+        assert len(widths) == 1, table
+
+
+def test_what_is_to_cure_is_a_table_with_cost_ask_by_and_owner() -> None:
+    head, first, *others = rows(markdown.render(no_go()), "To cure")
+    assert head == ["status", "what", "cost", "ask by", "owner"]
+    assert first[:3] == ["FAIL", "host-login db1", "70 min"]
+    assert first[3].endswith("(overdue)")
+    assert "S. Lindqvist" in first[4]
+    assert len(others) == 3
+
+
+def test_go_has_nothing_to_cure_and_every_check_in_the_table() -> None:
+    text = markdown.render(go())
+    assert "## To cure" not in text
+    assert sum(line.startswith(("| PASS |", "| WARN |")) for line in text.splitlines()) == go().planned
+
+
+def test_every_waiver_is_told() -> None:
+    (_, row) = rows(markdown.render(waived()), "Waivers")
+    assert row[0] == "W-3"
+    assert row[2] == "covers"
+    assert "A. Haddad" in row[6]
+
+
+def test_the_window_is_drawn_in_a_block_of_code() -> None:
+    (fence,) = [token for token in read(markdown.render(go())) if token.type == "fence" and "way back" in token.content]
+    assert max(map(len, fence.content.splitlines())) <= 100
+
+
+def test_versions_and_people_are_tables() -> None:
+    text = markdown.render(no_go())
+    assert rows(text, "Versions that may meet")[1][0] == "app1 4.1"
+    assert rows(text, "People")[0] == ["role", "primary", "standby", "contact"]
+    alone = replace(go().plan, roles={"dba": Role(id="dba", primary="D. Kaya", contact="ext. 1")})
+    assert "NO STANDBY" in markdown.render(replace(go(), plan=alone))
+
+
+def test_a_gate_tells_what_changed_since() -> None:
+    difference = compare(Outcome.of(go()), Outcome.of(no_go()))
+    text = markdown.render(no_go(), View(difference=difference))
+    table = rows(text, "Since the run before")
+    assert table[0] == ["change", "what", "before", "now"]
+    assert ["new", "host-login db1", "pass: as it should be", "fail: the password was refused"] in table
+
+
+def test_hostile_text_is_shown_as_text() -> None:
+    text = markdown.render(hostile())
+    assert "<script>" not in re.sub(r"`[^`]*`", "", text).replace("\\<script", "")
+    assert "<script>alert(1)</script>" in shown(text)
+    assert max(map(len, text.splitlines())) < 6000, "a megabyte from a server does not fill a ticket"
+
+
+@pytest.mark.parametrize(
+    "text", ["@release-team", "#12", "see https://evil.example/x", "www.evil.example", "0123456789abcdef", "a :bomb: b"]
+)
+def test_nothing_that_a_ticket_system_links_or_mentions_stands_bare(text: str) -> None:
+    tokens = READER.parseInline(markup.escaped(text))[0].children or []
+    bare = "".join(token.content for token in tokens if token.type == "text")
+    assert not re.search(r"@|#\d|://|www\.|[0-9a-f]{16}|:\w+:", bare)
+    assert "".join(token.content for token in tokens) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a|b",
+        "`x`",
+        "``",
+        "a*b*",
+        "_a_",
+        "020_rounding.sql",
+        "~~x~~",
+        "<b>",
+        "&lt;",
+        "[x](y)",
+        "![x](y)",
+        "a\\",
+        "# a",
+        HOSTILE,
+    ],
+)
+def test_what_is_escaped_reads_as_it_was(text: str) -> None:
+    tokens = READER.parseInline(f"x {markup.escaped(text)}")[0].children or []
+    assert {token.type for token in tokens} <= {"text", "code_inline", "text_special"}
+    seen = "".join(token.content for token in tokens)
+    assert seen.replace("¦", "|") == f"x {markup.clean(text)}".rstrip()
+
+
+def test_a_block_of_code_is_not_ended_by_what_is_in_it() -> None:
+    lines = list(markup.fenced(["a", "````", "b"]))
+    (token,) = READER.parse("\n".join(lines))
+    assert token.content == "a\n````\nb\n"
+
+
+def test_long_text_is_cut_and_says_so() -> None:
+    assert markup.escaped("x" * 5000).endswith(" .. and 3000 more characters")
+    assert list(markup.fenced(["x"] * 500))[-2] == ".. and 300 more lines"
