@@ -16,6 +16,7 @@ from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
+from preflight.report.lint import LintedPlan
 from preflight.verdict import ExitCode
 
 
@@ -28,22 +29,35 @@ from preflight.verdict import ExitCode
     type=click.Path(path_type=Path),
     help="Release plans, TOML files.",
 )
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(lint_report.FORMATS),
+    default="text",
+    show_default=True,
+    help="What is printed on standard output.",
+)
 @click.pass_context
-def lint(context: click.Context, plan_paths: tuple[Path, ...]) -> None:
+def lint(context: click.Context, plan_paths: tuple[Path, ...], name: str) -> None:
     """Check plans without a network; say what they leave unconfirmed."""
-    faulty = False
-    for path in plan_paths:
-        try:
-            plan, registry = load(path)
-        except PlanError as error:
-            faulty = True
-            complain(str(error))
-            continue
-        faulty = faulty or bool(registry.broken)
-        present = now()
-        gaps = [*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan)]
-        write_stdout(lint_report.render(str(path), inspect(plan, registry, present), registry, gaps))
+    plans = [_linted(path) for path in plan_paths]
+    if name == "text":
+        for problem in (problem for plan in plans for problem in plan.problems):
+            complain(str(problem))
+    write_stdout(lint_report.render(name, plans))
+    faulty = any(True for plan in plans for _ in plan.faults())
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
+
+
+def _linted(path: Path) -> LintedPlan:
+    try:
+        plan, registry = load(path)
+    except PlanError as error:
+        return LintedPlan(shown_as=str(path), problems=error.errors)
+    present = now()
+    gaps = (*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan))
+    inspection = inspect(plan, registry, present)
+    return LintedPlan(shown_as=str(path), inspection=inspection, registry=registry, unconfirmed=gaps)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ WIDTH = 100
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 """Unicode categories that can move the cursor, reverse the text or hide: control, format (bidi), surrogate, line."""
+
+_CI_COMMAND = re.compile(r"##(?=\w*\[)")
+"""`##[error]`, `##vso[...]`, `##teamcity[...]`: build systems take these for commands wherever they stand in a log."""
 
 _COLOURS = {
     Status.PASS: "32",
@@ -26,8 +30,10 @@ _COLOURS = {
 
 
 def clean(text: str) -> str:
-    """Remote text made harmless for a terminal: everything that is not plain visible text becomes an escape."""
-    return "".join(character if _visible(character) else _escaped(character) for character in text)
+    """Remote text made harmless for a terminal and for the log of a build: everything that is not plain visible text
+    becomes an escape."""
+    seen = "".join(character if _visible(character) else _escaped(character) for character in text)
+    return _CI_COMMAND.sub("## ", seen) if "##" in seen else seen
 
 
 def clean_lines(text: str) -> list[str]:
@@ -66,9 +72,14 @@ def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iter
         break_on_hyphens=False,
     )
     for line in lines or [lead.rstrip()]:
-        yield line[:width]
+        yield _no_command(line[:width])
         for start in range(width, len(line), width - len(indent)):
-            yield indent + line[start : start + width - len(indent)]
+            yield _no_command(indent + line[start : start + width - len(indent)])
+
+
+def _no_command(line: str) -> str:
+    """GitHub's runner obeys a line that begins with `::`, whatever spaces stand before it."""
+    return line.replace("::", ": :", 1) if line.lstrip().startswith("::") else line
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""For a monitoring system: one line with performance data, and the plugins' own exit codes.
+
+| exit code | word | verdict |
+|---|---|---|
+| 0 | OK | GO |
+| 1 | WARNING | GO with warnings, waivers or things unconfirmed |
+| 2 | CRITICAL | NO-GO |
+| 3 | UNKNOWN | HOLD |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from preflight.finding import Status
+from preflight.report import window
+from preflight.report.blockers import blockers
+from preflight.report.layout import clean
+from preflight.report.view import PLAIN, View
+from preflight.verdict import Decision, Verdict
+
+_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_MOST_BLOCKERS = 3
+_MOST_CHARACTERS = 1000
+
+
+def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
+    """The status line, `|`, the performance data."""
+    status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.headline} for {verdict.plan.release.id}"
+    said = "; ".join([status, *_details(verdict)])
+    data = " ".join(_performance(verdict))
+    return f"{clean(said.replace('|', '/'))[:_MOST_CHARACTERS]} | {data}\n"
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 to 3, as monitoring systems read them."""
+    match verdict.decision:
+        case Decision.NO_GO:
+            return 2
+        case Decision.HOLD:
+            return 3
+        case Decision.GO:
+            amber = verdict.counts.get(Status.WARN) or verdict.waivers or verdict.unconfirmed
+            return 1 if amber else 0
+
+
+def _details(verdict: Verdict) -> Iterator[str]:
+    if verdict.reason:
+        yield verdict.reason
+    rows = blockers(verdict)
+    if rows:
+        more = f", {len(rows) - _MOST_BLOCKERS} more" if len(rows) > _MOST_BLOCKERS else ""
+        yield ", ".join(row.what for row in rows[:_MOST_BLOCKERS]) + more
+    for use in verdict.waivers:
+        yield f"waiver {use.waiver.id} {use.state}"
+    yield window.counts(verdict)
+
+
+def _performance(verdict: Verdict) -> Iterator[str]:
+    """`label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it."""
+    for status in Status:
+        yield f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}"
+    yield f"unconfirmed={len(verdict.unconfirmed)};;;0"
+    found = verdict.found_schedule
+    if found is not None:
+        yield f"margin={found.margin.total_seconds():.0f}s"
+        yield f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0"

@@ -1,0 +1,78 @@
+"""For the node exporter's textfile collector: gauges, replaced by each run.
+
+Write it with `--output prometheus=FILE.prom`: files are replaced as a whole, which the collector asks for. An alert on
+`preflight_verdict{decision="GO"} == 0` and one on an old `preflight_evidence_timestamp_seconds` are a start: a run
+that never happened changes no gauge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from preflight.finding import Status
+from preflight.report.layout import clean
+from preflight.report.view import PLAIN, View
+from preflight.verdict import Decision, Verdict
+
+Sample = tuple[Mapping[str, str], float]
+_MOST_CHARACTERS = 500
+
+
+def render(verdict: Verdict, view: View = PLAIN) -> str:
+    """The text exposition format, version 0.0.4; times are seconds since 1970, UTC."""
+    return "\n".join(line for family in _families(verdict, view) for line in family) + "\n"
+
+
+def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
+    release = {"release": verdict.plan.release.id}
+    digests = {"plan_sha256": verdict.plan.digest[:12], "evidence_sha256": verdict.evidence_digest[:12]}
+    yield _family("info", "What was judged.", [({**release, **digests}, 1)])
+    decisions = [({**release, "decision": each.value}, each is verdict.decision) for each in Decision]
+    yield _family("verdict", "1 for the decision, 0 for the others.", decisions)
+    counts = [({**release, "status": each.value}, verdict.counts.get(each, 0)) for each in Status]
+    yield _family("checks", "Planned checks by what became of them.", counts)
+    findings = [
+        ({**release, "check": each.check, "subject": each.subject, "status": each.status, "severity": each.severity}, 1)
+        for each in verdict.findings
+    ]
+    yield _family("finding", "One for each planned check; its status is a label.", findings)
+    yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
+    moments = {
+        "evidence": ("When the oldest answers were given.", verdict.collected_at),
+        "judged": ("The moment judged.", verdict.moment),
+        "window_start": ("Start of the window.", verdict.plan.window.start),
+        "window_end": ("End of the window.", verdict.plan.window.end),
+    }
+    found = verdict.found_schedule
+    if found is not None:
+        moments["finish"] = ("End of the work, with what failed.", found.finish_at)
+        moments["decide_by"] = ("When to decide at the latest.", found.decide_by)
+        moments["start_rollback_by"] = ("When to begin the way back at the latest.", found.start_rollback_by)
+        margin = found.margin.total_seconds()
+        yield _family("margin_seconds", "From the last risky step to decide-by.", [(release, margin)])
+    for name, (text, at) in moments.items():
+        yield _family(f"{name}_timestamp_seconds", text, [(release, _seconds(at))])
+    if view.took_seconds is not None:
+        yield _family("run_duration_seconds", "How long the run took.", [(release, view.took_seconds)])
+
+
+def _family(name: str, text: str, samples: Sequence[Sample] | Iterable[Sample]) -> Iterator[str]:
+    """A gauge; of two samples with equal labels, which the format forbids, the first."""
+    yield f"# HELP preflight_{name} {text}"
+    yield f"# TYPE preflight_{name} gauge"
+    lines: dict[str, float] = {}
+    for labels, value in samples:
+        written = ",".join(f'{key}="{_label(label)}"' for key, label in labels.items())
+        lines.setdefault(f"preflight_{name}{{{written}}}", value)
+    for line, value in lines.items():
+        yield f"{line} {float(value):.15g}"
+
+
+def _label(text: str) -> str:
+    shown = clean(text[:_MOST_CHARACTERS])
+    return shown.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _seconds(at: datetime) -> float:
+    return at.timestamp()
