@@ -143,6 +143,20 @@ def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str =
 
 
 @dataclass(frozen=True, slots=True)
+class Age:
+    """How old an answer is at the moment judged, and how old it may be."""
+
+    family: str
+    """What it tells: a key of `[freshness]`."""
+    old: timedelta
+    most: timedelta
+
+    @property
+    def too_old(self) -> bool:
+        return self.old > self.most
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """What a failure costs when it stays: the window's schedule with its steps over the network."""
 

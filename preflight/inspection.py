@@ -14,7 +14,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
-from preflight.finding import Finding, Judgement, Severity, Status, unknown
+from preflight.finding import Age, Finding, Judgement, Severity, Status, unknown
 from preflight.plan import Plan
 from preflight.probe import NO_SECRET, Answer, Cause, Family, NoReply, Probe, Question, Reply
 from preflight.registry import Registry
@@ -88,6 +88,20 @@ class Inspection:
         ages = [self._age(probe, answers[name]) for name, probe in probes.items() if isinstance(answers[name], Reply)]
         return max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
 
+    def ages(self, evidence: Evidence) -> tuple[Age, ...]:
+        """The oldest reply of each family that the verdict stands on."""
+        oldest: dict[str, Age] = {}
+        for item in self.items:
+            if item.check is None or item.crash:
+                continue
+            _, later, _ = _follow_up(item.check, item, evidence)
+            for probe in (*item.probes.values(), *later.values()):
+                answer = evidence.answer(probe.question())
+                if isinstance(answer, Reply):
+                    age = self._age(probe, answer)
+                    oldest[age.family] = max(oldest.get(age.family, age), age, key=lambda each: each.old)
+        return tuple(oldest[family] for family in Family if family in oldest)
+
     def findings(self, evidence: Evidence) -> list[Finding]:
         """One finding for each planned check and subject, in plan order; none is ever dropped."""
         return [self._finding(item, evidence) for item in self.items]
@@ -142,19 +156,6 @@ class Inspection:
         role = self.plan.roles.get(subject.owner)
         lead_times = [subject.lead_time, role.lead_time if role else None]
         return self.plan.window.start - max((lead for lead in lead_times if lead), default=timedelta())
-
-
-@dataclass(frozen=True, slots=True)
-class Age:
-    """How old an answer is at the moment judged, and how old it may be."""
-
-    family: Family
-    old: timedelta
-    most: timedelta
-
-    @property
-    def too_old(self) -> bool:
-        return self.old > self.most
 
 
 def _never_waived(judgement: Judgement) -> Judgement:

@@ -67,5 +67,6 @@ def judge(
         partial=inspection.partial,
         unconfirmed=unconfirmed,
         vantage=vantage,
+        ages=inspection.ages(evidence),
         basis=basis,
     )

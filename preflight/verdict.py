@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from preflight.finding import Event, Finding, Severity, Status
+from preflight.finding import Age, Event, Finding, Severity, Status
 from preflight.plan import Plan
 from preflight.versions.end_states import EndState, end_states, most_test_age
 from preflight.waivers import WaiverUse, apply_waivers
@@ -68,6 +68,8 @@ class Verdict:
     """Everything that ends or begins by itself inside the window and its reserve, in time order."""
     end_states: Sequence[EndState] = ()
     """Version pairs that may be left standing at the end."""
+    ages: Sequence[Age] = ()
+    """The oldest answer of each family, at the moment judged."""
     basis: Sequence[str] = ()
     """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
 
@@ -120,6 +122,7 @@ def conclude(
     partial: bool = False,
     unconfirmed: Sequence[str] = (),
     vantage: str = "",
+    ages: Sequence[Age] = (),
     basis: Sequence[str] = (),
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
@@ -146,5 +149,6 @@ def conclude(
         found_schedule=as_found(plan, findings),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
+        ages=tuple(ages),
         basis=tuple(basis),
     )

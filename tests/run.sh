@@ -15,6 +15,7 @@ command -v chage >/dev/null 2>&1 || missing="$missing passwd"
 command -v csh >/dev/null 2>&1 || missing="$missing tcsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v pgrep >/dev/null 2>&1 || missing="$missing procps"
 command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
 if [ -n "$missing" ]; then

@@ -21,6 +21,9 @@ class Blocker:
     status: Status
     what: str
     """Check and subject, `host-login db1`; of a shared cause, how many checks wait for what."""
+    why: str
+    """What was seen; the shared cause."""
+    cure: str
     waiting: int = 0
     """How many checks could not look for a shared cause; 0 for a thing of its own."""
     minutes: float
@@ -48,6 +51,8 @@ def _one(verdict: Verdict, finding: Finding) -> Blocker:
     return Blocker(
         status=finding.status,
         what=f"{finding.check} {finding.subject}",
+        why=finding.judgement.summary,
+        cure=finding.judgement.remedy,
         minutes=minutes or 0.0,
         ask_by=_ask_by(verdict, finding.cure_by),
         owner=finding.owner,
@@ -57,14 +62,16 @@ def _one(verdict: Verdict, finding: Finding) -> Blocker:
 def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
     behind = next((each for each in told if hangs_on(folded[0].cause, each)), None)
     number = counted(len(folded), "check")
-    owners = dict.fromkeys(each.owner for each in ([behind] if behind else folded) if each.owner)
+    asked = [behind] if behind else folded
     return Blocker(
         status=Status.UNKNOWN,
         what=f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look",
+        why=folded[0].cause,
+        cure=folded[0].judgement.remedy,
         waiting=len(folded),
         minutes=0.0,
-        ask_by=_ask_by(verdict, min((each.cure_by for each in folded if each.cure_by), default=None)),
-        owner=", ".join(owners),
+        ask_by=_ask_by(verdict, min((each.cure_by for each in asked if each.cure_by), default=None)),
+        owner=", ".join(dict.fromkeys(each.owner for each in asked if each.owner)),
     )
 
 

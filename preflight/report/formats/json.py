@@ -46,6 +46,10 @@ def render(verdict: Verdict, _view: View = PLAIN) -> str:
             | {"approved_by": use.waiver.approved_by, "expires": use.waiver.expires.isoformat()}
             for use in verdict.waivers
         ],
+        "ages": [
+            {"family": age.family, "old_seconds": age.old.total_seconds(), "max_seconds": age.most.total_seconds()}
+            for age in verdict.ages
+        ],
         "events": [{"at": event.at.isoformat(), "text": event.text} for event in verdict.events],
         "end_states": [
             {"versions": dict(state.versions), "status": state.status.value, "reason": state.reason}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from preflight.finding import Event, Finding, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.finding import Age, Event, Finding, Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.inspection import Inspection, inspect
 from preflight.loader import load_plan
 from preflight.plan import Plan
@@ -121,6 +121,10 @@ def _verdict(found: Mapping[Key, Judgement], *, waivers: bool = False) -> Verdic
         moment=plan.window.start,
         unconfirmed=("The address of the role unix was confirmed 20 days ago.",),
         vantage="from control as release",
+        ages=[
+            Age("state", timedelta(minutes=12), timedelta(minutes=30)),
+            Age("access", timedelta(hours=13), timedelta(hours=4)),
+        ],
     )
 
 
