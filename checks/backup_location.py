@@ -59,6 +59,12 @@ class BackupLocation(Check):
 
     id = "backup-location"
     title = "the backup directory is on the server and can be written"
+    needs = (
+        "as the backup's account: write to the directory (proved through `sudo -n -u ACCOUNT -- /bin/sh`, "
+        "else judged by mode bits); for the data directory's place the database role is a member of "
+        "pg_monitor, or the plan names it in `data_directory`"
+    )
+    cure = "have the directory made, mounted or handed to the backup's account; put it on other storage than the data"
     Settings = BackupLocationSettings
     judges_no_reply = frozenset({"files", "places"})
 

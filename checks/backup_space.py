@@ -34,6 +34,7 @@ class BackupSpaceSettings:
     keep_percent: Annotated[float, Between(0, 100)] = 10.0
     """Of the file system's size."""
     keep_bytes: Bytes = _KEEP_BYTES
+    """Of whatever size the file system is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class BackupSpace(Check):
 
     id = "backup-space"
     title = "the backup fits where it is written"
+    needs = (
+        "as the backup's account: search the backup directory; CONNECT for the database role, and pg_monitor "
+        "for tablespaces and WAL"
+    )
+    cure = "free or add room, or name another directory"
     Settings = BackupSpaceSettings
 
     def subjects(self) -> Sequence[Subject]:

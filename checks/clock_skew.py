@@ -41,6 +41,8 @@ class ClockSkew(Check):
 
     id = "clock-skew"
     title = "the clock agrees with this machine's"
+    needs = "a login on each host (`date`, the zone's link) and to each database"
+    cure = "have time synchronisation started there, or here"
     Settings = ClockSkewSettings
     judges_no_reply = frozenset(_WITNESSES)
 

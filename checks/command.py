@@ -34,6 +34,7 @@ class Command:
     account: Account = Account("")
     """OS account that runs it on the host, through sudo; the host's login when left out."""
     timeout: Annotated[timedelta, Above(0)] = timedelta(seconds=10)
+    """After that it is ended, and UNKNOWN."""
     wanted: Name = "exit status 0"
     """What it confirms, in words for the report."""
     remedy: str = ""
@@ -67,6 +68,8 @@ class CommandCheck(Check):
 
     id = "command"
     title = "the plan's own command ends well"
+    needs = "what the command itself needs, on the host as the named account"
+    cure = "what the plan's `remedy` says"
     Settings = CommandSettings
 
     def subjects(self) -> Sequence[Subject]:

@@ -51,6 +51,11 @@ class CompetingJobs(Check):
     id = "competing-jobs"
     title = "no job starts by itself in the window"
     severity = Severity.ADVISORY
+    needs = (
+        "read one's own crontab, the system's tables and `systemctl list-timers`; other accounts' crontabs "
+        "through the accounts it becomes; for pg_cron the jobs the role may see"
+    )
+    cure = "have the job moved or held for the window, or name it in `known` once that is agreed"
     Settings = CompetingJobsSettings
 
     def subjects(self) -> Sequence[Subject]:

@@ -25,6 +25,8 @@ class DatabaseHost(Check):
     id = "database-host"
     waivable = False
     title = "the SSH host is the database's host"
+    needs = "none beyond the login: the titles of processes in /proc"
+    cure = "correct the host of the database in the plan"
 
     def subjects(self) -> Sequence[Subject]:
         return [Subject(f"{entry.id} on {entry.host}", entry, entry.owner) for entry in self.plan.databases.values()]

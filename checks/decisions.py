@@ -25,6 +25,8 @@ class Decisions(Check):
     id = "decisions"
     title = "the decisions of the window are agreed"
     severity = Severity.ADVISORY
+    needs = "none: it reads the plan"
+    cure = "agree the rule and write it under [[decisions]]"
 
     def subjects(self) -> Sequence[Subject]:
         owner = next((decision.decides for decision in self.plan.decisions), "")

@@ -96,6 +96,10 @@ class HostLogin(Check):
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
+    needs = (
+        "the login that will do the work, with a shell; nothing more (`chage -l` of oneself is allowed to everybody)"
+    )
+    cure = "have the account, password, key or expiry corrected, or the host key pinned by `preflight seal`"
     Settings = HostLoginSettings
     judges_no_reply = frozenset({"login", "expiry"})
 

@@ -69,6 +69,10 @@ class RollbackReady(Check):
 
     id = "rollback-ready"
     title = "the way back is there and whole"
+    needs = (
+        "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the sizes"
+    )
+    cure = "take a new backup and read it; stage what is missing; rehearse"
     Settings = RollbackReadySettings
     judges_no_reply = frozenset({"live", "read", "earlier"})
 

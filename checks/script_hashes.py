@@ -53,6 +53,8 @@ class ScriptHashes(Check):
     id = "script-hashes"
     waivable = False
     title = "the approved scripts are what lies on the server"
+    needs = "as the scripts' account: read the staged folder and search the folders above it"
+    cure = "stage the approved files again, or review the change and seal again"
     Settings = ScriptHashesSettings
     judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
 

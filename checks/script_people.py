@@ -24,6 +24,8 @@ class ScriptPeople(Check):
     id = "script-people"
     title = "author, reviewer and runner of the scripts are three people"
     severity = Severity.ADVISORY
+    needs = "none: it reads the plan"
+    cure = "name a second and a third pair of eyes"
 
     def subjects(self) -> Sequence[Subject]:
         return [

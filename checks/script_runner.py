@@ -69,6 +69,11 @@ class ScriptRunner(Check):
 
     id = "script-runner"
     title = "the client programs work on the server"
+    needs = (
+        "run psql, pg_dump or pg_restore as the account that will; log in from there without a prompt "
+        "(`~/.pgpass`, peer or a certificate)"
+    )
+    cure = "have the programs installed or the login made to work without a prompt; correct the run line"
 
     def subjects(self) -> Sequence[Subject]:
         return [

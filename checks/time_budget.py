@@ -29,6 +29,8 @@ class TimeBudget(Check):
 
     id = "time-budget"
     title = "the work and its rollback fit into the window"
+    needs = "none: it reads the plan"
+    cure = "begin earlier, shorten or drop a step, or rehearse it to have a better number"
 
     def subjects(self) -> Sequence[Subject]:
         """One, the window; who decides about a rollback answers for it."""

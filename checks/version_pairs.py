@@ -42,6 +42,8 @@ class VersionPairs(Check):
 
     id = "version-pairs"
     title = "the versions left behind work together"
+    needs = "none: it reads the plan"
+    cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
     Settings = VersionPairsSettings
 
     def subjects(self) -> Sequence[Subject]:

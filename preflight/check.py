@@ -52,6 +52,10 @@ class Check(ABC):
     severity: ClassVar[Severity] = Severity.BLOCKING
     waivable: ClassVar[bool] = True
     """False where no waiver may ever cover a failure: what the check tells is identity or script content."""
+    needs: ClassVar[str] = ""
+    """The least privilege with which it can answer, for the administrator who grants it."""
+    cure: ClassVar[str] = ""
+    """The act that mostly cures a failure; each finding names its own."""
     Settings: ClassVar[type] = NoSettings
     """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()

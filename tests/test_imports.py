@@ -107,7 +107,17 @@ def test_one_place_reads_the_clock(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [["--help"], ["--version"], ["lint", "plans/example.toml"], ["show", "plans/example.toml"]], ids=" ".join
+    "call",
+    [
+        ["--help"],
+        ["--version"],
+        ["lint", "plans/example.toml"],
+        ["show", "plans/example.toml"],
+        ["checks"],
+        ["explain", "host-login"],
+        ["schema", "plan"],
+    ],
+    ids=" ".join,
 )
 def test_commands_that_ask_nothing_load_no_driver(call: list[str]) -> None:
     program = (

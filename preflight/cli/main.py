@@ -26,6 +26,9 @@ _COMMANDS = {
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.plans", "Print every question that would be sent, word for word."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
+    "checks": ("preflight.cli.reference", "List the checks: id, severity, question."),
+    "explain": ("preflight.cli.reference", "Tell all about one check: why, how, settings, privileges."),
+    "schema": ("preflight.cli.reference", "Print the JSON Schema of the plan or of the JSON report."),
     "demo": ("preflight.cli.demo", "Run against an embedded site on this machine."),
 }
 """Command -> (module, short help). The help stands here so that `--help` need not import the commands."""

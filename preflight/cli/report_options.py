@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from preflight.check import Check
+from preflight.cli.completion import complete_check
 from preflight.cli.console import CallError, complain, no_such
 from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
 from preflight.clock import format_moment, local_to_utc, now, zone
@@ -41,10 +42,17 @@ _OPTIONS = (
     click.option(
         "--only",
         multiple=True,
+        shell_complete=complete_check,
         metavar="CHECK",
         help="Only these checks, named by id as `lint` lists them; then the verdict is never GO.",
     ),
-    click.option("--skip", multiple=True, metavar="CHECK", help="Not these checks; then the verdict is never GO."),
+    click.option(
+        "--skip",
+        multiple=True,
+        shell_complete=complete_check,
+        metavar="CHECK",
+        help="Not these checks; then the verdict is never GO.",
+    ),
     click.option(
         "--at",
         metavar="TIME",

@@ -49,8 +49,11 @@ class Release:
     id: Name
     """The release's number, as the change system knows it."""
     title: str = ""
+    """What is deployed, in a few words."""
     ticket: str = ""
+    """Number of the change request."""
     attempt: Annotated[int, Between(1)] = 1
+    """Which attempt at this release it is; from 2 on the plan says why the last one was backed out."""
     backed_out_because: Text = ""
     """Why the last attempt was backed out; required from attempt 2 on."""
     changed_since: Text = ""
@@ -66,7 +69,9 @@ class Window:
     zone: Annotated[str, ZoneName()]
     """IANA name of the zone in which every time of the plan is written."""
     start: datetime
+    """When the work may begin."""
     end: datetime
+    """When everything, a rollback too, must be over."""
     margin: timedelta = timedelta(minutes=30)
     """Slack wanted before decide-by."""
     decision_reserve: timedelta = timedelta(minutes=15)
@@ -88,9 +93,11 @@ class Role:
 
     id: EntryId
     primary: Name
+    """Who is called first."""
     standby: str = ""
     """Somebody else, who takes over when the primary cannot be reached."""
     contact: str = ""
+    """How both are reached during the window."""
     confirmed_at: datetime | None = None
     """When both last confirmed that they will be there."""
     access: tuple[EntryId, ...] = ()
@@ -107,6 +114,7 @@ class Become:
     """In the plan a bare string stands for a table with just this key."""
 
     account: Account
+    """The account to become."""
     password: SecretRef | None = None
     """Only where sudo asks for the login's own password; without it sudo must not ask."""
 
@@ -119,9 +127,11 @@ class Host:
     address: Address = ""
     """Name or IP address; the host's id when left out."""
     port: Port = DEFAULT_SSH_PORT
+    """Port of sshd."""
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
+    """Where the login's password is found."""
     key: Path | None = None
     """Private key file."""
     passphrase: SecretRef | None = None
@@ -147,6 +157,7 @@ class Host:
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
+    """Role that mends this host and its logins."""
 
     @property
     def password_purpose(self) -> str:
@@ -168,16 +179,23 @@ class Database:
     name: str = ""
     """Database name; the id when left out."""
     user: Account
+    """Role that runs the scripts."""
     password: SecretRef | None = None
+    """Where the role's password is found; leave it out for a client certificate or peer."""
     port: Port = 5432
+    """Port of the server."""
     address: Address = ""
     """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
+    """What the server must be at this moment."""
     connect: Connect = Connect.DIRECT
+    """`tunnel`: through the host's SSH login."""
     sslmode: SslMode = SslMode.REQUIRE
+    """As in libpq: how strict TLS is."""
     sslrootcert: Path | None = None
+    """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
@@ -189,6 +207,7 @@ class Database:
     lead_time: Annotated[timedelta, Above(0)] | None = None
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
+    """Role that mends this database; its host's owner when left out."""
 
     @property
     def password_purpose(self) -> str:
@@ -201,9 +220,13 @@ class Backup:
 
     id: EntryId
     database: DatabaseRef
+    """What is backed up."""
     directory: RemotePath
+    """Where, on the database's host."""
     method: BackupMethod = BackupMethod.PG_DUMP
+    """Program that takes it."""
     format: BackupFormat = BackupFormat.CUSTOM
+    """Of pg_dump, as its `-F`."""
     account: Account = Account("")
     """OS account that runs it; the host's login when left out."""
     login: Account = Account("")
@@ -221,7 +244,9 @@ class Backup:
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
+    """Step of the window in which it is taken."""
     owner: RoleRef = ""
+    """Role that mends what stands in its way; its database's owner when left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +255,7 @@ class Scripts:
 
     id: EntryId
     database: DatabaseRef
+    """Where they run."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path
@@ -249,7 +275,9 @@ class Scripts:
     runner: Name = ""
     """Who will run them in the window."""
     step: StepRef = ""
+    """Step of the window in which they run."""
     owner: RoleRef = ""
+    """Role that mends what stands in their way; their database's owner when left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +285,9 @@ class Endpoint:
     """One health endpoint of one instance."""
 
     url: Url
+    """What is asked, with one GET."""
     status: Annotated[int, Between(100, 599)] = 200
+    """The only status that is right."""
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
     text: Text = ""
@@ -265,6 +295,7 @@ class Endpoint:
     version: str = ""
     """Dotted path of the running version in a JSON body; it must be the application's `from`."""
     max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)
+    """Until the last byte of the answer."""
     min_bytes: Annotated[int, Between(0)] = 1
     """Shortest body that counts."""
     follow_redirects: bool = False
@@ -285,10 +316,13 @@ class Application:
     from_: Name
     """The version that answers before the window."""
     to: Name
+    """What answers after the window."""
     network_zone: str = ""
     """From which part of the network its endpoints are asked; as for a host."""
     owner: RoleRef = ""
+    """Role that mends it."""
     health: tuple[Endpoint, ...] = ()
+    """Endpoints; each instance on its own, not only the load balancer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,8 +330,11 @@ class RollbackFile:
     """A file the way back needs, on the host that needs it."""
 
     host: HostRef
+    """Where it lies."""
     path: RemotePath
+    """The file."""
     sha256: Sha256
+    """What its bytes must hash to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,11 +342,15 @@ class Rollback:
     """`[rollback]`: what the way back needs."""
 
     rehearsed: date | None = None
+    """When the way back was last tried."""
     max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
+    """How long a rehearsal counts."""
     files: tuple[RollbackFile, ...] = ()
+    """What the way back needs besides backups and scripts."""
     keep_broken: bool = False
     """Restore beside the broken database instead of over it: needs room for a second copy."""
     owner: RoleRef = ""
+    """Role that keeps the way back ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,8 +358,11 @@ class Undo:
     """How a step is taken back, and how long that takes."""
 
     kind: UndoKind
+    """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too."""
     minutes: Minutes = 0
+    """How long that takes."""
     source: Source = "guess"
+    """Where the minutes come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,13 +370,17 @@ class Step:
     """`[[steps]]`: one act of the window."""
 
     id: EntryId
+    """Its name, to which `after`, backups and scripts refer."""
     after: tuple[StepRef, ...] = ()
+    """Steps that must have ended before."""
     minutes: Minutes
+    """How long it takes."""
     minutes_over_network: Minutes | None = None
     """What it takes when the server path is lost."""
     source: Source = "guess"
     """`measured DATE`, `rehearsed DATE` or `guess`."""
     undo: Undo | None = None
+    """How it is taken back; without it decide-by is not known."""
     track: str = ""
     """Name of the line of work it belongs to, for the picture of the window."""
     host: HostRef = ""
@@ -355,9 +403,11 @@ class Tested:
     versions: Annotated[Mapping[str, Name], Ref("applications")]
     """Application -> version."""
     on: date
+    """The day of the test."""
     evidence: Name
     """Where the result can be read: `regression run 8812`."""
     result: TestResult = TestResult.PASSED
+    """A pair that failed stays failed until a later record says that it passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,7 +421,9 @@ class Rule:
     exclude: Annotated[Mapping[str, Name], Ref("applications")] = field(default_factory=dict)
     """An end state (application -> version) that is never left standing."""
     reason: Text = ""
+    """Why it was decided so."""
     decides: RoleRef = ""
+    """Role that stands for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,11 +431,13 @@ class Decision:
     """`[[decisions]]`: who decides in the window, agreed beforehand."""
 
     on: DecisionKind
+    """Which decision."""
     steps: tuple[StepRef, ...] = ()
     """The steps it is about; all of them when left out."""
     rule: Text
     """What was agreed: `one retry, if the cause is known within 10 minutes`."""
     decides: RoleRef
+    """Role that takes it."""
     default: Name
     """What is done when nobody who decides can be reached."""
 
@@ -393,16 +447,21 @@ class Waiver:
     """`[[waivers]]`: one failing finding accepted for this window. Exact, limited and dated."""
 
     id: EntryId
+    """Its number, named in every report."""
     check: Name
     """Id of one check."""
     subject: Name
     """One subject of it, as the report names it."""
     reason: Text
+    """Why it is acceptable."""
     limit: Name
     """The worst value it covers: `900 ms`, `12 GiB`; for a finding without a number, the text after `found`."""
     approved_by: RoleRef
+    """Role that accepted it."""
     granted: datetime
+    """Valid from then on."""
     expires: datetime
+    """Valid until then: past the window and its reserve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,9 +473,11 @@ class Freshness:
     state: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
     """What changes by itself: mounts, jobs, settings, clocks."""
     space: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """What is free on the file systems."""
     access: Annotated[timedelta, Above(0)] = timedelta(hours=4)
     """Logins, accounts, tools."""
     health: Annotated[timedelta, Above(0)] = timedelta(hours=4)
+    """Health endpoints."""
     backup: Annotated[timedelta, Above(0)] = timedelta(hours=24)
     """Earlier backups read to their end."""
     people: Annotated[timedelta, Above(0)] = timedelta(hours=12)

@@ -139,7 +139,7 @@ def _lines(plan: Plan, first_round: Sequence[Question], beside: Overview) -> Ite
                 yield ""
                 yield from _question(number, question, beside.asked_for.get(question.id, ()))
                 if same == f"{number} on {target}":
-                    yield from _text_of(question)
+                    yield from text_of(question)
                 else:
                     yield f"{_VERBATIM}(the same text as question {same})"
     yield ""
@@ -174,7 +174,8 @@ def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterato
         yield from wrapped(f"for {', '.join(wanted)}", "      ")
 
 
-def _text_of(question: Question) -> Iterator[str]:
+def text_of(question: Question) -> Iterator[str]:
+    """The question word for word, scripts for another shell in clear."""
     for line in _in_clear(question.text.removesuffix("\n")).split("\n"):
         yield _VERBATIM + _verbatim(line) if line else _VERBATIM.rstrip()
 

@@ -1,0 +1,65 @@
+"""`preflight checks`, `preflight explain` and `preflight schema`: what there is to know, without asking anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from preflight.cli.completion import complete_check
+from preflight.cli.console import complain, no_such
+from preflight.cli.loading import load
+from preflight.cli.output import write_stdout
+from preflight.clock import now
+from preflight.inspection import inspect
+from preflight.reference.explanation import explain as explanation_of
+from preflight.reference.plan_schema import plan_schema
+from preflight.reference.report_schema import report_schema
+from preflight.registry import Registry, find_checks
+from preflight.report import explanation as explanation_report
+from preflight.verdict import ExitCode
+
+_PLAN = click.option(
+    "--plan",
+    "plan_path",
+    metavar="PLAN",
+    type=click.Path(path_type=Path),
+    help="Also the checks of this plan's own folder; `explain` shows what is asked of it.",
+)
+
+
+@click.command()
+@_PLAN
+@click.pass_context
+def checks(context: click.Context, plan_path: Path | None) -> None:
+    """List the checks: id, severity, what its answers tell, question."""
+    registry = load(plan_path)[1] if plan_path else find_checks(None)
+    write_stdout(explanation_report.listed([explanation_of(check) for check in registry.checks]))
+    for source in registry.broken:
+        complain(f"{source.name} cannot be loaded: {source.problem}")
+    context.exit(int(ExitCode.USAGE if registry.broken else ExitCode.GO))
+
+
+@click.command()
+@click.argument("check_id", metavar="CHECK", shell_complete=complete_check, help="As `preflight checks` lists it.")
+@_PLAN
+def explain(check_id: str, plan_path: Path | None) -> None:
+    """Why a check exists, what it asks, how it judges, its settings, the privileges it needs."""
+    inspection = None
+    registry: Registry = find_checks(None)
+    if plan_path:
+        plan, registry = load(plan_path)
+        inspection = inspect(plan, registry, now())
+    found = {check.id: check for check in registry.checks}
+    if check_id not in found:
+        raise no_such("check", check_id, found)
+    write_stdout(explanation_report.render(explanation_of(found[check_id], inspection)))
+
+
+@click.command()
+@click.argument("document", metavar="plan|report", type=click.Choice(("plan", "report")), help="Of which document.")
+def schema(document: str) -> None:
+    """Print the JSON Schema of the plan, for editors, or of the JSON report."""
+    written = plan_schema(find_checks(None)) if document == "plan" else report_schema()
+    write_stdout(json.dumps(written, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""What can be said of plans and checks from their own declarations: schema, reference pages, explanations."""

@@ -1,0 +1,85 @@
+"""All that can be said of a check, from the check itself: its docstrings, its settings, the questions it asks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from preflight.check import Check
+from preflight.finding import Severity
+from preflight.inspection import Inspection
+from preflight.probe import Question
+from preflight.reference.keys import Key, keys
+
+NIGHT = (
+    "Letters in brackets name the faults of the night that preflight exists for: (a) no logins on the servers, (b) "
+    "work over the network, (c) changed scripts, (d) an unknown state of the database, (e) an untested pair of "
+    "versions, (f) a second DBA to be found, (g) no computed point for the way back."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a reader of one check is told."""
+
+    id: str
+    title: str
+    question: str
+    why: str
+    """Why it exists, what it asks and how it judges."""
+    severity: Severity
+    waivable: bool
+    families: tuple[str, ...]
+    """What its answers tell: the keys of `[freshness]` by which they age."""
+    asks: tuple[Question, ...]
+    """What it asks in the first round about one subject of a plan."""
+    subject: str
+    """Which subject that is; empty where the plan has none for it."""
+    second_round: str
+    """What it may ask when the first answers make that necessary; empty for nothing."""
+    settings: tuple[Key, ...]
+    needs: str
+    cure: str
+
+
+def explain(check: type[Check], inspection: Inspection | None = None) -> Explanation:
+    """`inspection`: of the plan whose questions are shown."""
+    question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
+    subject, asks, families = _first_subject(check, inspection)
+    own = check.follow_up is not Check.follow_up
+    return Explanation(
+        id=check.id,
+        title=check.title,
+        question=question,
+        why=why.strip(),
+        severity=check.severity,
+        waivable=check.waivable,
+        families=families,
+        asks=asks,
+        subject=subject,
+        second_round=" ".join((inspect.getdoc(check.follow_up) or "").split()) if own else "",
+        settings=tuple(keys(check.Settings)),
+        needs=check.needs,
+        cure=check.cure,
+    )
+
+
+def missing(explanation: Explanation) -> Iterator[str]:
+    """The parts that its author has left out."""
+    parts = {"question": explanation.question, "why": explanation.why, "needs": explanation.needs}
+    for name, text in (*parts.items(), ("cure", explanation.cure)):
+        if not text:
+            yield name
+    yield from (f"settings.{key.name}" for key in explanation.settings if not key.text)
+
+
+def _first_subject(
+    check: type[Check], inspection: Inspection | None
+) -> tuple[str, tuple[Question, ...], tuple[str, ...]]:
+    for item in inspection.items if inspection else ():
+        if item.check_id == check.id and item.check is not None:
+            questions = {probe.question().id: probe.question() for probe in item.probes.values()}
+            families = dict.fromkeys(str(probe.family) for probe in item.probes.values())
+            return item.subject.id, tuple(questions.values()), tuple(families)
+    return "", (), ()

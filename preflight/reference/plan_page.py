@@ -1,0 +1,95 @@
+"""The plan reference, Markdown, from the plan's own types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_origin, get_type_hints
+
+from preflight.plan import Plan, entries
+from preflight.reference.keys import Key, in_words, keys
+from preflight.registry import Registry
+from preflight.report.markup import table
+
+_SECTIONS = {
+    "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
+    "backups": "Backup", "scripts": "Scripts", "applications": "Application", "applications.NAME.health": "Endpoint",
+    "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step", "steps.undo": "Undo",
+    "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver", "freshness": "Freshness",
+}  # fmt: skip
+_NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
+
+
+def plan_page(registry: Registry) -> str:
+    """The page; a test compares it with docs/reference/plan.md."""
+    return "\n".join(_lines(registry)) + "\n"
+
+
+def _lines(registry: Registry) -> Iterator[str]:
+    yield "# Plan reference"
+    yield ""
+    yield "<!-- Written by `python -m preflight.reference docs`; edit the types in preflight/plan instead. -->"
+    yield ""
+    yield (
+        "A release plan is one TOML file. [plans/example.toml](../../plans/example.toml) is a whole one. An unknown "
+        "table or key is an error. Relative paths start at the plan's folder; times are local to the window's zone, "
+        "24-hour. Editors complete plans with the [schema](../schema/plan.schema.json)."
+    )
+    for section, name in _SECTIONS.items():
+        cls = getattr(entries, name)
+        yield ""
+        yield f"## `{_header(section, name)}`"
+        yield ""
+        yield _meaning(cls)
+        yield ""
+        yield from key_table(keys(cls, without=("id",) if name in _NAMED else ()))
+    yield ""
+    yield "## `[checks.ID]`"
+    yield ""
+    yield (
+        '`severity = "advisory"` makes every finding of a check one that is told and never decides; `"blocking"` is '
+        "the other word. The other settings are the check's own: see the [checks reference](checks.md)."
+    )
+    yield ""
+    rows = [
+        (f"`{check.id}`", ", ".join(f"`{key.name}`" for key in keys(check.Settings)) or "none")
+        for check in registry.checks
+    ]
+    yield from table(("check", "settings"), rows)
+
+
+def key_table(found: list[Key]) -> Iterator[str]:
+    """Key, value, default and meaning; used for the settings of checks too."""
+    rows = []
+    for key in found:
+        default = "required" if key.required else f"`{key.default}`" if key.default else ""
+        rows.append((f"`{key.name}`", _cell(in_words(key.annotation)), default, _cell(key.text)))
+    yield from table(("key", "value", "default", "meaning"), rows)
+
+
+def _header(section: str, name: str) -> str:
+    if name in _NAMED:
+        return f"[{section}.NAME]"
+    if name == "Undo":
+        return "undo = { ... } of a step"
+    many = name in ("Endpoint", "RollbackFile") or get_origin(get_type_hints(Plan)[section]) is tuple
+    return f"[[{section}]]" if many else f"[{section}]"
+
+
+def _meaning(cls: Any) -> str:
+    """What follows the section's own name in the docstring."""
+    meaning = _first_paragraph(cls).partition(": ")[2] or _first_paragraph(cls)
+    return meaning[:1].upper() + meaning[1:]
+
+
+def _first_paragraph(cls: Any) -> str:
+    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def section_classes() -> dict[str, type]:
+    """Section -> its dataclass; a test holds it against the plan's own fields."""
+    return {section: getattr(entries, name) for section, name in _SECTIONS.items()}

@@ -1,0 +1,144 @@
+"""JSON Schema of the plan, from the plan's own types: editors complete and check TOML plans with it.
+
+Draft 7, which the TOML language servers read. A date or time is a string for them, as they turn TOML into JSON. It says
+no less than it can: a plan it refuses is refused by `preflight lint`; what only lint can see (references, times, keys
+that go together) it does not refuse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from preflight.finding import Severity
+from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, Sha256
+from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches
+from preflight.reference.keys import Key, keys
+from preflight.registry import Registry
+from preflight.secrets import SecretRef
+
+Schema = dict[str, Any]
+
+_DAY = r"^\d{4}-\d\d-\d\d$"
+_SCALARS: Mapping[Any, Schema] = {
+    str: {"type": "string"},
+    object: {},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    timedelta: {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*(min|s|h|d)\s*)+$"},
+    Bytes: {"type": "string", "pattern": r"^\d+(\.\d+)? ?[KMGT]iB$"},
+    datetime: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"},
+    date: {"type": "string", "pattern": _DAY},
+    Path: {"type": "string", "minLength": 1},
+    RemotePath: {"type": "string", "pattern": "^/"},
+    Sha256: {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    Account: {"type": "string", "pattern": r"^[^\s-]\S*$"},
+    SecretRef: {"type": "string", "pattern": "^(env:|file:|command:|prompt)"},
+}
+
+
+def plan_schema(registry: Registry) -> Schema:
+    """The schema of a whole plan, with the settings of the checks of `registry`."""
+    builder = _Builder()
+    properties = {key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "checks"))}
+    properties["checks"] = builder.checks(registry)
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "preflight release plan",
+        "type": "object",
+        "properties": properties,
+        "required": ["release", "window"],
+        "additionalProperties": False,
+        "definitions": dict(sorted(builder.definitions.items())),
+    }
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+
+    def key(self, key: Key) -> Schema:
+        return {**self.value(key.annotation), **({"description": key.text} if key.text else {})}
+
+    def checks(self, registry: Registry) -> Schema:
+        """A table for each check; one of a plug-in that is not here is any table."""
+        severity = {"enum": [each.value for each in Severity], "description": "Advisory findings never decide."}
+        tables = {}
+        for check in registry.checks:
+            properties = {"severity": severity, **{key.name: self.key(key) for key in keys(check.Settings)}}
+            question = (inspect.getdoc(check) or check.title).splitlines()[0]
+            tables[check.id] = _table(properties, [], question)
+        return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
+
+    def value(self, annotation: Any, limits: tuple[Any, ...] = ()) -> Schema:
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            return self.value(arguments[0], (*annotation.__metadata__, *limits))
+        if origin in (Union, UnionType):
+            kinds = [self.value(each, limits) for each in arguments if each is not NoneType]
+            return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        if origin is tuple:
+            return {"type": "array", "items": self.value(arguments[0])}
+        if inspect.isclass(origin) and issubclass(origin, Mapping):
+            return self._mapping(arguments[1])
+        if dataclasses.is_dataclass(annotation) and annotation not in _SCALARS:
+            return self._record(annotation)
+        if inspect.isclass(annotation) and issubclass(annotation, StrEnum):
+            return {"enum": [each.value for each in annotation]}
+        return _limited(dict(_SCALARS[annotation]), limits)
+
+    def _mapping(self, annotation: Any) -> Schema:
+        if dataclasses.is_dataclass(annotation) and annotation not in _SCALARS:
+            return {"type": "object", "additionalProperties": self._record(annotation, named=True)} | {
+                "propertyNames": self.value(EntryId)
+            }
+        return {"type": "object", "additionalProperties": self.value(annotation)}
+
+    def _record(self, cls: Any, *, named: bool = False) -> Schema:
+        """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
+        name = cls.__name__
+        if name not in self.definitions:
+            self.definitions[name] = {}  # a type that holds itself finds it
+            own = keys(cls, without=("id",) if named else ())
+            text = " ".join((inspect.getdoc(cls) or name).split("\n\n")[0].split())
+            table = _table({key.name: self.key(key) for key in own}, [key.name for key in own if key.required], text)
+            short = getattr(cls, "shorthand", None)
+            if short:
+                bare = next(self.key(key) for key in own if key.name == short)
+                table = {"anyOf": [bare, table]}
+            self.definitions[name] = table
+        return {"allOf": [{"$ref": f"#/definitions/{name}"}]}
+
+
+def _table(properties: Schema, required: list[str], text: str) -> Schema:
+    table = {"type": "object", "description": text, "properties": properties, "additionalProperties": False}
+    return table | ({"required": required} if required else {})
+
+
+def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
+    """Limits on numbers and texts; on durations and references they are lint's."""
+    number = schema.get("type") in ("integer", "number")
+    for limit in limits:
+        match limit:
+            case Between(low, high) if number:
+                schema["minimum"] = low
+                if high != float("inf"):
+                    schema["maximum"] = high
+            case Above(low) if number:
+                schema["exclusiveMinimum"] = low
+            case Matches(pattern, _):
+                schema["pattern"] = f"^(?:{pattern})$"
+            case Filled():
+                schema["pattern"] = r"\S"
+            case HttpUrl():
+                schema["pattern"] = "^https?://"
+            case GuessOrDated():
+                schema["pattern"] = r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$"
+    return schema

@@ -1,0 +1,57 @@
+"""The generated pages and the README are what the code says today."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from preflight.cli.main import cli
+from preflight.reference.__main__ import pages
+from preflight.reference.explanation import explain, missing
+from preflight.registry import find_checks
+from tests.cli.program import argv
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize(
+    "name", ["reference/plan.md", "reference/checks.md", "schema/plan.schema.json", "schema/report.schema.json"]
+)
+def test_the_published_page_is_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    assert (PROJECT / "docs" / name).read_text() == pages()[name], "run: python -m preflight.reference docs"
+
+
+@pytest.mark.parametrize("check", find_checks(None).checks, ids=lambda check: check.id)
+def test_every_check_explains_itself_in_full(check: type) -> None:
+    assert list(missing(explain(check))) == []
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    told = set(re.findall(r"^\| `preflight ([\w-]+)", (PROJECT / "README.md").read_text(), re.MULTILINE))
+    assert told == set(cli.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_the_readme_names_every_check_and_no_other() -> None:
+    section = (PROJECT / "README.md").read_text().partition("## What is checked")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE))
+    assert told == {check.id for check in find_checks(None).checks}
+
+
+def completed(words: str) -> list[str]:
+    """What the shell offers for the last word."""
+    environment = {**os.environ, "_PREFLIGHT_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    done = subprocess.run(argv(), env=environment, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_a_shell_completes_commands_checks_and_formats() -> None:
+    assert completed("preflight ex") == ["explain"]
+    assert completed("preflight explain script-") == ["script-hashes", "script-people", "script-runner"]
+    assert completed("preflight run --format ht") == ["html"]
+    assert completed("preflight run --only script-h") == ["script-hashes"]

@@ -1,0 +1,132 @@
+"""The JSON Schemas: they take what lint takes, and never refuse what it takes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from preflight.errors import PlanError
+from preflight.loader import load_plan
+from preflight.reference.plan_page import section_classes
+from preflight.reference.plan_schema import plan_schema
+from preflight.reference.report_schema import report_schema
+from preflight.registry import find_checks
+from preflight.report.formats import json as json_report
+from preflight.verdict import Verdict
+from tests.plan_texts import FULL, MINIMAL
+from tests.report.formats.cases import go, hold, hostile, no_go, waived
+from tests.test_plans import EXAMPLE, PLANS
+
+
+@cache
+def plan_validator() -> Any:
+    return jsonschema.Draft7Validator(plan_schema(find_checks(None)))
+
+
+def refusals(text: str) -> list[str]:
+    return [error.message for error in plan_validator().iter_errors(_as_json(tomllib.loads(text)))]
+
+
+def _as_json(value: Any) -> Any:
+    """TOML as language servers hand it to a schema: dates and times are strings."""
+    match value:
+        case dict():
+            return {key: _as_json(each) for key, each in value.items()}
+        case list():
+            return [_as_json(each) for each in value]
+        case datetime() | date():
+            return value.isoformat()
+    return value
+
+
+def lints(text: str, folder: Path) -> bool:
+    (folder / "plan.toml").write_text(text)
+    try:
+        load_plan(folder / "plan.toml", find_checks(None).settings())
+    except PlanError:
+        return False
+    return True
+
+
+def test_both_are_schemas() -> None:
+    jsonschema.Draft7Validator.check_schema(plan_schema(find_checks(None)))
+    jsonschema.Draft7Validator.check_schema(report_schema())
+
+
+@pytest.mark.parametrize("text", [MINIMAL, FULL.partition("[checks.")[0], *(path.read_text() for path in PLANS)])
+def test_valid_plans_are_accepted(text: str) -> None:
+    assert refusals(text) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('zone  = "America/New_York"', "zone = 5"),
+        ("start = 2026-10-17T00:00:00", 'start = "tonight"'),
+        ("start = 2026-10-17T00:00:00", "begin = 2026-10-17T00:00:00"),
+        ('margin           = "30min"', 'margin = "half an hour"'),
+        ("rollback_factor  = 1.2", "rollback_factor = 0.5"),
+        ('primary = "D. Kaya"', 'primary = ""'),
+        ('password = "env:DB1_PASSWORD"', 'password = "hunter2"'),
+        ('become   = ["postgres"]', 'become = "postgres"'),
+        ("port     = 22", "port = 0"),
+        ("port     = 22", 'port = "ssh"'),
+        ('sslmode  = "verify-full"', 'sslmode = "allow"'),
+        ('connect  = "direct"', 'conect = "direct"'),
+        ('directory = "/backup/orders"', 'directory = "backup/orders"'),
+        ('sha256 = "9f86d0', 'sha256 = "XY86d0'),
+        ("minutes = 5\n", "minutes = -5\n"),
+        ('source  = "rehearsed 2026-10-10"', 'source = "yesterday"'),
+        ("rehearsed = 2026-10-10", "rehearsed = true"),
+        ('on      = "retry"', 'on = "panic"'),
+        ('url     = "https://app1-a.example.net/health"', 'url = "app1-a.example.net/health"'),
+        ('severity = "blocking"', 'severity = "fatal"'),
+        ("sample = false", 'sample = "no"'),
+        ("sample = false", "sampel = false"),
+        ("[release]\n", "[relaese]\n"),
+        ('undo    = { kind = "redeploy", minutes = 5', 'undo = { kind = "pray", minutes = 5'),
+    ],
+)
+def test_what_the_schema_refuses_lint_refuses_too(old: str, new: str, tmp_path: Path) -> None:
+    text = EXAMPLE.read_text()
+    assert old in text
+    faulty = text.replace(old, new, 1)
+    assert refusals(faulty)
+    assert not lints(faulty, tmp_path)
+
+
+def test_every_section_and_key_is_described() -> None:
+    schema = plan_schema(find_checks(None))
+    assert set(schema["properties"]) == {section.partition(".")[0] for section in section_classes()} | {"checks"}
+    tables = [*schema["definitions"].values(), *schema["properties"]["checks"]["properties"].values()]
+    for table in tables:
+        record = next((each for each in table.get("anyOf", []) if "properties" in each), table)
+        for key, described in record["properties"].items():
+            assert described.get("description") or key == "id", f"{record['description']}: {key}"
+
+
+@pytest.mark.parametrize("verdict", [go(), no_go(), hold(), waived(), hostile()])
+def test_every_report_is_just_what_its_schema_says(verdict: Verdict) -> None:
+    jsonschema.validate(
+        json.loads(json_report.render(verdict)), report_schema(), format_checker=jsonschema.FormatChecker()
+    )
+
+
+def test_a_report_without_steps_keeps_to_it_too() -> None:
+    bare = replace(go(), planned_schedule=None, found_schedule=None, end_states=(), ages=())
+    jsonschema.validate(json.loads(json_report.render(bare)), report_schema())
+
+
+def test_a_field_more_or_less_would_be_seen() -> None:
+    document = json.loads(json_report.render(no_go()))
+    for broken in ({**document, "new": 1}, {key: value for key, value in document.items() if key != "verdict"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, report_schema())
