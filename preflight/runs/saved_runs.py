@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,17 +46,35 @@ def newest(plan: Plan) -> tuple[SavedRun | None, list[str]]:
     """The latest run of the plan's release that can be read, and what is wrong with later ones."""
     troubles: list[str] = []
     try:
-        names = sorted((path for path in folder_of(plan).iterdir() if _NAME.fullmatch(path.name)), reverse=True)
-    except FileNotFoundError:
-        names = []
+        paths = _paths(plan)
     except OSError as error:
         return None, [f"the saved runs cannot be listed: {error.strerror}"]
-    for path in names:
+    for path in paths:
         try:
-            return SavedRun(path, Evidence.load(path), _outcome(path)), troubles
+            return _load(path), troubles
         except EvidenceError as error:
             troubles.append(f"not used: {error}")
     return None, troubles
+
+
+def every(plan: Plan) -> Iterator[tuple[Path, SavedRun | EvidenceError]]:
+    """All runs of the plan's release, newest first; in place of one that cannot be read, why. Raises OSError."""
+    for path in _paths(plan):
+        try:
+            yield path, _load(path)
+        except EvidenceError as error:
+            yield path, error
+
+
+def _paths(plan: Plan) -> list[Path]:
+    try:
+        return sorted((path for path in folder_of(plan).iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+    except FileNotFoundError:
+        return []
+
+
+def _load(path: Path) -> SavedRun:
+    return SavedRun(path, Evidence.load(path), _outcome(path))
 
 
 def _report_of(path: Path) -> Path:

@@ -1,0 +1,65 @@
+"""The saved runs of a release, as they are listed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.test_gate import change_plan, plan, preflight
+
+__all__ = ["plan"]
+
+
+def listed(path: Path) -> list[dict[str, object]]:
+    done = preflight("history", path, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    runs: list[dict[str, object]] = json.loads(done.stdout)["runs"]
+    return runs
+
+
+def test_without_a_run_the_list_is_empty(plan: Path) -> None:
+    assert listed(plan) == []
+    assert "0 runs kept" in preflight("history", plan).stdout
+
+
+def test_each_run_is_judged_again_newest_first(plan: Path) -> None:
+    preflight("run", plan)
+    (plan.parent / "answer.txt").write_text("no")
+    preflight("run", plan)
+    newer, older = listed(plan)
+    assert (newer["verdict"], older["verdict"]) == ("NO-GO", "GO")
+    assert newer["counts"] == {"fail": 1}
+    assert newer["void"] == []
+    told = preflight("history", plan).stdout
+    assert told.index("NO-GO") < told.index("GO; 2 things unconfirmed")
+    assert "checks   1 planned: 1 fail" in told
+
+
+def test_a_run_of_another_plan_is_not_judged(plan: Path) -> None:
+    preflight("run", plan)
+    change_plan(plan)
+    (run,) = listed(plan)
+    assert run["verdict"] is None
+    assert run["void"] == ["plan changed"]
+    assert "not judged" in preflight("history", plan).stdout
+
+
+def test_a_file_changed_by_hand_is_never_go(plan: Path) -> None:
+    preflight("run", plan)
+    saved = max((plan.parent / ".preflight" / "REL-1").glob("*Z.json"))
+    saved.write_text(saved.read_text().replace("yes", "YES"))
+    (run,) = listed(plan)
+    assert run["verdict"] is None
+    assert run["void"]
+    told = preflight("history", plan).stdout
+    assert "unread   " in told
+    assert "GO" not in told
+
+
+def test_a_report_changed_by_hand_does_not_change_the_verdict(plan: Path) -> None:
+    (plan.parent / "answer.txt").write_text("no")
+    preflight("run", plan)
+    report = max((plan.parent / ".preflight" / "REL-1").glob("*.report.json"))
+    report.write_text(report.read_text().replace("NO-GO", "GO"))
+    (run,) = listed(plan)
+    assert run["verdict"] == "NO-GO"
