@@ -24,6 +24,7 @@ _COMMANDS = {
     "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
     "gate": ("preflight.cli.gate", "At the start of the call: judge the newest run, ask again what is too old."),
     "history": ("preflight.cli.history", "List the saved runs of a release, each judged again."),
+    "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.plans", "Print every question that would be sent, word for word."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),

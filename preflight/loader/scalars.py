@@ -21,6 +21,8 @@ from preflight.plan import Account, Bytes, RemotePath, Sha256
 from preflight.secrets import SecretRef
 
 _LONGEST_WORD = 64
+_LEFT_TO_DO = re.compile(r"TODO\b")
+"""How a text begins that `preflight init` left to people."""
 _INT64 = 2**63  # TOML's integers have 64 bits; tomllib reads longer ones
 _YEARS = range(2000, 2200)
 _LONGEST_DURATION = timedelta(days=3660)
@@ -56,6 +58,8 @@ def text(value: Any, *, many_lines: bool = False) -> str:
     if not isinstance(value, str):
         unquoted = isinstance(value, int | float | date)
         raise expected("a string", value, "write it in quotes" if unquoted else "")
+    if _LEFT_TO_DO.match(value):
+        raise Wrong("is still to be filled in (TODO)")
     for char in value:
         if not char.isprintable() and not (many_lines and char in "\n\r\t"):
             raise Wrong(f"holds a character that cannot be printed (U+{ord(char):04X})")
@@ -216,6 +220,8 @@ def choice(kind: type[StrEnum], value: Any) -> StrEnum:
     choices = [str(member) for member in kind]
     if not isinstance(value, str):
         raise expected(f"one of {listed(choices)}", value)
+    if _LEFT_TO_DO.match(value):
+        raise Wrong(f"is still to be filled in (TODO); one of {listed(choices)}")
     if value not in choices:
         shown = quoted(value) if len(value) <= _LONGEST_WORD else "it"
         raise Wrong(f"{shown} is not one of {listed(choices)}", nearest_name(value, choices))

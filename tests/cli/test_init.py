@@ -1,0 +1,158 @@
+"""A plan to begin with: lint names what is left to do, and takes it once that is done."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from preflight.errors import PlanError
+from preflight.loader import load_plan
+from preflight.new_plan import Beginnings, new_plan
+from preflight.registry import find_checks
+from tests.cli.program import argv
+
+WHOLE = (
+    *("--release", "REL-9", "--title", 'A "quoted" \\ title', "--zone", "Europe/Berlin"),
+    *("--start", "2027-01-01 00:00", "--end", "2027-01-01T04:00", "--host", "db1=db1.example.net", "--host", "db2"),
+    *("--database", "orders@db1", "--database", "billing@db2"),
+    *("--application", "app1=https://app1.example.net/health", "--application", "app2"),
+)
+FILLED = {
+    "address": "db2.example.net",
+    "directory": "/backup",
+    "previous": "/backup/*.dump",
+    "staged": "/srv/release",
+    "password": "env:PW",
+    "user": "release",
+    "url": "https://app2.example.net/health",
+    "run": "psql -X -w -v ON_ERROR_STOP=1 -f 010_first.sql",
+    "kind": "script",
+    "from": "1",
+    "to": "2",
+}
+
+
+def init(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv("init", *arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def problems(path: Path) -> dict[int, str]:
+    """Line -> what lint says of it."""
+    try:
+        load_plan(path, find_checks(None).settings())
+    except PlanError as error:
+        return {problem.line or 0: problem.message for problem in error.errors}
+    return {}
+
+
+def filled_in(text: str) -> str:
+    """What a person does with the TODOs."""
+    text = re.sub(r"^# (\w+ = \S+)  # TODO$", r"\1", text, flags=re.MULTILINE)
+    todo = r'(\w+) = "TODO(?:[^"\\]|\\.)*"'
+    return re.sub(todo, lambda found: f'{found[1]} = "{FILLED.get(found[1], f"somebody {found[1]}")}"', text)
+
+
+@pytest.mark.parametrize("arguments", [(), WHOLE, WHOLE[:6]])
+def test_lint_names_every_todo_by_its_line_and_nothing_else(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    path = tmp_path / "plan.toml"
+    done = init(path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{path} is written. What is left to do: preflight lint {path}\n"
+    text = path.read_text()
+    todo = {number for number, line in enumerate(text.splitlines(), 1) if re.search(r'"TODO', line)}
+    found = problems(path)
+    assert {line for line, message in found.items() if "TODO" in message} == todo
+    assert set(found.values()) <= {"is required", *(message for message in found.values() if "(TODO)" in message)}
+    assert sum(message == "is required" for message in found.values()) <= len(re.findall(r"  # TODO$", text, re.M))
+
+
+def test_once_filled_in_it_is_valid_and_every_entry_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    init(path, *WHOLE)
+    path.write_text(filled_in(path.read_text()))
+    assert problems(path) == {}
+    plan = load_plan(path)
+    assert plan.release.title == 'A "quoted" \\ title'
+    assert [*plan.hosts] == ["db1", "db2"]
+    assert [*plan.databases] == [*plan.backups] == [*plan.scripts] == ["orders", "billing"]
+    assert [*plan.applications] == ["app1", "app2"]
+    assert [step.id for step in plan.steps] == [
+        "backup-orders", "scripts-orders", "backup-billing", "scripts-billing", "deploy-app1", "deploy-app2"
+    ]  # fmt: skip
+
+
+def test_the_shortest_plan_filled_in_is_valid_too(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(filled_in(new_plan(Beginnings(zone="Europe/Berlin"))))
+    assert problems(path) == {}
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("mine")
+    done = init(path)
+    assert done.returncode == 2
+    assert "is there already" in done.stderr
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--zone", "Mars"), "no such time zone"),
+        (("--start", "tonight"), "write the time as 2026-10-17 00:00"),
+        (("--host", "=x"), "begin with a name"),
+        (("--database", "orders@db1"), "with one of the hosts: none"),
+        (("--host", "a", "--host", "a"), "two entries of one name: host a"),
+        (("--title", "a\x1bb"), "cannot be printed"),
+    ],
+)
+def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = init(tmp_path / "plan.toml", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(argv("init", path, "--title", "T"), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = ""
+    answers = {
+        "Release number": "REL-7",
+        "Time zone": "Mars\nEurope/Paris",
+        "Start of": "",
+        "End of": "",
+        "Hosts": "db1=10.0.0.1, db2",
+        "Databases": "orders@db1",
+        "Applications": "",
+    }
+    for question, answer in answers.items():
+        for line in answer.split("\n"):
+            said = _until(ours, question)
+            os.write(ours, f"{line}\n".encode())
+    rest = _until(ours, "is written")
+    assert process.wait(20) == 0, said + rest
+    os.close(ours)
+    text = path.read_text()
+    assert 'id = "REL-7"' in text
+    assert 'zone = "Europe/Paris"' in text
+    assert 'title = "T"' in text
+    assert "[databases.orders]" in text
+    assert "# start = " in text
+
+
+def _until(terminal: int, wanted: str) -> str:
+    said = ""
+    while wanted not in said:
+        assert select.select([terminal], [], [], 20)[0], said
+        said += os.read(terminal, 4096).decode()
+    return said
