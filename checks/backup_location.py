@@ -41,7 +41,7 @@ class BackupLocationSettings:
     """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
     go on being named."""
     data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
-    """Database -> its data directory, where its role is no member of pg_monitor and so may not see it."""
+    """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 
 class BackupLocation(Check):
@@ -62,7 +62,7 @@ class BackupLocation(Check):
     needs = (
         "as the backup's account: write to the directory (proved through `sudo -n -u ACCOUNT -- /bin/sh`, "
         "else judged by mode bits); for the data directory's place the database role is a member of "
-        "pg_monitor, or the plan names it in `data_directory`"
+        "pg_read_all_settings, or the plan names it in `data_directory`"
     )
     cure = "have the directory made, mounted or handed to the backup's account; put it on other storage than the data"
     Settings = BackupLocationSettings
@@ -230,7 +230,7 @@ def _no_data_directory(planned: PlannedBackup) -> Judgement:
         "whether it shares the storage of the data directory cannot be seen",
         expected="to see where the data directory lies",
         actual=f"the role {role} may not see data_directory",
-        remedy=f"GRANT pg_monitor TO {role}; or declare it: [checks.backup-location] "
+        remedy=f"GRANT pg_read_all_settings TO {role}; or declare it: [checks.backup-location] "
         f'data_directory = {{ {planned.backup.database} = "/var/lib/..." }}',
     )
 

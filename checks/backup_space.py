@@ -71,8 +71,8 @@ class BackupSpace(Check):
     id = "backup-space"
     title = "the backup fits where it is written"
     needs = (
-        "as the backup's account: search the backup directory; CONNECT for the database role, and pg_monitor "
-        "for tablespaces and WAL"
+        "as the backup's account: search the backup directory; CONNECT for the database role, pg_read_all_settings for "
+        "the data directory's place, and pg_read_all_stats for a base backup's tablespaces"
     )
     cure = "free or add room, or name another directory"
     Settings = BackupSpaceSettings

@@ -86,10 +86,7 @@ class DatabaseLogin(Check):
 
     id = "database-login"
     title = "the role gets into the right database"
-    needs = (
-        "CONNECT on the database; pg_read_all_settings or pg_monitor where connections of others are to be "
-        "counted by role"
-    )
+    needs = "CONNECT on the database; nothing more"
     cure = "have the role, its password, its expiry or pg_hba.conf corrected; give the right server in the plan"
     Settings = DatabaseLoginSettings
     judges_no_reply = frozenset({"identity"})

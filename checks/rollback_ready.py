@@ -52,7 +52,7 @@ class RollbackReadySettings:
     growth: Annotated[float, Between(1)] = 1.2
     """A restored database may take so many times the room it takes now."""
     data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
-    """Database -> its data directory, where its role is no member of pg_monitor and so may not see it."""
+    """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 
 class RollbackReady(Check):

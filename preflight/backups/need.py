@@ -100,7 +100,7 @@ def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | N
 
 def _of_cluster(sizes: Sizes) -> tuple[int, str]:
     if not sizes.cluster_bytes:
-        return 0, "the role may not see the size of every tablespace (GRANT pg_monitor)"
+        return 0, "the role may not see the size of every tablespace (GRANT pg_read_all_stats)"
     wal = _WAL_SEGMENTS * sizes.wal_segment_bytes
     return sizes.cluster_bytes + wal, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments"
 

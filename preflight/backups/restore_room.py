@@ -84,6 +84,6 @@ class RestoreRoom:
             "whether a restore has room cannot be seen",
             expected="the free room where the data directory lies",
             actual=seen or "the role may not see data_directory",
-            remedy=f"GRANT pg_monitor TO {self.database.user}; or declare it: [checks.rollback-ready] "
+            remedy=f"GRANT pg_read_all_settings TO {self.database.user}; or declare it: [checks.rollback-ready] "
             f'data_directory = {{ {self.database.id} = "/var/lib/..." }}',
         )

@@ -16,6 +16,7 @@ from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
+from preflight.report import requirements as requirements_report
 from preflight.report.lint import LintedPlan
 from preflight.verdict import ExitCode
 
@@ -62,9 +63,20 @@ def _linted(path: Path) -> LintedPlan:
 
 @click.command()
 @PLAN
-def show(plan_path: Path) -> None:
-    """Print every question that would be sent, word for word. Asks nothing."""
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(("text", "markdown")),
+    default="text",
+    show_default=True,
+    help="The questions as text, or what to request from whom as Markdown, to be sent.",
+)
+def show(plan_path: Path, name: str) -> None:
+    """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
     plan, registry = load(plan_path)
+    if name == "markdown":
+        write_stdout(requirements_report.render(plan))
+        return
     inspection = inspect(plan, registry, now())
     beside = questions_report.overview(str(plan_path), inspection, registry)
     write_stdout(questions_report.render(plan, inspection.first_round(), beside))

@@ -14,7 +14,7 @@ class DataDirectories:
     """Directories on the server's machine."""
 
     data: str
-    """`data_directory`; empty for a role that is not a member of pg_monitor (or pg_read_all_settings)."""
+    """`data_directory`; empty for a role that is no member of pg_read_all_settings (so not of pg_monitor)."""
     tablespaces: tuple[str, ...] = ()
     """Of tablespaces outside it."""
 

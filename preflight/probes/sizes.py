@@ -60,7 +60,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class SizesProbe(SqlProbe[Sizes]):
-    """Sizes by the catalogue. CONNECT is enough but for the cluster, which needs pg_monitor."""
+    """Sizes by the catalogue. CONNECT is enough but for the cluster, which needs pg_read_all_stats."""
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS

@@ -35,13 +35,13 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else _plain(shown)
 
 
-def fenced(lines: Sequence[str]) -> Iterator[str]:
+def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
     """A block of text as it stands."""
     shown = [clean(line[:_MOST_CHARACTERS]) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(f".. and {len(lines) - _MOST_LINES} more lines")
     fence = "`" * max(3, *(_longest_run(line) + 1 for line in shown), 3)
-    yield f"{fence}text"
+    yield f"{fence}{language}"
     yield from shown
     yield fence
 

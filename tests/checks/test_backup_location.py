@@ -325,7 +325,7 @@ def test_one_storage_for_both_is_a_warning_where_the_plan_says_so() -> None:
 def test_a_data_directory_nobody_shows_warns_with_both_remedies() -> None:
     found = judged(data=DataDirectories(""), places={})
     assert found.status is Status.WARN
-    assert "GRANT pg_monitor TO release" in found.remedy
+    assert "GRANT pg_read_all_settings TO release" in found.remedy
     assert 'data_directory = { orders = "' in found.remedy
 
 

@@ -351,7 +351,7 @@ def test_all_databases_of_one_storage_must_fit(free: int, keep_broken: bool, bot
 def test_room_that_cannot_be_seen_is_a_warning_with_both_ways_out() -> None:
     found = room(None, data="")
     assert found.status is Status.WARN
-    assert "GRANT pg_monitor TO release" in found.remedy
+    assert "GRANT pg_read_all_settings TO release" in found.remedy
     assert 'data_directory = { orders = "/var/lib/..." }' in found.remedy
     hidden = replace(PLACE, reached="/", real="/data/pg")
     assert room(hidden).status is Status.WARN, "the free room is that of /, not of /data"

@@ -107,6 +107,11 @@ class Accounts:
         self._rules.setdefault(account.name, []).append(f"{account.name} ALL=({become}) {tag}: {listed}")
         self._write_sudoers()
 
+    def forget_sudo(self, account: Account) -> None:
+        """Takes all its rules away again."""
+        self._rules.pop(account.name, None)
+        self._write_sudoers()
+
     def sudo_defaults(self, account: Account, setting: str) -> None:
         """A `Defaults` line for the account alone, for example `requiretty`."""
         self._rules.setdefault(account.name, []).append(f"Defaults:{account.name} {setting}")

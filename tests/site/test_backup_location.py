@@ -233,7 +233,7 @@ def test_a_data_directory_the_role_may_not_see_warns_until_it_is_declared(
 ) -> None:
     found = ask(place, monitor=False)
     assert found.status is Status.WARN, told(found)
-    assert "GRANT pg_monitor TO" in found.judgement.remedy
+    assert "GRANT pg_read_all_settings TO" in found.judgement.remedy
     data = str(postgres.scalar("SHOW data_directory"))
     assert ask(place, monitor=False, settings={"data_directory": {"orders": data}}).status is Status.PASS
     shared_path.chmod(0o1777)

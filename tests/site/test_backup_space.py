@@ -144,7 +144,7 @@ def test_a_base_backup_needs_the_whole_cluster_and_the_right_to_see_it(server: S
     point = mounts.tmpfs("room", size="30m")
     found = server.one(point, method=BackupMethod.PG_BASEBACKUP)
     assert found.status is Status.UNKNOWN, told(found)
-    assert "GRANT pg_monitor" in found.judgement.summary
+    assert "GRANT pg_read_all_stats" in found.judgement.summary
     server.cluster.sql(f'GRANT pg_monitor TO "{server.role.name}"')
     found = server.one(point, method=BackupMethod.PG_BASEBACKUP)
     fails(found, "orders does not fit:", "free ")

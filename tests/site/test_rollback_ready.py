@@ -525,7 +525,7 @@ def test_a_data_directory_nobody_shows_is_a_warning(orders: Orders, ask: Ask) ->
         found = ask(backups={"orders": backup})["orders room to restore"]
     finally:
         orders.cluster.sql(f"GRANT pg_monitor TO {role}")
-    is_warned(found, f"GRANT pg_monitor TO {role}")
+    is_warned(found, f"GRANT pg_read_all_settings TO {role}")
 
 
 # The rehearsal.

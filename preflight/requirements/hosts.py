@@ -1,0 +1,87 @@
+"""What is asked of those who own the hosts: logins, sudo rules, folders. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from preflight.clock import format_moment
+from preflight.plan import Host, Plan
+from preflight.plan.work import programs_of, server_work
+from preflight.requirements.requirement import Requirement
+
+_BIN = "/usr/bin/"
+_SHELL = "/bin/sh"
+
+
+def requirements(plan: Plan) -> Iterator[Requirement]:
+    for host in plan.hosts.values():
+        yield _login(plan, host)
+        for account in _accounts(plan, host):
+            yield _sudo(plan, host, account)
+    yield from _folders(plan)
+
+
+def _login(plan: Plan, host: Host) -> Requirement:
+    user = host.user or "the login of ssh_config"
+    how = "a password, which whoever runs preflight holds"
+    if host.key or host.agent:
+        how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
+    until = format_moment(plan.window.needed_until, plan.window.zone)
+    text = (
+        f"The login {user} on {host.id} ({host.address or host.id}, port {host.port}) by {how}, with a shell and "
+        f"without a forced command. Account, password and key hold past {until}."
+    )
+    return Requirement(owner=host.owner, text=text, checks=("host-login",))
+
+
+def _accounts(plan: Plan, host: Host) -> list[str]:
+    """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
+    worked = [work.account for work in server_work(plan) if work.host.id == host.id]
+    named = [entry.account for entry in host.become]
+    return [account for account in dict.fromkeys([*named, *worked]) if account and account != host.user]
+
+
+def sudoers_line(plan: Plan, host: Host, account: str) -> str:
+    """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
+    and a shell that looks at folders which only the account may see."""
+    programs = [name if name.startswith("/") else _BIN + name for name in programs_of(plan, host.id, account)]
+    works = any(work.host.id == host.id and work.account == account for work in server_work(plan))
+    listed = [*programs, _SHELL] if works or not programs else programs
+    secret = next((entry.password for entry in host.become if entry.account == account), None)
+    tag = "" if secret else "NOPASSWD: "
+    return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
+
+
+def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
+    text = (
+        f"On {host.id}: {host.user} becomes {account} without a prompt for the programs of the work, and for a shell "
+        f"that looks at the folders only {account} may see. Where the programs lie elsewhere, with their paths there."
+    )
+    if any(entry.account == account and entry.password for entry in host.become):
+        text = text.replace("without a prompt", "with its own password")
+    return Requirement(
+        owner=host.owner,
+        text=text,
+        lines=(sudoers_line(plan, host, account),),
+        language="sudoers",
+        checks=("become", "backup-location", "rollback-ready", "script-hashes"),
+    )
+
+
+def _folders(plan: Plan) -> Iterator[Requirement]:
+    for backup in plan.backups.values():
+        host = plan.host_of(backup.database)
+        account, folder = backup.account or host.user, shlex.quote(backup.directory)
+        text = (
+            f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by {account}."
+        )
+        line = f"install -d -m 0700 -o {shlex.quote(account)} {folder}"
+        checks = ("backup-location", "backup-space")
+        yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=checks)
+    for scripts in plan.scripts.values():
+        host = plan.host_of(scripts.database)
+        account = scripts.account or host.user
+        text = f"On {host.id}: the folder for the staged scripts, readable by {account}, not writable by everybody."
+        line = f"install -d -m 0750 -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
+        yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))

@@ -1,0 +1,71 @@
+"""The list of what to request from whom, as a document."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from preflight.plan import Account as Login
+from preflight.plan import Become
+from preflight.report import requirements
+from preflight.requirements import requests
+from preflight.requirements.databases import identifier
+from preflight.requirements.hosts import sudoers_line
+from preflight.secrets import SecretRef
+from tests.report.formats.cases import HOSTILE, inspection
+from tests.report.formats.test_markdown import headings, read
+
+PLAN = inspection().plan
+
+
+def test_everybody_is_told_once_who_needs_longest_first() -> None:
+    found = requests(PLAN)
+    assert len({each.owner for each in found}) == len(found)
+    assert {each.owner for each in found} == set(PLAN.roles)
+    leads = [each.lead_time for each in found]
+    assert leads == sorted(leads, reverse=True)
+    text = requirements.render(PLAN)
+    assert [title.partition(" (")[0] for title in headings(text)[1:]] == [
+        PLAN.person(each.owner).partition(" (")[0] for each in found
+    ]
+
+
+def test_each_owner_is_told_by_when() -> None:
+    role = replace(PLAN.roles["dba"], lead_time=timedelta(hours=30))
+    text = requirements.render(replace(PLAN, roles={**PLAN.roles, "dba": role}))
+    assert "To be done by Thu 2026-10-15 18:00 -04:00 (such requests take 1 d 6 h)." in text
+
+
+def test_every_target_of_the_plan_is_reached_from_somewhere() -> None:
+    text = requirements.render(PLAN)
+    for host in PLAN.hosts.values():
+        assert f"to {host.address or host.id}:{host.port}/tcp" in text
+    for application in PLAN.applications.values():
+        for endpoint in application.health:
+            assert f"health of {application.id}" in text
+            assert endpoint.url.partition("//")[2].partition("/")[0] in text
+
+
+def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
+    host = PLAN.hosts["db1"]
+    assert " NOPASSWD: " in sudoers_line(PLAN, host, "postgres")
+    asked = replace(host, become=(Become(account=Login("postgres"), password=SecretRef("env", "X")),))
+    assert "PASSWD" not in sudoers_line(PLAN, asked, "postgres")
+    assert sudoers_line(PLAN, host, "postgres").endswith(", /bin/sh"), "folders that only the account may see"
+    assert sudoers_line(PLAN, host, "nobody") == f"{host.user} ALL=(nobody) NOPASSWD: /bin/sh"
+
+
+def test_names_are_quoted_as_sql_wants_them() -> None:
+    assert identifier("orders") == "orders"
+    assert identifier("Orders 1") == '"Orders 1"'
+    assert identifier('a"b') == '"a""b"'
+
+
+def test_hostile_names_stay_text() -> None:
+    plan = replace(
+        PLAN,
+        release=replace(PLAN.release, title=HOSTILE),
+        roles={**PLAN.roles, "dba": replace(PLAN.roles["dba"], primary=HOSTILE, contact=HOSTILE)},
+    )
+    kinds = {token.type for token in read(requirements.render(plan))}
+    assert not kinds & {"html_inline", "html_block", "link_open", "image"}

@@ -1,0 +1,163 @@
+"""What `preflight show --format markdown` asks for is enough, and no line too much, on a real host and server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from preflight_checks.backup_location import BackupLocation
+from preflight_checks.become import BecomeAccount
+from preflight_checks.database_login import DatabaseLogin
+from preflight_checks.rollback_ready import RollbackReady
+from preflight_checks.script_hashes import ScriptHashes
+
+from preflight.finding import Finding, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SslMode
+from preflight.report import requirements
+from preflight.secrets import SecretRef
+from tests.site.accounts import Account, Accounts
+from tests.site.asking import NOW, findings, make_plan, told
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+
+CHECKS = (BecomeAccount, DatabaseLogin, BackupLocation, RollbackReady, ScriptHashes)
+PREVIOUS = "orders previous backup"
+
+
+@dataclass
+class Wanted:
+    """A plan, and what its document asks for."""
+
+    plan: Plan
+    login: Account
+    sudoers: list[str]
+    """One program each, of the line in the document."""
+    statements: list[str]
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The lines of the document's blocks in one language."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", document, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in found for line in block.splitlines()]
+
+
+@pytest.fixture
+def wanted(
+    site: Site,
+    postgres: Cluster,
+    accounts: Accounts,
+    tmp_path: Path,
+    shared_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Wanted:
+    """A bare login, an account of its own for the work with folders nobody else sees, a bare role."""
+    login, worker = accounts.add("login"), accounts.add("work")
+    role = postgres.create_role("release")
+    name = postgres.create_database("orders")
+    postgres.sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    postgres.sql("CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n", dbname=name)
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    shared_path.chmod(0o755)
+    backups, staged = shared_path / "backup", shared_path / "staged"
+    staged.mkdir()
+    (staged / "010.sql").write_text("SELECT 1;\n")
+    approved = tmp_path / "sql"
+    shutil.copytree(staged, approved)
+    backups.mkdir()
+    spool = postgres.backups / "requirements.dump"
+    postgres.client("pg_dump", "--no-sync", "-Fc", "-f", spool, name)
+    shutil.move(spool, backups / "a.dump")
+    for path in (backups, staged, *backups.iterdir(), *staged.iterdir()):
+        shutil.chown(path, worker.name, worker.name)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    os.utime(backups / "a.dump", ((NOW - timedelta(hours=1)).timestamp(),) * 2)
+    host = Host(
+        id="db1", address=site.sshd.address, port=site.sshd.port, user=Login(login.name), key=login.key,
+        become=(Become(account=Login(worker.name)),), owner="unix",
+    )  # fmt: skip
+    database = Database(
+        id="orders", host="db1", name=name, user=Login(role.name), password=SecretRef("env", "ORDERS_PASSWORD"),
+        address=postgres.address, port=postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=postgres.ca, owner="dba",
+    )  # fmt: skip
+    backup = Backup(
+        id="orders", database="orders", directory=RemotePath(str(backups)), account=Login(worker.name),
+        previous=RemotePath(f"{backups}/*.dump"), owner="dba",
+    )  # fmt: skip
+    scripts = Scripts(
+        id="orders", database="orders", approved=approved, manifest=tmp_path / "sums", staged=RemotePath(str(staged)),
+        account=Login(worker.name), run="psql -X -w -v ON_ERROR_STOP=1 -f 010.sql", owner="dba",
+    )  # fmt: skip
+    plan = make_plan(
+        tmp_path, hosts=[host], databases=[database], known_hosts=site.sshd.known_hosts_lines(),
+        backups={"orders": backup}, scripts={"orders": scripts},
+    )  # fmt: skip
+    sums = subprocess.run(["sha256sum", "010.sql"], cwd=approved, capture_output=True, check=True)
+    (tmp_path / "sums").write_bytes(sums.stdout)
+    document = requirements.render(plan)
+    (line,) = [each for each in blocks(document, "sudoers") if each.startswith(login.name)]
+    rule, _, programs = line.partition(" NOPASSWD: ")
+    assert rule == f"{login.name} ALL=({worker.name})"
+    return Wanted(plan, login, programs.split(", "), blocks(document, "sql"))
+
+
+def judged(plan: Plan) -> Mapping[str, Finding]:
+    found: dict[str, Finding] = {}
+    for check in CHECKS:
+        for subject, finding in findings(check, plan).items():
+            if check is not RollbackReady or subject == PREVIOUS:
+                found[f"{check.id} {subject}"] = finding
+    return found
+
+
+def red(found: Mapping[str, Finding]) -> list[str]:
+    """What is not as good as it can be here: the site's storage is one disk and its folders lie in a temporary one."""
+    return [
+        f"{name}: {told(finding)}"
+        for name, finding in found.items()
+        if finding.status is not Status.PASS and not _storage_alone(finding)
+    ]
+
+
+def _storage_alone(finding: Finding) -> bool:
+    points = finding.judgement.telling_points()
+    return finding.check == "backup-location" and all("shares the storage of what" in point.summary for point in points)
+
+
+def allow(accounts: Accounts, wanted: Wanted, programs: Sequence[str]) -> None:
+    accounts.forget_sudo(wanted.login)
+    if programs:
+        accounts.allow_sudo(wanted.login, wanted.plan.backups["orders"].account, programs)
+
+
+def test_the_lines_of_the_document_are_enough_and_each_is_needed(
+    wanted: Wanted, postgres: Cluster, accounts: Accounts
+) -> None:
+    allow(accounts, wanted, wanted.sudoers)
+    for statement in wanted.statements:
+        postgres.sql(statement)
+    assert red(judged(wanted.plan)) == []
+    for program in wanted.sudoers:
+        allow(accounts, wanted, [each for each in wanted.sudoers if each != program])
+        assert red(judged(wanted.plan)), f"{program} is not needed"
+    allow(accounts, wanted, wanted.sudoers)
+    for statement in wanted.statements:
+        undone = statement.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ")
+        postgres.sql(undone)
+        assert red(judged(wanted.plan)), f"{statement} is not needed"
+        postgres.sql(statement)
+    assert red(judged(wanted.plan)) == []
+
+
+def test_sudo_itself_takes_the_line(wanted: Wanted, tmp_path: Path) -> None:
+    document = requirements.render(wanted.plan)
+    (tmp_path / "rules").write_text("\n".join(blocks(document, "sudoers")) + "\n")
+    done = subprocess.run(["visudo", "-c", "-f", tmp_path / "rules"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
