@@ -254,3 +254,17 @@ def test_the_line_is_priced_with_the_steps_that_run_on_the_host(site: Site, ask:
 
 def test_the_settings_have_defaults() -> None:
     assert HostLoginSettings().warn_before == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'restrict,from="127.0.0.1,::1"',
+        'restrict,command="exec sh -c \\"$SSH_ORIGINAL_COMMAND\\""',
+    ],
+)
+def test_a_key_that_is_locked_down_as_the_guide_for_dbas_says_passes(
+    site: Site, accounts: Accounts, ask: Ask, options: str
+) -> None:
+    found = ask(by_key(site, accounts.add("locked", key_options=options)))
+    assert found.status is Status.PASS, told(found)
