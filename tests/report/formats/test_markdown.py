@@ -186,7 +186,7 @@ def test_long_text_is_cut_and_says_so() -> None:
 def test_it_is_never_longer_than_github_takes_as_a_summary_and_says_what_is_left_out() -> None:
     bad = failed("no" * 900, expected="y" * 2000, actual="n" * 2000, remedy="c" * 2000, details="line\n" * 4000)
     first, *others = no_go().findings
-    findings = [replace(first, subject=f"{number} {'s' * 1900}", judgement=bad) for number in range(150)]
+    findings = [replace(first, subject=f"{number} {'s' * 1900}", judgement=bad) for number in range(60)]
     verdict = replace(no_go(), findings=[*findings, *others], unconfirmed=("u" * 2000,) * 50, basis=("b" * 2000,) * 50)
     text = markdown.render(verdict)
     assert len(text.encode()) < 2**20
