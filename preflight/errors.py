@@ -33,10 +33,15 @@ class PlanProblem:
     nearest: str = ""
     """The known name that was probably meant."""
 
+    @property
+    def text(self) -> str:
+        """All but its place in the file."""
+        suggestion = f'; did you mean "{self.nearest}"?' if self.nearest else ""
+        return ": ".join(part for part in (self.where, self.message) if part) + suggestion
+
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        suggestion = f'; did you mean "{self.nearest}"?' if self.nearest else ""
-        return ": ".join(part for part in (place, self.where, self.message) if part) + suggestion
+        return f"{place}: {self.text}"
 
 
 class PlanError(PreflightError):

@@ -10,6 +10,7 @@ import click
 
 from preflight.loader.problems import nearest_name
 from preflight.loader.source import printable
+from preflight.report.layout import no_command
 
 _masks: list[Callable[[str], str]] = []
 
@@ -35,7 +36,7 @@ def complain(text: str) -> None:
     for mask in _masks:
         text = mask(text)
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.write("".join(f"{no_command(line)}\n" for line in text.rstrip("\n").split("\n")))
         sys.stderr.flush()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from preflight.report.json_text import json_text
 from preflight.runs.difference import Change, Difference, Line, Outcome
 
 SCHEMA = 1
@@ -31,7 +31,7 @@ def render(difference: Difference) -> str:
             for change in Change
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+    return json_text(document)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

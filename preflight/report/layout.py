@@ -18,6 +18,9 @@ _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _CI_COMMAND = re.compile(r"##(?=\w*\[)")
 """`##[error]`, `##vso[...]`, `##teamcity[...]`: build systems take these for commands wherever they stand in a log."""
 
+_CI_LINE = re.compile(r"^(\s*)::(?=.*::)")
+"""`::error::text`: GitHub's runner takes a line for a command that begins so, whatever spaces stand before it."""
+
 _COLOURS = {
     Status.PASS: "32",
     Status.WARN: "33",
@@ -37,7 +40,13 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> list[str]:
-    return [clean(line.rstrip("\r")).rstrip() for line in text.split("\n")]
+    """The lines of a text, each fit to stand in a log by itself."""
+    return [no_command(clean(line.rstrip("\r"))).rstrip() for line in text.split("\n")]
+
+
+def no_command(line: str) -> str:
+    """A line of a log that no build system obeys, whatever it begins with."""
+    return _CI_LINE.sub(r"\1: :", _CI_COMMAND.sub("## ", line))
 
 
 def _visible(character: str) -> bool:
@@ -72,14 +81,9 @@ def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iter
         break_on_hyphens=False,
     )
     for line in lines or [lead.rstrip()]:
-        yield _no_command(line[:width])
+        yield no_command(line[:width])
         for start in range(width, len(line), width - len(indent)):
-            yield _no_command(indent + line[start : start + width - len(indent)])
-
-
-def _no_command(line: str) -> str:
-    """GitHub's runner obeys a line that begins with `::`, whatever spaces stand before it."""
-    return line.replace("::", ": :", 1) if line.lstrip().startswith("::") else line
+            yield no_command(indent + line[start : start + width - len(indent)])
 
 
 @dataclass(frozen=True, slots=True)

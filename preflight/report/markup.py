@@ -7,7 +7,7 @@ stands in a code span, which none of them looks into.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from preflight.report.layout import clean, clean_lines
 
@@ -48,6 +48,24 @@ def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
 
 def fenced_text(text: str) -> Iterator[str]:
     return fenced(clean_lines(text[: _MOST_CHARACTERS * 10]))
+
+
+def limited(lines: Iterable[str], most_bytes: int) -> Iterator[str]:
+    """The first lines, and how many are left out; a block of text that is cut is closed."""
+    left_bytes, left_out, fence = most_bytes, 0, ""
+    for line in lines:
+        left_bytes -= len(line.encode()) + 1
+        if left_bytes < 0:
+            left_out += 1
+            continue
+        if line == fence:
+            fence = ""
+        elif not fence and line.startswith("```"):
+            fence = line.removesuffix("text")
+        yield line
+    if left_out:
+        yield fence
+        yield f"{left_out} more lines are left out here; the JSON report has all."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

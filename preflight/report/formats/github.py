@@ -18,6 +18,8 @@ from preflight.verdict import Decision, Verdict
 
 MOST = 10
 _MOST_CHARACTERS = 4000
+_MOST_OF_A_TITLE = 200
+"""GitHub cuts a message at 4096 characters and refuses a title of more than 255."""
 _LEVELS = {Decision.GO: "notice", Decision.NO_GO: "error", Decision.HOLD: "error"}
 _RED = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 
@@ -49,7 +51,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 def command(level: str, path: str, title: str, text: str, line: int | None = None) -> str:
     """A workflow command that annotates a line of a file."""
     at = f",line={line}" if line else ""
-    return f"::{level} file={_property(path)}{at},title={_property(title)}::{_data(text)}\n"
+    return f"::{level} file={_property(path)}{at},title={_property(title[:_MOST_OF_A_TITLE])}::{_data(text)}\n"
 
 
 def capped(annotations: Sequence[Annotation]) -> list[Annotation]:
@@ -62,7 +64,7 @@ def capped(annotations: Sequence[Annotation]) -> list[Annotation]:
 
 def _verdict(verdict: Verdict) -> Annotation:
     lines = [*window.times(verdict), window.counts(verdict)]
-    return f"{verdict.headline} for {verdict.plan.release.id}", "\n".join(filter(None, [verdict.reason, *lines]))
+    return f"{verdict.plan.release.id}: {verdict.headline}", "\n".join(filter(None, [verdict.reason, *lines]))
 
 
 def _finding(finding: Finding) -> Annotation:
@@ -86,5 +88,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    shown = clean(text[:_MOST_CHARACTERS]).replace("%", "%25")
+    shown = clean(text).replace("%", "%25")
     return shown.replace(":", "%3A").replace(",", "%2C")

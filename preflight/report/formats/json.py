@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from preflight.finding import Finding, Judgement
+from preflight.report.json_text import json_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.window.schedule import Schedule
@@ -56,7 +56,7 @@ def render(verdict: Verdict, _view: View = PLAIN) -> str:
             for state in verdict.end_states
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+    return json_text(document)
 
 
 def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:

@@ -67,8 +67,8 @@ def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
     _properties(suite, properties)
     case = Xml.SubElement(suite, "testcase", classname="preflight", name="verdict", time="0.000")
     if verdict.decision in _VERDICTS:
-        message = f"{verdict.headline} for {release.id}" + (f": {verdict.reason}" if verdict.reason else "")
-        _outcome(case, _VERDICTS[verdict.decision], verdict.decision, message, [])
+        message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
+        _outcome(case, _VERDICTS[verdict.decision], verdict.decision, message, [message])
     told = [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
     _system_out(case, told)
@@ -94,13 +94,14 @@ def _case(suite: Xml.Element, finding: Finding) -> None:
         name=_text(finding.subject),
         time=f"{finding.took_seconds:.3f}",
     )
-    said = list(_said(finding))
+    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
+    # GitLab shows the text and not the message, so the summary stands in both.
+    said = [f"{finding.status.upper()}{advisory}: {finding.judgement.summary}", *_said(finding)]
     decides = finding.severity is Severity.BLOCKING or finding.status is Status.SKIPPED
     if decides and finding.status in _OUTCOMES:
         _outcome(case, _OUTCOMES[finding.status], finding.status, finding.judgement.summary, said)
     else:
-        advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
-        _system_out(case, [f"{finding.status.upper()}{advisory}: {finding.judgement.summary}", *said])
+        _system_out(case, said)
 
 
 def _outcome(case: Xml.Element, tag: str, kind: str, message: str, said: Sequence[str]) -> None:
@@ -114,11 +115,13 @@ def _system_out(case: Xml.Element, said: Sequence[str]) -> None:
 
 
 def _said(finding: Finding) -> Iterable[str]:
-    for point in finding.judgement.telling_points():
-        if point.status is not Status.PASS:
-            yield from _point(point)
+    """Of a pass nothing more: its summary is told already."""
     if finding.status is Status.PASS:
         return
+    for point in finding.judgement.telling_points():
+        if point is not finding.judgement:
+            yield f"{point.status}: {point.summary}"
+        yield from _seen(point)
     if finding.owner:
         yield f"owner: {finding.owner}"
     if finding.vantage:
@@ -127,8 +130,7 @@ def _said(finding: Finding) -> Iterable[str]:
         yield f"cause: {finding.cause}"
 
 
-def _point(point: Judgement) -> Iterable[str]:
-    yield f"{point.status}: {point.summary}"
+def _seen(point: Judgement) -> Iterable[str]:
     for label, text in (("found", point.actual), ("wanted", point.expected), ("cure", point.remedy)):
         if text:
             yield f"{label}: {text}"

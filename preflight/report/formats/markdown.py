@@ -10,7 +10,7 @@ from preflight.report import window
 from preflight.report.blockers import blockers
 from preflight.report.drawing import drawn
 from preflight.report.layout import clean, counted
-from preflight.report.markup import code, escaped, fenced, fenced_text, table
+from preflight.report.markup import code, escaped, fenced, fenced_text, limited, table
 from preflight.report.order import by_cause, told_one_by_one
 from preflight.report.view import PLAIN, View
 from preflight.runs.difference import Change, Difference, Line
@@ -20,6 +20,8 @@ from preflight.waivers import WaiverState
 from preflight.window.schedule import time_in_window
 
 Lines = Iterator[str]
+_MOST_BYTES = {"findings": 300_000, "all checks": 350_000, "section": 40_000}
+"""The whole, with its eight other sections, stays below the 1 MiB that GitHub takes as the summary of a step."""
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -37,7 +39,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     ]
     lines = []
     for title, section in sections:
-        body = list(section)
+        body = list(limited(section, _MOST_BYTES["findings" if title == "Findings" else "section"]))
         if body:
             lines += [f"## {title}", "", *body, ""] if title else [*body, ""]
     lines += [*_all_checks(verdict), "", f"To reproduce: {code(_command(verdict, view))}"]
@@ -212,7 +214,8 @@ def _all_checks(verdict: Verdict) -> Lines:
         [each.status.upper(), escaped(f"{each.check} {each.subject}"), escaped(each.judgement.summary)]
         for each in verdict.findings
     ]
-    yield from table(("status", f"all {counted(verdict.planned, 'check')}", "result"), rows)
+    head = ("status", f"all {counted(verdict.planned, 'check')}", "result")
+    yield from limited(table(head, rows), _MOST_BYTES["all checks"])
     yield ""
     yield "</details>"
 

@@ -6,6 +6,8 @@
 | 1 | WARNING | GO with warnings, waivers or things unconfirmed |
 | 2 | CRITICAL | NO-GO |
 | 3 | UNKNOWN | HOLD |
+
+A plan that cannot be read ends with 2 in every format, and so reads CRITICAL here.
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ from preflight.verdict import Decision, Verdict
 
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _MOST_BLOCKERS = 3
-_MOST_CHARACTERS = 1000
+_MOST_BYTES = 1023
+"""What NRPE carries up to version 2; the performance data stands last, so the text before it is what is cut."""
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """The status line, `|`, the performance data."""
-    status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.headline} for {verdict.plan.release.id}"
-    said = "; ".join([status, *_details(verdict)])
-    data = " ".join(_performance(verdict))
-    return f"{clean(said.replace('|', '/'))[:_MOST_CHARACTERS]} | {data}\n"
+    status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
+    said = clean("; ".join([status, *_details(verdict)]).replace("|", "/"))
+    data = f" | {' '.join(_performance(verdict))}\n"
+    return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 
 
 def exit_code(verdict: Verdict) -> int:

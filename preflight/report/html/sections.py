@@ -11,7 +11,7 @@ from preflight.report import window
 from preflight.report.blockers import blockers
 from preflight.report.html.elements import Html, el, joined
 from preflight.report.html.timeline import timeline
-from preflight.report.layout import counted
+from preflight.report.layout import clean_lines, counted
 from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import View
 from preflight.verdict import Decision, Verdict
@@ -220,7 +220,7 @@ def _point(point: Judgement, status: Status) -> Html:
 
 
 def _lines(text: str) -> list[str]:
-    return [part for line in text[:20_000].split("\n") for part in (line, Html("\n"))]
+    return [part for line in clean_lines(text[:20_000]) for part in (line, Html("\n"))]
 
 
 def _cause(folded: Sequence[Finding]) -> Html:

@@ -11,18 +11,12 @@ from preflight.report.lint import LintedPlan
 def render(plans: Sequence[LintedPlan]) -> str:
     """One workflow command on a line, errors first; GitHub shows no more than 10 of a kind."""
     errors = [
-        command("error", each.file, each.where or "plan", _message(each.message, each.nearest), each.line)
-        for plan in plans
-        for each in plan.faults()
+        command("error", each.file, "invalid plan", each.text, each.line) for plan in plans for each in plan.faults()
     ]
     warnings = [
         command("warning", plan.shown_as, "unconfirmed", gap, None) for plan in plans for gap in plan.unconfirmed
     ]
     return "".join([*_capped(errors, plans, "error"), *_capped(warnings, plans, "warning")])
-
-
-def _message(message: str, nearest: str) -> str:
-    return f'{message}; did you mean "{nearest}"?' if nearest else message
 
 
 def _capped(commands: Sequence[str], plans: Sequence[LintedPlan], level: str) -> list[str]:

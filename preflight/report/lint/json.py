@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from preflight.report.json_text import json_text
 from preflight.report.lint import LintedPlan
 
 SCHEMA = 1
@@ -14,7 +14,7 @@ SCHEMA = 1
 
 def render(plans: Sequence[LintedPlan]) -> str:
     """Keys in a fixed order."""
-    return json.dumps({"schema": SCHEMA, "plans": [_plan(plan) for plan in plans]}, indent=2) + "\n"
+    return json_text({"schema": SCHEMA, "plans": [_plan(plan) for plan in plans]})
 
 
 def _plan(linted: LintedPlan) -> dict[str, Any]:

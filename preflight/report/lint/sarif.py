@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import preflight
+from preflight.report.json_text import json_text
 from preflight.report.layout import clean
 from preflight.report.lint import LintedPlan
 
@@ -39,7 +39,7 @@ def render(plans: Sequence[LintedPlan]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": results,
     }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _rule(name: str) -> dict[str, Any]:
@@ -55,9 +55,7 @@ def _rule(name: str) -> dict[str, Any]:
 
 def _results(linted: LintedPlan) -> Iterator[dict[str, Any]]:
     for each in linted.faults():
-        suggestion = f'; did you mean "{each.nearest}"?' if each.nearest else ""
-        where = f"{each.where}: " if each.where else ""
-        yield _result("invalid-plan", linted.shown_as, f"{where}{each.message}{suggestion}", each.line)
+        yield _result("invalid-plan", linted.shown_as, each.text, each.line)
     for gap in linted.unconfirmed:
         yield _result("unconfirmed", linted.shown_as, gap, None)
 

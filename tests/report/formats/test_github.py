@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from preflight.finding import failed
-from preflight.report.formats import github, text
+from preflight.report.formats import FORMATS, github, render
 from preflight.report.view import View
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
@@ -64,7 +64,7 @@ def test_every_line_is_an_annotation_of_the_plan_and_errors_come_first(verdict: 
 )
 def test_the_verdict_is_the_first_of_its_level(verdict: Verdict, level: str) -> None:
     first = next(command for command in commands(github.render(verdict)) if command.name == level)
-    assert first.properties["title"].startswith(verdict.headline)
+    assert first.properties["title"] == f"REL-2026-10-17: {verdict.headline}"
     assert "decide by 04:09" in first.data
 
 
@@ -90,22 +90,31 @@ def test_not_more_than_github_shows_and_the_rest_is_counted() -> None:
 
 
 @pytest.mark.parametrize("injection", INJECTIONS)
-def test_remote_text_gives_the_runner_no_command(injection: str) -> None:
+@pytest.mark.parametrize("name", FORMATS)
+def test_remote_text_gives_the_runner_no_command_in_any_format(name: str, injection: str) -> None:
     bad = failed(
-        injection, expected=injection, actual=injection * 2, remedy=f"{'word ' * 15}{injection}", details=injection
+        injection,
+        expected=injection,
+        actual=injection * 2,
+        remedy=f"{'word ' * 15}{injection}",
+        details=f"first\n{injection}\n  {injection}",
     )
     finding = replace(no_go().findings[0], subject=injection, owner=injection, vantage=injection, judgement=bad)
     verdict = replace(no_go(), findings=[finding], unconfirmed=(injection,), basis=(injection,), vantage=injection)
-    annotations = commands(github.render(verdict))
-    assert {command.name for command in annotations} <= {"error", "warning", "notice"}
-    assert all(set(command.properties) == {"file", "title"} for command in annotations)
     for view in (View(), View(verbose=True), View(short=True)):
-        printed = text.render(verdict, view)
-        assert commands(printed) == []
+        printed = render(name, verdict, view)
         assert not re.search(r"##\w*\[", printed)
+        found = commands(printed)
+        if name == "github":
+            assert {command.name for command in found} <= {"error", "warning", "notice"}
+            assert all(set(command.properties) == {"file", "title"} for command in found)
+        else:
+            assert found == []
 
 
-def test_a_message_has_a_limit() -> None:
+def test_no_message_and_no_title_is_longer_than_github_takes() -> None:
     big = failed("x" * 1_000_000, expected="y", actual="x" * 1_000_000, remedy="z")
     finding = replace(go().findings[0], judgement=big, subject="s" * 100_000)
-    assert max(map(len, github.render(replace(no_go(), findings=[finding])).splitlines())) < 10_000
+    for command in commands(github.render(replace(no_go(), findings=[finding]))):
+        assert len(command.data) <= 4096
+        assert len(command.properties["title"]) <= 255

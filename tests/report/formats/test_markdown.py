@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from preflight.finding import failed
 from preflight.plan import Role
 from preflight.report import markup
 from preflight.report.formats import markdown
@@ -180,3 +181,17 @@ def test_a_block_of_code_is_not_ended_by_what_is_in_it() -> None:
 def test_long_text_is_cut_and_says_so() -> None:
     assert markup.escaped("x" * 5000).endswith(" .. and 3000 more characters")
     assert list(markup.fenced(["x"] * 500))[-2] == ".. and 300 more lines"
+
+
+def test_it_is_never_longer_than_github_takes_as_a_summary_and_says_what_is_left_out() -> None:
+    bad = failed("no" * 900, expected="y" * 2000, actual="n" * 2000, remedy="c" * 2000, details="line\n" * 4000)
+    first, *others = no_go().findings
+    findings = [replace(first, subject=f"{number} {'s' * 1900}", judgement=bad) for number in range(60)]
+    verdict = replace(no_go(), findings=[*findings, *others], unconfirmed=("u" * 2000,) * 50, basis=("b" * 2000,) * 50)
+    text = markdown.render(verdict)
+    assert len(text.encode()) < 2**20
+    assert text.count("more lines are left out here") >= 4
+    told = headings(text)
+    assert told[0].startswith("NO-GO")
+    assert [each for each in told if each in ("To cure", "Findings", "People")] == ["To cure", "Findings", "People"]
+    assert "To reproduce" in shown(text)

