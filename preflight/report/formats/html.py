@@ -29,9 +29,9 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
             sections.head(verdict, view),
             el(
                 "main",
+                sections.the_window(verdict),
                 sections.to_cure(verdict),
                 sections.waivers(verdict),
-                sections.the_window(verdict),
                 el(
                     "div",
                     sections.versions(verdict),

@@ -53,8 +53,8 @@ def to_cure(verdict: Verdict) -> Html:
             el(
                 "tr",
                 el("td", _status(row.status)),
-                el("td", el("strong", row.what), el("br"), row.why),
-                _cell("cure", row.cure),
+                el("td", el("strong", row.what), el("br"), row.why, class_="wide"),
+                _cell("cure", row.cure, "wide"),
                 _cell("cost", f"{row.minutes:.0f} min" if row.minutes else "", "time"),
                 _cell("ask by", _ask_by(verdict, row.ask_by), "time"),
                 _cell("owner", row.owner or "nobody named in the plan"),

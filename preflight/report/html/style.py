@@ -33,6 +33,7 @@ thead th { color: var(--soft); font-weight: 600; overflow-wrap: normal; } tbody 
 .status { font-weight: 700; white-space: nowrap; } .pass { color: var(--go); } .fail { color: var(--nogo); }
 .unknown, .stale { color: var(--hold); } .warn, .waived { color: var(--warn); } .skipped { color: var(--soft); }
 .time { white-space: nowrap; overflow-wrap: normal; } .soft { color: var(--soft); }
+.wide { width: 28%; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2.5rem; }
 details { border-top: 1px solid var(--rule); padding: .35rem 0; } summary { cursor: pointer; }
 summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--bar); outline-offset: 2px; }
@@ -44,7 +45,7 @@ svg .strong { font-weight: 700; } .grid { stroke: var(--rule); } .rule { stroke:
 .back { fill: var(--back); } .slack { stroke: var(--ink); stroke-width: 1.5; fill: none; } .event { fill: var(--ink); }
 @media (max-width: 640px) { .stack thead { position: absolute; left: -100vw; }
   .stack tr { display: block; padding: .4rem 0; border-bottom: 1px solid var(--rule); }
-  .stack th, .stack td { display: block; border: 0; padding: .05rem 0; } .stack td:empty { display: none; }
+  .stack th, .stack td { display: block; width: auto; border: 0; padding: .05rem 0; } .stack td:empty { display: none; }
   .stack td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); }
   .time br { display: none; } .verdict .word { font-size: 2rem; }
   .facts div, .labels div { grid-template-columns: 5.5rem 1fr; } }
