@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from preflight.finding import Status
 
 WIDTH = 100
+_MOST_CHARACTERS = 8000
+"""Of one text: what a server says without end must not push the verdict off the terminal."""
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 """Unicode categories that can move the cursor, reverse the text or hide: control, format (bidi), surrogate, line."""
@@ -72,8 +74,9 @@ def counted(number: int, one: str) -> str:
 def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
     """`text` cleaned and folded to `width` columns; `first` replaces the indent of the first line."""
     lead = first or indent
+    more = f" .. and {len(text) - _MOST_CHARACTERS} more characters" if len(text) > _MOST_CHARACTERS else ""
     lines = textwrap.wrap(
-        clean(text),
+        clean(text[:_MOST_CHARACTERS]) + more,
         width=width,
         initial_indent=lead,
         subsequent_indent=indent,

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from preflight.finding import Severity, Status
 from preflight.report import speech
 from preflight.report.blockers import Blocker, blockers
+from preflight.report.layout import clean, cut
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.waivers import WaiverState
 
 _MOST_BLOCKERS = 3
+_LONGEST_REASON = 300
 _VERDICTS = {Decision.GO: "Go", Decision.NO_GO: "No go", Decision.HOLD: "Hold"}
 
 
@@ -35,7 +37,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield _counts(verdict)
         yield from _blockers(verdict, rows)
     if verdict.reason:
-        yield f"{_as_sentence(verdict.reason)}."
+        yield f"{_as_sentence(cut(clean(verdict.reason), _LONGEST_REASON))}."
     yield from _waivers(verdict)
     yield from _times(verdict)
     if verdict.unconfirmed:

@@ -10,13 +10,14 @@ from preflight.report import difference, window
 from preflight.report.blockers import blockers
 from preflight.report.drawing import drawn
 from preflight.report.first_screen import counts, decision, first_screen, headline, times, window_line
-from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, wrapped
+from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, cut, wrapped
 from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 
 _BODY = " " * 9
 _SHORT_BLOCKERS = 3
+_LONGEST_SUBJECT = 300
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -68,7 +69,7 @@ def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
     advisory = " (advisory)" if finding.severity is Severity.ADVISORY else ""
     yield (
         paint.status(status, f"{status.upper():<9}")
-        + paint.bold(f"{finding.check}  {clean(finding.subject)}")
+        + paint.bold(f"{finding.check}  {cut(clean(finding.subject), _LONGEST_SUBJECT)}")
         + advisory
     )
     for point in finding.judgement.telling_points():
@@ -135,7 +136,10 @@ def _passes(verdict: Verdict, paint: Paint) -> Iterator[str]:
     for host, findings in by_host(verdict.plan, passes).items():
         yield paint.bold(clean(host) or "no host")
         for finding in findings:
-            yield paint.status(Status.PASS, f"{'PASS':<9}") + f"{finding.check}  {clean(finding.subject)}"
+            yield (
+                paint.status(Status.PASS, f"{'PASS':<9}")
+                + f"{finding.check}  {cut(clean(finding.subject), _LONGEST_SUBJECT)}"
+            )
             yield from wrapped(finding.judgement.summary, _BODY)
         yield ""
 

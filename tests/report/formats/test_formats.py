@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from preflight.finding import failed, unknown
 from preflight.report.formats import FORMATS, exit_code, render
 from preflight.report.view import PLAIN, View
-from tests.report.formats.cases import CASES, EXIT_CODES, hostile
+from tests.report.formats.cases import CASES, EXIT_CODES, hostile, no_go
 from tests.report.golden import compare
 
 OWN_EXIT_CODES = {"nagios"}
@@ -34,6 +36,23 @@ def test_hostile_text_leaves_nothing_that_moves_a_cursor_or_turns_text_round(nam
     text = render(name, hostile(), View(verbose=verbose))
     assert all(character == "\n" or character.isprintable() for character in text)
     text.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_megabyte_on_one_line_wherever_it_can_stand_is_cut(name: str) -> None:
+    """But in JSON, which keeps what the evidence holds; probes have limits of their own."""
+    line = "\ud800\x1b[2J" + "x" * (1 << 20)
+    bad = failed(line, expected=line, actual=line + "y", remedy=line, details=line, minutes_at_stake=5)
+    verdict = no_go()
+    first = replace(verdict.findings[0], subject=line, owner=line, vantage=line, judgement=bad)
+    dark = replace(verdict.findings[1], subject=line, owner=line, cause=line, judgement=unknown(line, remedy=line))
+    verdict = replace(
+        verdict, findings=[first, dark], vantage=line, reason=line, unconfirmed=(line,), basis=(line,),
+        events=[replace(event, text=line) for event in verdict.events],
+    )  # fmt: skip
+    text = render(name, verdict, View(verbose=True))
+    assert name == "json" or len(text) < 500_000
+    assert all(character == "\n" or character.isprintable() for character in text)
 
 
 @pytest.mark.parametrize("name", FORMATS)
