@@ -72,8 +72,8 @@ def test_a_mistyped_option_names_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_mistyped_command_names_the_nearest_and_all_others() -> None:
-    said = preflight("lnit").stderr
-    assert said == "Error: no such command 'lnit'; did you mean lint? There are: " + ", ".join(_COMMANDS) + "\n"
+    said = preflight("lintt").stderr
+    assert said == "Error: no such command 'lintt'; did you mean lint? There are: " + ", ".join(_COMMANDS) + "\n"
 
 
 def test_a_mistyped_switch_names_the_nearest(tmp_path: Path) -> None:
