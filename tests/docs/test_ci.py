@@ -172,8 +172,8 @@ def test_github_collects_in_every_zone_and_judges_all_of_it(checkout: Path) -> N
 
 def test_sarif_is_written_also_for_a_wrong_plan(checkout: Path) -> None:
     break_plan(checkout)
-    (command,) = re.findall(r"`(preflight lint --format sarif .*?)`", snippets.PAGE.read_text())
-    assert shell("bash -e", command, checkout).returncode == 2
+    sarif, *_ = snippets.commands()
+    assert shell("bash -e", sarif, checkout).returncode == 2
     results = json.loads((checkout / "preflight.sarif").read_text())["runs"][0]["results"]
     assert {result["ruleId"] for result in results} == {"invalid-plan", "unconfirmed"}
 
@@ -209,7 +209,7 @@ def test_jenkins_lints_collects_and_judges(checkout: Path) -> None:
 
 
 def test_the_plugin_and_the_textfile_are_what_the_page_says(checkout: Path) -> None:
-    plugin, textfile = snippets.commands()
+    _, plugin, textfile = snippets.commands()
     done = shell("sh -e", plugin, checkout)
     assert done.returncode == 1, "the plan leaves things unconfirmed"
     assert done.stdout.startswith("PREFLIGHT WARNING - REL-1: GO")
