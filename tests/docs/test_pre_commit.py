@@ -49,14 +49,13 @@ def test_the_hook_lints_the_plans_of_a_commit_and_nothing_else(tool: Path, tmp_p
     (folder / ".pre-commit-config.yaml").write_text(snippet.replace(ADDRESS, str(tool)))
     (folder / "pyproject.toml").write_text("is no plan")
     (folder / "plans" / "good.toml").write_text(MINIMAL)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    assert run_hooks(folder).returncode == 0
     (folder / "plans" / "broken.toml").write_text('[release]\nid = "REL-2"\nticket = 7\n')
+    git(folder, "init", "-q")
     git(folder, "add", "-A")
     stopped = run_hooks(folder)
     assert stopped.returncode == 1
     assert "plans/broken.toml:3: release.ticket" in stopped.stdout
+    assert "plans/good.toml: valid" in stopped.stdout
     assert "pyproject.toml" not in stopped.stdout
 
 

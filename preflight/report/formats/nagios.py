@@ -3,7 +3,7 @@
 | exit code | word | verdict |
 |---|---|---|
 | 0 | OK | GO |
-| 1 | WARNING | GO with warnings, waivers or things unconfirmed |
+| 1 | WARNING | GO, but not every check passed, or there are waivers or things unconfirmed |
 | 2 | CRITICAL | NO-GO |
 | 3 | UNKNOWN | HOLD |
 
@@ -43,8 +43,8 @@ def exit_code(verdict: Verdict) -> int:
         case Decision.HOLD:
             return 3
         case Decision.GO:
-            amber = verdict.counts.get(Status.WARN) or verdict.waivers or verdict.unconfirmed
-            return 1 if amber else 0
+            all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
+            return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1
 
 
 def _details(verdict: Verdict) -> Iterator[str]:

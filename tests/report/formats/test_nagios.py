@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -56,7 +57,8 @@ def test_it_is_one_line_with_one_bar(verdict: Verdict) -> None:
 @pytest.mark.parametrize(
     ("verdict", "code", "word"),
     [
-        (replace(go(), unconfirmed=(), counts={}), 0, "OK"),
+        (replace(go(), unconfirmed=(), counts=Counter({Status.PASS: go().planned})), 0, "OK"),
+        (replace(go(), unconfirmed=(), counts=Counter({Status.PASS: go().planned - 1, Status.FAIL: 1})), 1, "WARNING"),
         (go(), 1, "WARNING"),
         (waived(), 1, "WARNING"),
         (no_go(), 2, "CRITICAL"),
