@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preflight.clock import zone
 from preflight.finding import Finding, Severity, Status
 from preflight.report.layout import counted
 from preflight.report.order import by_cause, hangs_on, told_one_by_one
@@ -26,6 +27,8 @@ class Blocker:
     cure: str
     waiting: int = 0
     """How many checks could not look for a shared cause; 0 for a thing of its own."""
+    behind: str = ""
+    """The entry of the same list that is that cause, where one is."""
     minutes: float
     """What it costs in the window if it stays so; 0 where the plan does not price it."""
     ask_by: datetime
@@ -43,7 +46,19 @@ def blockers(verdict: Verdict) -> list[Blocker]:
     """By when the cures must have been asked for; shared causes last."""
     told = [each for each in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING) if each.status in _OPEN]
     rows = [_one(verdict, each) for each in told]
-    return rows + [_shared(verdict, folded, told) for folded in by_cause(verdict.findings)]
+    return rows + [
+        _shared(verdict, folded, told)
+        for folded in by_cause(verdict.findings)
+        if any(each.severity is Severity.BLOCKING for each in folded)
+    ]
+
+
+def ask_by(verdict: Verdict, at: datetime) -> str:
+    """Weekday and local time; the date instead of the time where that is a week away or more."""
+    if at < verdict.moment:
+        return "overdue"
+    local = at.astimezone(zone(verdict.plan.window.zone))
+    return f"{local:%a %H:%M}" if (at - verdict.moment).days < 7 else f"{local:%d %b}"
 
 
 def _one(verdict: Verdict, finding: Finding) -> Blocker:
@@ -69,6 +84,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
         why=folded[0].cause,
         cure=folded[0].judgement.remedy,
         waiting=len(folded),
+        behind=f"{behind.check} {behind.subject}" if behind else "",
         minutes=0.0,
         ask_by=_ask_by(verdict, min((each.cure_by for each in asked if each.cure_by), default=None)),
         owner=", ".join(dict.fromkeys(each.owner for each in asked if each.owner)),

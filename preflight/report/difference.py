@@ -29,7 +29,7 @@ def render(difference: Difference, *, color: bool = False) -> str:
         pairs = difference.which(change)
         if pairs:
             lines += [paint.bold(f"{len(pairs)} {title}"), ""]
-            for group in _groups(pairs):
+            for group in groups(pairs):
                 lines += [*_group(group, change, paint), ""]
     lines += _unchanged(difference, paint)
     return "\n".join(lines) + "\n"
@@ -56,7 +56,7 @@ def _told(outcome: Outcome) -> str:
     )
 
 
-def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
     """Lines that could not look for one shared cause together, as the report folds them; each other one alone."""
     groups: dict[object, list[Pair]] = {}
     for number, pair in enumerate(pairs):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
-from preflight.clock import format_moment, zone
+from preflight.clock import format_moment
 from preflight.finding import Status
 from preflight.report import window
-from preflight.report.blockers import Blocker, blockers
+from preflight.report.blockers import Blocker, ask_by, blockers
 from preflight.report.layout import WIDTH, Paint, clean, counted, cut, wrapped
 from preflight.verdict import Decision, Verdict
 from preflight.window.schedule import time_in_window
@@ -82,8 +81,7 @@ def _when_and_where(verdict: Verdict, took_seconds: float | None) -> Iterator[st
 
 def _not_checked(verdict: Verdict) -> Iterator[str]:
     """What no verdict speaks of: what was deselected, and what the plan does not ask."""
-    skipped = dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED)
-    parts = []
+    skipped, parts = window.not_selected(verdict), []
     if skipped:
         parts.append(f"not selected: {', '.join(skipped)}")
     if verdict.unconfirmed:
@@ -95,12 +93,4 @@ def _not_checked(verdict: Verdict) -> Iterator[str]:
 def _row(blocker: Blocker, verdict: Verdict) -> str:
     cost = f"{blocker.minutes:.0f} min" if blocker.minutes else ""
     what, owner = cut(clean(blocker.what), 42), cut(clean(blocker.name), 26)
-    return f"{what:42}  {cost:>8}  {_ask_by(blocker.ask_by, verdict):9}  {owner}".rstrip()
-
-
-def _ask_by(at: datetime, verdict: Verdict) -> str:
-    """Weekday and local time; the date instead of the time where that is a week away or more."""
-    if at < verdict.moment:
-        return "overdue"
-    local = at.astimezone(zone(verdict.plan.window.zone))
-    return f"{local:%a %H:%M}" if (at - verdict.moment).days < 7 else f"{local:%d %b}"
+    return f"{what:42}  {cost:>8}  {ask_by(verdict, blocker.ask_by):9}  {owner}".rstrip()

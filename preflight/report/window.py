@@ -36,6 +36,11 @@ def counts(verdict: Verdict) -> str:
     return f"{verdict.planned} planned: {', '.join(told) or 'none'}"
 
 
+def not_selected(verdict: Verdict) -> list[str]:
+    """Ids of the checks that were left out, each once."""
+    return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
+
+
 def _times(verdict: Verdict, schedule: Schedule) -> str:
     window = verdict.plan.window
     parts = [

@@ -146,7 +146,7 @@ def ages(verdict: Verdict) -> Html:
 
 
 def not_checked(verdict: Verdict) -> Html:
-    skipped = dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED)
+    skipped = window.not_selected(verdict)
     lines = [f"not selected: {', '.join(skipped)}"] if skipped else []
     items = [el("li", line) for line in [*lines, *verdict.unconfirmed]]
     return _section("Not checked", el("ul", *items) if items else Html(""))
