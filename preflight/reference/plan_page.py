@@ -63,7 +63,7 @@ def key_table(found: list[Key]) -> Iterator[str]:
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
-        rows.append((f"`{key.name}`", _cell(in_words(key.annotation)), default, _cell(key.text)))
+        rows.append((f"`{key.name}`", in_words(key.annotation), default, key.text))
     yield from table(("key", "value", "default", "meaning"), rows)
 
 
@@ -84,10 +84,6 @@ def _meaning(cls: Any) -> str:
 
 def _first_paragraph(cls: Any) -> str:
     return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def section_classes() -> dict[str, type]:

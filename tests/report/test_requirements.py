@@ -39,7 +39,7 @@ def test_each_owner_is_told_by_when() -> None:
 def test_every_target_of_the_plan_is_reached_from_somewhere() -> None:
     text = requirements.render(PLAN)
     for host in PLAN.hosts.values():
-        assert f"to {host.address or host.id}:{host.port}/tcp" in text
+        assert f"{host.address or host.id}:{host.port}/tcp" in text
     for application in PLAN.applications.values():
         for endpoint in application.health:
             assert f"health of {application.id}" in text
