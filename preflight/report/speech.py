@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from preflight.clock import zone
 from preflight.plan import Window
-from preflight.report.layout import clean
 
 _SMALL = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_NAME_CHARACTERS = 60
+_MARKS = " .,:;-"
 _SEEN_CHARACTERS = 1000
+_MOST_DAYS_BY_NAME = 3
+"""Before and after a day: then its week has every weekday once."""
 
 
 def number(value: int) -> str:
@@ -45,21 +47,30 @@ def counted(value: int, one: str, many: str = "") -> str:
 def clock_time(at: datetime, window: Window) -> str:
     """24-hour radio style in the window's zone: `zero two hundred`, `zero four thirty-three`, `twenty-three zero five`.
 
-    With the weekday on another day than the one the window starts on."""
+    With the weekday on another day than the one the window starts on, with the date too where the weekday alone could
+    be meant of another week, and with which of the two is meant in the hour that is repeated when clocks go back."""
     where = zone(window.zone)
     local, start = at.astimezone(where), window.start.astimezone(where)
     text = f"{_two_digits(local.hour)} {'hundred' if local.minute == 0 else _two_digits(local.minute)}"
-    return text if local.date() == start.date() else f"{local:%A} {text}"
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        text += f" {'after' if local.fold else 'before'} the clocks go back"
+    days = (local.date() - start.date()).days
+    if abs(days) > _MOST_DAYS_BY_NAME:
+        return f"{day(at, window)}, {text}"
+    return f"{local:%A} {text}" if days else text
 
 
 def day(at: datetime, window: Window) -> str:
-    """`Saturday seventeen October`."""
-    local = at.astimezone(zone(window.zone))
-    return f"{local:%A} {number(local.day)} {local:%B}"
+    """`Saturday seventeen October`, with the year where it is not the one of the window's start."""
+    local, start = (each.astimezone(zone(window.zone)) for each in (at, window.start))
+    year = "" if local.year == start.year else f" {number(local.year)}"
+    return f"{local:%A} {number(local.day)} {local:%B}{year}"
 
 
 def duration(span: timedelta) -> str:
-    """`two hours thirteen minutes`; to the minute, never negative."""
+    """`two hours thirteen minutes`; full minutes, never negative."""
+    if timedelta() < span < timedelta(minutes=1):
+        return "less than a minute"
     minutes = max(0, int(span.total_seconds() // 60))
     hours, minutes = divmod(minutes, 60)
     parts = [counted(hours, "hour")] if hours else []
@@ -68,14 +79,22 @@ def duration(span: timedelta) -> str:
     return " ".join(parts)
 
 
-def name(text: str) -> str:
-    """A name that may come from anywhere, as it can be said: a URL by its host, hyphens of check names as they stand,
-    nothing that is no letter, digit or mark within a name, and not without end."""
-    without_urls = re.sub(r"\bhttps?://([^/\s]+)\S*", r"at \1", clean(text[:_SEEN_CHARACTERS]))
-    said = " ".join(re.sub(r"[^\w.,:@' -]", " ", without_urls).replace("_", " ").split())
-    if len(said) > _NAME_CHARACTERS:
-        said = said[:_NAME_CHARACTERS].rpartition(" ")[0] + " and so on"
-    return said.strip(" .,:-")
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *others, last = parts
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def name(text: str, longest: int = 60) -> str:
+    """Text that may come from anywhere, as it can be said, and not without end: a URL by its host, hyphens of check
+    names as they stand, no sign that is no letter, digit or mark of a sentence."""
+    without_urls = re.sub(r"\bhttps?://([^/:\s]+)\S*", r"at \1", text[:_SEEN_CHARACTERS])
+    words = without_urls.replace("@", " at ").replace("_", " ")
+    said = " ".join(re.sub(r"[^\w.,:;' -]", " ", words).split()).strip(_MARKS)
+    if len(said) <= longest:
+        return said
+    begin = said[:longest]
+    return (begin.rpartition(" ")[0] or begin).strip(_MARKS) + " and so on"
 
 
 def _two_digits(value: int) -> str:

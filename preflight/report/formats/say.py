@@ -1,116 +1,135 @@
 """For the call: what the release manager reads aloud, under a minute, the verdict first.
 
-About 110 words; every waiver is said, so many of them make it longer. Times are spoken in 24-hour radio style (`zero
-four thirty-three`)."""
+About 110 words; every waiver is said, so many of them make it longer. Times are spoken in 24-hour radio style, hours
+and minutes in two digits each: `zero zero hundred` is 00:00, `zero four thirty-three` 04:33, `twenty-two zero five`
+22:05. A time without a day is on the day on which the window opens. Whoever has something to cure is named once, with
+the first of it; what it costs is heard in the new finish.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from preflight.finding import Severity, Status
 from preflight.report import speech
 from preflight.report.blockers import Blocker, blockers
-from preflight.report.layout import clean, cut
 from preflight.report.view import PLAIN, View
+from preflight.report.window import not_selected
 from preflight.verdict import Decision, Verdict
-from preflight.waivers import WaiverState
+from preflight.waivers import WaiverState, WaiverUse
 
-_MOST_BLOCKERS = 3
+_MOST_PEOPLE = 3
 _LONGEST_REASON = 300
 _VERDICTS = {Decision.GO: "Go", Decision.NO_GO: "No go", Decision.HOLD: "Hold"}
+_UNSEEN = ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "looked too long ago"))
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """Sentences, one on a line."""
-    return "\n".join(_sentences(verdict)) + "\n"
+    return "\n".join(f"{line[:1].upper()}{line[1:]}." for line in _sentences(verdict)) + "\n"
 
 
 def _sentences(verdict: Verdict) -> Iterator[str]:
     yield _verdict(verdict)
     window = verdict.plan.window
     opens, ends = (speech.clock_time(at, window) for at in (window.start, window.end))
-    yield f"The window opens {speech.day(window.start, window)}, {opens}, and ends {ends}."
+    yield f"window {speech.day(window.start, window)}, {opens} to {ends}"
     rows = blockers(verdict)
     if rows:
         yield _counts(verdict)
-        yield from _blockers(verdict, rows)
+        yield from _to_cure(verdict, rows)
     if verdict.reason:
-        yield f"{_as_sentence(cut(clean(verdict.reason), _LONGEST_REASON))}."
-    yield from _waivers(verdict)
+        yield speech.name(verdict.reason, _LONGEST_REASON)
+    for use in verdict.waivers:
+        yield _waiver(verdict, use)
     yield from _times(verdict)
-    if verdict.unconfirmed:
-        yield f"Not checked: {speech.counted(len(verdict.unconfirmed), 'thing')} that the plan leaves unconfirmed."
+    yield from _not_checked(verdict)
 
 
 def _verdict(verdict: Verdict) -> str:
     release = verdict.plan.release
     waived = f" with {speech.counted(verdict.waived, 'waiver')}" if verdict.waived else ""
     title = f", {speech.name(release.title)}" if release.title else ""
-    return f"{_VERDICTS[verdict.decision]}{waived if verdict.decision is Decision.GO else ''} for {release.id}{title}."
+    decision = f"{_VERDICTS[verdict.decision]}{waived if verdict.decision is Decision.GO else ''}"
+    return f"{decision} for {speech.name(release.id)}{title}"
 
 
 def _counts(verdict: Verdict) -> str:
     """Of what blocks: advisory findings never decide, so nobody has to hear them."""
     blocking = Counter(each.status for each in verdict.findings if each.severity is Severity.BLOCKING)
-    told = [
-        f"{speech.number(count)} {words}"
-        for status, words in ((Status.FAIL, "failed"), (Status.UNKNOWN, "could not look"), (Status.STALE, "are stale"))
-        if (count := blocking[status])
-    ]
-    return _as_sentence(f"of {speech.counted(verdict.planned, 'check')} {', '.join(told)}") + "."
+    told = [f"{speech.number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
+    return f"of {speech.counted(verdict.planned, 'check')} {speech.listed(told)}"
 
 
-def _blockers(verdict: Verdict, rows: Sequence[Blocker]) -> Iterator[str]:
-    """Who must do what by when, and what it costs."""
-    for row in rows[:_MOST_BLOCKERS]:
-        who, what, by = speech.name(row.name) or "Somebody", speech.name(row.what), _ask_by(verdict, row)
-        if row.waiting:
-            behind = what.partition(" behind ")[2]
-            act = f"see to {behind}" if behind else "find out why"
-            yield _as_sentence(f"{speech.counted(row.waiting, 'check')} could not look; {who} must {act}, {by}.")
-        else:
-            cost = f"; it costs {speech.duration(timedelta(minutes=row.minutes))}" if row.minutes else ""
-            yield _as_sentence(f"{who} must cure {what}, {by}{cost}.")
-    rest = len(rows) - _MOST_BLOCKERS
-    if rest > 0:
-        yield f"And {speech.number(rest)} more."
+def _to_cure(verdict: Verdict, rows: Sequence[Blocker]) -> Iterator[str]:
+    """Who must do what by when. What only waits for another cure is told with that one."""
+    waiting = {row.behind: row.waiting for row in rows if row.behind}
+    by_owner: dict[str, list[Blocker]] = {}
+    for row in rows:
+        if not row.behind:
+            by_owner.setdefault(row.name, []).append(row)
+    told = list(by_owner.values())
+    for own in told[:_MOST_PEOPLE]:
+        yield _person(verdict, sorted(own, key=lambda row: -waiting.get(row.what, 0)), waiting)
+    rest = sum(map(len, told[_MOST_PEOPLE:]))
+    if rest:
+        yield f"and {speech.number(rest)} more"
 
 
-def _ask_by(verdict: Verdict, row: Blocker) -> str:
-    if row.ask_by < verdict.moment:
+def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) -> str:
+    who = speech.name(rows[0].name) or "somebody"
+    shown = 2 if len(rows) == 2 else 1
+    acts = [_act(row, waiting.get(row.what, 0)) for row in rows[:shown]]
+    if len(rows) > shown:
+        acts.append(f"{speech.number(len(rows) - shown)} more")
+    return f"{who} must cure {speech.listed(acts)}, {_ask_by(verdict, rows)}"
+
+
+def _act(row: Blocker, waiting: int) -> str:
+    if row.waiting:
+        return f"{speech.counted(row.waiting, 'check')} that could not look"
+    behind = f" with {speech.counted(waiting, 'check')} behind it" if waiting else ""
+    return f"{speech.name(row.what)}{behind}"
+
+
+def _ask_by(verdict: Verdict, rows: Sequence[Blocker]) -> str:
+    at, window = min(row.ask_by for row in rows), verdict.plan.window
+    if at < verdict.moment:
         return "overdue"
-    return f"by {speech.clock_time(row.ask_by, verdict.plan.window)}"
+    return "by the start" if at == window.start else f"by {speech.clock_time(at, window)}"
+
+
+def _waiver(verdict: Verdict, use: WaiverUse) -> str:
+    waiver, plan = use.waiver, verdict.plan
+    approver = speech.name(plan.person(waiver.approved_by).partition(" (")[0])
+    approved = f"approved by {approver} until {speech.clock_time(waiver.expires, plan.window)}"
+    if use.state is WaiverState.COVERS:
+        return f"waiver {speech.name(waiver.id)} covers {speech.name(f'{waiver.check} {waiver.subject}')}, {approved}"
+    return f"waiver {speech.name(waiver.id)}, {approved}, covers nothing: {use.state}"
 
 
 def _times(verdict: Verdict) -> Iterator[str]:
     window, planned, found = verdict.plan.window, verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return
-
-    def said(at: datetime) -> str:
-        return speech.clock_time(at, window)
-
-    later = "" if found.finish_at == planned.finish_at else f", planned was {said(planned.finish_at)}"
-    yield f"The work ends {said(found.finish_at)}{later}."
+    later = ""
+    if found.finish_at != planned.finish_at:
+        later = f", planned {speech.clock_time(planned.finish_at, window)}"
+    yield f"finish {speech.clock_time(found.finish_at, window)}{later}"
+    decide, start = (speech.clock_time(at, window) for at in (found.decide_by, found.start_rollback_by))
     margin = f"margin {speech.duration(found.margin)}"
     if found.margin < timedelta():
         margin = f"{speech.duration(-found.margin)} too late"
-    yield f"Decide by {said(found.decide_by)}, start rollback by {said(found.start_rollback_by)}, {margin}."
+    yield f"decide by {decide}, start rollback by {start}, {margin}"
+    if found.point_of_no_return is not None:
+        yield f"no way back from {speech.clock_time(found.point_of_no_return, window)}"
 
 
-def _waivers(verdict: Verdict) -> Iterator[str]:
-    for use in verdict.waivers:
-        waiver = use.waiver
-        until = speech.clock_time(waiver.expires, verdict.plan.window)
-        approver = speech.name(verdict.plan.person(waiver.approved_by).partition(" (")[0])
-        if use.state is WaiverState.COVERS:
-            said = f"covers {speech.name(f'{waiver.check} {waiver.subject}')} until {until}, approved by {approver}"
-        else:
-            said = f"covers nothing: {use.state}"
-        yield f"Waiver {speech.name(waiver.id)} {said}."
-
-
-def _as_sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _not_checked(verdict: Verdict) -> Iterator[str]:
+    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
+    told = [f"{speech.counted(skipped, 'check')} not selected"] if skipped else []
+    told += [f"{speech.counted(gaps, 'thing')} left unconfirmed"] if gaps else []
+    if told:
+        yield f"not checked: {speech.listed(told)}"
