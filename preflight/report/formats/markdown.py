@@ -132,7 +132,7 @@ def _finding(finding: Finding, verdict: Verdict) -> Lines:
     if finding.price is not None:
         yield f"- price: {escaped(window.price(verdict, finding.price))}"
     if finding.vantage:
-        yield f"- seen: {escaped(finding.vantage)}"
+        yield f"- vantage: {escaped(finding.vantage)}"
     for point in points:
         if point.details:
             yield ""

@@ -99,6 +99,16 @@ def test_html_is_just_the_fold_around_the_whole_table(verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("verdict", ALL)
+def test_where_html_is_stripped_every_table_is_still_one(verdict: Verdict) -> None:
+    text = markdown.render(verdict)
+    stripped = re.sub(r"</?[a-z]+>", "", text)
+    assert "<details>" not in stripped
+    assert f"\nAll {verdict.planned} checks\n" in stripped
+    tables = [sum(token.type == "tr_open" for token in READER.parse(each)) for each in (text, stripped)]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("verdict", ALL)
 def test_text_from_elsewhere_makes_no_link_no_picture_and_no_emphasis(verdict: Verdict) -> None:
     kinds = {token.type for token in read(markdown.render(verdict))}
     assert not kinds & {"link_open", "image", "em_open", "s_open"}
