@@ -6,28 +6,20 @@ time in the window's zone, a `Path` is relative to the plan's folder, a `RemoteP
 values must say together is in `preflight.loader.rules`. Docstrings under fields become the plan reference.
 """
 
-from preflight.plan.entries import (
+from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Undo, Waiver
+from preflight.plan.release import Release, Role, Window
+from preflight.plan.release_plan import Plan
+from preflight.plan.targets import (
     Application,
     Backup,
     Become,
     Database,
-    Decision,
     Endpoint,
-    Freshness,
     Host,
-    Release,
-    Role,
     Rollback,
     RollbackFile,
-    Rule,
     Scripts,
-    Step,
-    Tested,
-    Undo,
-    Waiver,
-    Window,
 )
-from preflight.plan.release_plan import Plan
 from preflight.plan.values import (
     Account,
     Address,

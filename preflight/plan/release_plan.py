@@ -6,23 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preflight.plan.entries import (
-    Application,
-    Backup,
-    Database,
-    Decision,
-    Freshness,
-    Host,
-    Release,
-    Role,
-    Rollback,
-    Rule,
-    Scripts,
-    Step,
-    Tested,
-    Waiver,
-    Window,
-)
+from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.release import Release, Role, Window
+from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.secrets import SecretRef
 
 

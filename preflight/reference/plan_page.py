@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, get_origin, get_type_hints
 
-from preflight.plan import Plan, entries
+from preflight import plan as plan_types
+from preflight.plan import Plan
 from preflight.reference.keys import Key, in_words, keys
 from preflight.registry import Registry
 from preflight.report.markup import table
@@ -36,7 +37,7 @@ def _lines(registry: Registry) -> Iterator[str]:
         "24-hour. Editors complete plans with the [schema](../schema/plan.schema.json)."
     )
     for section, name in _SECTIONS.items():
-        cls = getattr(entries, name)
+        cls = getattr(plan_types, name)
         yield ""
         yield f"## `{_header(section, name)}`"
         yield ""
@@ -88,4 +89,4 @@ def _first_paragraph(cls: Any) -> str:
 
 def section_classes() -> dict[str, type]:
     """Section -> its dataclass; a test holds it against the plan's own fields."""
-    return {section: getattr(entries, name) for section, name in _SECTIONS.items()}
+    return {section: getattr(plan_types, name) for section, name in _SECTIONS.items()}

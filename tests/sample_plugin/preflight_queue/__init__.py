@@ -46,6 +46,8 @@ class QueueEmpty(Check):
 
     id = "queue-empty"
     title = "the job queue is empty"
+    needs = "the login that asks; the queue is readable for everybody"
+    cure = "have the queue worked off, or wait for it"
     severity = Severity.ADVISORY
     Settings = QueueSettings
 

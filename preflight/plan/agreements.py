@@ -1,0 +1,158 @@
+"""What is agreed for the window: its steps, tested versions, rules, decisions, waivers, how old an answer may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Annotated
+
+from preflight.plan.limits import Above
+from preflight.plan.values import (
+    ApplicationRef,
+    DecisionKind,
+    EntryId,
+    HostRef,
+    Minutes,
+    Name,
+    Ref,
+    RoleRef,
+    Source,
+    StepRef,
+    TestResult,
+    Text,
+    UndoKind,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """How a step is taken back, and how long that takes."""
+
+    kind: UndoKind
+    """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too."""
+    minutes: Minutes = 0
+    """How long that takes."""
+    source: Source = "guess"
+    """Where the minutes come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """`[[steps]]`: one act of the window."""
+
+    id: EntryId
+    """Its name, to which `after`, backups and scripts refer."""
+    after: tuple[StepRef, ...] = ()
+    """Steps that must have ended before."""
+    minutes: Minutes
+    """How long it takes."""
+    minutes_over_network: Minutes | None = None
+    """What it takes when the server path is lost."""
+    source: Source = "guess"
+    """`measured DATE`, `rehearsed DATE` or `guess`."""
+    undo: Undo | None = None
+    """How it is taken back; without it decide-by is not known."""
+    track: str = ""
+    """Name of the line of work it belongs to, for the picture of the window."""
+    host: HostRef = ""
+    """Where it runs, for the report."""
+    deploys: ApplicationRef = ""
+    """The application that answers with its `to` version once this step is done."""
+    blocking: bool = True
+    """False for work that the window can be finished without."""
+
+    @property
+    def price_minutes(self) -> float | None:
+        """Minutes lost when this step has to run over the network; None when the plan does not say."""
+        return None if self.minutes_over_network is None else self.minutes_over_network - self.minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """`[[tested]]`: versions that were tried together, and how that ended."""
+
+    versions: Annotated[Mapping[str, Name], Ref("applications")]
+    """Application -> version."""
+    on: date
+    """The day of the test."""
+    evidence: Name
+    """Where the result can be read: `regression run 8812`."""
+    result: TestResult = TestResult.PASSED
+    """A pair that failed stays failed until a later record says that it passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`[[rules]]`: what was decided beforehand about versions that meet. Exactly one of the first three."""
+
+    together: tuple[ApplicationRef, ...] = ()
+    """Go forward and back together, so that mixed end states cannot occur."""
+    unrelated: tuple[ApplicationRef, ...] = ()
+    """Never talk to each other, so that their versions need no test together."""
+    exclude: Annotated[Mapping[str, Name], Ref("applications")] = field(default_factory=dict)
+    """An end state (application -> version) that is never left standing."""
+    reason: Text = ""
+    """Why it was decided so."""
+    decides: RoleRef = ""
+    """Role that stands for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`[[decisions]]`: who decides in the window, agreed beforehand."""
+
+    on: DecisionKind
+    """Which decision."""
+    steps: tuple[StepRef, ...] = ()
+    """The steps it is about; all of them when left out."""
+    rule: Text
+    """What was agreed: `one retry, if the cause is known within 10 minutes`."""
+    decides: RoleRef
+    """Role that takes it."""
+    default: Name
+    """What is done when nobody who decides can be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """`[[waivers]]`: one failing finding accepted for this window. Exact, limited and dated."""
+
+    id: EntryId
+    """Its number, named in every report."""
+    check: Name
+    """Id of one check."""
+    subject: Name
+    """One subject of it, as the report names it."""
+    reason: Text
+    """Why it is acceptable."""
+    limit: Name
+    """The worst value it covers: `900 ms`, `12 GiB`; for a finding without a number, the text after `found`."""
+    approved_by: RoleRef
+    """Role that accepted it."""
+    granted: datetime
+    """Valid from then on."""
+    expires: datetime
+    """Valid until then: past the window and its reserve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """`[freshness]`: how old an answer may be at the moment judged, by what it tells."""
+
+    identity: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """Which server answers, primary or replica."""
+    state: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """What changes by itself: mounts, jobs, settings, clocks."""
+    space: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """What is free on the file systems."""
+    access: Annotated[timedelta, Above(0)] = timedelta(hours=4)
+    """Logins, accounts, tools."""
+    health: Annotated[timedelta, Above(0)] = timedelta(hours=4)
+    """Health endpoints."""
+    backup: Annotated[timedelta, Above(0)] = timedelta(hours=24)
+    """Earlier backups read to their end."""
+    people: Annotated[timedelta, Above(0)] = timedelta(hours=12)
+    """Confirmations of `[roles]`."""
+    scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
+    """Staged scripts; `preflight gate` asks for them again whatever their age."""
