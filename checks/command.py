@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +17,8 @@ from preflight.probes.shell import AsAccount
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_WARNS = re.compile(r"\bWARN(?:ING)?\b", re.IGNORECASE)
+"""How a monitoring plugin says that a 1 is a warning."""
 _LONGEST = 300
 _MOST_LINES = 20
 
@@ -60,10 +63,11 @@ class CommandCheck(Check):
 
     Every site has something that no general tool knows: a licence server, a queue that must be empty, a feature switch.
     What asks it may be any monitoring plugin or script, run without a shell on a host or beside the plan. Its exit
-    status is understood as monitoring plugins mean it: 0 PASS, 1 WARN, 2 FAIL, 3 UNKNOWN, with the first line it prints
-    as what was seen (what follows a `|` is performance data). A 1 without a word is no plugin's warning but how
-    `test` and `grep` fail, and a crash: FAIL. Every other end, and a command that cannot be started, is UNKNOWN. It
-    gets no secret, no terminal and no input; what it changes is its author's responsibility.
+    status is understood as monitoring plugins mean it: 0 PASS, 1 WARN, 2 FAIL, 3 UNKNOWN, with the first line it
+    prints as what was seen (what follows a `|` is performance data). A 1 whose first line has no WARN in it is no
+    plugin's warning but how `test`, `grep`, `diff` and a crash end: FAIL. Every other end, and a command that cannot
+    be started, is UNKNOWN. It gets no secret, no terminal and no input; what it changes is its author's
+    responsibility.
     """
 
     id = "command"
@@ -103,7 +107,7 @@ class CommandCheck(Check):
         if ended.code == _OK:
             return passed(said or "exit status 0, nothing printed", expected=command.wanted)
         actual = said or _first_line(ended.error) or "nothing printed"
-        if ended.code == _WARNING and said:
+        if ended.code == _WARNING and _WARNS.search(said):
             return warned(said, expected=command.wanted, actual=actual, remedy=remedy, details=details)
         if ended.code in (_WARNING, _CRITICAL):
             summary = said or f"exit status {ended.code}, nothing printed"

@@ -14,7 +14,7 @@ from preflight.cli.output import write_stdout
 from preflight.clock import zone
 from preflight.new_plan import Beginnings, new_plan
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
 
 
 @click.command()
@@ -126,7 +126,7 @@ def _pair(between: str) -> Callable[[str], tuple[str, str]]:
     def read(text: str) -> tuple[str, str]:
         name, _, rest = text.partition(between)
         if not _NAME.fullmatch(name) or not rest.isprintable():
-            raise CallError(f"{text}: begin with a name of letters, digits, '_', '.' and '-', then {between}")
+            raise CallError(f"{text}: begin with a name of letters, digits, '_' and '-', then {between}")
         return name, rest.strip()
 
     return read

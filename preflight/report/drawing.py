@@ -54,8 +54,8 @@ def drawn(verdict: Verdict, width: int = WIDTH, ascii: bool = False) -> list[str
         ("window", axis.scale()),
         ("", axis.ruler(ink)),
         *_steps(planned, found, axis, ink),
-        ("way back", _way_back(planned, axis, ink)),
-        ("", _marks(planned, axis)),
+        ("way back", _way_back(found, axis, ink)),
+        ("", _marks(found, axis)),
     ]
     if verdict.events:
         rows.append(("inside", axis.points((event.at, "!") for event in verdict.events)))
@@ -110,15 +110,14 @@ class _Axis:
         return "".join(cells)
 
     def points(self, marks: Iterable[tuple[datetime, str]]) -> str:
-        """Single marks; one outside the axis stands at its edge, two in one column side by side."""
+        """Single marks; one outside the axis stands at its edge, of two in one column the later stands beside it."""
         cells = [" "] * self.columns
         for at, mark in sorted(marks):
             column = self.column(at)
             if mark in cells[column]:
                 continue
-            while cells[column] != " " and column < self.columns - 1:
-                column += 1
-            cells[column] = mark
+            free = [place for place in range(self.columns) if cells[place] == " "]
+            cells[min(free, key=lambda place: (abs(place - column), -place))] = mark
         return "".join(cells).rstrip()
 
 
@@ -153,16 +152,16 @@ def _bar(planned: Slot, found: Slot, axis: _Axis, ink: _Ink) -> str:
     return "".join(cells).rstrip()
 
 
-def _way_back(planned: Schedule, axis: _Axis, ink: _Ink) -> str:
+def _way_back(found: Schedule, axis: _Axis, ink: _Ink) -> str:
     """From the window's end backwards: its left edge is the last moment to begin it."""
-    span = axis.span(min(planned.start_rollback_by, axis.window.end), axis.window.end)
+    span = axis.span(min(found.start_rollback_by, axis.window.end), axis.window.end)
     return " " * span.start + ink.edge + ink.way_back * (len(span) - 1)
 
 
-def _marks(planned: Schedule, axis: _Axis) -> str:
-    marks = [(planned.decide_by, "D"), (planned.start_rollback_by, "R")]
-    if planned.point_of_no_return is not None:
-        marks.append((planned.point_of_no_return, "N"))
+def _marks(found: Schedule, axis: _Axis) -> str:
+    marks = [(found.decide_by, "D"), (found.start_rollback_by, "R")]
+    if found.point_of_no_return is not None:
+        marks.append((found.point_of_no_return, "N"))
     if axis.window.end < axis.end:
         marks.append((axis.window.end, "E"))
     return axis.points(marks)
@@ -175,7 +174,7 @@ def _legend(planned: Schedule, found: Schedule, axis: _Axis, ink: _Ink, events: 
         yield f"{ink.no_longer} no longer"
     yield "D decide by"
     yield "R start rollback by"
-    if planned.point_of_no_return is not None:
+    if found.point_of_no_return is not None:
         yield "N no way back"
     if axis.window.end < axis.end:
         yield "E end of the window"

@@ -24,10 +24,15 @@ def times(verdict: Verdict) -> Iterator[str]:
     if planned is None or found is None:
         return
     yield _times(verdict, planned)
-    if found.finish_at != planned.finish_at or found.margin != planned.margin:
+    if (found.finish_at, found.margin, found.decide_by) != (planned.finish_at, planned.margin, planned.decide_by):
         longer = format_duration(found.finish_at - planned.finish_at)
-        finish = time_in_window(verdict.plan.window, found.finish_at)
-        yield f"with what failed: {finish}, {longer} later, {margin(found.margin)}"
+        at = verdict.plan.window
+        finish = time_in_window(at, found.finish_at)
+        moved = ""
+        if found.start_rollback_by != planned.start_rollback_by:
+            decide, back = (time_in_window(at, each) for each in (found.decide_by, found.start_rollback_by))
+            moved = f"decide by {decide}, start rollback by {back}, "
+        yield f"with what failed: {finish}, {longer} later, {moved}{margin(found.margin)}"
 
 
 def counts(verdict: Verdict) -> str:

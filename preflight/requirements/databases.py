@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
 from preflight.plan.work import server_work
 from preflight.requirements.requirement import Requirement
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def requirements(plan: Plan) -> Iterator[Requirement]:
@@ -57,8 +54,8 @@ def grants(plan: Plan, database: Database, role: str) -> Iterator[str]:
 
 
 def identifier(name: str) -> str:
-    """As SQL writes it."""
-    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    """Quoted, for SQL and for pg_hba.conf: bare, `all`, `public` or `current_user` would be everybody."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _way_in(database: Database) -> Requirement:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import Host, Plan
@@ -12,6 +13,7 @@ from preflight.requirements.requirement import Requirement
 
 _BIN = "/usr/bin/"
 _SHELL = "/bin/sh"
+_PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*")
 
 
 def requirements(plan: Plan) -> Iterator[Requirement]:
@@ -42,14 +44,21 @@ def _accounts(plan: Plan, host: Host) -> list[str]:
     return [account for account in dict.fromkeys([*named, *worked]) if account and account != host.user]
 
 
+def is_plain(names: Iterable[str]) -> bool:
+    """Whether all of them mean just themselves in a line of sudoers."""
+    return all(_PLAIN.fullmatch(name) and name != "ALL" for name in names)
+
+
 def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
-    and a shell that looks at folders which only the account may see."""
+    and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
     programs = [name if name.startswith("/") else _BIN + name for name in programs_of(plan, host.id, account)]
     works = any(work.host.id == host.id and work.account == account for work in server_work(plan))
     listed = [*programs, _SHELL] if works or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
     tag = "" if secret else "NOPASSWD: "
+    if not is_plain([host.user, account, *listed]):
+        return ""
     return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
 
 
@@ -60,10 +69,13 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     )
     if any(entry.account == account and entry.password for entry in host.become):
         text = text.replace("without a prompt", "with its own password")
+    line = sudoers_line(plan, host, account)
+    if not line:
+        text += " A name in it means something else in sudoers: write this rule by hand."
     return Requirement(
         owner=host.owner,
         text=text,
-        lines=(sudoers_line(plan, host, account),),
+        lines=(line,) if line else (),
         language="sudoers",
         checks=("become", "backup-location", "rollback-ready", "script-hashes"),
     )

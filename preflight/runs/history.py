@@ -13,7 +13,7 @@ from preflight.registry import Registry
 from preflight.run import judge
 from preflight.runs.inputs import changed
 from preflight.runs.saved_runs import SavedRun
-from preflight.verdict import Verdict
+from preflight.verdict import Decision, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +40,17 @@ def entry_of(
     same_plan = evidence.plan_digest == plan.digest
     if not same_plan and not changes:
         changes = ("plan changed",)
+    reported = saved.outcome.headline if saved.outcome else ""
     verdict = None
     if same_plan:
         verdict = judge(inspect(plan, registry, evidence.collected_at), evidence, unconfirmed=unconfirmed)
+    if verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
+        # What was deselected then is not kept with the answers: a part must not be listed as the whole.
+        verdict, changes = None, (f"it was {reported or 'without a report'} when it was run", *changes)
     return Entry(
         path=saved.path,
         collected_at=evidence.collected_at,
         verdict=verdict,
-        reported=saved.outcome.headline if saved.outcome else "",
+        reported=reported,
         changes=tuple(changes),
     )

@@ -38,8 +38,21 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path
     if plan.release.checks:
-        for path in sorted(plan.release.checks.glob("*.py")):
-            yield f"release.checks {path.name}", path
+        for path in sorted(plan.release.checks.rglob("*.py")):
+            yield f"release.checks {path.relative_to(plan.release.checks)}", path
+    yield from _files_of_commands(plan)
+
+
+def _files_of_commands(plan: Plan) -> Iterator[tuple[str, Path]]:
+    """What the plan's own commands run or read beside it: another script gives another answer."""
+    commands = plan.checks.get("command", {}).get("run", {})
+    for name, command in commands.items() if isinstance(commands, Mapping) else ():
+        if getattr(command, "host", ""):
+            continue
+        for argument in getattr(command, "argv", ()):
+            path = plan.folder / argument
+            if path.is_file():
+                yield f"checks.command.run.{name} {argument}", path
 
 
 def _digest(path: Path) -> str:

@@ -55,7 +55,9 @@ def read_report(text: str) -> Outcome:
     if schema != SCHEMA:
         raise ReportError(f"schema {schema} is not {SCHEMA}, the one this version reads")
     window, plan = report.table("window"), report.table("plan")
-    report.word("verdict", Decision)
+    verdict = report.word("verdict", Decision)
+    if report.text("headline").partition(" ")[0].rstrip(";") != verdict:
+        raise ReportError(f"its headline and its verdict, {verdict}, do not agree")
     findings = report.tables("findings")
     if report.number("planned") != len(findings):
         raise ReportError(f"{report.number('planned')} checks were planned, {len(findings)} are in it: it is not whole")

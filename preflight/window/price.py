@@ -9,7 +9,8 @@ from preflight.finding import Finding, Price, Status
 from preflight.plan import Plan
 from preflight.window.schedule import Schedule, schedule
 
-_LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE)
+_LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WAIVED)
+"""A waiver accepts that the server path is lost; it does not give the minutes back."""
 
 
 def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:

@@ -32,6 +32,8 @@ def judge(ended: Ended, command: Command = LOAD) -> Judgement:
         (0, "OK - load 0.3 | load1=0.3;8;12", "", Status.PASS, "OK - load 0.3"),
         (0, "", "", Status.PASS, "exit status 0, nothing printed"),
         (1, "WARNING - load 9|x=1\nmore\nlines", "", Status.WARN, "WARNING - load 9"),
+        (1, "looking at the licence server ...", "Traceback ...", Status.FAIL, "looking at the licence server ..."),
+        (1, "1c1", "", Status.FAIL, "1c1"),
         (1, "", "Traceback: ...", Status.FAIL, "exit status 1, nothing printed"),
         (2, "CRITICAL - load 40", "", Status.FAIL, "CRITICAL - load 40"),
         (2, "", "", Status.FAIL, "exit status 2, nothing printed"),

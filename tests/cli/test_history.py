@@ -63,3 +63,11 @@ def test_a_report_changed_by_hand_does_not_change_the_verdict(plan: Path) -> Non
     report.write_text(report.read_text().replace("NO-GO", "GO"))
     (run,) = listed(plan)
     assert run["verdict"] == "NO-GO"
+
+
+def test_a_part_that_was_run_is_never_listed_as_a_go_of_the_whole(plan: Path) -> None:
+    preflight("run", plan, "--only", "answer")
+    (run,) = listed(plan)
+    assert run["printed"] == "HOLD"
+    assert run["verdict"] is None
+    assert run["void"] == ["it was HOLD when it was run"]

@@ -56,7 +56,7 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
 
 
 def test_names_are_quoted_as_sql_wants_them() -> None:
-    assert identifier("orders") == "orders"
+    assert identifier("public") == '"public"'
     assert identifier("Orders 1") == '"Orders 1"'
     assert identifier('a"b') == '"a""b"'
 
@@ -69,3 +69,14 @@ def test_hostile_names_stay_text() -> None:
     )
     kinds = {token.type for token in read(requirements.render(plan))}
     assert not kinds & {"html_inline", "html_block", "link_open", "image"}
+
+
+def test_a_name_with_a_meaning_in_sudoers_is_never_printed_as_a_rule() -> None:
+    host = PLAN.hosts["db1"]
+    for account in ("ALL", "ALL:ALL", "%wheel", "x)NOPASSWD:/bin/su,(root", "#0", "a,b", "a b", "a\\b"):
+        assert sudoers_line(PLAN, host, account) == ""
+        assert sudoers_line(PLAN, replace(host, user=Login(account)), "postgres") == ""
+    named = replace(host, become=(Become(account=Login("ALL")),))
+    text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": named}))
+    assert "write this rule by hand" in text
+    assert "(ALL)" not in text

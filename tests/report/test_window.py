@@ -190,3 +190,13 @@ def test_times_on_another_day_or_past_a_clock_change_say_so(start: datetime, hou
     told = said(window.events(verdict))
     assert f"{first} first" in told
     assert f"{last} last" in told
+
+
+def test_a_decide_by_that_failures_move_is_told_where_it_is_now() -> None:
+    verdict = no_go()
+    assert verdict.found_schedule is not None
+    hour = timedelta(hours=1)
+    found = verdict.found_schedule
+    moved = replace(found, decide_by=found.decide_by - hour, start_rollback_by=found.start_rollback_by - hour)
+    told = said(window.times(replace(verdict, found_schedule=moved)))
+    assert "with what failed: 04:05, 1 h 10 min later, decide by 03:09, start rollback by 03:24, margin" in told

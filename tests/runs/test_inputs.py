@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from preflight import __version__
+from preflight.loader import load_plan
 from preflight.plan import Scripts
+from preflight.registry import find_checks
 from preflight.runs.inputs import changed, read_inputs
+from tests.plan_texts import MINIMAL
 from tests.toy import toy_plan
 
 
@@ -29,3 +32,15 @@ def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_a_file_is_absent_and_no_crash(tmp_path: Path) -> None:
     scripts = Scripts(id="orders", database="orders", approved=tmp_path, manifest=tmp_path, staged="/srv")  # type: ignore[arg-type]
     assert read_inputs(toy_plan(scripts={"orders": scripts}))["scripts.orders.manifest"] == "absent"
+
+
+def test_a_script_of_the_plans_own_is_an_input(tmp_path: Path) -> None:
+    text = '[checks.command.run.q]\nprogram = "./q.sh"\narguments = ["list.txt", "-v"]\n'
+    (tmp_path / "plan.toml").write_text(MINIMAL + text)
+    (tmp_path / "q.sh").write_text("echo fine")
+    (tmp_path / "list.txt").write_text("a")
+    plan = load_plan(tmp_path / "plan.toml", find_checks(None).settings())
+    before = read_inputs(plan)
+    (tmp_path / "q.sh").write_text("echo full; exit 2")
+    assert changed(before, read_inputs(plan)) == ("checks.command.run.q ./q.sh changed",)
+    assert "checks.command.run.q list.txt" in before

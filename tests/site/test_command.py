@@ -50,7 +50,8 @@ def ask(site: Site, tmp_path: Path, good_account: Account) -> Ask:
     ("script", "status", "summary"),
     [
         ("echo 'OK - all well|x=1'", Status.PASS, "OK - all well"),
-        ('echo "it\'s $((40 + 2))"; exit 1', Status.WARN, "it's 42"),
+        ('echo "WARNING: it\'s $((40 + 2))"; exit 1', Status.WARN, "WARNING: it's 42"),
+        ('echo "looking ..."; exit 1', Status.FAIL, "looking ..."),
         ("exit 1", Status.FAIL, "exit status 1, nothing printed"),
         ("echo CRITICAL; exit 2", Status.FAIL, "CRITICAL"),
         ("echo dunno; exit 3", Status.UNKNOWN, "dunno"),

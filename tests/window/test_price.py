@@ -110,3 +110,11 @@ def test_a_clock_change_inside_is_on_the_list() -> None:
     told = events_inside(replace(PLAN, window=window), [])
     assert [event.at for event in told] == [datetime(2026, 11, 1, 6, 0, tzinfo=UTC)]
     assert "clocks go back 1 h" in told[0].text
+
+
+def test_a_waiver_accepts_a_lost_path_and_does_not_give_its_minutes_back() -> None:
+    waived = finding(replace(NO, status=Status.WAIVED), "backup")
+    found = as_found(PLAN, [waived])
+    assert found is not None
+    assert found.finish_at == PLAN.window.start + timedelta(minutes=75 + 90)
+    assert priced(PLAN, [waived])[0].price is not None

@@ -38,8 +38,12 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     ]
     yield _family("finding", "One for each planned check; its status is a label.", findings)
     yield _family("unconfirmed", "Things that the plan does not ask.", [(release, len(verdict.unconfirmed))])
+    waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
+    if waivers:
+        yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    asked = [each.oldest_evidence_at for each in verdict.findings if each.oldest_evidence_at is not None]
     moments = {
-        "evidence": ("When the oldest answers were given.", verdict.collected_at),
+        "evidence": ("When the oldest answers were given.", min([*asked, verdict.collected_at])),
         "judged": ("The moment judged.", verdict.moment),
         "window_start": ("Start of the window.", verdict.plan.window.start),
         "window_end": ("End of the window.", verdict.plan.window.end),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from math import ceil
 
 from preflight.clock import format_duration, zone
 from preflight.report.html.elements import Html, el, joined
@@ -93,7 +94,7 @@ class _Timeline:
 
     def _ticks(self) -> list[datetime]:
         minutes = (self.end - self.begin) / timedelta(minutes=1)
-        step = next((each for each in _TICKS if minutes / each <= _MOST_TICKS), _TICKS[-1])
+        step = next((each for each in _TICKS if minutes / each <= _MOST_TICKS), ceil(minutes / _MOST_TICKS))
         local = self.begin.astimezone(zone(self.verdict.plan.window.zone))
         first = self.begin + timedelta(minutes=-(local.hour * 60 + local.minute) % step)
         count = int((self.end - first) / timedelta(minutes=step)) + 1

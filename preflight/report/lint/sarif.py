@@ -73,5 +73,7 @@ def _result(rule: str, file: str, text: str, line: int | None) -> dict[str, Any]
 
 
 def _uri(file: str) -> str:
+    """Percent-encoded from the name's own bytes, which need not be UTF-8."""
     path = Path(file)
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    encoded = quote(path.as_posix().encode("utf-8", "surrogateescape"))
+    return f"file://{encoded}" if path.is_absolute() else encoded

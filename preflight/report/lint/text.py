@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from preflight.report.layout import counted, wrapped
+from preflight.report.layout import clean, counted, no_command, wrapped
 from preflight.report.lint import LintedPlan
 
 
@@ -19,7 +19,8 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     if inspection is None or registry is None:
         return
     planned = Counter(item.check_id for item in inspection.items)
-    yield f"{linted.shown_as}: valid, {counted(inspection.planned, 'check')} planned for {inspection.plan.release.id}"
+    count = counted(inspection.planned, "check")
+    yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
     if planned:
         counts = ", ".join(f"{check} {count}" for check, count in planned.items())
         yield from wrapped(counts, "           ", "  planned  ")

@@ -118,3 +118,12 @@ def test_a_plan_gives_the_runner_of_a_build_no_command(plans: Path, name: str, i
     assert done.exit_code == 2
     assert not re.search(r"##\w*\[", done.output)
     assert {command.name for command in commands(done.output)} <= ({"error", "warning"} if name == "github" else set())
+
+
+def test_a_name_that_is_no_text_and_an_id_that_is_a_command_are_harmless(plans: Path) -> None:
+    (plans / "b\udcff.toml").write_text(MINIMAL.replace('id = "', 'id = "##vso[task.x]'))
+    for name in FORMATS:
+        done = called("b\udcff.toml", "--format", name)
+        assert done.exit_code == 0, (name, done.output)
+        assert "##vso[" not in done.stdout
+    assert "b%FF.toml" in called("b\udcff.toml", "--format", "sarif").stdout
