@@ -9,7 +9,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
 from preflight.plan import Scripts
 from preflight.probe import NoReply
-from preflight.probes.files import TARGET, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.probes.files import TARGET, LocalText, LocalTree, Texts, Tree
 from preflight.probes.shell import AsAccount
 from preflight.probes.staged import (
     MOST_FORMS,
@@ -25,7 +25,8 @@ from preflight.scripts.input_points import judge_inputs
 from preflight.scripts.manifest import ManifestError, parse_manifest
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
-from preflight.scripts.seen_scripts import SeenScripts, beside, count
+from preflight.scripts.sealed_scripts import sealing_probes
+from preflight.scripts.seen_scripts import SeenScripts, count
 from preflight.scripts.staged_points import judge_staged
 
 _TEXTS = 3
@@ -45,9 +46,9 @@ class ScriptHashes(Check):
     staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not
     give it a shell of that account). FAIL: a changed, missing, empty or unsealed script, a symbolic link, what
     everybody may change, and whatever a script reads by `\\i`, `\\ir`, `\\copy` or `\\lo_import` without its being
-    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder, unless the run line
-    says `cd`. What no manifest can seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts,
-    which is the run line's, and COMMIT inside a script.
+    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder. What no manifest can
+    seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts, which `files` tells, and COMMIT
+    inside a script.
     """
 
     id = "script-hashes"
@@ -66,11 +67,11 @@ class ScriptHashes(Check):
 
     def probes(self, subject: Subject) -> Probes:
         scripts: Scripts = subject.item
-        folder = beside(self.plan, scripts.approved)
+        manifest, texts = sealing_probes(self.plan, scripts)
         return {
-            "approved": LocalTree(TARGET, folder),
-            "manifest": LocalFile(TARGET, beside(self.plan, scripts.manifest)),
-            "texts": LocalTexts(TARGET, folder),
+            "approved": LocalTree(TARGET, texts.folder),
+            "manifest": manifest,
+            "texts": texts,
             "staged": StagedFolder(*self._reader(scripts), scripts.staged),
         }
 

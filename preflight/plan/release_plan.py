@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.secrets import SecretRef
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,14 @@ class Plan:
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+
+    _derived: dict[Callable[[Plan], Any], Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def once(self, derive: Callable[[Plan], T]) -> T:
+        """What `derive` makes of this plan, made at the first call. `derive` is pure and a function of a module."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return cast(T, self._derived[derive])
 
     @property
     def folder(self) -> Path:
@@ -81,7 +92,7 @@ class Plan:
         return way
 
     def step(self, step_id: str) -> Step | None:
-        return next((step for step in self.steps if step.id == step_id), None)
+        return self.once(_steps_by_id).get(step_id)
 
     def person(self, role_id: str) -> str:
         """`D. Kaya (dba), ext. 4411`: whom to call; just the role when it has no entry, empty for no role."""
@@ -89,3 +100,7 @@ class Plan:
         if role is None:
             return role_id
         return f"{role.primary} ({role_id})" + (f", {role.contact}" if role.contact else "")
+
+
+def _steps_by_id(plan: Plan) -> Mapping[str, Step]:
+    return {step.id: step for step in plan.steps}

@@ -15,7 +15,7 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
         yield _roles(plan, database)
         yield _way_in(database)
         for work in server_work(plan):
-            if work.database.id == database.id:
+            if work.database.id == database.id and work.connects:
                 text = (
                     f"On {work.host.id}: {work.account} logs in to {_name(database)} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
