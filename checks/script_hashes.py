@@ -60,10 +60,7 @@ class ScriptHashes(Check):
     judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(scripts.id, scripts, scripts.owner or self.plan.databases[scripts.database].owner)
-            for scripts in self.plan.scripts.values()
-        ]
+        return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
 
     def probes(self, subject: Subject) -> Probes:
         scripts: Scripts = subject.item
@@ -140,7 +137,7 @@ class ScriptHashes(Check):
         return Comparison(sealed, approved, staged, name, manifest.sha256), problem
 
     def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
-        host = self.plan.host_of(scripts.database)
+        host = self.plan.host_of(scripts)
         return host.id, AsAccount.on(host, scripts.account)
 
     @staticmethod

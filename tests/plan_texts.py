@@ -146,7 +146,7 @@ step = "scripts-app1"
 owner = "dba"
 
 [scripts.by-command]
-database = "orders"
+host = "db1"
 approved = "sql/more"
 manifest = "sql/more.SHA256SUMS"
 staged = "/srv/release/more"

@@ -37,6 +37,13 @@ def _note(problems: Problems, keys: KeyPath, found: Iterator[tuple[KeyPath, str]
 
 
 def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    named = [key for key in ("database", "host") if key in raw]
+    if not named:
+        yield ("database",), 'is required; or "host", for a command that is about no PostgreSQL database'
+    elif len(named) > 1:
+        yield ("host",), f"exactly one of {listed(named)} may be given"
+    elif named == ["host"] and "command" not in raw:
+        yield ("command",), "is required where no database is named: psql runs scripts in a database"
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
         yield from _empty(raw)

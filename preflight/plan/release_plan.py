@@ -73,15 +73,22 @@ class Plan:
             if database.password and database.host in asked:
                 yield database.password, database.password_purpose
 
-    def host_of(self, database: Database | str) -> Host:
-        entry = self.databases[database] if isinstance(database, str) else database
-        return self.hosts[entry.host]
+    def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
+        """Where a database runs, and its backups and scripts; a text is a database's id."""
+        if isinstance(entry, Backup | Scripts):
+            named = entry.host if isinstance(entry, Scripts) else ""
+            return self.hosts[named] if named else self.host_of(entry.database)
+        return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
+
+    def owner_of(self, entry: Backup | Scripts) -> str:
+        """Its own, or its database's, or its host's where it names no database."""
+        return entry.owner or (self.databases[entry.database] if entry.database else self.host_of(entry)).owner
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
         reached = {name for name in self.hosts if host_id in self._way_to(name)}
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
-        steps = (entry.step for entry in work if self.databases[entry.database].host in reached)
+        steps = (entry.step for entry in work if self.host_of(entry).id in reached)
         return tuple(dict.fromkeys(step for step in steps if step))
 
     def _way_to(self, host_id: str) -> list[str]:

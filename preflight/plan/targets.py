@@ -212,8 +212,10 @@ class Scripts:
     """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
 
     id: EntryId
-    database: DatabaseRef
+    database: DatabaseRef = ""
     """Where they run."""
+    host: HostRef = ""
+    """Where a `command` runs them that is about no PostgreSQL database; instead of `database`."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path

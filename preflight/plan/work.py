@@ -27,7 +27,8 @@ class ServerWork:
 
     section: Section
     id: str
-    database: Database
+    target: Database | None
+    """None for a `command` that is about no database of the plan."""
     host: Host
     account: str
     """OS account; empty where the host's login is left to ssh_config."""
@@ -54,6 +55,13 @@ class ServerWork:
     def table(self) -> str:
         """Where the plan declares it."""
         return f"[{self.section}.{self.id}]"
+
+    @property
+    def database(self) -> Database:
+        """Of work that has one. Raises ValueError for other work."""
+        if self.target is None:
+            raise ValueError(f"{self.label} names no database")
+        return self.target
 
     @property
     def connects(self) -> bool:
@@ -88,6 +96,11 @@ def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
     return plan.once(_work_by_host).get(host_id, ())
 
 
+def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
+    """The work with one database."""
+    return plan.once(_work_by_database).get(database_id, ())
+
+
 def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
     """Every client program that `account` has to run on a host, each once."""
     mine = (work for work in work_on(plan, host_id) if work.account == account)
@@ -117,6 +130,14 @@ def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
     return found
 
 
+def _work_by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
+    found: dict[str, list[ServerWork]] = {}
+    for work in server_work(plan):
+        if work.target is not None:
+            found.setdefault(work.target.id, []).append(work)
+    return found
+
+
 def _program_folder(entry: Scripts) -> str:
     """Where PATH lacks psql, its siblings are found beside it."""
     folder, slash, _ = entry.program.rpartition("/")
@@ -130,7 +151,7 @@ def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
     return ServerWork(
         section=Section.BACKUPS,
         id=entry.id,
-        database=database,
+        target=database,
         host=host,
         account=account,
         login=entry.login or database.user,
@@ -140,7 +161,7 @@ def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
         command=entry.command,
         taken_by=entry.taken_by,
         step=entry.step,
-        owner=entry.owner or database.owner,
+        owner=plan.owner_of(entry),
     )
 
 
@@ -160,19 +181,19 @@ def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
 
 
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
-    database = plan.databases[entry.database]
-    host = plan.host_of(database)
+    database = plan.databases[entry.database] if entry.database else None
+    host = plan.host_of(entry)
     return ServerWork(
         section=Section.SCRIPTS,
         id=entry.id,
-        database=database,
+        target=database,
         host=host,
         account=entry.account or host.user,
-        login=entry.login or database.user,
+        login=entry.login or (database.user if database else ""),
         server=entry.server,
         program_folder=_program_folder(entry),
         programs=() if entry.command else (entry.program,),
         command=entry.command,
         step=entry.step,
-        owner=entry.owner or database.owner,
+        owner=plan.owner_of(entry),
     )

@@ -96,7 +96,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
 
 def _folders(plan: Plan) -> Iterator[Requirement]:
     for backup in plan.backups.values():
-        host = plan.host_of(backup.database)
+        host = plan.host_of(backup)
         account, folder = backup.account or host.user, shlex.quote(backup.directory)
         text = (
             f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by {account}."
@@ -105,12 +105,12 @@ def _folders(plan: Plan) -> Iterator[Requirement]:
         checks = ("backup-location", "backup-space")
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=checks)
     for scripts in plan.scripts.values():
-        host = plan.host_of(scripts.database)
+        host = plan.host_of(scripts)
         account = scripts.account or host.user
-        text = f"On {host.id}: the folder for the staged scripts, readable by {account}, not writable by everybody."
-        mode = "0750"
-        if account != host.user:
-            text = text.replace(", not", f", to be entered by {host.user}, who starts the line there, not")
-            mode = "0751"
+        starts = "" if account == host.user else f", to be entered by {host.user}, who starts the line there"
+        mode = "0751" if starts else "0750"
+        text = (
+            f"On {host.id}: the folder for the staged scripts, readable by {account}{starts}; not writable by others."
+        )
         line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))

@@ -3,8 +3,9 @@ script-runner. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.plan import Plan, Scripts
@@ -27,7 +28,7 @@ class OrderedScripts:
     @classmethod
     def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
         entry = plan.scripts[work.id]
-        others = (each for each in plan.scripts.values() if each.id != entry.id and each.manifest == entry.manifest)
+        others = (each for each in plan.once(_by_manifest)[entry.manifest] if each.id != entry.id)
         elsewhere = frozenset(file for each in others for file in each.files)
         return cls(plan, work, sealed_scripts(entry, manifest, texts), elsewhere)
 
@@ -106,3 +107,10 @@ class OrderedScripts:
     def _failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         stake = minutes_at_stake(self.plan, [self.work])
         return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
+
+
+def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:
+    found: dict[Path, list[Scripts]] = {}
+    for entry in plan.scripts.values():
+        found.setdefault(entry.manifest, []).append(entry)
+    return found

@@ -305,6 +305,12 @@ def test_a_command_that_cannot_be_started_fails(state: Start, words: str) -> Non
     assert f"./deploy.sh does not start: {words}" in found.summary
 
 
+def test_a_command_may_run_on_a_host_without_a_database() -> None:
+    plan = plan_of({**DEPLOY, "database": "", "host": "db1", "stops_on_error": "shown 2026-10-10, run 8812"})
+    found = judgement_of(plan, texts=WITH_DEPLOY)
+    assert found.status is Status.WARN, told(found)
+
+
 def test_a_command_in_the_folder_is_sealed() -> None:
     found = judge(**DEPLOY)
     assert found.status is Status.FAIL, told(found)
