@@ -16,6 +16,7 @@ from preflight.plan.limits import Above
 from preflight.versions.deploy_order import DeployOrder
 from preflight.versions.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
 from preflight.versions.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
+from preflight.wording import listed
 
 _MOST_NAMED = 6
 
@@ -160,5 +161,4 @@ def _where(gap: Gap, within: Sequence[EndState]) -> str:
     named = [in_words(state.versions) for state in within]
     if named == [gap.named]:
         return ""
-    more = f"\nand {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    return "part of these end states:\n" + "\n".join(named[:_MOST_NAMED]) + more
+    return "part of these end states:\n" + listed(named, _MOST_NAMED, "\n")

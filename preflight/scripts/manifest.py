@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from preflight.errors import PreflightError
+from preflight.wording import listed
 
 _MOST_PROBLEMS = 5
 _PLAIN = re.compile(r"(?P<escaped>\\?)(?P<sha256>[0-9A-Fa-f]{64}) [ *](?P<name>.+)", re.DOTALL)
@@ -49,8 +50,7 @@ def parse_manifest(text: str) -> Mapping[str, str]:
             problems.append(f"line {number}: {error}")
     problems += _collisions(lines)
     if problems:
-        more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-        raise ManifestError("; ".join(problems[:_MOST_PROBLEMS]) + more)
+        raise ManifestError(listed(problems, _MOST_PROBLEMS, "; "))
     return {line.name: line.sha256 for line in lines}
 
 
