@@ -14,7 +14,8 @@ def test_one_is_not_told_in_the_plural(number: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [("", ""), ("a", "a"), ("ab", "a; b"), ("abc", "a; b; and 1 more"), ("abcde", "a; b; and 3 more")]
+    ("names", "said"),
+    [("", ""), ("a", "a"), ("ab", "a; b"), ("abc", "a; b; and 1 more"), ("abcd", "a; b; and 2 more")],
 )
 def test_a_long_list_says_how_many_it_leaves_out(names: str, said: str) -> None:
     assert listed(names, 2, "; ") == said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from preflight.report.json_text import json_text
+from preflight.report.harmless import json_text
 from preflight.runs.difference import Change, Difference, Line, Outcome
 
 SCHEMA = 1

@@ -8,9 +8,11 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import Plan
-from preflight.report import window
-from preflight.report.layout import clean, counted, wrapped
+from preflight.report.document.head import counts
+from preflight.report.harmless import clean
+from preflight.report.layout import wrapped
 from preflight.runs.history import Entry
+from preflight.wording import counted
 
 SCHEMA = 1
 _BODY = " " * 9
@@ -37,7 +39,7 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
             headline = entry.verdict.headline if entry.verdict else "not judged"
             yield f"{format_moment(entry.collected_at, plan.window.zone)}  {clean(headline)}"
         if entry.verdict is not None:
-            yield from wrapped(window.counts(entry.verdict), _BODY, "checks   ")
+            yield from wrapped(counts(entry.verdict), _BODY, "checks   ")
             if entry.reported and entry.reported != entry.verdict.headline:
                 yield from wrapped(f"{entry.reported}, when it was run", _BODY, "printed  ")
         elif entry.reported:

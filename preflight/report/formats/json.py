@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from preflight.finding import Finding, Judgement
-from preflight.report.json_text import json_text
+from preflight.report.harmless import json_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.window.schedule import Schedule

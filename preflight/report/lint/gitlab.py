@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from preflight.report.json_text import json_text
-from preflight.report.layout import clean
+from preflight.report.harmless import clean, json_text
 from preflight.report.lint import LintedPlan
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from preflight.report.json_text import json_text
+from preflight.report.harmless import json_text
 from preflight.report.lint import LintedPlan
 
 SCHEMA = 1

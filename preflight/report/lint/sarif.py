@@ -8,8 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import preflight
-from preflight.report.json_text import json_text
-from preflight.report.layout import clean
+from preflight.report.harmless import clean, json_text
 from preflight.report.lint import LintedPlan
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from preflight.report.layout import clean, counted, no_command, wrapped
+from preflight.report.harmless import clean, no_command
+from preflight.report.layout import wrapped
 from preflight.report.lint import LintedPlan
+from preflight.wording import counted
 
 
 def render(plans: Sequence[LintedPlan]) -> str:
