@@ -222,7 +222,7 @@ def put(value: object, *keys: str | int) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (put(2, "schema"), "schema 2 is not 1, the one this version reads"),
+        (put(1, "schema"), "schema 1 is not 2, the one this version reads"),
         (put("1", "schema"), "the report: `schema` is no whole number"),
         (put(1.5, "schema"), "the report: `schema` is no whole number"),
         (put(True, "schema"), "the report: `schema` is no whole number"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from preflight.finding import Finding, Judgement
 from preflight.report.harmless import json_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
+from preflight.versions.end_states import EndState, telling_first
 from preflight.window.schedule import Schedule
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""
+_MOST_END_STATES = 100
 
 
 def render(verdict: Verdict, _view: View = PLAIN) -> str:
@@ -51,12 +55,20 @@ def render(verdict: Verdict, _view: View = PLAIN) -> str:
             for age in verdict.ages
         ],
         "events": [{"at": event.at.isoformat(), "text": event.text} for event in verdict.events],
-        "end_states": [
-            {"versions": dict(state.versions), "status": state.status.value, "reason": state.reason}
-            for state in verdict.end_states
-        ],
+        "end_states": _end_states(verdict.end_states),
     }
     return json_text(document)
+
+
+def _end_states(states: Sequence[EndState]) -> dict[str, Any]:
+    """How many there are of each status, and the most telling ones: hundreds of applications have thousands."""
+    return {
+        "counts": dict(Counter(state.status.value for state in states)),
+        "listed": [
+            {"versions": dict(state.versions), "status": state.status.value, "reason": state.reason}
+            for state in telling_first(states)[:_MOST_END_STATES]
+        ],
+    }
 
 
 def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:
