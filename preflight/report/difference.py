@@ -1,17 +1,21 @@
-"""What changed between two runs, for people in a terminal: 100 columns, what is worse first."""
+"""What changed between two runs: for people in a terminal, 100 columns, what is worse first; and for programs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Severity, Status
 from preflight.report.document.order import pairs_by_cause
-from preflight.report.harmless import clean
+from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, WIDTH, Paint, wrapped
 from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
 
+SCHEMA = 1
+"""Raised only when a field changes its meaning or goes away; new fields do not raise it."""
 _TITLES = {
     Change.NEW: "new",
     Change.CHANGED: "changed",
@@ -34,6 +38,38 @@ def render(difference: Difference, *, color: bool = False) -> str:
                 lines += [*_group(group, change, paint), ""]
     lines += _unchanged(difference, paint)
     return "\n".join(lines) + "\n"
+
+
+def as_json(difference: Difference) -> str:
+    """One JSON object, deterministic for equal differences: each line once, in the list of what became of it."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "old": _outcome(difference.before),
+        "new": _outcome(difference.after),
+        "notes": list(difference.notes),
+        "lines": {change: [_pair(pair) for pair in difference.which(change)] for change in Change},
+    }
+    return json_text(document)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "headline": outcome.headline,
+        "release": outcome.release,
+        "plan": {"file": outcome.plan_file, "sha256": outcome.plan_digest},
+        "evidence_sha256": outcome.evidence_digest,
+        "moment": outcome.moment,
+        "collected_at": outcome.collected_at,
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "check": pair.line.check,
+        "subject": pair.line.subject,
+        "old": asdict(pair.old) if pair.old else None,
+        "new": asdict(pair.new) if pair.new else None,
+    }
 
 
 def _head(difference: Difference, paint: Paint) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -93,10 +94,12 @@ def annotation_property(text: str) -> str:
 
 
 def json_text(document: Any) -> str:
-    """JSON as every report for programs is written: indented ASCII with a newline at its end, keys in their order.
+    """JSON as every report for programs is written: indented ASCII with a newline at its end, keys in their order,
+    moments as ISO 8601.
 
     `##[...]` within a string is written with an escape that reads back the same."""
-    return json.dumps(document, indent=2, ensure_ascii=True).replace("##", "#\\u0023") + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=True, default=datetime.isoformat)
+    return text.replace("##", "#\\u0023") + "\n"
 
 
 def markdown_text(text: str) -> str:

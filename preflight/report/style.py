@@ -1,4 +1,4 @@
-"""The page's style: light and dark, wide and narrow, screen and one landscape page of paper."""
+"""The page's style: light and dark, wide and narrow, screen and landscape paper."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ thead th { color: var(--soft); font-weight: 600; overflow-wrap: normal; } tbody 
 .status { font-weight: 700; white-space: nowrap; } .pass { color: var(--go); } .fail { color: var(--nogo); }
 .unknown, .stale { color: var(--hold); } .warn, .waived { color: var(--warn); } .skipped { color: var(--soft); }
 .soft { color: var(--soft); } td[data-label="what"], td[data-label="cure"] { width: 28%; }
-td[data-label="ask by"] { overflow-wrap: normal; }
+td[data-label="ask by"] { overflow-wrap: normal; } td[data-label="cost"] { white-space: nowrap; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2.5rem; }
 details { border-top: 1px solid var(--rule); padding: .35rem 0; } summary { cursor: pointer; }
 summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--bar); outline-offset: 2px; }

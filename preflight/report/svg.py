@@ -78,11 +78,10 @@ class _Picture:
             if grid:
                 yield el("line", x1=x, x2=x, y1=_TOP - 4, y2=self.bottom, class_="grid")
             yield el("text", f"{at.astimezone(where):%H:%M}", x=x, y=y, text_anchor="middle", class_="soft")
-        if grid:
-            yield el("text", "ends", x=_LEFT - 8, y=y, text_anchor="end", class_="soft")
 
     def _steps(self) -> Iterator[Html]:
         where = zone(self.timeline.window.zone)
+        yield el("text", "ends", x=_LEFT - 8, y=_TOP - 8, text_anchor="end", class_="soft")
         for number, bar in enumerate(self.bars):
             y = _TOP + number * _ROW
             yield el("text", cut(bar.planned.step.id, _LABEL_CHARACTERS), x=0, y=y + 15)

@@ -28,12 +28,17 @@ def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
             Cell(row.what, strong=True, then=row.why),
             row.cure,
             f"{row.minutes:.0f} min" if row.minutes else "",
-            format_moment(row.ask_by, verdict.plan.window.zone) + (", overdue" if row.ask_by < verdict.moment else ""),
+            _ask_by(verdict, row),
             row.owner or NOBODY,
         )
         for row in blockers
     ]
     return Section(title="To cure", table=Table.of(("status", "what", "cure", "cost", "ask by", "owner"), rows))
+
+
+def _ask_by(verdict: Verdict, row: Blocker) -> Cell:
+    moment = format_moment(row.ask_by, verdict.plan.window.zone)
+    return Cell("overdue", strong=True, then=moment) if row.ask_by < verdict.moment else Cell(moment)
 
 
 def waivers(verdict: Verdict) -> Section:

@@ -8,6 +8,7 @@ left out. Text from elsewhere stands behind `::error ...::` on one line: it can 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from preflight.finding import Status
 from preflight.report.document.blocks import Entry
@@ -19,7 +20,7 @@ from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted
 
-MOST = 10
+_MOST = 10
 _MOST_OF_A_TITLE = 200
 """Characters; GitHub refuses a title of more than 255."""
 _LEVELS = {Decision.GO: "notice", Decision.NO_GO: "error", Decision.HOLD: "error"}
@@ -27,6 +28,7 @@ _RED = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 
 Annotation = tuple[str, str]
 """Title and text."""
+Shown = TypeVar("Shown")
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
@@ -44,7 +46,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     if verdict.unconfirmed:
         title = f"the plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed"
         told["warning"].append((title, "\n".join(verdict.unconfirmed)))
-    return "".join(command(level, path, *each) for level, all_ in told.items() for each in capped(all_))
+    return "".join(command(level, path, *each) for level, all_ in told.items() for each in _told(all_))
 
 
 def command(level: str, path: str, title: str, text: str, line: int | None = None) -> str:
@@ -54,12 +56,14 @@ def command(level: str, path: str, title: str, text: str, line: int | None = Non
     return f"::{level} file={annotation_property(path)}{at},title={shown}::{annotation_text(text)}\n"
 
 
-def capped(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """As many as GitHub shows of a step."""
-    if len(annotations) <= MOST:
-        return list(annotations)
-    left = annotations[MOST - 1 :]
-    return [*annotations[: MOST - 1], (f"and {len(left)} more", "\n".join(title for title, _ in left))]
+def capped(annotations: Sequence[Shown]) -> tuple[Sequence[Shown], Sequence[Shown]]:
+    """As many as GitHub shows of a step, with room for one that counts the others; and those others."""
+    return (annotations, ()) if len(annotations) <= _MOST else (annotations[: _MOST - 1], annotations[_MOST - 1 :])
+
+
+def _told(annotations: Sequence[Annotation]) -> list[Annotation]:
+    shown, left = capped(annotations)
+    return [*shown, (f"and {len(left)} more", "\n".join(title for title, _ in left))] if left else [*shown]
 
 
 def _verdict(verdict: Verdict) -> Annotation:

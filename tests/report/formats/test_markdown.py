@@ -131,10 +131,10 @@ def test_what_is_to_cure_is_a_table_with_cost_ask_by_and_owner() -> None:
     assert head == ["status", "what", "cure", "cost", "ask by", "owner"]
     assert first[:2] == ["FAIL", "**login db1**: the password was refused"]
     assert first[2].startswith("have the password of dbadmin on db1 set")
-    assert first[3:5] == ["70 min", "Thu 2026-10-15 16:00 -04:00, overdue"]
+    assert first[3:5] == ["70 min", "**overdue**: Thu 2026-10-15 16:00 -04:00"]
     assert "S. Lindqvist" in first[5]
     start = "Sat 2026-10-17 00:00 -04:00"
-    assert [row[4] for row in others] == [start, start, "Thu 2026-10-15 16:00 -04:00, overdue"]
+    assert [row[4] for row in others] == [start, start, "**overdue**: Thu 2026-10-15 16:00 -04:00"]
 
 
 def test_what_nobody_owns_says_so() -> None:
