@@ -16,6 +16,7 @@ from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCron
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
 from preflight.window.schedule import time_in_window
+from preflight.wording import counted
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
@@ -141,7 +142,7 @@ class CompetingJobs(Check):
             return
         assumed = "" if pg_cron.zone else " (assumed: cron.timezone is not shown to the role)"
         yield from self._judge_found(
-            subject, found, f"{_counted(len(pg_jobs), 'job')} in cron.job, in {zone_name}{assumed}"
+            subject, found, f"{counted(len(pg_jobs), 'job')} in cron.job, in {zone_name}{assumed}"
         )
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
@@ -244,24 +245,20 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
     return f"on {subject.id}: crontab -e as {job.user}, a # before its line"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
 def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> str:
     read = [crontab.account for crontab in crontabs if not crontab.refused]
-    tables = _counted(len(jobs.tables), "table") + " of the system"
+    tables = counted(len(jobs.tables), "table") + " of the system"
     if jobs.cron == "none":
         cron = "no cron is installed, its tables start nothing"
     else:
         cron = f"the crontab of {' and '.join(read)}, {tables}" if read else tables
     timers = {
-        Systemd.RUNNING: _counted(len(jobs.timers), "timer"),
+        Systemd.RUNNING: counted(len(jobs.timers), "timer"),
         Systemd.OFFLINE: "systemd does not run, so no timers",
         Systemd.ABSENT: "no systemd, so no timers",
         Systemd.FAILED: "no timers",
     }[jobs.systemd]
-    return f"{_counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
+    return f"{counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
 
 
 def _unseen(jobs: HostJobs, crontabs: Iterable[OwnCrontab]) -> list[str]:

@@ -11,6 +11,7 @@ from preflight.probe import NoReply
 from preflight.probes.backup_contents import ArchiveRead, TextRead
 from preflight.probes.live_tables import LiveTables
 from preflight.probes.tools import major_of_server, shown
+from preflight.wording import listed
 
 _MOST_NAMED = 8
 
@@ -43,9 +44,7 @@ def _database(seen: SeenBackup, found: str, name: str) -> Judgement:
 def _in_cluster(seen: SeenBackup, read: TextRead, name: str) -> Iterator[Judgement]:
     """pg_dumpall connects to one database after the other; with --globals-only to none."""
     if name not in read.databases:
-        others = list(read.databases)
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        held = ", ".join(others[:_MOST_NAMED]) + more
+        held = listed(read.databases, _MOST_NAMED)
         yield seen.broken(
             f"the backup of the whole cluster does not hold the database {name}",
             f"it holds {held or 'no database (roles and tablespaces only)'}",

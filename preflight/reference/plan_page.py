@@ -30,7 +30,7 @@ def plan_page(registry: Registry) -> str:
 def _lines(registry: Registry) -> Iterator[str]:
     yield "# Plan reference"
     yield ""
-    yield "<!-- Written by `python -m preflight.reference docs`; edit the types in preflight/plan instead. -->"
+    yield "<!-- Written by `python -m preflight.reference`; edit the types in preflight/plan instead. -->"
     yield ""
     yield (
         "A release plan is one TOML file. [plans/example.toml](../../plans/example.toml) is a whole one. An unknown "

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from preflight.plan import Plan
 from preflight.plan.command_lines import Act, Command
-from preflight.report.layout import clean, no_command, wrapped
+from preflight.report.harmless import clean, no_command
+from preflight.report.layout import wrapped
 
 _FOREWORD = (
     "Each line is for the shell of the login that is named, on the host that is named, and ends with another status "

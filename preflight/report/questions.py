@@ -16,7 +16,9 @@ from preflight.plan import Connect, Database, Host, Plan
 from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
 from preflight.registry import Registry
-from preflight.report.layout import clean, counted, wrapped
+from preflight.report.harmless import clean
+from preflight.report.layout import wrapped
+from preflight.wording import counted
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "

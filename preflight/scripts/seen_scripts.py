@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from preflight.probes.staged_reply import StagedEntry
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
 from preflight.scripts.text_diff import visible
+from preflight.wording import listed
 
 MOST_NAMED = 8
 """Of one kind; more are counted."""
@@ -88,10 +89,4 @@ def who_and_when(entry: StagedEntry) -> str:
 
 
 def named(names: Iterable[str]) -> str:
-    shown = [visible(name) for name in names]
-    more = f", and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
-    return ", ".join(shown[:MOST_NAMED]) + more
-
-
-def count(things: Sequence[object] | Mapping[str, str], one: str, many: str = "") -> str:
-    return f"1 {one}" if len(things) == 1 else f"{len(things)} {many or one + 's'}"
+    return listed(map(visible, names), MOST_NAMED)

@@ -12,6 +12,7 @@ from preflight.plan import Scripts
 from preflight.probes.files import Texts, Tree
 from preflight.scripts.script_effect import Effect, effect_of
 from preflight.scripts.way_back import Pair, does_the_same, pairs
+from preflight.wording import listed
 
 _MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {
@@ -108,6 +109,5 @@ class WaysBack:
 
 
 def _all_have_one(found: Sequence[Pair]) -> Judgement:
-    names = ", ".join(pair.forward for pair in found[:_MOST_NAMED])
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return passed(f"{len(found)} scripts have their way back: {names}{more}")
+    names = listed((pair.forward for pair in found), _MOST_NAMED)
+    return passed(f"{len(found)} scripts have their way back: {names}")

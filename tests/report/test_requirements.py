@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+from preflight.loader import load_plan
 from preflight.plan import Account as Login
 from preflight.plan import Become
+from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
 from preflight.requirements.databases import identifier
 from preflight.requirements.hosts import sudoers_line
 from preflight.secrets import SecretRef
-from tests.report.formats.cases import HOSTILE, inspection
+from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
-PLAN = inspection().plan
+PLAN = load_plan(Path("plans/example.toml"), find_checks(None).settings())
 
 
 def test_everybody_is_told_once_who_needs_longest_first() -> None:

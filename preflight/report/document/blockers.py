@@ -8,9 +8,9 @@ from datetime import datetime
 
 from preflight.clock import zone
 from preflight.finding import Finding, Severity, Status
-from preflight.report.layout import counted
-from preflight.report.order import by_cause, hangs_on, told_one_by_one
+from preflight.report.document.order import findings_by_cause, findings_in_order, is_behind
 from preflight.verdict import Verdict
+from preflight.wording import counted
 
 _OPEN = (Status.FAIL, Status.UNKNOWN, Status.STALE)
 
@@ -33,6 +33,8 @@ class Blocker:
     """What it costs in the window if it stays so; 0 where the plan does not price it."""
     ask_by: datetime
     """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window's start."""
+    ask_by_words: str
+    """The same in nine columns: `Sat 00:00`, `24 Oct`, `overdue`."""
     owner: str
     """Person, role and contact."""
 
@@ -44,16 +46,17 @@ class Blocker:
 
 def blockers(verdict: Verdict) -> list[Blocker]:
     """By when the cures must have been asked for; shared causes last."""
-    told = [each for each in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING) if each.status in _OPEN]
+    blocking = findings_in_order(verdict.plan, verdict.findings, Severity.BLOCKING)
+    told = [each for each in blocking if each.status in _OPEN]
     rows = [_one(verdict, each) for each in told]
     return rows + [
         _shared(verdict, folded, told)
-        for folded in by_cause(verdict.findings)
+        for folded in findings_by_cause(verdict.findings)
         if any(each.severity is Severity.BLOCKING for each in folded)
     ]
 
 
-def ask_by(verdict: Verdict, at: datetime) -> str:
+def ask_by_words(verdict: Verdict, at: datetime) -> str:
     """Weekday and local time; the date instead of the time where that is a week away or more."""
     if at < verdict.moment:
         return "overdue"
@@ -63,21 +66,24 @@ def ask_by(verdict: Verdict, at: datetime) -> str:
 
 def _one(verdict: Verdict, finding: Finding) -> Blocker:
     minutes = finding.price.minutes if finding.price else finding.judgement.minutes_at_stake
+    ask_by = _ask_by(verdict, finding.cure_by)
     return Blocker(
         status=finding.status,
         what=f"{finding.check} {finding.subject}",
         why=finding.judgement.summary,
         cure=finding.judgement.remedy,
         minutes=minutes or 0.0,
-        ask_by=_ask_by(verdict, finding.cure_by),
+        ask_by=ask_by,
+        ask_by_words=ask_by_words(verdict, ask_by),
         owner=finding.owner,
     )
 
 
 def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
-    behind = next((each for each in told if hangs_on(folded[0].cause, each)), None)
+    behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
     number = counted(len(folded), "check")
     asked = [behind] if behind else folded
+    ask_by = _ask_by(verdict, min((each.cure_by for each in asked if each.cure_by), default=None))
     return Blocker(
         status=Status.UNKNOWN,
         what=f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look",
@@ -86,7 +92,8 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
         waiting=len(folded),
         behind=f"{behind.check} {behind.subject}" if behind else "",
         minutes=0.0,
-        ask_by=_ask_by(verdict, min((each.cure_by for each in asked if each.cure_by), default=None)),
+        ask_by=ask_by,
+        ask_by_words=ask_by_words(verdict, ask_by),
         owner=", ".join(dict.fromkeys(each.owner for each in asked if each.owner)),
     )
 

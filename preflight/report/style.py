@@ -1,4 +1,4 @@
-"""The page's style: light and dark, wide and narrow, screen and one landscape page of paper."""
+"""The page's style: light and dark, wide and narrow, screen and landscape paper."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; 
 thead th { color: var(--soft); font-weight: 600; overflow-wrap: normal; } tbody th { font-weight: 600; }
 .status { font-weight: 700; white-space: nowrap; } .pass { color: var(--go); } .fail { color: var(--nogo); }
 .unknown, .stale { color: var(--hold); } .warn, .waived { color: var(--warn); } .skipped { color: var(--soft); }
-.time { white-space: nowrap; overflow-wrap: normal; } .soft { color: var(--soft); }
-.wide { width: 28%; }
+.soft { color: var(--soft); } td[data-label="what"], td[data-label="cure"] { width: 28%; }
+td[data-label="ask by"] { overflow-wrap: normal; } td[data-label="cost"] { white-space: nowrap; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2.5rem; }
 details { border-top: 1px solid var(--rule); padding: .35rem 0; } summary { cursor: pointer; }
 summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--bar); outline-offset: 2px; }
@@ -47,7 +47,7 @@ svg .strong { font-weight: 700; } .grid { stroke: var(--rule); } .rule { stroke:
   .stack tr { display: block; padding: .4rem 0; border-bottom: 1px solid var(--rule); }
   .stack th, .stack td { display: block; width: auto; border: 0; padding: .05rem 0; } .stack td:empty { display: none; }
   .stack td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); }
-  .time br { display: none; } .verdict .word { font-size: 2rem; }
+  .verdict .word { font-size: 2rem; }
   .facts div, .labels div { grid-template-columns: 5.5rem 1fr; } }
 @page { size: A4 landscape; margin: 8mm; }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --panel: #f4f6f8; --rule: #bbb;

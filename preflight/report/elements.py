@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
+from preflight.report.harmless import html_text
 
-from preflight.report.layout import clean
-
-_MOST_CHARACTERS = 5000
 _VOID = {"meta", "br", "hr"}
 
 Attribute = str | int | float | None
@@ -21,7 +18,7 @@ class Html(str):
 def el(tag: str, *children: str, **attributes: Attribute) -> Html:
     """`el("td", text, class_="x")`: an element. Attributes that are None are left out; `_` in a name stands for `-`."""
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{_text(_number(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{html_text(_number(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -32,13 +29,8 @@ def el(tag: str, *children: str, **attributes: Attribute) -> Html:
 
 def joined(*children: str) -> Html:
     """Several one after the other."""
-    return Html("".join(child if isinstance(child, Html) else _text(child) for child in children))
+    return Html("".join(child if isinstance(child, Html) else html_text(child) for child in children))
 
 
 def _number(value: Attribute) -> str:
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def _text(text: str) -> str:
-    more = f" .. and {len(text) - _MOST_CHARACTERS} more characters" if len(text) > _MOST_CHARACTERS else ""
-    return escape(clean(text[:_MOST_CHARACTERS]) + more)
