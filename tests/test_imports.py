@@ -33,10 +33,19 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(path, node)
+            found.add(module)
+            found |= {f"{module}.{name.name}" for name in node.names}
     return found
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """The module's whole name; a check imports its own parts relatively."""
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join([*package, *filter(None, [node.module])])
 
 
 def roots(path: Path) -> set[str]:
@@ -131,7 +140,6 @@ def test_commands_that_ask_nothing_load_no_driver(call: list[str]) -> None:
 
 def test_every_package_folder_is_shipped() -> None:
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {path.parent for path in files("preflight")}
-    assert {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders} | {"preflight_checks"} == set(
-        shipped
-    )
+    folders = {path.parent.relative_to(ROOT).parts for path in [*files("preflight"), *files("checks")]}
+    packages = {".".join(("preflight_checks" if top == "checks" else top, *rest)) for top, *rest in folders}
+    assert packages == set(shipped)
