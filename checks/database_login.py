@@ -11,9 +11,10 @@ from preflight.databases.certificate import judge_certificate
 from preflight.databases.connections import Room, judge_connections
 from preflight.databases.planned_login import PlannedLogin
 from preflight.databases.role_settings import judge_settings
-from preflight.databases.roles import backup_roles, good_date, judge_backup_roles, judge_credential
+from preflight.databases.roles import backup_roles, judge_backup_roles, judge_credential
 from preflight.databases.server import judge_server
 from preflight.finding import Judgement, unknown
+from preflight.judging.ends import TimeOfNeed
 from preflight.probe import Cause, NoReply
 from preflight.probes.postgres import (
     DatabaseRole,
@@ -126,18 +127,22 @@ class DatabaseLogin(Check):
             return self._no_login(login, identity)
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
-        settings, role = self.settings, roles.get(login.database.user)
+        settings, need, role = self.settings, self._need, roles.get(login.database.user)
         room = Room(settings.spare_sessions, settings.warn_used, settings.fail_used)
         return Judgement.of(
             [
                 *judge_server(login, identity, system),
-                *judge_certificate(login, identity, settings.warn_before),
-                *judge_credential(login, identity, role, settings.warn_before),
+                *judge_certificate(login, identity, need),
+                *judge_credential(login, identity, role, need),
                 *judge_settings(login, identity),
-                *judge_backup_roles(login, roles, settings.warn_before),
+                *judge_backup_roles(login, roles, need),
                 *judge_connections(login, slots, role, room),
             ]
         )
+
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
     def _no_login(self, login: PlannedLogin, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
@@ -158,6 +163,6 @@ class DatabaseLogin(Check):
                 name=login.name,
                 port=database.port,
                 host=database.host,
-                date=good_date(login, self.settings.warn_before),
+                date=self._need.good_date(),
             ),
         )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from preflight.clock import format_moment
 from preflight.finding import Judgement, failed
 from preflight.plan import Database, Plan
 from preflight.plan.work import ServerWork, minutes_at_stake, server_work
@@ -28,12 +26,13 @@ class PlannedLogin:
         """What the window does with it on its host."""
         return [each for each in server_work(self.plan) if each.database.id == self.database.id]
 
-    def moment(self, moment: datetime) -> str:
-        return format_moment(moment, self.plan.window.zone)
+    @property
+    def minutes_at_stake(self) -> float | None:
+        """The price of the work that needs this login."""
+        return minutes_at_stake(self.plan, self.work)
 
     def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        """A failure at the price of the work that needs this login."""
-        stake = minutes_at_stake(self.plan, self.work)
+        stake = self.minutes_at_stake
         return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
 
     def another(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:

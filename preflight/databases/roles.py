@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import date, datetime, timedelta
 
-from preflight.clock import format_duration
 from preflight.databases.planned_login import PlannedLogin
-from preflight.finding import Event, Judgement, passed, unknown, warned
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan.work import Section
 from preflight.probes.postgres import DatabaseRole, Identity
 
 
 def judge_credential(
-    login: PlannedLogin, identity: Identity, role: DatabaseRole | None, warn_before: timedelta
+    login: PlannedLogin, identity: Identity, role: DatabaseRole | None, need: TimeOfNeed
 ) -> Iterator[Judgement]:
     """The role that logs in from here: how it proved itself, and until when it may."""
     database = login.database
@@ -32,7 +30,7 @@ def judge_credential(
             remedy="ask the DBA what hides the catalogue from the role",
         )
         return
-    yield _judge_expiry(login, role, warn_before, used_password=used)
+    yield _judge_expiry(login, role, need, used_password=used)
     if role.is_superuser:
         yield warned(
             f"{role.name} is a superuser",
@@ -42,29 +40,19 @@ def judge_credential(
         )
 
 
-def _judge_expiry(login: PlannedLogin, role: DatabaseRole, warn_before: timedelta, *, used_password: bool) -> Judgement:
+def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, used_password: bool) -> Judgement:
     if role.valid_until is None:
         return passed(f"role {role.name} does not expire")
-    event = Event(at=role.valid_until, text=f"password of role {role.name} on {login.database.id} ends")
-    return replace(_judge_end(login, role, role.valid_until, warn_before, used_password=used_password), events=(event,))
-
-
-def _judge_end(
-    login: PlannedLogin, role: DatabaseRole, end: datetime, warn_before: timedelta, *, used_password: bool
-) -> Judgement:
-    needed = login.plan.window.needed_until
-    seen = f"role {role.name} is valid until {login.moment(end)}"
-    expected = f"valid past {login.moment(needed)}, the end of the window and of a rollback"
-    remedy = f"ALTER ROLE {role.name} VALID UNTIL '{good_date(login, warn_before)}'"
-    if end > needed + warn_before:
-        return passed(seen)
-    if end > needed:
-        summary = f"{seen}, only {format_duration(end - needed)} after it is needed"
-    elif used_password:
-        return login.failed(f"{seen}, before the work is over", expected, seen, remedy)
-    else:
-        summary = f"{seen}, which counts as soon as it logs in with a password"
-    return warned(summary, expected=expected, actual=seen, remedy=remedy)
+    end = End(
+        seen=f"role {role.name} is valid until",
+        at=role.valid_until,
+        remedy=f"ALTER ROLE {role.name} VALID UNTIL '{need.good_date()}'",
+        event=f"password of role {role.name} on {login.database.id} ends",
+        actual=f"VALID UNTIL {need.told(role.valid_until)}",
+        tolerated="" if used_password else "which counts as soon as it logs in with a password",
+        minutes_at_stake=login.minutes_at_stake,
+    )
+    return need.judge(end)
 
 
 def backup_roles(login: PlannedLogin) -> list[str]:
@@ -73,9 +61,7 @@ def backup_roles(login: PlannedLogin) -> list[str]:
     return [name for name in dict.fromkeys(logins) if name != login.database.user]
 
 
-def judge_backup_roles(
-    login: PlannedLogin, roles: Mapping[str, DatabaseRole], warn_before: timedelta
-) -> Iterator[Judgement]:
+def judge_backup_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed) -> Iterator[Judgement]:
     """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
     for name in backup_roles(login):
         role = roles.get(name)
@@ -90,9 +76,4 @@ def judge_backup_roles(
             remedy = f"GRANT CONNECT ON DATABASE {login.name} TO {name}"
             yield login.failed(f"the backup's role {name} may not connect", expected, "none", remedy)
         else:
-            yield _judge_expiry(login, role, warn_before, used_password=True)
-
-
-def good_date(login: PlannedLogin, warn_before: timedelta) -> date:
-    """The first day of expiry with which no line would complain."""
-    return (login.plan.window.needed_until + warn_before + timedelta(days=1)).date()
+            yield _judge_expiry(login, role, need, used_password=True)
