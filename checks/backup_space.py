@@ -13,6 +13,7 @@ from preflight.backups.need import Need, largest_of, names, need_of, total, tota
 from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
+from preflight.judging.machines import machine_of
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.probes.backup_files import Listing, PreviousBackups
@@ -85,7 +86,7 @@ class BackupSpace(Check):
     def _neighbours(self, planned: PlannedBackup) -> list[PlannedBackup]:
         """All backups of the same machine, this one first."""
         others = (other for other in planned_backups(self.plan) if other.id != planned.id)
-        return [planned, *(other for other in others if other.machine == planned.machine)]
+        return [planned, *(other for other in others if machine_of(other.host) == machine_of(planned.host))]
 
     def probes(self, subject: Subject) -> Probes:
         wanted: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from datetime import datetime
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment, local_to_utc, zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.machines import machine_of, server_of
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.people import is_named, same_person
 from preflight.probe import NoReply
@@ -237,8 +238,8 @@ def _shared_because(plan: Plan, entry: Host | Database) -> str:
 def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
-        return ("host", entry.address or entry.id, entry.port, entry.jump)
-    return ("database", entry.address, *_place(plan, plan.host_of(entry))[1:], entry.port, entry.name or entry.id)
+        return ("host", *machine_of(entry))
+    return ("database", *server_of(plan, entry), entry.name or entry.id)
 
 
 def _local(moment: datetime, zone_name: str) -> str:

@@ -46,11 +46,6 @@ class PlannedBackup:
         return self.account.account or "the login"
 
     @property
-    def machine(self) -> tuple[object, ...]:
-        """Equal for two hosts of the plan that are one machine with two logins."""
-        return (self.host.address or self.host.id, self.host.port, self.host.jump)
-
-    @property
     def writes_many_files(self) -> bool:
         if self.backup.method is BackupMethod.PG_BASEBACKUP:
             return self.backup.format is not BackupFormat.TAR

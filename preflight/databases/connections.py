@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, passed, warned
+from preflight.judging.machines import server_of
 from preflight.probes.postgres import DatabaseRole, Slots
 
 
@@ -22,11 +23,8 @@ class Room:
 def judge_connections(login: PlannedLogin, slots: Slots, role: DatabaseRole | None, room: Room) -> Iterator[Judgement]:
     """Our own connection is counted as free: it will be gone."""
     database = login.database
-    same = [
-        each
-        for each in login.plan.databases.values()
-        if (each.host, each.port, each.address) == (database.host, database.port, database.address)
-    ]
+    plan, server = login.plan, server_of(login.plan, database)
+    same = [each for each in plan.databases.values() if server_of(plan, each) == server]
     need = sum(each.sessions for each in same)
     free, share = slots.most - slots.used + 1, (slots.used - 1) / max(slots.most, 1)
     limits = [("server", free, need)]
