@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.backups.forecast import Growth, begins_at, nightly_growth, wal_growth
@@ -13,11 +14,12 @@ from preflight.backups.need import Need, largest_of, names, need_of, total, tota
 from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
-from preflight.judging.machines import machine_of
+from preflight.judging.machines import Machine, machine_of
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.probes.backup_files import Listing, PreviousBackups
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
+from preflight.probes.machine import MachineProbe
 from preflight.probes.sizes import SizesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.probes.wal import WalRate, WalRateProbe
@@ -26,6 +28,8 @@ from preflight.window.schedule import time_in_window
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SPARE_INODES = 100
+_SHARED = "storage of several hosts"
+"""The subject about hosts that turn out to be one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,11 @@ class BackupSpace(Check):
     larger than the tables (a dump has no index data), plain and tar are taken as 4 times that, since stored text is
     compressed and binary data doubles; a base backup is all tablespaces and two WAL segments. Times `headroom`, it
     must fit into what an account without privilege may use, and into its quota where the host shows one. Backups of
-    the plan that lie on one storage are added up. What will be written there before the backup's step begins is taken
-    off first: the files of the regular backup, by their rhythm and size, and write-ahead log where it shares the
-    storage. What stays free should be `keep_percent` of the file system or
-    `keep_bytes`, whichever is less: a WARN below, a FAIL when it does not fit. Inodes count as well. A directory
-    that does not exist is UNKNOWN here: the file system of its parent says nothing.
+    the plan that lie on one storage are added up, also those of several hosts that are one machine. What will be
+    written there before the backup's step begins is taken off first: the files of the regular backup, by their rhythm
+    and size, and write-ahead log where it shares the storage. What stays free should be `keep_percent` of the file
+    system or `keep_bytes`, whichever is less: a WARN below, a FAIL when it does not fit. Inodes count as well. A
+    directory that does not exist is UNKNOWN here: the file system of its parent says nothing.
     """
 
     id = "backup-space"
@@ -79,40 +83,55 @@ class BackupSpace(Check):
     Settings = BackupSpaceSettings
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in planned_backups(self.plan)
-        ]
+        """Each backup; and where they lie on several hosts, those hosts together, which may be one machine."""
+        backups = planned_backups(self.plan)
+        single = [Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in backups]
+        several = len(self._by_machine) > 1
+        return [*single, Subject(_SHARED, tuple(backups), backups[0].owner)] if several else single
 
-    def _neighbours(self, planned: PlannedBackup) -> list[PlannedBackup]:
-        """All backups of the same machine, this one first."""
-        others = (other for other in planned_backups(self.plan) if other.id != planned.id)
-        return [planned, *(other for other in others if machine_of(other.host) == machine_of(planned.host))]
+    @cached_property
+    def _by_machine(self) -> Mapping[Machine, Sequence[PlannedBackup]]:
+        """The plan's backups by the machine it reaches."""
+        found: dict[Machine, list[PlannedBackup]] = {}
+        for planned in planned_backups(self.plan):
+            found.setdefault(machine_of(planned.host), []).append(planned)
+        return found
+
+    def _neighbours(self, subject: Subject) -> Sequence[PlannedBackup]:
+        """All backups that the plan places on the subject's machine, its own first; those of every host for all."""
+        if subject.id == _SHARED:
+            every: Sequence[PlannedBackup] = subject.item
+            return every
+        planned: PlannedBackup = subject.item
+        return [planned, *(other for other in self._by_machine[machine_of(planned.host)] if other.id != planned.id)]
 
     def probes(self, subject: Subject) -> Probes:
         wanted: dict[str, Any] = {}
-        for each in self._neighbours(subject.item):
+        for each in self._neighbours(subject):
             backup, host = each.backup, each.host.id
             wanted[f"directory {backup.id}"] = DirectoryProbe(host, each.account, backup.directory)
             if backup.previous:
                 wanted[f"previous {backup.id}"] = PreviousBackups(host, each.account, backup.previous)
             if each.writes_many_files or not (backup.expected or backup.previous):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
+        if subject.id == _SHARED:
+            return {**wanted, **{f"machine {each.host.id}": MachineProbe(each.host.id) for each in subject.item}}
         return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
 
-    def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories, **facts: Any) -> Probes:
+    def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
         """In the database session: the sizes of tables and of the database from the catalogue, where there turns out to
         be no previous backup to go by; and how much write-ahead log the server writes, with, on the host, on which
         storage its directories lie."""
-        planned: PlannedBackup = subject.item
         sizes = {
             name: SizesProbe(each.backup.database)
-            for each in self._neighbours(planned)
+            for each in self._neighbours(subject)
             if (name := f"sizes {each.backup.database}") not in facts
             and f"previous {each.id}" in facts
             and not each.backup.expected
             and largest_of(facts[f"previous {each.id}"]) is None
         }
-        if not files.known or not _storage(facts[f"directory {planned.id}"]):
+        planned: PlannedBackup = subject.item
+        if files is None or not files.known or not _storage(facts[f"directory {planned.id}"]):
             return sizes
         places = PlacesProbe(planned.host.id, planned.account, files.paths)
         return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
@@ -125,6 +144,8 @@ class BackupSpace(Check):
         wal: WalRate | None = None,
         **facts: Any,
     ) -> Judgement:
+        if subject.id == _SHARED:
+            return Judgement.of(self._together(subject.item, facts))
         planned: PlannedBackup = subject.item
         directory: Directory = facts[f"directory {planned.id}"]
         problem = _not_measured(planned, directory)
@@ -132,8 +153,8 @@ class BackupSpace(Check):
             return problem
         together, perhaps = [], []
         growth = [self._wal(planned, directory, places or {}, wal)]
-        for other in self._neighbours(planned):
-            need = need_of(other, facts.get(f"previous {other.id}"), facts.get(f"sizes {other.backup.database}"))
+        for other in self._neighbours(subject):
+            need = _need(other, facts)
             storage = _storage(facts[f"directory {other.id}"])
             if other is planned or (storage and storage == _storage(directory)):
                 together.append(need)
@@ -146,6 +167,28 @@ class BackupSpace(Check):
         coming = tuple(each for each in growth if each is not None)
         free = _Room("free", directory.place.free_bytes, tuple(together), coming, tuple(perhaps))
         return Judgement.of(self._points(planned, directory, free))
+
+    def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
+        """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
+        storage of it is added up. A backup that is alone there, and one whose place is not known, has its own line."""
+        sharing: dict[tuple[object, ...], list[PlannedBackup]] = {}
+        for each in backups:
+            storage, boot = _storage(facts[f"directory {each.id}"]), facts[f"machine {each.host.id}"]
+            if storage:
+                sharing.setdefault((*machine_of(each.host, boot), storage), []).append(each)
+        groups = [group for group in sharing.values() if len({machine_of(each.host) for each in group}) > 1]
+        for group in groups:
+            first, needs = group[0], tuple(_need(each, facts) for each in group)
+            directory: Directory = facts[f"directory {first.id}"]
+            lacking = [need for need in needs if need.expected <= 0]
+            if lacking:
+                yield _size_not_known(lacking[0])
+                continue
+            growth = [self._nightly(each, facts, directory, begins_at(first)) for each in group]
+            room = _Room("free", directory.place.free_bytes, needs, tuple(filter(None, growth)))
+            yield self._judge_bytes(first, directory, room)
+        if not groups:
+            yield passed("no two of the hosts are one machine with backups on one storage")
 
     @staticmethod
     def _nightly(
@@ -249,6 +292,10 @@ class BackupSpace(Check):
                 remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
             )
         return passed(f"{left} inodes free", expected=wanted)
+
+
+def _need(planned: PlannedBackup, facts: Mapping[str, Any]) -> Need:
+    return need_of(planned, facts.get(f"previous {planned.id}"), facts.get(f"sizes {planned.backup.database}"))
 
 
 def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | None:
