@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, certificate_of
@@ -149,9 +150,10 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         if lost.cause is not Cause.REFUSED and lost.reason not in _FAILING:
-            otherwise = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else "run again"
-            remedy = instance.fill(_NOT_LOOKED.get(lost.reason, otherwise))
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=remedy)
+            no_way = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else ""
+            remedy = _NOT_LOOKED.get(lost.reason, no_way)
+            seen = could_not_look(lost)
+            return replace(seen, remedy=instance.fill(remedy)) if remedy else seen
         reason = f" ({lost.reason.replace('-', ' ')})" if lost.reason else ""
         certificate = certificate_of(lost)
         return failed(
@@ -166,7 +168,10 @@ class AppHealth(Check):
             return
         certificate = answer.certificate
         if certificate is None or not certificate.verified:
-            yield unknown("the certificate was not seen", remedy="run again")
+            remedy = instance.fill(
+                "look by hand: openssl s_client -connect {host}:{port} -servername {name} </dev/null"
+            )
+            yield unknown("the certificate was not seen", remedy=remedy)
             return
         end = End(
             seen="the certificate ends",

@@ -17,6 +17,7 @@ from preflight.plan import Ref, RemotePath
 from preflight.probe import NoReply
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.mounts import Mount, StorageKind
+from preflight.probes.sql import quote_identifier
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.sizes import format_size
 
@@ -225,12 +226,12 @@ def _counts(place: Place, data: str) -> bool:
 
 
 def _no_data_directory(planned: PlannedBackup) -> Judgement:
-    role = planned.plan.databases[planned.backup.database].user
+    role = planned.work.database.user
     return warned(
         "whether it shares the storage of the data directory cannot be seen",
         expected="to see where the data directory lies",
         actual=f"the role {role} may not see data_directory",
-        remedy=f"GRANT pg_read_all_settings TO {role}; or declare it: [checks.backup-location] "
+        remedy=f"GRANT pg_read_all_settings TO {quote_identifier(role)}; or declare it: [checks.backup-location] "
         f'data_directory = {{ {planned.backup.database} = "/var/lib/..." }}',
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +14,9 @@ from preflight.databases.planned_login import PlannedLogin
 from preflight.databases.role_settings import judge_settings
 from preflight.databases.roles import backup_roles, judge_backup_roles, judge_credential
 from preflight.databases.server import judge_server
-from preflight.finding import Judgement, unknown
+from preflight.finding import Judgement
 from preflight.judging.ends import TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
 from preflight.probes.postgres import (
     DatabaseRole,
@@ -26,25 +28,29 @@ from preflight.probes.postgres import (
     SystemIdentifierProbe,
     nothing_learnt,
 )
+from preflight.probes.sql import quote_literal
 
 _HBA = "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()"
+_LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
 _CERTIFICATE = "have the server given a certificate that holds through the window"
 _REMEDIES = {
-    "bad-password": "correct the secret that `password` in [databases.{id}] names; if it is right, the role is missing "
-    "or expired: ALTER ROLE {user} LOGIN PASSWORD '...' VALID UNTIL '{date}'",
+    "bad-password": f"correct the secret that `password` in [databases.{{id}}] names; if it is right, {_LOOK}"
+    "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in psql, "
+    "\\password {role}",
     "authentication-failed": "have pg_hba.conf ask {user} for a password (scram-sha-256), or map the account",
     "no-pg-hba": _HBA,
-    "not-permitted-to-login": "ALTER ROLE {user} LOGIN",
-    "database-missing": "correct `name` in [databases.{id}], or `address` and `port`: it has no database {name}",
-    "database-closed": "ALTER DATABASE {name} ALLOW_CONNECTIONS true",
-    "no-connect-privilege": "GRANT CONNECT ON DATABASE {name} TO {user}",
+    "not-permitted-to-login": f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;",
+    "database-missing": "correct `name` in [databases.{id}], or {address}, or its `port`: that server has no database "
+    "{name}",
+    "database-closed": "ALTER DATABASE {database} ALLOW_CONNECTIONS true;",
+    "no-connect-privilege": "GRANT CONNECT ON DATABASE {database} TO {role};",
     "too-many-connections": "have connections ended, or the limit of the server, {name} or {user} raised",
     "password-needed": 'name the password of {user}: password = "env:NAME" in [databases.{id}]',
     "cleartext-password": "have the server use TLS or scram-sha-256; a password is not sent in clear text",
-    "starting-up": "wait until the server is up, then run again",
+    "starting-up": "wait until the server is up: pg_isready -h {server} -p {port}",
     "refused": "have the server started and listen on that address (listen_addresses), or correct `port`",
     "no-route": "have the network opened to port {port}, or reach it through its host: connect = \"tunnel\"",
-    "no-such-name": "correct `address` in [databases.{id}], or have the name entered in the DNS",
+    "no-such-name": "correct {address}, or have the name entered in the DNS",
     "tls-unsupported": "have TLS switched on at the server (ssl = on), or say sslmode = \"disable\"",
     "certificate-name": "say `server_name` in [databases.{id}], or have a certificate for that name made",
     "certificate-untrusted": "name the authority that signed it: sslrootcert in [databases.{id}]",
@@ -146,9 +152,7 @@ class DatabaseLogin(Check):
 
     def _no_login(self, login: PlannedLogin, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
-            return unknown(
-                f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again"
-            )
+            return could_not_look(lost)
         database = login.database
         default = "look for {user} in the server's log, which names the reason"
         template = _REMEDIES.get(lost.reason) or _REMEDIES_BY_CAUSE.get(lost.cause, default)
@@ -160,7 +164,12 @@ class DatabaseLogin(Check):
             template.format(
                 id=database.id,
                 user=database.user,
+                role=login.role,
+                literal=quote_literal(database.user),
                 name=login.name,
+                database=login.database_name,
+                address=login.address_key,
+                server=shlex.quote(database.address or self.plan.host_of(database).address or database.host),
                 port=database.port,
                 host=database.host,
                 date=self._need.good_date(),

@@ -11,7 +11,9 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import pin_again_command, seal_command
 from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
@@ -44,16 +46,16 @@ _REMEDIES = {
     "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
     "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
     "revoked": "do not log in: the key is marked @revoked; ask {owner} which key {host} has now",
-    "cert-authority": "pin the host's own key: preflight seal",
+    "cert-authority": "pin the host's own key: {seal}",
 }  # fmt: skip
 _REMEDIES_BY_CAUSE = {
     Cause.UNREACHABLE: "have the way from this machine to {host} port {port} opened",
     Cause.REFUSED: "have sshd started on {host} port {port}, or correct `port` in [hosts.{host}]",
     Cause.TIMED_OUT: "have the firewall between this machine and {host} port {port} opened, or sshd on it mended",
     Cause.DENIED: "have {owner} look for {user} in sshd's log on {host}",
-    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: preflight seal",
-    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; pin the new one "
-    "(preflight seal) only when its fingerprint is confirmed",
+    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: {seal}",
+    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; only when its "
+    "fingerprint is confirmed, pin the new one: {pin_again}",
     Cause.NO_SHELL: "have a working shell arranged for {user} on {host}",
     Cause.NO_CREDENTIAL: "provide the credential that [hosts.{host}] names",
     Cause.CUT_OFF: "read sshd's log on {host}: it ends the session of {user} before a command can run",
@@ -126,9 +128,7 @@ class HostLogin(Check):
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
-            return unknown(
-                f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again"
-            )
+            return could_not_look(lost)
         template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
         user = host.user or lost.session.get("user", "") or "the login"
         remedy = template.format(
@@ -140,6 +140,8 @@ class HostLogin(Check):
             date=self._need.good_date(),
             credential="password" if host.password else "key",
             jump=lost.session.get("jump", host.jump),
+            seal=seal_command(self.plan),
+            pin_again=pin_again_command(self.plan, host),
         )
         return failed(
             f"no login: {_what_failed(lost)}",
@@ -166,7 +168,7 @@ class HostLogin(Check):
             remedy = f"have the login of {whose} extended, then correct `valid_through`"
             ends.append(_end("login (as declared in the plan)", whose, _midnight(declared + _DAY), remedy))
         if isinstance(expiry, NoReply):
-            yield unknown(f"could not look: {expiry.cause}", actual=expiry.detail, remedy="run again")
+            yield could_not_look(expiry)
             ends += announced
         else:
             shown = list(_shown_ends(login, expiry, whose, self.moment, self._need.good_date()))

@@ -15,6 +15,7 @@ from preflight.backups.seen import Read, SeenBackup
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import beside, seal_command
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
@@ -87,7 +88,7 @@ class RollbackReady(Check):
             case RollbackFile() as file:
                 return {"file": HashedFileProbe(file.host, file.path)}
             case Scripts() as scripts:
-                folder = self._beside(scripts)
+                folder = beside(self.plan, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
             case Database() as database:
                 probes: dict[str, Probe[Any]] = {}
@@ -123,8 +124,8 @@ class RollbackReady(Check):
             case RollbackFile() as file:
                 return _judge_file(file, facts["file"])
             case Scripts() as scripts:
-                folder = self._beside(scripts)
-                ways = WaysBack(scripts, folder, self.plan.path.name, facts["approved"], facts["texts"])
+                folder = beside(self.plan, scripts.approved)
+                ways = WaysBack(scripts, folder, seal_command(self.plan), facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Database() as database:
                 return self._room(database, facts).judge()
@@ -172,11 +173,6 @@ class RollbackReady(Check):
     def _restored_beside(self, database: Database) -> list[Database]:
         """Those on the same host, itself included: all of them may have to be restored."""
         return [each for each in self._restored() if each.host == database.host]
-
-    def _beside(self, scripts: Scripts) -> str:
-        """The approved folder as seen from the plan's, where it lies below."""
-        folder, top = scripts.approved, self.plan.folder
-        return str(folder.relative_to(top) if folder.is_relative_to(top) else folder)
 
     # The newest earlier backup.
 

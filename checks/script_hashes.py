@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
+from preflight.judging.cures import beside
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.probes.files import TARGET, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
@@ -25,7 +26,7 @@ from preflight.scripts.input_points import judge_inputs
 from preflight.scripts.manifest import ManifestError, parse_manifest
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
-from preflight.scripts.seen_scripts import SeenScripts, beside, count
+from preflight.scripts.seen_scripts import SeenScripts, count
 from preflight.scripts.staged_points import judge_staged
 
 _TEXTS = 3

@@ -9,6 +9,7 @@ from preflight.backups.content import judge_content
 from preflight.backups.seen import SeenBackup
 from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupKind
@@ -40,10 +41,9 @@ def _unread(seen: SeenBackup) -> Judgement:
         return _not_tried(seen, f"{path}: pg_verifybackup reads no tar format before version 18")
     if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
         return _not_tried(seen, f"{path}: the login may not read it, and sudo gives no shell of {seen.who}")
-    what = {
-        BackupKind.EMPTY: "is empty",
-        BackupKind.UNREADABLE: f"may not be read by {seen.who}",
-    }.get(kind, "is a folder that holds no backup")
+    if kind is BackupKind.UNREADABLE:
+        return seen.may_not_be_read()
+    what = "is empty" if kind is BackupKind.EMPTY else "is a folder that holds no backup"
     return seen.broken(f"the newest backup {what}", what)
 
 
@@ -57,7 +57,7 @@ def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
 
 
 def _not_read(seen: SeenBackup, lost: NoReply, within: timedelta) -> Judgement:
-    remedy = "remove the cause, then run again"
+    remedy = could_not_look(lost).remedy
     if lost.cause is Cause.TIMED_OUT:
         remedy = (
             f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a --timeout to "
@@ -82,7 +82,9 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     why = refusal(read.said)
     if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
         if "unsupported version" in read.said:
-            return seen.broken("the backup was made by a newer pg_dump than the server's pg_restore reads", read.said)
+            summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
+            remedy = f"have PostgreSQL's client programs on {seen.host} be of the version that wrote it, or newer"
+            return seen.broken(summary, read.said, remedy=remedy)
         return seen.broken("pg_restore cannot open the newest backup", read.said)
     if why is Refusal.NOT_FOUND:
         return _no_reader(seen, read)
@@ -111,7 +113,7 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
         yield _unread(seen)
         return
     if not read.readable:
-        yield seen.broken(f"the newest backup may not be read by {seen.who}", "test -r says no")
+        yield seen.may_not_be_read()
         return
     if read.code == _PROGRAM_MISSING or read.holds_archive:
         what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said

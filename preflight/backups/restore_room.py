@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Database
+from preflight.probes.sql import quote_identifier
 from preflight.probes.storage import Place
 from preflight.sizes import format_need, format_size
 
@@ -84,6 +85,6 @@ class RestoreRoom:
             "whether a restore has room cannot be seen",
             expected="the free room where the data directory lies",
             actual=seen or "the role may not see data_directory",
-            remedy=f"GRANT pg_read_all_settings TO {self.database.user}; or declare it: [checks.rollback-ready] "
-            f'data_directory = {{ {self.database.id} = "/var/lib/..." }}',
+            remedy=f"GRANT pg_read_all_settings TO {quote_identifier(self.database.user)}; or declare it: "
+            f'[checks.rollback-ready] data_directory = {{ {self.database.id} = "/var/lib/..." }}',
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from preflight.backups.planned import PlannedBackup
@@ -52,13 +53,23 @@ class SeenBackup:
     def anew(self) -> str:
         return f"take a new backup of {self.planned.backup.database} as {self.who} on {self.host}"
 
-    def broken(self, summary: str, actual: str, *, expected: str = "read to its end") -> Judgement:
+    def broken(self, summary: str, actual: str, *, expected: str = "read to its end", remedy: str = "") -> Judgement:
+        """`remedy`: where the backup itself is well and a new one would not be better."""
         return failed(
             summary,
             expected=f"{self.file.path} on {self.host}: {expected}",
             actual=actual,
-            remedy=f"{self.anew}, then read it: {self._reading}",
+            remedy=remedy or f"{self.anew}, then read it: {self._reading}",
         )
+
+    def may_not_be_read(self) -> Judgement:
+        """By the account that takes the backups, which would restore it, too."""
+        by = f"may not be read by {self.who}"
+        account, path = self.planned.account.account, shlex.quote(self.file.path)
+        remedy = f"let the login read {path} on {self.host}"
+        if account:
+            remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"
+        return self.broken(f"the newest backup {by}", by, remedy=remedy)
 
     @property
     def _reading(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from preflight.finding import Judgement, failed
 from preflight.plan import Database, Plan
 from preflight.plan.work import ServerWork, minutes_at_stake, server_work
+from preflight.probes.sql import quote_identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,22 @@ class PlannedLogin:
     def name(self) -> str:
         """Of the database at its server."""
         return self.database.name or self.database.id
+
+    @property
+    def role(self) -> str:
+        """The role as SQL names it."""
+        return quote_identifier(self.database.user)
+
+    @property
+    def database_name(self) -> str:
+        """The database as SQL names it."""
+        return quote_identifier(self.name)
+
+    @property
+    def address_key(self) -> str:
+        """Where the plan names the address that is connected to: at the database, or else at its host."""
+        entry = f"databases.{self.database.id}" if self.database.address else f"hosts.{self.database.host}"
+        return f"`address` in [{entry}]"
 
     @property
     def work(self) -> list[ServerWork]:

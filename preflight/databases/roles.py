@@ -9,6 +9,7 @@ from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan.work import Section
 from preflight.probes.postgres import DatabaseRole, Identity
+from preflight.probes.sql import quote_identifier
 
 
 def judge_credential(
@@ -36,7 +37,7 @@ def judge_credential(
             f"{role.name} is a superuser",
             expected="a role with the rights the scripts need and no others",
             actual="rolsuper",
-            remedy=f"have the scripts run as a role without SUPERUSER, or: ALTER ROLE {role.name} NOSUPERUSER",
+            remedy=f"have the scripts run as a role without SUPERUSER, or: ALTER ROLE {login.role} NOSUPERUSER;",
         )
 
 
@@ -46,7 +47,7 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
     end = End(
         seen=f"role {role.name} is valid until",
         at=role.valid_until,
-        remedy=f"ALTER ROLE {role.name} VALID UNTIL '{need.good_date()}'",
+        remedy=f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';",
         event=f"password of role {role.name} on {login.database.id} ends",
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
         tolerated="" if used_password else "which counts as soon as it logs in with a password",
@@ -64,16 +65,16 @@ def backup_roles(login: PlannedLogin) -> list[str]:
 def judge_backup_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed) -> Iterator[Judgement]:
     """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
     for name in backup_roles(login):
-        role = roles.get(name)
+        role, quoted = roles.get(name), quote_identifier(name)
         expected = f"a role {name} that may log in to {login.name}"
         if role is None:
-            remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {name} LOGIN"
+            remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {quoted} LOGIN;"
             yield login.failed(f"the backup's role {name} does not exist", expected, "no role", remedy)
         elif not role.can_login:
-            remedy = f"ALTER ROLE {name} LOGIN"
+            remedy = f"ALTER ROLE {quoted} LOGIN;"
             yield login.failed(f"the backup's role {name} may not log in", expected, "NOLOGIN", remedy)
         elif not role.has_connect:
-            remedy = f"GRANT CONNECT ON DATABASE {login.name} TO {name}"
+            remedy = f"GRANT CONNECT ON DATABASE {login.database_name} TO {quoted};"
             yield login.failed(f"the backup's role {name} may not connect", expected, "none", remedy)
         else:
             yield _judge_expiry(login, role, need, used_password=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.databases.planned_login import PlannedLogin
+from preflight.databases.role_settings import undo_setting
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import Database, ServerRole, SslMode
 from preflight.probes.postgres import Identity
@@ -21,11 +22,11 @@ def judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterat
             f"works as {identity.user} in {identity.database}",
             f"{database.user} in {login.name}",
             f"{identity.user} in {identity.database}",
-            f"undo what changes them: ALTER ROLE {database.user} RESET role; look at the pooler's configuration",
+            f"undo what changes them: {undo_setting(login, identity, 'role')} look at the pooler's configuration, too",
         )
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:
-        remedy = f"correct `version` in [databases.{database.id}], or the address: this may be another server"
+        remedy = f"correct `version` in [databases.{database.id}], or {login.address_key}: this may be another server"
         yield login.another(f"server version {server}", database.version, server, remedy)
     yield from _judge_system(login, system)
     yield from _judge_kind(login, identity)
@@ -34,7 +35,7 @@ def judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterat
             "a connection pooler answers in the server's place",
             expected="a connection to PostgreSQL itself",
             actual=f"backend {identity.session['backend_pid']} here, {identity.backend_pid} at the server",
-            remedy=f"give [databases.{database.id}] the server's own address and port: settings and locks of a "
+            remedy=f"name the server's own address and port in [databases.{database.id}]: settings and locks of a "
             "script do not survive in a pool",
         )
 
@@ -48,12 +49,12 @@ def _judge_system(login: PlannedLogin, system: str) -> Iterator[Judgement]:
         yield unknown(
             "the system identifier may not be seen by this role",
             expected=wanted,
-            remedy=f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {database.user}",
+            remedy=f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};",
         )
     elif system != wanted:
         remedy = (
             "ask the DBA whether the cluster was rebuilt (pg_upgrade, restore of a dump): correct "
-            f"`system_identifier` in [databases.{database.id}] then; otherwise correct its address"
+            f"`system_identifier` in [databases.{database.id}] then; otherwise correct {login.address_key}"
         )
         yield login.another("another cluster answers", wanted, system, remedy)
 
@@ -62,7 +63,7 @@ def _judge_kind(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
     database = login.database
     seen = ServerRole.REPLICA if identity.in_recovery else ServerRole.PRIMARY
     if database.role not in (seen, ServerRole.ANY):
-        remedy = f"correct the address in [databases.{database.id}]: ask which server is the {database.role} now"
+        remedy = f"correct {login.address_key}: ask which server is the {database.role} now"
         yield login.another(f"the server is a {seen}", database.role, seen, remedy)
 
 
