@@ -16,7 +16,7 @@ PURE = tuple(
     f"preflight.{name}"
     for name in (
         *("check", "finding", "plan", "probe", "clock", "sizes"),
-        *("backups", "databases", "jobs", "judging", "scripts", "versions", "window"),
+        *("judging", "scripts", "versions", "window"),
     )
 )
 """What checks may know: the design's list, and pure modules that hold parts of one check's judgement."""

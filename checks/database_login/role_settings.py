@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from preflight.clock import format_duration
-from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.probes.postgres import Identity
+
+from .planned_login import PlannedLogin
 
 _UNDONE = {
     "user": "ALTER ROLE {role} RESET {name};",

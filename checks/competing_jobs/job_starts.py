@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import zone
-from preflight.jobs.cron import AnacronJob, CronJob, parse_schedule, read_anacrontab, read_crontab
-from preflight.jobs.timers import Timer
 from preflight.probes.jobs import HostJobs, Systemd, Table
 from preflight.probes.pg_cron import PgCronJob
+from preflight.probes.timers import Timer
 from preflight.probes.units import shown
+
+from .cron import AnacronJob, CronJob, parse_schedule, read_anacrontab, read_crontab
 
 _RISKY = re.compile(
     r"backup|dump|pgbackrest|barman|wal-?g|rsync|snapshot|vacuum|reindex|cluster(?:db)?\b|reboot|shutdown|poweroff"

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from preflight.backups.planned import PlannedBackup, planned_backups
-from preflight.backups.writing import judge_absent, judge_writing
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Ref, RemotePath
 from preflight.probe import NoReply
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
@@ -20,6 +19,8 @@ from preflight.probes.mounts import Mount, StorageKind
 from preflight.probes.sql import quote_identifier
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.sizes import format_size
+
+from .writing import judge_absent, judge_writing
 
 _NOT_LASTING = (StorageKind.MEMORY, StorageKind.LAYER, StorageKind.AUTOMOUNTER)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preflight.backups.planned import PlannedBackup
+from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.sizes import Sizes

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from preflight.backups.planned import PlannedBackup
 from preflight.clock import format_duration
+from preflight.judging.backups import PlannedBackup
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.mounts import device_name
 from preflight.probes.storage import Directory

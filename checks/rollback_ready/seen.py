@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from preflight.backups.planned import PlannedBackup
 from preflight.finding import Judgement, failed
+from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.probe import NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead

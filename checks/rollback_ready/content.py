@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from preflight.backups.seen import SeenBackup
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.probe import NoReply
 from preflight.probes.backup_contents import ArchiveRead, TextRead
 from preflight.probes.live_tables import LiveTables
 from preflight.probes.tools import major_of_server, shown
+
+from .seen import SeenBackup
 
 _MOST_NAMED = 8
 

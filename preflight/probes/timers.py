@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import format_duration, zone
-from preflight.jobs.job_times import Schedule
+from preflight.probes.job_times import Schedule
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CALENDAR = re.compile(

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preflight.backups.planned import PlannedBackup
-from preflight.backups.reading import judge_read
-from preflight.backups.seen import SeenBackup
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup
 from preflight.probes.backup_files import Listing
 from preflight.sizes import format_size
+
+from .reading import judge_read
+from .seen import SeenBackup
 
 _CLOCK_SLACK = timedelta(minutes=5)
 

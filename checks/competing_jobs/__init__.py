@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
-from preflight.jobs.job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
 from preflight.plan import Database, Host
 from preflight.plan.work import server_work
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
 from preflight.window.schedule import time_in_window
+
+from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.machines import server_of
 from preflight.probes.postgres import DatabaseRole, Slots
+
+from .planned_login import PlannedLogin
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
 
-from preflight.backups.planned import PlannedBackup, planned_backups
-from preflight.backups.previous import Limits, judge_previous, no_backup
-from preflight.backups.restore_room import RestoreRoom
-from preflight.backups.seen import Read, SeenBackup
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.cures import beside, seal_command
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
@@ -29,6 +26,10 @@ from preflight.probes.sizes import SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.scripts.way_back_judgement import WaysBack
 from preflight.sizes import format_size
+
+from .previous import Limits, judge_previous, no_backup
+from .restore_room import RestoreRoom
+from .seen import Read, SeenBackup
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 _FORMS = {

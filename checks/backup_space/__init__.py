@@ -9,11 +9,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
 
-from preflight.backups.forecast import Growth, begins_at, nightly_growth, wal_growth
-from preflight.backups.need import Need, largest_of, names, need_of, total, total_files
-from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.machines import Machine, machine_of
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
@@ -25,6 +23,9 @@ from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, P
 from preflight.probes.wal import WalRate, WalRateProbe
 from preflight.sizes import format_need, format_size
 from preflight.window.schedule import time_in_window
+
+from .forecast import Growth, begins_at, nightly_growth, wal_growth
+from .need import Need, largest_of, names, need_of, total, total_files
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SPARE_INODES = 100

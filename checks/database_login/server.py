@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.databases.planned_login import PlannedLogin
-from preflight.databases.role_settings import undo_setting
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import Database, ServerRole, SslMode
 from preflight.probes.postgres import Identity
 from preflight.probes.tools import major_of_server, shown
+
+from .planned_login import PlannedLogin
+from .role_settings import undo_setting
 
 
 def judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:

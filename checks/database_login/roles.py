@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan.work import Section
 from preflight.probes.postgres import DatabaseRole, Identity
 from preflight.probes.sql import quote_identifier
+
+from .planned_login import PlannedLogin
 
 
 def judge_credential(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import SslMode
 from preflight.probes.http import Certificate
 from preflight.probes.postgres import Identity
+
+from .planned_login import PlannedLogin
 
 _VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from preflight.backups.planned import PlannedBackup
 from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat
 from preflight.probes.storage import PROOF_BYTES, Directory, DirectoryKind
 from preflight.sizes import format_size

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from preflight_checks.competing_jobs.cron import parse_schedule, read_anacrontab, read_crontab
 
 from preflight.clock import ClockChange, clock_changes, zone
-from preflight.jobs.cron import parse_schedule, read_anacrontab, read_crontab
-from preflight.jobs.timers import Timer, parse_calendar, parse_span
+from preflight.probes.timers import Timer, parse_calendar, parse_span
 
 PRAGUE = zone("Europe/Prague")
 SPRING = (datetime(2026, 3, 28, 21, tzinfo=UTC), datetime(2026, 3, 29, 4, tzinfo=UTC))

@@ -8,12 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.databases.certificate import judge_certificate
-from preflight.databases.connections import Room, judge_connections
-from preflight.databases.planned_login import PlannedLogin
-from preflight.databases.role_settings import judge_settings
-from preflight.databases.roles import backup_roles, judge_backup_roles, judge_credential
-from preflight.databases.server import judge_server
 from preflight.finding import Judgement
 from preflight.judging.ends import TimeOfNeed
 from preflight.judging.unseen import could_not_look
@@ -29,6 +23,13 @@ from preflight.probes.postgres import (
     nothing_learnt,
 )
 from preflight.probes.sql import quote_literal
+
+from .certificate import judge_certificate
+from .connections import Room, judge_connections
+from .planned_login import PlannedLogin
+from .role_settings import judge_settings
+from .roles import backup_roles, judge_backup_roles, judge_credential
+from .server import judge_server
 
 _HBA = "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()"
 _LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
