@@ -31,7 +31,7 @@ AT_BOOT = "@reboot"
 _VALUE = r"\d{1,2}|[A-Za-z]{3}"
 _PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
 _VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][\w.]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
-_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+(\d{1,5})\s+(\S+)\s+(\S.*)")
+_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+(\S+)\s+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,6 @@ class AnacronJob:
 
     period: str
     """Days, or `@monthly`."""
-    delay_minutes: int
     name: str
     command: str
 
@@ -127,7 +126,7 @@ def read_anacrontab(lines: Iterable[str]) -> Anacrontab:
         if variable and variable[2] == "START_HOURS_RANGE" and hours:
             first_hour, last_hour = int(hours[1]), int(hours[2])
         elif job:
-            jobs.append(AnacronJob(job[1], int(job[2]), job[3], job[4]))
+            jobs.append(AnacronJob(job[1], job[2], job[3]))
         elif not variable or variable[2] == "START_HOURS_RANGE":
             unreadable.append(line)
     if not 0 <= first_hour < last_hour <= 24:
