@@ -12,7 +12,7 @@ from preflight.plan import Become
 from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
-from preflight.requirements.databases import identifier
+from preflight.requirements.databases import quote_identifier
 from preflight.requirements.hosts import sudoers_line
 from preflight.secrets import SecretRef
 from tests.report.formats.cases import HOSTILE
@@ -59,9 +59,9 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
 
 
 def test_names_are_quoted_as_sql_wants_them() -> None:
-    assert identifier("public") == '"public"'
-    assert identifier("Orders 1") == '"Orders 1"'
-    assert identifier('a"b') == '"a""b"'
+    assert quote_identifier("public") == '"public"'
+    assert quote_identifier("Orders 1") == '"Orders 1"'
+    assert quote_identifier('a"b') == '"a""b"'
 
 
 def test_hostile_names_stay_text() -> None:
