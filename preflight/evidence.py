@@ -99,7 +99,8 @@ class Evidence:
             document = json.loads(text)
             if document["schema"] != SCHEMA:
                 raise EvidenceError(
-                    f"evidence schema {document['schema']!r} is not {SCHEMA}, the one this version reads"
+                    f"saved by another version of preflight, {document['preflight']}: its schema is "
+                    f"{document['schema']!r}, this version reads {SCHEMA}"
                 )
             pairs = [(_question(entry["question"]), _answer(entry["answer"])) for entry in document["answers"]]
             evidence = cls(

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.limits import Between
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.secrets import SecretRef
+
+FORMAT = 1
+"""Of the plans that this version reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,9 @@ class Plan:
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+    format: Annotated[int, Between(FORMAT, FORMAT)] = FORMAT
+    """The format the plan is written in. It changes when a key gets another meaning, so that no version of preflight
+    reads a plan otherwise than it was meant."""
 
     @property
     def folder(self) -> Path:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from preflight import __version__
 from preflight import plan as plan_types
 from preflight.errors import PlanError
 from preflight.finding import Severity
@@ -98,6 +99,14 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
     }
     for (cls, *preset), tables in sections.items():
         assert {key for table in tables for key in table} == keys_of(cls, set(preset)), cls
+
+
+def test_a_plan_says_its_format_and_one_of_another_format_is_not_read_any_further(folder: Path) -> None:
+    assert load(MINIMAL).format == load("format = 1\n" + MINIMAL).format == 1
+    (problem,) = problems("format = 2\nunknown = 1\n")
+    reads = f"preflight {__version__}, which reads format 1"
+    assert problem == f"1: format: the plan is written in format 2, for another version than {reads}"
+    assert "1: format: expected an integer, found a string" in problems('format = "1"\n' + MINIMAL)
 
 
 def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_surroundings: Path) -> None:
