@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems, listed, nearest_name, quoted
+from preflight.faults import Keys, listed, nearest_name, quoted
+from preflight.loader.problems import Problems
 from preflight.plan import Plan, Rule
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
     return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
-def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     named = [key for key in _KINDS if key in raw]
     if not named:
         problems.add(keys, f"exactly one of {listed(_KINDS)} is required")
@@ -47,7 +47,7 @@ def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, p
         _check_exclude(plan, rule, raw, keys, problems)
 
 
-def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     if raw["exclude"] == {}:
         problems.add((*keys, "exclude"), "names no versions")
     for name, version in rule.exclude.items():

@@ -9,16 +9,17 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
+from preflight.faults import Keys, printable
 from preflight.finding import Severity
-from preflight.loader.lines import KeyPath
 from preflight.loader.problems import Problems
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
-from preflight.loader.source import printable, read_source
+from preflight.loader.source import read_source
 from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
 from preflight.plan.release_plan import FORMAT
+from preflight.record import shape_of
 
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
@@ -113,13 +114,13 @@ def _checks(
 
 
 def _check(
-    table: Mapping[str, object], settings: type, keys: KeyPath, tables: Tables, problems: Problems
+    table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
     """Severity and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
     if "severity" in table:
-        values["severity"] = tables.value(Severity, table["severity"], (*keys, "severity"))
+        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
     try:
         written = tables.fields(settings, table, keys, beside=("severity",))
         if len(problems.found) == before:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from preflight.clock import format_duration
+from preflight.faults import Keys, listed, quoted
 from preflight.loader.agreement_rules import check_agreements
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems, listed, quoted
+from preflight.loader.problems import Problems
 from preflight.plan import (
     BackupFormat,
     BackupMethod,
@@ -86,7 +86,7 @@ def _check_window(plan: Plan, problems: Problems) -> None:
         problems.add(("window", "end"), "the window must end after it starts")
 
 
-def _check_credential(host: Host, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_credential(host: Host, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     named = [key for key in _CREDENTIALS if key in raw]
     if len(named) > 1:
         problems.add((*keys, named[1]), f"exactly one of {listed(_CREDENTIALS)} may be given, found {listed(named)}")
@@ -102,7 +102,7 @@ def _check_credential(host: Host, raw: Mapping[str, Any], keys: KeyPath, problem
         problems.add((*keys, "user"), "is required, or ssh_config = true")
 
 
-def _check_become(host: Host, keys: KeyPath, problems: Problems) -> None:
+def _check_become(host: Host, keys: Keys, problems: Problems) -> None:
     seen: set[str] = set()
     for index, become in _present(host.become):
         if become.account in seen:
@@ -122,7 +122,7 @@ def _check_jumps(plan: Plan, problems: Problems) -> None:
             problems.add(first, f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}")
 
 
-def _check_root_certificate(database: Database, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_root_certificate(database: Database, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     verifies = database.sslmode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
     if "sslrootcert" in raw and not verifies:
         problems.add((*keys, "sslrootcert"), 'is used only with sslmode "verify-ca" or "verify-full"')
@@ -132,7 +132,7 @@ def _suits_basebackup(form: BackupFormat) -> bool:
     return form in (BackupFormat.PLAIN, BackupFormat.TAR)
 
 
-def _check_endpoint(endpoint: Endpoint, keys: KeyPath, problems: Problems) -> None:
+def _check_endpoint(endpoint: Endpoint, keys: Keys, problems: Problems) -> None:
     if endpoint.final_url and not endpoint.follow_redirects:
         problems.add((*keys, "final_url"), "is used only with follow_redirects = true")
     if not (endpoint.url or "").startswith("http:"):

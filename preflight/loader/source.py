@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.loader.lines import KeyPath, key_lines
+from preflight.faults import Keys, printable
+from preflight.loader.lines import key_lines
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
@@ -39,17 +40,17 @@ class Source:
         """The path for messages."""
         return printable(str(self.path))
 
-    def line(self, keys: KeyPath) -> int | None:
+    def line(self, keys: Keys) -> int | None:
         """The line of this very key, counted from 1; None when it is not in the file."""
         return self._lines.get(keys)
 
-    def nearest_line(self, keys: KeyPath) -> int | None:
+    def nearest_line(self, keys: Keys) -> int | None:
         """The line of this key or, where it is missing, of the innermost table that should hold it."""
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((line for line in found if line is not None), None)
 
     @cached_property
-    def _lines(self) -> dict[KeyPath, int]:
+    def _lines(self) -> dict[Keys, int]:
         return key_lines(self.text)  # only plans with errors need it
 
 
@@ -69,11 +70,6 @@ def read_source(path: Path) -> Source:
     if trouble:
         raise _error(path, trouble, line)
     return Source(path, tables, text, hashlib.sha256(content).hexdigest())
-
-
-def printable(text: str) -> str:
-    """`text` on one line, with control and other invisible characters written as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _error(path: Path, message: str, line: int | None = None) -> PlanError:

@@ -70,7 +70,7 @@ def key_table(found: list[Key]) -> Iterator[str]:
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
-        rows.append((f"`{key.name}`", in_words(key.annotation), default, key.text))
+        rows.append((f"`{key.name}`", in_words(key.shape), default, key.text))
     yield from table(("key", "value", "default", "meaning"), rows)
 
 
