@@ -17,7 +17,8 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
+from preflight.probe import Answer, Cause, NoReply, Question, Reply, Unreadable
+from preflight.record import parse_json, read_record
 
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -96,30 +97,22 @@ class Evidence:
     def from_json(cls, text: str) -> Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
-            document = json.loads(text)
-            if document["schema"] != SCHEMA:
-                raise EvidenceError(
-                    f"saved by another version of preflight, {document['preflight']}: its schema is "
-                    f"{document['schema']!r}, this version reads {SCHEMA}"
-                )
-            pairs = [(_question(entry["question"]), _answer(entry["answer"])) for entry in document["answers"]]
-            evidence = cls(
-                plan_digest=document["plan_digest"],
-                collected_at=_moment(document["collected_at"]),
-                answers={question.id: (question, answer) for question, answer in pairs},
-                inputs={_text(key): _text(value) for key, value in document["inputs"].items()},
-                network_zone=_text(document["network_zone"]),
-            )
-            if len(evidence.answers) != len(pairs):
-                raise EvidenceError("the evidence answers one question twice")
-            if evidence.digest != document["digest"]:
-                raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
-        except json.JSONDecodeError as error:
-            raise EvidenceError(f"this is no evidence file: no JSON at line {error.lineno}") from None
-        except KeyError as error:
-            raise EvidenceError(f"this is no evidence file: it has no {error}") from None
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            found = parse_json(text)
+            _require_schema(found)
+            saved: _Saved = read_record(_Saved, found, complete=True)
+        except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
+        evidence = cls(
+            plan_digest=saved.plan_digest,
+            collected_at=saved.collected_at,
+            answers={entry.question.id: (entry.question, entry.answer) for entry in saved.answers},
+            inputs=saved.inputs,
+            network_zone=saved.network_zone,
+        )
+        if len(evidence.answers) != len(saved.answers):
+            raise EvidenceError("the evidence answers one question twice")
+        if evidence.digest != saved.digest:
+            raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
         return evidence
 
     @classmethod
@@ -138,6 +131,36 @@ class Evidence:
             raise EvidenceError(f"{path}: not UTF-8 text") from None
         except EvidenceError as error:
             raise EvidenceError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    question: Question
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """The keys of an evidence file."""
+
+    schema: int
+    preflight: str
+    plan_digest: str
+    collected_at: datetime
+    digest: str
+    inputs: Mapping[str, str]
+    network_zone: str
+    answers: tuple[_Entry, ...]
+
+
+def _require_schema(found: Any) -> None:
+    """Raises EvidenceError for evidence of another version: its other keys may mean something else."""
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if type(schema) is int and schema != SCHEMA:
+        raise EvidenceError(
+            f"saved by another version of preflight, {found.get('preflight')}: its schema is {schema}, "
+            f"this version reads {SCHEMA}"
+        )
 
 
 def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
@@ -210,17 +233,6 @@ def _question_json(question: Question) -> dict[str, Any]:
     }
 
 
-def _question(entry: dict[str, Any]) -> Question:
-    return Question(
-        via=Via(entry["via"]),
-        target=_text(entry["target"]),
-        text=_text(entry["text"]),
-        timeout_seconds=float(entry["timeout_seconds"]),
-        own_channel=bool(entry["own_channel"]),
-        stdin_secret=_text(entry["stdin_secret"]),
-    )
-
-
 def _answer_json(answer: Answer) -> dict[str, Any]:
     common = {
         "asked_at": answer.asked_at.isoformat(),
@@ -231,30 +243,3 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Reply):
         return {"code": answer.code, "text": answer.text, "error": answer.error, **common}
     return {"cause": answer.cause.value, "detail": answer.detail, "reason": answer.reason, **common}
-
-
-def _answer(entry: dict[str, Any]) -> Answer:
-    asked_at = _moment(entry["asked_at"])
-    took = float(entry["took_seconds"])
-    vantage = _text(entry["vantage"])
-    session = {_text(key): _text(value) for key, value in entry["session"].items()}
-    if "cause" in entry:
-        return NoReply(
-            Cause(entry["cause"]), _text(entry["detail"]), asked_at, took, vantage, _text(entry["reason"]), session
-        )
-    if type(entry["code"]) is not int:
-        raise ValueError("a reply's code is a whole number")
-    return Reply(entry["code"], _text(entry["text"]), asked_at, took, vantage, _text(entry["error"]), session)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} has no zone")
-    return moment
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value

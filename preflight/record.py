@@ -12,22 +12,18 @@ import dataclasses
 import inspect
 import json
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind_of, listed, nearest_name, quoted
 from preflight.probe import Unreadable
 
-_DEEPEST = 100
-"""Levels of nesting; far more than anything read here has, far fewer than exhaust the stack."""
-_STRING = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)  # linear also when the last quote is missing
-_BRACKET = re.compile(r"[][{}]")
+T = TypeVar("T")
 
 
 class Form(Enum):
@@ -113,10 +109,14 @@ class Reader:
     """Reads what one syntax wrote. Stops at the first fault with Unreadable; one that collects them all overrides
     `fault`, and gets `INVALID` or a default in place of what is faulty."""
 
-    def __init__(self, scalars: Mapping[Any, Callable[[Any], Any]], *, exact: bool = True) -> None:
-        """`scalars`: type -> what makes it of a value, or raises Misfit. `exact`: unknown keys are faults."""
+    def __init__(
+        self, scalars: Mapping[Any, Callable[[Any], Any]], *, exact: bool = True, complete: bool = False
+    ) -> None:
+        """`scalars`: type -> what makes it of a value, or raises Misfit. `exact`: unknown keys are faults. `complete`:
+        keys that are missing are faults, though their fields have defaults."""
         self._scalars = scalars
         self._exact = exact
+        self._complete = complete
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
         """What to do about a fault at `keys`."""
@@ -136,15 +136,18 @@ class Reader:
         """The values that `table` gives to the fields of `cls`; fields it leaves to their defaults are left out.
 
         `preset`: fields that are no keys. `beside`: keys that are no fields and are read by the caller."""
-        fields = {key: each for key, each in fields_of(cls).items() if each.name not in preset}
-        for key in table:
-            if self._exact and key not in fields and key not in beside:
-                self.unknown((*keys, key), table[key], [*fields, *beside])
+        fields = fields_of(cls)
+        if preset:
+            fields = {key: each for key, each in fields.items() if each.name not in preset}
+        if self._exact and not table.keys() <= fields.keys():
+            for key in table:
+                if key not in fields and key not in beside:
+                    self.unknown((*keys, key), table[key], [*fields, *beside])
         values = {}
         for key, each in fields.items():
             if key in table:
                 values[each.name] = self.value_or_default(each, table[key], (*keys, key))
-            elif each.required:
+            elif each.required or self._complete:
                 self.fault((*keys, key), "is required")
                 values[each.name] = None
         return values
@@ -160,18 +163,15 @@ class Reader:
         """A value as its annotation wants it; `INVALID` when its fault was noted."""
         if value is None and shape.optional:
             return None
-        match shape.form:
-            case Form.SCALAR:
-                return self._scalar(shape, value, keys)
-            case Form.RECORD:
-                return self.record(shape.type, value, keys)
-            case Form.LIST:
-                return self._list(shape.inner[0], value, keys)
-            case Form.TABLE:
-                if isinstance(value, Mapping):
-                    return self.table(shape, value, keys)
-                return self._not_expected("a table", value, keys)
-        return self.union(shape.inner, value, keys)
+        if shape.form is Form.SCALAR:
+            return self._scalar(shape, value, keys)
+        if shape.form is Form.RECORD:
+            return self.record(shape.type, value, keys)
+        if shape.form is Form.LIST:
+            return self._list(shape.inner[0], value, keys)
+        if shape.form is Form.UNION:
+            return self.union(shape.inner, value, keys)
+        return self.table(shape, value, keys) if isinstance(value, Mapping) else self._other("a table", value, keys)
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         return {key: self.value(shape.inner[0], element, (*keys, key)) for key, element in value.items()}
@@ -186,9 +186,8 @@ class Reader:
 
     def scalar(self, shape: Shape, value: Any) -> Any:
         """Raises Misfit."""
-        if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
-            return choice(shape.type, value)
-        return self._scalars[shape.type](value)
+        read = self._scalars.get(shape.type)
+        return read(value) if read else choice(shape.type, value)
 
     def check(self, mark: Any, value: Any) -> None:
         """Holds a value against what stands beside its type. Raises Misfit."""
@@ -211,11 +210,11 @@ class Reader:
     def _list(self, element: Shape, value: Any, keys: Keys) -> Any:
         if not isinstance(value, list):
             many = "an array of tables" if element.form is Form.RECORD else "an array"
-            return self._not_expected(many, value, keys)
+            return self._other(many, value, keys)
         found = [self.value(element, each, (*keys, index)) for index, each in enumerate(value)]
         return tuple(None if each is INVALID else each for each in found)  # each keeps its place
 
-    def _not_expected(self, what: str, value: Any, keys: Keys) -> Any:
+    def _other(self, what: str, value: Any, keys: Keys) -> Any:
         advice = "; write it in [ ]" if what.startswith("an array") else ""
         self.fault(keys, f"expected {what}, found {kind_of(value)}{advice}")
         return INVALID
@@ -237,12 +236,9 @@ def choice(kind: type[StrEnum], value: Any) -> StrEnum:
 
 def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Any:
     """The value of a JSON text. Raises Unreadable, also where a lenient reader would guess: for a key that occurs
-    twice, NaN and Infinity, and nesting that exhausts the stack of who looks into it. `number` makes a number of its
-    digits."""
+    twice, and for NaN and Infinity. `number` makes a number of its digits."""
     if not text.strip():
         raise Unreadable("empty")
-    if _depth(text) > _DEEPEST:
-        raise Unreadable(f"nested deeper than {_DEEPEST} levels")
     try:
         return json.loads(text, parse_int=number, parse_float=number, parse_constant=_refuse, object_pairs_hook=_unique)
     except Unreadable:
@@ -250,20 +246,16 @@ def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Any:
     except json.JSONDecodeError as error:
         raise Unreadable(f"no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except ValueError:
-        raise Unreadable("no JSON that can be read: a number has too many digits") from None
+        raise Unreadable("no JSON to rely on: a number has too many digits") from None
+    except RecursionError:
+        raise Unreadable("no JSON to rely on: it is nested too deeply") from None
 
 
-def read_json(cls: Any, text: str, *, exact: bool = True, **preset: object) -> Any:
-    """The dataclass `cls` from a JSON object. Raises Unreadable."""
-    return Reader(_JSON, exact=exact).record(cls, parse_json(text), (), **preset)
-
-
-def _depth(text: str) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def read_record(cls: type[T], value: Any, *, exact: bool = True, complete: bool = False, **preset: object) -> T:
+    """The dataclass `cls` from a JSON object that `parse_json` read. `exact` and `complete`: see `Reader`; `preset`:
+    fields that are no keys. Raises Unreadable."""
+    found: T = Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset)
+    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -271,12 +263,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Unreadable(f"the key {json.dumps(twice[:LONGEST_SHOWN])} occurs twice in one object")
+        raise Unreadable(f"no JSON to rely on: the key {json.dumps(twice[:LONGEST_SHOWN])} occurs twice in one object")
     return result
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise Unreadable(f"{constant} is no JSON value")
+    raise Unreadable(f"no JSON to rely on: {constant} is no JSON value")
 
 
 def _exactly(kind: type, what: str) -> Callable[[Any], Any]:

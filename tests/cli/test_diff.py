@@ -79,4 +79,4 @@ def test_evidence_is_no_report(tmp_path: Path) -> None:
     preflight("run", write_plan(tmp_path, BASE + DEAD_HOST), "--evidence", tmp_path / "evidence.json")
     done = preflight("diff", tmp_path / "evidence.json", tmp_path / "evidence.json")
     assert done.returncode == 2
-    assert "evidence.json: the report has no" in done.stderr
+    assert "evidence.json: no JSON report: verdict: is required" in done.stderr
