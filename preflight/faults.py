@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from itertools import islice
 from typing import Any
 
+from preflight.probe import Unreadable
+
 LONGEST_SHOWN = 60
 _MOST_LISTED = 12
 _MOST_COMPARED = 200
@@ -18,7 +20,7 @@ Keys = tuple[str | int, ...]
 """Keys from the top of what is read; elements of arrays count from 0."""
 
 
-class Misfit(ValueError):
+class Misfit(Unreadable):
     """A value that its annotation does not allow. The text says what was expected; where the value may be a secret in
     the wrong place, it does not repeat it."""
 

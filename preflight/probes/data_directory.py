@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.postgres import SqlProbe, read_rows
+from preflight.probes.fields import read_rows
+from preflight.probes.postgres import SqlProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,17 @@ class DataDirectories:
         return tuple(dict.fromkeys((*own, *self.tablespaces)))
 
 
+class _Kind(StrEnum):
+    DATA = "data"
+    TABLESPACE = "tablespace"
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    kind: _Kind
+    path: str
+
+
 @dataclass(frozen=True)
 class DataDirectoriesProbe(SqlProbe[DataDirectories]):
     """Asks pg_settings: for a role without the right it has no such row, where current_setting() is an error."""
@@ -40,15 +53,12 @@ UNION ALL SELECT 'tablespace', pg_tablespace_location(oid) FROM pg_tablespace
 ORDER BY kind, path"""
 
     def read(self, reply: Reply) -> DataDirectories:
-        data, tablespaces = "", []
-        for row in read_rows(reply):
-            kind, path = row.get("kind"), row.get("path")
-            if kind not in ("data", "tablespace") or path is None or "\n" in path or "\0" in path:
-                raise Unreadable(f"no directory: {str(row)[:60]}")
-            if kind == "data":
-                data = path
-            elif path.startswith("/"):  # the two standard ones have no place of their own
-                tablespaces.append(path)
+        rows = read_rows(_Directory, reply)
+        if any("\n" in row.path or "\0" in row.path for row in rows):
+            raise Unreadable("a directory with a line break in its name")
+        data = "".join(row.path for row in rows if row.kind is _Kind.DATA)
         if data and not data.startswith("/"):
             raise Unreadable(f"data_directory is {data[:60]!r}")
-        return DataDirectories(data, tuple(tablespaces))
+        # The two standard tablespaces have no place of their own.
+        outside = (row.path for row in rows if row.kind is _Kind.TABLESPACE and row.path.startswith("/"))
+        return DataDirectories(data, tuple(outside))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import Mode, read_lines
 from preflight.probes.shell import FIND_HASH_TOOL, ShellProbe, filled, quoted
 
 _ASK = """\
@@ -53,6 +53,22 @@ class HashedFile:
     """The folder that cannot be entered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    size_bytes: int
+    changed_at: datetime
+    mode: Mode
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    kind: FileState
+    stat: _Stat | None = None
+    sha256: str = ""
+    behind: str = ""
+
+
 @dataclass(frozen=True)
 class HashedFileProbe(ShellProbe[HashedFile]):
     """One file, as the host's login sees it."""
@@ -67,24 +83,12 @@ class HashedFileProbe(ShellProbe[HashedFile]):
         return filled(_ASK, FILE=quoted(self.path), FIND_TOOL=FIND_HASH_TOOL)
 
     def read(self, reply: Reply) -> HashedFile:
-        fields = read_fields(reply.text)
-        try:
-            state = FileState(one(fields, "kind"))
-        except ValueError:
-            raise Unreadable(f"kind={one(fields, 'kind')[:20]!r}") from None
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        if state not in (FileState.FILE, FileState.UNREADABLE):
-            return HashedFile(state, behind=next(iter(fields.get("behind", [])), ""))
-        sha256 = one(fields, "sha256") if state is FileState.FILE else ""
-        if state is FileState.FILE and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        told = read_lines(_Told, reply)
+        if told.stat is None:
+            if told.kind in (FileState.FILE, FileState.UNREADABLE):
+                raise Unreadable("a file without its size and permissions")
+            return HashedFile(told.kind, behind=told.behind)
+        if told.kind is FileState.FILE and not re.fullmatch(r"[0-9a-f]{64}", told.sha256):
             raise Unreadable("the file could not be hashed: no openssl, sha256sum or shasum, or an error of its disk")
-        size, changed, mode, owner = _stat(one(fields, "stat"))
-        return HashedFile(state, sha256, size, datetime.fromtimestamp(changed, UTC), owner, mode)
-
-
-def _stat(text: str) -> tuple[int, int, int, str]:
-    size, changed, mode, owner = (*text.split(" ", 3), "", "", "", "")[:4]
-    if not re.fullmatch(r"[0-7]{1,5}", mode):
-        raise Unreadable(f"stat says nothing: {text[:40]!r}")
-    return whole_number(size, "a size"), whole_number(changed, "a time"), int(mode, 8), owner
+        stat = told.stat
+        return HashedFile(told.kind, told.sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import whole_number
-from preflight.probes.postgres import SqlProbe, read_rows
+from preflight.probe import Reply
+from preflight.probes.fields import read_row
+from preflight.probes.postgres import SqlProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,4 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""
 
     def read(self, reply: Reply) -> LiveTables:
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        return LiveTables(*(whole_number(rows[0].get(name) or "", name) for name in ("version_num", "count")))
+        return read_row(LiveTables, reply)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import whole_number
-from preflight.probes.postgres import Row, SqlProbe, read_rows
+from preflight.probe import Family, Reply
+from preflight.probes.fields import Count, read_row
+from preflight.probes.postgres import SqlProbe
 
 _SECONDS = 20.0
 
@@ -18,7 +18,7 @@ SELECT pg_database_size(current_database())::text AS database_bytes,
   t.bytes::text AS table_bytes, t.tables::text AS tables,
   coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
   (SELECT count(*) FROM pg_largeobject_metadata)::text AS large_objects,
-  s.bytes::text AS cluster_bytes, s.hidden::text AS hidden_tablespaces, s.tablespaces::text AS tablespaces,
+  CASE WHEN s.hidden = 0 THEN s.bytes END::text AS cluster_bytes, s.tablespaces::text AS tablespaces,
   ((SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm', 'S')) *
    (SELECT count(*) FROM pg_database))::text AS cluster_relations,
   pg_size_bytes(current_setting('wal_segment_size'))::text AS wal_segment_bytes
@@ -38,19 +38,19 @@ FROM
 class Sizes:
     """What a database and its cluster hold now, in bytes."""
 
-    database_bytes: int
+    database_bytes: Count
     """With indexes, free space and the catalogue; more than a dump reads."""
-    table_bytes: int
+    table_bytes: Count
     """Heap and TOAST of all user tables, as stored; indexes are in no dump."""
-    tables: int
-    large_object_bytes: int
-    large_objects: int
-    cluster_bytes: int | None
+    tables: Count
+    large_object_bytes: Count
+    large_objects: Count
+    cluster_bytes: Count | None
     """Of all tablespaces; None where the role may not see one of them."""
-    tablespaces: int
-    cluster_relations: int
+    tablespaces: Count
+    cluster_relations: Count
     """Relations with files in all databases, as if each had as many as this one."""
-    wal_segment_bytes: int
+    wal_segment_bytes: Count
 
     @property
     def dumped_bytes(self) -> int:
@@ -69,28 +69,4 @@ class SizesProbe(SqlProbe[Sizes]):
         return _CATALOGUE
 
     def read(self, reply: Reply) -> Sizes:
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        row = rows[0]
-        return Sizes(
-            database_bytes=_count(row, "database_bytes"),
-            table_bytes=_count(row, "table_bytes"),
-            tables=_count(row, "tables"),
-            large_object_bytes=_count(row, "large_object_bytes"),
-            large_objects=_count(row, "large_objects"),
-            cluster_bytes=None if _count(row, "hidden_tablespaces") else _count(row, "cluster_bytes"),
-            tablespaces=_count(row, "tablespaces"),
-            cluster_relations=_count(row, "cluster_relations"),
-            wal_segment_bytes=_count(row, "wal_segment_bytes"),
-        )
-
-
-def _count(row: Row, name: str) -> int:
-    value = row.get(name)
-    if value is None:
-        raise Unreadable(f"no {name}")
-    number = whole_number(value, name)
-    if number < 0:
-        raise Unreadable(f"{name} is negative: {number}")
-    return number
+        return read_row(Sizes, reply)

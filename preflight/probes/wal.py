@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar
 
-from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import whole_number
-from preflight.probes.postgres import SqlProbe, read_rows
+from preflight.plan.limits import Between
+from preflight.probe import Family, Reply
+from preflight.probes.fields import Count, read_row
+from preflight.probes.postgres import SqlProbe
 
 # pg_stat_wal is there since PostgreSQL 14. A server that keeps WAL back does so for an archive that fails or a slot.
 _STATISTICS = """\
-SELECT extract(epoch FROM now())::bigint::text AS now, wal_bytes::bigint::text AS bytes,
+SELECT extract(epoch FROM now())::bigint::text AS seen_at, wal_bytes::bigint::text AS bytes,
   greatest(extract(epoch FROM now() - greatest(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
   pg_size_bytes(current_setting('max_wal_size'))::text AS most_bytes,
   (EXISTS (SELECT FROM pg_replication_slots WHERE NOT active) OR coalesce(
@@ -28,9 +29,9 @@ class WalRate:
 
     seen_at: datetime
     """By the server's clock, UTC."""
-    bytes: int
-    seconds: int
-    most_bytes: int
+    bytes: Count
+    seconds: Annotated[int, Between(1)]
+    most_bytes: Count
     """`max_wal_size`: about so much stays on disk while nothing holds it back."""
     held: bool
     """Something holds it back: a slot that nobody reads, or an archive command that fails."""
@@ -54,15 +55,4 @@ class WalRateProbe(SqlProbe[WalRate | None]):
     def read(self, reply: Reply) -> WalRate | None:
         if reply.code and reply.error.startswith(_UNDEFINED_TABLE):
             return None
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        row = rows[0]
-        held = row.get("held")
-        if held not in ("true", "false"):
-            raise Unreadable(f"held={held!r}")
-        names = ("now", "bytes", "seconds", "most_bytes")
-        now, bytes_, seconds, most = (whole_number(row.get(name) or "", name) for name in names)
-        if now < 0 or bytes_ < 0 or seconds < 1 or most < 0:
-            raise Unreadable("a negative amount of WAL")
-        return WalRate(datetime.fromtimestamp(now, UTC), bytes_, seconds, most, held == "true")
+        return read_row(WalRate, reply)
