@@ -10,12 +10,13 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, certificate_of
 from preflight.probes.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
+from preflight.units import format_duration
 
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120

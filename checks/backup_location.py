@@ -18,7 +18,7 @@ from preflight.probe import NoReply
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.mounts import Mount, StorageKind
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
-from preflight.sizes import format_size
+from preflight.units import format_size
 
 _NOT_LASTING = (StorageKind.MEMORY, StorageKind.LAYER, StorageKind.AUTOMOUNTER)
 

@@ -20,7 +20,7 @@ from preflight.probes.data_directory import DataDirectories, DataDirectoriesProb
 from preflight.probes.sizes import SizesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.probes.wal import WalRate, WalRateProbe
-from preflight.sizes import format_need, format_size
+from preflight.units import format_need, format_size
 from preflight.window.schedule import time_in_window
 
 _KEEP_BYTES = Bytes(20 * 1024**3)

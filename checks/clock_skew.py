@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.plan import Database, Host
 from preflight.probe import NoReply, Probe
 from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.units import format_duration
 
 _WITNESSES = ("witness_1", "witness_2", "witness_3")
 """Facts about clocks of other machines: enough to tell whose clock is wrong."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
 from preflight.jobs.job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
 from preflight.plan import Database, Host
@@ -15,6 +14,7 @@ from preflight.plan.work import server_work
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
+from preflight.units import format_duration
 from preflight.window.schedule import time_in_window
 
 _MOST_TIMES = 4

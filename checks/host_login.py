@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, server_work
 from preflight.probe import Cause, NoReply
 from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
+from preflight.units import format_duration
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date

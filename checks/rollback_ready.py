@@ -13,7 +13,6 @@ from preflight.backups.previous import Limits, judge_previous, no_backup
 from preflight.backups.restore_room import RestoreRoom
 from preflight.backups.seen import Read, SeenBackup
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
@@ -27,7 +26,7 @@ from preflight.probes.live_tables import LiveTables, LiveTablesProbe
 from preflight.probes.sizes import SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.scripts.way_back_judgement import WaysBack
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 _FORMS = {

@@ -15,7 +15,7 @@ DRIVERS = {"paramiko", "psycopg"}
 PURE = tuple(
     f"preflight.{name}"
     for name in (
-        *("check", "finding", "plan", "probe", "clock", "sizes"),
+        *("check", "finding", "plan", "probe", "clock", "units", "record", "faults"),
         *("backups", "databases", "jobs", "scripts", "versions", "window"),
     )
 )
@@ -55,7 +55,7 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("name", ["probe", "finding", "clock"])
+@pytest.mark.parametrize("name", ["probe", "finding", "units"])
 def test_the_bottom_modules_import_nothing_of_ours(name: str) -> None:
     assert not ours(ROOT / "preflight" / f"{name}.py")
 

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from preflight.backups.planned import PlannedBackup
 from preflight.backups.reading import judge_read
 from preflight.backups.seen import SeenBackup
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.probes.backup_files import Listing
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 _CLOCK_SLACK = timedelta(minutes=5)
 

@@ -7,13 +7,12 @@ from datetime import timedelta
 
 from preflight.backups.content import judge_content
 from preflight.backups.seen import SeenBackup
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.probe import Cause, NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.sudo import Refusal, refusal
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 _PROGRAM_MISSING = 127
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Database
 from preflight.probes.storage import Place
-from preflight.sizes import format_need, format_size
+from preflight.units import format_need, format_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

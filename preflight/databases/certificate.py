@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from preflight.clock import format_duration
 from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Event, Judgement, passed, unknown, warned
 from preflight.plan import SslMode
 from preflight.probes.http import Certificate
 from preflight.probes.postgres import Identity
+from preflight.units import format_duration
 
 _VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from preflight.clock import format_duration
 from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.probes.postgres import Identity
+from preflight.units import format_duration
 
 
 def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from preflight.clock import format_duration
 from preflight.databases.planned_login import PlannedLogin
 from preflight.finding import Event, Judgement, passed, unknown, warned
 from preflight.plan.work import Section
 from preflight.probes.postgres import DatabaseRole, Identity
+from preflight.units import format_duration
 
 
 def judge_credential(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from preflight.clock import format_duration
 from preflight.faults import Keys, listed, quoted
 from preflight.loader.agreement_rules import check_agreements
 from preflight.loader.problems import Problems
@@ -23,6 +22,7 @@ from preflight.plan import (
     SslMode,
     Step,
 )
+from preflight.units import format_duration
 
 T = TypeVar("T")
 

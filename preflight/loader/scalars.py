@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from preflight import record
-from preflight.clock import local_to_utc, parse_duration
+from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
 from preflight.plan import Account, Bytes, RemotePath, Sha256
 from preflight.secrets import SecretRef
+from preflight.units import parse_duration, parse_size
 
 _LONGEST_WORD = 64
 _LEFT_TO_DO = re.compile(r"TODO\b")
@@ -28,8 +29,6 @@ _LEFT_TO_DO = re.compile(r"TODO\b")
 _INT64 = 2**63  # TOML's integers have 64 bits; tomllib reads longer ones
 _YEARS = range(2000, 2200)
 _LONGEST_DURATION = timedelta(days=3660)
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]iB)", re.ASCII)
-_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _LARGEST_BYTES = 2**60
 
 
@@ -105,13 +104,13 @@ def _size(value: Any) -> Bytes:
     example = 'a size such as "20GiB"'
     if not isinstance(value, str):
         raise expected(example, value, "write it in quotes with KiB, MiB, GiB or TiB" if _is_number(value) else "")
-    match = _SIZE.fullmatch(value) if len(value) <= _LONGEST_WORD else None
-    if match is None:
-        raise Misfit(f"expected {example}, found {quoted(value)}; units are KiB, MiB, GiB and TiB")
-    size = float(match["number"]) * _UNITS[match["unit"]]
+    try:
+        size = parse_size(value[: _LONGEST_WORD + 1])
+    except ValueError:
+        raise Misfit(f"expected {example}, found {quoted(value)}; units are KiB, MiB, GiB and TiB") from None
     if size > _LARGEST_BYTES:
         raise Misfit("is larger than any file system")
-    return Bytes(round(size))
+    return Bytes(size)
 
 
 def _is_number(value: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, printable
 from preflight.loader.lines import key_lines
+from preflight.units import format_size
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
@@ -97,7 +98,7 @@ def _read(path: Path) -> tuple[bytes, str]:
     except ValueError:
         return b"", "cannot be read: a path holds no NUL"
     if len(content) > LARGEST_BYTES:
-        return b"", f"is larger than {LARGEST_BYTES // 1024} KiB, too much for a plan"
+        return b"", f"is larger than {format_size(LARGEST_BYTES)}, too much for a plan"
     return content, ""
 
 

@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from preflight.clock import format_duration
 from preflight.plan import Account, Bytes, Ref, RemotePath, Sha256
 from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, NetworkAddress, ZoneName
 from preflight.record import Form, Shape, fields_of
 from preflight.secrets import SecretRef
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 _WORDS: Mapping[Any, str] = {
     str: "text",

@@ -21,6 +21,7 @@ from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import Key, keys
 from preflight.registry import Registry
 from preflight.secrets import SecretRef
+from preflight.units import DURATION, SIZE
 
 Schema = dict[str, Any]
 
@@ -31,8 +32,8 @@ _SCALARS: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
     float: {"type": "number"},
-    timedelta: {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*(min|s|h|d)\s*)+$"},
-    Bytes: {"type": "string", "pattern": r"^\d+(\.\d+)? ?[KMGT]iB$"},
+    timedelta: {"type": "string", "pattern": DURATION},
+    Bytes: {"type": "string", "pattern": SIZE},
     datetime: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"},
     date: {"type": "string", "pattern": _DAY},
     Path: {"type": "string", "minLength": 1},

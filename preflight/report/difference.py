@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Severity, Status
 from preflight.report.layout import WIDTH, Paint, clean, wrapped
 from preflight.runs.difference import Change, Difference, Line, Outcome, Pair, Point
+from preflight.units import format_duration
 
 _TITLES = {
     Change.NEW: "new",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from preflight.clock import format_duration
 from preflight.finding import Price, Status
 from preflight.report.layout import WIDTH, clean, wrapped
 from preflight.report.order import WORST_FIRST
+from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState

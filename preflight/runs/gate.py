@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.evidence import Evidence
 from preflight.inspection import Inspection
 from preflight.runs.inputs import changed
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
+from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "NUL": (b"[release]\n\x00", "2: not TOML: Invalid statement (column 1)"),
     "deep": (b"a = " + b"[" * 5000 + b"]" * 5000, "not TOML that can be read: nested too deep"),
     "long dotted key": (b"a." * 20000 + b"a = 1", "1: more than 1000 dots in one line"),
-    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1024 KiB, too much for a plan"),
+    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB, too much for a plan"),
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report import window
 from preflight.report.blockers import blockers
@@ -14,6 +14,7 @@ from preflight.report.html.timeline import timeline
 from preflight.report.layout import clean_lines, counted
 from preflight.report.order import by_cause, by_host, told_one_by_one
 from preflight.report.view import View
+from preflight.units import format_duration
 from preflight.verdict import Decision, Verdict
 from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import ceil
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
 from preflight.report.html.elements import Html, el, joined
+from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.window.schedule import Schedule, Slot, time_in_window
 
