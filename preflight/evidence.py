@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from preflight import __version__
 from preflight.errors import PreflightError
 from preflight.probe import Answer, Cause, NoReply, Question, Reply, Unreadable
 from preflight.record import parse_json, read_record
+from preflight.units import format_size
+
+T = TypeVar("T")
 
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -98,8 +101,8 @@ class Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
             found = parse_json(text)
-            _require_schema(found)
-            saved: _Saved = read_record(_Saved, found, complete=True)
+            require_schema(found, SCHEMA, EvidenceError)
+            saved = read_record(_Saved, found, complete=True)
         except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
         evidence = cls(
@@ -118,19 +121,7 @@ class Evidence:
     @classmethod
     def load(cls, path: Path) -> Evidence:
         """Raises EvidenceError."""
-        try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise EvidenceError(f"{path}: not a regular file")
-            if found.st_size > _LARGEST_FILE_BYTES:
-                raise EvidenceError(f"{path}: {found.st_size} bytes are too many for evidence")
-            return cls.from_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EvidenceError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise EvidenceError(f"{path}: not UTF-8 text") from None
-        except EvidenceError as error:
-            raise EvidenceError(f"{path}: {error}") from None
+        return load_saved(path, cls.from_json, EvidenceError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +144,29 @@ class _Saved:
     answers: tuple[_Entry, ...]
 
 
-def _require_schema(found: Any) -> None:
-    """Raises EvidenceError for evidence of another version: its other keys may mean something else."""
-    schema = found.get("schema") if isinstance(found, dict) else None
-    if type(schema) is int and schema != SCHEMA:
-        raise EvidenceError(
-            f"saved by another version of preflight, {found.get('preflight')}: its schema is {schema}, "
-            f"this version reads {SCHEMA}"
-        )
+def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]) -> T:
+    """What `read` makes of a file that this program wrote. Raises `fault`, which names the file."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise fault("not a regular file")
+        if found.st_size > _LARGEST_FILE_BYTES:
+            raise fault(f"{format_size(found.st_size)} are too much")
+        return read(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fault(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise fault(f"{path}: not UTF-8 text") from None
+    except (fault, ValueError) as error:  # ValueError: a NUL in the path
+        raise fault(f"{path}: {error}") from None
+
+
+def require_schema(found: Any, schema: int, fault: type[PreflightError]) -> None:
+    """Raises `fault` for what another version wrote: its other keys may mean something else."""
+    written = found.get("schema") if isinstance(found, dict) else None
+    if type(written) is int and written != schema:
+        by = f", {found['preflight']}" if "preflight" in found else ""
+        raise fault(f"saved by another version of preflight{by}: its schema is {written}, this version reads {schema}")
 
 
 def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:

@@ -142,7 +142,7 @@ class Reader:
         if self._exact and not table.keys() <= fields.keys():
             for key in table:
                 if key not in fields and key not in beside:
-                    self.unknown((*keys, key), table[key], [*fields, *beside])
+                    self.unknown((*keys, key), table, [*fields, *beside])
         values = {}
         for key, each in fields.items():
             if key in table:
@@ -156,7 +156,8 @@ class Reader:
         found = self.value(each.shape, value, keys)
         return each.default() if found is INVALID else found
 
-    def unknown(self, keys: Keys, _value: Any, _known: Collection[str]) -> None:
+    def unknown(self, keys: Keys, _table: Mapping[str, Any], _known: Collection[str]) -> None:
+        """What to do about the last of `keys`, which stands in the table and is none of the known ones."""
         self.fault(keys, "unknown key")
 
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:

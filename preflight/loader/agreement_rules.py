@@ -6,32 +6,26 @@ noted already and are not noted twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from preflight.faults import Keys, listed, nearest_name, quoted
-from preflight.loader.problems import Problems
+from preflight.loader.problems import Problems, present
 from preflight.plan import Plan, Rule
-
-T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
 
 
 def check_agreements(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
     """Notes every broken rule. `plan`: a draft; `raw`: the tables as parsed."""
-    for index, rule in _present(plan.rules):
+    for index, rule in present(plan.rules):
         _check_rule(plan, rule, raw["rules"][index], ("rules", index), problems)
-    for index, record in _present(plan.tested):
+    for index, record in present(plan.tested):
         if record.versions is not None and not raw["tested"][index]["versions"]:
             problems.add(("tested", index, "versions"), "names no versions")
     _check_deployments(plan, problems)
     _check_access(plan, raw, problems)
     _check_waivers(plan, problems)
-
-
-def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
-    return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
 def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
@@ -65,7 +59,7 @@ def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, p
 
 def _check_deployments(plan: Plan, problems: Problems) -> None:
     deploying: dict[str, str] = {}
-    for index, step in _present(plan.steps):
+    for index, step in present(plan.steps):
         if step.deploys in deploying:
             message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
             problems.add(("steps", index, "deploys"), message)
@@ -77,7 +71,7 @@ def _check_access(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> Non
     sections = (raw.get("hosts"), raw.get("databases"))
     declared = [name for section in sections if isinstance(section, Mapping) for name in section]
     for role_id, role in plan.roles.items():
-        for index, name in _present(role.access):
+        for index, name in present(role.access):
             if name in declared:
                 continue
             nearest = nearest_name(name, declared)
@@ -88,7 +82,7 @@ def _check_access(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> Non
 
 def _check_waivers(plan: Plan, problems: Problems) -> None:
     seen: set[str] = set()
-    for index, waiver in _present(plan.waivers):
+    for index, waiver in present(plan.waivers):
         if waiver.id and waiver.id in seen:
             problems.add(("waivers", index, "id"), f"{quoted(waiver.id)} is the id of an earlier waiver")
         seen.add(waiver.id)

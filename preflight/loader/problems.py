@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
 
 from preflight.errors import PlanProblem
 from preflight.faults import Keys, dotted, listed, nearest_name
 from preflight.loader.source import Source
+
+T = TypeVar("T")
 
 
 class Problems:
@@ -25,3 +28,8 @@ class Problems:
         """A name that is none of `known`: says which one is nearest, or else which there are."""
         nearest = nearest_name(str(keys[-1]), known)
         self.add(keys, message if nearest else f"{message}; known: {listed(known)}", nearest)
+
+
+def present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """The elements that are there, with their places; in a draft a faulty one is None."""
+    return ((index, element) for index, element in enumerate(elements) if element is not None)

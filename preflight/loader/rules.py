@@ -6,12 +6,12 @@ whether a key was written at all: a faulty password is still a credential that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from preflight.faults import Keys, listed, quoted
 from preflight.loader.agreement_rules import check_agreements
-from preflight.loader.problems import Problems
+from preflight.loader.problems import Problems, present
 from preflight.plan import (
     BackupFormat,
     BackupMethod,
@@ -23,8 +23,6 @@ from preflight.plan import (
     Step,
 )
 from preflight.units import format_duration
-
-T = TypeVar("T")
 
 _CREDENTIALS = ("password", "key", "agent")
 
@@ -45,16 +43,11 @@ def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
         if basebackup and "format" in raw["backups"][name] and not _suits_basebackup(backup.format):
             problems.add(("backups", name, "format"), 'pg_basebackup writes "plain" or "tar"')
     for name, application in plan.applications.items():
-        for index, endpoint in _present(application.health):
+        for index, endpoint in present(application.health):
             _check_endpoint(endpoint, ("applications", name, "health", index), problems)
-    _check_steps(dict(_present(plan.steps)), problems)
+    _check_steps(dict(present(plan.steps)), problems)
     _check_steps_fit(plan, problems)
     check_agreements(plan, raw, problems)
-
-
-def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
-    """The elements that are there, with their places; in a draft a faulty one is None."""
-    return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
 def _check_release(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
@@ -104,7 +97,7 @@ def _check_credential(host: Host, raw: Mapping[str, Any], keys: Keys, problems: 
 
 def _check_become(host: Host, keys: Keys, problems: Problems) -> None:
     seen: set[str] = set()
-    for index, become in _present(host.become):
+    for index, become in present(host.become):
         if become.account in seen:
             problems.add((*keys, "become", index), f"{quoted(become.account)} is listed twice")
         elif become.account:
@@ -166,7 +159,7 @@ def _check_steps_fit(plan: Plan, problems: Problems) -> None:
     if not (window and window.start and window.end and window.start < window.end):
         return
     length = window.end - window.start
-    for index, step in _present(plan.steps):
+    for index, step in present(plan.steps):
         if step.minutes is not None and step.minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             problems.add(("steps", index, "minutes"), message)

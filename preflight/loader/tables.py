@@ -32,7 +32,8 @@ class Tables(Reader):
         self._problems.add(keys, message, nearest)
         return INVALID
 
-    def unknown(self, keys: Keys, value: Any, known: Collection[str]) -> None:
+    def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
+        value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
         self._problems.add_unknown(keys, f"unknown {noun}", known)

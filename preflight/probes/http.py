@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import ClassVar, Self
 from urllib.parse import SplitResult, quote, urlsplit
@@ -135,17 +135,7 @@ class Certificate:
     """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
 
     def to_json(self) -> str:
-        return json.dumps(
-            {
-                "not_before": self.not_before.isoformat(),
-                "not_after": self.not_after.isoformat(),
-                "subject": self.subject,
-                "issuer": self.issuer,
-                "names": list(self.names),
-                "fingerprint": self.fingerprint,
-                "verified": self.verified,
-            }
-        )
+        return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -3,22 +3,19 @@ guessed at could turn a failure into something cured."""
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from preflight.clock import format_moment
 from preflight.errors import PreflightError
+from preflight.evidence import load_saved, require_schema
 from preflight.finding import Severity, Status
 from preflight.probe import Unreadable
 from preflight.record import parse_json, read_record
 from preflight.report.formats.json import SCHEMA
 from preflight.runs.difference import Line, Outcome, Point
 from preflight.verdict import Decision
-
-_LARGEST_FILE_BYTES = 64 * 1024 * 1024
 
 
 class ReportError(PreflightError):
@@ -27,28 +24,14 @@ class ReportError(PreflightError):
 
 def load_report(path: Path) -> Outcome:
     """Raises ReportError, which names the file."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ReportError("not a regular file")
-        if found.st_size > _LARGEST_FILE_BYTES:
-            raise ReportError(f"{found.st_size} bytes are too many for a report")
-        return read_report(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReportError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ReportError(f"{path}: not UTF-8 text") from None
-    except ValueError as error:
-        raise ReportError(f"{path}: {error}") from None  # a NUL in the path
-    except ReportError as error:
-        raise ReportError(f"{path}: {error}") from None
+    return load_saved(path, read_report, ReportError)
 
 
 def read_report(text: str) -> Outcome:
     """The report that `--format json` prints. Raises ReportError, which says where it has another shape."""
     try:
         found = parse_json(text)
-        _require_schema(found)
+        require_schema(found, SCHEMA, ReportError)
         report = read_record(_Report, found, exact=False, complete=True)  # what else it tells is not compared
     except Unreadable as error:
         raise ReportError(f"no JSON report: {error}") from None
@@ -116,13 +99,6 @@ class _Report:
     collected_at: datetime
     planned: int
     findings: tuple[_Finding, ...]
-
-
-def _require_schema(found: Any) -> None:
-    """Raises ReportError for a report of another version: its other keys may mean something else."""
-    schema = found.get("schema") if isinstance(found, dict) else None
-    if type(schema) is int and schema != SCHEMA:
-        raise ReportError(f"schema {schema} is not {SCHEMA}, the one this version reads")
 
 
 def _shown(moment: datetime, zone: str, key: str) -> datetime:

@@ -59,7 +59,10 @@ def test_a_report_and_itself_differ_in_nothing(reports: Path) -> None:
         (["plan.toml", "old.json"], "plan.toml: no JSON report"),
         (["old.json", "."], ".: not a regular file"),
         (["old.json", "half.json"], "half.json: no JSON report"),
-        (["old.json", "other.json"], "other.json: schema 9 is not 1"),
+        (
+            ["old.json", "other.json"],
+            "other.json: saved by another version of preflight: its schema is 9, this version reads 1",
+        ),
         (["old.json", "new.json", "--format", "yaml"], "Invalid value for '--format'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -222,7 +222,7 @@ def put(value: object, *keys: str | int) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (put(2, "schema"), "schema 2 is not 1, the one this version reads"),
+        (put(2, "schema"), "saved by another version of preflight: its schema is 2, this version reads 1"),
         (put("1", "schema"), "no JSON report: schema: expected an integer, found a string"),
         (put(1.5, "schema"), "no JSON report: schema: expected an integer, found a number"),
         (put(True, "schema"), "no JSON report: schema: expected an integer, found a boolean"),
