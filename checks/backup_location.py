@@ -15,8 +15,8 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import Ref, RemotePath
 from preflight.probe import NoReply
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.mounts import Mount, StorageKind
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_size
 

@@ -19,11 +19,9 @@ from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.files import TARGET, LocalTexts, LocalTree
 from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
-from preflight.probes.live_tables import LiveTables, LiveTablesProbe
-from preflight.probes.sizes import SizesProbe
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.scripts.way_back_judgement import WaysBack
 from preflight.units import format_duration, format_size

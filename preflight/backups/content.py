@@ -9,7 +9,7 @@ from preflight.backups.seen import SeenBackup
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.probe import NoReply
 from preflight.probes.backup_contents import ArchiveRead, TextRead
-from preflight.probes.live_tables import LiveTables
+from preflight.probes.sizes import LiveTables
 from preflight.probes.tools import major_of_server, shown
 
 _MOST_NAMED = 8

@@ -11,8 +11,8 @@ from statistics import median
 from preflight.backups.planned import PlannedBackup
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.mounts import device_name
+from preflight.probes.sizes import WalRate
 from preflight.probes.storage import Directory
-from preflight.probes.wal import WalRate
 from preflight.units import format_duration, format_need
 from preflight.window.schedule import schedule
 

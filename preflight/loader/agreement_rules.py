@@ -6,12 +6,14 @@ noted already and are not noted twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from preflight.faults import Keys, listed, nearest_name, quoted
-from preflight.loader.problems import Problems, present
+from preflight.loader.source import Problems
 from preflight.plan import Plan, Rule
+
+T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
 
@@ -26,6 +28,11 @@ def check_agreements(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> 
     _check_deployments(plan, problems)
     _check_access(plan, raw, problems)
     _check_waivers(plan, problems)
+
+
+def present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """The elements that are there, with their places; in a draft a faulty one is None."""
+    return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
 def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:

@@ -11,10 +11,9 @@ from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, printable
 from preflight.finding import Severity
-from preflight.loader.problems import Problems
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
-from preflight.loader.source import read_source
+from preflight.loader.source import Problems, read_source
 from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from preflight.faults import Keys, listed, quoted
-from preflight.loader.agreement_rules import check_agreements
-from preflight.loader.problems import Problems, present
+from preflight.loader.agreement_rules import check_agreements, present
+from preflight.loader.source import Problems
 from preflight.plan import (
     BackupFormat,
     BackupMethod,

@@ -7,14 +7,14 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, printable
+from preflight.faults import Keys, dotted, listed, nearest_name, printable
 from preflight.loader.lines import key_lines
 from preflight.units import format_size
 
@@ -53,6 +53,24 @@ class Source:
     @cached_property
     def _lines(self) -> dict[Keys, int]:
         return key_lines(self.text)  # only plans with errors need it
+
+
+class Problems:
+    """Every problem of one plan."""
+
+    def __init__(self, source: Source) -> None:
+        self.found: list[PlanProblem] = []
+        self._source = source
+
+    def add(self, keys: Keys, message: str, nearest: str = "") -> None:
+        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
+        line = self._source.nearest_line(keys)
+        self.found.append(PlanProblem(self._source.name, line, dotted(keys), message, nearest))
+
+    def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
+        """A name that is none of `known`: says which one is nearest, or else which there are."""
+        nearest = nearest_name(str(keys[-1]), known)
+        self.add(keys, message if nearest else f"{message}; known: {listed(known)}", nearest)
 
 
 def read_source(path: Path) -> Source:

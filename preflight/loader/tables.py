@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from preflight.faults import Keys, Misfit, kind_of, listed, nearest_name, quoted
-from preflight.loader.problems import Problems
 from preflight.loader.scalars import Surroundings, choice, readers, text
+from preflight.loader.source import Problems
 from preflight.plan import EntryId, Ref
 from preflight.plan.limits import ManyLines
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of

@@ -14,8 +14,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.probes.mounts import Mount, device_name, mount_of
-from preflight.probes.quotas import Quota, read_quotas
+from preflight.probes.mounts import Mount, Quota, device_name, mount_of, read_quotas
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 PROOF_BYTES = 1024 * 1024

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.wal import WalRate, WalRateProbe
+from preflight.probes.sizes import WalRate, WalRateProbe
 from tests.site.site import Site
 
 PROBE = WalRateProbe("orders")
