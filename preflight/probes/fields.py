@@ -53,7 +53,7 @@ def read_lines(cls: type[T], source: Reply | Fields, **preset: object) -> T:
     """The dataclass `cls` from the lines of a script that ended well. `preset`: fields that are no lines. Raises
     Unreadable."""
     fields = source if isinstance(source, Mapping) else read_fields(output_of(source))
-    found: T = _TEXT.record(cls, fields, (), **preset)
+    found: T = _LINES.record(cls, fields, (), **preset)
     return found
 
 
@@ -72,7 +72,7 @@ def read_rows(cls: type[T], reply: Reply, **preset: object) -> list[T]:
     rows = parse_json(reply.text)
     if not isinstance(rows, list):
         raise Unreadable("no array of rows")
-    return [_TEXT.record(cls, row, (), **preset) for row in rows]
+    return [_ROWS.record(cls, row, (), **preset) for row in rows]
 
 
 def read_row(cls: type[T], reply: Reply, **preset: object) -> T:
@@ -83,8 +83,8 @@ def read_row(cls: type[T], reply: Reply, **preset: object) -> T:
     return rows[0]
 
 
-class _TextReader(Reader):
-    """Values as programs and servers print them."""
+class _LineReader(Reader):
+    """Name -> its lines."""
 
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
         if isinstance(value, list) and shape.form is not Form.LIST:
@@ -163,4 +163,5 @@ def _only_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
 _READERS: Mapping[Any, Callable[[str], Any]] = {
     str: _text, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
 }  # fmt: skip
-_TEXT = _TextReader({kind: _only_text(read) for kind, read in _READERS.items()})
+_SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
+_LINES, _ROWS = _LineReader(_SCALARS), Reader(_SCALARS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -16,14 +16,17 @@ _ASK = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
 f=@FILE@
-if [ -f "$f" ]; then :; elif [ -e "$f" ]; then echo kind=other; exit 0; else
+if [ -f "$f" ]; then :; elif [ -e "$f" ]; then echo state=other; exit 0; else
   p=$f; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
-  if [ -x "$p" ]; then echo kind=missing; else printf 'kind=hidden\\nbehind=%s\\n' "$p"; fi
+  if [ -x "$p" ]; then echo state=missing; else printf 'state=hidden\\nbehind=%s\\n' "$p"; fi
   exit 0
 fi
-printf 'stat=%s\\n' "$(stat -L -c '%s %Y %a %U' -- "$f")"
-if [ ! -r "$f" ]; then echo kind=unreadable; exit 0; fi
-echo kind=file
+stat -L -c 'size_bytes=%s
+changed_at=%Y
+mode=%a
+owner=%U' -- "$f"
+if [ ! -r "$f" ]; then echo state=unreadable; exit 0; fi
+echo state=file
 @FIND_TOOL@[ -n "$tool" ] || { echo sha256=; exit 0; }
 h=$($tool <"$f") || h=
 printf 'sha256=%s\\n' "${h%%[!0-9a-f]*}"
@@ -48,25 +51,9 @@ class HashedFile:
     changed_at: datetime | None = None
     """UTC."""
     owner: str = ""
-    mode: int = 0
+    mode: Mode = field(default=Mode(0))
     behind: str = ""
     """The folder that cannot be entered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    size_bytes: int
-    changed_at: datetime
-    mode: Mode
-    owner: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    kind: FileState
-    stat: _Stat | None = None
-    sha256: str = ""
-    behind: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,12 +70,9 @@ class HashedFileProbe(ShellProbe[HashedFile]):
         return filled(_ASK, FILE=quoted(self.path), FIND_TOOL=FIND_HASH_TOOL)
 
     def read(self, reply: Reply) -> HashedFile:
-        told = read_lines(_Told, reply)
-        if told.stat is None:
-            if told.kind in (FileState.FILE, FileState.UNREADABLE):
-                raise Unreadable("a file without its size and permissions")
-            return HashedFile(told.kind, behind=told.behind)
-        if told.kind is FileState.FILE and not re.fullmatch(r"[0-9a-f]{64}", told.sha256):
+        found = read_lines(HashedFile, reply)
+        if found.state in (FileState.FILE, FileState.UNREADABLE) and found.changed_at is None:
+            raise Unreadable("a file without its size and permissions")
+        if found.state is FileState.FILE and not re.fullmatch(r"[0-9a-f]{64}", found.sha256):
             raise Unreadable("the file could not be hashed: no openssl, sha256sum or shasum, or an error of its disk")
-        stat = told.stat
-        return HashedFile(told.kind, told.sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        return found
