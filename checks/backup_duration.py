@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Step
 from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.probes.backup_times import BackupBegan, WriteRate
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 from preflight.window.schedule import schedule, time_in_window
 
 _LIST_SECONDS = 20.0

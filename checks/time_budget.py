@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.plan import DecisionKind, Step
+from preflight.units import format_duration
 from preflight.window.schedule import Schedule, is_final, knows_undo, schedule, time_in_window, undo_time
 
 _GUESS = "guess"

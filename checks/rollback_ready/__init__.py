@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.cures import beside, seal_command
@@ -18,14 +17,12 @@ from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.files import TARGET, LocalTexts, LocalTree
 from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
-from preflight.probes.live_tables import LiveTables, LiveTablesProbe
-from preflight.probes.sizes import SizesProbe
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.scripts.way_back_judgement import WaysBack
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 from .previous import Limits, judge_previous, no_backup
 from .restore_room import RestoreRoom

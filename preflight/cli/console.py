@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection
 
 import click
 
-from preflight.loader.problems import nearest_name
-from preflight.loader.source import printable
+from preflight.faults import nearest_name, printable
 from preflight.report.harmless import no_command
 
 _masks: list[Callable[[str], str]] = []

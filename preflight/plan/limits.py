@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
+from preflight.units import format_duration
 
 _ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_reads import LongRead
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import End, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
@@ -44,6 +44,12 @@ print(written, round((time.monotonic() - begun) * 1e6))
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Began:
+    code: int
+    at: datetime | None
+
+
 @dataclass(frozen=True)
 class BackupBegan(LongRead, ShellProbe[datetime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where it cannot be told."""
@@ -61,11 +67,20 @@ class BackupBegan(LongRead, ShellProbe[datetime | None]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> datetime | None:
-        fields = read_fields(reply.text)
-        code, at = whole_number(one(fields, "code"), "an exit status"), one(fields, "at")
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        return datetime.fromtimestamp(whole_number(at, "a time"), UTC) if code == 0 and at else None
+        told = read_lines(_Began, reply)
+        return told.at if told.code == 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    written: int
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    sample: _Sample | None
+    end: End
 
 
 @dataclass(frozen=True)
@@ -88,15 +103,9 @@ class WriteRate(ShellProbe[float | None]):
         return self.account.password
 
     def read(self, reply: Reply) -> float | None:
-        fields = read_fields(reply.text)
-        if reply.code != 0 or one(fields, "end") != "yes":
-            raise Unreadable(f"the script ended with {reply.code}")
-        words = one(fields, "sample").split()
-        if not words:
+        sample = read_lines(_Sampled, reply).sample
+        if sample is None:
             return None
-        if len(words) != 2:
-            raise Unreadable("no two numbers")
-        written, microseconds = (whole_number(word, "a number") for word in words)
-        if written <= 0 or microseconds <= 0:
+        if sample.written <= 0 or sample.microseconds <= 0:
             raise Unreadable("nothing was written in no time")
-        return written / microseconds * 1e6
+        return sample.written / sample.microseconds * 1e6
