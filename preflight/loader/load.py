@@ -13,10 +13,11 @@ from preflight.loader.lines import KeyPath
 from preflight.loader.problems import Problems
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
-from preflight.loader.source import printable, read_source
+from preflight.loader.source import read_source
 from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
+from preflight.wording import visible
 
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
@@ -113,9 +114,9 @@ def _check(
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
-        problems.add(keys, printable(str(error)))
+        problems.add(keys, visible(str(error)))
         return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
-        problems.add(keys, f"the check's settings cannot be read: {printable(str(error))}")
+        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
         return values
     return values | written

@@ -11,7 +11,8 @@ from typing import Any
 from preflight import wording
 from preflight.errors import PlanProblem
 from preflight.loader.lines import KeyPath
-from preflight.loader.source import Source, printable
+from preflight.loader.source import Source
+from preflight.wording import visible
 
 _LONGEST_SHOWN = 60
 _MOST_LISTED = 12
@@ -51,7 +52,7 @@ def _key(key: str) -> str:
 def quoted(text: str) -> str:
     """`text` in quotes, on one line, cut when long."""
     cut = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
-    return f'"{printable(cut)}"'
+    return f'"{visible(cut)}"'
 
 
 def listed(names: Collection[str]) -> str:
@@ -68,7 +69,7 @@ def nearest_name(name: str, known: Collection[str]) -> str:
         ratio = SequenceMatcher(None, each.lower(), name.lower()).ratio() if len(each) <= _LONGEST_SHOWN else 0.0
         if ratio > similarity:
             best, similarity = each, ratio
-    return printable(best)
+    return visible(best)
 
 
 def kind_of(value: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
 from preflight.loader.lines import KeyPath, key_lines
+from preflight.wording import visible
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
@@ -37,7 +38,7 @@ class Source:
     @property
     def name(self) -> str:
         """The path for messages."""
-        return printable(str(self.path))
+        return visible(str(self.path))
 
     def line(self, keys: KeyPath) -> int | None:
         """The line of this very key, counted from 1; None when it is not in the file."""
@@ -71,13 +72,8 @@ def read_source(path: Path) -> Source:
     return Source(path, tables, text, hashlib.sha256(content).hexdigest())
 
 
-def printable(text: str) -> str:
-    """`text` on one line, with control and other invisible characters written as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def _error(path: Path, message: str, line: int | None = None) -> PlanError:
-    return PlanError([PlanProblem(printable(str(path)), line, "", message)])
+    return PlanError([PlanProblem(visible(str(path)), line, "", message)])
 
 
 def _read(path: Path) -> tuple[bytes, str]:
@@ -131,8 +127,8 @@ def _parse(text: str) -> tuple[dict[str, Any], str, int | None]:
         said = str(error)
     match = _PLACE.fullmatch(said)
     if match is None:
-        return {}, f"not TOML: {printable(said)}", None
-    message = printable(_PLAINER.get(match["message"], match["message"]))
+        return {}, f"not TOML: {visible(said)}", None
+    message = visible(_PLAINER.get(match["message"], match["message"]))
     if match["line"] is None:
         return {}, f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
     return {}, f"not TOML: {message} (column {match['column']})", int(match["line"])

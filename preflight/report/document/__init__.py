@@ -6,14 +6,16 @@ A section that all formats show is a function in `sections` and a field here. Pu
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.finding import Status
+from preflight.finding import Finding, Status
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.findings import CheckLine, check_lines, entries
+from preflight.report.document.findings import entries
 from preflight.report.document.head import facts
+from preflight.report.document.order import findings_by_host
 from preflight.report.document.timeline import Timeline, timeline
 from preflight.report.document.times import event_text
 from preflight.report.view import View
@@ -32,6 +34,7 @@ class Document:
     status: Status
     """The status whose colour the decision has."""
     exit_code: int
+    planned: int
     release: str
     title: str
     ticket: str
@@ -46,8 +49,8 @@ class Document:
     inside: tuple[str, ...]
     """What ends or begins by itself inside the window."""
     findings: tuple[Entry, ...]
-    checks: tuple[CheckLine, ...]
-    """Every planned check, host by host."""
+    checks: Mapping[str, Sequence[Finding]]
+    """Every planned check by its host, in the plan's order; those of no host last, under an empty name."""
     versions: Section
     people: Section
     ages: Section
@@ -68,6 +71,7 @@ def document(verdict: Verdict, view: View) -> Document:
         decision=verdict.decision,
         status=_DECISION_STATUS[verdict.decision],
         exit_code=int(verdict.exit_code),
+        planned=verdict.planned,
         release=release.id,
         title=release.title,
         ticket=release.ticket,
@@ -78,7 +82,7 @@ def document(verdict: Verdict, view: View) -> Document:
         timeline=timeline(verdict),
         inside=tuple(event_text(verdict, event) for event in verdict.events),
         findings=entries(verdict),
-        checks=check_lines(verdict),
+        checks=findings_by_host(verdict.plan, verdict.findings),
         versions=sections.versions(verdict),
         people=sections.people(verdict),
         ages=sections.ages(verdict),

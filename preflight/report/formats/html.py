@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 import preflight
 from preflight.finding import Status
@@ -138,12 +137,13 @@ def _point(point: Point) -> Html:
 
 def _all_checks(shown: Document) -> Html:
     parts = []
-    for host, lines in groupby(shown.checks, key=lambda line: line.host):
+    for host, findings in shown.checks.items():
         rows: list[tuple[str | Cell, ...]] = [
-            (Cell(line.status.upper(), line.status), f"{line.check} {line.subject}", line.summary) for line in lines
+            (Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
+            for each in findings
         ]
         parts += [el("h3", host or "no host"), _table(Table.of(("status", "check", "result"), rows))]
-    title = el("summary", f"All {counted(len(shown.checks), 'check')}, by host")
+    title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
     return el("details", title, *parts, class_="screen")
 
 

@@ -108,12 +108,13 @@ def _entry(entry: Entry) -> Lines:
 
 def _all_checks(shown: Document) -> Lines:
     """Folded where HTML is allowed; a table with a heading where it is stripped."""
-    number = counted(len(shown.checks), "check")
+    number = counted(shown.planned, "check")
     yield f"<details><summary>All {number}</summary>"
     yield ""
     rows = [
-        [line.status.upper(), markdown_text(f"{line.check} {line.subject}"), markdown_text(line.summary)]
-        for line in shown.checks
+        [each.status.upper(), markdown_text(f"{each.check} {each.subject}"), markdown_text(each.judgement.summary)]
+        for findings in shown.checks.values()
+        for each in findings
     ]
     yield from limited(table(("status", f"all {number}", "result"), rows, aligned=True), _MOST_BYTES["All checks"])
     yield ""
