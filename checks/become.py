@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Host
-from preflight.plan.work import minutes_at_stake, programs_of, server_work
+from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
 
 _REMEDIES = {
     Refusal.NO_SUDO: "have sudo installed on {host}, or let {login} log in as {account} directly",
     Refusal.NOT_FOUND: "have {program} installed on {host} where sudo's secure_path finds it, or name its full path in "
-    "the plan's run line",
+    "the plan: `program` or `command` of its entry",
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
     Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}",
@@ -64,7 +64,7 @@ class BecomeAccount(Check):
     def _targets(self) -> Iterator[_Target]:
         for host in self.plan.hosts.values():
             named = [entry.account for entry in host.become]
-            working = [work.account for work in server_work(self.plan) if work.host.id == host.id]
+            working = [work.account for work in work_on(self.plan, host.id)]
             for name in dict.fromkeys([*named, *working]):
                 account = AsAccount.on(host, name)
                 if not account.is_login:
@@ -110,7 +110,7 @@ class BecomeAccount(Check):
 
     def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
         host, account = target.host, target.account.account
-        work = [each for each in server_work(self.plan) if (each.host.id, each.account) == (host.id, account)]
+        work = [each for each in work_on(self.plan, host.id) if each.account == account]
         return failed(
             summary,
             expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",

@@ -11,7 +11,7 @@ from preflight.clock import format_duration
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
 from preflight.jobs.job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
 from preflight.plan import Database, Host
-from preflight.plan.work import server_work
+from preflight.plan.work import work_on
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
@@ -73,7 +73,7 @@ class CompetingJobs(Check):
 
     def _accounts(self, host: Host) -> Iterator[AsAccount]:
         """The login, and whom it becomes."""
-        working = [work.account for work in server_work(self.plan) if work.host.id == host.id]
+        working = [work.account for work in work_on(self.plan, host.id)]
         names = dict.fromkeys(["", *(entry.account for entry in host.become), *working])
         return iter(dict.fromkeys(AsAccount.on(host, name) for name in names))
 

@@ -13,7 +13,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment
 from preflight.finding import Event, Judgement, failed, passed, unknown, warned
 from preflight.plan import Host, Ref
-from preflight.plan.work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import Cause, NoReply
 from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
 
@@ -128,7 +128,7 @@ class HostLogin(Check):
         return Judgement.of([self._logged_in(login), *self._endings(host, login, expiry), *self._hours(login, expiry)])
 
     def _stake(self, host: Host) -> float | None:
-        return minutes_at_stake(self.plan, [work for work in server_work(self.plan) if work.host.id == host.id])
+        return minutes_at_stake(self.plan, work_on(self.plan, host.id))
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):

@@ -153,8 +153,7 @@ class RollbackReady(Check):
     def _scripts(self) -> Iterator[Subject]:
         for scripts in self.plan.scripts.values():
             if scripts.way_back:
-                owner = scripts.owner or self.plan.databases[scripts.database].owner
-                yield Subject(f"{scripts.id} way back", scripts, owner)
+                yield Subject(f"{scripts.id} way back", scripts, self.plan.owner_of(scripts))
 
     def _databases(self) -> Iterator[Subject]:
         for database in self._restored():

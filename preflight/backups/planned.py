@@ -63,15 +63,18 @@ class PlannedBackup:
 
     def program(self, name: str) -> str:
         """A client program as it is called, beside the one that takes the backup."""
-        folder, slash, _ = self.work.programs[0].rpartition("/")
-        return f"{folder}{slash}{name}"
+        return self.work.program_folder + name
 
     def failed(self, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
         """A failure at the price of a backup over the network."""
         return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.minutes_at_stake)
 
 
-def planned_backups(plan: Plan) -> list[PlannedBackup]:
+def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
+    return plan.once(_planned_backups)
+
+
+def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     works = (work for work in server_work(plan) if work.section is Section.BACKUPS)
-    return [PlannedBackup(plan, plan.backups[work.id], work) for work in works]
+    return tuple(PlannedBackup(plan, plan.backups[work.id], work) for work in works)

@@ -102,7 +102,7 @@ def _no_reader(seen: SeenBackup, read: ArchiveRead) -> Judgement:
         expected=f"{program} reads {seen.file.path} to its end",
         actual=read.said,
         remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
-        f"{seen.who}, or name their folder in the run line",
+        f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed
 from preflight.plan import Database, Plan
-from preflight.plan.work import ServerWork, minutes_at_stake, server_work
+from preflight.plan.work import ServerWork, minutes_at_stake, work_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class PlannedLogin:
         return self.database.name or self.database.id
 
     @property
-    def work(self) -> list[ServerWork]:
+    def work(self) -> Sequence[ServerWork]:
         """What the window does with it on its host."""
-        return [each for each in server_work(self.plan) if each.database.id == self.database.id]
+        return work_with(self.plan, self.database.id)
 
     def moment(self, moment: datetime) -> str:
         return format_moment(moment, self.plan.window.zone)

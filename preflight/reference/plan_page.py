@@ -14,9 +14,10 @@ from preflight.report.markup import table
 
 _SECTIONS = {
     "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
-    "backups": "Backup", "scripts": "Scripts", "applications": "Application", "applications.NAME.health": "Endpoint",
-    "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step", "steps.undo": "Undo",
-    "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver", "freshness": "Freshness",
+    "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
+    "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
+    "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
+    "freshness": "Freshness",
 }  # fmt: skip
 _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
@@ -73,6 +74,8 @@ def _header(section: str, name: str) -> str:
         return f"[{section}.NAME]"
     if name == "Undo":
         return "undo = { ... } of a step"
+    if name == "Restore":
+        return f"[{section}]"
     many = name in ("Endpoint", "RollbackFile") or get_origin(get_type_hints(Plan)[section]) is tuple
     return f"[[{section}]]" if many else f"[{section}]"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
-from preflight.plan.work import server_work
+from preflight.plan.work import work_with
 from preflight.requirements.requirement import Requirement
 
 
@@ -14,8 +14,8 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
     for database in plan.databases.values():
         yield _roles(plan, database)
         yield _way_in(database)
-        for work in server_work(plan):
-            if work.database.id == database.id:
+        for work in work_with(plan, database.id):
+            if work.connects:
                 text = (
                     f"On {work.host.id}: {work.account} logs in to {_name(database)} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
@@ -25,7 +25,7 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
 
 def _roles(plan: Plan, database: Database) -> Requirement:
     until = format_moment(plan.window.needed_until, plan.window.zone)
-    logins = dict.fromkeys([database.user, *_other_roles(plan, database)])
+    logins = dict.fromkeys([database.user, *(work.login for work in work_with(plan, database.id) if work.connects)])
     text = (
         f"In {database.id}: login roles {', '.join(logins)}, valid past {until} (VALID UNTIL), with these grants for "
         "the checks. What the scripts and the backup themselves may do is granted with the release."
@@ -68,10 +68,6 @@ def _way_in(database: Database) -> Requirement:
     return Requirement(
         owner=database.owner, text=text, lines=(line,), language="pg_hba.conf", checks=("database-login",)
     )
-
-
-def _other_roles(plan: Plan, database: Database) -> Iterator[str]:
-    return (work.login for work in server_work(plan) if work.database.id == database.id)
 
 
 def _backed_up(plan: Plan, database: Database) -> bool:

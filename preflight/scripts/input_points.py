@@ -1,4 +1,4 @@
-"""What the scripts and their run line make psql read besides: everything must be sealed. Pure."""
+"""What runs, and what it makes psql read besides: everything must be sealed. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _ALL_SEALED = "all that runs is fixed by the manifest"
 
 
 def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
-    """What the scripts and the run line make psql read besides."""
-    found = find_inputs(seen.scripts.staged, seen.scripts.run, seen.texts.texts)
+    """The scripts that the plan lists, and what all of them make psql read besides."""
+    yield from _unsealed_files(seen)
+    found = find_inputs(seen.scripts.staged, seen.texts.texts)
     not_sealable = failed if strict else warned
     bad = [each for each in found.inputs if each.outside or each.path not in seen.files.wanted]
     for each in bad[:_MOST_POINTS]:
@@ -42,13 +43,25 @@ def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
         )
 
 
+def _unsealed_files(seen: SeenScripts) -> Iterator[Judgement]:
+    unsealed = [name for name in seen.scripts.files if name not in seen.files.wanted]
+    if unsealed:
+        yield failed(
+            f"{counted(len(unsealed), 'listed script')} not sealed: {listed(unsealed, MOST_NAMED)}",
+            expected=f"`files` of [scripts.{seen.scripts.id}] names what the manifest lists",
+            actual="the manifest does not list it",
+            remedy=f"correct `files` of [scripts.{seen.scripts.id}], or put it into {seen.approved_folder} and run: "
+            f"{seen.seal}",
+        )
+
+
 def _unsealed_input(seen: SeenScripts, each: Input) -> Judgement:
     where = f"{visible(each.named_in)}: {visible(each.written)}"
     folder = seen.approved_folder
     if each.outside:
         return failed(
             f"{where} leaves the staged folder",
-            expected=f"only files below {seen.scripts.staged}, which is taken for psql's working folder",
+            expected=f"only files below {seen.scripts.staged}, which psql is started in",
             actual=visible(each.path),
             remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
         )

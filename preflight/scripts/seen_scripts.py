@@ -33,7 +33,7 @@ class SeenScripts:
 
     @property
     def host(self) -> Host:
-        return self.plan.host_of(self.scripts.database)
+        return self.plan.host_of(self.scripts)
 
     @property
     def approved_folder(self) -> str:

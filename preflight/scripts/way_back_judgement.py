@@ -48,7 +48,7 @@ class WaysBack:
             )
             return
         scripts = self.scripts
-        found = pairs(scripts.way_back, scripts.run, scripts.staged, self.approved.files, self.texts.texts)
+        found = pairs(scripts.way_back, scripts.files, scripts.staged, self.approved.files, self.texts.texts)
         if not found:
             yield unknown(
                 "there is no script to take back",

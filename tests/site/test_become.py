@@ -48,7 +48,6 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         )
         scripts = Scripts(
             id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
-            run="psql -X -v ON_ERROR_STOP=1",
         )  # fmt: skip
         sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
