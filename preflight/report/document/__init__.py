@@ -13,6 +13,7 @@ from preflight.finding import Finding, Status
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
+from preflight.report.document.commands import CommandLine, command_lines
 from preflight.report.document.findings import entries
 from preflight.report.document.head import facts
 from preflight.report.document.order import findings_by_host
@@ -59,8 +60,10 @@ class Document:
     not_checked: Section
     """That, and what was not selected."""
     changes: Section
-    command: str
-    """The call that gives this report again."""
+    commands: tuple[CommandLine, ...]
+    """The night's command lines; formats fold them."""
+    call: str
+    """The one that gives this report again."""
 
 
 def document(verdict: Verdict, view: View) -> Document:
@@ -89,5 +92,6 @@ def document(verdict: Verdict, view: View) -> Document:
         unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        command=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
+        commands=command_lines(verdict.commands),
+        call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
     )

@@ -8,6 +8,7 @@ import preflight
 from preflight.finding import Status
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table
+from preflight.report.document.commands import FOREWORD
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
 from preflight.report.style import CONTENT_SECURITY_POLICY, STYLE
@@ -57,9 +58,10 @@ def _body(shown: Document) -> Html:
             el("div", *map(_section, aside), class_="columns"),
             _section(shown.changes),
             _titled("Findings", findings, "screen"),
+            _commands(shown),
             _all_checks(shown),
         ),
-        el("footer", el("p", "To reproduce: ", el("code", shown.command), f" (preflight {preflight.__version__})")),
+        el("footer", el("p", "To reproduce: ", el("code", shown.call), f" (preflight {preflight.__version__})")),
     )
 
 
@@ -133,6 +135,18 @@ def _point(point: Point) -> Html:
     lines = clean_lines(point.details[:_MOST_CHARACTERS_OF_DETAILS]) if point.details else []
     details = el("pre", *(part for line in lines for part in (line, Html("\n")))) if lines else Html("")
     return joined(el("p", el("strong", point.summary)), _labels(point.labelled), details)
+
+
+def _commands(shown: Document) -> Html:
+    """The hand-over sheet, folded."""
+    if not shown.commands:
+        return Html("")
+    title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
+    items = [
+        el("li", each.about, el("pre", each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
+        for each in shown.commands
+    ]
+    return el("details", title, el("p", FOREWORD), el("ol", *items))
 
 
 def _all_checks(shown: Document) -> Html:
