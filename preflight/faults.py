@@ -60,12 +60,7 @@ def _key(key: str) -> str:
 def quoted(text: str) -> str:
     """`text` in quotes, on one line, cut when long."""
     cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
-    return f'"{printable(cut)}"'
-
-
-def printable(text: str) -> str:
-    """`text` on one line, with control and other invisible characters written as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return f'"{wording.visible(cut)}"'
 
 
 def listed(names: Collection[str]) -> str:
@@ -82,4 +77,4 @@ def nearest_name(name: str, known: Collection[str]) -> str:
         ratio = SequenceMatcher(None, each.lower(), name.lower()).ratio() if len(each) <= LONGEST_SHOWN else 0.0
         if ratio > similarity:
             best, similarity = each, ratio
-    return printable(best)
+    return wording.visible(best)

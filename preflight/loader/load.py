@@ -9,7 +9,7 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, printable
+from preflight.faults import Keys
 from preflight.finding import Severity
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
@@ -19,6 +19,7 @@ from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
 from preflight.plan.release_plan import FORMAT
 from preflight.record import shape_of
+from preflight.wording import visible
 
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
@@ -119,9 +120,9 @@ def _check(
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
-        problems.add(keys, printable(str(error)))
+        problems.add(keys, visible(str(error)))
         return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
-        problems.add(keys, f"the check's settings cannot be read: {printable(str(error))}")
+        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
         return values
     return values | written

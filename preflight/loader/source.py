@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, dotted, listed, nearest_name, printable
+from preflight.faults import Keys, dotted, listed, nearest_name
 from preflight.loader.lines import key_lines
 from preflight.units import format_size
+from preflight.wording import visible
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
@@ -39,7 +40,7 @@ class Source:
     @property
     def name(self) -> str:
         """The path for messages."""
-        return printable(str(self.path))
+        return visible(str(self.path))
 
     def line(self, keys: Keys) -> int | None:
         """The line of this very key, counted from 1; None when it is not in the file."""
@@ -92,7 +93,7 @@ def read_source(path: Path) -> Source:
 
 
 def _error(path: Path, message: str, line: int | None = None) -> PlanError:
-    return PlanError([PlanProblem(printable(str(path)), line, "", message)])
+    return PlanError([PlanProblem(visible(str(path)), line, "", message)])
 
 
 def _read(path: Path) -> tuple[bytes, str]:
@@ -146,8 +147,8 @@ def _parse(text: str) -> tuple[dict[str, Any], str, int | None]:
         said = str(error)
     match = _PLACE.fullmatch(said)
     if match is None:
-        return {}, f"not TOML: {printable(said)}", None
-    message = printable(_PLAINER.get(match["message"], match["message"]))
+        return {}, f"not TOML: {visible(said)}", None
+    message = visible(_PLAINER.get(match["message"], match["message"]))
     if match["line"] is None:
         return {}, f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
     return {}, f"not TOML: {message} (column {match['column']})", int(match["line"])
