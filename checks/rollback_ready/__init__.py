@@ -12,6 +12,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.cures import beside, seal_command
+from preflight.judging.machines import machine_of
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
@@ -168,8 +169,9 @@ class RollbackReady(Check):
         return [database for database in self.plan.databases.values() if database.id in named]
 
     def _restored_beside(self, database: Database) -> list[Database]:
-        """Those on the same host, itself included: all of them may have to be restored."""
-        return [each for each in self._restored() if each.host == database.host]
+        """Those on the same machine, itself included: all of them may have to be restored."""
+        own = machine_of(self.plan.host_of(database))
+        return [each for each in self._restored() if machine_of(self.plan.host_of(each)) == own]
 
     # The newest earlier backup.
 
