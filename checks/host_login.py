@@ -140,7 +140,7 @@ class HostLogin(Check):
         remedy = template.format(
             host=host.id,
             user=user,
-            port=host.port,
+            port=lost.session.get("port", host.ssh_port),
             owner=self.plan.person(host.owner) or "the owner of " + host.id,
             until=self._moment(self.plan.window.needed_until),
             date=self._good_date(),

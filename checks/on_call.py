@@ -237,7 +237,7 @@ def _shared_because(plan: Plan, entry: Host | Database) -> str:
 def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
-        return ("host", entry.address or entry.id, entry.port, entry.jump)
+        return ("host", entry.address or entry.id, entry.ssh_port, entry.jump)
     return ("database", entry.address, *_place(plan, plan.host_of(entry))[1:], entry.port, entry.name or entry.id)
 
 

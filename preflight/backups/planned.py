@@ -48,7 +48,7 @@ class PlannedBackup:
     @property
     def machine(self) -> tuple[object, ...]:
         """Equal for two hosts of the plan that are one machine with two logins."""
-        return (self.host.address or self.host.id, self.host.port, self.host.jump)
+        return (self.host.address or self.host.id, self.host.ssh_port, self.host.jump)
 
     @property
     def writes_many_files(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
 from preflight.plan.values import (
-    DEFAULT_SSH_PORT,
+    SSH_PORT,
     Account,
     Address,
     BackupFormat,
@@ -55,8 +55,8 @@ class Host:
     id: EntryId
     address: Address = ""
     """Name or IP address; the host's id when left out."""
-    port: Port = DEFAULT_SSH_PORT
-    """Port of sshd."""
+    port: Port | None = None
+    """Port of sshd; when left out, that of ssh_config where it is asked, else 22."""
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
@@ -87,6 +87,11 @@ class Host:
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
     """Role that mends this host and its logins."""
+
+    @property
+    def ssh_port(self) -> int:
+        """The port to connect to, as far as the plan knows it."""
+        return SSH_PORT if self.port is None else self.port
 
     @property
     def password_purpose(self) -> str:

@@ -212,7 +212,7 @@ def _target(plan: Plan, via: Via, target: str) -> str:
 
 def _host(host: Host) -> str:
     user = host.user or "the login of ssh_config"
-    where = f"host {host.id}: {host.address or host.id} port {host.port} as {user}, by {_credential(host)}"
+    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {user}, by {_credential(host)}"
     if host.jump:
         where += f", through {host.jump}"
     if host.ssh_config:

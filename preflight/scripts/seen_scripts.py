@@ -62,7 +62,7 @@ class SeenScripts:
     def login(self) -> str:
         """The host as ssh takes it, with its port."""
         host = self.host
-        port = f"-p {host.port} " if host.port != 22 else ""
+        port = f"-p {host.port} " if host.port is not None else ""
         return f"{port}{host.user}@{host.address or host.id}" if host.user else f"{port}{host.address or host.id}"
 
     def remote(self, name: str) -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
+from preflight.plan.values import show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.dial import DialFailed, Resolved, resolve
 from preflight.sessions.trouble import Trouble
 from preflight.sessions.tunnel import ADDRESS, Tunnel
 
