@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 from typing import ClassVar
 
 from preflight.probe import Family, Reply, Unreadable
@@ -45,6 +46,7 @@ kind() {
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
   printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
 exit 0"""
@@ -88,6 +90,8 @@ class BackupFile:
     mode: int
     identity: str
     """Equal for two names of one file."""
+    born_at: datetime | None = None
+    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
 
     @property
     def writable_by_others(self) -> bool:
@@ -149,7 +153,8 @@ class PreviousBackups(ShellProbe[Listing]):
         folder, account = one(fields, "folder"), one(fields, "account")
         if reply.code != 0 or one(fields, "end") != "yes" or folder not in ("readable", "unreadable", "missing"):
             raise Unreadable(f"the listing ended with {reply.code}")
-        backups = {backup.identity: backup for backup in reversed([_backup(line) for line in fields.get("backup", [])])}
+        pairs = zip_longest(fields.get("backup", []), fields.get("born", []), fillvalue="")
+        backups = {backup.identity: backup for backup in reversed([_backup(line, born) for line, born in pairs])}
         count = whole_number(one(fields, "count"), "a count")
         dangling = whole_number(one(fields, "dangling"), "a count")
         if count > dangling and not backups:
@@ -180,7 +185,7 @@ def fixed_folder(pattern: str) -> str:
     return fixed.rpartition("/")[0] or "/"
 
 
-def _backup(line: str) -> BackupFile:
+def _backup(line: str, born: str) -> BackupFile:
     parts: Sequence[str] = line.split(" ", 7)
     if len(parts) != 8 or not re.fullmatch(r"[0-7]{1,5}", parts[3]):
         raise Unreadable(f"no line about a backup: {line[:60]!r}")
@@ -198,6 +203,7 @@ def _backup(line: str) -> BackupFile:
         owner,
         int(mode, 8),
         identity,
+        _moment(born) if born.isdecimal() and int(born) else None,
     )
 
 

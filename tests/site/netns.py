@@ -41,6 +41,8 @@ class Namespace:
         for tool in ("ip", "mount", "nsenter"):
             needs(tool)
         directory.mkdir(parents=True)
+        # sshd hands its own TZ on to its sessions.
+        self._zone = ["env", "-u", "TZ"] if zone else []
         hosts = "".join(f"{address} {name}\n" for name, address in (names or {}).items())
         self._holder = subprocess.Popen(
             [needs("unshare"), "--net", "--mount", "--", "sh", "-euc", _SET_UP, "holder", directory, hosts, zone],
@@ -62,7 +64,8 @@ class Namespace:
         if user is not None:
             entry = pwd.getpwnam(user)
             account = [f"--setgid={entry.pw_gid}", f"--setuid={entry.pw_uid}"]
-        return [needs("nsenter"), f"--target={self._holder.pid}", "--net", "--mount", *account, "--", *map(str, argv)]
+        inside = [f"--target={self._holder.pid}", "--net", "--mount", *account]
+        return [needs("nsenter"), *inside, "--", *self._zone, *map(str, argv)]
 
     def run(self, *argv: str | Path, user: str | None = None) -> str:
         """Standard output of a command that ran inside."""

@@ -192,9 +192,12 @@ class Cluster:
         while self.scalar("SELECT pg_conf_load_time()") == before:
             assert time.monotonic() < deadline, "PostgreSQL did not reload"
 
-    def client(self, program: str, *arguments: str | Path, role: DatabaseRole | None = None, **keywords: Any) -> str:
-        """Standard output of psql, pg_dump, ... of this server's version, as the superuser or as `role`."""
-        where: dict[str, str] = {"PGPORT": str(self.port)}
+    def client(
+        self, program: str, *arguments: str | Path, role: DatabaseRole | None = None, zone: str = "UTC", **keywords: Any
+    ) -> str:
+        """Standard output of psql, pg_dump, ... of this server's version, as the superuser or as `role`; `zone`: of
+        the program's clock, by its IANA name."""
+        where: dict[str, str] = {"PGPORT": str(self.port), "TZ": zone}
         if role is None:
             where |= {"PGHOST": str(self.socket_directory), "PGUSER": SUPERUSER}
             keywords.setdefault("user", self.account)
