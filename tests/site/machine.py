@@ -39,6 +39,7 @@ _PACKAGES = {
     "openssl": "openssl",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "pivot_root": "util-linux",
     "unshare": "util-linux",
 }
 
