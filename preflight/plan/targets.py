@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
 from preflight.plan.values import (
+    LOOPBACK,
     SSH_PORT,
     Account,
     Address,
@@ -119,7 +120,8 @@ class Database:
     port: Port = 5432
     """Port of the server."""
     address: Address = ""
-    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
+    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
+    127.0.0.1 when left out."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
@@ -146,6 +148,12 @@ class Database:
     @property
     def password_purpose(self) -> str:
         return f"password of {self.user} for database {self.id}"
+
+    def server_address(self, host: Host) -> str:
+        """What is connected to; through a tunnel, from `host`, the one that it runs on."""
+        if self.connect is Connect.TUNNEL:
+            return self.address or LOOPBACK
+        return self.address or host.address or host.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -237,12 +237,11 @@ def _credential(host: Host) -> str:
 
 def _database(plan: Plan, database: Database) -> str:
     host = plan.host_of(database)
-    address = database.address or host.address or host.id
     way = f"through the SSH login to {host.id}" if database.connect is Connect.TUNNEL else "directly"
     password = f"the password from {database.password}" if database.password else "no password"
     return (
-        f"database {database.id}: {database.name or database.id} at {address} port {database.port} as {database.user}, "
-        f"{password}, {way}, sslmode {database.sslmode}"
+        f"database {database.id}: {database.name or database.id} at {database.server_address(host)} "
+        f"port {database.port} as {database.user}, {password}, {way}, sslmode {database.sslmode}"
     )
 
 

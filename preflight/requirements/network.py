@@ -21,10 +21,9 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
         yield _open(host.owner, source, target, f"SSH to {host.id}", "host-login")
     for database in plan.databases.values():
         host = plan.host_of(database)
-        address = database.address or host.address or host.id
         if database.connect is Connect.DIRECT:
             where = _where(host.network_zone)
-            target = f"{show_address(address, database.port)}/tcp"
+            target = f"{show_address(database.server_address(host), database.port)}/tcp"
             yield _open(database.owner, where, target, f"PostgreSQL {database.id}", "database-login")
     for application in plan.applications.values():
         for endpoint in application.health:
