@@ -67,7 +67,7 @@ class ExampleSite:
         }
         self._start_agent()
         self._trust_the_authority()
-        self._add_account(self._add_host("bastion"), "jump", self._agent_keys[0])
+        self._add_host("bastion").add_account("jump", key=self._agent_keys[0])
         self._add_database_host("db1", "orders")
         self._add_database_host("db2", "billing")
         self._add_application_host()
@@ -119,18 +119,11 @@ class ExampleSite:
         self._known_hosts += sshd.known_hosts_lines(name)
         return machine
 
-    def _add_account(self, machine: Namespace, name: str, key: Path | None = None, password: str = "") -> None:
-        machine.run("useradd", "-m", "-s", "/bin/bash", name)
-        if password:
-            machine.run("chpasswd", stdin=f"{name}:{password}\n")
-        if key is not None:
-            machine.run("install", "-D", "-o", name, f"{key}.pub", f"/home/{name}/.ssh/authorized_keys")
-
     def _add_database_host(self, host: str, database: str) -> None:
         machine = self._add_host(host)
-        self._add_account(machine, "dbadmin", self._keys["dbadmin"], ENVIRONMENT["DB1_PASSWORD"])
-        self._add_account(machine, "dkaya", self._agent_keys[1])
-        self._add_account(machine, "mortiz", self._agent_keys[2])
+        machine.add_account("dbadmin", ENVIRONMENT["DB1_PASSWORD"], self._keys["dbadmin"])
+        machine.add_account("dkaya", key=self._agent_keys[1])
+        machine.add_account("mortiz", key=self._agent_keys[2])
         cluster = self._start_database(machine, host, database)
         self._mount_disk(machine, "/backup")
         text = self._requested()
@@ -181,7 +174,7 @@ class ExampleSite:
 
     def _add_application_host(self) -> None:
         machine = self._add_host("app1-a")
-        self._add_account(machine, "appadmin", self._keys["appadmin"])
+        machine.add_account("appadmin", key=self._keys["appadmin"])
         for name, does in _PLUGINS.items():
             file = f"/usr/lib/nagios/plugins/{name}"
             machine.run("install", "-D", "-m", "755", "/dev/null", file)

@@ -22,6 +22,7 @@ from tests.site.machine import TIMEOUT_SECONDS, clean_environment, needs, needs_
 T = TypeVar("T")
 _PROJECT = Path(__file__).parent.parent.parent
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
+_FIRST_UID = 61000  # beyond those of useradd: other tests end the processes of their accounts by number
 _SET_UP = """
 layer=$1 hosts=$2 zone=$3; shift 3
 ip link set lo up
@@ -60,6 +61,7 @@ class Namespace:
         for tool in ("ip", "mount", "pivot_root"):
             needs(tool)
         directory.mkdir(parents=True)
+        self._accounts = 0
         # sshd hands its own TZ on to its sessions.
         self._zone = ["env", "-u", "TZ"] if zone else []
         hosts = "".join(f"{address} {name}\n" for name, address in (names or {}).items())
@@ -97,6 +99,23 @@ class Namespace:
     def run(self, *argv: str | Path, user: str | None = None, stdin: str = "") -> str:
         """Standard output of a command that ran on it."""
         return run(*self.enter(argv, user), stdin=stdin).stdout
+
+    def add_account(self, name: str, password: str = "", key: Path | None = None) -> None:
+        """An account on it alone, with a home folder, which accepts `key`, a private key file. Written by hand, since
+        useradd stops at a lock that another process holds on the real machine's files."""
+        self._accounts += 1
+        number, hashed = str(_FIRST_UID + self._accounts), "*"
+        if password:
+            hashed = run(needs("openssl"), "passwd", "-6", "-stdin", stdin=password).stdout.strip()
+        for file, line in (
+            ("passwd", f"{name}:x:{number}:{number}::/home/{name}:/bin/bash"),
+            ("group", f"{name}:x:{number}:"),
+            ("shadow", f"{name}:{hashed}:20000:0:99999:7:::"),
+        ):
+            self.run("tee", "-a", f"/etc/{file}", stdin=f"{line}\n")
+        self.run("install", "-d", "-o", name, "-g", name, f"/home/{name}")
+        if key is not None:
+            self.run("install", "-D", "-o", name, f"{key}.pub", f"/home/{name}/.ssh/authorized_keys")
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` returns; sockets that it opens, in its thread or one that this begins, are on it. Names and
