@@ -188,10 +188,10 @@ class RollbackReady(Check):
         seconds = self.settings.read_within.total_seconds()
         kind = _kind(planned, listing, file)
         if kind.is_archive:
-            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"))
+            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"), state=file.state)
         if kind is BackupKind.BASE:
             return VerifyBase(host, account, file.path, seconds, planned.program("pg_verifybackup"))
-        return ReadText(host, account, file.path, seconds, kind) if kind in _PACKED else None
+        return ReadText(host, account, file.path, seconds, kind, state=file.state) if kind in _PACKED else None
 
     def _judge_backup(
         self,

@@ -64,21 +64,23 @@ class Inspection:
                 more.extend(probe.question() for probe in probes.values())
         return [question for question in _unique(more) if question.id not in evidence.answers]
 
-    def still_good(self, evidence: Evidence) -> Evidence:
-        """The replies of `evidence` that need not be asked for again: those of a question that is still asked, not
-        too old at the moment judged. Staged scripts are always asked for again: they are compared at the call."""
-        kept: dict[str, bool] = {}
+    def kept(self, evidence: Evidence, earlier: Evidence) -> Evidence:
+        """The answers of an `earlier` run that the second round need not ask for again: the question is the very same,
+        its probe says that such an answer may be kept, and it is neither too old at the moment judged nor of the
+        future."""
+        kept: set[str] = set()
         for item in self.items:
-            if item.check is None or item.crash:
-                continue
-            _, later, _ = _follow_up(item.check, item, evidence)
-            for probe in (*item.probes.values(), *later.values()):
-                question = probe.question()
-                good = probe.family is not Family.SCRIPTS and not self._age(probe, evidence.answer(question)).too_old
-                kept[question.id] = kept.get(question.id, True) and good
-        return evidence.only(
-            question.id for question, answer in evidence if kept.get(question.id, False) and isinstance(answer, Reply)
-        )
+            if item.check and not item.crash:
+                _, probes, _ = _follow_up(item.check, item, evidence)
+                kept |= {probe.question().id for probe in probes.values() if self._may_keep(probe, evidence, earlier)}
+        return earlier.only(kept)
+
+    def _may_keep(self, probe: Probe[Any], evidence: Evidence, earlier: Evidence) -> bool:
+        answer = earlier.answer(probe.question())
+        if answer.asked_at > evidence.collected_at or self._age(probe, answer).too_old:
+            return False
+        fact = _fact(probe, answer)
+        return not isinstance(fact, NoReply) and probe.may_be_kept(fact)
 
     def _age(self, probe: Probe[Any], answer: Answer) -> Age:
         most: timedelta = getattr(self.plan.freshness, probe.family)

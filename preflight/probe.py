@@ -153,6 +153,11 @@ class Probe(Generic[T]):
         """The typed fact in a reply. Raises `Unreadable` when the reply has another shape."""
         raise NotImplementedError
 
+    def may_be_kept(self, fact: T) -> bool:
+        """True when the gate need not ask this question again after an earlier run read `fact` in its answer: the
+        question then names the very state of what it reads, so that an equal question has an equal answer."""
+        return False
+
     def stdin_secret(self) -> str:
         """Secret reference for the command's standard input; empty for none."""
         return ""

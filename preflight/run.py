@@ -21,7 +21,7 @@ def collect(
     open_session: OpenSession,
     timeout_seconds: float = TIMEOUT_SECONDS,
     *,
-    known: Evidence | None = None,
+    earlier: Evidence | None = None,
     inputs: Mapping[str, str] | None = None,
     network_zone: str = "",
     mask: Callable[[str], str] = str,
@@ -30,12 +30,14 @@ def collect(
 ) -> Evidence:
     """Asks in at most two rounds under one deadline. Never raises for the outside world.
 
-    `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides
-    (`preflight.runs.inputs`). `network_zone`: asks just what the plan has in it."""
+    `earlier`: an earlier run, of which the second round keeps what need not be asked for again. `inputs`: what the plan
+    rests on besides (`preflight.runs.inputs`). `network_zone`: asks just what the plan has in it."""
     deadline = Deadline(timeout_seconds)
     plan = inspection.plan
-    evidence = Evidence(plan.digest, now(), known.answers if known else {}, inputs or {}, network_zone)
+    evidence = Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone)
     for questions_of in (inspection.first_round, inspection.second_round):
+        if earlier and evidence.answers:
+            evidence = evidence.with_answers(inspection.kept(evidence, earlier).answers)
         questions = [
             question
             for question in questions_of(evidence)

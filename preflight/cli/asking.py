@@ -42,10 +42,10 @@ def ask(
     inspection: Inspection,
     timeout_seconds: float,
     inputs: Mapping[str, str],
-    known: Evidence | None = None,
+    earlier: Evidence | None = None,
     zone: str = "",
 ) -> Asked:
-    """Asks everything that `known` does not answer, or just what is in a network zone; progress on a terminal."""
+    """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     _prompt(inspection.plan, secrets, zone)
@@ -56,7 +56,7 @@ def ask(
                 inspection,
                 pools.session,
                 timeout_seconds,
-                known=known,
+                earlier=earlier,
                 inputs=inputs,
                 network_zone=zone,
                 mask=secrets.redact,

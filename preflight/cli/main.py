@@ -22,7 +22,10 @@ _COMMANDS = {
     "collect": ("preflight.cli.collect", "Only ask, in one network zone, and keep the answers for `judge`."),
     "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
     "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
-    "gate": ("preflight.cli.gate", "At the start of the call: judge the newest run, ask again what is too old."),
+    "gate": (
+        "preflight.cli.gate",
+        "At the start of the call: ask again, judge, say what changed since the newest run.",
+    ),
     "history": ("preflight.cli.history", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),

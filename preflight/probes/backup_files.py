@@ -15,6 +15,8 @@ from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 MOST_LISTED = 6
 
+_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
+
 _LIST = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
@@ -44,7 +46,8 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
 done
 echo end=yes
 exit 0"""
@@ -73,6 +76,9 @@ class BackupKind(StrEnum):
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
+_FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """One backup: a file, or a folder."""
@@ -87,7 +93,10 @@ class BackupFile:
     owner: str
     mode: int
     identity: str
-    """Equal for two names of one file."""
+    """Device and inode: equal for two names of one file."""
+    state: str = ""
+    """Device, inode, size, and the times of the last change of content and of status: equal as long as it is the very
+    same file. Empty for a folder, whose files may change without it, and where the host does not tell."""
 
     @property
     def writable_by_others(self) -> bool:
@@ -184,7 +193,7 @@ def _backup(line: str) -> BackupFile:
     parts: Sequence[str] = line.split(" ", 7)
     if len(parts) != 8 or not re.fullmatch(r"[0-7]{1,5}", parts[3]):
         raise Unreadable(f"no line about a backup: {line[:60]!r}")
-    changed, size, uid, mode, identity, owner, kind, path = parts
+    changed, size, uid, mode, state, owner, kind, path = parts
     try:
         known = BackupKind(kind)
     except ValueError:
@@ -197,7 +206,8 @@ def _backup(line: str) -> BackupFile:
         whole_number(uid, "a user id"),
         owner,
         int(mode, 8),
-        identity,
+        ":".join(state.split(":")[:2]),
+        "" if known in _FOLDERS or not _STATE.fullmatch(state) else state,
     )
 
 
