@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from preflight.answered import Answered
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
 from preflight.cli.progress import Progress
@@ -31,7 +32,7 @@ from preflight.verdict import Verdict
 class Asked:
     """What was asked of the real systems."""
 
-    evidence: Evidence
+    answered: Answered
     mask: Callable[[str], str] = str
     """Redacts the secrets that were used."""
     took_seconds: float | None = None
@@ -52,7 +53,7 @@ def ask(
     progress, started = Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
-            evidence = collect(
+            answered = collect(
                 inspection,
                 pools.session,
                 timeout_seconds,
@@ -60,12 +61,12 @@ def ask(
                 inputs=inputs,
                 network_zone=zone,
                 mask=secrets.redact,
-                on_round=progress.start_round,
+                on_ask=progress.expect,
                 on_answer=progress.count,
             )
         finally:
             progress.clear()
-    return Asked(evidence, secrets.redact, monotonic() - started)
+    return Asked(answered, secrets.redact, monotonic() - started)
 
 
 def keep_and_deliver(
@@ -115,9 +116,9 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
     mask = asked.mask
     try:
         if path is None:
-            saved_runs.keep(verdict.plan, asked.evidence, mask(render("json", verdict, PLAIN)), mask)
+            saved_runs.keep(verdict.plan, asked.answered.evidence, mask(render("json", verdict, PLAIN)), mask)
         else:
-            write_private(path, mask(asked.evidence.to_json()))
+            write_private(path, mask(asked.answered.evidence.to_json()))
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
         return [f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from preflight.answered import Answered
 from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
 from preflight.cli.console import complain
 from preflight.cli.loading import PLAN
@@ -49,15 +50,15 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
     inputs = read_inputs(inspection.plan)
     basis = start_from(inspection, saved, inputs, present, ask=not no_ask)
     if no_ask:
-        asked = Asked(basis.earlier or Evidence(inspection.plan.digest, present, inputs=inputs))
+        nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
+        asked = Asked(Answered(inspection, basis.earlier or nothing))
     else:
         asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
     verdict = judge(
-        inspection,
-        asked.evidence,
+        asked.answered,
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
-        basis=basis.when_not_asked() if no_ask else basis.when_asked(asked.evidence),
+        basis=basis.when_not_asked() if no_ask else basis.when_asked(asked.answered.evidence),
     )
     return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from preflight.answered import Answered
 from preflight.cli.asking import ask, keep_and_deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN
@@ -86,8 +87,7 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
     verdict = judge_evidence(
-        inspection,
-        merged.evidence,
+        Answered(inspection, merged.evidence),
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged again from saved evidence)",
         basis=merged.notes,
@@ -101,7 +101,6 @@ def inspect_and_report(
     """The main job: asks, judges, keeps the run, reports."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
-    verdict = judge_evidence(
-        inspection, asked.evidence, unconfirmed=unconfirmed(inspection.plan), vantage=vantage_of_this_run()
-    )
+    gaps = unconfirmed(inspection.plan)
+    verdict = judge_evidence(asked.answered, unconfirmed=gaps, vantage=vantage_of_this_run())
     return keep_and_deliver(asked, verdict, evidence_path, report)

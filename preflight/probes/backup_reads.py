@@ -127,9 +127,9 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
 
-    def may_be_kept(self, fact: ArchiveRead) -> bool:
+    def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
-        return bool(self.state) and fact.whole
+        return bool(self.state) and self.read(reply).whole
 
     def read(self, reply: Reply) -> ArchiveRead:
         fields = read_fields(reply.text)
@@ -188,9 +188,10 @@ class ReadText(LongRead, ShellProbe[TextRead]):
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
 
-    def may_be_kept(self, fact: TextRead) -> bool:
+    def may_be_kept(self, reply: Reply) -> bool:
         """As for an archive."""
-        return bool(self.state) and fact.readable and fact.code == 0
+        read = self.read(reply)
+        return bool(self.state) and read.readable and read.code == 0
 
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(reply.text)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.answered import Answered
 from preflight.clock import format_moment
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
@@ -112,7 +113,7 @@ def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, 
 def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
     """Zones from which something was not asked that the plan has there."""
     plan = inspection.plan
-    open_questions = [*inspection.first_round(evidence), *inspection.second_round(evidence)]
+    open_questions = Answered(inspection, evidence).missing()
     found = []
     for zone in network_zones(plan) or ("",):
         targets = dict.fromkeys(

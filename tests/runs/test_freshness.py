@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pytest
 
+from preflight.answered import Answered
 from preflight.check import Check, Probes, Subject
 from preflight.clock import now
 from preflight.evidence import Evidence
@@ -42,8 +43,8 @@ class Staged(Echo):
 class FullRead(Echo):
     family: ClassVar[Family] = Family.BACKUP
 
-    def may_be_kept(self, fact: str) -> bool:
-        return fact == "ready"
+    def may_be_kept(self, reply: Reply) -> bool:
+        return self.read(reply) == "ready"
 
 
 class Backup(Ready):
@@ -85,7 +86,7 @@ def asked_at(moment: datetime, text: str = "ready") -> Script:
 
 
 def answers(inspection: Inspection, moment: datetime) -> Evidence:
-    return replace(collect(inspection, asked_at(moment).open, 5, inputs=INPUTS), collected_at=moment)
+    return replace(collect(inspection, asked_at(moment).open, 5, inputs=INPUTS).evidence, collected_at=moment)
 
 
 def saved(evidence: Evidence) -> SavedRun:
@@ -99,19 +100,21 @@ def saved(evidence: Evidence) -> SavedRun:
 def test_each_family_has_its_age_and_a_second_more_is_stale(subject: str, most: timedelta) -> None:
     inspection = at(MOMENT)
     for age, status in ((most, Status.PASS), (most + SECOND, Status.STALE)):
-        found = {finding.subject: finding for finding in inspection.findings(answers(inspection, MOMENT - age))}
+        found = {
+            finding.subject: finding for finding in Answered(inspection, answers(inspection, MOMENT - age)).findings()
+        }
         assert found[subject].status is status
 
 
 def test_the_plan_sets_another_age() -> None:
     inspection = at(MOMENT, Ready, freshness=Freshness(state=timedelta(minutes=5)))
     evidence = answers(inspection, MOMENT - timedelta(minutes=6))
-    assert judge(inspection, evidence).decision is Decision.HOLD
+    assert judge(Answered(inspection, evidence)).decision is Decision.HOLD
 
 
 def test_stale_is_hold_and_says_how_old_and_how_old_it_may_be() -> None:
     inspection = at(MOMENT, Ready)
-    verdict = judge(inspection, answers(inspection, MOMENT - timedelta(minutes=31)))
+    verdict = judge(Answered(inspection, answers(inspection, MOMENT - timedelta(minutes=31))))
     assert verdict.decision is Decision.HOLD
     told = verdict.findings[0].judgement
     assert "31 min" in told.summary
@@ -121,7 +124,7 @@ def test_stale_is_hold_and_says_how_old_and_how_old_it_may_be() -> None:
 def test_an_old_failure_stays_a_failure_until_it_is_asked_again() -> None:
     inspection = at(MOMENT, Ready)
     old = Script(lambda _: Reply(0, "asleep", MOMENT - timedelta(days=1), 0.1, ""))
-    assert judge(inspection, collect(inspection, old.open, 5)).decision is Decision.NO_GO
+    assert judge(collect(inspection, old.open, 5)).decision is Decision.NO_GO
 
 
 def test_one_old_answer_of_two_rounds_is_enough() -> None:
@@ -131,16 +134,16 @@ def test_one_old_answer_of_two_rounds_is_enough() -> None:
         age = timedelta(minutes=31) if "again" in question.text else timedelta()
         return Reply(0, "ready", MOMENT - age, 0.1, "")
 
-    assert inspection.findings(collect(inspection, Script(answer).open, 5))[0].status is Status.STALE
+    assert collect(inspection, Script(answer).open, 5).findings()[0].status is Status.STALE
 
 
 def asks_again(inspection: Inspection, old: Evidence, answer: str = "ready") -> tuple[list[str], str, Decision]:
     """The questions asked again, what the report says of the start, and the decision."""
     basis = start_from(inspection, saved(old), INPUTS, inspection.moment)
     script = asked_at(inspection.moment, answer)
-    evidence = collect(inspection, script.open, 5, earlier=basis.earlier, inputs=INPUTS)
-    told = basis.when_asked(evidence)[0]
-    return [question.text for question in script.asked], told, judge(inspection, evidence).decision
+    answered = collect(inspection, script.open, 5, earlier=basis.earlier, inputs=INPUTS)
+    told = basis.when_asked(answered.evidence)[0]
+    return [question.text for question in script.asked], told, judge(answered).decision
 
 
 def test_the_gate_asks_everything_again_however_fresh_it_is() -> None:
@@ -186,7 +189,7 @@ def test_a_file_in_another_state_is_read_again() -> None:
 def test_a_read_that_proves_nothing_is_made_again(old: Answer) -> None:
     inspection = at(AT_START, Backup)
     before = Script(lambda question: old if "read" in question.text else reply("ready"))
-    evidence = replace(collect(inspection, before.open, 5, inputs=INPUTS), collected_at=AT_START)
+    evidence = replace(collect(inspection, before.open, 5, inputs=INPUTS).evidence, collected_at=AT_START)
     asked, _, decision = asks_again(inspection, evidence)
     assert asked == ["echo list", "echo read ready"]
     assert decision is Decision.GO
@@ -222,7 +225,7 @@ def test_without_asking_fresh_evidence_is_judged_and_stale_is_hold() -> None:
     for age, decision in ((timedelta(minutes=30), Decision.GO), (timedelta(minutes=31), Decision.HOLD)):
         basis = start_from(inspection, saved(answers(inspection, AT_START - age)), INPUTS, AT_START, ask=False)
         assert basis.earlier is not None
-        assert judge(inspection, basis.earlier).decision is decision
+        assert judge(Answered(inspection, basis.earlier)).decision is decision
         assert basis.when_not_asked()[0].endswith("judged again without asking")
 
 
