@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -144,9 +145,9 @@ class RollbackReady(Check):
         seen: dict[tuple[str, str, str], RollbackFile] = {}
         for file in rollback.files if rollback else ():
             seen.setdefault((file.host, file.path, file.sha256), file)
-        places = [(file.host, file.path) for file in seen.values()]
+        places = Counter((file.host, file.path) for file in seen.values())
         for file in seen.values():
-            twice = f" {file.sha256[:8]}" if places.count((file.host, file.path)) > 1 else ""
+            twice = f" {file.sha256[:8]}" if places[file.host, file.path] > 1 else ""
             owner = (rollback.owner if rollback else "") or self.plan.hosts[file.host].owner
             yield Subject(f"{file.host}:{file.path}{twice}", file, owner)
 

@@ -23,6 +23,8 @@ from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
+_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+"""The one way in which evidence is written: its digest is over this."""
 
 
 class EvidenceError(PreflightError):
@@ -184,10 +186,6 @@ def _write_through(path: Path, content: bytes) -> None:
             content = content[os.write(descriptor, content) :]
     finally:
         os.close(descriptor)
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
 def _question_json(question: Question) -> dict[str, Any]:

@@ -5,7 +5,7 @@ What the answers make of it is `preflight.answered`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -118,13 +118,14 @@ def _items(
         yield PlannedCheck(None, check_class.id, check_class.title, severity, subject, crash=described(error))
         return
     for subject in subjects:
-        item = PlannedCheck(check, check.id, check.title, severity, subject, skipped=not selected)
+        probes: PlannedProbes = {}
+        crash = ""
         if selected:
             try:
-                item = replace(item, probes=planner.plan(check.probes(subject)))
+                probes = planner.plan(check.probes(subject))
             except CRASHES as error:  # see inspect
-                item = replace(item, crash=described(error))
-        yield item
+                crash = described(error)
+        yield PlannedCheck(check, check.id, check.title, severity, subject, probes, crash, skipped=not selected)
 
 
 def described(error: BaseException) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from preflight.answered import Answered
 from preflight.cli.asking import ask, keep_and_deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN
@@ -87,7 +86,7 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
     verdict = judge_evidence(
-        Answered(inspection, merged.evidence),
+        merged.answered,
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged again from saved evidence)",
         basis=merged.notes,
