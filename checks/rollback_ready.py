@@ -70,6 +70,7 @@ class RollbackReady(Check):
 
     id = "rollback-ready"
     title = "the way back is there and whole"
+    sections = ("backups", "scripts", "rollback")
     needs = (
         "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the sizes"
     )

@@ -91,7 +91,7 @@ def inspect(
     planner = ProbePlanner()
     items = [item for check in registry.checks for item in _items(check, plan, moment, selected(check.id), planner)]
     items += _unloaded(registry)
-    partial = not all(selected(check.id) for check in registry.checks)
+    partial = not all(map(selected, registry.ids))
     return Inspection(plan, moment, items, partial, planner)
 
 

@@ -108,7 +108,7 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     plan, registry = load(plan_path)
     moment = default(plan)
     named = report.moment(plan, asked_at=min(moment, now()))
-    return inspect(plan, registry, named or moment, report.selects(registry.checks))
+    return inspect(plan, registry, named or moment, report.selects(registry.ids))
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:

@@ -7,15 +7,13 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 
 import click
 
 from preflight import __version__
 from preflight.cli.console import complain, complain_usage, no_such
-from preflight.errors import PlanError, PreflightError
-from preflight.verdict import ExitCode
+from preflight.errors import ExitCode, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
@@ -120,6 +118,8 @@ def _run() -> ExitCode:
     except BaseException as error:  # noqa: BLE001 - the outermost handler: anything else is a defect of the tool
         complain(f"preflight failed itself: {type(error).__name__}: {error}")
         if os.environ.get("PREFLIGHT_TRACEBACK"):
+            import traceback
+
             complain(traceback.format_exc())
         return ExitCode.INTERNAL
 

@@ -10,15 +10,12 @@ from preflight.cli.console import complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
-from preflight.errors import PlanError
+from preflight.errors import ExitCode, PlanError
 from preflight.inspection import inspect
 from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
 from preflight.report import lint as lint_report
-from preflight.report import questions as questions_report
-from preflight.report import requirements as requirements_report
 from preflight.report.lint import LintedPlan
-from preflight.verdict import ExitCode
 
 
 @click.command()
@@ -73,6 +70,9 @@ def _linted(path: Path) -> LintedPlan:
 )
 def show(plan_path: Path, name: str) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
+    from preflight.report import questions as questions_report
+    from preflight.report import requirements as requirements_report
+
     plan, registry = load(plan_path)
     if name == "markdown":
         write_stdout(requirements_report.render(plan))

@@ -24,7 +24,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     if planned:
         counts = ", ".join(f"{check} {count}" for check, count in planned.items())
         yield from wrapped(counts, "           ", "  planned  ")
-    idle = [check.id for check in registry.checks if check.id not in planned]
+    idle = [check_id for check_id in registry.ids if check_id not in planned]
     if idle:
         yield from wrapped(f"{', '.join(idle)}: the plan has nothing for them", "           ", "  idle     ")
     for source in registry.broken:
