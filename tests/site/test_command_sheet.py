@@ -137,6 +137,9 @@ def test_the_scripts_stop_at_the_first_error(night: Night) -> None:
     done = night.paste(scripts)
     assert done.returncode == 3, "psql's own status for an error in a script"
     assert "division by zero" in done.stderr
+    log = (night.place / "backup" / "night.log").read_text()
+    assert "CREATE TABLE" in log
+    assert "division by zero" not in log, "psql tells errors on the terminal alone"
     assert (night.has_table(), night.rows()) == (True, 0), "the first script ran, the third did not"
 
 
