@@ -10,7 +10,7 @@ from shutil import chown
 
 import pytest
 
-from tests.cli.program import argv
+from tests.cli.program import BASE, argv
 from tests.site.accounts import Account, Accounts
 from tests.site.machine import run
 from tests.site.postgres import Cluster
@@ -54,13 +54,7 @@ class Night:
     def lines(self, more: str = "") -> Sequence[str]:
         sshd = self.site.sshd
         plan = self.folder / "plan.toml"
-        plan.write_text(f"""
-[release]
-id = "REL-1"
-[window]
-zone = "UTC"
-start = 2030-10-17T00:00:00
-end = 2030-10-17T06:00:00
+        plan.write_text(f"""{BASE}
 [hosts.db1]
 address = "{sshd.address}"
 port = {sshd.port}
