@@ -26,8 +26,9 @@ from preflight.scripts.manifest import ManifestError, parse_manifest
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
 from preflight.scripts.sealed_scripts import sealing_probes
-from preflight.scripts.seen_scripts import SeenScripts, count
+from preflight.scripts.seen_scripts import SeenScripts
 from preflight.scripts.staged_points import judge_staged
+from preflight.wording import counted
 
 _TEXTS = 3
 
@@ -145,6 +146,6 @@ class ScriptHashes(Check):
         tree = seen.files.staged_tree
         by = tree.account if tree.account == seen.account else f"{tree.account}, who may not become {seen.account}"
         return passed(
-            f"{count(seen.files.wanted, 'file')}: approved = sealed = staged",
+            f"{counted(len(seen.files.wanted), 'file')}: approved = sealed = staged",
             actual=f"hashed on {seen.host.id} with {tree.tool.split()[0]} by {by}",
         )

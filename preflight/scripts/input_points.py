@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from preflight.finding import Judgement, failed, warned
 from preflight.probes.files import SCRIPT_SUFFIXES
 from preflight.scripts.psql_script_inputs import Input, find_inputs
-from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts, count, named
+from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts
 from preflight.scripts.text_diff import visible
+from preflight.wording import counted, listed
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"
@@ -27,18 +28,17 @@ def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
     unread = dict.fromkeys(sorted(run - set(seen.texts.texts)), "its text was not read") | dict(seen.texts.unread)
     if unread:
         yield not_sealable(
-            f"{count(unread, 'script')} in which includes were not looked for",
+            f"{counted(len(unread), 'script')} in which includes were not looked for",
             expected=_ALL_SEALED,
             actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
             remedy="see by hand what they include; smaller scripts whose names end in .sql are followed",
         )
     places = [f"{visible(each.named_in)}: {visible(each.written)} {each.reason}" for each in found.open_places]
     if places:
-        more = f"; and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
         yield not_sealable(
-            f"{count(places, 'command')} in the scripts whose effect cannot be sealed",
+            f"{counted(len(places), 'command')} in the scripts whose effect cannot be sealed",
             expected=_ALL_SEALED,
-            actual="; ".join(places[:MOST_NAMED]) + more,
+            actual=listed(places, MOST_NAMED, "; "),
             remedy="write out what is to run in a script of its own, and seal that",
         )
 
@@ -47,7 +47,7 @@ def _unsealed_files(seen: SeenScripts) -> Iterator[Judgement]:
     unsealed = [name for name in seen.scripts.files if name not in seen.files.wanted]
     if unsealed:
         yield failed(
-            f"{count(unsealed, 'listed script')} not sealed: {named(unsealed)}",
+            f"{counted(len(unsealed), 'listed script')} not sealed: {listed(unsealed, MOST_NAMED)}",
             expected=f"`files` of [scripts.{seen.scripts.id}] names what the manifest lists",
             actual="the manifest does not list it",
             remedy=f"correct `files` of [scripts.{seen.scripts.id}], or put it into {seen.approved_folder} and run: "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.errors import PreflightError
+from preflight.wording import listed
 
 _MOST_PROBLEMS = 5
 _MOST_PARSED = 256
@@ -52,8 +53,7 @@ def parse_manifest(text: str) -> Mapping[str, str]:
             problems.append(f"line {number}: {error}")
     problems += _collisions(lines)
     if problems:
-        more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-        raise ManifestError("; ".join(problems[:_MOST_PROBLEMS]) + more)
+        raise ManifestError(listed(problems, _MOST_PROBLEMS, "; "))
     return {line.name: line.sha256 for line in lines}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from preflight.probes.files import Texts, Tree
 from preflight.scripts.script_effect import Effect, effect_of
 from preflight.scripts.sql_text import without_comments
 from preflight.scripts.way_back import Pair, pairs
+from preflight.wording import listed
 
 _MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {
@@ -34,7 +34,8 @@ class WaysBack:
     scripts: Scripts
     folder: str
     """The approved folder as the report names it."""
-    plan_file: str
+    seal: str
+    """The command that seals them."""
     approved: Tree
     texts: Texts
 
@@ -90,22 +91,18 @@ class WaysBack:
             summary,
             expected=f"{self._expected(pair)}, as far as its text tells",
             actual=actual,
-            remedy=f"add COMMIT to {place}, then seal again: {self._seal}"
+            remedy=f"add COMMIT to {place}, then seal again: {self.seal}"
             if effect is Effect.UNFINISHED
             else f"rehearse {place} on a copy and look at what it changed; or write its statements out",
         )
 
     def _failed(self, pair: Pair, summary: str, actual: str) -> Judgement:
         place = posixpath.join(self.folder, pair.back)
-        remedy = f"write {place}, have it reviewed, then: {self._seal}"
+        remedy = f"write {place}, have it reviewed, then: {self.seal}"
         return failed(summary, expected=self._expected(pair), actual=actual, remedy=remedy)
 
     def _expected(self, pair: Pair) -> str:
         return f"{posixpath.join(self.folder, pair.back)} takes {pair.forward} back"
-
-    @property
-    def _seal(self) -> str:
-        return f"preflight seal {shlex.quote(self.plan_file)}"
 
 
 def does_the_same(one: str, other: str) -> bool:
@@ -114,6 +111,5 @@ def does_the_same(one: str, other: str) -> bool:
 
 
 def _all_have_one(found: Sequence[Pair]) -> Judgement:
-    names = ", ".join(pair.forward for pair in found[:_MOST_NAMED])
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return passed(f"{len(found)} scripts have their way back: {names}{more}")
+    names = listed((pair.forward for pair in found), _MOST_NAMED)
+    return passed(f"{len(found)} scripts have their way back: {names}")
