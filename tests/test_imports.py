@@ -66,6 +66,12 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.mark.parametrize("path", files("preflight/plan"), ids=named)
+def test_the_plan_knows_nothing_that_is_made_of_it(path: Path) -> None:
+    below = ("preflight.plan", "preflight.clock", "preflight.probe", "preflight.secrets", "preflight.units")
+    assert not [name for name in ours(path) if not f"{name}.".startswith(tuple(f"{each}." for each in below))]
+
+
 @pytest.mark.parametrize("name", ["probe", "finding", "units", "wording"])
 def test_the_bottom_modules_import_nothing_of_ours(name: str) -> None:
     assert not ours(ROOT / "preflight" / f"{name}.py")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.console import complain
+from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline, now
@@ -81,6 +81,8 @@ def show(plan_path: Path, name: str, commands: bool) -> None:
     from preflight.report import questions as questions_report
     from preflight.report import requirements as requirements_report
 
+    if commands and name != "text":
+        raise CallError("--commands prints text; leave --format out")
     plan, registry = load(plan_path)
     if commands:
         write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
