@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 import click
 
-from preflight.loader.problems import nearest_name
+from preflight.faults import nearest_name
 from preflight.report.harmless import no_command
 from preflight.wording import visible
 

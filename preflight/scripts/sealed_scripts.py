@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from preflight.judging.cures import beside
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import ScriptOrder
 from preflight.probes.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
 from preflight.scripts.manifest import ManifestError, parse_manifest
 from preflight.scripts.psql_script import scan_script
-from preflight.scripts.seen_scripts import beside
 from preflight.scripts.way_back import Pair, pairs
 
 _TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.probes.files import EntryKind
-from preflight.scripts.manifest_comparison import SCRIPT_SUFFIXES, is_script
+from preflight.scripts.manifest_comparison import RUNNABLE_SUFFIXES, is_script
 from preflight.scripts.seen_scripts import SeenScripts, named, who_and_when
 from preflight.scripts.text_diff import visible
 from preflight.wording import counted
@@ -100,10 +100,9 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
     if scripts:
         yield failed(
             f"{counted(len(scripts), 'script')} on the server that nobody sealed",
-            expected=f"no unsealed file ending in {' '.join(SCRIPT_SUFFIXES)} in {where}",
+            expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in scripts),
-            remedy=f"take it away: ssh {seen.login} rm -- {seen.remote(scripts[0].path)}; or have it "
-            f"approved, then run: {seen.seal}",
+            remedy=f"take it away: {seen.removal(scripts[0].path)}; or have it approved, then run: {seen.seal}",
         )
     if others:
         yield warned(

@@ -156,7 +156,8 @@ def test_a_changed_script_says_who_when_how_and_shows_the_change() -> None:
     assert judgement.summary == "010_first.sql was changed on the server: 1 line differs"
     assert judgement.expected == f"sha256 {world.sealed['010_first.sql'][:12]}, as sealed"
     assert "owner dbadmin, modified 2026-10-16 18:02:11 UTC, 49 bytes" in judgement.actual
-    assert "scp -- sql/orders/010_first.sql dbadmin@db1:/srv/release/orders/010_first.sql" in judgement.remedy
+    copied = "sql/orders/010_first.sql dbadmin@db1:/srv/release/orders/010_first.sql"
+    assert f"scp -o 'UserKnownHostsFile=toy.known_hosts ~/.ssh/known_hosts' -- {copied}" in judgement.remedy
     assert judgement.details.splitlines() == [
         "--- approved 010_first.sql", "+++ staged 010_first.sql", "@@ line 1, now 1 @@",
         "-create table a (b int);", "+create table a (b bigint);", " \\ir parts/columns.sql",
