@@ -180,7 +180,7 @@ def test_the_night_of_a_clock_change_is_judged_by_its_real_length(start: str, en
 def test_times_on_the_night_of_a_clock_change_carry_their_offset() -> None:
     within = window("2026-11-01T00:00", "2026-11-01T06:00")
     assert judged(step("all", 60, undo=60), within=within).summary == (
-        "finish 01:00 -04:00, decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
+        "finish 01:00 -04:00 (first), decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
     )
 
 
