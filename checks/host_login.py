@@ -134,7 +134,7 @@ class HostLogin(Check):
         remedy = template.format(
             host=host.id,
             user=user,
-            port=host.port,
+            port=lost.session.get("port", host.ssh_port),
             owner=self.plan.person(host.owner) or "the owner of " + host.id,
             until=self._need.told(self._need.until),
             date=self._need.good_date(),

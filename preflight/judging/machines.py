@@ -12,7 +12,7 @@ def machine_of(host: Host, boot: str = "") -> Machine:
     """By the boot that the host was seen in, which one kernel has; else by where the plan says it is reached.
 
     `boot`: what `MachineProbe` read; empty where nobody looked or the host shows none."""
-    return (boot,) if boot else (host.address or host.id, host.port, host.jump)
+    return (boot,) if boot else (host.address or host.id, host.ssh_port, host.jump)
 
 
 def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
@@ -45,6 +46,7 @@ kind() {
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
   printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
 exit 0"""
@@ -90,6 +92,8 @@ class BackupFile:
     mode: Mode
     identity: str
     """Equal for two names of one file."""
+    born_at: datetime | None = None
+    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
 
     @property
     def writable_by_others(self) -> bool:
@@ -130,6 +134,7 @@ class _Told:
     dangling: int
     end: End
     backup: tuple[BackupFile, ...] = ()
+    born: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ class PreviousBackups(ShellProbe[Listing]):
         if "odd" in fields:
             raise Unreadable("a name that matches holds a control character")
         told = read_lines(_Told, fields)
-        backups = {backup.identity: backup for backup in reversed(told.backup)}
+        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
+        backups = {backup.identity: backup for backup in reversed(listed)}
         if told.count > told.dangling and not backups:
             raise Unreadable("files match, but none is listed")
         uid = -1 if told.account is None else told.account
@@ -188,3 +194,8 @@ def fixed_folder(pattern: str) -> str:
     """The folder in which the pattern's first wild part is looked for."""
     fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     return fixed.rpartition("/")[0] or "/"
+
+
+def _born(seconds: str | None) -> datetime | None:
+    """stat(1) prints 0 or a sign where the birth is not known."""
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
+from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.dial import DialFailed, Resolved, resolve
 from preflight.sessions.trouble import Trouble
-from preflight.sessions.tunnel import ADDRESS, Tunnel
+from preflight.sessions.tunnel import Tunnel
 
 if TYPE_CHECKING:
     import paramiko
@@ -97,7 +98,7 @@ class SqlSession:
         prepare: Callable[[], None],
     ) -> None:
         self._database = database
-        self._address = database.address or host.address or host.id
+        self._address = database.server_address(host)
         self._secrets = secrets
         self._open_channel = open_channel
         self._prepare = prepare
@@ -110,7 +111,6 @@ class SqlSession:
         self._failure: NoReply | None = None
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
-            self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
 
     @property
@@ -237,7 +237,7 @@ class SqlSession:
             return self._open_channel(database.host, self._address, database.port, deadline)
 
         self._tunnel = Tunnel(dial_again(deadline))
-        return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
+        return [Door(LOOPBACK, self._tunnel.port, dial_again, self._tunnel.admit)]
 
     def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
         """Adds to the session what the server tells of itself. Raises ConnectionLost."""

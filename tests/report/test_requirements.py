@@ -42,11 +42,19 @@ def test_each_owner_is_told_by_when() -> None:
 def test_every_target_of_the_plan_is_reached_from_somewhere() -> None:
     text = requirements.render(PLAN)
     for host in PLAN.hosts.values():
-        assert f"{host.address or host.id}:{host.port}/tcp" in text
+        assert f"{host.address or host.id}:{host.ssh_port}/tcp" in text
     for application in PLAN.applications.values():
         for endpoint in application.health:
             assert f"health of {application.id}" in text
             assert endpoint.url.partition("//")[2].partition("/")[0] in text
+
+
+def test_where_the_plan_leaves_the_port_open_the_usual_one_is_asked_for_or_that_of_ssh_config() -> None:
+    host = replace(PLAN.hosts["db1"], address="2001:db8::1", port=None)
+    text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": host}))
+    assert "to `[2001:db8::1]:22/tcp`: SSH to db1." in text
+    text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": replace(host, ssh_config=True)}))
+    assert "to `[2001:db8::1]:22/tcp`, or where ssh_config leads: SSH to db1." in text
 
 
 def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
