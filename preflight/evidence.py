@@ -95,7 +95,7 @@ class Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
             found = parse_json(text)
-            require_schema(found, SCHEMA, EvidenceError)
+            require_schema(found, SCHEMA, "preflight", EvidenceError)
             saved = read_record(_Saved, found, complete=True)
         except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
@@ -155,9 +155,10 @@ def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]
         raise fault(f"{path}: {error}") from None
 
 
-def require_schema(found: Any, schema: int, fault: type[PreflightError]) -> None:
-    """Raises `fault` for what another version wrote: its other keys may mean something else."""
-    written = found.get("schema") if isinstance(found, dict) else None
+def require_schema(found: Any, schema: int, key: str, fault: type[PreflightError]) -> None:
+    """Raises `fault` for what another version wrote: its other keys may mean something else. `key`: one that every
+    version writes, and no other kind of file has."""
+    written = found.get("schema") if isinstance(found, dict) and key in found else None
     if type(written) is int and written != schema:
         by = f", {found['preflight']}" if "preflight" in found else ""
         raise fault(f"saved by another version of preflight{by}: its schema is {written}, this version reads {schema}")
