@@ -10,8 +10,9 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
@@ -141,8 +142,10 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            return replace(self._no_answer(instance, answer), events=_events(instance, certificate_of(answer)))
-        return replace(self._answer(instance, answer), events=_events(instance, answer.certificate))
+            refused = certificate_of(answer)
+            events = (_event(instance, refused),) if refused else ()
+            return replace(self._no_answer(instance, answer), events=events)
+        return self._answer(instance, answer)
 
     def _answer(self, instance: _Instance, answer: HttpAnswer) -> Judgement:
         points = [*_status(instance, answer), *self._certificate(instance, answer)]
@@ -153,9 +156,10 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         if lost.cause is not Cause.REFUSED and lost.reason not in _FAILING:
-            otherwise = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else "run again"
-            remedy = instance.fill(_NOT_LOOKED.get(lost.reason, otherwise))
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=remedy)
+            no_way = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else ""
+            remedy = _NOT_LOOKED.get(lost.reason, no_way)
+            seen = could_not_look(lost)
+            return replace(seen, remedy=instance.fill(remedy)) if remedy else seen
         reason = f" ({lost.reason.replace('-', ' ')})" if lost.reason else ""
         certificate = certificate_of(lost)
         return failed(
@@ -170,22 +174,19 @@ class AppHealth(Check):
             return
         certificate = answer.certificate
         if certificate is None or not certificate.verified:
-            yield unknown("the certificate was not seen", remedy="run again")
+            remedy = instance.fill(
+                "look by hand: openssl s_client -connect {host}:{port} -servername {name} </dev/null"
+            )
+            yield unknown("the certificate was not seen", remedy=remedy)
             return
-        needed = max(self.plan.window.needed_until, self.moment)
-        ends = f"the certificate ends {self._moment(certificate)}"
-        expected = f"valid past {format_moment(needed, self.plan.window.zone)}, the end of the window and of a rollback"
-        remedy = instance.fill("have the certificate of {host} renewed before the window")
-        actual = self._described(certificate)
-        if certificate.not_after <= needed:
-            yield failed(f"{ends}, before the work is over", expected=expected, actual=actual, remedy=remedy)
-        elif certificate.not_after <= needed + self.settings.warn_before:
-            left = format_duration(certificate.not_after - needed)
-            limit = format_duration(self.settings.warn_before)
-            summary = f"{ends}, only {left} after it is needed (warned below {limit})"
-            yield warned(summary, expected=expected, actual=actual, remedy=remedy)
-        else:
-            yield passed(ends)
+        end = End(
+            seen="the certificate ends",
+            at=certificate.not_after,
+            remedy=instance.fill("have the certificate of {host} renewed before the window"),
+            event=_event(instance, certificate).text,
+            actual=self._described(certificate),
+        )
+        yield self._need.judge(end)
 
     def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
         """A warning when nothing on this instance says which version runs there."""
@@ -203,19 +204,17 @@ class AppHealth(Check):
         names = ", ".join(certificate.names[:5]) or "nothing"
         return (
             f"certificate for {names}, issued by {certificate.issuer or 'nobody named'}, "
-            f"ends {self._moment(certificate)}, SHA-256 {certificate.fingerprint[:16]}..."
+            f"ends {self._need.told(certificate.not_after)}, SHA-256 {certificate.fingerprint[:16]}..."
         )
 
-    def _moment(self, certificate: Certificate) -> str:
-        return format_moment(certificate.not_after, self.plan.window.zone)
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
 
-def _events(instance: _Instance, certificate: Certificate | None) -> tuple[Event, ...]:
-    """The certificate's end, also of one that was refused."""
-    if certificate is None:
-        return ()
+def _event(instance: _Instance, certificate: Certificate) -> Event:
     where = urlsplit(instance.endpoint.url).netloc
-    return (Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends"),)
+    return Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends")
 
 
 def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

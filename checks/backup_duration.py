@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Step
 from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.probes.backup_times import BackupBegan, UnplacedTime, WriteRate

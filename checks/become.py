@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Host
-from preflight.plan.work import minutes_at_stake, programs_of, server_work
+from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
 
+_SHELL = "/bin/sh"
+"""Other checks look at the account's folders with it."""
 _REMEDIES = {
     Refusal.NO_SUDO: "have sudo installed on {host}, or let {login} log in as {account} directly",
     Refusal.NOT_FOUND: "have {program} installed on {host} where sudo's secure_path finds it, or name its full path in "
-    "the plan's run line",
+    "the plan: `program` or `command` of its entry",
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
-    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}",
+    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
-    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}; or name "
+    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}; or name "
     "the password in `become` of [hosts.{host}]",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
@@ -64,7 +66,7 @@ class BecomeAccount(Check):
     def _targets(self) -> Iterator[_Target]:
         for host in self.plan.hosts.values():
             named = [entry.account for entry in host.become]
-            working = [work.account for work in server_work(self.plan) if work.host.id == host.id]
+            working = [work.account for work in work_on(self.plan, host.id)]
             for name in dict.fromkeys([*named, *working]):
                 account = AsAccount.on(host, name)
                 if not account.is_login:
@@ -104,13 +106,14 @@ class BecomeAccount(Check):
             )
         if reach.code == 0:
             summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"
-            return self._failed(target, summary, Refusal.OTHER, "/bin/sh", "/bin/sh", reach.said)
+            return self._failed(target, summary, Refusal.OTHER, _SHELL, _SHELL, reach.said)
         why = Refusal.NOT_ALLOWED if reach.rules or reach.refusal is Refusal.OTHER else reach.refusal
-        return self._failed(target, f"not reached: {why}", why, "PROGRAM", "", reach.said.rpartition("\n")[2])
+        return self._failed(target, f"not reached: {why}", why, _SHELL, _SHELL, reach.said.rpartition("\n")[2])
 
     def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
         host, account = target.host, target.account.account
-        work = [each for each in server_work(self.plan) if (each.host.id, each.account) == (host.id, account)]
+        named = path or (program if program.startswith("/") else f"/usr/bin/{program}")
+        work = [each for each in work_on(self.plan, host.id) if each.account == account]
         return failed(
             summary,
             expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",
@@ -120,7 +123,7 @@ class BecomeAccount(Check):
                 login=host.user or "the login",
                 account=account,
                 program=program,
-                path=path or (program if program.startswith("/") else f"/usr/bin/{program}"),
+                listed=", ".join(dict.fromkeys([named, _SHELL])),
             ),
             minutes_at_stake=minutes_at_stake(self.plan, work),
         )

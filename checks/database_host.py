@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
-from preflight.plan.work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, work_with
 from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
 
 
@@ -69,13 +69,12 @@ class DatabaseHost(Check):
                 actual=f"the server's address is {address or 'not told'}",
                 remedy=f"have the login on {host} put in the group that may see all processes (gid= of /proc)",
             )
-        work = [each for each in server_work(self.plan) if each.database.id == database.id]
         return failed(
             f"the server does not run on {host}",
             expected=f"a process `postgres: {connection}` on {host}",
             actual=f"no such process; the server's address is {address or 'not told'}",
             remedy=f"name the machine the server really runs on: host in [databases.{database.id}]",
-            minutes_at_stake=minutes_at_stake(self.plan, work),
+            minutes_at_stake=minutes_at_stake(self.plan, work_with(self.plan, database.id)),
         )
 
     @staticmethod

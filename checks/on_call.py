@@ -8,7 +8,9 @@ from datetime import datetime
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_duration, format_moment, local_to_utc, zone
-from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.judging.machines import machine_of, server_of
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.people import is_named, same_person
 from preflight.probe import NoReply
@@ -201,8 +203,7 @@ def _login(role: Role, access: _Access, fact: Login | Identity | NoReply) -> Jud
         return passed(f"{who} can log in to {name}")
     is_host = isinstance(access.entry, Host)
     if (accounts if is_host else postgres).nothing_learnt(fact):
-        summary = f"could not look whether {who} can log in to {name}: {fact.cause}"
-        return unknown(summary, actual=fact.detail, remedy="remove the cause, then run again")
+        return could_not_look(fact, f" whether {who} can log in to {name}")
     why = fact.reason.replace("-", " ") or str(fact.cause)
     line = f"{'host-login' if is_host else 'database-login'} {name}"
     return failed(
@@ -237,8 +238,8 @@ def _shared_because(plan: Plan, entry: Host | Database) -> str:
 def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
-        return ("host", entry.address or entry.id, entry.ssh_port, entry.jump)
-    return ("database", entry.address, *_place(plan, plan.host_of(entry))[1:], entry.port, entry.name or entry.id)
+        return ("host", *machine_of(entry))
+    return ("database", *server_of(plan, entry), entry.name or entry.id)
 
 
 def _local(moment: datetime, zone_name: str) -> str:

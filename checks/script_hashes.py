@@ -9,7 +9,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
 from preflight.plan import Scripts
 from preflight.probe import NoReply
-from preflight.probes.files import TARGET, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.probes.files import TARGET, LocalText, LocalTree, Texts, Tree
 from preflight.probes.shell import AsAccount
 from preflight.probes.staged import (
     MOST_FORMS,
@@ -25,8 +25,10 @@ from preflight.scripts.input_points import judge_inputs
 from preflight.scripts.manifest import ManifestError, parse_manifest
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
-from preflight.scripts.seen_scripts import SeenScripts, beside, count
+from preflight.scripts.sealed_scripts import sealing_probes
+from preflight.scripts.seen_scripts import SeenScripts
 from preflight.scripts.staged_points import judge_staged
+from preflight.wording import counted
 
 _TEXTS = 3
 
@@ -45,9 +47,9 @@ class ScriptHashes(Check):
     staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not
     give it a shell of that account). FAIL: a changed, missing, empty or unsealed script, a symbolic link, what
     everybody may change, and whatever a script reads by `\\i`, `\\ir`, `\\copy` or `\\lo_import` without its being
-    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder, unless the run line
-    says `cd`. What no manifest can seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts,
-    which is the run line's, and COMMIT inside a script.
+    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder. What no manifest can
+    seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts, which `files` tells, and COMMIT
+    inside a script.
     """
 
     id = "script-hashes"
@@ -59,18 +61,15 @@ class ScriptHashes(Check):
     judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(scripts.id, scripts, scripts.owner or self.plan.databases[scripts.database].owner)
-            for scripts in self.plan.scripts.values()
-        ]
+        return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
 
     def probes(self, subject: Subject) -> Probes:
         scripts: Scripts = subject.item
-        folder = beside(self.plan, scripts.approved)
+        manifest, texts = sealing_probes(self.plan, scripts)
         return {
-            "approved": LocalTree(TARGET, folder),
-            "manifest": LocalFile(TARGET, beside(self.plan, scripts.manifest)),
-            "texts": LocalTexts(TARGET, folder),
+            "approved": LocalTree(TARGET, texts.folder),
+            "manifest": manifest,
+            "texts": texts,
             "staged": StagedFolder(*self._reader(scripts), scripts.staged),
         }
 
@@ -139,7 +138,7 @@ class ScriptHashes(Check):
         return Comparison(sealed, approved, staged, name, manifest.sha256), problem
 
     def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
-        host = self.plan.host_of(scripts.database)
+        host = self.plan.host_of(scripts)
         return host.id, AsAccount.on(host, scripts.account)
 
     @staticmethod
@@ -147,6 +146,6 @@ class ScriptHashes(Check):
         tree = seen.files.staged_tree
         by = tree.account if tree.account == seen.account else f"{tree.account}, who may not become {seen.account}"
         return passed(
-            f"{count(seen.files.wanted, 'file')}: approved = sealed = staged",
+            f"{counted(len(seen.files.wanted), 'file')}: approved = sealed = staged",
             actual=f"hashed on {seen.host.id} with {tree.tool.split()[0]} by {by}",
         )

@@ -28,10 +28,7 @@ class ScriptPeople(Check):
     cure = "name a second and a third pair of eyes"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(scripts.id, scripts, scripts.owner or self.plan.databases[scripts.database].owner)
-            for scripts in self.plan.scripts.values()
-        ]
+        return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
 
     def probes(self, subject: Subject) -> Probes:
         return {}

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Connect, ServerRole
+from preflight.plan import ServerRole
+from preflight.plan.server_place import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.probes.files import LocalText, Texts
 from preflight.probes.output_files import OutputFiles
@@ -23,28 +24,27 @@ from preflight.probes.tools import (
     major_of_server,
     shown,
 )
-from preflight.scripts.line_points import judge_line
-from preflight.scripts.output_points import judge_outputs, output_probes
-from preflight.scripts.planned_line import line_probes, planned_line
-from preflight.scripts.psql_call import with_server_options
+from preflight.probes.work_start import WorkStart
+from preflight.scripts.script_order import OrderedScripts
+from preflight.scripts.sealed_scripts import sealing_probes
+from preflight.scripts.work_start_judgement import judge_command, judge_entered, judge_log, start_probes
 
-_GOOD_LINE = "psql -X -w -v ON_ERROR_STOP=1 -U {role} -d {database} -f SCRIPT"
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
     LoginRefusal.NO_PASSWORD: "put the line *:{port}:{database}:{role}:PASSWORD into ~{account}/.pgpass on {host}, "
     "and run: chmod 600 ~{account}/.pgpass",
-    LoginRefusal.PEER: "map {account} to {role} in pg_ident.conf, or name the server in the run line (-h localhost)",
+    LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
-    LoginRefusal.NO_DATABASE: "correct the database in the run line (-d {database})",
-    LoginRefusal.NO_ROLE: "correct the role in the run line (-U {role}), or have it made",
+    LoginRefusal.NO_DATABASE: "correct `name` of the database in the plan ({database}), or `server` of {table}",
+    LoginRefusal.NO_ROLE: "correct `login` of {table} ({role}), or have the role made",
     LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role} LOGIN",
     LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database} TO {role}",
     LoginRefusal.NO_REPLICATION: "ALTER ROLE {role} REPLICATION",
     LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
-    LoginRefusal.NO_SERVER: "name the socket's folder or the address where the server of {database} listens: -h and "
-    "-p {port} in the run line, or PGHOST and PGPORT for {account} on {host}",
-    LoginRefusal.NO_NAME: "correct -h in the run line, or PGHOST of {account} on {host}",
+    LoginRefusal.NO_SERVER: "name the socket's folder, or the address, where the server of {database} listens on "
+    '{host}: server = "/run/postgresql:{port}" in {table}',
+    LoginRefusal.NO_NAME: "correct `server` of {table}, or PGHOST of {account} on {host}",
     LoginRefusal.STARTING_UP: "wait until the server is up, then run again",
     LoginRefusal.TLS: "cure the TLS settings of {account} on {host} (PGSSLMODE, ~/.postgresql/root.crt)",
     LoginRefusal.TOO_OLD: "have the server's own client programs installed on {host}, first on the PATH of {account}",
@@ -59,12 +59,12 @@ class ScriptRunner(Check):
     Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by
     an older program than the server is no dump. So the programs are run where and as whom the plan will run them, on
     the PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in
-    to the database there, as the run line does, with `-X -w`: what needs a prompt fails here and not at midnight. The
-    run line itself must stop on the first error (d): without ON_ERROR_STOP psql goes on and ends with 0. The line is
-    followed as a shell would, one command failing at a time: FAIL when it runs no script, leaves a sealed one out, runs
-    one that is not sealed or takes another back, goes on after a failure, or ends with 0 all the same (`|| true`,
-    `; echo`, a pipe without pipefail, `&`), and when a file that it writes cannot be written. A line that is not
-    followed (functions, `case`, `eval`, `$( )` around psql), or that starts psql where it was not tried, is UNKNOWN.
+    to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
+    here and not at midnight. The line that `preflight show --commands` prints runs every sealed script and stops at
+    the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, when a
+    sealed script turns ON_ERROR_STOP off, when the login cannot enter the staged folder or the log cannot be written.
+    Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
+    is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"
@@ -73,68 +73,52 @@ class ScriptRunner(Check):
         "run psql, pg_dump or pg_restore as the account that will; log in from there without a prompt "
         "(`~/.pgpass`, peer or a certificate)"
     )
-    cure = "have the programs installed or the login made to work without a prompt; correct the run line"
+    cure = "have the programs installed or the login made to work without a prompt; correct the declared command"
 
     def subjects(self) -> Sequence[Subject]:
         return [
             Subject(work.label, work, work.owner, steps=(work.step,) if work.step else ())
             for work in server_work(self.plan)
+            if not work.taken_by
         ]
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item
-        account = AsAccount.on(work.host, work.account)
-        programs = ProgramsProbe(work.host.id, account, programs_of(self.plan, work.host.id, work.account))
-        more = line_probes(self.plan, work) if work.section is Section.SCRIPTS else {}
-        return {"programs": programs, **more}
+        probes = {**start_probes(self.plan, work)}
+        if work.connects:
+            account = AsAccount.on(work.host, work.account)
+            programs = programs_of(self.plan, work.host.id, work.account)
+            probes["programs"] = ProgramsProbe(work.host.id, account, programs)
+        if work.section is Section.SCRIPTS:
+            probes["manifest"], probes["texts"] = sealing_probes(self.plan, self.plan.scripts[work.id])
+        return probes
 
-    def follow_up(
-        self, subject: Subject, *, programs: Programs, manifest: LocalText | None = None, texts: Texts | None = None
-    ) -> Probes:
+    def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
         """One more login to the database for each, on the host itself, as the account and with the program that will
         do the work: `psql -X -w`, which asks where it arrived; `pg_dump -w --schema-only` of a schema that does not
-        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. It never waits at a prompt. And
-        for the files that the run line writes, whether they can be written; nothing is."""
+        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. It never waits at a prompt."""
         work: ServerWork = subject.item
-        line = planned_line(self.plan, work, manifest, texts) if manifest and texts else None
-        return {**self._login_probe(work, programs), **(output_probes(line) if line else {})}
-
-    def _login_probe(self, work: ServerWork, programs: Programs) -> Probes:
-        method = _method(work)
-        unreadable = work.psql is not None and (work.psql.unreadable or work.psql.left_open)
-        if unreadable or not all(run.ran for run in programs if run.program == work.programs[0]):
+        ran = [run.ran for run in programs if run.program in work.programs[:1]]
+        if not work.connects or not all(ran):
             return {}
-        program = work.programs[0]
-        if method is Method.REPLICATION:
-            program = program.removesuffix("pg_basebackup") + "psql"
+        method = _method(work)
+        program = _psql(work) if method is Method.REPLICATION else work.programs[0]
         account = AsAccount.on(work.host, work.account)
-        return {"login": ServerLoginProbe(work.host.id, account, program, method, self._connection(work))}
-
-    def _connection(self, work: ServerWork) -> tuple[tuple[str, str], ...]:
-        """What the run line says, and nothing more; where there is none, what the plan says of the database."""
-        if work.psql is not None:
-            return with_server_options(work.psql)
-        database = work.database
-        told = {"port": str(database.port), "user": work.login, "dbname": database.name or database.id}
-        lines = [each.psql for each in server_work(self.plan) if each.database == database and each.psql]
-        # An address for direct connections holds from here. On the host, a program takes the socket by itself.
-        host = next((line.says("host") for line in lines if line.says("host")), "")
-        if not host and database.connect is Connect.TUNNEL:
-            host = database.address
-        if host:
-            told["host"] = host
-        return tuple(sorted(told.items()))
+        # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
+        rather = _psql(work) if method is Method.PG_DUMP and not work.server else ""
+        return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}
 
     def judge(
         self,
         subject: Subject,
         *,
-        programs: Programs,
+        programs: Programs = (),
+        login: ServerLogin | None = None,
+        entered: WorkStart | None = None,
+        program: WorkStart | None = None,
+        log: OutputFiles | None = None,
         manifest: LocalText | None = None,
         texts: Texts | None = None,
-        login: ServerLogin | None = None,
-        outputs: OutputFiles | None = None,
-        login_outputs: OutputFiles | None = None,
     ) -> Judgement:
         work: ServerWork = subject.item
         mine = {run.program: run for run in programs if run.program in work.programs}
@@ -142,10 +126,14 @@ class ScriptRunner(Check):
         if login is not None:
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
-        if manifest and texts:
-            line = planned_line(self.plan, work, manifest, texts)
-            points += judge_line(line)
-            points += judge_outputs(line, outputs, login_outputs)
+        if entered is not None:
+            points += judge_entered(self.plan, work, entered)
+        if program is not None:
+            points += judge_command(self.plan, work, program, manifest)
+        elif manifest is not None and texts is not None:
+            points += OrderedScripts.of(self.plan, work, manifest, texts).judge()
+        if log is not None:
+            points += judge_log(self.plan, work, log)
         return Judgement.of(points)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
@@ -168,7 +156,7 @@ class ScriptRunner(Check):
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
                 f"have {run.program} on the PATH that a non-interactive login of {_who(work)} has on {work.host.id}, "
-                "or name its full path in the run line"
+                "or name psql's full path: `program` of [scripts.NAME]"
             )
         return self._failed(
             work, f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
@@ -178,48 +166,67 @@ class ScriptRunner(Check):
         name = work.database.name or work.database.id
         if login.refusal is not None:
             yield self._login_failed(work, login, name)
-            return
-        if not login.user:
+        elif not login.user:
             yield passed(f"{work.login} logs in on the server without a prompt")
-            return
-        expected = f"role {work.login} in database {name}, port {work.database.port}"
-        actual = f"role {login.user} in database {login.database}, port {login.port}"
-        if (login.user, login.database) != (work.login, name):
-            remedy = f"name both in the run line: {_GOOD_LINE.format(role=work.login, database=name)}"
-            yield self._failed(work, "the login arrives elsewhere", expected, actual, remedy)
+            if _method(work) is not Method.REPLICATION:
+                yield from self._judge_place(work, login)
+        elif (login.user, login.database) != (work.login, name):
+            yield self._failed(
+                work,
+                "the login arrives elsewhere",
+                f"role {work.login} in database {name}",
+                f"role {login.user} in database {login.database}",
+                f"correct `login` and `server` of {work.table}, and what stands before the server (a pooler)",
+            )
         elif not self._right_cluster(work, login):
-            remedy = (
-                f"name the server in the run line: -p {work.database.port} (and -h), or set PGPORT for {_who(work)}"
+            yield self._failed(
+                work,
+                "another server answers",
+                f"the server of {work.database.id}, port {work.database.port}",
+                f"port {login.port}, system identifier {login.system_identifier or 'not shown'}",
+                f'name the server as {work.host.id} sees it: server = "/run/postgresql:{work.database.port}" in '
+                f"{work.table}",
             )
-            yield self._failed(work, "another server answers", expected, actual, remedy)
         elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
-            remedy = f"name the primary in the run line, as [databases.{work.database.id}] does: -h and -p"
+            remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
             yield self._failed(work, "a replica answers, on which nothing can be written", "primary", "replica", remedy)
-        elif self._is_elsewhere(work):
-            yield unknown(
-                f"whether the server at {work.psql.says('host') if work.psql else ''} is that of {work.database.id} "
-                "is not known: the port alone is compared",
-                expected=f"a server that runs on {work.host.id}, or the system identifier that the plan names",
-                actual=f"system identifier {login.system_identifier or 'not shown'}",
-                remedy=f"leave -h out of the run line; or, if this is the right server: system_identifier = "
-                f'"{login.system_identifier or "..."}" in [databases.{work.database.id}]',
-            )
         else:
             yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
+            yield from self._judge_place(work, login)
 
-    @staticmethod
-    def _is_elsewhere(work: ServerWork) -> bool:
-        """The run line names an address that nothing ties to the plan's server."""
-        named = work.psql.says("host") if work.psql else ""
-        known = {"", "localhost", "127.0.0.1", "::1", work.database.address, work.host.address, work.host.id}
-        return not work.database.system_identifier and named not in known and not named.startswith(("/", "@"))
+    def _judge_place(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
+        """Whether anything ties the server that was reached to the plan's."""
+        database = work.database
+        if database.system_identifier and login.system_identifier:
+            return
+        place, port = split_server(work.server)
+        here = {"localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id}
+        if not work.server and not login.user:
+            summary = f"which server {work.programs[0]} reaches by default is not known: it does not tell"
+            remedy = f'name it in {work.table}: server = "/run/postgresql", or as {work.host.id} sees it'
+        elif work.server and (not (place.startswith("/") or place in here) or port not in ("", str(database.port))):
+            summary = f"whether the server at {work.server} is that of {database.id} is not known"
+            remedy = (
+                f"correct `server` of {work.table}; or, if this is the right server: system_identifier = "
+                f'"{login.system_identifier or "..."}" in [databases.{database.id}]'
+            )
+        else:
+            return
+        yield unknown(
+            summary,
+            expected=f"a server that runs on {work.host.id} at port {database.port}, or the system identifier that the "
+            "plan names",
+            actual=f"system identifier {login.system_identifier or 'not shown'}",
+            remedy=remedy,
+        )
 
     @staticmethod
     def _right_cluster(work: ServerWork, login: ServerLogin) -> bool:
-        """By its system identifier where both are known, since a forwarded port has two numbers; else by its port."""
+        """By its system identifier where both are known, since a forwarded port has two numbers; else by the port that
+        is named for the host, or the database's."""
         if work.database.system_identifier and login.system_identifier:
             return work.database.system_identifier == login.system_identifier
-        return login.port == work.database.port
+        return str(login.port) == (split_server(work.server)[1] or str(work.database.port))
 
     def _login_failed(self, work: ServerWork, login: ServerLogin, name: str) -> Judgement:
         refusal = login.refusal or LoginRefusal.OTHER
@@ -237,6 +244,7 @@ class ScriptRunner(Check):
             database=name,
             port=work.database.port,
             program=work.programs[0],
+            table=work.table,
         )
         expected = f"{work.login} logs in to {name} without a prompt, as {_who(work)} on {work.host.id}"
         return self._failed(work, f"no database login on the server: {refusal}", expected, login.said, remedy)
@@ -298,3 +306,7 @@ def _who(work: ServerWork) -> str:
 def _method(work: ServerWork) -> Method:
     name = work.programs[0].rpartition("/")[2]
     return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
+
+
+def _psql(work: ServerWork) -> str:
+    return f"{work.program_folder}psql"

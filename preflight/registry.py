@@ -25,6 +25,7 @@ from preflight.finding import Severity
 
 ENTRY_POINTS = "preflight.checks"
 BUILT_IN = "preflight_checks"
+_PACKAGE = "__init__.py"
 _WRITTEN_ID = re.compile(r"""^[ \t]+id\b[^=\n]*=[ \t]*["']([\w.-]+)["']""", re.MULTILINE)
 
 
@@ -72,7 +73,7 @@ class _Source:
 
     def _file(self) -> Path:
         if isinstance(self.text, Path):
-            return self.text
+            return self.text / _PACKAGE if self.text.is_dir() else self.text
         spec = importlib.util.find_spec(self.text)
         if spec is None or not spec.origin:
             raise FileNotFoundError(self.text)
@@ -146,8 +147,10 @@ def _complete(check: Any) -> type[Check]:
 
 
 def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
+    """The modules in it, and its folders that are packages; a name with `_` in front is nobody's check."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith("_"))
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("_"))
+        files = [path for path in entries if path.suffix == ".py" or (path / _PACKAGE).is_file()]
     except OSError as error:
         broken.append(BrokenSource(str(folder), error.strerror or "cannot be read"))
         return []
@@ -157,7 +160,13 @@ def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
 
 
 def _load_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"preflight_plan_checks.{path.stem}", path)
+    """A check of the plan's own folder: a module, or a package whose parts it imports relatively."""
+    name = f"preflight_plan_checks.{path.stem}"
+    spec = (
+        importlib.util.spec_from_file_location(name, path / _PACKAGE, submodule_search_locations=[str(path)])
+        if path.is_dir()
+        else importlib.util.spec_from_file_location(name, path)
+    )
     if spec is None or spec.loader is None:
         raise ImportError("cannot be loaded as a module")
     module = importlib.util.module_from_spec(spec)

@@ -15,6 +15,7 @@ from preflight.waivers import WaiverUse, apply_waivers
 from preflight.window.price import as_found, priced
 from preflight.window.schedule import Schedule, schedule
 from preflight.window.time_axis import events_inside
+from preflight.wording import counted
 
 
 class Decision(StrEnum):
@@ -86,9 +87,9 @@ class Verdict:
         """`GO`, `GO with 2 waivers; 1 thing unconfirmed`, `NO-GO` or `HOLD`."""
         if self.decision is not Decision.GO:
             return self.decision.value
-        waived = f" with {self.waived} waiver{'s' if self.waived > 1 else ''}" if self.waived else ""
-        gaps = len(self.unconfirmed)
-        return f"GO{waived}" + (f"; {gaps} thing{'s' if gaps > 1 else ''} unconfirmed" if gaps else "")
+        waived = f" with {counted(self.waived, 'waiver')}" if self.waived else ""
+        gaps = f"; {counted(len(self.unconfirmed), 'thing')} unconfirmed" if self.unconfirmed else ""
+        return f"GO{waived}{gaps}"
 
 
 def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:

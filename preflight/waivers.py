@@ -12,8 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from preflight.clock import format_moment
 from preflight.finding import Finding, Judgement, Status
+from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Plan, Waiver
 
 _UNITS = {
@@ -77,12 +77,12 @@ def _meant(plan: Plan, finding: Finding) -> list[Waiver]:
 
 def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
     """Valid from its granting until the window's end and its reserve are over."""
-    zone_name, needed = plan.window.zone, plan.window.needed_until
+    need = TimeOfNeed(plan, moment)
     if waiver.granted > moment:
-        text = f"is granted from {format_moment(waiver.granted, zone_name)} on, after the moment judged"
+        text = f"is granted from {need.told(waiver.granted)} on, after the moment judged"
         return WaiverUse(waiver, WaiverState.NOT_YET, text)
-    if waiver.expires <= needed:
-        text = f"expires {format_moment(waiver.expires, zone_name)}, needed until {format_moment(needed, zone_name)}"
+    if not need.outlasted_by(waiver.expires):
+        text = f"expires {need.told(waiver.expires)}, needed until {need.told(need.until)}"
         return WaiverUse(waiver, WaiverState.EXPIRED, text)
     return None
 

@@ -77,3 +77,21 @@ def test_settings_of_a_check_that_cannot_be_loaded_are_no_error_of_the_plan(
     assert found.checks == {"one": {"limit": 3}}
     inspection = inspect(found, find_checks(own), MOMENT)
     assert [item.check_id for item in inspection.items if item.check_id.startswith("own/")] == [f"own/{file}"]
+
+
+def test_a_check_may_be_a_folder_with_parts_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "one"
+    own.mkdir(parents=True)
+    (own / "part.py").write_text("ID = 'in-a-folder'\n")
+    (own / "__init__.py").write_text("from .part import ID\n" + GOOD.replace('id = "one"', "id = ID"))
+    found = find_checks(tmp_path / "own")
+    assert not found.broken
+    assert "in-a-folder" in {check.id for check in found.checks}
+
+
+def test_a_folder_that_cannot_be_loaded_is_named_like_a_file(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "one"
+    own.mkdir(parents=True)
+    (own / "__init__.py").write_text(GOOD.replace('id = "one"', 'id = "other"') + "from .gone import part\n")
+    (broken,) = find_checks(tmp_path / "own").broken
+    assert (broken.name, broken.offers) == ("own/one", ("other", "one"))

@@ -10,7 +10,7 @@ import click
 
 from preflight.loader.problems import nearest_name
 from preflight.loader.source import printable
-from preflight.report.layout import no_command
+from preflight.report.harmless import no_command
 
 _masks: list[Callable[[str], str]] = []
 

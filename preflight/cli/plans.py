@@ -9,15 +9,22 @@ import click
 from preflight.cli.console import complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
-from preflight.clock import now
+from preflight.clock import Deadline, now
+from preflight.command_sheet import command_sheet, sheet_questions
 from preflight.errors import PlanError
+from preflight.evidence import Evidence
+from preflight.gather import gather
 from preflight.inspection import inspect
+from preflight.plan import Plan
 from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
+from preflight.report import command_sheet as command_sheet_report
 from preflight.report import lint as lint_report
 from preflight.report import questions as questions_report
 from preflight.report import requirements as requirements_report
 from preflight.report.lint import LintedPlan
+from preflight.run import TIMEOUT_SECONDS
+from preflight.sessions.local import LocalPool
 from preflight.verdict import ExitCode
 
 
@@ -71,12 +78,23 @@ def _linted(path: Path) -> LintedPlan:
     show_default=True,
     help="The questions as text, or what to request from whom as Markdown, to be sent.",
 )
-def show(plan_path: Path, name: str) -> None:
+@click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
+def show(plan_path: Path, name: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
     plan, registry = load(plan_path)
+    if commands:
+        write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
+        return
     if name == "markdown":
         write_stdout(requirements_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
     beside = questions_report.overview(str(plan_path), inspection, registry)
     write_stdout(questions_report.render(plan, inspection.first_round(), beside))
+
+
+def _beside(plan: Plan) -> Evidence:
+    """What the files beside the plan say; nothing else is asked."""
+    here = LocalPool(plan.folder).session()
+    answers = gather(sheet_questions(plan), lambda _via, _target: here, Deadline(TIMEOUT_SECONDS))
+    return Evidence(plan.digest, now(), answers)

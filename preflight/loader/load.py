@@ -54,17 +54,11 @@ def _with_owners(plan: Plan) -> Plan:
         name: replace(entry, owner=entry.owner or plan.hosts[entry.host].owner)
         for name, entry in plan.databases.items()
     }
+    owned = replace(plan, databases=databases)
     return replace(
-        plan,
-        databases=databases,
-        backups={
-            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
-            for name, entry in plan.backups.items()
-        },
-        scripts={
-            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
-            for name, entry in plan.scripts.items()
-        },
+        owned,
+        backups={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.backups.items()},
+        scripts={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.scripts.items()},
     )
 
 

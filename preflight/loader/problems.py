@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection
 from datetime import date, datetime, time
 from difflib import SequenceMatcher
-from itertools import islice
 from typing import Any
 
+from preflight import wording
 from preflight.errors import PlanProblem
 from preflight.loader.lines import KeyPath
 from preflight.loader.source import Source, printable
@@ -56,9 +56,7 @@ def quoted(text: str) -> str:
 
 def listed(names: Collection[str]) -> str:
     """The names, quoted; a long list is cut."""
-    shown = ", ".join(quoted(name) for name in islice(names, _MOST_LISTED))
-    more = len(names) - _MOST_LISTED
-    return (shown or "none") + (f" and {more} more" if more > 0 else "")
+    return wording.listed(map(quoted, names), _MOST_LISTED) or "none"
 
 
 def nearest_name(name: str, known: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from preflight.clock import format_duration
 from preflight.loader.agreement_rules import check_agreements
+from preflight.loader.command_rules import check_commands
 from preflight.loader.lines import KeyPath
 from preflight.loader.problems import Problems, listed, quoted
 from preflight.plan import (
@@ -44,6 +45,7 @@ def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
         basebackup = backup.method is BackupMethod.PG_BASEBACKUP
         if basebackup and "format" in raw["backups"][name] and not _suits_basebackup(backup.format):
             problems.add(("backups", name, "format"), 'pg_basebackup writes "plain" or "tar"')
+    check_commands(plan, raw, problems)
     for name, application in plan.applications.items():
         for index, endpoint in _present(application.health):
             _check_endpoint(endpoint, ("applications", name, "health", index), problems)

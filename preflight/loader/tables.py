@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from preflight.loader.lines import KeyPath
+from preflight.loader.old_keys import instead_of
 from preflight.loader.problems import Problems, kind_of, listed, nearest_name, quoted
 from preflight.loader.scalars import READERS, Surroundings, Wrong, choice, text
 from preflight.plan import EntryId, Ref
@@ -64,7 +65,11 @@ class Tables:
         `preset`: fields that are no keys. `beside`: keys that are no fields and are read by the caller."""
         fields = {_key_of(each): each for each in dataclasses.fields(cls) if each.init and each.name not in preset}
         for key in table:
-            if key not in fields and key not in beside:
+            if key in fields or key in beside:
+                continue
+            if instead := instead_of((*keys, key), table):
+                self._problems.add((*keys, key), instead)
+            else:
                 self._problems.add_unknown((*keys, key), f"unknown {_noun(table[key])}", [*fields, *beside])
         values = {}
         for key, field in fields.items():

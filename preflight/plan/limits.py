@@ -76,10 +76,28 @@ class GuessOrDated:
         dated = re.fullmatch(r"(?:measured|rehearsed) (\d{4}-\d\d-\d\d)", value)
         if dated is None:
             return "" if value == "guess" else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-        try:
-            date.fromisoformat(dated[1])
-        except ValueError:
-            return "there is no such day in the calendar"
+        return _day_complaint(dated[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOn:
+    """Who showed something and when: `shown 2026-10-10, run 8812`."""
+
+    def complaint(self, value: Any) -> str:
+        shown = re.fullmatch(r"shown (\d{4}-\d\d-\d\d), \S.*", value)
+        if shown is None:
+            return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
+        return _day_complaint(shown[1])
+
+
+@dataclass(frozen=True, slots=True)
+class BelowFolder:
+    """A path relative to a folder, which does not lead out of it."""
+
+    def complaint(self, value: Any) -> str:
+        parts = value.split("/")
+        if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
+            return "expected a path relative to the folder, without . and .."
         return ""
 
 
@@ -141,6 +159,14 @@ def _ascii_form(host: str) -> str:
         return f", {host.encode('idna').decode('ascii')}"
     except UnicodeError:
         return ""
+
+
+def _day_complaint(day: str) -> str:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return "there is no such day in the calendar"
+    return ""
 
 
 def _number(value: Any) -> float:

@@ -21,13 +21,16 @@ from preflight.plan.values import (
     DatabaseRef,
     EntryId,
     Factor,
+    FileBelow,
     HostRef,
     Name,
     Port,
     RemotePath,
     RoleRef,
+    Server,
     ServerRole,
     Sha256,
+    Shown,
     SslMode,
     StepRef,
     Text,
@@ -157,6 +160,18 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """`[backups.NAME.restore]`: how the backup is put back."""
+
+    into: Name = ""
+    """Database that is named to pg_restore or psql; the backup's own when left out."""
+    options: tuple[Name, ...] = ()
+    """Further options: `["--clean", "--if-exists"]`."""
+    command: tuple[Name, ...] = ()
+    """What puts it back instead: a program and its arguments, without a shell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """`[backups.NAME]`: a backup taken on the database's own host before anything changes."""
 
@@ -173,6 +188,20 @@ class Backup:
     """OS account that runs it; the host's login when left out."""
     login: Account = Account("")
     """Database role that runs it; the database's user when left out."""
+    server: Server = ""
+    """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
+    program's own default there when left out."""
+    file: FileBelow = ""
+    """What it writes below `directory`; `{date}` is the day on which the window begins. The entry's name and the day
+    when left out."""
+    options: tuple[Name, ...] = ()
+    """Further options of the program: `["--jobs=4"]`."""
+    command: tuple[Name, ...] = ()
+    """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
+    taken_by: Name = ""
+    """What takes it by itself, such as `cron`; then only its result is judged."""
+    restore: Restore | None = None
+    """How it is put back."""
     headroom: Factor = 1.2
     """Factor on the expected size."""
     expected: Annotated[Bytes, Above(0)] | None = None
@@ -196,18 +225,38 @@ class Scripts:
     """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
 
     id: EntryId
-    database: DatabaseRef
+    database: DatabaseRef = ""
     """Where they run."""
+    host: HostRef = ""
+    """Where a `command` runs them that is about no PostgreSQL database; instead of `database`."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path
     """File in `sha256sum` format, written by `preflight seal`."""
     staged: RemotePath
     """Folder on the database's host."""
-    run: str = ""
-    """The command that will run them, for the report; its psql options are judged."""
     account: Account = Account("")
     """OS account that runs them; the host's login when left out."""
+    login: Account = Account("")
+    """Database role that runs them; the database's user when left out."""
+    server: Server = ""
+    """How psql reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's;
+    psql's own default there when left out."""
+    program: Name = "psql"
+    """psql, or its full path where it is not on the account's PATH."""
+    files: tuple[FileBelow, ...] = ()
+    """The scripts in their order. Left out: every sealed script that is nobody's way back and that no other sealed
+    script includes, in the manifest's order."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of psql (`-v`): `{ schema = "app1" }`."""
+    single_transaction: bool = False
+    """All files in one transaction."""
+    log: RemotePath = RemotePath("")
+    """File on the host to which psql also writes its output (`-L`)."""
+    command: tuple[Name, ...] = ()
+    """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
+    stops_on_error: Shown | None = None
+    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
     way_back: str = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
     author: Name = ""

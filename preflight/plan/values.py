@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NewType
 
-from preflight.plan.limits import Between, Filled, GuessOrDated, HttpUrl, ManyLines, Matches, NetworkAddress
+from preflight.plan.limits import (
+    BelowFolder,
+    Between,
+    Filled,
+    GuessOrDated,
+    HttpUrl,
+    ManyLines,
+    Matches,
+    NetworkAddress,
+    ShownOn,
+)
+from preflight.plan.server_place import ServerPlace
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
@@ -45,6 +56,9 @@ LOOPBACK = "127.0.0.1"
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
 Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, GuessOrDated()]
+Server = Annotated[str, ServerPlace()]
+FileBelow = Annotated[str, BelowFolder()]
+Shown = Annotated[str, ShownOn()]
 
 
 def show_address(address: str, port: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from preflight.clock import zone
 from preflight.probe import Reply, Unreadable
 from preflight.probes.fields import one, read_fields
+from preflight.probes.machine import BOOT, read_boot
 from preflight.probes.postgres import SqlProbe, read_rows
 from preflight.probes.shell import ShellProbe
 
@@ -68,6 +69,8 @@ class Reading:
     answered_at: datetime
     zone: str
     """The zone of a host, or the TimeZone and log_timezone of a server; for the report."""
+    boot: str = ""
+    """Boot id of a host; empty where it shows none, and for a server."""
 
     @property
     def offset(self) -> timedelta:
@@ -90,12 +93,13 @@ class HostClockProbe(ShellProbe[Reading]):
         return f"""\
 : {self.attempt}
 printf 'at=%s\\n' "$(date +%s.%N)"
-{HOST_ZONE}"""
+{HOST_ZONE}{BOOT}"""
 
     def read(self, reply: Reply) -> Reading:
         fields = read_fields(reply.text)
         earliest, latest = _moments(one(fields, "at"))
-        return _reading(reply, earliest, latest, HostZone.read(fields, reply.asked_at).text)
+        zone_text = HostZone.read(fields, reply.asked_at).text
+        return replace(_reading(reply, earliest, latest, zone_text), boot=read_boot(fields))
 
 
 @dataclass(frozen=True)

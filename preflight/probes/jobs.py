@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from preflight.jobs.timers import Timer
 from preflight.probe import Reply, Unreadable
 from preflight.probes.clocks import HOST_ZONE, HostZone
 from preflight.probes.fields import one, whole_number
 from preflight.probes.redaction import SED_PROGRAM
 from preflight.probes.shell import NOT_ALLOWED, AsAccount, ShellProbe, filled
+from preflight.probes.timers import Timer
 from preflight.probes.units import read_timers, shown
 
 _MOST_LINES = 300

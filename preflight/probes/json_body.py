@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from preflight.wording import listed
+
 DEEPEST = 100
 """Levels of nesting; far more than any health answer has, far fewer than exhaust the stack."""
 _MOST_KEYS_NAMED = 10
@@ -140,9 +142,8 @@ def _absent(value: JsonValue, parts: list[str], path: str) -> str:
 def _named(keys: list[str]) -> str:
     if not keys:
         return "is an empty object"
-    first = ", ".join(key[:_LONGEST_KEY_NAMED] for key in keys[:_MOST_KEYS_NAMED])
-    more = f" and {len(keys) - _MOST_KEYS_NAMED} more" if len(keys) > _MOST_KEYS_NAMED else ""
-    return f"{'is only' if len(keys) == 1 else 'are only'} {first}{more}"
+    named = listed((key[:_LONGEST_KEY_NAMED] for key in keys), _MOST_KEYS_NAMED)
+    return f"{'is only' if len(keys) == 1 else 'are only'} {named}"
 
 
 def _depth(body: str) -> int:

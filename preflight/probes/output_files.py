@@ -14,10 +14,9 @@ _SCRIPT = """\
 exec </dev/null
 printf 'account=%s\\n' "$(id -un)"
 for f in @PATHS@; do
-  case $f in */) d=$f ;; *) d=${f%/*} ;; esac
-  d=${d:-/}; s=writable
-  if [ "$d" != "$f" ] && [ -d "$f" ]; then s=folder
-  elif [ "$d" != "$f" ] && [ -e "$f" ]; then [ -w "$f" ] || s=denied
+  d=${f%/*}; d=${d:-/}; s=writable
+  if [ -d "$f" ]; then s=folder
+  elif [ -e "$f" ]; then [ -w "$f" ] || s=denied
   elif [ ! -d "$d" ]; then s=absent
   elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=closed
   fi
@@ -55,7 +54,7 @@ class OutputFilesProbe(ShellProbe[OutputFiles]):
 
     writer: AsAccount
     paths: tuple[str, ...]
-    """Absolute; with a slash at its end, a folder in which some file is to be made."""
+    """Absolute."""
 
     def ask(self) -> str:
         return self.writer.or_login(filled(_SCRIPT, PATHS=" ".join(map(quoted, self.paths))))

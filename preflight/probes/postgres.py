@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from preflight.probe import NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import ShellProbe, quoted
+from preflight.probes.sql import quote_literal
 
 T = TypeVar("T")
 Row = Mapping[str, str | None]
@@ -92,8 +93,15 @@ class Identity:
 
     def setting(self, name: str) -> str | None:
         """The role's effective setting, before this program set anything; None where nobody tells."""
+        return self._of_setting(name, "setting")
+
+    def setting_source(self, name: str) -> str:
+        """Where it was set, as pg_settings calls it (`user`, `database user`); empty where nobody tells."""
+        return self._of_setting(name, "source") or ""
+
+    def _of_setting(self, name: str, column: str) -> str | None:
         try:
-            value = json.loads(self.session.get("settings", "{}"))[name]["setting"]
+            value = json.loads(self.session.get("settings", "{}"))[name][column]
         except (ValueError, KeyError, TypeError):
             return None
         return value if isinstance(value, str) else None
@@ -183,7 +191,7 @@ class RolesProbe(SqlProbe[Mapping[str, DatabaseRole]]):
     names: tuple[str, ...]
 
     def ask(self) -> str:
-        names = ", ".join(_literal(name) for name in self.names)
+        names = ", ".join(quote_literal(name) for name in self.names)
         # Names of roles are quoted as literals; everything else is fixed text.
         return f"""\
 SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS is_superuser,
@@ -218,13 +226,6 @@ def _moment(epoch_seconds: int) -> datetime:
         return datetime.fromtimestamp(epoch_seconds, UTC)
     except (OverflowError, OSError, ValueError):
         return datetime.max.replace(tzinfo=UTC) if epoch_seconds > 0 else datetime.min.replace(tzinfo=UTC)
-
-
-def _literal(value: str) -> str:
-    """A string constant that means the same whatever standard_conforming_strings says."""
-    if "\0" in value:
-        raise ValueError("a NUL in a name")
-    return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from preflight.jobs.timers import Timer, parse_span
+from preflight.probes.timers import Timer, parse_span
 
 _LONGEST_SHOWN = 160
 _TIMESTAMP = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")

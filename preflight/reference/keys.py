@@ -16,7 +16,19 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from preflight.clock import format_duration
 from preflight.plan import Account, Bytes, EntryId, Ref, RemotePath, Sha256
-from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, NetworkAddress, ZoneName
+from preflight.plan.limits import (
+    Above,
+    BelowFolder,
+    Between,
+    Filled,
+    GuessOrDated,
+    HttpUrl,
+    Matches,
+    NetworkAddress,
+    ShownOn,
+    ZoneName,
+)
+from preflight.plan.server_place import ServerPlace
 from preflight.secrets import SecretRef
 from preflight.sizes import format_size
 
@@ -41,6 +53,9 @@ _LIMIT_WORDS: Mapping[type, str] = {
     NetworkAddress: "host name or IP address",
     HttpUrl: "http or https URL",
     ZoneName: "IANA name: `Europe/Berlin`",
+    BelowFolder: "path below the folder",
+    ServerPlace: '`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`',
+    ShownOn: '`"shown DATE, WHERE"`',
     GuessOrDated: '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
 }
 

@@ -14,9 +14,10 @@ from preflight.report.markup import table
 
 _SECTIONS = {
     "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
-    "backups": "Backup", "scripts": "Scripts", "applications": "Application", "applications.NAME.health": "Endpoint",
-    "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step", "steps.undo": "Undo",
-    "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver", "freshness": "Freshness",
+    "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
+    "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
+    "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
+    "freshness": "Freshness",
 }  # fmt: skip
 _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
@@ -29,7 +30,7 @@ def plan_page(registry: Registry) -> str:
 def _lines(registry: Registry) -> Iterator[str]:
     yield "# Plan reference"
     yield ""
-    yield "<!-- Written by `python -m preflight.reference docs`; edit the types in preflight/plan instead. -->"
+    yield "<!-- Written by `python -m preflight.reference`; edit the types in preflight/plan instead. -->"
     yield ""
     yield (
         "A release plan is one TOML file. [plans/example.toml](../../plans/example.toml) is a whole one. An unknown "
@@ -73,6 +74,8 @@ def _header(section: str, name: str) -> str:
         return f"[{section}.NAME]"
     if name == "Undo":
         return "undo = { ... } of a step"
+    if name == "Restore":
+        return f"[{section}]"
     many = name in ("Endpoint", "RollbackFile") or get_origin(get_type_hints(Plan)[section]) is tuple
     return f"[[{section}]]" if many else f"[{section}]"
 

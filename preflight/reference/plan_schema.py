@@ -18,7 +18,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from preflight.finding import Severity
 from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, Sha256
-from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches
+from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, ShownOn
 from preflight.reference.keys import Key, keys
 from preflight.registry import Registry
 from preflight.secrets import SecretRef
@@ -139,6 +139,8 @@ def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
                 schema["pattern"] = r"\S"
             case HttpUrl():
                 schema["pattern"] = "^https?://"
+            case ShownOn():
+                schema["pattern"] = r"^shown \d{4}-\d\d-\d\d, \S"
             case GuessOrDated():
                 schema["pattern"] = r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$"
     return schema

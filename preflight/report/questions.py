@@ -13,10 +13,12 @@ from textwrap import indent
 from preflight.check import Check
 from preflight.inspection import Inspection
 from preflight.plan import Connect, Database, Host, Plan
-from preflight.plan.work import programs_of, server_work
+from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
 from preflight.registry import Registry
-from preflight.report.layout import clean, counted, wrapped
+from preflight.report.harmless import clean
+from preflight.report.layout import wrapped
+from preflight.wording import counted
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
@@ -150,7 +152,7 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
     asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
     said = f"{host.id}: {counted(asked, 'question')} as {host.user or 'the login of ssh_config'}"
-    accounts = [work.account for work in server_work(plan) if work.host.id == host.id]
+    accounts = [work.account for work in work_on(plan, host.id)]
     for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
         if account not in ("", host.user):
             programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"

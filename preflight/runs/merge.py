@@ -18,6 +18,7 @@ from preflight.plan import Plan
 from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Answer, Cause, NoReply, Question, Reply
 from preflight.runs.inputs import changed
+from preflight.wording import counted
 
 _Pair = tuple[Question, Answer]
 
@@ -98,13 +99,13 @@ def _provenance(plan: Plan, name: str, part: Evidence) -> str:
     lost = sum(isinstance(answer, NoReply) for _, answer in part)
     without = f", {lost} without a reply" if lost else ""
     when = format_moment(part.collected_at, plan.window.zone)
-    return f"{name}: {zone}, {when}, {_counted(len(part.answers))}{without}"
+    return f"{name}: {zone}, {when}, {counted(len(part.answers), 'question')}{without}"
 
 
 def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, _Pair]) -> list[str]:
     found = Counter((answers[key][0].target, _listed(sorted(names))) for key, names in contradicted.items())
     return [
-        f"{target}: {names} answer {_counted(count)} differently, and neither is believed: pass one of them"
+        f"{target}: {names} answer {counted(count, 'question')} differently, and neither is believed: pass one of them"
         for (target, names), count in found.items()
     ]
 
@@ -122,10 +123,6 @@ def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
             cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"
             found.append(f"nobody asked {', '.join(targets)}: {cure}")
     return found
-
-
-def _counted(questions: int) -> str:
-    return f"{questions} question{'' if questions == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

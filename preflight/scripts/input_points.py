@@ -1,4 +1,4 @@
-"""What the scripts and their run line make psql read besides: everything must be sealed. Pure."""
+"""What runs, and what it makes psql read besides: everything must be sealed. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from preflight.finding import Judgement, failed, warned
 from preflight.probes.files import SCRIPT_SUFFIXES
 from preflight.scripts.psql_script_inputs import Input, find_inputs
-from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts, count
+from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts
 from preflight.scripts.text_diff import visible
+from preflight.wording import counted, listed
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"
 
 
 def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
-    """What the scripts and the run line make psql read besides."""
-    found = find_inputs(seen.scripts.staged, seen.scripts.run, seen.texts.texts)
+    """The scripts that the plan lists, and what all of them make psql read besides."""
+    yield from _unsealed_files(seen)
+    found = find_inputs(seen.scripts.staged, seen.texts.texts)
     not_sealable = failed if strict else warned
     bad = [each for each in found.inputs if each.outside or each.path not in seen.files.wanted]
     for each in bad[:_MOST_POINTS]:
@@ -26,19 +28,30 @@ def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
     unread = dict.fromkeys(sorted(run - set(seen.texts.texts)), "its text was not read") | dict(seen.texts.unread)
     if unread:
         yield not_sealable(
-            f"{count(unread, 'script')} in which includes were not looked for",
+            f"{counted(len(unread), 'script')} in which includes were not looked for",
             expected=_ALL_SEALED,
             actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
             remedy="see by hand what they include; smaller scripts whose names end in .sql are followed",
         )
     places = [f"{visible(each.named_in)}: {visible(each.written)} {each.reason}" for each in found.open_places]
     if places:
-        more = f"; and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
         yield not_sealable(
-            f"{count(places, 'command')} in the scripts whose effect cannot be sealed",
+            f"{counted(len(places), 'command')} in the scripts whose effect cannot be sealed",
             expected=_ALL_SEALED,
-            actual="; ".join(places[:MOST_NAMED]) + more,
+            actual=listed(places, MOST_NAMED, "; "),
             remedy="write out what is to run in a script of its own, and seal that",
+        )
+
+
+def _unsealed_files(seen: SeenScripts) -> Iterator[Judgement]:
+    unsealed = [name for name in seen.scripts.files if name not in seen.files.wanted]
+    if unsealed:
+        yield failed(
+            f"{counted(len(unsealed), 'listed script')} not sealed: {listed(unsealed, MOST_NAMED)}",
+            expected=f"`files` of [scripts.{seen.scripts.id}] names what the manifest lists",
+            actual="the manifest does not list it",
+            remedy=f"correct `files` of [scripts.{seen.scripts.id}], or put it into {seen.approved_folder} and run: "
+            f"{seen.seal}",
         )
 
 
@@ -48,7 +61,7 @@ def _unsealed_input(seen: SeenScripts, each: Input) -> Judgement:
     if each.outside:
         return failed(
             f"{where} leaves the staged folder",
-            expected=f"only files below {seen.scripts.staged}, which is taken for psql's working folder",
+            expected=f"only files below {seen.scripts.staged}, which psql is started in",
             actual=visible(each.path),
             remedy=f"put the file into {folder}, name it relative to that folder, then run: {seen.seal}",
         )

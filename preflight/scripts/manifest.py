@@ -10,10 +10,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from preflight.errors import PreflightError
+from preflight.wording import listed
 
 _MOST_PROBLEMS = 5
+_MOST_PARSED = 256
 _PLAIN = re.compile(r"(?P<escaped>\\?)(?P<sha256>[0-9A-Fa-f]{64}) [ *](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(r"(?P<escaped>\\?)SHA256 \((?P<name>.+)\) = (?P<sha256>[0-9A-Fa-f]{64})", re.DOTALL)
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -31,6 +34,7 @@ class _Line:
     sha256: str
 
 
+@lru_cache(_MOST_PARSED)
 def parse_manifest(text: str) -> Mapping[str, str]:
     """SHA-256 (lower-case hex) by path, in the manifest's order; empty when it lists nothing.
 
@@ -49,8 +53,7 @@ def parse_manifest(text: str) -> Mapping[str, str]:
             problems.append(f"line {number}: {error}")
     problems += _collisions(lines)
     if problems:
-        more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-        raise ManifestError("; ".join(problems[:_MOST_PROBLEMS]) + more)
+        raise ManifestError(listed(problems, _MOST_PROBLEMS, "; "))
     return {line.name: line.sha256 for line in lines}
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from preflight.probes.files import EntryKind, Tree
+from preflight.probes.files import SCRIPT_SUFFIXES, EntryKind, Tree
 from preflight.probes.staged_reply import StagedEntry, StagedTree
 
-SCRIPT_SUFFIXES = (".sql", ".sh", ".py", ".psql")
+RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
 
 
 def is_script(name: str) -> bool:
-    return name.lower().endswith(SCRIPT_SUFFIXES)
+    return name.lower().endswith(RUNNABLE_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 from preflight.scripts.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
 
@@ -35,6 +36,7 @@ _ALWAYS_OPEN = {
     "prompt": "asks for a value",
     "setenv": "changes the environment of later commands",
 }
+_MOST_SCANS = 4096
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
 _INTERESTING = re.compile(
     r"""(?P<comment>--[^\r\n]*)
@@ -82,14 +84,18 @@ class Unsealable:
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Scan:
     """What one script holds, in its order."""
 
-    includes: list[Include] = field(default_factory=list)
-    unsealable: list[Unsealable] = field(default_factory=list)
+    includes: tuple[Include, ...] = ()
+    unsealable: tuple[Unsealable, ...] = ()
+    goes_on: tuple[tuple[int, str], ...] = ()
+    """Line and text of each command that turns ON_ERROR_STOP off and is not taken back before the next statement, or
+    before the script ends: what follows it in the session goes on after an error."""
 
 
+@lru_cache(_MOST_SCANS)
 def scan_script(text: str) -> Scan:
     """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
     return _Reader(text.removeprefix("\ufeff")).scan()
@@ -99,7 +105,11 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._found = Scan()
+        self._includes: list[Include] = []
+        self._unsealable: list[Unsealable] = []
+        self._goes_on: list[tuple[int, str]] = []
+        self._turned_off: tuple[int, str] | None = None
+        """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
         self._statement: list[str] = []
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
@@ -115,7 +125,8 @@ class _Reader:
             else:
                 at = self._step(match)
         self._end_statement(at)
-        return self._found
+        self._without_error_stop()
+        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(self._goes_on))
 
     def _skip_data(self, start: int) -> int:
         self._data_at = None
@@ -125,6 +136,8 @@ class _Reader:
     def _step(self, match: re.Match[str]) -> int:
         """Where to go on after one token."""
         end = match.end()
+        if match.lastgroup in ("word", "quote", "identifier", "dollar", "open"):
+            self._without_error_stop()
         match match.lastgroup:
             case "block":
                 return self._after_block(end)
@@ -213,7 +226,15 @@ class _Reader:
             self._note_unsealable(start, self._text[start:end], _ALWAYS_OPEN[name])
         if name in _SENDS:
             self._end_statement(end)
+        if name in _SENDS or name in _INCLUDES or name in ("copy", "lo_import"):
+            self._without_error_stop()
         return end
+
+    def _without_error_stop(self) -> None:
+        """Something is executed, or the script ends."""
+        if self._turned_off:
+            self._goes_on.append(self._turned_off)
+            self._turned_off = None
 
     def _arguments(self, name: str, given: list[Argument], start: int, end: int) -> None:
         written = self._text[start:end]
@@ -221,8 +242,9 @@ class _Reader:
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
             self._note_unsealable(start, written, "pipes into a shell command")
-        if _ignores_errors(name, given):
-            self._note_unsealable(start, written, "lets the script go on after an error")
+        stops = _stops_on_error(name, given)
+        if stops is not None:
+            self._turned_off = None if stops else (self._line(start), _cut(written))
         if not given or not (name in _INCLUDES or name == "lo_import"):
             return
         path = given[0]
@@ -249,19 +271,22 @@ class _Reader:
     def _note_include(
         self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
     ) -> None:
-        self._found.includes.append(Include(self._line(start), command, path, relative, executed))
+        self._includes.append(Include(self._line(start), command, path, relative, executed))
 
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
-        shown = " ".join(written.split())
-        cut = shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
-        self._found.unsealable.append(Unsealable(self._line(start), cut, reason))
+        self._unsealable.append(Unsealable(self._line(start), _cut(written), reason))
 
     def _line(self, at: int) -> int:
         return bisect_right(self._line_starts, at)
 
 
-def _ignores_errors(name: str, given: list[Argument]) -> bool:
-    """`\\unset ON_ERROR_STOP`, or set to what psql's ParseVariableBool takes for false."""
-    if not given or given[0].value != "ON_ERROR_STOP":
-        return False
-    return name == "unset" or (name == "set" and "".join(word.value for word in given[1:]).lower() in _FALSE)
+def _cut(written: str) -> str:
+    shown = " ".join(written.split())
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _stops_on_error(name: str, given: list[Argument]) -> bool | None:
+    """What the command makes of ON_ERROR_STOP, by psql's ParseVariableBool; None where it is about something else."""
+    if name not in ("set", "unset") or not given or given[0].value != "ON_ERROR_STOP":
+        return None
+    return name == "set" and "".join(word.value for word in given[1:]).lower() not in _FALSE

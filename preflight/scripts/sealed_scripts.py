@@ -1,20 +1,20 @@
-"""Which sealed scripts a run line has to run, and which it must not. Pure."""
+"""Which sealed scripts run, in which order, and what takes each of them back. Pure."""
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preflight.scripts.line_trial import Trial
+from preflight.judging.cures import beside
+from preflight.plan import Plan, Scripts
+from preflight.plan.command_lines import ScriptOrder
+from preflight.probes.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
 from preflight.scripts.manifest import ManifestError, parse_manifest
-from preflight.scripts.psql_call import PsqlCall
 from preflight.scripts.psql_script import scan_script
-from preflight.scripts.way_back import pairs
+from preflight.scripts.way_back import Pair, pairs
 
-_SUFFIXES = (".sql", ".psql")
-_NO_FORWARD = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
+_TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
 """How scripts that take others back are named, where no pattern says which those are."""
 
 
@@ -22,49 +22,71 @@ _NO_FORWARD = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|wa
 class SealedScripts:
     """Paths are relative to the staged folder."""
 
-    folder: str
-    """The staged folder."""
     names: tuple[str, ...] = ()
     """Everything sealed, in the manifest's order."""
-    forward: tuple[str, ...] = ()
-    """What a run line has to name: no script includes it, and it takes none back."""
+    own: tuple[Pair, ...] = ()
+    """The scripts that run when the plan lists none, in the manifest's order, with their ways back."""
+    listed: tuple[Pair, ...] = ()
+    """The scripts that the plan lists, with their ways back."""
     backward: tuple[str, ...] = ()
     """Ways back of other scripts."""
     unread: tuple[str, ...] = ()
     """Scripts whose text was not read: what they include is not known."""
+    goes_on: tuple[str, ...] = ()
+    """Places in sealed scripts from which on psql goes on after an error: `010.sql line 3: \\set ON_ERROR_STOP off`."""
     problem: str = ""
     """Why nothing of this is known."""
 
-    def relative(self, path: str, working_folder: str) -> str:
-        """A path as the manifest would list it; absolute where it lies outside."""
-        full, top = posixpath.normpath(posixpath.join(working_folder, path)), posixpath.normpath(self.folder)
-        return full.removeprefix(f"{top}/")
+    @property
+    def running(self) -> tuple[Pair, ...]:
+        return self.listed or self.own
 
-    def run_by(self, call: PsqlCall) -> tuple[str, ...]:
-        """The scripts that one call of psql, as tried on paper, runs; `UNKNOWN` stands in what nobody can tell."""
-        if call.only_tells or call.unreadable:
-            return ()
-        included = [each.path for text in call.commands for each in scan_script(text).includes if each.executed]
-        return tuple(self.relative(file, call.folder) for file in (*call.files, *included))
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """What a list of the plan must not leave out."""
+        return tuple(pair.forward for pair in self.own if not _TAKES_BACK.search(pair.forward))
+
+    @property
+    def doubtful(self) -> tuple[str, ...]:
+        """What runs only because the plan lists nothing, and is named like a script that takes another one back."""
+        return () if self.listed else tuple(pair.forward for pair in self.own if _TAKES_BACK.search(pair.forward))
+
+    @property
+    def order(self) -> ScriptOrder:
+        forward = tuple(pair.forward for pair in self.running)
+        back = tuple(pair.back for pair in self.running if pair.present and pair.back != pair.forward)
+        return ScriptOrder(forward, back, self.problem)
 
 
-def sealed_scripts(
-    manifest: str, problem: str, texts: Mapping[str, str], *, folder: str, way_back: str
-) -> SealedScripts:
-    """From the manifest's text (or why there is none), and the texts of the approved scripts by path."""
+def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
+    """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
+    return LocalFile(TARGET, beside(plan, entry.manifest)), LocalTexts(TARGET, beside(plan, entry.approved))
+
+
+def sealed_scripts(entry: Scripts, manifest: LocalText, texts: Texts) -> SealedScripts:
+    """From the manifest and the texts of the approved scripts."""
+    problem = manifest.problem
     try:
-        names = tuple(parse_manifest(manifest)) if not problem else ()
+        names = tuple(parse_manifest(manifest.text)) if not problem else ()
     except ManifestError as error:
-        problem = str(error)
+        problem, names = str(error), ()
     if problem or not names:
-        return SealedScripts(folder, problem=problem or "the manifest lists no file")
-    found = pairs(way_back, "", folder, names, {name: text for name, text in texts.items() if name in names})
-    backward = tuple(pair.back for pair in found if way_back and pair.present and pair.back != pair.forward)
-    forward = tuple(pair.forward for pair in found if not _NO_FORWARD.search(pair.forward))
-    unread = tuple(name for name in names if name.lower().endswith(_SUFFIXES) and name not in texts)
-    return SealedScripts(folder, names, forward, backward, unread)
+        return SealedScripts(problem=problem or "the manifest lists no file")
+    known = {name: texts.texts[name] for name in names if name in texts.texts}
+    own = pairs(entry.way_back, (), entry.staged, names, known)
+    listed = pairs(entry.way_back, entry.files, entry.staged, names, known) if entry.files else ()
+    backs = (pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward)
+    return SealedScripts(
+        names,
+        own,
+        listed,
+        tuple(dict.fromkeys(backs)) if entry.way_back else (),
+        tuple(name for name in names if name.lower().endswith(SCRIPT_SUFFIXES) and name not in known),
+        _goes_on(known),
+    )
 
 
-def runs(trial: Trial, sealed: SealedScripts) -> Sequence[str]:
-    """Every script of a way through the line, in its order."""
-    return [name for call in trial.calls for name in sealed.run_by(call)]
+def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} line {line}: {written}" for name, text in texts.items() for line, written in scan_script(text).goes_on
+    )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from preflight.judging.cures import beside, copy_command, seal_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.probes.files import Texts
 from preflight.probes.staged_reply import StagedEntry
 from preflight.scripts.manifest_comparison import Comparison
 from preflight.scripts.manifest_difference import Differences
 from preflight.scripts.text_diff import visible
+from preflight.wording import listed
 
 MOST_NAMED = 8
 """Of one kind; more are counted."""
@@ -32,7 +33,7 @@ class SeenScripts:
 
     @property
     def host(self) -> Host:
-        return self.plan.host_of(self.scripts.database)
+        return self.plan.host_of(self.scripts)
 
     @property
     def approved_folder(self) -> str:
@@ -45,7 +46,7 @@ class SeenScripts:
     @property
     def seal(self) -> str:
         """The command that seals what is approved."""
-        return f"preflight seal {shlex.quote(str(self.plan.path.name))}"
+        return seal_command(self.plan)
 
     @property
     def account(self) -> str:
@@ -58,28 +59,21 @@ class SeenScripts:
         tree = self.files.staged_tree
         return "ermission denied" in tree.complaint + tree.problem and tree.account == self.account
 
-    @property
-    def login(self) -> str:
-        """The host as ssh takes it, with its port."""
-        host = self.host
-        port = f"-p {host.port} " if host.port is not None else ""
-        return f"{port}{host.user}@{host.address or host.id}" if host.user else f"{port}{host.address or host.id}"
-
     def remote(self, name: str) -> str:
         """A path below the staged folder (or an absolute one) as a shell word."""
-        return shlex.quote(visible(posixpath.normpath(posixpath.join(self.scripts.staged, name))))
+        return shlex.quote(self._staged(name))
 
     def copy(self, name: str = "") -> str:
         """The command that stages one file, or everything, again."""
-        approved = shlex.quote(posixpath.join(self.approved_folder, name or "."))
-        options, _, host = self.login.replace("-p ", "-P ").rpartition(" ")
-        target = f"{host}:{self.remote(name)}"
-        return " ".join(part for part in ("scp", "" if name else "-r", options, "--", approved, target) if part)
+        approved = posixpath.join(self.approved_folder, visible(name) or ".")
+        return copy_command(self.plan, self.host, approved, self._staged(name))
 
+    def removal(self, name: str) -> str:
+        """The command that takes one file away on the server."""
+        return ssh_command(self.plan, self.host, f"rm -- {self.remote(name)}")
 
-def beside(plan: Plan, path: Path) -> str:
-    """`path` as seen from the plan's folder, where it lies below."""
-    return str(path.relative_to(plan.folder) if path.is_relative_to(plan.folder) else path)
+    def _staged(self, name: str) -> str:
+        return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))
 
 
 def who_and_when(entry: StagedEntry) -> str:
@@ -88,10 +82,4 @@ def who_and_when(entry: StagedEntry) -> str:
 
 
 def named(names: Iterable[str]) -> str:
-    shown = [visible(name) for name in names]
-    more = f", and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
-    return ", ".join(shown[:MOST_NAMED]) + more
-
-
-def count(things: Sequence[object] | Mapping[str, str], one: str, many: str = "") -> str:
-    return f"1 {one}" if len(things) == 1 else f"{len(things)} {many or one + 's'}"
+    return listed(map(visible, names), MOST_NAMED)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.probes.files import EntryKind
-from preflight.scripts.manifest_comparison import SCRIPT_SUFFIXES, is_script
-from preflight.scripts.seen_scripts import SeenScripts, count, named, who_and_when
+from preflight.scripts.manifest_comparison import RUNNABLE_SUFFIXES, is_script
+from preflight.scripts.seen_scripts import SeenScripts, named, who_and_when
 from preflight.scripts.text_diff import visible
+from preflight.wording import counted
 
 _MOST_POINTS = 10
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
@@ -87,7 +88,7 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
         return
     if files.missing and files.staged_tree.complete:
         yield failed(
-            f"{count(files.missing, 'sealed file')} not on the server",
+            f"{counted(len(files.missing), 'sealed file')} not on the server",
             expected=f"every sealed file in {where}",
             actual=f"missing: {named(files.missing)}",
             remedy=f"stage what is missing: {seen.copy(files.missing[0])}",
@@ -98,15 +99,14 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
     others = [entry for entry in files.extra if not is_script(entry.path)]
     if scripts:
         yield failed(
-            f"{count(scripts, 'script')} on the server that nobody sealed",
-            expected=f"no unsealed file ending in {' '.join(SCRIPT_SUFFIXES)} in {where}",
+            f"{counted(len(scripts), 'script')} on the server that nobody sealed",
+            expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in scripts),
-            remedy=f"take it away: ssh {seen.login} rm -- {seen.remote(scripts[0].path)}; or have it "
-            f"approved, then run: {seen.seal}",
+            remedy=f"take it away: {seen.removal(scripts[0].path)}; or have it approved, then run: {seen.seal}",
         )
     if others:
         yield warned(
-            f"{count(others, 'file')} on the server that nobody sealed",
+            f"{counted(len(others), 'file')} on the server that nobody sealed",
             expected=f"nothing but the sealed files in {where}",
             actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in others),
             remedy=f"take them away from {where}, or seal them with the scripts",
@@ -114,7 +114,7 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
     empty = [name for name, entry in files.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:
         yield failed(
-            f"{count(empty, 'script')} on the server without content",
+            f"{counted(len(empty), 'script')} on the server without content",
             expected="every script holds at least one statement",
             actual=f"0 bytes: {named(empty)}",
             remedy="fill or remove the empty script in the approved folder, then seal and stage again",
@@ -124,7 +124,7 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
 def _unread(seen: SeenScripts) -> Judgement:
     tree, names = seen.files.staged_tree, seen.files.unread
     return (failed if seen.is_refused else unknown)(
-        f"{count(names, 'sealed file')} on the server that {tree.account} cannot read",
+        f"{counted(len(names), 'sealed file')} on the server that {tree.account} cannot read",
         expected=f"readable for {seen.account}, who runs the scripts",
         actual=named(names),
         remedy=f"on {seen.host.id}: chmod a+r -- {seen.remote(names[0])}",
@@ -137,7 +137,7 @@ def _rights(seen: SeenScripts) -> Iterator[Judgement]:
     odd = [entry for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]
     if odd:
         yield failed(
-            f"{count(odd, 'link or special file', 'links or special files')} on the server",
+            f"{counted(len(odd), 'link or special file', 'links or special files')} on the server",
             expected=f"only regular files and folders in {where}",
             actual=named(f"{e.path} -> {e.link_target}" if e.link_target else f"{e.path} (special)" for e in odd),
             remedy=f"put the file itself in the link's place: rm -- {seen.remote(odd[0].path)}, then stage it again",

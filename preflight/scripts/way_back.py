@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.scripts.psql_script_inputs import RUN_LINE, find_inputs
+from preflight.probes.files import SCRIPT_SUFFIXES
+from preflight.scripts.psql_script_inputs import find_inputs
 from preflight.scripts.sql_text import without_comments
 
-_SUFFIXES = (".sql", ".psql")
 _UP = ".up"
 
 
@@ -23,18 +23,19 @@ class Pair:
     present: bool
 
 
-def pairs(pattern: str, run: str, staged: str, names: Collection[str], texts: Mapping[str, str]) -> tuple[Pair, ...]:
+def pairs(
+    pattern: str, files: Sequence[str], staged: str, names: Collection[str], texts: Mapping[str, str]
+) -> tuple[Pair, ...]:
     """The forward scripts with their way back.
 
-    `names`: the files of the folder; `texts`: of its scripts, by path. Forward are the scripts that the run line
-    names; where it names none of them, all that neither take another one back nor are included by one."""
-    scripts = sorted(name for name in names if name.lower().endswith(_SUFFIXES))
-    backs = {place for name in scripts for place in _places(pattern, name) if place != name}
-    inputs = [found for found in find_inputs(staged, run, texts).inputs if found.executed]
-    run_first = [found.path for found in inputs if found.named_in == RUN_LINE and found.path in scripts]
-    included = {found.path for found in inputs if found.named_in != RUN_LINE}
-    forward = list(dict.fromkeys(run_first)) or [name for name in scripts if name not in backs | included]
-    return tuple(_pair(pattern, name, names) for name in forward)
+    `files`: the scripts that the plan lists; `names`: the files of the folder; `texts`: of its scripts, by path. Where
+    the plan lists none, all run that neither take another one back nor are included by one, in the order of `names`."""
+    if not files:
+        scripts = [name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)]
+        backs = {place for name in scripts for place in _places(pattern, name) if place != name}
+        included = {found.path for found in find_inputs(staged, texts).inputs if found.executed}
+        files = [name for name in scripts if name not in backs | included]
+    return tuple(_pair(pattern, name, names) for name in files)
 
 
 def does_the_same(one: str, other: str) -> bool:

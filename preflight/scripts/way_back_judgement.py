@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from preflight.plan import Scripts
 from preflight.probes.files import Texts, Tree
 from preflight.scripts.script_effect import Effect, effect_of
 from preflight.scripts.way_back import Pair, does_the_same, pairs
+from preflight.wording import listed
 
 _MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {
@@ -33,7 +33,8 @@ class WaysBack:
     scripts: Scripts
     folder: str
     """The approved folder as the report names it."""
-    plan_file: str
+    seal: str
+    """The command that seals them."""
     approved: Tree
     texts: Texts
 
@@ -47,7 +48,7 @@ class WaysBack:
             )
             return
         scripts = self.scripts
-        found = pairs(scripts.way_back, scripts.run, scripts.staged, self.approved.files, self.texts.texts)
+        found = pairs(scripts.way_back, scripts.files, scripts.staged, self.approved.files, self.texts.texts)
         if not found:
             yield unknown(
                 "there is no script to take back",
@@ -89,25 +90,20 @@ class WaysBack:
             summary,
             expected=f"{self._expected(pair)}, as far as its text tells",
             actual=actual,
-            remedy=f"add COMMIT to {place}, then seal again: {self._seal}"
+            remedy=f"add COMMIT to {place}, then seal again: {self.seal}"
             if effect is Effect.UNFINISHED
             else f"rehearse {place} on a copy and look at what it changed; or write its statements out",
         )
 
     def _failed(self, pair: Pair, summary: str, actual: str) -> Judgement:
         place = posixpath.join(self.folder, pair.back)
-        remedy = f"write {place}, have it reviewed, then: {self._seal}"
+        remedy = f"write {place}, have it reviewed, then: {self.seal}"
         return failed(summary, expected=self._expected(pair), actual=actual, remedy=remedy)
 
     def _expected(self, pair: Pair) -> str:
         return f"{posixpath.join(self.folder, pair.back)} takes {pair.forward} back"
 
-    @property
-    def _seal(self) -> str:
-        return f"preflight seal {shlex.quote(self.plan_file)}"
-
 
 def _all_have_one(found: Sequence[Pair]) -> Judgement:
-    names = ", ".join(pair.forward for pair in found[:_MOST_NAMED])
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return passed(f"{len(found)} scripts have their way back: {names}{more}")
+    names = listed((pair.forward for pair in found), _MOST_NAMED)
+    return passed(f"{len(found)} scripts have their way back: {names}")

@@ -115,6 +115,11 @@ def unkept_rules(plan: Plan, moment: datetime, max_age: timedelta) -> tuple[Unke
     )
 
 
+def telling_first(states: Iterable[EndState]) -> list[EndState]:
+    """What is not shown to work stands first, what needs no test last."""
+    return sorted(states, key=lambda state: (state.status in REMOVED, state.status not in OPEN))
+
+
 def matrix(plan: Plan, states: Sequence[EndState]) -> tuple[tuple[str, ...], ...]:
     """The states as rows of cells. Two applications: their versions cross, the second one's in the first row. More:
     one row for each state that can occur, what is not shown to work first, and one line about the others."""
@@ -259,7 +264,7 @@ def _crossed(first: Application, second: Application, states: Sequence[EndState]
 
 
 def _listed(states: Sequence[EndState]) -> tuple[tuple[str, ...], ...]:
-    open_first = sorted((state for state in states if state.status not in REMOVED), key=lambda s: s.status not in OPEN)
+    open_first = [state for state in telling_first(states) if state.status not in REMOVED]
     rows = [(in_words(state.versions), in_a_word(state)) for state in open_first[:_MOST_ROWS]]
     rows += _counted("more", open_first[_MOST_ROWS:])
     return (*rows, *_counted("that need no test", [state for state in states if state.status in REMOVED]))

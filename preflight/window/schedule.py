@@ -62,13 +62,6 @@ class Schedule:
     unknown_undo: tuple[str, ...]
     """Steps that do not say how they are taken back, or not how long that takes; counted as taking no time."""
 
-    def rollback_at(self, moment: datetime) -> timedelta | None:
-        """Planned time of taking back what is done or under way at `moment`, without the window's factor; a lower
-        bound while there are `unknown_undo`. None from the point of no return on: there is no way back."""
-        if self.point_of_no_return is not None and moment >= self.point_of_no_return:
-            return None
-        return _rollback(slot.step for slot in self.slots if slot.begins_at <= moment)
-
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
         return _path(self.slots, step_id)

@@ -335,7 +335,7 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
         (Cause.TIMED_OUT, "run-deadline", "--timeout"),
         (Cause.TIMED_OUT, "", "opened"),
         (Cause.NOT_ASKED, "ca-file", "correct `ca`"),
-        (Cause.NOT_ASKED, "", "run again"),
+        (Cause.NOT_ASKED, "", "ask it, too: preflight run"),
         (Cause.UNREADABLE, "content-encoding", "Accept-Encoding"),
     ],
 )

@@ -182,7 +182,7 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
     assert len(document.pop("unconfirmed")) == 2
     assert document.pop("vantage").startswith("from ")
     assert document == {
-        "schema": 1, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
+        "schema": 2, "verdict": "NO-GO", "headline": "NO-GO", "exit_code": 1, "reason": "",
         "release": {"id": "REL-1", "title": "", "ticket": ""},
         "window": {
             "zone": "UTC", "start": start.isoformat(), "end": (start + timedelta(hours=6)).isoformat(),
@@ -193,7 +193,9 @@ def test_the_gate_as_json_field_by_field(plan: Path) -> None:
         "evidence_sha256": Evidence.from_json(saved.read_text()).digest,
         "planned": 1, "counts": {"fail": 1},
         "schedule": {"planned": None, "found": None}, "waivers": [], "events": [],
-        "end_states": [{"versions": {}, "status": "runs-now", "reason": "runs now"}],
+        "end_states": {
+            "counts": {"runs-now": 1}, "listed": [{"versions": {}, "status": "runs-now", "reason": "runs now"}],
+        },
     }  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def problems(text: str | bytes, checks: dict[str, type] | None = None) -> list[s
 
 
 def keys_of(cls: Any, preset: set[str]) -> set[str]:
-    return {field.name.rstrip("_") for field in dataclasses.fields(cls) if field.name not in preset}
+    return {field.name.rstrip("_") for field in dataclasses.fields(cls) if field.init and field.name not in preset}
 
 
 def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from preflight.jobs.timers import Timer
 from preflight.probe import Reply, Unreadable
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
 from preflight.probes.redaction import MASK, SED_PROGRAM
 from preflight.probes.shell import AsAccount
+from preflight.probes.timers import Timer
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
 LOGIN = AsAccount("dbadmin", is_login=True)

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
-from preflight.report import difference as text_report
-from preflight.report import difference_json
+from preflight.report import difference as report
 from preflight.report.formats import json as json_report
 from preflight.report.layout import WIDTH
 from preflight.runs.difference import Change, Line, Outcome, Pair, Point, compare
@@ -154,7 +153,7 @@ def test_what_makes_a_comparison_doubtful_is_noted(old: dict[str, Any], words: s
     found = compare(before, outcome())
     (note,) = found.notes
     assert note.startswith(words)
-    assert note[:60] in " ".join(text_report.render(found).split())
+    assert note[:60] in " ".join(report.render(found).split())
 
 
 def test_two_runs_of_one_plan_in_order_need_no_note() -> None:
@@ -222,7 +221,7 @@ def put(value: object, *keys: str | int) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (put(2, "schema"), "schema 2 is not 1, the one this version reads"),
+        (put(1, "schema"), "schema 1 is not 2, the one this version reads"),
         (put("1", "schema"), "the report: `schema` is no whole number"),
         (put(1.5, "schema"), "the report: `schema` is no whole number"),
         (put(True, "schema"), "the report: `schema` is no whole number"),
@@ -304,7 +303,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def printed(old: Outcome, new: Outcome) -> str:
-    text = text_report.render(compare(old, new))
+    text = report.render(compare(old, new))
     assert all(len(each) <= WIDTH for each in text.splitlines()), text
     return text
 
@@ -423,7 +422,7 @@ def test_hostile_text_cannot_move_the_cursor_and_long_text_is_folded() -> None:
 
 def test_colour_is_an_addition_to_the_words() -> None:
     found = compare(outcome(line(Status.FAIL)), outcome(line(Status.PASS)))
-    coloured = text_report.render(found, color=True)
+    coloured = report.render(found, color=True)
     assert "\x1b[32mfail -> PASS\x1b[0m" in coloured
 
 
@@ -433,7 +432,7 @@ def test_nothing_against_nothing_is_printed_too() -> None:
 
 def test_for_programs_each_line_is_in_the_list_of_what_became_of_it() -> None:
     found = compare(outcome(line(Status.FAIL, "no login")), outcome(line(Status.PASS), line(Status.WARN, subject="x")))
-    document = json.loads(difference_json.render(found))
+    document = json.loads(report.as_json(found))
     assert {name: len(lines) for name, lines in document["lines"].items()} == {
         "new": 1, "changed": 0, "disappeared": 0, "cured": 1, "added": 0, "still": 0,
     }  # fmt: skip

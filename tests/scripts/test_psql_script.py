@@ -140,9 +140,6 @@ def test_data_inside_a_script_is_not_script(text: str, expected: list[str]) -> N
         (r"\setenv PGOPTIONS x", "environment"),
         (r"\getenv x HOME", "environment"),
         (r"\prompt 'which?' x", "asks"),
-        (r"\unset ON_ERROR_STOP", "after an error"),
-        (r"\set ON_ERROR_STOP off", "after an error"),
-        (r"\set ON_ERROR_STOP 0", "after an error"),
         ("copy t from program 'x';", "on the database server"),
         ("copy (select 1) to program 'x';", "on the database server"),
         ("copy t from '/tmp/x';", "file of the database server"),
@@ -179,12 +176,53 @@ def test_what_the_script_itself_fixes_is_not_complained_of(text: str) -> None:
     assert not reasons(text)
 
 
+OFF = r"\set ON_ERROR_STOP "
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{OFF}off\nselect 1;", 1),
+        (f"select 1;\n{OFF}0", 2),
+        (f"{OFF}no\ninsert into t values (1);\n{OFF}on\n", 1),
+        (f"{OFF}f\n\\i next.sql\n{OFF}on\n", 1),
+        (f"{OFF}false\n'text';{OFF}on\n", 1),
+        ("select 1;\\unset ON_ERROR_STOP\n(select 1);", 1),
+        (f"{OFF}off\n\\copy t from d.csv\n", 1),
+        (f"{OFF}off\n$$x$$", 1),
+    ],
+)
+def test_a_place_from_which_psql_goes_on_after_an_error_is_named(text: str, line: int) -> None:
+    assert [place[0] for place in scan_script(text).goes_on] == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{OFF}on\nselect 1;",
+        f"{OFF}\nselect 1;",
+        f"{OFF}off\n-- select\n/* select */ \\echo x\n{OFF}1\nselect 1;",
+        "\\unset ON_ERROR_STOP\n\\set ON_ERROR_STOP on\n",
+        f"-- {OFF}off\nselect '{OFF}off';",
+        "\\set ON_ERROR_ROLLBACK off\nselect 1;",
+    ],
+)
+def test_what_is_on_again_before_the_next_statement_is_no_such_place(text: str) -> None:
+    assert not scan_script(text).goes_on
+
+
+def test_a_text_is_scanned_once() -> None:
+    scan_script.cache_clear()
+    assert scan_script("select 1;") is scan_script("select 1;")
+    assert scan_script.cache_info().misses == 1
+
+
 def test_places_carry_their_line_and_a_short_text() -> None:
     found = scan_script("select 1;\n\n/*\n*/\\ir x/y.sql\n\\! echo " + "x" * 100 + "\n\\copy t from d.csv\n")
-    assert found.includes == [
+    assert found.includes == (
         Include(4, r"\ir", "x/y.sql", relative=True, executed=True),
         Include(6, r"\copy", "d.csv", relative=False, executed=False),
-    ]
+    )
     assert [(place.line, len(place.text)) for place in found.unsealable] == [(5, 60)]
 
 

@@ -7,9 +7,11 @@ from preflight.scripts.way_back import Pair, does_the_same, pairs
 PATTERN = "undo/{stem}.down.sql"
 
 
-def found(pattern: str, names: list[str], run: str = "", texts: dict[str, str] | None = None) -> dict[str, str]:
+def found(
+    pattern: str, names: list[str], files: tuple[str, ...] = (), texts: dict[str, str] | None = None
+) -> dict[str, str]:
     """Forward script -> its way back, with a question mark where it is missing."""
-    pairs_found = pairs(pattern, run, "/srv", names, texts or {})
+    pairs_found = pairs(pattern, files, "/srv", names, texts or {})
     return {pair.forward: pair.back + ("" if pair.present else "?") for pair in pairs_found}
 
 
@@ -18,10 +20,13 @@ def test_scripts_that_take_others_back_need_no_way_back_themselves() -> None:
     assert found(PATTERN, names) == {"010.sql": "undo/010.down.sql", "020.sql": "undo/020.down.sql?"}
 
 
-def test_only_what_the_run_line_runs_has_to_be_taken_back() -> None:
+def test_only_what_the_plan_lists_has_to_be_taken_back() -> None:
     names = ["010.sql", "check.sql", "undo/010.down.sql"]
-    assert found(PATTERN, names, "psql -f 010.sql") == {"010.sql": "undo/010.down.sql"}
-    assert set(found(PATTERN, names, "psql -f elsewhere.sql")) == {"010.sql", "check.sql"}
+    assert found(PATTERN, names, ("010.sql",)) == {"010.sql": "undo/010.down.sql"}
+
+
+def test_scripts_keep_the_order_of_the_names() -> None:
+    assert list(found(PATTERN, ["020.sql", "010.sql"])) == ["020.sql", "010.sql"]
 
 
 def test_included_scripts_are_taken_back_with_the_one_that_includes_them() -> None:
@@ -43,7 +48,7 @@ def test_pairs_of_up_and_down_share_their_stem() -> None:
 
 
 def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
-    assert pairs("../{stem}.sql", "", "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
+    assert pairs("../{stem}.sql", (), "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
 
 
 def test_comments_and_white_space_make_no_other_script() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,7 @@ def dump(cluster: Cluster, folder: Path, owner: str, took: timedelta, *options: 
     shutil.move(spool, made)
     for path in [made, *made.rglob("*")]:
         shutil.chown(path, owner, owner)
-        os.utime(path, ((NOW + took).timestamp(),) * 2)
+        os.utime(path, ((datetime.now(UTC) + took).timestamp(),) * 2)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,6 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         )
         scripts = Scripts(
             id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
-            run="psql -X -v ON_ERROR_STOP=1",
         )  # fmt: skip
         sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
@@ -181,6 +181,19 @@ def test_without_work_in_the_plan_rules_for_another_account_fail(ask: Ask, accou
     assert found.status is Status.FAIL, told(found)
     bare = accounts.add()
     assert ask(bare, work=False).status is Status.FAIL
+
+
+@pytest.mark.parametrize("work", [True, False])
+def test_the_printed_rule_is_enough_for_the_next_run(ask: Ask, accounts: Accounts, work: bool) -> None:
+    """Also for the shell with which other checks look at the account's folders."""
+    account = accounts.add()
+    while (found := ask(account, work=work)).status is not Status.PASS:
+        assert found.status is Status.FAIL, told(found)
+        rule = re.search(r"NOPASSWD: ([\w/, ]+)", found.judgement.remedy)
+        assert rule, found.judgement.remedy
+        programs = rule[1].strip().split(", ")
+        assert programs[-1] == "/bin/sh"
+        accounts.allow_sudo(account, "postgres", programs)
 
 
 def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None:

@@ -116,14 +116,6 @@ def test_a_step_is_taken_back_after_all_that_came_after_it_even_over_one_with_no
     assert only_left.rollback == minutes(30 + 5)
 
 
-def test_the_rollback_at_a_moment_is_what_is_then_done_or_under_way() -> None:
-    found = made(step("a", 10, undo=40), step("b", 10, "a", undo=5), step("x", 15), step("y", 10, "x", undo=60))
-    expected = {-1: 0, 0: 40, 9: 40, 10: 45, 14: 45, 15: 60, 500: 60}
-    assert {at: found.rollback_at(START + minutes(at)) for at in expected} == {
-        at: minutes(took) for at, took in expected.items()
-    }
-
-
 def test_nothing_to_undo_takes_no_time_whatever_its_minutes_say() -> None:
     found = made(step("a", 10, undo=Undo(kind=NOTHING, minutes=50)))
     assert (found.rollback, found.last_risky, found.start_rollback_by) == (minutes(0), None, END)
@@ -172,9 +164,6 @@ def test_steps_that_do_not_say_how_or_how_long_they_are_taken_back_are_told_in_t
 def test_a_step_that_cannot_be_undone_moves_the_point_of_no_return_to_its_begin() -> None:
     found = made(step("a", 30, undo=20), step("wait", 15, "a"), step("final", 10, "wait", undo=NONE))
     assert found.point_of_no_return == START + minutes(45)
-    assert found.rollback_at(START + minutes(45) - timedelta(microseconds=1)) == minutes(20)
-    assert found.rollback_at(START + minutes(45)) is None
-    assert found.rollback_at(END) is None
     assert made(step("a", 30, undo=20)).point_of_no_return is None
 
 
@@ -271,7 +260,6 @@ def test_the_numbers_of_the_example_plan_are_those_computed_by_hand() -> None:
     assert found.decide_by == START + timedelta(hours=4, minutes=9)
     assert found.margin == timedelta(hours=1, minutes=34)
     assert found.latest_start == START + timedelta(hours=1, minutes=4)
-    assert [found.rollback_at(START + minutes(at)) for at in (20, 60, 150)] == [minutes(5), minutes(65), minutes(80)]
     assert (found.point_of_no_return, found.unknown_undo) == (None, ())
 
 
@@ -353,25 +341,10 @@ def test_the_margin_falls_by_exactly_what_a_step_on_the_way_to_the_last_risky_on
     assert made(*grown(own, name, by)).margin == before.margin - minutes(by)
 
 
-@given(steps(), st.integers(-10, 500))
-def test_the_rollback_at_any_moment_is_that_of_the_played_one(own: tuple[Step, ...], at: int) -> None:
-    found, moment = made(*own), START + minutes(at)
-    begun = [slot for slot in found.slots if slot.begins_at <= moment]
-    if any(is_final(slot.step) for slot in begun):
-        assert found.rollback_at(moment) is None
-    else:
-        assert found.rollback_at(moment) == backwards(begun)
-
-
-@given(steps())
-def test_at_no_moment_before_the_point_of_no_return_is_there_more_to_take_back_than_planned_for(
-    own: tuple[Step, ...],
-) -> None:
+@given(steps(kinds=[kind for kind in UndoKind if kind is not NONE]))
+def test_the_rollback_is_that_of_the_played_one(own: tuple[Step, ...]) -> None:
     found = made(*own)
-    for slot in found.slots:
-        back = found.rollback_at(slot.begins_at)
-        assert back is None or back <= found.rollback
-    assert found.start_rollback_by + found.rollback <= END
+    assert found.rollback == backwards(found.slots)
 
 
 @given(steps())

@@ -1,0 +1,88 @@
+"""Keys that plans had once, each with what is written now: an old plan is answered with the lines to put in.
+
+A value that may hold a secret is never repeated."""
+
+from __future__ import annotations
+
+import getopt
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from preflight.loader.lines import KeyPath
+
+_SHELL = re.compile(r"[;&|<>$`*?\[\]{}~#()\n\\]")
+"""What a shell would act on: then the line is more than a program and its arguments."""
+_SECRET = re.compile(r"pass|secret|token|://", re.IGNORECASE)
+_SHORT = "Xwqh:p:U:d:f:v:1L:"
+_LONG = [
+    "no-psqlrc", "no-password", "quiet", "host=", "port=", "username=", "dbname=", "file=", "set=", "variable=",
+    "single-transaction", "log-file=",
+]  # fmt: skip
+_SHORTENED = {
+    "--host": "-h", "--port": "-p", "--username": "-U", "--dbname": "-d", "--file": "-f", "--set": "-v",
+    "--variable": "-v", "--single-transaction": "-1", "--log-file": "-L",
+}  # fmt: skip
+_SOCKETS = "/var/run/postgresql"
+"""Where a server listens when only its port is named: the folder of Debian and Red Hat."""
+
+
+def instead_of(keys: KeyPath, table: Mapping[str, Any]) -> str:
+    """What to write instead of an old key that stands in `table`; empty for a key that there never was."""
+    match keys:
+        case ("scripts", str(name), "run"):
+            lines = [f"[scripts.{name}]", *_declared(str(table["run"]), str(table.get("staged", "")))]
+            return "is declared key by key now, and the tool writes the command line; write instead:" + "".join(
+                f"\n    {line}" for line in lines
+            )
+    return ""
+
+
+def _declared(run: str, staged: str) -> list[str]:
+    try:
+        words = shlex.split(run)
+    except ValueError:
+        words = []
+    if not words or _SHELL.search(run) or _SECRET.search(run) or "=" in words[0]:
+        return ['command = ["./deploy.sh"]    # a program and its arguments; put shell text into a script of its own']
+    if posixpath.basename(words[0]) == "psql" and (found := _psql(words, staged)):
+        return found
+    return [f"command = {_toml(words)}"]
+
+
+def _psql(words: Sequence[str], staged: str) -> list[str]:
+    """The keys of one plain call of psql; none where an option has no key."""
+    try:
+        options, positional = getopt.gnu_getopt(list(words[1:]), _SHORT, _LONG)
+    except getopt.GetoptError:
+        return []
+    given: dict[str, list[str]] = {}
+    for option, value in options:
+        given.setdefault(_SHORTENED.get(option, option), []).append(value)
+    variables = dict(value.partition("=")[::2] for value in given.get("-v", ()) if "=" in value)
+    variables.pop("ON_ERROR_STOP", None)
+    last: Callable[[str], str] = lambda option: given.get(option, [""])[-1]  # noqa: E731 - psql takes the last one
+    files = [file.removeprefix(f"{staged.rstrip('/')}/") for file in given.get("-f", ())]
+    login = last("-U") or (positional[0] if positional and last("-d") else "".join(positional[1:2]))
+    host, port = last("-h"), last("-p")
+    server = (host or (_SOCKETS if port else "")) + (f":{port}" if port else "")
+    known = {
+        "program": _toml(words[0]) if words[0] != "psql" else "",
+        "server": _toml(server) if server else "",
+        "login": _toml(login) if login else "",
+        "files": _toml(files) if files else "",
+        "variables": "{ " + ", ".join(f"{name} = {_toml(value)}" for name, value in variables.items()) + " }"
+        if variables
+        else "",
+        "single_transaction": "true" if "-1" in given else "",
+        "log": _toml(last("-L")) if last("-L") else "",
+    }
+    return [f"{key} = {value}" for key, value in known.items() if value] or ["# nothing: psql's defaults are right"]
+
+
+def _toml(value: str | Sequence[str]) -> str:
+    """JSON's strings and arrays are a part of TOML's."""
+    return json.dumps(value, ensure_ascii=False)
