@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Step
+from preflight.plan.limits import GUESS
 from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.probes.backup_times import BackupBegan, UnplacedTime, WriteRate
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 from preflight.window.schedule import schedule, time_in_window
 
 _LIST_SECONDS = 20.0
-_GUESS = "guess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class BackupDuration(Check):
             why = f"{newest.path} does not tell how long it took"
         else:
             why = "there is no earlier backup" if listing else "the plan names no earlier backup"
-        if step.source != _GUESS:
+        if step.source != GUESS:
             return passed(f"{step.minutes:g} min were {step.source}; {why}")
         return warned(
             f"how long it takes is a guess: {why}",

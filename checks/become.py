@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
+from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
+from preflight.probes.sudo_rules import SudoRule, SudoRulesProbe, last_moment, stamp
 
 _SHELL = "/bin/sh"
 """Other checks look at the account's folders with it."""
@@ -43,7 +46,8 @@ class BecomeAccount(Check):
     listed, not what runs without a password, and `sudo true` fails where single programs are listed. A cached ticket
     of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's standard input
     once; without one a prompt is a FAIL. An account for which the plan names no program is reached with a shell, or
-    else judged by what its rules list. Each refusal is logged by sudo on the host, as any other would be.
+    else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its rollback. Each
+    refusal is logged by sudo on the host, as any other would be.
     """
 
     id = "become"
@@ -74,14 +78,43 @@ class BecomeAccount(Check):
 
     def probes(self, subject: Subject) -> Probes:
         target: _Target = subject.item
+        rules: Probes = {} if target.account.password else {"rules": SudoRulesProbe(target.host.id)}
         if target.programs:
-            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs)}
-        return {"reach": ReachProbe(target.host.id, target.account)}
+            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs), **rules}
+        return {"reach": ReachProbe(target.host.id, target.account), **rules}
 
-    def judge(self, subject: Subject, *, programs: Programs = (), reach: Reach | None = None) -> Judgement:
+    def judge(
+        self, subject: Subject, *, rules: Sequence[SudoRule] = (), programs: Programs = (), reach: Reach | None = None
+    ) -> Judgement:
+        target: _Target = subject.item
         if reach is not None:
-            return self._judge_reach(subject.item, reach)
-        return Judgement.of(self._judge_program(subject.item, run) for run in programs)
+            paths = [_SHELL] if reach.code == 0 else []
+            judged = [self._judge_reach(target, reach)]
+        else:
+            paths = [run.path for run in programs if run.ran and run.path]
+            judged = [self._judge_program(target, run) for run in programs]
+        return Judgement.of([*judged, *self._endings(target, rules, paths)])
+
+    def _endings(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
+        need = TimeOfNeed(self.plan, self.moment)
+        host, account = target.host, target.account.account
+        good = stamp(need.until + timedelta(days=1))
+        ends = {path: last_moment(rules, account, path) for path in paths}
+        for at in sorted({at for at in ends.values() if at}):
+            listed = ", ".join(path for path in paths if ends[path] == at)
+            line = f"{host.user} ALL=({account}) NOTAFTER={good} NOPASSWD: {listed}"
+            end = End(
+                seen=f"the sudo rule for {listed} ends",
+                at=at,
+                remedy=f"have this line in sudoers on {host.id}: {line}",
+                event=f"sudo rule of {account} on {host.id} for {listed} ends",
+                minutes_at_stake=self._stake(target),
+            )
+            yield need.judge(end)
+
+    def _stake(self, target: _Target) -> float | None:
+        work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
+        return minutes_at_stake(self.plan, work)
 
     def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
         if run.ran:
@@ -113,7 +146,6 @@ class BecomeAccount(Check):
     def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
         host, account = target.host, target.account.account
         named = path or (program if program.startswith("/") else f"/usr/bin/{program}")
-        work = [each for each in work_on(self.plan, host.id) if each.account == account]
         return failed(
             summary,
             expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",
@@ -125,5 +157,5 @@ class BecomeAccount(Check):
                 program=program,
                 listed=", ".join(dict.fromkeys([named, _SHELL])),
             ),
-            minutes_at_stake=minutes_at_stake(self.plan, work),
+            minutes_at_stake=self._stake(target),
         )

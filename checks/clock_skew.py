@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.machines import is_one_machine, machine_of
 from preflight.plan import Database, Host
 from preflight.probe import NoReply, Probe
 from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.units import format_duration
 
 _WITNESSES = ("witness_1", "witness_2", "witness_3")
 """Facts about clocks of other hosts: enough to tell whose clock is wrong."""

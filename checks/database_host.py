@@ -44,7 +44,7 @@ class DatabaseHost(Check):
 
     def judge(self, subject: Subject, *, identity: Identity, backend: Backend | None = None) -> Judgement:
         database: Database = subject.item
-        host, address = database.host, identity.server_address
+        host, address = database.host, identity.server_address or ""
         connection = f"{database.user} {identity.database} port {identity.client_port}"
         if backend is None:
             return unknown("the server tells no client port", remedy="connect by TCP, not through a socket")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment, local_to_utc, zone
+from preflight.clock import format_moment, local_to_utc, zone
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.machines import machine_of, server_of
 from preflight.judging.unseen import could_not_look
@@ -17,6 +17,7 @@ from preflight.probe import NoReply
 from preflight.probes import accounts, postgres
 from preflight.probes.accounts import Login, LoginProbe
 from preflight.probes.postgres import Identity, IdentityProbe
+from preflight.units import format_duration
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Age, Finding, Judgement, Severity, Status, unknown
 from preflight.plan import Plan
 from preflight.probe import NO_SECRET, Answer, Cause, Family, NoReply, Probe, Question, Reply
 from preflight.registry import Registry
+from preflight.units import format_duration
 
 _COULD_NOT_LOOK = (Status.UNKNOWN, Status.FAIL, Status.SKIPPED, Status.STALE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from preflight.clock import Deadline, now
+from preflight.command_sheet import command_sheet
 from preflight.evidence import Evidence
 from preflight.gather import OpenSession, gather
 from preflight.inspection import Inspection
@@ -67,6 +68,7 @@ def judge(
         partial=inspection.partial,
         unconfirmed=unconfirmed,
         vantage=vantage,
+        commands=command_sheet(inspection.plan, evidence),
         ages=inspection.ages(evidence),
         basis=basis,
     )

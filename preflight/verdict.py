@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 
 from preflight.finding import Age, Event, Finding, Severity, Status
 from preflight.plan import Plan
+from preflight.plan.command_lines import Command
 from preflight.versions.end_states import EndState, end_states, most_test_age
 from preflight.waivers import WaiverUse, apply_waivers
 from preflight.window.price import as_found, priced
@@ -69,6 +70,8 @@ class Verdict:
     """Everything that ends or begins by itself inside the window and its reserve, in time order."""
     end_states: Sequence[EndState] = ()
     """Version pairs that may be left standing at the end."""
+    commands: Sequence[Command] = ()
+    """The night's command lines, in their order."""
     ages: Sequence[Age] = ()
     """The oldest answer of each family, at the moment judged."""
     basis: Sequence[str] = ()
@@ -123,6 +126,7 @@ def conclude(
     partial: bool = False,
     unconfirmed: Sequence[str] = (),
     vantage: str = "",
+    commands: Sequence[Command] = (),
     ages: Sequence[Age] = (),
     basis: Sequence[str] = (),
 ) -> Verdict:
@@ -150,6 +154,7 @@ def conclude(
         found_schedule=as_found(plan, findings),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
+        commands=tuple(commands),
         ages=tuple(ages),
         basis=tuple(basis),
     )

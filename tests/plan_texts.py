@@ -17,6 +17,7 @@ end = 2026-10-17T06:00:00
 """Six lines, so that what a test adds begins on line 7."""
 
 FULL = """\
+format = 1
 [release]
 id = "REL-2026-10-17"
 title = "App 1 4.2 and App 2 3.0"

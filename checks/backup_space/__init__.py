@@ -16,12 +16,10 @@ from preflight.judging.machines import Machine, machine_of
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.probes.backup_files import Listing, PreviousBackups
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.machine import MachineProbe
-from preflight.probes.sizes import SizesProbe
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
-from preflight.probes.wal import WalRate, WalRateProbe
-from preflight.sizes import format_need, format_size
+from preflight.units import format_need, format_size
 from preflight.window.schedule import time_in_window
 
 from .forecast import Growth, begins_at, nightly_growth, wal_growth

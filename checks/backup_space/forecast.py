@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from preflight.clock import format_duration
 from preflight.judging.backups import PlannedBackup
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.mounts import device_name
+from preflight.probes.sizes import WalRate
 from preflight.probes.storage import Directory
-from preflight.probes.wal import WalRate
-from preflight.sizes import format_need
+from preflight.units import format_duration, format_need
 from preflight.window.schedule import schedule
 
 _SHORTEST_RHYTHM = timedelta(minutes=10)

@@ -10,7 +10,7 @@ from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.sizes import Sizes
-from preflight.sizes import format_need
+from preflight.units import format_need
 
 _GIB = 1024**3
 _PLAIN_FACTOR = 4

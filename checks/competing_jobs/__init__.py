@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
 from preflight.plan import Database, Host
 from preflight.plan.work import work_on
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
+from preflight.units import format_duration
 from preflight.window.schedule import time_in_window
 from preflight.wording import counted
 

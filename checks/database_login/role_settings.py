@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from preflight.clock import format_duration
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.probes.postgres import Identity
+from preflight.units import format_duration
 
 from .planned_login import PlannedLogin
 

@@ -9,23 +9,21 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.cures import beside, seal_command
+from preflight.judging.machines import machine_of
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.files import TARGET, LocalTexts, LocalTree
 from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
-from preflight.probes.live_tables import LiveTables, LiveTablesProbe
-from preflight.probes.sizes import SizesProbe
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.scripts.way_back_judgement import WaysBack
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 from .previous import Limits, judge_previous, no_backup
 from .restore_room import RestoreRoom
@@ -171,8 +169,9 @@ class RollbackReady(Check):
         return [database for database in self.plan.databases.values() if database.id in named]
 
     def _restored_beside(self, database: Database) -> list[Database]:
-        """Those on the same host, itself included: all of them may have to be restored."""
-        return [each for each in self._restored() if each.host == database.host]
+        """Those on the same machine, itself included: all of them may have to be restored."""
+        own = machine_of(self.plan.host_of(database))
+        return [each for each in self._restored() if machine_of(self.plan.host_of(each)) == own]
 
     # The newest earlier backup.
 

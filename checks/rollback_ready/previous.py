@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup
 from preflight.probes.backup_files import Listing
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 from .reading import judge_read
 from .seen import SeenBackup

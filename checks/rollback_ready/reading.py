@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.sudo import Refusal, refusal
-from preflight.sizes import format_size
+from preflight.units import format_duration, format_size
 
 from .content import judge_content
 from .seen import SeenBackup

@@ -10,7 +10,7 @@ from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Database
 from preflight.probes.sql import quote_identifier
 from preflight.probes.storage import Place
-from preflight.sizes import format_need, format_size
+from preflight.units import format_need, format_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.probe import NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupFile, Listing
-from preflight.probes.live_tables import LiveTables
+from preflight.probes.sizes import LiveTables
 
 Read = ArchiveRead | TextRead | BaseRead
 

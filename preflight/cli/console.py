@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 
 import click
 
-from preflight.loader.problems import nearest_name
-from preflight.loader.source import printable
+from preflight.faults import nearest_name
 from preflight.report.harmless import no_command
+from preflight.wording import visible
 
 _masks: list[Callable[[str], str]] = []
 
@@ -24,7 +24,7 @@ def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> C
     nearest = nearest_name(name, known)
     meant = f"; did you mean {nearest}?" if nearest else "."
     where = f"{option}: " if option else ""
-    return CallError(f"{where}no such {kind} {printable(name)!r}{meant} There are: {', '.join(known) or 'none'}")
+    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {', '.join(known) or 'none'}")
 
 
 def redact_with(mask: Callable[[str], str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
-from preflight.cli.console import CallError, complain
+from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import timeout_option
@@ -18,7 +18,7 @@ from preflight.runs import saved_runs
 from preflight.runs.difference import Difference, Outcome, compare
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.verdict import Verdict
 
 
@@ -48,9 +48,7 @@ def hold_gate(
     """Judges at the window's start, or now when it has begun."""
     present = now()
     inspection = planned(plan_path, report, lambda plan: max(present, plan.window.start))
-    saved, troubles = saved_runs.newest(inspection.plan)
-    for trouble in troubles:
-        complain(f"preflight: {trouble}")
+    saved = saved_runs.newest(inspection.plan)
     inputs = read_inputs(inspection.plan)
     basis = start_from(inspection, saved, inputs, present, ask=not no_ask, fresh=fresh)
     asked = Asked(basis.known) if no_ask else ask(inspection, timeout_seconds, inputs, basis.known)
@@ -64,8 +62,8 @@ def hold_gate(
     return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
 
 
-def _difference(saved: SavedRun | None, verdict: Verdict) -> Difference | None:
+def _difference(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
     """What is otherwise than in the run the gate started from; None when that one left no report."""
-    if saved is None or saved.outcome is None:
+    if not isinstance(saved, SavedRun) or saved.outcome is None:
         return None
     return compare(saved.outcome, Outcome.of(verdict))

@@ -21,7 +21,7 @@ def seal_command(plan: Plan) -> str:
 def pin_again_command(plan: Plan, host: Host) -> str:
     """Takes the host's pinned key out and asks for the one it shows now: `preflight seal` replaces none."""
     address = host.address or host.id
-    name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.port}")
+    name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.ssh_port}")
     file = beside(plan, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
     return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {seal_command(plan)}"
 

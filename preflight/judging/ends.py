@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, warned
 from preflight.plan import Plan
+from preflight.units import format_duration
 from preflight.window.schedule import schedule
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems, listed, quoted
+from preflight.faults import Keys, listed, quoted
+from preflight.loader.source import Problems
 from preflight.plan import Backup, BackupMethod, Plan, Restore, Scripts
 
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
@@ -31,12 +31,12 @@ def check_commands(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> No
             _note(problems, ("backups", name, "restore"), _restore(backup, backup.restore, table["restore"]))
 
 
-def _note(problems: Problems, keys: KeyPath, found: Iterator[tuple[KeyPath, str]]) -> None:
+def _note(problems: Problems, keys: Keys, found: Iterator[tuple[Keys, str]]) -> None:
     for below, message in found:
         problems.add((*keys, *below), message)
 
 
-def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     named = [key for key in ("database", "host") if key in raw]
     if not named:
         yield ("database",), 'is required; or "host", for a command that is about no PostgreSQL database'
@@ -61,7 +61,7 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath
             yield ("variables", name), "is a variable with which psql runs scripts in another way"
 
 
-def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     if "command" in raw and "taken_by" in raw:
         yield ("taken_by",), f"exactly one of {listed(('command', 'taken_by'))} may be given"
     if "command" in raw or "taken_by" in raw:
@@ -72,7 +72,7 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, s
         yield ("file",), "expected a name that holds no other placeholder than {date}"
 
 
-def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     if "command" in raw:
         yield from _without(raw, ("into", "options"), "is pg_restore's, and `command` runs something else")
     elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
@@ -81,16 +81,16 @@ def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterat
     yield from _options(restore.options)
 
 
-def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[tuple[KeyPath, str]]:
+def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[tuple[Keys, str]]:
     yield from (((key,), why) for key in keys if key in raw)
 
 
-def _empty(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _empty(raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
     if raw.get("command") == []:
         yield ("command",), "names no program"
 
 
-def _options(options: tuple[str, ...] | None) -> Iterator[tuple[KeyPath, str]]:
+def _options(options: tuple[str, ...] | None) -> Iterator[tuple[Keys, str]]:
     for at, option in enumerate(options or ()):
         if option is not None and _WRITTEN.match(option):
             yield ("options", at), "is written by the tool, from the keys of the plan"

@@ -7,16 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
+from preflight.faults import Keys
 from preflight.finding import Severity
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
-from preflight.loader.source import printable, read_source
+from preflight.loader.source import Problems, read_source
 from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
+from preflight.plan.release_plan import FORMAT
+from preflight.record import shape_of
+from preflight.wording import visible
 
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
@@ -34,6 +37,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if not source.tables:
         raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
     problems = Problems(source)
+    _require_format(source.tables, problems)
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
@@ -45,6 +49,15 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
+
+
+def _require_format(raw: Mapping[str, Any], problems: Problems) -> None:
+    """Keys of another format may mean something else: nothing of such a plan is read. Raises PlanError."""
+    written = raw.get("format")
+    if type(written) is int and written != FORMAT:
+        read = f"preflight {__version__}, which reads format {FORMAT}"
+        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
+        raise PlanError(problems.found)
 
 
 def _with_owners(plan: Plan) -> Plan:
@@ -95,21 +108,21 @@ def _checks(
 
 
 def _check(
-    table: Mapping[str, object], settings: type, keys: KeyPath, tables: Tables, problems: Problems
+    table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
     """Severity and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
     if "severity" in table:
-        values["severity"] = tables.value(Severity, table["severity"], (*keys, "severity"))
+        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
     try:
         written = tables.fields(settings, table, keys, beside=("severity",))
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
-        problems.add(keys, printable(str(error)))
+        problems.add(keys, visible(str(error)))
         return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
-        problems.add(keys, f"the check's settings cannot be read: {printable(str(error))}")
+        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
         return values
     return values | written

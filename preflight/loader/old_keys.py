@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from preflight.loader.lines import KeyPath
+from preflight.faults import Keys
 
 _SHELL = re.compile(r"[;&|<>$`*?\[\]{}~#()\n\\]")
 """What a shell would act on: then the line is more than a program and its arguments."""
@@ -30,7 +30,7 @@ _SOCKETS = "/var/run/postgresql"
 """Where a server listens when only its port is named: the folder of Debian and Red Hat."""
 
 
-def instead_of(keys: KeyPath, table: Mapping[str, Any]) -> str:
+def instead_of(keys: Keys, table: Mapping[str, Any]) -> str:
     """What to write instead of an old key that stands in `table`; empty for a key that there never was."""
     match keys:
         case ("scripts", str(name), "run"):

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
+from preflight.units import format_duration
 
 _ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
 
@@ -68,6 +69,10 @@ class Matches:
         return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
 
 
+GUESS = "guess"
+"""Where a number of minutes comes from that nobody measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuessOrDated:
     """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
@@ -75,7 +80,7 @@ class GuessOrDated:
     def complaint(self, value: Any) -> str:
         dated = re.fullmatch(r"(?:measured|rehearsed) (\d{4}-\d\d-\d\d)", value)
         if dated is None:
-            return "" if value == "guess" else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+            return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
         return _day_complaint(dated[1])
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.limits import Between
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.secrets import SecretRef
 
 T = TypeVar("T")
+
+FORMAT = 1
+"""Of the plans that this version reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,9 @@ class Plan:
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+    format: Annotated[int, Between(FORMAT, FORMAT)] = FORMAT
+    """The format the plan is written in. It changes when a key gets another meaning, so that no version of preflight
+    reads a plan otherwise than it was meant."""
 
     _derived: dict[Callable[[Plan], Any], Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 

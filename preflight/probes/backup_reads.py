@@ -13,7 +13,7 @@ from typing import ClassVar
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead, connected_to
 from preflight.probes.backup_files import BackupKind
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import output_of, read_fields, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 _MOST_DATABASES = 1000
@@ -107,6 +107,15 @@ class LongRead:
         return filled(filled(script, LOW=_LOW, RUN=run), **named)
 
 
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    list_code: int
+    tables: int
+    code: int
+    said: str
+    header: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
@@ -124,21 +133,16 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> ArchiveRead:
-        fields = read_fields(reply.text)
-        listed = whole_number(one(fields, "list_code"), "an exit status") == 0
-        code = whole_number(one(fields, "code"), "an exit status")
-        if reply.code != 0 or (code == 0) > listed:
-            raise Unreadable(f"the script ended with {reply.code}")
-        header = {name: value.strip() for name, _, value in (line.partition(":") for line in fields.get("header", []))}
+        told = read_lines(_Archive, reply)
+        listed = told.list_code == 0
+        if (told.code == 0) > listed:
+            raise Unreadable("the full read ends well where the listing did not")
+        header = {name: value.strip() for name, _, value in (line.partition(":") for line in told.header)}
         if listed and not {"dbname", "Dumped from database version"} <= set(header):
             raise Unreadable("the table of contents does not say what was dumped")
+        server = header.get("Dumped from database version", "").partition(" ")[0]
         return ArchiveRead(
-            listed,
-            code,
-            one(fields, "said")[:_SAID_CHARACTERS],
-            header.get("dbname", ""),
-            header.get("Dumped from database version", "").partition(" ")[0],
-            whole_number(one(fields, "tables"), "a count"),
+            listed, told.code, told.said[:_SAID_CHARACTERS], header.get("dbname", ""), server, told.tables
         )
 
 
@@ -159,10 +163,33 @@ class VerifyBase(LongRead, ShellProbe[BaseRead]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> BaseRead:
-        fields = read_fields(reply.text)
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        return BaseRead(whole_number(one(fields, "code"), "an exit status"), one(fields, "said")[:_SAID_CHARACTERS])
+        told = read_lines(BaseRead, reply)
+        return replace(told, said=told.said[:_SAID_CHARACTERS])
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    ran_as: str
+    account: str
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    tables: int
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    code: int
+    bytes: int
+    begin: str
+    inner: bool
+    version: str
+    complete: bool
+    tables: int
+    database: tuple[_Connected, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,31 +208,30 @@ class ReadText(LongRead, ShellProbe[TextRead]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> TextRead:
-        fields = read_fields(reply.text)
-        as_account = one(fields, "ran_as") == one(fields, "account")
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        if one(fields, "readable") != "yes":
+        fields = read_fields(output_of(reply))
+        looked = read_lines(_Looked, {name: fields.pop(name, []) for name in ("ran_as", "account", "readable")})
+        as_account = looked.ran_as == looked.account
+        if not looked.readable:
             return TextRead(False, as_account)
+        told = read_lines(_Text, fields)
         return TextRead(
             True,
             as_account,
-            whole_number(one(fields, "code"), "an exit status"),
+            told.code,
             " ".join(reply.error.split())[:_SAID_CHARACTERS],
-            whole_number(one(fields, "bytes"), "a size"),
-            one(fields, "begin"),
-            one(fields, "inner") == "1",
-            one(fields, "complete") == "1",
-            one(fields, "version"),
-            _databases(fields.get("database", [])),
-            whole_number(one(fields, "tables"), "a count"),
+            told.bytes,
+            told.begin,
+            told.inner,
+            told.complete,
+            told.version,
+            _databases(told.database),
+            told.tables,
         )
 
 
-def _databases(lines: Sequence[str]) -> Mapping[str, int]:
+def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for line in lines:
-        count, _, argument = line.partition(" ")
-        name = connected_to(argument)
-        found[name] = found.get(name, 0) + whole_number(count, "a count")
+        name = connected_to(line.argument)
+        found[name] = found.get(name, 0) + line.tables
     return found

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_reads import LongRead
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import End, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
@@ -63,6 +63,14 @@ _COPY_IS_LATER_BY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class _Began:
+    code: int
+    text: str
+    at: tuple[datetime, ...] = ()
+    offset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class UnplacedTime:
     """When an archive was begun, by a clock in a zone that is not known."""
 
@@ -96,20 +104,14 @@ class BackupBegan(LongRead, ShellProbe[datetime | UnplacedTime | None]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> datetime | UnplacedTime | None:
-        fields = read_fields(reply.text)
-        code, text = whole_number(one(fields, "code"), "an exit status"), one(fields, "text")
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        if code != 0 or not text:
+        told = read_lines(_Began, reply)
+        if told.code != 0 or not told.text:
             return None
-        if self.born_at is not None and _differ_as_zones_do(self.born_at, text):
+        if self.born_at is not None and _differ_as_zones_do(self.born_at, told.text):
             return self.born_at
-        moments = fields.get("at", [])
-        if len(moments) != 1 or len(set(fields.get("offset", []))) != 1:
-            return UnplacedTime(text)
-        began = datetime.fromtimestamp(whole_number(moments[0], "a time"), UTC)
-        if began > self.changed_at:
-            return UnplacedTime(text)
+        if len(told.at) != 1 or len(set(told.offset)) != 1 or told.at[0] > self.changed_at:
+            return UnplacedTime(told.text)
+        began = told.at[0]
         copied = self.born_at is not None and began + _COPY_IS_LATER_BY < self.born_at <= self.changed_at
         return None if copied else began
 
@@ -123,6 +125,18 @@ def _differ_as_zones_do(moment: datetime, text: str) -> bool:
     quarters = round((moment - shown) / _ZONES_LIE_APART)
     beside = abs(moment - shown - quarters * _ZONES_LIE_APART)
     return beside <= _FILE_IS_MADE_WITHIN and abs(moment - shown) <= _FARTHEST_ZONES
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    written: int
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    sample: _Sample | None
+    end: End
 
 
 @dataclass(frozen=True)
@@ -145,15 +159,9 @@ class WriteRate(ShellProbe[float | None]):
         return self.account.password
 
     def read(self, reply: Reply) -> float | None:
-        fields = read_fields(reply.text)
-        if reply.code != 0 or one(fields, "end") != "yes":
-            raise Unreadable(f"the script ended with {reply.code}")
-        words = one(fields, "sample").split()
-        if not words:
+        sample = read_lines(_Sampled, reply).sample
+        if sample is None:
             return None
-        if len(words) != 2:
-            raise Unreadable("no two numbers")
-        written, microseconds = (whole_number(word, "a number") for word in words)
-        if written <= 0 or microseconds <= 0:
+        if sample.written <= 0 or sample.microseconds <= 0:
             raise Unreadable("nothing was written in no time")
-        return written / microseconds * 1e6
+        return sample.written / sample.microseconds * 1e6

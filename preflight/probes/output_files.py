@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import one, read_fields
+from preflight.probes.fields import read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 _SCRIPT = """\
@@ -48,6 +48,12 @@ class OutputFiles:
     """By path as asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    account: str
+    state: tuple[Writing, ...] = ()
+
+
 @dataclass(frozen=True)
 class OutputFilesProbe(ShellProbe[OutputFiles]):
     """Looks as `writer`, or as the login where sudo does not give it a shell of that account."""
@@ -63,12 +69,7 @@ class OutputFilesProbe(ShellProbe[OutputFiles]):
         return self.writer.password
 
     def read(self, reply: Reply) -> OutputFiles:
-        fields = read_fields(reply.text)
-        states = fields.get("state", [])
-        if len(states) != len(self.paths):
-            raise Unreadable(f"{len(states)} answers about {len(self.paths)} files")
-        try:
-            found = {path: Writing(state) for path, state in zip(self.paths, states, strict=True)}
-        except ValueError as error:
-            raise Unreadable(str(error)) from None
-        return OutputFiles(one(fields, "account"), found)
+        told = read_lines(_Told, reply)
+        if len(told.state) != len(self.paths):
+            raise Unreadable(f"{len(told.state)} answers about {len(self.paths)} files")
+        return OutputFiles(told.account, dict(zip(self.paths, told.state, strict=True)))

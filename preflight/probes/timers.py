@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
 from preflight.probes.job_times import Schedule
+from preflight.units import format_duration
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CALENDAR = re.compile(

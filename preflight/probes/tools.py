@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import read_fields, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
 _VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
@@ -181,18 +181,18 @@ def login_refusal(said: str) -> LoginRefusal:
     return next(found, LoginRefusal.OTHER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    user: str
+    database: str
+    version: int
+    port: int
+    in_recovery: bool
+    system: str = ""
+
+
 def _arrived(text: str, said: str) -> ServerLogin:
-    fields = read_fields(text.replace("\t", "\n"))
-    in_recovery = one(fields, "in_recovery")
-    if in_recovery not in ("true", "false"):
-        raise Unreadable(f"in_recovery={in_recovery[:20]!r}")
+    told = read_lines(_Arrived, read_fields(text.replace("\t", "\n")))
     return ServerLogin(
-        None,
-        said,
-        user=one(fields, "user"),
-        database=one(fields, "database"),
-        port=whole_number(one(fields, "port"), "port"),
-        version_num=whole_number(one(fields, "version"), "server_version_num"),
-        system_identifier=next(iter(fields.get("system", [])), ""),
-        in_recovery=in_recovery == "true",
+        None, said, told.user, told.database, told.port, told.version, told.system, in_recovery=told.in_recovery
     )

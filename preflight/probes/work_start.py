@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields
+from preflight.probe import Family, Reply
+from preflight.probes.fields import read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 _SCRIPT = """\
@@ -64,8 +64,4 @@ class WorkStartProbe(ShellProbe[WorkStart]):
         return self.starter.password
 
     def read(self, reply: Reply) -> WorkStart:
-        fields = read_fields(reply.text)
-        try:
-            return WorkStart(one(fields, "account"), Start(one(fields, "state")))
-        except ValueError as error:
-            raise Unreadable(str(error)) from None
+        return read_lines(WorkStart, reply)

@@ -8,6 +8,7 @@ from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
 from preflight.plan import Plan
+from preflight.plan.release_plan import FORMAT
 from preflight.reference.keys import Key, in_words, keys
 from preflight.registry import Registry
 from preflight.report.markup import table
@@ -37,6 +38,11 @@ def _lines(registry: Registry) -> Iterator[str]:
         "table or key is an error. Relative paths start at the plan's folder; times are local to the window's zone, "
         "24-hour. Editors complete plans with the [schema](../schema/plan.schema.json)."
     )
+    yield ""
+    yield (
+        f"`format = {FORMAT}` may stand above the first table: it says which format the plan is written in. Another "
+        f"number is an error, and nothing else of such a plan is read; left out, it is {FORMAT}."
+    )
     for section, name in _SECTIONS.items():
         cls = getattr(plan_types, name)
         yield ""
@@ -65,7 +71,7 @@ def key_table(found: list[Key]) -> Iterator[str]:
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
-        rows.append((f"`{key.name}`", in_words(key.annotation), default, key.text))
+        rows.append((f"`{key.name}`", in_words(key.shape), default, key.text))
     yield from table(("key", "value", "default", "meaning"), rows)
 
 

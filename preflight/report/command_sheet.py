@@ -1,49 +1,28 @@
-"""The sheet of the night: every command line, with where and as whom it is pasted."""
+"""The sheet of the night for a terminal: every command line, with where and as whom it is pasted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from preflight.plan import Plan
-from preflight.plan.command_lines import Act, Command
+from preflight.plan.command_lines import Command
+from preflight.report.document.commands import FOREWORD, command_lines
 from preflight.report.harmless import clean, no_command
 from preflight.report.layout import wrapped
 
-_FOREWORD = (
-    "Each line is for the shell of the login that is named, on the host that is named, and ends with another status "
-    "than 0 at the first error. No line holds a password: the programs never ask for one."
-)
-
 
 def render(plan: Plan, commands: Sequence[Command]) -> str:
-    """For a terminal: a line to paste is never wrapped."""
+    """A line to paste is never wrapped."""
     return "\n".join(_lines(plan, commands)) + "\n"
 
 
 def _lines(plan: Plan, commands: Sequence[Command]) -> Iterator[str]:
     yield from wrapped("  ".join(part for part in (plan.release.id, plan.release.title) if part), "")
-    yield from wrapped(_FOREWORD, "")
-    for number, command in enumerate(commands, 1):
+    yield from wrapped(FOREWORD, "")
+    for number, command in enumerate(command_lines(commands), 1):
         yield ""
-        yield from wrapped(about(command), "     ", f"{number:>3}  ")
+        yield from wrapped(command.about, "     ", f"{number:>3}  ")
         if command.line:
             yield f"     {no_command(clean(command.line))}"
         if command.note:
             yield from wrapped(f"({command.note})", "     ")
-
-
-def about(command: Command) -> str:
-    """What it is, where, as whom, in which folder, and how long it takes."""
-    work = command.work
-    login = work.host.user or "the login of ssh_config"
-    parts = [f"{command.act} {work.id}: on {work.host.id} as {login}"]
-    if not work.by_login:
-        parts.append(f"run by {work.account}")
-    if command.folder:
-        parts.append(f"in {command.folder}")
-    if work.step and command.act is Act.WAY_BACK:
-        parts.append(f"takes back step {work.step}")
-    elif work.step and command.act is not Act.RESTORE:
-        parts.append(f"step {work.step}")
-    parts.append("minutes not planned" if command.minutes is None else f"{command.minutes:g} min")
-    return ", ".join(parts)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Severity, Status
 from preflight.report.document.order import pairs_by_cause
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, WIDTH, Paint, wrapped
 from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
+from preflight.units import format_duration
 
 SCHEMA = 1
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""

@@ -39,7 +39,7 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
-MOST_IN_MARKDOWN = 2000
+_MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
 _MOST_IN_XML = 20_000
 _MOST_IN_A_LABEL = 500
@@ -108,8 +108,8 @@ def markdown_text(text: str) -> str:
     A change system may strip HTML, send mail to whoever is `@mentioned` and link `#12`. Words that could start such a
     thing, or any markup, stand in a code span: no system looks into one, and it reads well as it stands, for such
     words are mostly paths, addresses and keys anyway."""
-    shown = clean(text[:MOST_IN_MARKDOWN]).strip()
-    more = shortened(text, MOST_IN_MARKDOWN)[MOST_IN_MARKDOWN:] if len(text) > MOST_IN_MARKDOWN else ""
+    shown = clean(text[:_MOST_IN_MARKDOWN]).strip()
+    more = shortened(text, _MOST_IN_MARKDOWN)[_MOST_IN_MARKDOWN:] if len(text) > _MOST_IN_MARKDOWN else ""
     first, blank, rest = shown.partition(" ")
     begin, rest = (markdown_code(first) + blank, rest) if _OPENS_A_BLOCK.fullmatch(first) else ("", shown)
     return begin + " ".join(map(_clause, _CLAUSE.split(rest))) + more
@@ -117,7 +117,7 @@ def markdown_text(text: str) -> str:
 
 def markdown_code(text: str) -> str:
     """A code span; empty for nothing to see."""
-    shown = clean(text[:MOST_IN_MARKDOWN])
+    shown = clean(text[:_MOST_IN_MARKDOWN])
     fence = "`" * (longest_run(shown) + 1)
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
     return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from preflight.report.harmless import MOST_IN_MARKDOWN, clean, clean_lines, longest_run
+from preflight.report.harmless import clean, clean_lines, longest_run
+from preflight.wording import shortened
 
 _MOST_LINES = 200
+_MOST_CHARACTERS = 20_000
 _MOST_PADDED = 60
 
 
 def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
     """A block of text as it stands."""
-    shown = [clean(line[:MOST_IN_MARKDOWN]) for line in lines[:_MOST_LINES]]
+    shown = [clean(shortened(line, _MOST_CHARACTERS)) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(f".. and {len(lines) - _MOST_LINES} more lines")
     fence = "`" * max(3, *(longest_run(line) + 1 for line in shown), 3)
@@ -23,7 +25,7 @@ def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
 
 def fenced_text(text: str) -> Iterator[str]:
     """A block of text as it stands; a difference in the colours of one."""
-    return fenced(clean_lines(text[: MOST_IN_MARKDOWN * 10]), "diff" if text.startswith("--- ") else "text")
+    return fenced(clean_lines(text[:_MOST_CHARACTERS]), "diff" if text.startswith("--- ") else "text")
 
 
 def limited(lines: Iterable[str], most_bytes: int) -> Iterator[str]:

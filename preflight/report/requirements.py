@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.plan import Plan
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced
 from preflight.requirements import Request, Requirement, requests
+from preflight.units import format_duration
 
 
 def render(plan: Plan) -> str:

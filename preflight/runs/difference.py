@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from preflight.clock import format_duration
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
+from preflight.units import format_duration
 from preflight.verdict import Verdict
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.evidence import Evidence
 from preflight.inspection import Inspection
 from preflight.runs.inputs import changed
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
+from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Basis:
 
 def start_from(
     inspection: Inspection,
-    saved: SavedRun | None,
+    saved: SavedRun | UnreadableRun | None,
     inputs: Mapping[str, str],
     now: datetime,
     *,
@@ -42,6 +43,9 @@ def start_from(
     again = "everything is asked again" if ask else "nothing of it is judged"
     if saved is None:
         return Basis(nothing, (f"no earlier run of {plan.release.id} is kept beside the plan", *soon))
+    if isinstance(saved, UnreadableRun):
+        line = f"the newest saved run, {saved.path.name}, cannot be read: {saved.reason}; {again}"
+        return Basis(nothing, (line, *soon))
     said = f" ({saved.outcome.headline})" if saved.outcome else ""
     run = f"run of {format_moment(saved.evidence.collected_at, plan.window.zone)}{said}"
     changes = changed(saved.evidence.inputs, inputs)

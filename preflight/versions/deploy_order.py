@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
-from preflight.plan import Plan, Step, UndoKind
+from preflight.plan import Plan, Step
 
 
 class DeployOrder:
@@ -20,7 +20,7 @@ class DeployOrder:
         deploying = {step.deploys: step for step in plan.steps if step.deploys in self.moving}
         self.unplanned = tuple(name for name in self.moving if name not in deploying)
         """Those that no step deploys: their order is free, and they are taken to be undoable."""
-        self.final = frozenset(name for name, step in deploying.items() if _is_final(step))
+        self.final = frozenset(name for name, step in deploying.items() if step.is_final)
         """Those that cannot be taken back."""
         steps = {step.id: step for step in plan.steps}
         self._before = {name: _earlier(step, steps) for name, step in deploying.items()}
@@ -33,10 +33,6 @@ class DeployOrder:
         """The applications that stand at `to` at least, when those of `at_to` do."""
         names = frozenset(at_to)
         return names.union(*(self.before(name) & self.final for name in names))
-
-
-def _is_final(step: Step) -> bool:
-    return step.undo is not None and step.undo.kind is UndoKind.NONE
 
 
 def _earlier(step: Step, steps: Mapping[str, Step]) -> frozenset[str]:

@@ -12,8 +12,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import combinations
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
 from preflight.plan import Plan, Rule, Tested, TestResult
+from preflight.units import format_duration
 
 Versions = Mapping[str, str]
 """Application -> version, of all applications or of some."""

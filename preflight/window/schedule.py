@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 
 from preflight.clock import zone
-from preflight.plan import Plan, Step, UndoKind, Window
+from preflight.plan import Plan, Step, Window
 
 _NO_TIME = timedelta()
 
@@ -78,12 +78,12 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
     window = plan.window
     begin = (begins_at or window.start).astimezone(UTC)
     slots = _slots(_in_order(plan.steps), begin, over_network)
-    finals = [slot for slot in slots if is_final(slot.step)]
+    finals = [slot for slot in slots if slot.step.is_final]
     before = _before_no_return(slots, finals)
     rollback = _rollback(slot.step for slot in before)
     start_rollback_by = min([window.end - rollback * window.rollback_factor, *_latest_begins(slots, window.end)])
     decide_by = start_rollback_by - window.decision_reserve
-    last_risky = max((slot for slot in before if is_risky(slot.step)), key=_end, default=None)
+    last_risky = max((slot for slot in before if slot.step.is_risky), key=_end, default=None)
     margin = decide_by - (last_risky.ends_at if last_risky else begin)
     last = max(slots, key=_end)
     slack = window.end - last.ends_at
@@ -99,32 +99,8 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
         margin=margin,
         latest_start=begin + (min(slack, margin - window.margin) if last_risky else slack),
         critical_path=_path(slots, last.step.id),
-        unknown_undo=tuple(step.id for step in plan.steps if not knows_undo(step)),
+        unknown_undo=tuple(step.id for step in plan.steps if not step.knows_undo),
     )
-
-
-def is_risky(step: Step) -> bool:
-    """It leaves something to undo, or does not say that it does not."""
-    return step.undo is None or step.undo.kind is not UndoKind.NOTHING_TO_UNDO
-
-
-def is_final(step: Step) -> bool:
-    """It cannot be undone: the point of no return lies before it."""
-    return step.undo is not None and step.undo.kind is UndoKind.NONE
-
-
-def knows_undo(step: Step) -> bool:
-    """The plan says how it is taken back, and how long that takes where it takes time."""
-    if step.undo is None:
-        return False
-    return step.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE) or step.undo.minutes > 0
-
-
-def undo_time(step: Step) -> timedelta:
-    """Planned time of taking it back; nothing where there is nothing to undo, no way to, or none is named."""
-    if step.undo is None or step.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE):
-        return _NO_TIME
-    return timedelta(minutes=step.undo.minutes)
 
 
 def time_in_window(window: Window, at: datetime) -> str:
@@ -179,7 +155,7 @@ def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str
 def _rollback(steps: Iterable[Step]) -> timedelta:
     """Planned time of taking back `steps`, in order: their longest chain, which is as long in either direction."""
     done = tuple(steps)
-    return max(_ends(done, {step.id: undo_time(step) for step in done}).values(), default=_NO_TIME)
+    return max(_ends(done, {step.id: step.undo_time for step in done}).values(), default=_NO_TIME)
 
 
 def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slot]:
@@ -189,11 +165,9 @@ def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slo
     first = finals[0].begins_at
     waited_for: set[str] = set()
     for slot in reversed(slots):  # steps of no length begin with it, and yet before it
-        if slot.step.id in waited_for or (is_final(slot.step) and slot.begins_at == first):
+        if slot.step.id in waited_for or (slot.step.is_final and slot.begins_at == first):
             waited_for.update(slot.step.after)
-    return [
-        slot for slot in slots if not is_final(slot.step) and (slot.begins_at < first or slot.step.id in waited_for)
-    ]
+    return [slot for slot in slots if not slot.step.is_final and (slot.begins_at < first or slot.step.id in waited_for)]
 
 
 def _latest_begins(slots: Sequence[Slot], end: datetime) -> list[datetime]:
@@ -202,7 +176,7 @@ def _latest_begins(slots: Sequence[Slot], end: datetime) -> list[datetime]:
     longest_after: dict[str, timedelta] = {}
     for slot in reversed(slots):
         left = slot.ends_at - slot.begins_at + longest_after.get(slot.step.id, _NO_TIME)
-        if is_final(slot.step):
+        if slot.step.is_final:
             latest.append(end - left)
         for name in slot.step.after:
             longest_after[name] = max(longest_after.get(name, _NO_TIME), left)

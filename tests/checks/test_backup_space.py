@@ -26,12 +26,9 @@ from preflight.plan import (
     Step,
 )
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.data_directory import DataDirectories
-from preflight.probes.mounts import Mount
-from preflight.probes.quotas import Quota
-from preflight.probes.sizes import Sizes
+from preflight.probes.mounts import Mount, Quota
+from preflight.probes.sizes import DataDirectories, Sizes, WalRate
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
-from preflight.probes.wal import WalRate
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

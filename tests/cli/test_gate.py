@@ -109,10 +109,42 @@ def test_a_run_that_was_edited_is_not_used(plan: Path) -> None:
     assert preflight("run", plan).returncode == 1
     saved = run_of(plan)
     saved.write_text(saved.read_text().replace('no"', 'yes"'))
-    code, told, complaints = gate(plan, "--no-ask")
+    code, told, _ = gate(plan, "--no-ask")
     assert code == 3
-    assert "no earlier run" in told
-    assert "its digest does not fit" in complaints
+    assert f"the newest saved run, {saved.name}, cannot be read: the evidence was changed after it was written" in told
+    assert "nothing of it is judged" in told
+
+
+def damage(saved: Path) -> None:
+    saved.write_text(saved.read_text()[:200])
+
+
+def save_by_another_version(saved: Path) -> None:
+    document = json.loads(saved.read_text())
+    saved.write_text(json.dumps({"schema": 2, "preflight": "9.0", "runs": document}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damage, "this is no evidence file"),
+        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 2, this version reads 1"),
+    ],
+)
+def test_an_older_go_never_stands_in_for_a_newest_run_that_cannot_be_read(
+    plan: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    assert preflight("run", plan).returncode == 0
+    (plan.parent / "answer.txt").write_text("no")
+    assert preflight("run", plan).returncode == 1
+    spoil(max((plan.parent / ".preflight" / "REL-1").glob("*Z.json")))
+    code, told, _ = gate(plan, "--no-ask")
+    assert code == 3
+    assert "UNKNOWN" in told
+    assert said in told
+    code, told, _ = gate(plan)
+    assert code == 1
+    assert "everything is asked again" in told
 
 
 def test_an_old_run_is_stale_and_hold_without_asking(plan: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from preflight import __version__
 from preflight import plan as plan_types
 from preflight.errors import PlanError
 from preflight.finding import Severity
@@ -98,6 +99,14 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
     }
     for (cls, *preset), tables in sections.items():
         assert {key for table in tables for key in table} == keys_of(cls, set(preset)), cls
+
+
+def test_a_plan_says_its_format_and_one_of_another_format_is_not_read_any_further(folder: Path) -> None:
+    assert load(MINIMAL).format == load("format = 1\n" + MINIMAL).format == 1
+    (problem,) = problems("format = 2\nunknown = 1\n")
+    reads = f"preflight {__version__}, which reads format 1"
+    assert problem == f"1: format: the plan is written in format 2, for another version than {reads}"
+    assert "1: format: expected an integer, found a string" in problems('format = "1"\n' + MINIMAL)
 
 
 def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_surroundings: Path) -> None:
@@ -286,7 +295,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "NUL": (b"[release]\n\x00", "2: not TOML: Invalid statement (column 1)"),
     "deep": (b"a = " + b"[" * 5000 + b"]" * 5000, "not TOML that can be read: nested too deep"),
     "long dotted key": (b"a." * 20000 + b"a = 1", "1: more than 1000 dots in one line"),
-    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1024 KiB, too much for a plan"),
+    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB, too much for a plan"),
 }  # fmt: skip
 
 

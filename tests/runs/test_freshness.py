@@ -56,8 +56,8 @@ def at(moment: datetime, *checks: type[Check], **plan: object) -> Inspection:
     return inspect(toy_plan(**plan), registry(*(checks or (Mixed,))), moment)  # type: ignore[arg-type]
 
 
-def asked_at(moment: datetime) -> Script:
-    return Script(lambda _: Reply(0, "ready", moment, 0.1, "on db1 as dbadmin"))
+def asked_at(moment: datetime, word: str = "ready") -> Script:
+    return Script(lambda _: Reply(0, word, moment, 0.1, "on db1 as dbadmin"))
 
 
 def answers(inspection: Inspection, moment: datetime) -> Evidence:

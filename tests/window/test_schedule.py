@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from preflight.loader import load_plan
 from preflight.plan import Plan, Step, Undo, UndoKind
-from preflight.window.schedule import Schedule, Slot, is_final, is_risky, schedule, time_in_window
+from preflight.window.schedule import Schedule, Slot, schedule, time_in_window
 from tests.window_plans import NONE, NOTHING, RESTORE, SCRIPT, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"
@@ -362,7 +362,7 @@ def test_what_cannot_be_undone_begun_when_the_rollback_must_start_at_the_latest_
     own: tuple[Step, ...],
 ) -> None:
     found = made(*own)
-    for final in (slot for slot in found.slots if is_final(slot.step)):
+    for final in (slot for slot in found.slots if slot.step.is_final):
         waiting = followers(own, final.step.id)
         left = [
             replace(each, after=tuple(name for name in each.after if name in waiting))
@@ -387,6 +387,6 @@ def test_the_last_risky_step_begins_before_the_point_of_no_return_or_must_be_don
     found = made(*own)
     last, no_return = found.last_risky, found.point_of_no_return
     if last is None:
-        assert not [slot for slot in found.slots if is_risky(slot.step) and no_return is None]
+        assert not [slot for slot in found.slots if slot.step.is_risky and no_return is None]
     elif no_return is not None:
         assert last.begins_at < no_return or last.ends_at == no_return

@@ -6,14 +6,17 @@ A section that all formats show is a function in `sections` and a field here. Pu
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.finding import Status
+from preflight.finding import Finding, Status
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.findings import CheckLine, check_lines, entries
+from preflight.report.document.commands import CommandLine, command_lines
+from preflight.report.document.findings import entries
 from preflight.report.document.head import facts
+from preflight.report.document.order import findings_by_host
 from preflight.report.document.timeline import Timeline, timeline
 from preflight.report.document.times import event_text
 from preflight.report.view import View
@@ -32,6 +35,7 @@ class Document:
     status: Status
     """The status whose colour the decision has."""
     exit_code: int
+    planned: int
     release: str
     title: str
     ticket: str
@@ -46,8 +50,8 @@ class Document:
     inside: tuple[str, ...]
     """What ends or begins by itself inside the window."""
     findings: tuple[Entry, ...]
-    checks: tuple[CheckLine, ...]
-    """Every planned check, host by host."""
+    checks: Mapping[str, Sequence[Finding]]
+    """Every planned check by its host, in the plan's order; those of no host last, under an empty name."""
     versions: Section
     people: Section
     ages: Section
@@ -56,8 +60,10 @@ class Document:
     not_checked: Section
     """That, and what was not selected."""
     changes: Section
-    command: str
-    """The call that gives this report again."""
+    commands: tuple[CommandLine, ...]
+    """The night's command lines; formats fold them."""
+    call: str
+    """The one that gives this report again."""
 
 
 def document(verdict: Verdict, view: View) -> Document:
@@ -68,6 +74,7 @@ def document(verdict: Verdict, view: View) -> Document:
         decision=verdict.decision,
         status=_DECISION_STATUS[verdict.decision],
         exit_code=int(verdict.exit_code),
+        planned=verdict.planned,
         release=release.id,
         title=release.title,
         ticket=release.ticket,
@@ -78,12 +85,13 @@ def document(verdict: Verdict, view: View) -> Document:
         timeline=timeline(verdict),
         inside=tuple(event_text(verdict, event) for event in verdict.events),
         findings=entries(verdict),
-        checks=check_lines(verdict),
+        checks=findings_by_host(verdict.plan, verdict.findings),
         versions=sections.versions(verdict),
         people=sections.people(verdict),
         ages=sections.ages(verdict),
         unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        command=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
+        commands=command_lines(verdict.commands),
+        call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
     )

@@ -18,6 +18,9 @@ class Labelled:
     def text(self) -> str:
         return "; ".join(self.lines)
 
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -46,6 +49,13 @@ class Entry:
     @property
     def name(self) -> str:
         return f"{self.check} {self.subject}".rstrip()
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it as plain lines, for readers that take nothing else; what may be long stands last."""
+        told = [line for point in self.points for line in (point.summary, *map(str, point.labelled))]
+        details = [line for point in self.points if point.details for line in point.details.split("\n")]
+        return [*told, *map(str, self.facts), *details]
 
 
 @dataclass(frozen=True, slots=True)

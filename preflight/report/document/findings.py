@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report.document.blocks import Entry, Labelled, Point
-from preflight.report.document.order import findings_by_cause, findings_by_host, findings_in_order
+from preflight.report.document.order import findings_by_cause, findings_in_order
 from preflight.report.document.times import price_text
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
 NOBODY = "nobody named in the plan"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckLine:
-    """One planned check in a line."""
-
-    host: str
-    """Where it was seen or what it is about; empty for no host."""
-    status: Status
-    check: str
-    subject: str
-    summary: str
 
 
 def entries(verdict: Verdict) -> tuple[Entry, ...]:
@@ -38,21 +25,6 @@ def entries(verdict: Verdict) -> tuple[Entry, ...]:
         *(finding_entry(verdict, finding) for finding in blocking),
         *(_cause_entry(folded) for folded in findings_by_cause(verdict.findings)),
         *(finding_entry(verdict, finding) for finding in advisory),
-    )
-
-
-def check_lines(verdict: Verdict) -> tuple[CheckLine, ...]:
-    """Every planned check, host by host."""
-    return tuple(
-        CheckLine(
-            host=host,
-            status=finding.status,
-            check=finding.check,
-            subject=finding.subject,
-            summary=finding.judgement.summary,
-        )
-        for host, findings in findings_by_host(verdict.plan, verdict.findings).items()
-        for finding in findings
     )
 
 

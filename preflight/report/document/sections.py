@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Status
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Cell, Section, Table
@@ -12,6 +12,7 @@ from preflight.report.document.findings import NOBODY
 from preflight.report.document.head import not_selected
 from preflight.report.document.order import pairs_by_cause
 from preflight.runs.difference import Change, Difference, Line, Pair
+from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState

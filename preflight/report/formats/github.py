@@ -72,8 +72,4 @@ def _verdict(verdict: Verdict) -> Annotation:
 
 
 def _entry(entry: Entry) -> Annotation:
-    lines = []
-    for point in entry.points:
-        lines += [point.summary, *(f"{each.label}: {each.text}" for each in point.labelled)]
-    lines += [f"{each.label}: {each.text}" for each in entry.facts]
-    return f"{entry.status.upper()} {entry.name}", "\n".join(lines)
+    return f"{entry.status.upper()} {entry.name}", "\n".join(entry.lines)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 import preflight
 from preflight.finding import Status
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table
+from preflight.report.document.commands import FOREWORD
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
 from preflight.report.style import CONTENT_SECURITY_POLICY, STYLE
@@ -58,9 +58,10 @@ def _body(shown: Document) -> Html:
             el("div", *map(_section, aside), class_="columns"),
             _section(shown.changes),
             _titled("Findings", findings, "screen"),
+            _commands(shown),
             _all_checks(shown),
         ),
-        el("footer", el("p", "To reproduce: ", el("code", shown.command), f" (preflight {preflight.__version__})")),
+        el("footer", el("p", "To reproduce: ", el("code", shown.call), f" (preflight {preflight.__version__})")),
     )
 
 
@@ -136,14 +137,27 @@ def _point(point: Point) -> Html:
     return joined(el("p", el("strong", point.summary)), _labels(point.labelled), details)
 
 
+def _commands(shown: Document) -> Html:
+    """The hand-over sheet, folded."""
+    if not shown.commands:
+        return Html("")
+    title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
+    items = [
+        el("li", each.about, el("pre", each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
+        for each in shown.commands
+    ]
+    return el("details", title, el("p", FOREWORD), el("ol", *items))
+
+
 def _all_checks(shown: Document) -> Html:
     parts = []
-    for host, lines in groupby(shown.checks, key=lambda line: line.host):
+    for host, findings in shown.checks.items():
         rows: list[tuple[str | Cell, ...]] = [
-            (Cell(line.status.upper(), line.status), f"{line.check} {line.subject}", line.summary) for line in lines
+            (Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
+            for each in findings
         ]
         parts += [el("h3", host or "no host"), _table(Table.of(("status", "check", "result"), rows))]
-    title = el("summary", f"All {counted(len(shown.checks), 'check')}, by host")
+    title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
     return el("details", title, *parts, class_="screen")
 
 

@@ -12,12 +12,11 @@ A first case, `verdict`, is passed for GO alone, so that no reader of this file 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from xml.etree import ElementTree as Xml
 
 from preflight.finding import Finding, Severity, Status
-from preflight.report.document.blocks import Labelled
 from preflight.report.document.findings import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.report.view import PLAIN, View
@@ -53,7 +52,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
     suite = _suite(root, "preflight", verdict)
     release = verdict.plan.release
-    properties = {
+    values = {
         "release": release.id,
         "verdict": verdict.headline,
         "exit_code": str(int(verdict.exit_code)),
@@ -62,7 +61,9 @@ def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
     }
-    _properties(suite, properties)
+    properties = Xml.SubElement(suite, "properties")
+    for name, value in values.items():
+        Xml.SubElement(properties, "property", name=name, value=xml_text(value))
     case = Xml.SubElement(suite, "testcase", classname="preflight", name="verdict", time="0.000")
     if verdict.decision in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
@@ -78,12 +79,6 @@ def _suite(root: Xml.Element, name: str, verdict: Verdict) -> Xml.Element:
     return Xml.SubElement(root, "testsuite", name=xml_text(name), timestamp=at, hostname="localhost")
 
 
-def _properties(suite: Xml.Element, values: Mapping[str, str]) -> None:
-    properties = Xml.SubElement(suite, "properties")
-    for name, value in values.items():
-        Xml.SubElement(properties, "property", name=name, value=xml_text(value))
-
-
 def _case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
     case = Xml.SubElement(
         suite,
@@ -92,9 +87,7 @@ def _case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
         name=xml_text(finding.subject),
         time=f"{finding.took_seconds:.3f}",
     )
-    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
-    # GitLab shows the text and not the message, so the summary stands in both.
-    said = [f"{finding.status.upper()}{advisory}: {finding.judgement.summary}", *_said(verdict, finding)]
+    said = _said(verdict, finding)  # GitLab shows the text and not the message, so the summary stands in both
     decides = finding.severity is Severity.BLOCKING or finding.status is Status.SKIPPED
     if decides and finding.status in _OUTCOMES:
         _outcome(case, _OUTCOMES[finding.status], finding.status, finding.judgement.summary, said)
@@ -112,23 +105,14 @@ def _system_out(case: Xml.Element, said: Sequence[str]) -> None:
         Xml.SubElement(case, "system-out").text = _lines(said)
 
 
-def _said(verdict: Verdict, finding: Finding) -> Iterable[str]:
-    """Of a pass nothing more: its summary is told already."""
-    if finding.status is Status.PASS:
-        return
-    entry = finding_entry(verdict, finding)
-    for point in entry.points:
-        if point.summary != finding.judgement.summary:
-            yield point.summary
-        yield from _labels(point.labelled)
-        yield from xml_lines(point.details) if point.details else ()
-    yield from _labels(entry.facts)
-    if finding.cause:
-        yield f"cause: {finding.cause}"
-
-
-def _labels(facts: Iterable[Labelled]) -> Iterable[str]:
-    return (f"{each.label}: {each.text}" for each in facts)
+def _said(verdict: Verdict, finding: Finding) -> list[str]:
+    """What it begins with, and of anything but a pass all the rest."""
+    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
+    summary = finding.judgement.summary
+    lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
+    cause = [f"cause: {finding.cause}"] if finding.cause else []
+    told = lines[1:] if lines[:1] == [summary] else lines
+    return [f"{finding.status.upper()}{advisory}: {summary}", *told, *cause]
 
 
 def _count(suite: Xml.Element) -> None:
@@ -146,4 +130,4 @@ def _count_all(root: Xml.Element) -> None:
 
 
 def _lines(lines: Sequence[str]) -> str:
-    return "\n".join(map(xml_text, lines))
+    return "\n".join(part for line in lines for part in xml_lines(line))

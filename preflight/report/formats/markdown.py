@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Section, Table
+from preflight.report.document.commands import FOREWORD
 from preflight.report.drawing import drawn
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced, fenced_text, limited, table
@@ -39,7 +40,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         body = list(limited(section, _MOST_BYTES.get(title, _MOST_BYTES_OF_A_SECTION)))
         if body:
             lines += [f"## {title}", "", *body, ""] if title else [*body, ""]
-    lines += [*_all_checks(shown), "", "To reproduce:", "", *fenced([shown.command], "sh")]
+    lines += [*_commands(shown), *_all_checks(shown), "", "To reproduce:", "", *fenced([shown.call], "sh")]
     return "\n".join(lines) + "\n"
 
 
@@ -106,14 +107,35 @@ def _entry(entry: Entry) -> Lines:
             yield from fenced_text(point.details)
 
 
+def _commands(shown: Document) -> Lines:
+    """The hand-over sheet, folded where HTML is allowed."""
+    if not shown.commands:
+        return
+    yield f"<details><summary>{counted(len(shown.commands), 'command')} of the night</summary>"
+    yield ""
+    yield from limited(_command_lines(shown), _MOST_BYTES_OF_A_SECTION)
+    yield from ("", "</details>", "")
+
+
+def _command_lines(shown: Document) -> Lines:
+    yield FOREWORD
+    for number, command in enumerate(shown.commands, 1):
+        yield from ("", f"**{number}.** {markdown_text(command.about)}")
+        if command.line:
+            yield from ("", *fenced([command.line], "sh"))
+        if command.note:
+            yield from ("", markdown_text(command.note))
+
+
 def _all_checks(shown: Document) -> Lines:
     """Folded where HTML is allowed; a table with a heading where it is stripped."""
-    number = counted(len(shown.checks), "check")
+    number = counted(shown.planned, "check")
     yield f"<details><summary>All {number}</summary>"
     yield ""
     rows = [
-        [line.status.upper(), markdown_text(f"{line.check} {line.subject}"), markdown_text(line.summary)]
-        for line in shown.checks
+        [each.status.upper(), markdown_text(f"{each.check} {each.subject}"), markdown_text(each.judgement.summary)]
+        for findings in shown.checks.values()
+        for each in findings
     ]
     yield from limited(table(("status", f"all {number}", "result"), rows, aligned=True), _MOST_BYTES["All checks"])
     yield ""

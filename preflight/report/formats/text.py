@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from preflight.finding import Status
 from preflight.report import difference
@@ -68,7 +67,7 @@ def _short(shown: Document, paint: Paint) -> Iterator[str]:
 
 def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]:
     """Not more than SCREEN_LINES with the prompt below it, but where waivers and the grounds of a gate fill it."""
-    hint = not verbose and any(line.status is Status.PASS for line in shown.checks)
+    hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, paint),
         *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because"),
@@ -138,13 +137,14 @@ def _labels(facts: tuple[Labelled, ...]) -> Iterator[str]:
 
 
 def _passes(shown: Document, paint: Paint) -> Iterator[list[str]]:
-    passes = [line for line in shown.checks if line.status is Status.PASS]
-    for host, lines in groupby(passes, key=lambda line: line.host):
-        told = [paint.bold(clean(host) or "no host")]
-        for line in lines:
-            told.append(_title(line.status, line.check, line.subject, paint, bold=False))
-            told += wrapped(line.summary, BODY)
-        yield told
+    for host, findings in shown.checks.items():
+        told = []
+        for each in findings:
+            if each.status is Status.PASS:
+                told.append(_title(each.status, each.check, each.subject, paint, bold=False))
+                told += wrapped(each.judgement.summary, BODY)
+        if told:
+            yield [paint.bold(clean(host) or "no host"), *told]
 
 
 def _inside(shown: Document) -> Iterator[str]:
