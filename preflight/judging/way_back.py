@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.judging.psql_inputs import find_inputs
+from preflight.judging.sql_text import without_comments
 from preflight.probes.files import SCRIPT_SUFFIXES
-from preflight.scripts.psql_script_inputs import find_inputs
-from preflight.scripts.sql_text import without_comments
 
 _UP = ".up"
 

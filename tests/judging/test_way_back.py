@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preflight.scripts.way_back import Pair, does_the_same, pairs
+from preflight.judging.way_back import Pair, does_the_same, pairs
 
 PATTERN = "undo/{stem}.down.sql"
 
