@@ -16,7 +16,7 @@ from preflight.seal import SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
 from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
-from preflight.sessions.ssh import HostKeySeen, SshPool
+from preflight.sessions.ssh.pool import HostKeySeen, SshPool
 from preflight.verdict import ExitCode
 
 _SCAN_SECONDS = 15.0

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
-from preflight.probe import Answer, NoReply, Question
+from preflight.probe import Answer, Cause, NoReply, Question
 
 Deliver = Callable[[Question, Answer], None]
 
@@ -18,7 +18,7 @@ class Session(Protocol):
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """Calls `deliver` once for every question, as answers arrive, and returns by the deadline.
 
-        Trouble in the outside world is delivered as `NoReply`, never raised."""
+        CannotAsk in the outside world is delivered as `NoReply`, never raised."""
 
     def close(self) -> None:
         """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""
@@ -30,3 +30,13 @@ class SessionFailed(PreflightError):
     def __init__(self, answer: NoReply) -> None:
         super().__init__(answer.detail)
         self.answer = answer
+
+
+class CannotAsk(Exception):
+    """Why something could not be asked, on its way up to the `NoReply` it becomes; never leaves the sessions."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "") -> None:
+        super().__init__(detail)
+        self.cause = cause
+        self.detail = detail
+        self.reason = reason

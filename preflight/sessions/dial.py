@@ -10,7 +10,7 @@ from typing import Any
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk
 
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
 _KEEPALIVE_IDLE_SECONDS = 10
@@ -21,7 +21,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTD
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
-class DialFailed(Trouble):
+class DialFailed(CannotAsk):
     """No TCP connection."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", address: str = "") -> None:

@@ -16,9 +16,8 @@ from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
-from preflight.sessions import Deliver, Session, SessionFailed
+from preflight.sessions import CannotAsk, Deliver, Session, SessionFailed
 from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
-from preflight.sessions.trouble import Trouble
 from preflight.sessions.tunnel import ADDRESS, Tunnel
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class SqlSession:
         """See `preflight.sessions.Session`."""
         if not self._lock.acquire(timeout=deadline.left()):
             for question in questions:
-                deliver(question, self._no_reply(Trouble(Cause.TIMED_OUT, "the session was busy", "busy")))
+                deliver(question, self._no_reply(CannotAsk(Cause.TIMED_OUT, "the session was busy", "busy")))
             return
         try:
             self._open(deadline)
@@ -162,7 +161,7 @@ class SqlSession:
             text = self._conversation.rows(question.text, seconds, deadline)
         except SqlError as refused:
             code, error = 1, self._secrets.redact(str(refused))
-        except Trouble as trouble:
+        except CannotAsk as trouble:
             answer = self._no_reply(trouble, begun)
             if isinstance(trouble, ConnectionLost):
                 self._failure = answer
@@ -183,13 +182,13 @@ class SqlSession:
             self._conversation = conversation
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            self._failure = self._no_reply(Trouble(Cause.UNSUPPORTED, detail, "no-driver"), begun)
+            self._failure = self._no_reply(CannotAsk(Cause.UNSUPPORTED, detail, "no-driver"), begun)
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
-            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, reason), begun)
-        except Trouble as trouble:
+            self._failure = self._no_reply(CannotAsk(failed.answer.cause, detail, reason), begun)
+        except CannotAsk as trouble:
             self._failure = self._no_reply(trouble, begun)
         finally:
             if self._failure is not None or self._conversation is None:
@@ -197,7 +196,7 @@ class SqlSession:
                 self._finish()
 
     def _log_in(self, deadline: Deadline) -> Conversation:
-        """Raises Trouble, SessionFailed and ImportError."""
+        """Raises CannotAsk, SessionFailed and ImportError."""
         self._prepare()
         from preflight.sessions.pg_login import Login, describe
         from preflight.sessions.pg_statement import Conversation
@@ -221,7 +220,7 @@ class SqlSession:
         try:
             return self._secrets.value(self._database.password, self._database.password_purpose)
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
         from preflight.sessions.pg_login import Door
@@ -264,9 +263,9 @@ class SqlSession:
                 self._session["certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:
-        return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))
+        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
 
-    def _no_reply(self, trouble: Trouble, begun: float | None = None) -> NoReply:
+    def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._secrets.redact(f"{self._database.id}: {trouble.detail}")
         took = 0.0 if begun is None else monotonic() - begun
         return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
@@ -282,7 +281,7 @@ class SqlSession:
 
 
 def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
-    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises Trouble."""
+    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises CannotAsk."""
     found: list[Resolved | DialFailed] = []
 
     def work() -> None:
@@ -295,7 +294,9 @@ def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
     thread.start()
     thread.join(deadline.left())
     if not found:
-        raise Trouble(Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver")
+        raise CannotAsk(
+            Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver"
+        )
     if isinstance(found[0], DialFailed):
         raise found[0]
     return found[0]

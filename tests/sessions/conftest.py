@@ -13,7 +13,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Host
 from preflight.probe import Answer, NoReply, Question, Reply, Via
 from preflight.secrets import SecretRef, Secrets
-from preflight.sessions.ssh import SshPool
+from preflight.sessions.ssh.pool import SshPool
 from tests.site.accounts import Account
 from tests.site.sshd import Sshd
 

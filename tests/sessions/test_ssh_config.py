@@ -10,7 +10,7 @@ import pytest
 from preflight.clock import Deadline
 from preflight.loader import load_plan
 from preflight.plan import Account, Host
-from preflight.sessions.ssh_config import configure
+from preflight.sessions.ssh.config import configure
 from tests.plan_texts import MINIMAL
 from tests.site.machine import needs
 

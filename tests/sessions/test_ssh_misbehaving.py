@@ -18,8 +18,8 @@ from preflight.plan import Host
 from preflight.probe import Cause, NoReply
 from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import SessionFailed, dial
-from preflight.sessions.ssh import SshPool
-from preflight.sessions.transport import HandshakeFailed, Transport
+from preflight.sessions.ssh.pool import SshPool
+from preflight.sessions.ssh.transport import HandshakeFailed, Transport
 from tests.sessions import misbehaving
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool, ask, ask_all, no_reply, question
 from tests.site.machine import closed_port

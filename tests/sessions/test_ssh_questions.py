@@ -241,12 +241,10 @@ def test_closing_the_pool_from_another_thread_ends_a_question(pool_of: PoolOf, g
 
 
 def test_the_module_is_imported_without_paramiko() -> None:
-    code = "import sys, preflight.sessions.ssh; sys.exit('paramiko' in sys.modules)"
+    code = "import sys, preflight.sessions.ssh.pool; sys.exit('paramiko' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_paramiko_is_imported_without_invoke() -> None:
-    code = (
-        "import sys, preflight.sessions.transport; sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
-    )
+    code = "import sys, preflight.sessions.ssh.transport; sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,8 +14,8 @@ from preflight.plan import Host
 from preflight.probe import Cause
 from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
-from preflight.sessions.known_hosts import HostKeys, format_line
-from preflight.sessions.ssh import SshPool
+from preflight.sessions.ssh.known_hosts import HostKeys, format_line
+from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, reply
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.secrets import Secrets
-from preflight.sessions.known_hosts import HostKeys, KnownKeys
+from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
 
 if TYPE_CHECKING:
-    from preflight.sessions.connection import Connection
-    from preflight.sessions.credentials import CredentialStore
+    from preflight.sessions.ssh.connection import Connection
+    from preflight.sessions.ssh.credentials import CredentialStore
 
 NOT_LOGGED_IN_AT_ONCE = 8
 """Connections to one dialled address that are not logged in yet: below the 10 at which sshd begins to drop some
@@ -86,7 +86,7 @@ class Ground:
     _credentials: CredentialStore | None = None
 
     def credentials(self) -> CredentialStore:
-        from preflight.sessions.credentials import CredentialStore
+        from preflight.sessions.ssh.credentials import CredentialStore
 
         with self.lock:
             if self._credentials is None:

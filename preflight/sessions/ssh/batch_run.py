@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from preflight.probe import Cause, Question
-from preflight.sessions import batch
+from preflight.sessions.ssh import batch
 
 _GRACE_SECONDS = 3.0
 """More than the 2 s that `timeout -k 2` waits at the far end, so that the far end's own word arrives first."""
@@ -17,7 +17,7 @@ Numbered = tuple[int, Question]
 
 
 class BatchTalk:
-    """A `preflight.sessions.runner.Talk`: says the script, hears the answers."""
+    """A `preflight.sessions.ssh.command_channel.Talk`: says the script, hears the answers."""
 
     def __init__(
         self, questions: Sequence[Numbered], secret: str | None, answered: Callable[[Numbered, batch.Frame], None]

@@ -13,13 +13,13 @@ from preflight.clock import Deadline
 from preflight.plan import Account, Host
 from preflight.plan.values import DEFAULT_SSH_PORT, UnnamedPort
 from preflight.probe import Cause
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk
 
 _SECONDS = 5.0
 _LISTS = frozenset({"identityfile", "userknownhostsfile", "globalknownhostsfile"})
 
 
-class ConfigFailed(Trouble):
+class ConfigFailed(CannotAsk):
     """`ssh -G` gave no answer that can be used."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "ssh-config") -> None:

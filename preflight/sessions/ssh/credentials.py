@@ -13,11 +13,11 @@ from preflight.errors import SecretError
 from preflight.plan import Host
 from preflight.probe import NO_SECRET, Cause
 from preflight.secrets import Secrets
-from preflight.sessions.key_files import KeyFile
+from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.ssh_agent import Agent, find_key
-from preflight.sessions.transport import Transport, paramiko
-from preflight.sessions.trouble import Trouble
+from preflight.sessions.ssh.agent import Agent, find_key
+from preflight.sessions.ssh.key_files import KeyFile
+from preflight.sessions.ssh.transport import Transport, paramiko
 
 _NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
 _ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
@@ -103,11 +103,11 @@ class CredentialStore:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._keys: dict[tuple[Path, str], KeyCredential | Trouble] = {}
+        self._keys: dict[tuple[Path, str], KeyCredential | CannotAsk] = {}
         self._lock = threading.Lock()
 
     def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
-        """The one credential of `host`. Raises Trouble (no credential, passphrase) before anything is sent."""
+        """The one credential of `host`. Raises CannotAsk (no credential, passphrase) before anything is sent."""
         if host.key is not None:
             return self._key(host, host.key)
         if host.agent:
@@ -115,14 +115,14 @@ class CredentialStore:
             return AgentCredential(key, f"agent {mark}", agent)
         if host.password is not None:
             return PasswordCredential(self._value(lambda: self._secrets.value(host.password, host.password_purpose)))  # type: ignore[arg-type]
-        raise Trouble(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
+        raise CannotAsk(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     @staticmethod
     def _value(read: Callable[[], str]) -> str:
         try:
             return read()
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host
@@ -130,11 +130,11 @@ class CredentialStore:
             if cached is None:
                 try:
                     cached = self._load(host, path.expanduser())
-                except Trouble as failed:
+                except CannotAsk as failed:
                     cached = failed
                 self._keys[path, str(host.passphrase)] = cached
-        if isinstance(cached, Trouble):
-            raise Trouble(cached.cause, cached.detail, cached.reason)
+        if isinstance(cached, CannotAsk):
+            raise CannotAsk(cached.cause, cached.detail, cached.reason)
         return cached
 
     def _load(self, host: Host, path: Path) -> KeyCredential:
@@ -143,7 +143,7 @@ class CredentialStore:
         if file.encrypted:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
-                raise Trouble(Cause.DENIED, detail, "passphrase-needed")
+                raise CannotAsk(Cause.DENIED, detail, "passphrase-needed")
             reference = host.passphrase
             passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
         key, certified = file.open(passphrase)
@@ -151,7 +151,7 @@ class CredentialStore:
 
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
-    """One attempt with one credential. Raises Trouble."""
+    """One attempt with one credential. Raises CannotAsk."""
     transport.auth_timeout = max(deadline.left(), 0.1)
     try:
         further = credential.offer(transport, user)
@@ -160,40 +160,42 @@ def log_in(transport: Transport, user: str, credential: Credential, deadline: De
         if "keyboard-interactive" in allowed and credential.method == "password":
             raise _bad_credential(transport, user, credential) from None
         detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
-        raise Trouble(Cause.DENIED, detail, "method-not-allowed") from None
+        raise CannotAsk(Cause.DENIED, detail, "method-not-allowed") from None
     except _FurtherPrompt as prompt:
         if _NEW_PASSWORD_PROMPT.search(str(prompt)):
             detail = f"the password of {user} has to be changed first: {prompt}"
-            raise Trouble(Cause.NO_SHELL, detail, "password-expired") from None
-        raise Trouble(Cause.DENIED, f"the server asks {user} for more: {prompt}", "partial") from None
+            raise CannotAsk(Cause.NO_SHELL, detail, "password-expired") from None
+        raise CannotAsk(Cause.DENIED, f"the server asks {user} for more: {prompt}", "partial") from None
     except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
         raise _explain(transport, user, credential, error, deadline) from None
     if further:
         detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
-        raise Trouble(Cause.DENIED, one_line(detail), "partial")
+        raise CannotAsk(Cause.DENIED, one_line(detail), "partial")
     if not transport.is_authenticated():
         raise _bad_credential(transport, user, credential)
 
 
-def _explain(transport: Transport, user: str, credential: Credential, error: Exception, deadline: Deadline) -> Trouble:
+def _explain(
+    transport: Transport, user: str, credential: Credential, error: Exception, deadline: Deadline
+) -> CannotAsk:
     said = one_line("; ".join(filter(None, [*transport.banners, transport.parting_words])))
     suffix = f": {said}" if said else ""
     if "Too many authentication failures" in transport.parting_words:
-        return Trouble(Cause.DENIED, f"the server broke off the login of {user}{suffix}", "too-many-failures")
+        return CannotAsk(Cause.DENIED, f"the server broke off the login of {user}{suffix}", "too-many-failures")
     if transport.is_active():
         if deadline.over or "timeout" in str(error).lower():
-            return Trouble(Cause.TIMED_OUT, f"the login of {user} got no answer within {deadline.seconds:.0f} s")
+            return CannotAsk(Cause.TIMED_OUT, f"the login of {user} got no answer within {deadline.seconds:.0f} s")
         if isinstance(error, paramiko.AuthenticationException):
             return _bad_credential(transport, user, credential)
     if isinstance(error, paramiko.SSHException) and "agent" in str(error):
-        return Trouble(Cause.NO_CREDENTIAL, one_line(str(error)), "no-agent")
+        return CannotAsk(Cause.NO_CREDENTIAL, one_line(str(error)), "no-agent")
     if _ACCOUNT_REFUSED.search(said):
-        return Trouble(Cause.DENIED, f"the server refuses the account {user}{suffix}", "account-expired")
+        return CannotAsk(Cause.DENIED, f"the server refuses the account {user}{suffix}", "account-expired")
     detail = f"the server closed the connection during the login of {user}"
-    return Trouble(Cause.CUT_OFF, f"{detail}{suffix}", "closed-during-login")
+    return CannotAsk(Cause.CUT_OFF, f"{detail}{suffix}", "closed-during-login")
 
 
-def _bad_credential(transport: Transport, user: str, credential: Credential) -> Trouble:
+def _bad_credential(transport: Transport, user: str, credential: Credential) -> CannotAsk:
     said = one_line("; ".join(transport.banners))
     detail = f"the server refused the {credential.description} of {user}" + (f"; it says: {said}" if said else "")
-    return Trouble(Cause.DENIED, detail, "bad-credential")
+    return CannotAsk(Cause.DENIED, detail, "bad-credential")

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.probe import Cause
-from preflight.sessions import SessionFailed, dial
-from preflight.sessions.channels import ChannelRefused, open_forward
-from preflight.sessions.ground import Ground
-from preflight.sessions.known_hosts import KnownKeys
+from preflight.sessions import CannotAsk, SessionFailed, dial
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.trouble import Trouble
+from preflight.sessions.ssh.channels import ChannelRefused, open_forward
+from preflight.sessions.ssh.known_hosts import KnownKeys
+from preflight.sessions.ssh.shared import Ground
 
 if TYPE_CHECKING:
-    from preflight.sessions.transport import HandshakeFailed, Transport
+    from preflight.sessions.ssh.transport import HandshakeFailed, Transport
 
 _THROTTLED_RETRIES = 3
 
@@ -43,7 +42,7 @@ class Jump(Protocol):
         """Raises SessionFailed."""
 
 
-class JumpFailed(Trouble):
+class JumpFailed(CannotAsk):
     """The trouble is a jump host's, and the same for all hosts behind it."""
 
 
@@ -73,8 +72,8 @@ class Way:
     def reach(self, known: KnownKeys | None) -> Transport:
         """A transport with its key exchange done, asking for a key of a type in `known` first. Only a server that
         hangs up before it says anything is asked again: that is sshd throttling (MaxStartups), no verdict. Raises
-        Trouble. Holds the turn to knock until `leave_gate`."""
-        from preflight.sessions.transport import HandshakeFailed, Transport
+        CannotAsk. Holds the turn to knock until `leave_gate`."""
+        from preflight.sessions.ssh.transport import HandshakeFailed, Transport
 
         for attempt in range(_THROTTLED_RETRIES + 1):
             sock = self._socket()
@@ -91,7 +90,7 @@ class Way:
                 if last or not failed.nothing_received:
                     raise self._handshake_trouble(failed, attempt) from None
                 if self._ground.closing.wait(pause):
-                    raise Trouble(Cause.NOT_ASKED, "the session was closed") from None
+                    raise CannotAsk(Cause.NOT_ASKED, "the session was closed") from None
                 continue
             self._session["server"] = one_line(self.transport.remote_version, 100)
             return self.transport
@@ -107,15 +106,15 @@ class Way:
         gate = self._ground.gates.at(address)
         self.stage = f"waiting for other logins at {address}"
         if not gate.acquire(timeout=self._deadline.left()):
-            raise Trouble(Cause.TIMED_OUT, f"other logins at {address} took all the time there was")
+            raise CannotAsk(Cause.TIMED_OUT, f"other logins at {address} took all the time there was")
         self._gate = gate
 
-    def _handshake_trouble(self, failed: HandshakeFailed, retries: int) -> Trouble:
+    def _handshake_trouble(self, failed: HandshakeFailed, retries: int) -> CannotAsk:
         where = self._session.get("address", "")
         if failed.nothing_received and retries:
             detail = f"{where}: {failed.detail}, {retries + 1} times: sshd throttles (MaxStartups), or is shielded"
-            return Trouble(Cause.REFUSED, detail, "throttled")
-        return Trouble(failed.cause, f"{where}: {failed.detail}", failed.reason)
+            return CannotAsk(Cause.REFUSED, detail, "throttled")
+        return CannotAsk(failed.cause, f"{where}: {failed.detail}", failed.reason)
 
     def _socket(self) -> Any:
         if self._jump is not None:
@@ -149,4 +148,4 @@ class Way:
             return open_forward(login.transport, self._host.address, self._host.port, self._deadline)
         except ChannelRefused as refused:
             reason = "jump" if refused.cause in (Cause.DENIED, Cause.CUT_OFF) else "from-jump"
-            raise Trouble(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None
+            raise CannotAsk(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None

@@ -11,13 +11,14 @@ from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
 from preflight.secrets import SecretRef, Secrets
-from preflight.sessions import Deliver, SessionFailed, batch
-from preflight.sessions.channels import CHANNELS_AT_ONCE, ChannelRefused
-from preflight.sessions.connection import Connection, Login
-from preflight.sessions.ground import a_little_before
+from preflight.sessions import Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
-from preflight.sessions.runner import Ending, Outcome, converse
-from preflight.sessions.talk import BatchTalk, Numbered, too_much
+from preflight.sessions.ssh import batch
+from preflight.sessions.ssh.batch_run import BatchTalk, Numbered, too_much
+from preflight.sessions.ssh.channels import CHANNELS_AT_ONCE, ChannelRefused
+from preflight.sessions.ssh.command_channel import Ending, Outcome, converse
+from preflight.sessions.ssh.connection import Connection, Login
+from preflight.sessions.ssh.shared import a_little_before
 
 _WATCHDOG_SECONDS = 0.5
 """After the deadline, when all that can end by itself has ended: the transport of what still hangs is closed."""

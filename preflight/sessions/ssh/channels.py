@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.sessions.runner import WINDOW_BYTES
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk
+from preflight.sessions.ssh.command_channel import WINDOW_BYTES
 
 if TYPE_CHECKING:
     from paramiko import Channel
 
-    from preflight.sessions.transport import Transport
+    from preflight.sessions.ssh.transport import Transport
 
 CHANNELS_AT_ONCE = 4
 """Per transport; sshd's MaxSessions is 10, and a slot is free only after the server has noticed the close."""
 _OPEN_RETRIES = 3
 
 
-class ChannelRefused(Trouble):
+class ChannelRefused(CannotAsk):
     """No channel could be opened."""
 
 
@@ -87,7 +87,7 @@ class ChannelSlots:
 
 def open_forward(transport: Transport, address: str, port: int, deadline: Deadline) -> Channel:
     """A connection from the far end to `address:port` (`direct-tcpip`). Raises ChannelRefused."""
-    from preflight.sessions.transport import paramiko
+    from preflight.sessions.ssh.transport import paramiko
 
     try:
         seconds = max(deadline.left(), 0.1)

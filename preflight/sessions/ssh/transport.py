@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.sessions.known_hosts import HostKeys, KeyStatus, KnownKeys, PublicKey
+from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.trouble import Trouble
+from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, KnownKeys, PublicKey
 
 if TYPE_CHECKING:
     from preflight.plan import Host
@@ -45,7 +45,7 @@ _GRACE_SECONDS = 10.0
 type of paramiko's errors tells a server that was silent too long from one that hung up."""
 
 
-class HandshakeFailed(Trouble):
+class HandshakeFailed(CannotAsk):
     """The transport did not come up."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
 from preflight.probe import Cause, NoReply
-from preflight.sessions import SessionFailed
-from preflight.sessions.channels import ChannelSlots
-from preflight.sessions.ground import Ground, a_little_before
-from preflight.sessions.known_hosts import HostKeys, KnownKeys, PublicKey
+from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.ssh_config import Configured, configure
-from preflight.sessions.trouble import Trouble
-from preflight.sessions.way import JumpFailed, Way
+from preflight.sessions.ssh.attempt import JumpFailed, Way
+from preflight.sessions.ssh.channels import ChannelSlots
+from preflight.sessions.ssh.config import Configured, configure
+from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys, PublicKey
+from preflight.sessions.ssh.shared import Ground, a_little_before
 
 if TYPE_CHECKING:
-    from preflight.sessions.transport import Transport
+    from preflight.sessions.ssh.transport import Transport
 
 T = TypeVar("T")
 
@@ -153,7 +152,7 @@ class Connection:
             return attempt()
         except JumpFailed as trouble:
             return self.no_reply(trouble.cause, trouble.detail, trouble.reason, monotonic() - begun)
-        except Trouble as trouble:
+        except CannotAsk as trouble:
             detail = f"{self.host.id}: {trouble.detail}"
             return self.no_reply(trouble.cause, detail, trouble.reason, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
@@ -169,7 +168,7 @@ class Connection:
             way.close()
 
     def _log_in(self, deadline: Deadline) -> Login:
-        from preflight.sessions.credentials import log_in
+        from preflight.sessions.ssh.credentials import log_in
 
         begun = monotonic()
         configured = self._configure(deadline)
@@ -209,7 +208,7 @@ class Connection:
             before = jump
             while before is not None:
                 if before is self:
-                    raise Trouble(Cause.UNREACHABLE, "jump hosts go in a circle", "jump")
+                    raise CannotAsk(Cause.UNREACHABLE, "jump hosts go in a circle", "jump")
                 before = before._jump
             self._jump = jump
         way = Way(configured.host, jump, self._ground, deadline, self._session)
@@ -223,7 +222,7 @@ class Connection:
         return self._ground.hops.setdefault(name, Connection(host, self._ground, before))
 
     def _check_host_key(self, transport: Transport, host: Host, known: KnownKeys, files: HostKeys) -> None:
-        from preflight.sessions.transport import pinned_text, verify_host_key
+        from preflight.sessions.ssh.transport import pinned_text, verify_host_key
 
         key = transport.server_key()
         self._session["fingerprint"] = key.fingerprint

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.transport import paramiko
-from preflight.sessions.trouble import Trouble
+from preflight.sessions.ssh.transport import paramiko
 
 _LARGEST_BYTES = 64 * 1024
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
@@ -35,26 +35,26 @@ class KeyFile:
 
     @classmethod
     def read(cls, path: Path) -> KeyFile:
-        """Raises Trouble for a file that is missing, unreadable or holds no key that can be used."""
+        """Raises CannotAsk for a file that is missing, unreadable or holds no key that can be used."""
         kind, encrypted = _inspect(_content(path))
         if kind is None:
             detail = f"{path} is no private key this tool can read; `ssh-keygen -p -f {path}` rewrites it"
-            raise Trouble(Cause.NO_CREDENTIAL, detail, "key-format")
+            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format")
         if kind not in _KEY_CLASSES:
-            raise Trouble(Cause.UNSUPPORTED, f"{path} holds a {one_line(kind, 60)} key, not supported", "key-type")
+            raise CannotAsk(Cause.UNSUPPORTED, f"{path} holds a {one_line(kind, 60)} key, not supported", "key-type")
         return cls(path, kind, encrypted)
 
     def open(self, passphrase: str | None) -> tuple[Any, bool]:
         """paramiko's key, and whether the certificate beside it (`KEY-cert.pub`, which OpenSSH offers first, too) was
-        added. Raises Trouble."""
+        added. Raises CannotAsk."""
         try:
             key = _KEY_CLASSES[self.type].from_private_key_file(str(self.path), password=passphrase)
         except Exception as error:  # noqa: BLE001  # paramiko and cryptography raise five kinds for a wrong passphrase
             if passphrase is not None:
                 detail = f"the passphrase does not open {self.path}"
-                raise Trouble(Cause.DENIED, detail, "passphrase-wrong") from None
+                raise CannotAsk(Cause.DENIED, detail, "passphrase-wrong") from None
             detail = f"{self.path} cannot be read as a {self.type} key ({type(error).__name__})"
-            raise Trouble(Cause.NO_CREDENTIAL, detail, "key-format") from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format") from None
         certificate = self.path.with_name(self.path.name + "-cert.pub")
         if not certificate.is_file():
             return key, False
@@ -62,7 +62,7 @@ class KeyFile:
             key.load_certificate(str(certificate))
         except Exception as error:  # noqa: BLE001  # as above
             detail = f"{certificate} cannot be read as a certificate of {self.path} ({type(error).__name__})"
-            raise Trouble(Cause.NO_CREDENTIAL, detail, "key-format") from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format") from None
         return key, True
 
 
@@ -70,10 +70,10 @@ def _content(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_BYTES:
-            raise Trouble(Cause.NO_CREDENTIAL, f"{path} is no key file", "key-file")
+            raise CannotAsk(Cause.NO_CREDENTIAL, f"{path} is no key file", "key-file")
         return path.read_bytes()
     except OSError as error:
-        raise Trouble(Cause.NO_CREDENTIAL, f"key file {path}: {error.strerror}", "key-file") from None
+        raise CannotAsk(Cause.NO_CREDENTIAL, f"key file {path}: {error.strerror}", "key-file") from None
 
 
 def _inspect(content: bytes) -> tuple[str | None, bool]:

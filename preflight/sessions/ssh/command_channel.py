@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from preflight.clock import Deadline, monotonic
-from preflight.sessions.batch import Stream
+from preflight.sessions.ssh.batch import Stream
 
 if TYPE_CHECKING:
     import paramiko
