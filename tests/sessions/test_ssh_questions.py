@@ -246,5 +246,8 @@ def test_the_module_is_imported_without_paramiko() -> None:
 
 
 def test_paramiko_is_imported_without_invoke() -> None:
-    code = "import sys, preflight.sessions.ssh.transport; sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
+    code = (
+        "import sys, preflight.sessions.ssh.transport\n"
+        "sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
