@@ -13,15 +13,22 @@ Deliver = Callable[[Question, Answer], None]
 
 
 class Session(Protocol):
-    """One conversation with one target. Opened at the first question, kept for the second round."""
+    """What asks one target. Opened at the first question, kept for the second round."""
+
+    @property
+    def stage(self) -> str:
+        """What is being waited for just now, for whoever waits no longer: `resolving db1`, `waiting for answers`."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Calls `deliver` once for every question, as answers arrive, and returns by the deadline.
+        """Calls `deliver` once for every question, as answers arrive, in the calling thread.
 
-        CannotAsk in the outside world is delivered as `NoReply`, never raised."""
+        Aims to be done by the deadline, but may block past it where nothing bounds a call (a name service): whoever
+        asks waits no longer than the deadline and leaves the thread behind. Trouble in the outside world is delivered
+        as `NoReply`, never raised."""
 
     def close(self) -> None:
-        """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""
+        """Frees threads and sockets and ends what is being asked; safe to call twice and from another thread. A
+        question that comes later opens the session again, unless its pool is closed."""
 
 
 class SessionFailed(PreflightError):

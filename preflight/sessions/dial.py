@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.probe import OPEN_FILES, Cause
 from preflight.sessions import CannotAsk
 
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
@@ -75,7 +75,7 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
             troubles.append(_trouble(error, address, share))
     if not troubles:
         raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
-    rank = [Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
+    rank = [Cause.NOT_ASKED, Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
     raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
 
 
@@ -98,6 +98,9 @@ def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> Qu
 def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
+        return DialFailed(Cause.NOT_ASKED, detail, OPEN_FILES, address)
     if error.errno == errno.ECONNREFUSED:
         return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
     reason = "no-route" if error.errno in _NO_ROUTE else ""

@@ -38,6 +38,8 @@ class HttpPool:
 class HttpSession:
     """The endpoints of one application."""
 
+    stage = "waiting for answers"
+
     def __init__(self, trust: Trust, sockets: OpenSockets) -> None:
         self._trust = trust
         self._sockets = sockets

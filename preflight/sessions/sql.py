@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
-from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
+from preflight.probe import BUSY, NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import CannotAsk, Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.dial import resolve, show_address
 from preflight.sessions.tunnel import ADDRESS, Tunnel
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class SqlSession:
         self._tunnel: Tunnel | None = None
         self._door: Door | None = None
         self._failure: NoReply | None = None
+        self.stage = "waiting for its turn"
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
             self._address = database.address or ADDRESS
@@ -122,7 +123,7 @@ class SqlSession:
         """See `preflight.sessions.Session`."""
         if not self._lock.acquire(timeout=deadline.left()):
             for question in questions:
-                deliver(question, self._no_reply(CannotAsk(Cause.TIMED_OUT, "the session was busy", "busy")))
+                deliver(question, self._no_reply(CannotAsk(Cause.TIMED_OUT, "the session was busy", BUSY)))
             return
         try:
             self._open(deadline)
@@ -175,8 +176,8 @@ class SqlSession:
             return
         begun = monotonic()
         try:
-            conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
-            self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
+            conversation = self._log_in(deadline)
+            self.stage = "waiting for answers"
             self._look_around(conversation, deadline)
             self._look_at_certificate(deadline)
             self._conversation = conversation
@@ -196,15 +197,25 @@ class SqlSession:
                 self._finish()
 
     def _log_in(self, deadline: Deadline) -> Conversation:
-        """Raises CannotAsk, SessionFailed and ImportError."""
+        """The time of the login begins when all is there that does not depend on the server: driver, password, the
+        server's address, the host's own login. Raises CannotAsk, SessionFailed and ImportError."""
+        begun = monotonic()
+        self.stage = "loading the driver"
         self._prepare()
         from preflight.sessions.pg_login import Login, describe
         from preflight.sessions.pg_statement import Conversation
 
         database = self._database
+        self.stage = "reading the password"
         login = Login(database, database.server_name or self._address, self._password(), self._closing)
+        if deadline.over:
+            detail = f"no time was left for the login: driver and password took {monotonic() - begun:.1f} s here"
+            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
         doors = self._doors(login, deadline)
-        self._pgconn, door = login.through(doors, deadline)
+        self.stage = f"logging in as {database.user}"
+        begun = monotonic()
+        self._pgconn, door = login.through(doors, deadline.at_most(LOGIN_SECONDS))
+        self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
         self._door = door
         if database.connect is Connect.DIRECT:
             from preflight.sessions.libpq import local_port
@@ -228,13 +239,15 @@ class SqlSession:
         database = self._database
         self._session["address"] = show_address(self._address, database.port)
         if database.connect is Connect.DIRECT:
-            resolved = _resolve(self._address, database.port, deadline)
+            self.stage = f"resolving {self._address}"
+            resolved = resolve(self._address, database.port)
             self._session["address"] = resolved.first
             return [Door.direct(str(where[0]), database.port) for _, where in resolved.addresses]
 
         def dial_again(deadline: Deadline) -> paramiko.Channel:
             return self._open_channel(database.host, self._address, database.port, deadline)
 
+        self.stage = f"waiting for the login on {database.host}"
         self._tunnel = Tunnel(dial_again(deadline))
         return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
 
@@ -278,25 +291,3 @@ class SqlSession:
         if self._tunnel is not None:
             self._tunnel.finish(seconds if self._pgconn is not None else 0)
         self._pgconn = self._conversation = self._tunnel = None
-
-
-def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
-    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises CannotAsk."""
-    found: list[Resolved | DialFailed] = []
-
-    def work() -> None:
-        try:
-            found.append(resolve(name, port))
-        except DialFailed as failed:
-            found.append(failed)
-
-    thread = threading.Thread(target=work, name="sql-resolve", daemon=True)
-    thread.start()
-    thread.join(deadline.left())
-    if not found:
-        raise CannotAsk(
-            Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver"
-        )
-    if isinstance(found[0], DialFailed):
-        raise found[0]
-    return found[0]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
 from preflight.sessions import CannotAsk
-from preflight.sessions.ssh.command_channel import WINDOW_BYTES
 
 if TYPE_CHECKING:
-    from paramiko import Channel
-
-    from preflight.sessions.ssh.transport import Transport
+    from preflight.sessions.ssh.transport import Channel, Transport
 
 CHANNELS_AT_ONCE = 4
 """Per transport; sshd's MaxSessions is 10, and a slot is free only after the server has noticed the close."""
 _OPEN_RETRIES = 3
+WINDOW_BYTES = 2 * 1024 * 1024
+"""What the far end may send before it is read."""
 
 
 class ChannelRefused(CannotAsk):
@@ -28,61 +25,54 @@ class ChannelRefused(CannotAsk):
 
 
 class ChannelSlots:
-    """Counts the session channels in flight, and learns from refusals how many the server allows (MaxSessions)."""
+    """The session channels of one connection; learns from refusals how many the server allows (MaxSessions)."""
 
-    def __init__(self, limit: int = CHANNELS_AT_ONCE) -> None:
-        self._limit = limit
-        self._in_flight = 0
-        self._changed = threading.Condition()
+    def __init__(self) -> None:
+        self._most = CHANNELS_AT_ONCE
+        self._open = 0
+        self._refusals = 0
+        self._lock = threading.Lock()
 
-    @contextmanager
-    def session(self, transport: Transport, deadline: Deadline) -> Iterator[Channel]:
-        """A session channel, closed at the end. Raises ChannelRefused."""
-        channel = self._open(transport, deadline)
+    def open(self, transport: Transport, deadline: Deadline) -> Channel | None:
+        """A session channel, given back with `close`; None while as many are open as the server allows. Raises
+        ChannelRefused."""
+        with self._lock:
+            if self._open >= self._most:
+                return None
+            self._open += 1
         try:
-            yield channel
-        finally:
-            channel.close()
-            self._release()
+            seconds = max(deadline.left(), 0.1)
+            opened: Channel = transport.open_session(window_size=WINDOW_BYTES, timeout=seconds)
+        except Exception as error:  # noqa: BLE001  # paramiko hands errors of one channel to another, so all alike
+            self._learn(transport, deadline, error)
+            return None
+        self._refusals = 0
+        return opened
 
-    def _open(self, transport: Transport, deadline: Deadline) -> Channel:
-        refusals = 0
-        while True:
-            if not self._acquire(deadline):
-                raise ChannelRefused(Cause.TIMED_OUT, "no time was left to open a channel")
-            try:
-                seconds = max(deadline.left(), 0.1)
-                opened: Channel = transport.open_session(window_size=WINDOW_BYTES, timeout=seconds)
-                return opened
-            except Exception as error:  # noqa: BLE001  # paramiko hands errors of one channel to another, so all alike
-                alone = self._release(refused=True)
-                if not transport.is_active():
-                    raise ChannelRefused(Cause.CUT_OFF, "the connection was lost") from None
-                if deadline.over or "Timeout" in str(error):
-                    raise ChannelRefused(Cause.TIMED_OUT, "the server did not open a channel in time") from None
-                refusals += alone
-                if refusals > _OPEN_RETRIES:
-                    detail = "the server opens no session channel (MaxSessions, or commands are not allowed)"
-                    raise ChannelRefused(Cause.CUT_OFF, detail) from None
-                if alone:
-                    threading.Event().wait(random.uniform(0.05, 0.2) * refusals)  # noqa: S311  # no secret
+    def close(self, channel: Channel) -> None:
+        """Ends a channel of `open`."""
+        channel.close()
+        with self._lock:
+            self._open -= 1
 
-    def _acquire(self, deadline: Deadline) -> bool:
-        with self._changed:
-            free = self._changed.wait_for(lambda: self._in_flight < self._limit, timeout=deadline.left())
-            if free:
-                self._in_flight += 1
-            return free
-
-    def _release(self, *, refused: bool = False) -> bool:
-        """Gives the slot back. After a refusal no more are opened at once than the server has just allowed; whether
-        ours was the only one, so that waiting for another of ours is no way out."""
-        with self._changed:
-            self._in_flight -= 1
-            if refused:
-                self._limit = max(1, min(self._limit, self._in_flight))
-            self._changed.notify_all()
-            return self._in_flight == 0
+    def _learn(self, transport: Transport, deadline: Deadline, error: Exception) -> None:
+        """After a refusal no more are opened at once than the server has just allowed. Raises ChannelRefused when
+        ours was the only one, so that waiting for another of ours is no way out, and coming again did not help."""
+        with self._lock:
+            self._open -= 1
+            self._most = max(1, min(self._most, self._open))
+            alone = not self._open
+        if not transport.is_active():
+            raise ChannelRefused(Cause.CUT_OFF, "the connection was lost") from None
+        if deadline.over or "Timeout" in str(error):
+            raise ChannelRefused(Cause.TIMED_OUT, "the server did not open a channel in time") from None
+        if not alone:
+            return
+        self._refusals += 1
+        if self._refusals > _OPEN_RETRIES:
+            detail = "the server opens no session channel (MaxSessions, or commands are not allowed)"
+            raise ChannelRefused(Cause.CUT_OFF, detail) from None
+        threading.Event().wait(random.uniform(0.05, 0.2) * self._refusals)  # noqa: S311  # no secret
 
 
 def open_forward(transport: Transport, address: str, port: int, deadline: Deadline) -> Channel:
@@ -101,5 +91,5 @@ def open_forward(transport: Transport, address: str, port: int, deadline: Deadli
         raise ChannelRefused(Cause.UNREACHABLE, detail) from None
     except Exception as error:  # noqa: BLE001  # SSHException, EOFError, OSError, and what another channel ran into
         if transport.is_active() and (deadline.over or "Timeout" in str(error)):
-            raise ChannelRefused(Cause.TIMED_OUT, "no answer in time") from None
+            raise ChannelRefused(Cause.TIMED_OUT, "no answer") from None
         raise ChannelRefused(Cause.CUT_OFF, "the connection was lost") from None

@@ -6,6 +6,7 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 from __future__ import annotations
 
 import subprocess
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from preflight.probe import Cause
 from preflight.sessions import CannotAsk
 
 _SECONDS = 5.0
-_LISTS = frozenset({"identityfile", "userknownhostsfile", "globalknownhostsfile"})
+_AT_ONCE = threading.BoundedSemaphore(8)
+"""Programs started at the same time: each takes several descriptors and a core."""
+_LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
 class ConfigFailed(CannotAsk):
@@ -82,15 +85,16 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
     argv += ["-l", host.user] if host.user else []
     argv += ["--", host.address or host.id]
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=min(_SECONDS, deadline.left()),
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-        )
+        with _AT_ONCE:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=min(_SECONDS, deadline.left()),
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
     except FileNotFoundError:
         detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
         raise ConfigFailed(Cause.UNSUPPORTED, detail) from None

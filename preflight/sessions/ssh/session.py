@@ -1,27 +1,25 @@
-"""Asks a host's questions over its connection: one batch, and a channel of its own for each risky one."""
+"""Asks a host's questions over its connection: one batch, and a channel of its own for each that wants one."""
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, monotonic
 from preflight.errors import SecretError
 from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
 from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.batch_run import BatchTalk, Numbered, too_much
-from preflight.sessions.ssh.channels import CHANNELS_AT_ONCE, ChannelRefused
-from preflight.sessions.ssh.command_channel import Ending, Outcome, converse
+from preflight.sessions.ssh.batch_run import BatchRun, Ending, Numbered, too_much
+from preflight.sessions.ssh.channels import ChannelRefused
+from preflight.sessions.ssh.command_channel import CommandChannel, News
 from preflight.sessions.ssh.connection import Connection, Login
 from preflight.sessions.ssh.shared import a_little_before
 
-_WATCHDOG_SECONDS = 0.5
-"""After the deadline, when all that can end by itself has ended: the transport of what still hangs is closed."""
+_SLOT_POLL_SECONDS = 0.1
+"""How soon to try again for a channel when all that are open belong to somebody else."""
 _PASSWORD_EXPIRED = re.compile(
     r"password (?:has |is )?expired|expired password|change (?:your|the) password|password change required"
     r"|password must be changed|required to change",
@@ -30,8 +28,6 @@ _PASSWORD_EXPIRED = re.compile(
 _SUDO_REFUSED = re.compile(r"sorry, try again|incorrect password|no password was provided", re.IGNORECASE)
 _NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
 
-Put = Callable[[int, Answer], None]
-
 
 class SshSession:
     """A `preflight.sessions.Session` over one connection."""
@@ -39,175 +35,193 @@ class SshSession:
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets
+        self._asking: list[_Asking] = []
+
+    @property
+    def stage(self) -> str:
+        """See `preflight.sessions.Session`."""
+        return self._connection.stage
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Logs in at the first call. Everything that could block runs in daemon threads; this one only collects."""
-        inbox: queue.SimpleQueue[tuple[int, Answer]] = queue.SimpleQueue()
-        waiting = dict(enumerate(questions))
-        within = a_little_before(deadline)
-        work = _Work(self._connection, self._secrets, within, lambda number, answer: inbox.put((number, answer)))
-        work.start(list(waiting.items()))
-        while waiting and not deadline.over:
-            try:
-                number, answer = inbox.get(timeout=max(deadline.left(), 0.001))
-            except queue.Empty:
-                break
-            question = waiting.pop(number, None)
-            if question is not None:
-                deliver(question, answer)
-        for question in waiting.values():
-            detail = f"{self._connection.host.id}: no answer within {deadline.seconds:.0f} s"
-            deliver(question, self._connection.no_reply(Cause.TIMED_OUT, detail, took=deadline.seconds))
+        """See `preflight.sessions.Session`. Logs in at the first call."""
+        asking = _Asking(self._connection, self._secrets, a_little_before(deadline), deliver)
+        self._asking.append(asking)
+        try:
+            asking.run(list(enumerate(questions)))
+        finally:
+            self._asking.remove(asking)
 
     def close(self) -> None:
-        self._connection.close()
+        """See `preflight.sessions.Session`. The connection stays where others use it: hosts behind it, tunnels."""
+        asking = list(self._asking)
+        for each in asking:
+            each.give_up()
+        self._connection.close_unless_used(len(asking))
 
 
-class _Work:
-    """The threads of one `ask`."""
+class _Asking:
+    """The questions of one `ask`: batches on several channels of one connection, watched by one loop."""
 
-    def __init__(self, connection: Connection, secrets: Secrets, deadline: Deadline, put: Put) -> None:
+    def __init__(self, connection: Connection, secrets: Secrets, deadline: Deadline, deliver: Deliver) -> None:
         self._connection = connection
         self._secrets = secrets
         self._deadline = deadline
-        self._put = put
-        self._lock = threading.Lock()
-        self._running = 0
-        self._watchdog: threading.Timer | None = None
+        self._deliver = deliver
+        self._news = News()
+        self._given_up = False
+        self._waiting: list[list[Numbered]] = []
+        self._running: list[BatchRun] = []
 
-    def start(self, questions: list[Numbered]) -> None:
-        if questions:
-            self._spawn(lambda: self._begin(questions))
-
-    def _begin(self, questions: list[Numbered]) -> None:
+    def run(self, questions: list[Numbered]) -> None:
+        """Returns when every question has its answer."""
         try:
-            login = self._connection.open(self._deadline)
+            with self._connection.used(self._deadline) as login:
+                self._waiting = list(_batches(questions))
+                try:
+                    self._watch(login)
+                finally:
+                    for run in self._running:
+                        login.slots.close(run.command.channel)
         except SessionFailed as failed:
-            for number, _ in questions:
-                self._put(number, failed.answer)
-            return
-        self._set_watchdog(login)
-        alone: queue.SimpleQueue[Numbered] = queue.SimpleQueue()
-        together, with_password = [], []
-        for number, question in questions:
-            if question.stdin_secret:
-                with_password.append((number, question))
-            elif _needs_own_channel(question):
-                alone.put((number, question))
-            else:
-                together.append((number, question))
-        if with_password:
-            self._spawn(lambda: self._ask_with_password(login, with_password))
-        for _ in range(min(alone.qsize(), CHANNELS_AT_ONCE)):
-            self._spawn(lambda: self._ask_singly(login, alone))
-        if together:
-            self._ask_batch(login, together)
+            for _, question in questions:
+                self._deliver(question, failed.answer)
 
-    def _ask_singly(self, login: Login, alone: queue.SimpleQueue[Numbered]) -> None:
-        while True:
-            try:
-                number, question = alone.get_nowait()
-            except queue.Empty:
-                return
-            self._ask_batch(login, [(number, question)])
+    def give_up(self) -> None:
+        """Ends the loop, from another thread."""
+        self._given_up = True
+        self._news.set()
 
-    def _ask_with_password(self, login: Login, questions: list[Numbered]) -> None:
-        """One after another: once sudo has refused the password, offering it again could lock the account."""
-        for numbered in questions:
-            if self._connection.password_refused:
-                detail = "sudo refused the password before; it is not offered again in this run"
-                self._put_all([numbered], Cause.DENIED, detail, "sudo-password-refused")
-            else:
-                self._ask_batch(login, [numbered])
+    def _watch(self, login: Login) -> None:
+        while self._waiting or self._running:
+            self._start(login)
+            for run in list(self._running):
+                ending = run.advance()
+                if ending is not None:
+                    self._running.remove(run)
+                    login.slots.close(run.command.channel)
+                    self._settle(login, run, ending)
+            if self._given_up:
+                self._answer_rest(Cause.NOT_ASKED, lambda _: "the session was closed")
+                return
+            if self._deadline.over:
+                self._answer_rest(Cause.TIMED_OUT, self._out_of_time)
+                return
+            if self._running or self._waiting:
+                self._news.wait_once(self._wait_seconds())
 
-    def _ask_batch(self, login: Login, questions: list[Numbered]) -> None:
-        """Asks all in one channel. A question that hangs or floods costs itself: the rest goes to a fresh one."""
-        remaining = questions
-        while remaining:
-            try:
-                secret = self._secret_of(remaining)
-            except SecretError as error:
-                self._put_all(remaining, Cause.NO_CREDENTIAL, str(error), NO_SECRET)
-                return
-            talk = BatchTalk(remaining, secret, lambda asked, frame: self._put_frame(login, asked, frame))
-            try:
-                with login.slots.session(login.transport, self._deadline) as channel:
-                    channel.exec_command(batch.COMMAND)
-                    outcome = converse(channel, talk, self._deadline)
-            except ChannelRefused as refused:
-                self._put_all(remaining, refused.cause, refused.detail)
-                return
-            except Exception as error:  # noqa: BLE001  # paramiko's exec_command lets bare exceptions out
-                self._exec_failed(remaining, error)
-                return
-            remaining = self._settle(login, talk, outcome)
+    def _wait_seconds(self) -> float:
+        if not self._running:
+            return min(self._deadline.left(), _SLOT_POLL_SECONDS)
+        return min(self._deadline.left(), *(run.wait_seconds for run in self._running))
 
-    def _settle(self, login: Login, talk: BatchTalk, outcome: Outcome) -> list[Numbered]:
-        """Answers what the conversation left open; what is returned is asked again on a fresh channel."""
-        unanswered = talk.unanswered
-        if outcome.ending is Ending.STUCK and talk.current is not None:
-            stuck = talk.current
-            self._put_all([stuck], *talk.complaint())
-            return [numbered for numbered in unanswered if numbered[0] != stuck[0]]
-        match outcome.ending:
-            case Ending.DEADLINE:
-                what = "no answer" if talk.reader.started else "the login succeeded, but no shell answered"
-                self._put_all(unanswered, Cause.TIMED_OUT, f"{what} within {self._deadline.seconds:.0f} s")
-            case Ending.ENDED if not talk.reader.started:
-                self._no_shell(login, talk, outcome, unanswered)
-            case Ending.ENDED | Ending.ENOUGH:
-                self._put_all(unanswered, Cause.CUT_OFF, "the shell ended before it answered")
+    def _start(self, login: Login) -> None:
+        """Opens as many channels as there are batches and the server allows."""
+        for questions in list(self._waiting):
+            if self._deadline.over or (
+                _has_secret(questions) and any(_has_secret(r.unanswered) for r in self._running)
+            ):
+                continue  # one password after another: once sudo has refused it, another try could lock the account
+            if not self._start_one(login, questions):
+                return
+
+    def _start_one(self, login: Login, questions: list[Numbered]) -> bool:
+        """Whether the batch needs no more waiting: it runs, or has its answers."""
+        secret = None
+        try:
+            if _has_secret(questions):
+                secret = self._secret_of(questions[0][1])
+            channel = login.slots.open(login.transport, self._deadline)
+            if channel is None:
+                return False
+            self._waiting.remove(questions)
+            self._running.append(
+                BatchRun(
+                    questions,
+                    secret,
+                    lambda asked, frame: self._put_frame(login, asked, frame),
+                    lambda command: CommandChannel(channel, command, self._news),
+                )
+            )
+        except ChannelRefused as refused:
+            self._waiting.remove(questions)
+            self._put_all(questions, refused.cause, refused.detail)
+        except SecretError as error:
+            self._waiting.remove(questions)
+            self._put_all(questions, Cause.NO_CREDENTIAL, str(error), NO_SECRET)
+        except _AlreadyRefused as refused_before:
+            self._waiting.remove(questions)
+            self._put_all(questions, Cause.DENIED, str(refused_before), "sudo-password-refused")
+        return True
+
+    def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
+        """Answers what the batch left open. After a question that hangs or floods, the rest goes to a new channel."""
+        unanswered = run.unanswered
+        match ending:
+            case Ending.STUCK if run.current is not None:
+                stuck = run.current
+                self._put_all([stuck], *run.complaint())
+                rest = [numbered for numbered in unanswered if numbered[0] != stuck[0]]
+                self._waiting += [rest] if rest else []
             case Ending.STUCK:
-                self._put_all(unanswered, *talk.complaint())
-            case Ending.CUT_OFF:
+                self._put_all(unanswered, *run.complaint())
+            case Ending.ENDED if not run.reader.started:
+                self._no_shell(login, run, unanswered)
+            case Ending.ENDED:
+                self._put_all(unanswered, Cause.CUT_OFF, "the shell ended before it answered")
+            case Ending.REFUSED if self._connection.alive:
+                detail = "the login succeeded, but the server refuses to run a command"
+                self._put_all(unanswered, Cause.NO_SHELL, detail, "no-shell")
+            case Ending.REFUSED | Ending.CUT_OFF:
                 self._put_all(unanswered, Cause.CUT_OFF, "the connection was lost before the answer was complete")
-        return []
 
-    def _no_shell(self, login: Login, talk: BatchTalk, outcome: Outcome, unanswered: list[Numbered]) -> None:
-        said = one_line(decode(talk.reader.noise))
+    def _answer_rest(self, cause: Cause, say: Callable[[BatchRun | None], str]) -> None:
+        for run in self._running:
+            self._put_all(run.unanswered, cause, say(run))
+        for questions in self._waiting:
+            self._put_all(questions, cause, say(None))
+
+    def _out_of_time(self, run: BatchRun | None) -> str:
+        within = f"within {self._deadline.seconds:.1f} s, all that was left for this host"
+        if run is None:
+            return f"its turn did not come {within}"
+        what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
+        return f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
+
+    def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Numbered]) -> None:
+        said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
+        status = run.command.exit_status
         if _PASSWORD_EXPIRED.search(told):
             reason, what = "password-expired", "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
             reason, what = "nologin", "the account's shell is nologin"
-        elif outcome.exit_status in (126, 127):
+        elif status in (126, 127):
             reason, what = "no-shell", "the account's shell cannot run sh"
         else:
             reason, what = "forced-command", "something else than the command was run (forced command, menu)"
-        detail = f"the login succeeded, but {what}; exit status {outcome.exit_status}" + (f": {said}" if said else "")
+        detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")
         self._put_all(unanswered, Cause.NO_SHELL, detail, reason)
 
-    def _exec_failed(self, questions: list[Numbered], error: Exception) -> None:
-        if self._deadline.over:
-            self._put_all(questions, Cause.TIMED_OUT, "the server did not start the command in time")
-        elif self._connection.alive:
-            detail = "the login succeeded, but the server refuses to run a command"
-            self._put_all(questions, Cause.NO_SHELL, detail, "no-shell")
-        else:
-            detail = f"the connection was lost when the command was started ({type(error).__name__})"
-            self._put_all(questions, Cause.CUT_OFF, detail)
-
-    def _secret_of(self, questions: list[Numbered]) -> str | None:
-        """The secret of a question that is asked alone. Raises SecretError."""
-        reference = questions[0][1].stdin_secret
-        if not reference:
-            return None
+    def _secret_of(self, question: Question) -> str:
+        """The secret of a question that is asked alone. Raises SecretError, and _AlreadyRefused."""
+        if self._connection.password_refused:
+            raise _AlreadyRefused("sudo refused the password before; it is not offered again in this run")
         try:
-            parsed = SecretRef.parse(reference)
+            parsed = SecretRef.parse(question.stdin_secret)
         except ValueError as error:
             raise SecretError(str(error)) from None
         return self._secrets.value(parsed, self._connection.host.password_purpose)
 
     def _put_frame(self, login: Login, numbered: Numbered, frame: batch.Frame) -> None:
-        number, question = numbered
+        question = numbered[1]
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
-            self._put(number, self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds))
+            answer: Answer = self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds)
+            self._deliver(question, answer)
             return
-        for stream in (frame.out, frame.err):
-            if len(stream) > batch.OUTPUT_CAP_BYTES:
-                self._put_all([numbered], *too_much(batch.OUTPUT_CAP_BYTES))
-                return
+        if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
+            self._put_all([numbered], *too_much(batch.OUTPUT_CAP_BYTES))
+            return
         if question.stdin_secret and _SUDO_REFUSED.search(decode(frame.err)):
             self._connection.password_refused = True
         reply = Reply(
@@ -219,32 +233,28 @@ class _Work:
             error=decode(frame.err),
             session=login.session,
         )
-        self._put(number, reply)
+        self._deliver(question, reply)
 
-    def _put_all(self, questions: list[Numbered], cause: Cause, detail: str, reason: str = "") -> None:
+    def _put_all(self, questions: Sequence[Numbered], cause: Cause, detail: str, reason: str = "") -> None:
         answer = self._connection.no_reply(cause, f"{self._connection.host.id}: {detail}", reason)
-        for number, _ in questions:
-            self._put(number, answer)
+        for _, question in questions:
+            self._deliver(question, answer)
 
-    def _spawn(self, run: Callable[[], None]) -> None:
-        with self._lock:
-            self._running += 1
-        threading.Thread(target=self._run, args=(run,), name=f"ssh-ask-{self._connection.host.id}", daemon=True).start()
 
-    def _run(self, run: Callable[[], None]) -> None:
-        try:
-            run()
-        finally:
-            with self._lock:
-                self._running -= 1
-                if not self._running and self._watchdog is not None:
-                    self._watchdog.cancel()
+class _AlreadyRefused(Exception):
+    """sudo has refused this password in this run."""
 
-    def _set_watchdog(self, login: Login) -> None:
-        """Nothing in paramiko bounds an exec request, so whoever still waits then is released by closing."""
-        self._watchdog = threading.Timer(self._deadline.left() + _WATCHDOG_SECONDS, login.transport.close)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+
+def _batches(questions: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    """What is asked together, those that may take longest last; then those that want a channel of their own."""
+    together = [numbered for numbered in questions if not _needs_own_channel(numbered[1])]
+    if together:
+        yield sorted(together, key=lambda numbered: numbered[1].timeout_seconds)
+    yield from ([numbered] for numbered in questions if _needs_own_channel(numbered[1]))
+
+
+def _has_secret(questions: Sequence[Numbered]) -> bool:
+    return any(question.stdin_secret for _, question in questions)
 
 
 def _needs_own_channel(question: Question) -> bool:
