@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.backups.planned import PlannedBackup, planned_backups
@@ -22,7 +23,7 @@ from preflight.probes.backup_files import BackupFile, BackupKind, Listing, Previ
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
 from preflight.probes.files import TARGET, LocalTexts, LocalTree
-from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
+from preflight.probes.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.probes.live_tables import LiveTables, LiveTablesProbe
 from preflight.probes.sizes import SizesProbe
 from preflight.probes.storage import PlacesProbe
@@ -85,7 +86,7 @@ class RollbackReady(Check):
                 listing = PreviousBackups(planned.host.id, planned.account, planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
-                return {"file": HashedFileProbe(file.host, file.path)}
+                return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
             case Scripts() as scripts:
                 folder = self._beside(scripts)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
@@ -121,7 +122,7 @@ class RollbackReady(Check):
             case PlannedBackup() as planned:
                 return self._judge_backup(planned, **facts)
             case RollbackFile() as file:
-                return _judge_file(file, facts["file"])
+                return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = self._beside(scripts)
                 ways = WaysBack(scripts, folder, self.plan.path.name, facts["approved"], facts["texts"])
@@ -138,6 +139,14 @@ class RollbackReady(Check):
         for planned in planned_backups(self.plan):
             if planned.backup.previous:
                 yield Subject(f"{planned.id} previous backup", planned, planned.owner)
+
+    @cached_property
+    def _beside_each_other(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """Host and folder -> the files there, which are one question."""
+        places: dict[tuple[str, str], set[str]] = {}
+        for file in self.plan.rollback.files if self.plan.rollback else ():
+            places.setdefault(_place(file), set()).add(file.path)
+        return {place: tuple(sorted(paths)) for place, paths in places.items()}
 
     def _files(self) -> Iterator[Subject]:
         rollback = self.plan.rollback
@@ -276,6 +285,10 @@ def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupK
     return file.kind
 
 
+def _place(file: RollbackFile) -> tuple[str, str]:
+    return file.host, file.path.rpartition("/")[0]
+
+
 def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
     expected = f"{file.path} on {file.host} with SHA-256 {file.sha256}"
     put_back = f"put the file of the running release back on {file.host}: {file.path}"
@@ -297,6 +310,13 @@ def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
             expected=expected,
             actual=f"nothing beyond {seen.behind} can be seen",
             remedy=f"let the login on {file.host} enter {seen.behind}",
+        )
+    if not seen.sha256:
+        return unknown(
+            "the file could not be hashed",
+            expected=expected,
+            actual="no SHA-256: no sha256sum, shasum or openssl there, or an error of its disk",
+            remedy=f"run on {file.host}: sha256sum {shlex.quote(file.path)}",
         )
     if seen.sha256 != file.sha256:
         changed = f", changed {seen.changed_at:%Y-%m-%d %H:%M} UTC" if seen.changed_at else ""

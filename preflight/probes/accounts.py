@@ -46,7 +46,13 @@ class LoginProbe(ShellProbe[Login]):
     family = Family.ACCESS
 
     def ask(self) -> str:
-        return 'printf \'user=%s\\nuid=%s\\nnode=%s\\n\' "$(id -un)" "$(id -u)" "$(uname -n)"'
+        return """\
+id=$(id)
+uid=${id#uid=}; uid=${uid%%[!0-9]*}
+user=$uid
+case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
+read -r node </proc/sys/kernel/hostname || node=$(uname -n)
+printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
 
     def read(self, reply: Reply) -> Login:
         fields = read_fields(reply.text)
@@ -110,28 +116,38 @@ class ExpiryProbe(ShellProbe[Expiry]):
 
     def ask(self) -> str:
         return """\
-account=$(id -un)
+nl='
+'
+account=${LOGNAME:-$(id -un)}
 if command -v chage >/dev/null 2>&1; then
   text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
   case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
   printf 'chage=%s\\n' "$code"
-  printf '%s\\n' "$text" | head -n 20 | cut -c 1-200 | sed 's/^/said=/'
+  printf '%s\\n' "$text" | {
+    lines=0
+    while [ $lines -lt 20 ] && IFS= read -r line; do printf 'said=%.200s\\n' "$line"; lines=$((lines + 1)); done
+  }
 else
   printf 'chage=127\\n'
 fi
-if grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
-  /etc/pam.d/system-auth; then
-  if [ -r /etc/security/time.conf ]; then
-    printf 'pam_time=active\\n'
-    grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
-  else
-    printf 'pam_time=unreadable\\n'
-  fi
-else
-  printf 'pam_time=absent\\n'
-fi
-printf 'offset=%s\\n' "$(unset TZ; date +%z)"
-grep -hs 'expiry-time=' "$HOME/.ssh/authorized_keys" | head -n 50 | sed 's/^/key=/'
+found=$(grep -Hs -e '^[^#]*pam_time[.]so' -e 'expiry-time=' /etc/pam.d/sshd /etc/pam.d/common-account \\
+  /etc/pam.d/password-auth /etc/pam.d/system-auth "$HOME/.ssh/authorized_keys")
+case $nl$found in
+  *"$nl/etc/pam.d/"*)
+    if [ -r /etc/security/time.conf ]; then
+      printf 'pam_time=active\\n'
+      grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
+    else
+      printf 'pam_time=unreadable\\n'
+    fi ;;
+  *) printf 'pam_time=absent\\n' ;;
+esac
+case $found in
+  *expiry-time=*)
+    printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+    printf '%s\\n' "$found" | sed -n 's/^[^:]*authorized_keys:/key=/p' | head -n 50 ;;
+  *) printf 'offset=not needed\\n' ;;
+esac
 exit 0"""
 
     def read(self, reply: Reply) -> Expiry:

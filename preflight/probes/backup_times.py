@@ -49,7 +49,6 @@ class BackupBegan(LongRead, ShellProbe[datetime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where it cannot be told."""
 
     family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
@@ -74,7 +73,6 @@ class WriteRate(ShellProbe[float | None]):
     without a name; None where the host cannot do that."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 20.0
 
     account: AsAccount
