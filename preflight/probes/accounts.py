@@ -123,10 +123,11 @@ if command -v chage >/dev/null 2>&1; then
   text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
   case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
   printf 'chage=%s\\n' "$code"
-  printf '%s\\n' "$text" | {
-    lines=0
-    while [ $lines -lt 20 ] && IFS= read -r line; do printf 'said=%.200s\\n' "$line"; lines=$((lines + 1)); done
-  }
+  IFS=$nl
+  set -f
+  printf 'said=%.200s\\n' $text
+  unset IFS
+  set +f
 else
   printf 'chage=127\\n'
 fi

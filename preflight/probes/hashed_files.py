@@ -37,7 +37,10 @@ if [ $# -gt 0 ]; then
   for tool in $tools; do
     command -v "$tool" >/dev/null || continue
     case $tool in shasum) tool='shasum -a 256' ;; openssl) tool='openssl dgst -sha256 -r' ;; esac
-    $tool "$@" 2>/dev/null | while IFS= read -r line; do printf 'sha256=%s\\n' "$line"; done
+    sums=$($tool "$@" 2>/dev/null)
+    IFS='
+'
+    [ -z "$sums" ] || printf 'sha256=%s\\n' $sums
     break
   done
 fi

@@ -133,6 +133,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         elif " open FAILED: " in msg:
             self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
 
+    def _parse_debug(self, message: Any) -> None:
+        """Debug messages are for nobody here; paramiko goes through them letter by letter."""
+
     def open_channel(self, *arguments: Any, **keywords: Any) -> Any:
         channel = super().open_channel(*arguments, **keywords)
         channel.__class__ = Channel  # paramiko makes the object itself, and asks nobody of what class
