@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from preflight.probe import NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
+from preflight.probe import BUSY, NO_SECRET, OPEN_FILES, Cause, Family, NoReply, Reply, Unreadable
 from preflight.probes.fields import one, read_fields, whole_number
 from preflight.probes.shell import ShellProbe
 
@@ -62,13 +62,19 @@ printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
         return Login(user, uid, one(fields, "node"), reply.asked_at, dict(reply.session))
 
 
+_NOT_THE_ACCOUNT = frozenset(
+    {"jump", "internal", "name-service", "key-file", "turn", "throttled", "refused-elsewhere"}
+    | {NO_SECRET, BUSY, OPEN_FILES}
+)
+"""Reasons that lie on this machine, at a jump host with a line of its own, or in how many ask at once."""
+
+
 def nothing_learnt(lost: NoReply) -> bool:
-    """Whether a login that was not made says nothing of the account: the way to its host broke off at the jump host,
-    which has a line of its own, nobody tried, the secret is not there to try with, or this program's own limits ended
-    it."""
+    """Whether a login that was not made says nothing of the account: nobody tried, something before the host or on
+    this machine kept it from being tried, or this program's own limits ended it."""
     own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-    not_the_host = lost.reason in ("jump", "internal", NO_SECRET)
-    return own_limit or not_the_host or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
+    not_looked = lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED)
+    return own_limit or not_looked or lost.reason in _NOT_THE_ACCOUNT
 
 
 class Aging(StrEnum):

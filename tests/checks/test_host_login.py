@@ -191,7 +191,7 @@ def test_a_secret_that_is_not_there_to_try_with_tells_nothing_of_the_account() -
     assert judged(lost(Cause.NO_CREDENTIAL, "secret")).status is Status.UNKNOWN
 
 
-@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
+@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED})
 def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
     found = judged(lost(cause), lost(cause))
     assert (found.status, found.actual) == (Status.FAIL, "db1: what was seen")
@@ -217,7 +217,17 @@ REASONS = (
     "from-jump",
     "not-ssh",
     "handshake",
+    "start-up-file",
     "throttled",
+    "turn",
+    "busy",
+    "open-files",
+    "name-service",
+    "refused-elsewhere",
+    "key-mode",
+    "key-file",
+    "key-cipher",
+    "no-common-algorithm",
     "no-agent",
     "not-in-agent",
     "revoked",
@@ -238,6 +248,10 @@ def test_every_reason_has_a_remedy_of_its_own() -> None:
         lost(Cause.UNREADABLE),
         lost(Cause.UNREACHABLE, "jump"),
         lost(Cause.CUT_OFF, "internal"),
+        lost(Cause.REFUSED, "throttled"),
+        lost(Cause.NOT_ASKED, "open-files"),
+        lost(Cause.UNREACHABLE, "name-service"),
+        lost(Cause.UNSUPPORTED, "no-common-algorithm"),
         lost(Cause.TIMED_OUT, vantage=""),
     ],
 )

@@ -292,3 +292,67 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     pool.close()
     pool.close()
     assert no_reply(ask(pool)).cause is Cause.NOT_ASKED
+
+
+@pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _"])
+def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
+    account = site.accounts.add("startup")
+    (account.home / ".bashrc").write_text(f"{line}\n")
+    host = key_host(site.sshd, account)
+    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "start-up-file"), answer
+    assert "start-up file" in answer.detail
+
+
+def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
+) -> None:
+    key = tmp_path / "open_key"
+    key.write_bytes(good_account.key.read_bytes())
+    host = replace(key_host(sshd, good_account), key=key)
+    key.chmod(0o644)
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "key-mode")
+    assert "mode 0644" in answer.detail
+    key.chmod(0o600)
+    reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+
+
+def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "gcm_key"
+    run(needs("ssh-keygen"), "-q", "-t", "ed25519", "-Z", "aes256-gcm@openssh.com", "-N", "open sesame", "-f", key)
+    monkeypatch.setenv("KEY_PASSPHRASE", "open sesame")
+    host = replace(key_host(sshd, good_account), key=key, passphrase=SecretRef("env", "KEY_PASSPHRASE"))
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "key-cipher")
+    assert "aes256-gcm@openssh.com" in answer.detail
+
+
+@pytest.mark.parametrize("with_plain_key", [True, False])
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_a_certificate_in_the_agent_logs_in(
+    make_pool: MakePool, site: Site, agent: Path, tmp_path: Path, kind: str, with_plain_key: bool
+) -> None:
+    account = site.accounts.add("cert", authorize=False)
+    authority, key = make_key(tmp_path / "ca"), make_key(tmp_path / "user", kind=kind)
+    keygen = needs("ssh-keygen")
+    run(keygen, "-q", "-s", authority, "-I", "test", "-n", account.name, "-V", "-5m:+8h", key.with_suffix(".pub"))
+    certificate = tmp_path / "user-cert.pub"
+    trusting = site.start_sshd(options={"TrustedUserCAKeys": str(authority.with_suffix(".pub"))})
+    _add(agent, key)
+    if not with_plain_key:
+        run("ssh-add", "-q", "-d", key.with_suffix(".pub"), environment={"SSH_AUTH_SOCK": str(agent)})
+        certificate_only = tmp_path / "only"
+        certificate_only.write_bytes(key.read_bytes())
+        certificate_only.chmod(0o600)
+        (tmp_path / "only-cert.pub").write_bytes(certificate.read_bytes())
+        run("ssh-add", "-q", certificate_only, environment={"SSH_AUTH_SOCK": str(agent)})
+        (tmp_path / "only.pub").write_bytes(key.with_suffix(".pub").read_bytes())
+        (tmp_path / "only-cert.pub").unlink()
+        run("ssh-add", "-q", "-d", tmp_path / "only.pub", environment={"SSH_AUTH_SOCK": str(agent)})
+    host = replace(key_host(trusting, account), key=None, agent=_fingerprint(key))
+    answer = reply(ask(make_pool(host, known_hosts=trusting.known_hosts_lines())))
+    assert answer.text == account.name + "\n"
+    trusting.close()

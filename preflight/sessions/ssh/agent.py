@@ -15,6 +15,7 @@ from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
 from preflight.sessions.ssh.transport import paramiko
 
 _LIST_SECONDS = 2.0
+_CERTIFICATE = "-cert-v01@openssh.com"
 
 
 class Agent(paramiko.agent.AgentSSH):  # type: ignore[misc]
@@ -53,12 +54,28 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, s
         agent = Agent(path, deadline)
     except (OSError, paramiko.SSHException) as error:
         raise CannotAsk(Cause.NO_CREDENTIAL, f"SSH agent at {path}: {one_line(str(error))}", "no-agent") from None
-    for key in agent.get_keys():
-        if fingerprint(key.blob) == mark.rstrip("="):
-            return key, mark, agent
+    found = [key for key in agent.get_keys() if fingerprint(_plain(key.blob)) == mark.rstrip("=")]
+    for key in sorted(found, key=lambda key: key.blob == _plain(key.blob)):  # certificates first, as ssh offers them
+        if key.blob != _plain(key.blob):
+            key.inner_key = None  # else paramiko would offer and sign with the key that is certified
+        return key, mark, agent
     detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()
     raise CannotAsk(Cause.NO_CREDENTIAL, detail, "not-in-agent")
+
+
+def _plain(blob: bytes) -> bytes:
+    """The public key in a certificate (its nonce and what follows the key left out); any other key as it is."""
+    message = paramiko.Message(blob)
+    name = message.get_text()
+    if not name.endswith(_CERTIFICATE):
+        return blob
+    plain = paramiko.Message()
+    plain.add_string(name.removesuffix(_CERTIFICATE))
+    message.get_binary()  # the nonce
+    for _ in range(1 if "ed25519" in name else 2):
+        plain.add_string(message.get_binary())
+    return bytes(plain.asbytes())
 
 
 def _fingerprint_of(path: Path) -> str:

@@ -5,6 +5,8 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 
 from __future__ import annotations
 
+import getpass
+import re
 import subprocess
 import threading
 from dataclasses import dataclass, replace
@@ -57,8 +59,8 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         port=int(first["port"]) if _is_open(host) and first.get("port", "").isdecimal() else host.port,
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
-        key=host.key or _first_identity(host, options.get("identityfile", [])),
     )
+    complete = replace(complete, key=host.key or _first_identity(complete, options.get("identityfile", [])))
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
@@ -70,7 +72,8 @@ def configure(host: Host, deadline: Deadline) -> Configured:
 
 
 def parse(output: str) -> dict[str, list[str]]:
-    """The lines of `ssh -G`: lower-case keyword, value. Lists of files are split, repeated keywords add up."""
+    """The lines of `ssh -G`: lower-case keyword, value. Lists of files are split, repeated keywords add up (an
+    identity file has a line of its own, so that its name may hold spaces)."""
     options: dict[str, list[str]] = {}
     for line in output.splitlines():
         keyword, _, value = line.strip().partition(" ")
@@ -117,8 +120,14 @@ def _first_identity(host: Host, names: list[str]) -> Path | None:
     """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
     if host.agent or host.password is not None:
         return None
-    paths = (Path(name).expanduser() for name in names)
+    paths = (Path(_expanded(name, host)).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
+
+
+def _expanded(name: str, host: Host) -> str:
+    """The tokens of ssh_config(5) in a file name, which `ssh -G` leaves as they are."""
+    values = {"%": "%", "d": str(Path.home()), "h": host.address, "r": host.user, "u": getpass.getuser()}
+    return re.sub(r"%(.)", lambda found: values.get(found[1], found[0]), name.strip('"'))
 
 
 def _jump_host(spec: str) -> Host:

@@ -19,6 +19,12 @@ from preflight.sessions.ssh.agent import Agent, find_key
 from preflight.sessions.ssh.key_files import KeyFile
 from preflight.sessions.ssh.transport import Transport, paramiko
 
+_PASSWORD_PROMPT = re.compile(
+    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
+    r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
 _NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
 _ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
 
@@ -82,11 +88,12 @@ class PasswordCredential(Credential):
         answered: list[str] = []
 
         def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
-            """The password to the first hidden prompt; a second one wants something else (a new password, a code)."""
+            """The password to the first hidden prompt that asks for one; any other wants something else (a code, a
+            new password)."""
             if not prompts:
                 return []
             question = one_line(" ".join([title, instructions, *(text for text, _ in prompts)]))
-            if answered or len(prompts) > 1 or prompts[0][1]:
+            if answered or len(prompts) > 1 or prompts[0][1] or not _PASSWORD_PROMPT.search(prompts[0][0]):
                 raise _FurtherPrompt(question)
             answered.append(question)
             return [self._password]

@@ -26,6 +26,8 @@ _PASSWORD_EXPIRED = re.compile(
     re.IGNORECASE,
 )
 _SUDO_REFUSED = re.compile(r"sorry, try again|incorrect password|no password was provided", re.IGNORECASE)
+_BEHEADED = re.compile(r"syntax error", re.IGNORECASE)
+"""What sh says to a script whose first lines somebody else has read."""
 _NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
 
 
@@ -197,6 +199,9 @@ class _Asking:
             reason, what = "nologin", "the account's shell is nologin"
         elif status in (126, 127):
             reason, what = "no-shell", "the account's shell cannot run sh"
+        elif (not said or _BEHEADED.search(said)) and not login.transport.has_forced_command:
+            reason = "start-up-file"
+            what = "a start-up file of the shell ended it, or read what was meant for the command"
         else:
             reason, what = "forced-command", "something else than the command was run (forced command, menu)"
         detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")

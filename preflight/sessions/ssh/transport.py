@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -112,6 +113,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         """Every text the server sent before the login was decided, made printable."""
         self.preface: list[str] = []
         """Lines before the version string, for example `Exceeded MaxStartups`."""
+        self.debug_messages: list[bytes] = []
         self.parting_words = ""
         """The text of the server's disconnect message."""
         self.refused_channel = ""
@@ -134,7 +136,13 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
 
     def _parse_debug(self, message: Any) -> None:
-        """Debug messages are for nobody here; paramiko goes through them letter by letter."""
+        """sshd tells here which options the key in authorized_keys has; paramiko goes through it letter by letter."""
+        self.debug_messages.append(message.asbytes()[:_BANNER_LIMIT])
+
+    @property
+    def has_forced_command(self) -> bool:
+        """The server has said that the key's line in authorized_keys has a `command=`."""
+        return any(re.search(rb"key options:.*\bcommand\b", said) for said in self.debug_messages)
 
     def open_channel(self, *arguments: Any, **keywords: Any) -> Any:
         channel = super().open_channel(*arguments, **keywords)
