@@ -30,20 +30,22 @@ class Asker:
         self.forward = Forwarder()
         self.pools: list[SqlPool] = []
 
-    def pool(self, role: DatabaseRole, port: int, *, password: str | None = "", **more: Any) -> SqlPool:
+    def pool(self, role: DatabaseRole, port: int, *, password: str | SecretRef | None = "", **more: Any) -> SqlPool:
         """`password`: the role's when empty; None for a plan that names none."""
-        self.patch.setenv("DB_PASSWORD", password or role.password)
+        if not isinstance(password, SecretRef):
+            self.patch.setenv("DB_PASSWORD", password or role.password)
+            password = None if password is None else SecretRef("env", "DB_PASSWORD")
         known: dict[str, Any] = {
             "id": "app1",
             "host": "db1",
             "name": "postgres",
             "user": Account(role.name),
-            "password": None if password is None else SecretRef("env", "DB_PASSWORD"),
+            "password": password,
             "port": port,
             "address": "127.0.0.1",
             "sslmode": SslMode.REQUIRE,
         }
-        database = Database(**{**known, **more})
+        database = Database(**(known | more))
         host = Host(id="db1", address="127.0.0.1")
         pool = SqlPool({"app1": database}, {"db1": host}, self.secrets, self.forward)  # type: ignore[arg-type]
         self.pools.append(pool)

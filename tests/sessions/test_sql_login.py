@@ -454,3 +454,15 @@ def test_without_tls_no_second_connection_is_made(asker: Asker, postgres: Cluste
     session = reply(asker.login(role, postgres.port, sslmode=SslMode.DISABLE)).session
     assert "certificate" not in session
     assert postgres.whole_log[before:].count(CONNECTION) == 1
+
+
+def test_the_time_a_password_takes_is_not_the_servers(
+    asker: Asker, role: DatabaseRole, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preflight.sessions.sql.LOGIN_SECONDS", 1.5)
+    (tmp_path / "password").write_text(role.password)
+    slow = SecretRef.parse(f"command:sh -c 'sleep 2; cat {tmp_path}/password'")
+    assert reply(asker.login(role, postgres.port, password=slow)).code == 0
+    slower = SecretRef.parse(f"command:sh -c 'sleep 3; cat {tmp_path}/password'")
+    answer = no_reply(asker.login(role, postgres.port, password=slower, seconds=1))
+    assert "reading the password" in answer.detail

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Host
 from preflight.probe import Cause
 from preflight.secrets import SecretRef
+from preflight.sessions.ssh.credentials import asks_for_password
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run
@@ -356,3 +359,55 @@ def test_a_certificate_in_the_agent_logs_in(
     answer = reply(ask(make_pool(host, known_hosts=trusting.known_hosts_lines())))
     assert answer.text == account.name + "\n"
     trusting.close()
+
+
+def test_a_wrong_password_that_many_hosts_share_is_refused_once(
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [password_host(unused_sshd, good_account, monkeypatch, "wrong", f"h{n}") for n in range(8)]
+    pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
+    assert sorted(answer.reason for answer in answers) == ["bad-credential", *["refused-elsewhere"] * 7]
+    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason == "bad-credential")
+    for answer in answers:
+        assert answer.reason == "bad-credential" or f"{refused_on} refused the same password" in answer.detail
+    assert unused_sshd.whole_log.count("Failed password") == 1
+
+
+def test_a_right_password_that_many_hosts_share_logs_in_to_all(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [password_host(sshd, good_account, monkeypatch, id_=f"h{n}") for n in range(8)]
+    pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts):
+            assert reply(answer).code == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_one"),
+    [
+        ("Password: ", True),
+        ("(dba@db1) Password: ", True),
+        ("Passwort: ", True),
+        ("Mot de passe : ", True),
+        ("Verification code: ", False),
+        ("One-time password (OATH) for `dba': ", False),
+        ("Enter PASSCODE: ", False),
+        ("", False),
+    ],
+)
+def test_only_a_prompt_for_a_password_gets_the_password(prompt: str, is_one: bool) -> None:
+    assert asks_for_password(prompt) is is_one
+
+
+def test_the_time_a_secret_takes_is_not_the_servers(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(good_account.password)
+    slow = SecretRef.parse(f"command:sh -c 'sleep 2; cat {tmp_path}/password'")
+    host = replace(key_host(sshd, good_account), key=None, password=slow, login_within=timedelta(seconds=1.5))
+    reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
+    assert (answer.cause, "reading the credential" in answer.detail) == (Cause.TIMED_OUT, True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
-from preflight.probe import OPEN_FILES, Cause, NoReply
+from preflight.probe import BUSY, OPEN_FILES, Cause, NoReply
 from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
@@ -211,6 +211,7 @@ class Connection:
 
     def _log_in(self, deadline: Deadline) -> Login:
         """What does not depend on the host (the driver, files, secrets) is done before its time begins."""
+        begun = monotonic()
         from preflight.sessions.ssh.credentials import log_in
 
         configured = self._configure(deadline)
@@ -220,6 +221,9 @@ class Connection:
         attempt.stage = "reading the credential"
         credential = self._shared.credentials().of(host, configured.agent_socket, deadline)
         self._session["auth"] = credential.description
+        if deadline.over:
+            detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
+            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
         self._enter(attempt, deadline)
         begun = monotonic()
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from preflight.sessions.ssh.agent import Agent, find_key
 from preflight.sessions.ssh.key_files import KeyFile
 from preflight.sessions.ssh.transport import Transport, paramiko
 
+_TRIAL_SECONDS = 5.0
+"""Longest that a login waits for that of another host with the same password; PAM delays a refusal by 2 to 4 s."""
 _PASSWORD_PROMPT = re.compile(
     r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
     r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
@@ -38,6 +41,11 @@ class Credential:
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
         raise NotImplementedError
+
+    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """Around the one attempt, which ends with CannotAsk when it is refused. Raises CannotAsk when it must not be
+        made."""
+        return nullcontext()
 
 
 class KeyCredential(Credential):
@@ -73,11 +81,16 @@ class PasswordCredential(Credential):
     method = "password"
     description = "password"
 
-    def __init__(self, password: str) -> None:
+    def __init__(self, password: str, host_id: str, trials: PasswordTrials) -> None:
         self._password = password
+        self._host_id = host_id
+        self._trials = trials
 
     def __repr__(self) -> str:
         return "PasswordCredential()"
+
+    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
+        return self._trials.trial(user, self._password, self._host_id, deadline)
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
@@ -93,7 +106,7 @@ class PasswordCredential(Credential):
             if not prompts:
                 return []
             question = one_line(" ".join([title, instructions, *(text for text, _ in prompts)]))
-            if answered or len(prompts) > 1 or prompts[0][1] or not _PASSWORD_PROMPT.search(prompts[0][0]):
+            if answered or len(prompts) > 1 or prompts[0][1] or not asks_for_password(prompts[0][0]):
                 raise _FurtherPrompt(question)
             answered.append(question)
             return [self._password]
@@ -101,8 +114,52 @@ class PasswordCredential(Credential):
         return tuple(transport.auth_interactive(user, answer))
 
 
+def asks_for_password(prompt: str) -> bool:
+    """Whether a keyboard-interactive prompt is for the account's password, and for nothing else."""
+    return _PASSWORD_PROMPT.search(prompt) is not None
+
+
 class _FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
     """The server asks for more than the password."""
+
+
+class PasswordTrials:
+    """A wrong password that many hosts share is refused once: one host is tried first, the others wait for it. An
+    account of a directory would be locked otherwise."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_trial: set[tuple[str, str]] = set()
+        self._accepted: set[tuple[str, str]] = set()
+        self._refused_by: dict[tuple[str, str], str] = {}
+
+    @contextmanager
+    def trial(self, user: str, password: str, host_id: str, deadline: Deadline) -> Iterator[None]:
+        """Around one attempt. Raises CannotAsk when another host has refused the same before, and none accepted it. A
+        host that does not answer holds the others up for a moment only."""
+        mine = (user, password)
+        with self._changed:
+            wait = min(deadline.left(), _TRIAL_SECONDS)
+            self._changed.wait_for(lambda: mine not in self._under_trial or mine in self._accepted, wait)
+            if mine in self._refused_by and mine not in self._accepted:
+                detail = f"not tried: {self._refused_by[mine]} refused the same password of {user}"
+                raise CannotAsk(Cause.NO_CREDENTIAL, detail, "refused-elsewhere")
+            self._under_trial.add(mine)
+        try:
+            yield
+        except CannotAsk as failed:
+            self._end(mine, refused_by=host_id if failed.reason == "bad-credential" else "")
+            raise
+        self._end(mine)
+
+    def _end(self, tried: tuple[str, str], refused_by: str | None = None) -> None:
+        with self._changed:
+            self._under_trial.discard(tried)
+            if refused_by is None:
+                self._accepted.add(tried)
+            elif refused_by:
+                self._refused_by.setdefault(tried, refused_by)
+            self._changed.notify_all()
 
 
 class CredentialStore:
@@ -112,6 +169,7 @@ class CredentialStore:
         self._secrets = secrets
         self._keys: dict[tuple[Path, str], KeyCredential | CannotAsk] = {}
         self._lock = threading.Lock()
+        self._trials = PasswordTrials()
 
     def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
         """The one credential of `host`. Raises CannotAsk (no credential, passphrase) before anything is sent."""
@@ -121,7 +179,9 @@ class CredentialStore:
             key, mark, agent = find_key(host.agent, agent_socket, deadline)
             return AgentCredential(key, f"agent {mark}", agent)
         if host.password is not None:
-            return PasswordCredential(self._value(lambda: self._secrets.value(host.password, host.password_purpose)))  # type: ignore[arg-type]
+            reference = host.password
+            password = self._value(lambda: self._secrets.value(reference, host.password_purpose))
+            return PasswordCredential(password, host.id, self._trials)
         raise CannotAsk(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     @staticmethod
@@ -159,6 +219,11 @@ class CredentialStore:
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
     """One attempt with one credential. Raises CannotAsk."""
+    with credential.trial(user, deadline):
+        _try(transport, user, credential, deadline)
+
+
+def _try(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
     transport.auth_timeout = max(deadline.left(), 0.1)
     try:
         further = credential.offer(transport, user)
@@ -191,7 +256,7 @@ def _explain(
         return CannotAsk(Cause.DENIED, f"the server broke off the login of {user}{suffix}", "too-many-failures")
     if transport.is_active():
         if deadline.over or "timeout" in str(error).lower():
-            return CannotAsk(Cause.TIMED_OUT, f"the login of {user} got no answer within {deadline.seconds:.0f} s")
+            return CannotAsk(Cause.TIMED_OUT, f"the login of {user} got no answer")
         if isinstance(error, paramiko.AuthenticationException):
             return _bad_credential(transport, user, credential)
     if isinstance(error, paramiko.SSHException) and "agent" in str(error):
