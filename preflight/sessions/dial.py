@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -129,6 +130,12 @@ class QuickSocket(socket.socket):
         ):
             if hasattr(socket, option):
                 self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def close(self) -> None:
+        """Wakes a thread that is just reading, which closing alone does not."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As `socket.recv`, from the read-ahead first. Flags are not combined with the read-ahead."""

@@ -196,6 +196,7 @@ def test_an_end_of_input_that_a_closed_channel_sends_late_does_not_end_the_conne
 
 
 KILL_SSHD = """\
+sleep 0.3 # what was answered before is on its way by then
 p=$PPID
 while [ "$(cat /proc/$p/comm)" != sshd ]; do p=$(cut -d' ' -f4 /proc/$p/stat); done
 kill -9 $p; sleep 60"""
