@@ -159,7 +159,6 @@ class PreviousBackups(ShellProbe[Listing]):
     """Lists the newest matches of a glob, as the account that takes the backups."""
 
     family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 20.0
 
     account: AsAccount

@@ -88,7 +88,6 @@ class BackupBegan(LongRead, ShellProbe[datetime | UnplacedTime | None]):
     cron or every session there has another one, or the file would have been finished before it was begun."""
 
     family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
@@ -145,7 +144,6 @@ class WriteRate(ShellProbe[float | None]):
     without a name; None where the host cannot do that."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 20.0
 
     account: AsAccount

@@ -78,11 +78,11 @@ class LocalCommand(Probe[Ended]):
 class HostCommand(ShellProbe[Ended]):
     """A command run on a host, as the login or as an account reached through sudo."""
 
-    own_channel: ClassVar[bool] = True
-
     account: AsAccount
     argv: tuple[str, ...]
     seconds: float
+    alone: bool
+    """In a channel of its own: a command that takes long then keeps no other question waiting."""
 
     def ask(self) -> str:
         # Such a program may compare the host's own local times; ours are asked in UTC.
@@ -92,7 +92,7 @@ class HostCommand(ShellProbe[Ended]):
         return "" if self.account.is_login else self.account.password
 
     def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
+        return replace(super().question(), timeout_seconds=self.seconds, own_channel=self.alone)
 
     def read(self, reply: Reply) -> Ended:
         return Ended(reply.code, reply.text, reply.error)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
-from preflight.probe import NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
 from preflight.probes.fields import Until, read_lines, read_row, read_rows
 from preflight.probes.shell import ShellProbe, quoted
 from preflight.probes.sql import quote_literal
@@ -91,7 +91,7 @@ def nothing_learnt(lost: NoReply) -> bool:
     program's own limits ended it."""
     own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
     logged_in = bool(lost.session.get("backend_pid"))
-    not_the_server = lost.reason in ("host", "no-driver", "busy", NO_SECRET)
+    not_the_server = lost.reason in ("host", "no-driver", BUSY, NO_SECRET)
     return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
 
 

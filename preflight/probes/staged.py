@@ -91,7 +91,6 @@ class StagedFolder(ShellProbe[StagedTree]):
     """Lists and hashes everything below a folder, as `reader` or else as the login."""
 
     family = Family.SCRIPTS
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 60.0
 
     reader: AsAccount
@@ -123,7 +122,6 @@ class StagedForms(ShellProbe[dict[str, Forms]]):
     change of content from a change by the transfer. Files that cannot be read are not in the answer."""
 
     family = Family.SCRIPTS
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = 30.0
 
     reader: AsAccount

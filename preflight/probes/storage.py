@@ -243,7 +243,6 @@ class DirectoryProbe(ShellProbe[Directory]):
     """One directory, as the account that will write there."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True  # a dead network mount hangs whoever looks at it
     timeout_seconds: ClassVar[float] = _SECONDS
 
     account: AsAccount
@@ -284,7 +283,6 @@ class PlacesProbe(ShellProbe[Mapping[str, Place]]):
     """Where several directories lie, by path; what cannot be seen is told by its path."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = _SECONDS
 
     account: AsAccount

@@ -17,11 +17,11 @@ from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.libpq import NOWHERE, conninfo, local_port, wait
 from preflight.sessions.libpq_trace import ServerWord, Trace
 from preflight.sessions.pg_certificate import Stream, second_look
 from preflight.sessions.pg_refusal import Failed, explain
-from preflight.sessions.trouble import Trouble
 
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
@@ -70,21 +70,21 @@ class Login:
 
     def through(self, doors: Sequence[Door], deadline: Deadline) -> tuple[pq.abc.PGconn, Door]:
         """A connection that is logged in. Another door is tried only when the one before led to no TCP connection:
-        after that it would be a second login attempt. Raises Trouble."""
-        troubles: list[Trouble] = []
+        after that it would be a second login attempt. Raises CannotAsk."""
+        troubles: list[CannotAsk] = []
         for index, door in enumerate(doors):
             share = deadline.left() / (len(doors) - index)
             try:
                 return self._try(door, deadline.at_most(share)), door
             except _NoConnection as none:
-                troubles.append(Trouble(none.cause, f"{door}: {none.detail}", none.reason))
+                troubles.append(CannotAsk(none.cause, f"{door}: {none.detail}", none.reason))
         raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
 
     def _try(self, door: Door, deadline: Deadline) -> pq.abc.PGconn:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(door)))
         except ValueError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), "parameter") from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), "parameter") from None
         try:
             self._complete(pgconn, door, deadline)
         except BaseException:
@@ -106,7 +106,7 @@ class Login:
             self._fail(pgconn, connected, word, door, deadline)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
-        """Drives the login to its end, good or bad; whether there was a TCP connection. Raises Trouble."""
+        """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
         connected = False
         step: int = pq.PollingStatus.WRITING
         while step in _STEPS:
@@ -115,15 +115,15 @@ class Login:
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
-                raise Trouble(Cause.UNREADABLE, "the server talks without end during the login", "not-postgresql")
+                raise CannotAsk(Cause.UNREADABLE, "the server talks without end during the login", "not-postgresql")
         return connected
 
-    def _silent(self, connected: bool, deadline: Deadline) -> Trouble:
+    def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
-            return Trouble(Cause.NOT_ASKED, "the session was closed", "closing")
+            return CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing")
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
-            return Trouble(Cause.TIMED_OUT, detail, "silent")
+            return CannotAsk(Cause.TIMED_OUT, detail, "silent")
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
         return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
 
@@ -189,7 +189,7 @@ class Login:
         return parameters
 
 
-class _NoConnection(Trouble):
+class _NoConnection(CannotAsk):
     """There was no TCP connection, so no login attempt either."""
 
 

@@ -12,8 +12,8 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import decode
-from preflight.sessions.trouble import Trouble
 
 MOST_BYTES = 1024 * 1024
 MOST_ROWS = 10_000
@@ -53,13 +53,13 @@ class Rows:
             self._rows.append(text)
 
     def as_json(self) -> str:
-        """A JSON array of objects, keys in the order of the columns. Raises Trouble when rows were left off, or when
+        """A JSON array of objects, keys in the order of the columns. Raises CannotAsk when rows were left off, or when
         two columns share a name."""
         if len(set(self._names)) < len(self._names):
-            raise Trouble(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
+            raise CannotAsk(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
         if self._over:
             detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
-            raise Trouble(Cause.CUT_OFF, detail, "too-big")
+            raise CannotAsk(Cause.CUT_OFF, detail, "too-big")
         return "[" + ", ".join(self._rows) + "]"
 
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from preflight.clock import Deadline
+from preflight.sessions import CannotAsk
 from preflight.sessions.pg_statement import ConnectionLost, Conversation, SqlError
-from preflight.sessions.trouble import Trouble
 
 SETTINGS = (
     "DateStyle",
@@ -44,7 +44,7 @@ def look_around(conversation: Conversation, deadline: Deadline) -> dict[str, str
             seen = json.loads(conversation.rows(statement, _SECONDS, deadline, limits=limits))[0]
         except ConnectionLost:
             raise
-        except (SqlError, Trouble):
+        except (SqlError, CannotAsk):
             continue
         return _facts(seen)
     return {}

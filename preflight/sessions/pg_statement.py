@@ -17,10 +17,10 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.libpq import wait
 from preflight.sessions.pg_rows import Rows
 from preflight.sessions.remote_text import decode, one_line
-from preflight.sessions.trouble import Trouble
 
 LOCK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
@@ -38,7 +38,7 @@ class SqlError(Exception):
     """The server's answer is an error: `SQLSTATE message`."""
 
 
-class ConnectionLost(Trouble):
+class ConnectionLost(CannotAsk):
     """The connection cannot be used any more."""
 
 
@@ -60,13 +60,13 @@ class Conversation:
     def rows(self, statement: str, seconds: float, deadline: Deadline, *, limits: bool = True) -> str:
         """The statement's rows as a JSON array of objects.
 
-        `limits=False` leaves the role's own settings in force and visible. Raises SqlError, Trouble when there was no
+        `limits=False` leaves the role's own settings in force and visible. Raises SqlError, CannotAsk when there was no
         answer, and ConnectionLost when there will be none any more."""
         if "\0" in statement:
-            raise Trouble(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
+            raise CannotAsk(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
         seconds = min(seconds, deadline.left() - _LEAST_SECONDS)
         if seconds < _LEAST_SECONDS:
-            raise Trouble(Cause.TIMED_OUT, "no time was left to ask")
+            raise CannotAsk(Cause.TIMED_OUT, "no time was left to ask")
         before = ["BEGIN READ ONLY", _limits(seconds)] if limits else ["BEGIN READ ONLY"]
         try:
             self._send([*before, statement], deadline)
@@ -135,9 +135,9 @@ class Conversation:
             return ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
         if refused.sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return Trouble(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
+            return CannotAsk(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
         if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
-            return Trouble(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
+            return CannotAsk(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
         return SqlError(told)
 
 

@@ -17,7 +17,7 @@ from preflight.sessions import Session
 if TYPE_CHECKING:
     import paramiko
 
-    from preflight.sessions.ssh import SshPool
+    from preflight.sessions.ssh.pool import SshPool
 
 
 class Pools:
@@ -79,7 +79,7 @@ class Pools:
                 return lambda _target: local.session()
 
     def _ssh_pool(self) -> SshPool:
-        from preflight.sessions.ssh import SshPool
+        from preflight.sessions.ssh.pool import SshPool
 
         with self._lock:
             if self._ssh is None:

@@ -15,11 +15,10 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
-from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
+from preflight.probe import BUSY, NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
-from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk, Deliver, Session, SessionFailed
+from preflight.sessions.dial import resolve
 from preflight.sessions.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class SqlSession:
         """See `preflight.sessions.Session`."""
         if not self._lock.acquire(timeout=deadline.left()):
             for question in questions:
-                deliver(question, self._no_reply(Trouble(Cause.TIMED_OUT, "the session was busy", "busy")))
+                deliver(question, self._no_reply(CannotAsk(Cause.TIMED_OUT, "the session was busy", BUSY)))
             return
         try:
             self._open(deadline)
@@ -164,7 +163,7 @@ class SqlSession:
             text = self._conversation.rows(question.text, seconds, deadline)
         except SqlError as refused:
             code, error = 1, self._secrets.redact(str(refused))
-        except Trouble as trouble:
+        except CannotAsk as trouble:
             answer = self._no_reply(trouble, begun)
             if isinstance(trouble, ConnectionLost):
                 self._failure = answer
@@ -179,20 +178,20 @@ class SqlSession:
         begun = monotonic()
         self.stage = f"logging in at {show_address(self._address, self._database.port)}"
         try:
-            conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
-            self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
+            conversation = self._log_in(deadline)
+            self.stage = "waiting for answers"
             self._look_around(conversation, deadline)
             self._look_at_certificate(deadline)
             self._conversation = conversation
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            self._failure = self._no_reply(Trouble(Cause.UNSUPPORTED, detail, "no-driver"), begun)
+            self._failure = self._no_reply(CannotAsk(Cause.UNSUPPORTED, detail, "no-driver"), begun)
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
-            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, reason), begun)
-        except Trouble as trouble:
+            self._failure = self._no_reply(CannotAsk(failed.answer.cause, detail, reason), begun)
+        except CannotAsk as trouble:
             self._failure = self._no_reply(trouble, begun)
         finally:
             if self._failure is not None or self._conversation is None:
@@ -200,15 +199,25 @@ class SqlSession:
                 self._finish()
 
     def _log_in(self, deadline: Deadline) -> Conversation:
-        """Raises Trouble, SessionFailed and ImportError."""
+        """The time of the login begins when all is there that does not depend on the server: driver, password, the
+        server's address, the host's own login. Raises CannotAsk, SessionFailed and ImportError."""
+        begun = monotonic()
+        self.stage = "loading the driver"
         self._prepare()
         from preflight.sessions.pg_login import Login, describe
         from preflight.sessions.pg_statement import Conversation
 
         database = self._database
+        self.stage = "reading the password"
         login = Login(database, database.server_name or self._address, self._password(), self._closing)
+        if deadline.over:
+            detail = f"no time was left for the login: driver and password took {monotonic() - begun:.1f} s here"
+            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
         doors = self._doors(login, deadline)
-        self._pgconn, door = login.through(doors, deadline)
+        self.stage = f"logging in as {database.user}"
+        begun = monotonic()
+        self._pgconn, door = login.through(doors, deadline.at_most(LOGIN_SECONDS))
+        self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
         self._door = door
         if database.connect is Connect.DIRECT:
             from preflight.sessions.libpq import local_port
@@ -224,7 +233,7 @@ class SqlSession:
         try:
             return self._secrets.value(self._database.password, self._database.password_purpose)
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
         from preflight.sessions.pg_login import Door
@@ -232,13 +241,15 @@ class SqlSession:
         database = self._database
         self._session["address"] = show_address(self._address, database.port)
         if database.connect is Connect.DIRECT:
-            resolved = _resolve(self._address, database.port, deadline)
+            self.stage = f"resolving {self._address}"
+            resolved = resolve(self._address, database.port)
             self._session["address"] = resolved.first
             return [Door.direct(str(where[0]), database.port) for _, where in resolved.addresses]
 
         def dial_again(deadline: Deadline) -> paramiko.Channel:
             return self._open_channel(database.host, self._address, database.port, deadline)
 
+        self.stage = f"waiting for the login on {database.host}"
         self._tunnel = Tunnel(dial_again(deadline))
         return [Door(LOOPBACK, self._tunnel.port, dial_again, self._tunnel.admit)]
 
@@ -267,9 +278,9 @@ class SqlSession:
                 self._session["certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:
-        return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))
+        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
 
-    def _no_reply(self, trouble: Trouble, begun: float | None = None) -> NoReply:
+    def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._secrets.redact(f"{self._database.id}: {trouble.detail}")
         took = 0.0 if begun is None else monotonic() - begun
         return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
@@ -282,23 +293,3 @@ class SqlSession:
         if self._tunnel is not None:
             self._tunnel.finish(seconds if self._pgconn is not None else 0)
         self._pgconn = self._conversation = self._tunnel = None
-
-
-def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
-    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises Trouble."""
-    found: list[Resolved | DialFailed] = []
-
-    def work() -> None:
-        try:
-            found.append(resolve(name, port))
-        except DialFailed as failed:
-            found.append(failed)
-
-    thread = threading.Thread(target=work, name="sql-resolve", daemon=True)
-    thread.start()
-    thread.join(deadline.left())
-    if not found:
-        raise Trouble(Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver")
-    if isinstance(found[0], DialFailed):
-        raise found[0]
-    return found[0]

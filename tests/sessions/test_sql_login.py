@@ -17,6 +17,7 @@ from preflight.plan import SslMode
 from preflight.probe import Cause
 from preflight.probes import http as certificate_facts
 from preflight.secrets import SecretRef
+from preflight.sessions import dial
 from preflight.sessions.libpq_trace import ServerWord, read
 from preflight.sessions.pg_refusal import Failed, explain
 from tests.sessions import pg_fakes as fakes
@@ -288,10 +289,16 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(asker: Asker, rol
     import threading
 
     release = threading.Event()
-    mocker.patch("preflight.sessions.sql.resolve", side_effect=lambda *_: release.wait(20))
+
+    def hang(*_: object) -> None:
+        release.wait(20)
+        raise dial.DialFailed(Cause.UNREACHABLE, "too late")
+
+    mocker.patch("preflight.sessions.sql.resolve", side_effect=hang)
     answer = no_reply(asker.login(role, 5432, seconds=0.3))
     release.set()
-    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "resolver")
+    assert answer.cause is Cause.TIMED_OUT
+    assert "resolving " in answer.detail
 
 
 def test_no_route(asker: Asker, role: DatabaseRole) -> None:
@@ -447,3 +454,15 @@ def test_without_tls_no_second_connection_is_made(asker: Asker, postgres: Cluste
     session = reply(asker.login(role, postgres.port, sslmode=SslMode.DISABLE)).session
     assert "certificate" not in session
     assert postgres.whole_log[before:].count(CONNECTION) == 1
+
+
+def test_the_time_a_password_takes_is_not_the_servers(
+    asker: Asker, role: DatabaseRole, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preflight.sessions.sql.LOGIN_SECONDS", 1.5)
+    (tmp_path / "password").write_text(role.password)
+    slow = SecretRef.parse(f"command:sh -c 'sleep 2; cat {tmp_path}/password'")
+    assert reply(asker.login(role, postgres.port, password=slow)).code == 0
+    slower = SecretRef.parse(f"command:sh -c 'sleep 3; cat {tmp_path}/password'")
+    answer = no_reply(asker.login(role, postgres.port, password=slower, seconds=1))
+    assert "reading the password" in answer.detail
