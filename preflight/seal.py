@@ -15,7 +15,7 @@ from preflight.plan import Plan, Scripts
 from preflight.probes.files import EntryKind
 from preflight.scripts.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.scripts.text_diff import visible
-from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 
 _READ_SECONDS = 60.0
 _MODE = 0o644

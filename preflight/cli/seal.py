@@ -14,8 +14,8 @@ from preflight.clock import Deadline
 from preflight.plan import Plan
 from preflight.seal import SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
-from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import HostKeySeen, SshPool
 from preflight.verdict import ExitCode
 

@@ -17,8 +17,7 @@ from typing import Any
 
 from preflight.clock import local_to_utc, parse_duration
 from preflight.loader.problems import kind_of, listed, nearest_name, quoted
-from preflight.plan import Account, Bytes, RemotePath, Sha256
-from preflight.secrets import SecretRef
+from preflight.plan import Account, Bytes, RemotePath, SecretRef, Sha256
 
 _LONGEST_WORD = 64
 _LEFT_TO_DO = re.compile(r"TODO\b")

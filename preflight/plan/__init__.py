@@ -9,6 +9,7 @@ values must say together is in `preflight.loader.rules`. Docstrings under fields
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Undo, Waiver
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.release_plan import Plan
+from preflight.plan.secret_refs import SecretRef
 from preflight.plan.targets import (
     Application,
     Backup,
@@ -84,6 +85,7 @@ __all__ = [
     "RollbackFile",
     "Rule",
     "Scripts",
+    "SecretRef",
     "ServerRole",
     "Sha256",
     "Source",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
+from preflight.plan.secret_refs import SecretRef
 from preflight.plan.values import (
     DEFAULT_SSH_PORT,
     Account,
@@ -32,7 +33,6 @@ from preflight.plan.values import (
     Text,
     Url,
 )
-from preflight.secrets import SecretRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from preflight.clock import format_duration
-from preflight.plan import Account, Bytes, EntryId, Ref, RemotePath, Sha256
+from preflight.plan import Account, Bytes, EntryId, Ref, RemotePath, SecretRef, Sha256
 from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, NetworkAddress, ZoneName
-from preflight.secrets import SecretRef
 from preflight.sizes import format_size
 
 _WORDS: Mapping[Any, str] = {

@@ -17,11 +17,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from preflight.finding import Severity
-from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, Sha256
+from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, SecretRef, Sha256
 from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches
 from preflight.reference.keys import Key, keys
 from preflight.registry import Registry
-from preflight.secrets import SecretRef
 
 Schema = dict[str, Any]
 

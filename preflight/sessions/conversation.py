@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 
 from preflight.clock import Deadline
 from preflight.errors import SecretError
+from preflight.plan import SecretRef
 from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
-from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import Deliver, SessionFailed, batch
 from preflight.sessions.channels import CHANNELS_AT_ONCE, ChannelRefused
 from preflight.sessions.connection import Connection, Login
 from preflight.sessions.ground import a_little_before
 from preflight.sessions.remote_text import decode, one_line
 from preflight.sessions.runner import Ending, Outcome, converse
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.talk import BatchTalk, Numbered, too_much
 
 _WATCHDOG_SECONDS = 0.5

@@ -12,9 +12,9 @@ from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.plan import Host
 from preflight.probe import NO_SECRET, Cause
-from preflight.secrets import Secrets
 from preflight.sessions.key_files import KeyFile
 from preflight.sessions.remote_text import one_line
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh_agent import Agent, find_key
 from preflight.sessions.transport import Transport, paramiko
 from preflight.sessions.trouble import Trouble

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Host
-from preflight.secrets import Secrets
 from preflight.sessions.known_hosts import HostKeys, KnownKeys
+from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     from preflight.sessions.connection import Connection

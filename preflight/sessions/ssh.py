@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, now
 from preflight.plan import Host
 from preflight.probe import Cause, NoReply, Question
-from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
 from preflight.sessions.channels import ChannelRefused, open_forward
 from preflight.sessions.connection import Connection
 from preflight.sessions.conversation import SshSession
 from preflight.sessions.ground import Ground, KnownHostsFiles
 from preflight.sessions.known_hosts import PublicKey
+from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     import paramiko

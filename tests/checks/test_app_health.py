@@ -19,7 +19,7 @@ from preflight.inspection import inspect
 from preflight.plan import Application, Endpoint, Plan, Window
 from preflight.probe import Cause, NoReply, Reply
 from preflight.registry import Registry
-from tests.sessions.http_site import ask, drips, raw_server, says, stays_silent
+from tests.sessions.http.asking import ask, drips, raw_server, says, stays_silent
 from tests.site.https import HttpsApp
 from tests.site.machine import free_port
 from tests.site.site import Site

@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from preflight.plan import Account as Login
-from preflight.plan import Become
+from preflight.plan import Become, SecretRef
 from preflight.report import requirements
 from preflight.requirements import requests
 from preflight.requirements.databases import identifier
 from preflight.requirements.hosts import sudoers_line
-from preflight.secrets import SecretRef
 from tests.report.formats.cases import HOSTILE, inspection
 from tests.report.formats.test_markdown import headings, read
 

@@ -12,9 +12,9 @@ from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host
 from preflight.probe import Cause
-from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
 from preflight.sessions.known_hosts import HostKeys, format_line
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import SshPool
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, reply
 from tests.site.accounts import Account, make_key

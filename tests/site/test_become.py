@@ -11,8 +11,7 @@ from preflight_checks.become import BecomeAccount
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, Step
-from preflight.secrets import SecretRef
+from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, SecretRef, Step
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import finding, findings, make_plan, told
 from tests.site.site import Site

@@ -10,8 +10,8 @@ import pytest
 
 from preflight.clock import Deadline
 from preflight.probes.commands import Ended
-from preflight.sessions.local_command import MOST_BYTES, run_command
-from preflight.sessions.local_files import TooMuchToRead
+from preflight.sessions.local.command import MOST_BYTES, run_command
+from preflight.sessions.local.files import TooMuchToRead
 from tests.sessions.conftest import GENEROUS_SECONDS
 
 

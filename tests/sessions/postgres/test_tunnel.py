@@ -12,10 +12,10 @@ from preflight.plan import Connect, Host, SslMode
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import Certificate
 from preflight.sessions import SessionFailed
-from preflight.sessions.tunnel import Tunnel
-from tests.sessions import pg_fakes as fakes
+from preflight.sessions.postgres.tunnel import Tunnel
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool
-from tests.sessions.pg_asking import Asker, ask, asker, no_reply, reply, role, rows
+from tests.sessions.postgres import fakes
+from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, reply, role, rows
 from tests.site.accounts import Account
 from tests.site.certificates import Authority
 from tests.site.postgres import Cluster, DatabaseRole

@@ -12,7 +12,7 @@ from pathlib import Path
 from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.probes.http import HttpAnswer, HttpGet
-from preflight.sessions.http import HttpPool
+from preflight.sessions.http.session import HttpPool
 from tests.site.certificates import Certificate
 
 Talk = Callable[[socket.socket, threading.Event], None]

@@ -13,8 +13,8 @@ from preflight.probe import Answer, Cause, NoReply, Question, Reply
 from preflight.probes.commands import CommandRequest
 from preflight.probes.files import FileAct, FileRequest
 from preflight.sessions import Deliver
-from preflight.sessions.local_command import run_command
-from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
+from preflight.sessions.local.command import run_command
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
 from preflight.sessions.parallel import answer_in_threads
 
 VANTAGE = "from here"

@@ -13,10 +13,10 @@ import pytest
 
 from preflight.clock import Deadline, monotonic
 from preflight.probes.http import Certificate
-from preflight.sessions.pg_certificate import shown
-from preflight.sessions.pg_login import Door
-from tests.sessions import pg_fakes as fakes
+from preflight.sessions.postgres.certificate import shown
+from preflight.sessions.postgres.login import Door
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS
+from tests.sessions.postgres import fakes
 from tests.site.certificates import Authority
 from tests.site.postgres import Cluster
 

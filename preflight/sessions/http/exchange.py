@@ -17,9 +17,9 @@ from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import HttpRequest, reply_text
-from preflight.sessions.deadline_socket import DeadlineSocket, TooMuch
 from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
-from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
+from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
+from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5

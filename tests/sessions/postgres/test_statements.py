@@ -12,7 +12,7 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SslMode
 from preflight.probe import Answer, Cause
-from tests.sessions.pg_asking import Asker, ask, ask_all, asker, no_reply, question, reply, role, rows, setting
+from tests.sessions.postgres.asking import Asker, ask, ask_all, asker, no_reply, question, reply, role, rows, setting
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
 

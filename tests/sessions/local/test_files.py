@@ -15,8 +15,8 @@ from pytest_mock import MockerFixture
 from preflight.clock import Deadline, monotonic
 from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
 from preflight.probes.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
-from preflight.sessions import local_files
-from preflight.sessions.local import LocalPool
+from preflight.sessions.local import files as local_files
+from preflight.sessions.local.session import LocalPool
 
 
 def ask_all(folder: Path, questions: Sequence[Question], seconds: float = 10.0) -> dict[str, Answer]:
@@ -222,7 +222,7 @@ def test_a_large_file_is_hashed_without_its_normalised_forms(tmp_path: Path, sql
 def test_a_file_system_that_hangs_costs_only_its_own_question(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     (tmp_path / "a.txt").write_text("here")
     released = threading.Event()
-    mocker.patch("preflight.sessions.local.list_tree", side_effect=lambda *_: released.wait(30))
+    mocker.patch("preflight.sessions.local.session.list_tree", side_effect=lambda *_: released.wait(30))
     hanging, quick = LocalTree(TARGET, "sql").question(), LocalFile(TARGET, "a.txt").question()
     begun = monotonic()
     answers = ask_all(tmp_path, [hanging, quick], seconds=0.8)

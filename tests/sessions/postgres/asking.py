@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from preflight.clock import Deadline, monotonic
-from preflight.plan import Account, Database, Host, SslMode
+from preflight.plan import Account, Database, Host, SecretRef, SslMode
 from preflight.probe import Answer, NoReply, Question, Reply, Via
-from preflight.secrets import SecretRef, Secrets
-from preflight.sessions.sql import SqlPool
+from preflight.sessions.postgres.session import SqlPool
+from preflight.sessions.secrets import Secrets
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS
-from tests.sessions.pg_fakes import Forwarder
+from tests.sessions.postgres.fakes import Forwarder
 from tests.site.postgres import Cluster, DatabaseRole
 
 

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 
 from preflight.clock import monotonic
-from preflight.plan import SslMode
+from preflight.plan import SecretRef, SslMode
 from preflight.probe import Cause
 from preflight.probes import http as certificate_facts
-from preflight.secrets import SecretRef
-from preflight.sessions.libpq_trace import ServerWord, read
-from preflight.sessions.pg_refusal import Failed, explain
-from tests.sessions import pg_fakes as fakes
+from preflight.sessions.postgres.refusal import Failed, explain
+from preflight.sessions.postgres.trace import ServerWord, read
 from tests.sessions.conftest import GENEROUS_SECONDS
-from tests.sessions.pg_asking import Asker, ask, asker, no_reply, reply, role
+from tests.sessions.postgres import fakes
+from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, reply, role
 from tests.site.certificates import Authority, Certificate
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -288,7 +287,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(asker: Asker, rol
     import threading
 
     release = threading.Event()
-    mocker.patch("preflight.sessions.sql.resolve", side_effect=lambda *_: release.wait(20))
+    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=lambda *_: release.wait(20))
     answer = no_reply(asker.login(role, 5432, seconds=0.3))
     release.set()
     assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "resolver")

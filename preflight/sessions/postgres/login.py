@@ -17,10 +17,10 @@ from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.probe import Cause
 from preflight.sessions.dial import show_address
-from preflight.sessions.libpq import NOWHERE, conninfo, local_port, wait
-from preflight.sessions.libpq_trace import ServerWord, Trace
-from preflight.sessions.pg_certificate import Stream, second_look
-from preflight.sessions.pg_refusal import Failed, explain
+from preflight.sessions.postgres.certificate import Stream, second_look
+from preflight.sessions.postgres.libpq import NOWHERE, conninfo, local_port, wait
+from preflight.sessions.postgres.refusal import Failed, explain
+from preflight.sessions.postgres.trace import ServerWord, Trace
 from preflight.sessions.trouble import Trouble
 
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}

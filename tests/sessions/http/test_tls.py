@@ -15,7 +15,7 @@ import pytest
 from preflight.probe import Cause, NoReply
 from preflight.probes.http import HttpGet, certificate_of
 from preflight.sessions.der import read_certificate
-from tests.sessions.http_site import Talk, answered, lost, raw_server, read_request, says
+from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
 from tests.site.certificates import Authority, Certificate
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run

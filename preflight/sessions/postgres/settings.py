@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.sessions.pg_statement import ConnectionLost, Conversation, SqlError
+from preflight.sessions.postgres.statement import ConnectionLost, Conversation, SqlError
 from preflight.sessions.trouble import Trouble
 
 SETTINGS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.probes.commands import Ended
-from preflight.sessions.local_files import TooMuchToRead
+from preflight.sessions.local.files import TooMuchToRead
 
 MOST_BYTES = 64 * 1024
 """Of output and error together."""

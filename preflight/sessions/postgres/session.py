@@ -15,18 +15,18 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
-from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
 from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.postgres.tunnel import ADDRESS, Tunnel
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.trouble import Trouble
-from preflight.sessions.tunnel import ADDRESS, Tunnel
 
 if TYPE_CHECKING:
     import paramiko
     from psycopg import pq
 
-    from preflight.sessions.pg_login import Door, Login
-    from preflight.sessions.pg_statement import Conversation
+    from preflight.sessions.postgres.login import Door, Login
+    from preflight.sessions.postgres.statement import Conversation
 
 OpenChannel = Callable[[str, str, int, Deadline], "paramiko.Channel"]
 """From a host of the plan to an address and port; raises SessionFailed."""
@@ -77,7 +77,7 @@ class SqlPool:
             session.close(deadline.left())
 
     def _scrub(self) -> None:
-        from preflight.sessions.libpq import scrub_environment
+        from preflight.sessions.postgres.libpq import scrub_environment
 
         with self._lock:
             if not self._scrubbed:
@@ -149,7 +149,7 @@ class SqlSession:
                 self._lock.release()
 
     def _answer(self, question: Question, deadline: Deadline) -> Answer:
-        from preflight.sessions.pg_statement import ConnectionLost, SqlError
+        from preflight.sessions.postgres.statement import ConnectionLost, SqlError
 
         if self._failure is not None or self._conversation is None:
             return replace(self._failure or self._closed(), asked_at=now())
@@ -199,8 +199,8 @@ class SqlSession:
     def _log_in(self, deadline: Deadline) -> Conversation:
         """Raises Trouble, SessionFailed and ImportError."""
         self._prepare()
-        from preflight.sessions.pg_login import Login, describe
-        from preflight.sessions.pg_statement import Conversation
+        from preflight.sessions.postgres.login import Login, describe
+        from preflight.sessions.postgres.statement import Conversation
 
         database = self._database
         login = Login(database, database.server_name or self._address, self._password(), self._closing)
@@ -208,7 +208,7 @@ class SqlSession:
         self._pgconn, door = login.through(doors, deadline)
         self._door = door
         if database.connect is Connect.DIRECT:
-            from preflight.sessions.libpq import local_port
+            from preflight.sessions.postgres.libpq import local_port
 
             self._session["address"] = str(door)
             self._session["client_port"] = str(local_port(self._pgconn))
@@ -224,7 +224,7 @@ class SqlSession:
             raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
-        from preflight.sessions.pg_login import Door
+        from preflight.sessions.postgres.login import Door
 
         database = self._database
         self._session["address"] = show_address(self._address, database.port)
@@ -241,7 +241,7 @@ class SqlSession:
 
     def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
         """Adds to the session what the server tells of itself. Raises ConnectionLost."""
-        from preflight.sessions.pg_settings import look_around
+        from preflight.sessions.postgres.settings import look_around
 
         told = look_around(conversation, deadline)
         tls = told.pop("tls", "")
@@ -253,7 +253,7 @@ class SqlSession:
     def _look_at_certificate(self, deadline: Deadline) -> None:
         """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
         but the fact is lost when it fails."""
-        from preflight.sessions.pg_certificate import shown
+        from preflight.sessions.postgres.certificate import shown
 
         if self._session["ssl"] == "no" or self._door is None:
             return

@@ -9,9 +9,9 @@ from preflight.clock import Deadline, now
 from preflight.probe import Answer, Cause, NoReply, Question
 from preflight.probes.http import HttpRequest
 from preflight.sessions import Deliver
-from preflight.sessions.http_exchange import VANTAGE, Exchange, OpenSockets
+from preflight.sessions.http.exchange import VANTAGE, Exchange, OpenSockets
+from preflight.sessions.http.tls import Trust
 from preflight.sessions.parallel import answer_in_threads
-from preflight.sessions.tls import Trust
 
 MOST_AT_ONCE = 16
 """Questions of one application that are under way at the same time: few enough not to slow each other down, which

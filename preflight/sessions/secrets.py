@@ -1,7 +1,6 @@
-"""Secret references, the one module that holds their values, and the redaction of those values.
+"""The values of the plan's secret references, and their redaction.
 
-A plan names where a secret is (`env:DB1_PASSWORD`), never what it is. Values live only in a `Secrets` registry;
-every text that leaves the program passes through `Secrets.redact`.
+Values live only in a `Secrets` registry; every text that leaves the program passes through `Secrets.redact`.
 """
 
 from __future__ import annotations
@@ -15,39 +14,16 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from preflight.errors import SecretError
+from preflight.plan import SecretRef
 
-SCHEMES = ("env", "file", "command", "prompt")
 MASK = "[secret]"
 _SHORTEST = 4  # a shorter value, masked, would blacken ordinary words all over a report; so it is not used
 _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class SecretRef:
-    """Where a secret is found: `env:NAME`, `file:PATH`, `command:ARGV` or `prompt`. Holds no value."""
-
-    scheme: str
-    argument: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> SecretRef:
-        """Raises ValueError for anything that is no reference; its text never repeats the input, which may well
-        be a password that somebody typed into the plan."""
-        scheme, _, argument = text.partition(":")
-        if scheme not in SCHEMES or (scheme != "prompt" and not argument.strip()):
-            raise ValueError(
-                "not a secret reference; write env:NAME, file:PATH, command:ARGV or prompt, never the secret itself"
-            )
-        return cls(scheme, argument.strip())
-
-    def __str__(self) -> str:
-        return f"{self.scheme}:{self.argument}" if self.argument else self.scheme
 
 
 class Secrets:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from preflight.errors import SecretError
-from preflight.secrets import MASK, SecretRef, Secrets
+from preflight.plan import SecretRef
+from preflight.sessions.secrets import MASK, Secrets
 
 CANARY = "c4n'ary %\\\"pass wörd"
 

@@ -19,8 +19,8 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.errors import SecretError
-from preflight.plan import Database
-from preflight.secrets import SecretRef, Secrets
+from preflight.plan import Database, SecretRef
+from preflight.sessions.secrets import Secrets
 
 NOWHERE = os.path.join(os.devnull, "none")  # noqa: PTH118  # as text: libpq is handed it
 """A path that cannot exist: a file that libpq would otherwise look for in the home directory."""

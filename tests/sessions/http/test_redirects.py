@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from preflight.probes.http import HttpGet, HttpRequest
-from preflight.sessions.http_exchange import redirect
-from tests.sessions.http_site import answered
+from preflight.sessions.http.exchange import redirect
+from tests.sessions.http.asking import answered
 from tests.site.https import HttpsApp
 from tests.site.site import Site
 

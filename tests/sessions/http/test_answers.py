@@ -14,9 +14,9 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import LARGEST_BODY_BYTES, HttpGet
-from preflight.sessions.http import HttpPool
+from preflight.sessions.http.session import HttpPool
 from tests.sessions.conftest import LATE_SECONDS
-from tests.sessions.http_site import (
+from tests.sessions.http.asking import (
     Talk,
     answered,
     ask_all,

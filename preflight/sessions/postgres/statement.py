@@ -17,8 +17,8 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.sessions.libpq import wait
-from preflight.sessions.pg_rows import Rows
+from preflight.sessions.postgres.libpq import wait
+from preflight.sessions.postgres.rows import Rows
 from preflight.sessions.remote_text import decode, one_line
 from preflight.sessions.trouble import Trouble
 

@@ -1,0 +1,1 @@
+"""Asks health endpoints of applications."""

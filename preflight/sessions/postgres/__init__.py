@@ -1,0 +1,1 @@
+"""Asks databases: one connection each, driven through libpq."""
