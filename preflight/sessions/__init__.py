@@ -13,12 +13,17 @@ Deliver = Callable[[Question, Answer], None]
 
 
 class Session(Protocol):
-    """One conversation with one target. Opened at the first question, kept for the second round."""
+    """What one target is asked through. Opened at the first question, kept for the second round."""
+
+    @property
+    def stage(self) -> str:
+        """What it is doing or waiting for, as a participle: `resolving db1.example.net`. Read by another thread."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Calls `deliver` once for every question, as answers arrive, and returns by the deadline.
+        """Calls `deliver` once for every question, from any thread, as answers arrive.
 
-        Trouble in the outside world is delivered as `NoReply`, never raised."""
+        Trouble in the outside world is delivered as `NoReply`, never raised. What nothing can bound (the system's
+        resolver, a file system that hangs) may hold it beyond the deadline: whoever calls it does not wait for it."""
 
     def close(self) -> None:
         """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""

@@ -36,6 +36,8 @@ Put = Callable[[int, Answer], None]
 class SshSession:
     """A `preflight.sessions.Session` over one connection."""
 
+    stage = "asking over SSH"
+
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets

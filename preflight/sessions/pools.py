@@ -60,7 +60,7 @@ class Pools:
             case Via.SSH:
                 return self._ssh_pool().session
             case Via.SQL:
-                from preflight.sessions.postgres.session import SqlPool
+                from preflight.sessions.postgres.pool import SqlPool
 
                 self._ssh_pool()  # first, so that it is closed after the databases
                 sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, self._open_channel)

@@ -17,7 +17,7 @@ from preflight.registry import BrokenSource, Registry, find_checks
 from preflight.report.layout import WIDTH
 from preflight.report.questions import overview, render
 from preflight.sessions import batch
-from preflight.sessions.postgres.statement import LOCK_SECONDS
+from preflight.sessions.postgres.connection import LOCK_SECONDS
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
 
 SCRIPT = "exec </dev/null\n\nfor x in a b; do\n\tprintf '%s\\n' \"$x\"\ndone\n"

@@ -1,4 +1,4 @@
-"""A connected socket for `http.client` that obeys one absolute deadline and one limit of bytes.
+"""A connected socket for `http.client.HTTPResponse` that obeys one absolute deadline and one limit of bytes.
 
 `http.client` only knows a timeout per read: a server that drips a byte at a time, in the headers or in the body, or
 sends `100 Continue` for ever holds it as long as it likes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 
@@ -21,28 +21,28 @@ class TooMuch(OSError):
 
 
 class DeadlineSocket:
-    """What `http.client` needs of a socket: `sendall`, `makefile` and `close`.
-
-    `close` does nothing: `http.client` closes the connection before the body of a `Connection: close` response has
-    been read. Whoever made the real socket closes it."""
+    """Whoever made the real socket closes it."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
         self._sock = sock
         self._deadline = deadline
-        self._most_bytes = most_bytes
+        self._stream = _Stream(_Reader(sock, deadline, most_bytes))
 
     def sendall(self, data: Buffer) -> None:
         """Raises TimeoutError at the deadline."""
         self._sock.settimeout(_left(self._deadline))
         self._sock.sendall(data)
 
-    def makefile(self, mode: str, *_arguments: Any, **_keywords: Any) -> io.BufferedReader:
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """The same stream for each response that is read from the connection."""
         if mode != "rb":
             raise ValueError(f"only reading is foreseen, not {mode!r}")
-        return io.BufferedReader(_Reader(self._sock, self._deadline, self._most_bytes))
+        return self._stream
 
+
+class _Stream(io.BufferedReader):
     def close(self) -> None:
-        """See the class."""
+        """Nothing: a response closes its stream, and behind an interim response the final one is still to be read."""
 
 
 class _Reader(io.RawIOBase):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import queue
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email.message import Message
 from urllib.parse import urldefrag, urljoin
@@ -17,9 +14,11 @@ from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import HttpRequest, reply_text
-from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
+from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
+from preflight.sessions.http.open_sockets import OpenSockets
 from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
+from preflight.sessions.trouble import Trouble
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5
@@ -31,49 +30,6 @@ _HEADER_ROOM_BYTES = 256 * 1024
 _READ_BYTES = 16 * 1024
 _CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 """Python knows many more, among them some that are no character sets."""
-
-
-class OpenSockets:
-    """The sockets of all exchanges in progress, so that another thread can end them."""
-
-    def __init__(self) -> None:
-        self._sockets: set[socket.socket] = set()
-        self._closed = False
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def holding(self, sock: socket.socket) -> Iterator[None]:
-        """Closes `sock` on leaving. Raises ConnectionAbortedError when the session was closed meanwhile."""
-        with sock:
-            with self._lock:
-                if self._closed:
-                    raise ConnectionAbortedError("the session was closed")
-                self._sockets.add(sock)
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._sockets.discard(sock)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for sock in self._sockets:
-                # Not SSLSocket.shutdown, which takes the TLS object away from under the thread that reads.
-                try:
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
-                except OSError:
-                    continue
-
-
-class _Failed(Exception):
-    """No complete answer."""
-
-    def __init__(self, cause: Cause, detail: str, reason: str) -> None:
-        super().__init__(detail)
-        self.cause = cause
-        self.detail = detail
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,21 +127,18 @@ class Exchange:
 
     def _connect(self, request: HttpRequest) -> socket.socket:
         # The host of the plan's URL also after a redirect to its server name: the name may lead to another instance.
-        sock, self._session["address"] = connect(
-            resolve_by(self._request.host, request.port, self._deadline), self._deadline
-        )
+        resolved = resolve(self._request.host, request.port)
+        if self._deadline.over:
+            detail = f"the name {self._request.host} was not resolved in time"
+            raise DialFailed(Cause.TIMED_OUT, detail, "name-service")
+        sock, self._session["address"] = connect(resolved, self._deadline)
         return sock
 
     def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
         self._phase = "headers"
-        connection = http.client.HTTPConnection(request.host, request.port)
         wire = DeadlineSocket(sock, self._deadline, request.max_bytes + _HEADER_ROOM_BYTES)
-        connection.sock = wire
-        connection.putrequest("GET", request.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in _request_headers(request).items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        with connection.getresponse() as response:
+        _send(request, wire)
+        with _final_response(wire) as response:
             self._session["status"] = str(response.status)
             head = _Response(response.status, response.headers)
             if head.location:
@@ -198,14 +151,11 @@ class Exchange:
     def _explained(self, error: Exception) -> tuple[Cause, str, str]:
         """Cause, sentence and reason word. The order matters: most of these are subclasses of later ones."""
         match error:
-            case DialFailed():
-                timed_out = error.cause is Cause.TIMED_OUT
-                return error.cause, error.detail, "connect" if timed_out else error.reason
-            case TlsFailed():
-                if error.certificate:
+            case DialFailed() if error.cause is Cause.TIMED_OUT and not error.reason:
+                return error.cause, error.detail, "connect"
+            case Trouble():
+                if isinstance(error, TlsFailed) and error.certificate:
                     self._session["certificate"] = error.certificate.to_json()
-                return error.cause, error.detail, error.reason
-            case _Failed():
                 return error.cause, error.detail, error.reason
             case TooMuch():
                 return Cause.CUT_OFF, "the server sends more than the limit, without end", "body-too-large"
@@ -250,28 +200,8 @@ def _absolute(url: str, location: str) -> str:
         return location
 
 
-def resolve_by(host: str, port: int, deadline: Deadline) -> Resolved:
-    """As `dial.resolve`, in a thread that is abandoned at the deadline. Raises DialFailed."""
-    result: queue.SimpleQueue[Resolved | DialFailed] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            result.put(resolve(host, port))
-        except DialFailed as error:
-            result.put(error)
-
-    threading.Thread(target=look_up, name=f"resolve-{host}", daemon=True).start()
-    try:
-        found = result.get(timeout=max(0.001, deadline.left()))
-    except queue.Empty:
-        raise DialFailed(Cause.TIMED_OUT, f"the name {host} was not resolved in time") from None
-    if isinstance(found, DialFailed):
-        raise found
-    return found
-
-
-def _request_headers(request: HttpRequest) -> dict[str, str]:
-    return {
+def _send(request: HttpRequest, wire: DeadlineSocket) -> None:
+    headers = {
         "Host": request.host_header,
         "User-Agent": f"preflight/{__version__}",
         "Accept": "*/*",
@@ -279,6 +209,17 @@ def _request_headers(request: HttpRequest) -> dict[str, str]:
         "Cache-Control": "no-cache",
         "Connection": "close",
     }
+    lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    wire.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+
+
+def _final_response(wire: DeadlineSocket) -> http.client.HTTPResponse:
+    """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
+    while True:
+        response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
+        response.begin()
+        if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
+            return response
 
 
 def _kept(headers: Message) -> Iterator[str]:
@@ -289,7 +230,7 @@ def _require_unencoded(response: http.client.HTTPResponse) -> None:
     encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
-        raise _Failed(Cause.UNREADABLE, detail, "content-encoding")
+        raise Trouble(Cause.UNREADABLE, detail, "content-encoding")
 
 
 def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
@@ -299,14 +240,14 @@ def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
         detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise _Failed(Cause.UNREADABLE, detail, "not-http")
+        raise Trouble(Cause.UNREADABLE, detail, "not-http")
     return response.length
 
 
 def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
-    """The whole body, or _Failed: a part of one is no evidence."""
+    """The whole body, or Trouble: a part of one is no evidence."""
     if declared is not None and declared > most:
-        raise _Failed(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
+        raise Trouble(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
     body = bytearray()
     while declared is None or len(body) < declared:
         # Never beyond the declared length: a server that keeps the connection open would never end the read.
@@ -315,8 +256,8 @@ def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -
             break
         body += chunk
         if len(body) > most:
-            raise _Failed(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
+            raise Trouble(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
     if declared is not None and len(body) < declared:
         detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise _Failed(Cause.CUT_OFF, detail, "short-body")
+        raise Trouble(Cause.CUT_OFF, detail, "short-body")
     return bytes(body)

@@ -9,11 +9,12 @@ from preflight.clock import Deadline, now
 from preflight.probe import Answer, Cause, NoReply, Question
 from preflight.probes.http import HttpRequest
 from preflight.sessions import Deliver
-from preflight.sessions.http.exchange import VANTAGE, Exchange, OpenSockets
+from preflight.sessions.http.exchange import VANTAGE, Exchange
+from preflight.sessions.http.open_sockets import OpenSockets
 from preflight.sessions.http.tls import Trust
 from preflight.sessions.parallel import answer_in_threads
 
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 32
 """Questions of one application that are under way at the same time: few enough not to slow each other down, which
 would look like the application's latency."""
 
@@ -42,15 +43,25 @@ class HttpSession:
         self._trust = trust
         self._sockets = sockets
 
+    @property
+    def stage(self) -> str:
+        """See `preflight.sessions.Session`."""
+        return "asking its endpoints"
+
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        answer_in_threads(questions, deadline, deliver, self._answer, most_at_once=MOST_AT_ONCE, vantage=VANTAGE)
+        """See `preflight.sessions.Session`."""
+
+        def answer(question: Question) -> Answer:
+            return self._answer(question, min(deadline.left(), question.timeout_seconds))
+
+        answer_in_threads(questions, answer, deliver, most_at_once=MOST_AT_ONCE)
 
     def close(self) -> None:
         """Nothing outlives a question; those in progress are ended by the pool."""
 
-    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+    def _answer(self, question: Question, seconds: float) -> Answer:
         try:
             request = HttpRequest.parse(question.text)
         except ValueError as error:
             return NoReply(Cause.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
-        return Exchange(request, self._trust, self._sockets, min(deadline.left(), question.timeout_seconds)).answer()
+        return Exchange(request, self._trust, self._sockets, seconds).answer()

@@ -13,6 +13,7 @@ from preflight.clock import Deadline
 from preflight.probe import Cause
 from preflight.probes.http import Certificate
 from preflight.sessions.der import read_certificate
+from preflight.sessions.trouble import Trouble
 
 _VERIFY_REASONS = {
     9: "not-yet-valid",
@@ -29,14 +30,11 @@ _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS",
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
-class TlsFailed(Exception):
+class TlsFailed(Trouble):
     """No verified TLS connection. `certificate` is what the server showed, where it showed one."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", certificate: Certificate | None = None) -> None:
-        super().__init__(detail)
-        self.cause = cause
-        self.detail = detail
-        self.reason = reason
+        super().__init__(cause, detail, reason)
         self.certificate = certificate
 
 

@@ -38,8 +38,18 @@ class LocalSession:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def stage(self) -> str:
+        """See `preflight.sessions.Session`."""
+        return "reading files and running commands"
+
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        answer_in_threads(questions, deadline, deliver, self._answer, most_at_once=_MOST_AT_ONCE, vantage=VANTAGE)
+        """See `preflight.sessions.Session`."""
+
+        def answer(question: Question) -> Answer:
+            return self._answer(question, deadline.at_most(question.timeout_seconds))
+
+        answer_in_threads(questions, answer, deliver, most_at_once=_MOST_AT_ONCE)
 
     def close(self) -> None:
         """Nothing stays open between questions."""
@@ -55,12 +65,12 @@ class LocalSession:
             if CommandRequest.is_one(question.text):
                 command = CommandRequest.parse(question.text)
                 name = command.argv[0]
-                ended = run_command(command.argv, self._folder, deadline.at_most(question.timeout_seconds))
+                ended = run_command(command.argv, self._folder, deadline)
                 code, text, error_text = ended.code, ended.output, ended.error
             else:
                 request = FileRequest.parse(question.text)
                 name = request.path
-                code, text, error_text = 0, self._look(request, deadline.at_most(question.timeout_seconds)), ""
+                code, text, error_text = 0, self._look(request, deadline), ""
         except ValueError as error:
             return lost(Cause.NOT_ASKED, str(error))
         except Problem as problem:

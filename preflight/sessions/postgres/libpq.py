@@ -13,6 +13,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import psycopg
 from psycopg import pq
@@ -51,15 +52,19 @@ def conninfo(parameters: Mapping[str, str]) -> bytes:
     """Parameters as libpq reads them; those an older libpq does not know (`sslcertmode`, `require_auth`) are left out.
 
     Raises ValueError for a NUL, at which libpq would silently end the value."""
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     words = []
     for key, value in parameters.items():
         if "\0" in value:
             raise ValueError(f"the {key} holds a NUL")
-        if key in known:
+        if key in _known_parameters():
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")
             words.append(f"{key}='{quoted}'")
     return " ".join(words).encode("utf-8", "surrogateescape")
+
+
+@cache
+def _known_parameters() -> frozenset[str]:
+    return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
 def wait(pgconn: pq.abc.PGconn, events: int, deadline: Deadline, closing: threading.Event) -> bool:

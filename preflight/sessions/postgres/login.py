@@ -31,25 +31,25 @@ _TELLING = (Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """One address at which libpq can dial the server."""
+class ServerAddress:
+    """One address at which libpq can reach the server."""
 
     ip: str
     port: int
-    dial_again: Callable[[Deadline], Stream]
+    connect_again: Callable[[Deadline], Stream]
     """A second connection to the same server, for a look at its certificate."""
     admit: Callable[[int], None] | None = None
     """A tunnel's: told the port the connection comes from."""
 
     @classmethod
-    def direct(cls, ip: str, port: int) -> Door:
-        return cls(ip, port, partial(_dial, ip, port))
+    def direct(cls, ip: str, port: int) -> ServerAddress:
+        return cls(ip, port, partial(_connect, ip, port))
 
     def __str__(self) -> str:
         return show_address(self.ip, self.port)
 
 
-def _dial(ip: str, port: int, deadline: Deadline) -> socket.socket:
+def _connect(ip: str, port: int, deadline: Deadline) -> socket.socket:
     sock = socket.create_connection((ip, port), max(0.001, deadline.left()))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent last does not wait for an ACK
     return sock
@@ -57,7 +57,7 @@ def _dial(ip: str, port: int, deadline: Deadline) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who logs in where, by which doors."""
+    """Who logs in, and as what the server must prove itself."""
 
     database: Database
     server_name: str
@@ -68,42 +68,47 @@ class Login:
     def __repr__(self) -> str:
         return f"Login({self.database.id})"
 
-    def through(self, doors: Sequence[Door], deadline: Deadline) -> tuple[pq.abc.PGconn, Door]:
-        """A connection that is logged in. Another door is tried only when the one before led to no TCP connection:
-        after that it would be a second login attempt. Raises Trouble."""
+    def connect(self, addresses: Sequence[ServerAddress], deadline: Deadline) -> tuple[pq.abc.PGconn, ServerAddress]:
+        """A connection that is logged in, and its address. Another address is tried only when the one before led to no
+        TCP connection: after that it would be a second login attempt. Raises Trouble."""
         troubles: list[Trouble] = []
-        for index, door in enumerate(doors):
-            share = deadline.left() / (len(doors) - index)
+        for index, address in enumerate(addresses):
+            share = deadline.left() / (len(addresses) - index)
             try:
-                return self._try(door, deadline.at_most(share)), door
+                return self._try(address, deadline.at_most(share)), address
             except _NoConnection as none:
-                troubles.append(Trouble(none.cause, f"{door}: {none.detail}", none.reason))
+                troubles.append(Trouble(none.cause, f"{address}: {none.detail}", none.reason))
         raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
 
-    def _try(self, door: Door, deadline: Deadline) -> pq.abc.PGconn:
+    def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
         try:
-            pgconn = pq.PGconn.connect_start(conninfo(self._parameters(door)))
+            pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
             raise Trouble(Cause.NO_CREDENTIAL, str(error), "parameter") from None
         try:
-            self._complete(pgconn, door, deadline)
+            self._complete(pgconn, address, deadline)
         except BaseException:
             pgconn.finish()
             raise
         return pgconn
 
-    def _complete(self, pgconn: pq.abc.PGconn, door: Door, deadline: Deadline) -> None:
+    def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()
         if pgconn.status != pq.ConnStatus.BAD:
-            if door.admit is not None:
-                door.admit(local_port(pgconn))
+            if address.admit is not None:
+                address.admit(local_port(pgconn))
             trace = Trace(pgconn)
             try:
                 connected = self._poll(pgconn, trace, deadline)
             finally:
                 word = trace.end()
         if pgconn.status != pq.ConnStatus.OK:
-            self._fail(pgconn, connected, word, door, deadline)
+            trouble = self._why(pgconn, word, connected=connected)
+            if trouble.reason == "certificate-untrusted":
+                with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
+                    soon = deadline.at_most(_SECOND_LOOK_SECONDS)
+                    trouble = second_look(address.connect_again(soon), self.ca_file, soon) or trouble
+            raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
         """Drives the login to its end, good or bad; whether there was a TCP connection. Raises Trouble."""
@@ -127,7 +132,7 @@ class Login:
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
         return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
 
-    def _fail(self, pgconn: pq.abc.PGconn, connected: bool, word: ServerWord, door: Door, deadline: Deadline) -> None:
+    def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> Trouble:
         failed = Failed(
             role=self.database.user,
             name=self.database.name or self.database.id,
@@ -138,12 +143,7 @@ class Login:
             used_password=pgconn.used_password,
             needs_password=pgconn.needs_password,
         )
-        trouble = explain(failed)
-        if trouble.reason == "certificate-untrusted":
-            with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
-                soon = deadline.at_most(_SECOND_LOOK_SECONDS)
-                trouble = second_look(door.dial_again(soon), self.ca_file, soon) or trouble
-        raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
+        return explain(failed)
 
     @property
     def ca_file(self) -> str:
@@ -163,20 +163,18 @@ class Login:
             return SslMode.VERIFY_CA.value  # libpq's rule
         return mode.value if mode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL) else "no"
 
-    def _parameters(self, door: Door) -> dict[str, str]:
+    def _parameters(self, address: ServerAddress) -> dict[str, str]:
         database = self.database
         parameters = {
             "host": self.server_name,
-            "hostaddr": door.ip,
-            "port": str(door.port),
+            "hostaddr": address.ip,
+            "port": str(address.port),
             "dbname": database.name or database.id,
             "user": database.user,
             "application_name": "preflight",
             "client_encoding": "UTF8",
             "sslmode": database.sslmode.value,  # "prefer" would repeat a refused login without TLS
             "sslrootcert": self.ca_file,
-            "sslcertmode": "disable",
-            "sslcert": NOWHERE,
             "sslcrl": NOWHERE,
             "gssencmode": "disable",
             "passfile": NOWHERE,
@@ -184,35 +182,10 @@ class Login:
         }
         if database.sslmode is SslMode.DISABLE and database.connect is Connect.DIRECT:
             parameters["require_auth"] = "!password"  # never the password in clear text on the wire
-        if self.password is not None:
-            parameters["password"] = self.password
-        return parameters
+        if self.password is None:
+            return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
+        return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
 
 
 class _NoConnection(Trouble):
     """There was no TCP connection, so no login attempt either."""
-
-
-def describe(pgconn: pq.abc.PGconn, login: Login) -> dict[str, str]:
-    """What a connection knows of itself without a question to the server."""
-
-    def parameter(name: bytes) -> str:
-        return (pgconn.parameter_status(name) or b"").decode("utf-8", "backslashreplace")
-
-    def yes(told: bool) -> str:
-        return "yes" if told else "no"
-
-    known = {
-        "user": login.database.user,
-        "database": login.database.name or login.database.id,
-        "backend_pid": str(pgconn.backend_pid),
-        "server_version": parameter(b"server_version").partition(" ")[0],
-        "server_version_num": str(pgconn.server_version),
-        "ssl": "TLS" if pgconn.ssl_in_use else "no",
-        "ssl_verified": login.verified if pgconn.ssl_in_use else "no",
-        "used_password": yes(pgconn.used_password),
-    }
-    for key, name in (("in_recovery", b"in_hot_standby"), ("is_superuser", b"is_superuser")):
-        if parameter(name):
-            known[key] = yes(parameter(name) == "on")
-    return known

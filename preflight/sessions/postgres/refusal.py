@@ -136,6 +136,8 @@ def _client_gave_up(failed: Failed) -> Trouble:
         return Trouble(Cause.TLS, failed.said, "certificate-name")
     if "certificate verify failed" in message:
         return Trouble(Cause.TLS, "the server's certificate is not trusted", "certificate-untrusted")
+    if "private key file" in message:
+        return Trouble(Cause.NO_CREDENTIAL, failed.said, "client-key")
     if "root certificate file" in message:
         return Trouble(Cause.TLS, failed.said, "ca-file")
     if any(words in message for words in ("response to SSL negotiation", "expected authentication request")):

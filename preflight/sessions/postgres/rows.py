@@ -12,7 +12,6 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 
 from preflight.probe import Cause
-from preflight.sessions.remote_text import decode
 from preflight.sessions.trouble import Trouble
 
 MOST_BYTES = 1024 * 1024
@@ -34,7 +33,7 @@ class Rows:
     def add(self, result: pq.abc.PGresult) -> None:
         """Takes the rows of a result; all results belong to one statement."""
         if not self._names:
-            self._names = [decode(result.fname(column) or b"") for column in range(result.nfields)]
+            self._names = [_decode(result.fname(column) or b"") for column in range(result.nfields)]
             self._converters = [_converter(result.ftype(column)) for column in range(result.nfields)]
         for row in range(result.ntuples):
             self._add_row([result.get_value(row, column) for column in range(result.nfields)])
@@ -43,7 +42,7 @@ class Rows:
         if self._over:
             return
         cells = [
-            None if value is None else convert(decode(value))
+            None if value is None else convert(_decode(value))
             for convert, value in zip(self._converters, values, strict=True)
         ]
         text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False, default=str)
@@ -52,15 +51,20 @@ class Rows:
         if not self._over:
             self._rows.append(text)
 
-    def as_json(self) -> str:
-        """A JSON array of objects, keys in the order of the columns. Raises Trouble when rows were left off, or when
-        two columns share a name."""
+    def as_json(self) -> str | Trouble:
+        """A JSON array of objects, keys in the order of the columns; Trouble when rows were left off, or when two
+        columns share a name."""
         if len(set(self._names)) < len(self._names):
-            raise Trouble(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
+            return Trouble(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
         if self._over:
             detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
-            raise Trouble(Cause.CUT_OFF, detail, "too-big")
+            return Trouble(Cause.CUT_OFF, detail, "too-big")
         return "[" + ", ".join(self._rows) + "]"
+
+
+def _decode(value: bytes) -> str:
+    """UTF-8; what is none (a database in SQL_ASCII) becomes U+FFFD: an escape would break JSON that the server made."""
+    return value.decode("utf-8", "replace")
 
 
 def _float(text: str) -> float | str:

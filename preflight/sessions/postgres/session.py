@@ -1,4 +1,4 @@
-"""SQL sessions of one run: one connection per database, kept from the first question to the end.
+"""One database: a connection that is kept from the first question to the end.
 
 It stays open between the rounds because its backend is what proves, over SSH, that a host is the database's host.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,103 +16,48 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
-from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.probes.http import Certificate
+from preflight.sessions import Deliver, SessionFailed
+from preflight.sessions.dial import resolve, show_address
 from preflight.sessions.postgres.tunnel import ADDRESS, Tunnel
-from preflight.sessions.secrets import Secrets
 from preflight.sessions.trouble import Trouble
 
 if TYPE_CHECKING:
     import paramiko
     from psycopg import pq
 
-    from preflight.sessions.postgres.login import Door, Login
-    from preflight.sessions.postgres.statement import Conversation
-
-OpenChannel = Callable[[str, str, int, Deadline], "paramiko.Channel"]
-"""From a host of the plan to an address and port; raises SessionFailed."""
+    from preflight.sessions.postgres.connection import Connection, Outcome
+    from preflight.sessions.postgres.login import ServerAddress
+    from preflight.sessions.postgres.pool import SqlPool
 
 LOGIN_SECONDS = 10.0
+"""From the call to the server to the accepted login."""
 STATEMENT_SECONDS = 5.0
 """What a statement may take unless its question asks for a channel of its own, which is how slow ones are marked."""
-_CLOSE_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 _CERTIFICATE_SECONDS = 3.0
 
 
-class SqlPool:
-    """The SQL sessions of one run. Nothing is connected, and psycopg is not imported, before somebody asks."""
-
-    def __init__(
-        self,
-        databases: Mapping[str, Database],
-        hosts: Mapping[str, Host],
-        secrets: Secrets,
-        open_channel: OpenChannel,
-    ) -> None:
-        self._databases = databases
-        self._hosts = hosts
-        self._secrets = secrets
-        self._open_channel = open_channel
-        self._sessions: dict[str, SqlSession] = {}
-        self._scrubbed = False
-        self._lock = threading.Lock()
-
-    def session(self, database_id: str) -> Session:
-        """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
-        with self._lock:
-            if database_id not in self._sessions:
-                database = self._databases[database_id]
-                self._sessions[database_id] = SqlSession(
-                    database, self._hosts[database.host], self._secrets, self._open_channel, self._scrub
-                )
-            return self._sessions[database_id]
-
-    def close(self) -> None:
-        """Ends all connections. Safe to call twice and from any thread."""
-        with self._lock:
-            sessions = list(self._sessions.values())
-        for session in sessions:
-            session.begin_close()
-        deadline = Deadline(_CLOSE_SECONDS)  # for all: what hangs in each of many databases must not add up
-        for session in sessions:
-            session.close(deadline.left())
-
-    def _scrub(self) -> None:
-        from preflight.sessions.postgres.libpq import scrub_environment
-
-        with self._lock:
-            if not self._scrubbed:
-                scrub_environment(self._secrets, self._databases.values())
-                self._scrubbed = True
-
-
 class SqlSession:
-    """One database, asked by one thread at a time. A login that failed is never tried again."""
+    """Asked by one thread at a time. A login that failed is never tried again."""
 
-    def __init__(
-        self,
-        database: Database,
-        host: Host,
-        secrets: Secrets,
-        open_channel: OpenChannel,
-        prepare: Callable[[], None],
-    ) -> None:
+    def __init__(self, database: Database, host: Host, pool: SqlPool) -> None:
         self._database = database
-        self._address = database.address or host.address or host.id
-        self._secrets = secrets
-        self._open_channel = open_channel
-        self._prepare = prepare
+        self._pool = pool
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._pgconn: pq.abc.PGconn | None = None
-        self._conversation: Conversation | None = None
+        self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
-        self._door: Door | None = None
         self._failure: NoReply | None = None
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
             self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
+        else:
+            self._address = database.address or host.address or host.id
+        self._session["address"] = show_address(self._address, database.port)
+        self._stage = "waiting for its turn"
 
     @property
     def vantage(self) -> str:
@@ -119,26 +65,30 @@ class SqlSession:
         place = f"through {self._database.host}" if tunnelled else "from here"
         return f"{place} as {self._database.user}"
 
+    @property
+    def stage(self) -> str:
+        """See `preflight.sessions.Session`."""
+        return self._stage
+
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """See `preflight.sessions.Session`."""
-        if not self._lock.acquire(timeout=deadline.left()):
-            for question in questions:
-                deliver(question, self._no_reply(Trouble(Cause.TIMED_OUT, "the session was busy", "busy")))
-            return
-        try:
-            self._open(deadline)
-            for question in questions:
-                deliver(question, self._answer(question, deadline))
-        finally:
-            if self._closing.is_set():
+        with self._lock:
+            waiting, begun = deque(questions), monotonic()
+            try:
+                for answer in self._answers(questions, deadline):
+                    deliver(waiting.popleft(), answer)
+            except Trouble as trouble:
+                self._failure = self._no_reply(trouble, begun)
+            if self._failure is not None or self._closing.is_set():
                 self._finish()
-            self._lock.release()
+            for question in waiting:
+                deliver(question, replace(self._failure or self._closed(), asked_at=now()))
 
     def begin_close(self) -> None:
         """Tells a thread that is just asking to close for itself when it notices."""
         self._closing.set()
 
-    def close(self, seconds: float = _CLOSE_SECONDS) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """See `preflight.sessions.Session`. Waits at most `seconds` for a thread that is just asking."""
         self.begin_close()
         deadline = Deadline(seconds)
@@ -148,154 +98,148 @@ class SqlSession:
             finally:
                 self._lock.release()
 
-    def _answer(self, question: Question, deadline: Deadline) -> Answer:
-        from preflight.sessions.postgres.statement import ConnectionLost, SqlError
-
-        if self._failure is not None or self._conversation is None:
-            return replace(self._failure or self._closed(), asked_at=now())
-        asked_at, begun = now(), monotonic()
-        seconds = question.timeout_seconds
-        if not question.own_channel:
-            seconds = min(seconds, STATEMENT_SECONDS)
-        code, text, error = 0, "", ""
-        try:
-            text = self._conversation.rows(question.text, seconds, deadline)
-        except SqlError as refused:
-            code, error = 1, self._secrets.redact(str(refused))
-        except Trouble as trouble:
-            answer = self._no_reply(trouble, begun)
-            if isinstance(trouble, ConnectionLost):
-                self._failure = answer
-                self._finish()
-            return replace(answer, asked_at=asked_at)
-        return Reply(code, text, asked_at, monotonic() - begun, self.vantage, error, dict(self._session))
-
-    def _open(self, deadline: Deadline) -> None:
-        """Logs in, once; what goes wrong becomes the answer to everything."""
-        if self._conversation is not None or self._failure is not None or self._closing.is_set():
+    def _answers(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Answer]:
+        """In the order of the questions. Raises Trouble when there will be no more; none at all after that."""
+        if self._failure is not None or self._closing.is_set():
             return
-        begun = monotonic()
+        outcomes = self._outcomes(questions, deadline)
+        from preflight.sessions.postgres.connection import SqlError
+
+        for _ in questions:
+            asked_at, begun = now(), monotonic()
+            match next(outcomes):
+                case Trouble() as trouble:
+                    yield replace(self._no_reply(trouble, begun), asked_at=asked_at)
+                case SqlError() as refused:
+                    error = self._pool.secrets.redact(str(refused))
+                    yield Reply(1, "", asked_at, monotonic() - begun, self.vantage, error, dict(self._session))
+                case rows:
+                    yield Reply(0, rows, asked_at, monotonic() - begun, self.vantage, "", dict(self._session))
+
+    def _outcomes(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Outcome]:
+        """Of the questions, in their order. What the server tells of itself is asked in one flight with the first of
+        them. Raises Trouble."""
+        server = None if self._connection is not None else self._log_in(deadline)
+        from preflight.sessions.postgres import facts
+        from preflight.sessions.postgres.connection import Statement
+
+        assert self._connection is not None  # noqa: S101 - or _log_in has raised
+        self._stage = "waiting for the server's answers"
+        statements = [Statement(question.text, _most_seconds(question)) for question in questions]
+        if server is None:
+            return self._connection.ask(statements, deadline)
+        outcomes = self._connection.ask([facts.QUESTION, *statements], deadline)
+        self._look_at_certificate(server, deadline)
+        told = next(outcomes)
+        if not isinstance(told, str):
+            outcomes = iter(list(outcomes))
+            told = next(self._connection.ask([facts.QUESTION_WITHIN_LIMITS], deadline))
+        if isinstance(told, str):
+            self._note(facts.told(told))
+        return outcomes
+
+    def _log_in(self, deadline: Deadline) -> ServerAddress:
+        """The address that answered. Raises Trouble.
+
+        The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
+        name, and the host for a channel, is not the server's slowness."""
         try:
-            conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
-            self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
-            self._look_around(conversation, deadline)
-            self._look_at_certificate(deadline)
-            self._conversation = conversation
+            self._stage = "loading the PostgreSQL driver"
+            self._pool.load_driver()
+            from preflight.sessions.postgres import facts
+            from preflight.sessions.postgres.connection import Connection
+            from preflight.sessions.postgres.libpq import local_port
+            from preflight.sessions.postgres.login import Login
+
+            login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
+            addresses = self._addresses(deadline)
+            self._stage = f"logging in at {self._session['address']}"
+            self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            self._failure = self._no_reply(Trouble(Cause.UNSUPPORTED, detail, "no-driver"), begun)
+            raise Trouble(Cause.UNSUPPORTED, detail, "no-driver") from None
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
-            self._failure = self._no_reply(Trouble(failed.answer.cause, detail, reason), begun)
-        except Trouble as trouble:
-            self._failure = self._no_reply(trouble, begun)
-        finally:
-            if self._failure is not None or self._conversation is None:
-                self._failure = self._failure or self._closed()
-                self._finish()
-
-    def _log_in(self, deadline: Deadline) -> Conversation:
-        """Raises Trouble, SessionFailed and ImportError."""
-        self._prepare()
-        from preflight.sessions.postgres.login import Login, describe
-        from preflight.sessions.postgres.statement import Conversation
-
-        database = self._database
-        login = Login(database, database.server_name or self._address, self._password(), self._closing)
-        doors = self._doors(login, deadline)
-        self._pgconn, door = login.through(doors, deadline)
-        self._door = door
-        if database.connect is Connect.DIRECT:
-            from preflight.sessions.postgres.libpq import local_port
-
-            self._session["address"] = str(door)
-            self._session["client_port"] = str(local_port(self._pgconn))
-        self._session |= describe(self._pgconn, login)
-        return Conversation(self._pgconn, self._closing)
+            raise Trouble(failed.answer.cause, detail, reason) from None
+        self._session |= facts.known(self._pgconn, login.verified)
+        if self._tunnel is None:
+            self._session |= {"address": str(server), "client_port": str(local_port(self._pgconn))}
+        self._connection = Connection(self._pgconn, self._closing)
+        return server
 
     def _password(self) -> str | None:
-        if self._database.password is None:
+        reference = self._database.password
+        if reference is None:
             return None
+        self._stage = f"reading the secret {reference}"
         try:
-            return self._secrets.value(self._database.password, self._database.password_purpose)
+            return self._pool.secrets.value(reference, self._database.password_purpose)
         except SecretError as error:
             raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
-    def _doors(self, login: Login, deadline: Deadline) -> list[Door]:
-        from preflight.sessions.postgres.login import Door
+    def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
+        """Where to call the server. Raises Trouble and SessionFailed."""
+        from preflight.sessions.postgres.login import ServerAddress
 
         database = self._database
-        self._session["address"] = show_address(self._address, database.port)
         if database.connect is Connect.DIRECT:
-            resolved = _resolve(self._address, database.port, deadline)
+            self._stage = f"resolving {self._address}"
+            resolved = resolve(self._address, database.port)
             self._session["address"] = resolved.first
-            return [Door.direct(str(where[0]), database.port) for _, where in resolved.addresses]
+            return [ServerAddress.direct(str(where[0]), database.port) for _, where in resolved.addresses]
 
-        def dial_again(deadline: Deadline) -> paramiko.Channel:
-            return self._open_channel(database.host, self._address, database.port, deadline)
+        def open_channel(deadline: Deadline) -> paramiko.Channel:
+            return self._pool.open_channel(database.host, self._address, database.port, deadline)
 
-        self._tunnel = Tunnel(dial_again(deadline))
-        return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
+        self._stage = f"opening a channel through {database.host}"
+        self._tunnel = Tunnel(open_channel(deadline))
+        return [ServerAddress(ADDRESS, self._tunnel.port, open_channel, self._tunnel.admit)]
 
-    def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
-        """Adds to the session what the server tells of itself. Raises ConnectionLost."""
-        from preflight.sessions.postgres.settings import look_around
+    def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
+        """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
+        but the fact is lost when it fails."""
+        if self._session["ssl"] == "no":
+            return
 
-        told = look_around(conversation, deadline)
-        tls = told.pop("tls", "")
+        def look() -> Certificate | None:
+            from preflight.sessions.postgres.certificate import shown
+
+            soon = deadline.at_most(_CERTIFICATE_SECONDS)
+            with contextlib.suppress(OSError, SessionFailed):
+                return shown(server.connect_again(soon), soon)
+            return None
+
+        certificate = self._pool.certificate(f"{self._session.get('tunnel')} {self._session['address']}", look)
+        if certificate is not None:
+            self._session["certificate"] = certificate.to_json()
+
+    def _note(self, told: dict[str, str]) -> None:
+        """Adds to the session what the server tells of itself."""
+        tls = told.pop("tls")
         self._session |= told
         # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
         if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
             self._session["ssl"] = tls
 
-    def _look_at_certificate(self, deadline: Deadline) -> None:
-        """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
-        but the fact is lost when it fails."""
-        from preflight.sessions.postgres.certificate import shown
-
-        if self._session["ssl"] == "no" or self._door is None:
-            return
-        deadline = deadline.at_most(_CERTIFICATE_SECONDS)
-        with contextlib.suppress(OSError, SessionFailed):
-            certificate = shown(self._door.dial_again(deadline), deadline)
-            if certificate is not None:
-                self._session["certificate"] = certificate.to_json()
-
     def _closed(self) -> NoReply:
         return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))
 
     def _no_reply(self, trouble: Trouble, begun: float | None = None) -> NoReply:
-        detail = self._secrets.redact(f"{self._database.id}: {trouble.detail}")
+        detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")
         took = 0.0 if begun is None else monotonic() - begun
         return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
 
-    def _finish(self, seconds: float = _CLOSE_SECONDS) -> None:
+    def _finish(self, seconds: float = CLOSE_SECONDS) -> None:
         """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise. Waits at
         most `seconds` for a server behind a tunnel to hang up."""
         if self._pgconn is not None:
             self._pgconn.finish()
         if self._tunnel is not None:
             self._tunnel.finish(seconds if self._pgconn is not None else 0)
-        self._pgconn = self._conversation = self._tunnel = None
+        self._pgconn = self._connection = self._tunnel = None
 
 
-def _resolve(name: str, port: int, deadline: Deadline) -> Resolved:
-    """The addresses of a name, from a thread that is left behind when the resolver hangs. Raises Trouble."""
-    found: list[Resolved | DialFailed] = []
-
-    def work() -> None:
-        try:
-            found.append(resolve(name, port))
-        except DialFailed as failed:
-            found.append(failed)
-
-    thread = threading.Thread(target=work, name="sql-resolve", daemon=True)
-    thread.start()
-    thread.join(deadline.left())
-    if not found:
-        raise Trouble(Cause.TIMED_OUT, f"the name {name} was not resolved within {deadline.seconds:.1f} s", "resolver")
-    if isinstance(found[0], DialFailed):
-        raise found[0]
-    return found[0]
+def _most_seconds(question: Question) -> float:
+    return question.timeout_seconds if question.own_channel else min(question.timeout_seconds, STATEMENT_SECONDS)

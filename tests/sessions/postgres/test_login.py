@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from preflight.clock import monotonic
+from preflight.clock import Deadline, monotonic
 from preflight.plan import SecretRef, SslMode
-from preflight.probe import Cause
+from preflight.probe import Answer, Cause
 from preflight.probes import http as certificate_facts
+from preflight.probes.postgres import nothing_learnt
+from preflight.sessions import Session
+from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.refusal import Failed, explain
+from preflight.sessions.postgres.session import LOGIN_SECONDS
 from preflight.sessions.postgres.trace import ServerWord, read
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres import fakes
-from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, reply, role
+from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
 from tests.site.certificates import Authority, Certificate
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -42,7 +48,6 @@ def test_the_session_says_who_answered_and_how(asker: Asker, postgres: Cluster, 
     assert session["server_version"].startswith(f"{postgres.version}.")
     assert int(session["server_version_num"]) // 10000 == postgres.version
     assert session["backend_pid"] == session["server_pid"]
-    assert int(session["login_ms"]) >= 0
     statement = "SELECT client_port, application_name FROM pg_stat_activity WHERE pid = %s"
     assert postgres.sql(statement, int(session["backend_pid"])) == [(int(session["client_port"]), "preflight")]
 
@@ -223,6 +228,49 @@ def test_the_systems_authorities_are_asked_when_the_plan_names_none(
     assert answer.reason in ("certificate-untrusted", "ca-file")
 
 
+@pytest.fixture
+def client_certificate(postgres: Cluster, clean_surroundings: Path, site: Site) -> Iterator[DatabaseRole]:
+    """A role that logs in by certificate alone, and its certificate where libpq looks for one."""
+    role = postgres.create_role("by_certificate")
+    authority = Authority(site.new_path("clients-ca"))
+    folder = clean_surroundings / ".postgresql"
+    folder.mkdir()
+    issued = authority.issue([role.name], usage="clientAuth")
+    shutil.copy(issued.certificate, folder / "postgresql.crt")
+    shutil.copy(issued.key, folder / "postgresql.key")
+    (folder / "postgresql.key").chmod(0o600)
+    (postgres.data / "clients.crt").write_bytes(authority.certificate.read_bytes())
+    postgres.sql("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'")
+    with postgres.hba(f"hostssl all {role.name} 127.0.0.1/32 cert"):
+        yield role
+    postgres.sql("ALTER SYSTEM RESET ssl_ca_file")
+    postgres.reload()
+    shutil.rmtree(folder)
+
+
+def test_a_plan_without_a_password_offers_the_client_certificate(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+) -> None:
+    session = reply(asker.login(client_certificate, postgres.port, password=None)).session
+    assert (session["user"], session["used_password"]) == (client_certificate.name, "no")
+
+
+def test_a_password_of_the_plan_is_the_only_credential(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+) -> None:
+    answer = no_reply(asker.login(client_certificate, postgres.port))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "no-pg-hba")
+
+
+def test_a_client_key_that_others_can_read_is_named(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole, clean_surroundings: Path
+) -> None:
+    (clean_surroundings / ".postgresql" / "postgresql.key").chmod(0o644)
+    answer = no_reply(asker.login(client_certificate, postgres.port, password=None))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "client-key")
+    assert "postgresql.key" in answer.detail
+
+
 @contextmanager
 def certificate(postgres: Cluster, issued: Certificate) -> Iterator[None]:
     pairs = ((issued.certificate, postgres.data / "server.crt"), (issued.key, postgres.data / "server.key"))
@@ -283,14 +331,59 @@ def test_no_such_name(asker: Asker, role: DatabaseRole) -> None:
     assert (answer.cause, answer.reason) in [(Cause.UNREACHABLE, "no-such-name"), (Cause.UNREACHABLE, "name-service")]
 
 
-def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(asker: Asker, role: DatabaseRole, mocker: Any) -> None:
-    import threading
+def test_a_name_service_that_does_not_answer_is_this_machines_trouble(
+    asker: Asker, role: DatabaseRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    release = threading.Event()
-    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=lambda *_: release.wait(20))
-    answer = no_reply(asker.login(role, 5432, seconds=0.3))
-    release.set()
-    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "resolver")
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    answer = no_reply(asker.login(role, 5432, address="db1.example.net"))
+    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "name-service")
+    assert "on this machine" in answer.detail
+    assert nothing_learnt(answer)
+
+
+def test_what_a_session_waits_for_can_be_told_while_it_waits(asker: Asker, role: DatabaseRole, mocker: Any) -> None:
+    pool = asker.pool(role, 5432, address="db1.example.net")
+    stages: list[str] = []
+
+    def resolve(*_: object) -> None:
+        stages.append(pool.session("app1").stage)
+        raise DialFailed(Cause.UNREACHABLE, "no", "no-such-name")
+
+    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=resolve)
+    no_reply(ask(pool, "SELECT 1"))
+    assert stages == ["resolving db1.example.net"]
+
+
+def test_the_time_for_the_login_begins_after_our_own_preparations(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: Any
+) -> None:
+    """What a secret, a name or the driver takes is not the server's slowness."""
+    pool = asker.pool(role, postgres.port)
+    prepared: list[float] = []
+
+    def note(result: Any) -> Any:
+        prepared.append(monotonic())
+        return result
+
+    for owner, name in ((asker.secrets, "value"), (pool, "load_driver")):
+        real = getattr(owner, name)
+        mocker.patch.object(owner, name, side_effect=lambda *given, real=real: note(real(*given)))
+    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=lambda *given: note(resolve(*given)))
+    begun: list[float] = []
+
+    class Noting(Deadline):
+        def at_most(self, seconds: float) -> Deadline:
+            if seconds == LOGIN_SECONDS:
+                begun.append(monotonic())
+            return super().at_most(seconds)
+
+    pool.session("app1").ask([question("SELECT 1")], Noting(GENEROUS_SECONDS), lambda _asked, answer: reply(answer))
+    assert len(prepared) == 3
+    assert len(begun) == 1
+    assert begun[0] >= max(prepared)
 
 
 def test_no_route(asker: Asker, role: DatabaseRole) -> None:
@@ -421,7 +514,7 @@ def test_a_driver_that_cannot_be_loaded_is_said_to_be_unusable(
     asker: Asker, role: DatabaseRole, mocker: Callable[..., Any]
 ) -> None:
     pool = asker.pool(role, 5432)
-    mocker.patch.object(pool, "_scrub", side_effect=ImportError("no libpq"))  # type: ignore[attr-defined]
+    mocker.patch.object(pool, "load_driver", side_effect=ImportError("no libpq"))  # type: ignore[attr-defined]
     answer = no_reply(ask(pool, "SELECT 1"))
     assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "no-driver")
 
@@ -446,3 +539,26 @@ def test_without_tls_no_second_connection_is_made(asker: Asker, postgres: Cluste
     session = reply(asker.login(role, postgres.port, sslmode=SslMode.DISABLE)).session
     assert "certificate" not in session
     assert postgres.whole_log[before:].count(CONNECTION) == 1
+
+
+def test_many_databases_of_one_server_are_one_look_at_its_certificate(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    before = len(postgres.whole_log)
+    pool = asker.pool(role, postgres.port)
+    [database] = pool._databases.values()
+    pool._databases = {name: replace(database, id=name) for name in ("app1", "app2", "app3")}
+    sessions = [pool.session(name) for name in pool._databases]
+    answers: list[Answer] = []
+
+    def ask_one(session: Session) -> None:
+        session.ask([question("SELECT 1")], Deadline(GENEROUS_SECONDS), lambda _asked, answer: answers.append(answer))
+
+    threads = [threading.Thread(target=ask_one, args=(session,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("certificate" in reply(answer).session for answer in answers)
+    assert len(answers) == 3
+    assert postgres.whole_log[before:].count(CONNECTION) == 3 + 1

@@ -8,10 +8,13 @@ import signal
 import threading
 
 import pytest
+from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SslMode
 from preflight.probe import Answer, Cause
+from preflight.sessions.postgres.connection import Connection, Statement
+from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres.asking import Asker, ask, ask_all, asker, no_reply, question, reply, role, rows, setting
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -111,9 +114,12 @@ def test_the_roles_own_settings_are_seen_although_ours_are_in_force(asker: Asker
     assert setting(answer, "default_transaction_read_only")["setting"] == "on"
     assert setting(answer, "lock_timeout") == {"setting": "0", "unit": "ms", "source": "default"}
     assert setting(answer, "role")["setting"] == "none"
-    assert {"TimeZone", "session_replication_role", "idle_in_transaction_session_timeout"} <= set(
-        json.loads(answer.session["settings"])
-    )
+    assert {
+        "TimeZone",
+        "session_replication_role",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+    } <= set(json.loads(answer.session["settings"]))
     assert rows(answer) == [{"path": "pg_catalog"}]
 
 
@@ -138,11 +144,13 @@ def test_nothing_of_ours_stays_on_the_server_connection(asker: Asker, postgres: 
     """A pooler hands the connection to the application next."""
     pool = asker.pool(role, postgres.port)
     rows(ask(pool, "SELECT 1 AS one"))
-    conversation = pool._sessions["app1"]._conversation
-    assert conversation is not None
+    connection = pool._sessions["app1"]._connection
+    assert connection is not None
     names = "('statement_timeout', 'lock_timeout', 'search_path', 'default_transaction_read_only', 'DateStyle')"
     statement = f"SELECT count(*) AS ours FROM pg_settings WHERE source = 'session' AND name IN {names}"
-    assert json.loads(conversation.rows(statement, 5, Deadline(5), limits=False)) == [{"ours": 0}]
+    [outcome] = connection.ask([Statement(statement, 5, limits=False)], Deadline(GENEROUS_SECONDS))
+    assert isinstance(outcome, str)
+    assert json.loads(outcome) == [{"ours": 0}]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +162,32 @@ def test_too_much_is_cut_off_and_the_next_statement_is_asked(
     big, after = ask_all(asker.pool(role, postgres.port), question(statement), question("SELECT 5 AS five"))
     assert (no_reply(big).cause, no_reply(big).reason) == (Cause.CUT_OFF, "too-big")
     assert rows(after) == [{"five": 5}]
+
+
+def test_the_questions_of_a_round_go_out_together_with_what_is_asked_of_the_server(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: MockerFixture
+) -> None:
+    pool = asker.pool(role, postgres.port)
+    sent = mocker.spy(Connection, "_send")
+    answers = ask_all(pool, *(question(f"SELECT {number} AS number") for number in range(5)))
+    assert [rows(answer)[0]["number"] for answer in answers] == list(range(5))
+    assert sent.call_count == 1
+    ask_all(pool, question("SELECT 6"), question("SELECT 7"))
+    assert sent.call_count == 2
+
+
+def test_bytes_that_are_no_utf_8_are_replaced(asker: Asker, postgres: Cluster) -> None:
+    """A database in SQL_ASCII hands out bytes as they are."""
+    special = postgres.create_role("special")
+    name = f"{special.name}_ascii"
+    postgres.sql(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    cafe = r"convert_from('\x636166e9', 'SQL_ASCII')"
+    change = f"EXECUTE format('ALTER ROLE {special.name} SET search_path = %I', {cafe})"
+    postgres.sql(f"SET client_encoding = 'SQL_ASCII'; DO $$ BEGIN {change}; END $$", dbname=name)
+    answer = reply(ask(asker.pool(special, postgres.port, name=name), "SELECT chr(233) AS letter, 'ok' AS text"))
+    assert setting(answer, "search_path")["setting"] == '"caf\N{REPLACEMENT CHARACTER}"'
+    assert rows(answer) == [{"letter": "\N{REPLACEMENT CHARACTER}", "text": "ok"}]
+    postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_two_columns_of_one_name_are_no_answer(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:

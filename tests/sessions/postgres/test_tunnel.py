@@ -65,7 +65,7 @@ def test_a_channel_that_the_host_refuses_is_the_reason(asker: Asker, role: Datab
         detail = "db1: the server does not allow port forwarding"
         raise SessionFailed(NoReply(Cause.DENIED, detail, now(), reason="tunnel"))
 
-    pool._open_channel = refuse  # type: ignore[assignment]
+    pool.open_channel = refuse  # type: ignore[assignment]
     answer = no_reply(ask(pool, "SELECT 1"))
     assert (answer.cause, answer.reason) == (Cause.DENIED, "tunnel")
     assert answer.detail == "app1: through db1: db1: the server does not allow port forwarding"
@@ -113,12 +113,12 @@ def test_a_real_sshd_carries_the_connection(
     host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(good_account.name), key=good_account.key)
     ssh = make_pool(host, known_hosts=sshd.known_hosts_lines())
     pool = asker.pool(role, postgres.port, **tunnelled(postgres))
-    pool._open_channel = ssh.open_channel
+    pool.open_channel = ssh.open_channel
     before = len(postgres.whole_log)
     answer = reply(ask(pool, "SELECT inet_client_addr()::text AS client"))
     assert answer.session["ssl_verified"] == "verify-full"
     nowhere = asker.pool(role, 1, **tunnelled(postgres))
-    nowhere._open_channel = ssh.open_channel
+    nowhere.open_channel = ssh.open_channel
     refused = no_reply(ask(nowhere, "SELECT 1"))
     assert (refused.cause, refused.reason) == (Cause.UNREACHABLE, "tunnel")
     for used in (pool, nowhere):

@@ -1,16 +1,17 @@
-"""One statement on a connection, in a read-only transaction of its own, within limits of its own.
+"""Statements on a connection that is logged in, each in a read-only transaction of its own, within limits of its own.
 
 Limits and the read-only mode are set for that transaction only. Set for the session they would hide the values that
 scripts get, and behind a pooler they would stay on a server connection that the application gets next. Everything is
-sent at once (libpq's pipeline mode), so a statement costs one round trip, and the server ends it by itself: no cancel
-request is needed when we go away.
+sent at once (libpq's pipeline mode), so any number of statements costs one round trip, and the server ends each by
+itself: no cancel request is needed when we go away.
 """
 
 from __future__ import annotations
 
 import select
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import pq
@@ -25,7 +26,6 @@ from preflight.sessions.trouble import Trouble
 LOCK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
-_SYNCS = 2
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
 _IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
 _TIMED_OUT = {"57014": "statement-timeout", "55P03": "lock-timeout"}
@@ -43,73 +43,111 @@ class ConnectionLost(Trouble):
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement."""
+
+    text: str
+    seconds: float
+    """What the server may take for it."""
+    limits: bool = True
+    """False leaves the role's own settings in force and visible."""
+
+
+Outcome = str | SqlError | Trouble
+"""A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Refused:
     sqlstate: str
     message: str
 
 
-class Conversation:
-    """Statements one after the other on a connection that is logged in. One thread at a time."""
+class Connection:
+    """One thread at a time, and each flight of statements read to its end before the next is sent."""
 
     def __init__(self, pgconn: pq.abc.PGconn, closing: threading.Event) -> None:
         self._pgconn = pgconn
         self._closing = closing
+        self._before = ["BEGIN READ ONLY"]
+        if pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
+            # It keeps bytes of any kind, and refuses to send a client those that are no text in its encoding.
+            self._before.append("SET LOCAL client_encoding = 'SQL_ASCII'")
         pgconn.nonblocking = 1
         pgconn.enter_pipeline_mode()
 
-    def rows(self, statement: str, seconds: float, deadline: Deadline, *, limits: bool = True) -> str:
-        """The statement's rows as a JSON array of objects.
+    def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
+        """Sends all statements, and gives their outcomes in order as they arrive.
 
-        `limits=False` leaves the role's own settings in force and visible. Raises SqlError, Trouble when there was no
-        answer, and ConnectionLost when there will be none any more."""
-        if "\0" in statement:
-            raise Trouble(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
-        seconds = min(seconds, deadline.left() - _LEAST_SECONDS)
-        if seconds < _LEAST_SECONDS:
-            raise Trouble(Cause.TIMED_OUT, "no time was left to ask")
-        before = ["BEGIN READ ONLY", _limits(seconds)] if limits else ["BEGIN READ ONLY"]
+        Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
+        left = deadline.left() - _LEAST_SECONDS
+        if left < _LEAST_SECONDS:
+            return iter([Trouble(Cause.TIMED_OUT, "no time was left to ask") for _ in statements])
+        bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
+        groups = self._groups(bounded)
         try:
-            self._send([*before, statement], deadline)
-            refused, rows = self._receive(len(before), deadline.at_most(seconds + _GRACE_SECONDS))
+            self._send(groups, deadline)
         except psycopg.Error as error:
-            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {one_line(str(error))}", "lost") from None
-        if refused is not None:
-            raise self._error(refused, seconds)
-        return rows.as_json()
+            raise _lost(error) from None
+        return self._outcomes(bounded, groups, deadline)
 
-    def _send(self, statements: list[str], deadline: Deadline) -> None:
+    def _groups(self, statements: Sequence[Statement]) -> list[list[str]]:
+        """What is sent: each statement as the last of a group, in a transaction that the next group rolls back. A sync
+        ends each group and with it the effect of an error, so that the ROLLBACK runs in any case."""
+        groups: list[list[str]] = []
         for statement in statements:
-            self._pgconn.send_query_params(statement.encode("utf-8", "surrogatepass"), None)
-        self._pgconn.pipeline_sync()
-        self._pgconn.send_query_params(b"ROLLBACK", None)  # after the sync, so that it also runs after an error
-        self._pgconn.pipeline_sync()
+            group = ["ROLLBACK", *self._before] if groups else [*self._before]
+            if statement.limits:
+                group.append(_limits(statement.seconds))
+            groups.append([*group, "" if "\0" in statement.text else statement.text])
+        return [*groups, ["ROLLBACK"]]
+
+    def _outcomes(
+        self, statements: Sequence[Statement], groups: Sequence[Sequence[str]], deadline: Deadline
+    ) -> Iterator[Outcome]:
+        for number, (statement, group) in enumerate(zip(statements, groups, strict=False), 1):
+            try:
+                outcome = self._outcome(group, statement.seconds, deadline)
+                if number == len(statements):
+                    self._outcome(groups[-1], 0, deadline)  # read to its end, so that the next flight can be sent
+            except psycopg.Error as error:
+                raise _lost(error) from None
+            if "\0" in statement.text:
+                outcome = Trouble(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
+            yield outcome
+
+    def _send(self, groups: Sequence[Sequence[str]], deadline: Deadline) -> None:
+        for group in groups:
+            for text in group:
+                self._pgconn.send_query_params(text.encode("utf-8", "surrogatepass"), None)
+            self._pgconn.pipeline_sync()
         while self._pgconn.flush():
             if not wait(self._pgconn, select.POLLOUT | select.POLLIN, deadline, self._closing):
                 raise self._no_answer()
             self._pgconn.consume_input()
 
-    def _receive(self, position: int, deadline: Deadline) -> tuple[_Refused | None, Rows]:
-        """The first error, and the rows of the statement at `position`."""
+    def _outcome(self, group: Sequence[str], seconds: float, deadline: Deadline) -> Outcome:
+        """Reads all results of a group: its first error, or the rows of its last statement."""
+        deadline = deadline.at_most(seconds + _GRACE_SECONDS)
         refused: _Refused | None = None
         rows = Rows()
-        current = syncs = 0
-        while syncs < _SYNCS:
+        current, last = 0, len(group) - 1
+        while True:
             result = self._next(deadline)
             if result is None:
                 current += 1
-                if current == position and refused is None:
+                if current == last and refused is None:
                     self._pgconn.set_single_row_mode()  # so that no more than a row is held beyond the cap
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                syncs += 1
+                return rows.as_json() if refused is None else self._error(refused, seconds)
             elif result.status in _ROWS:
-                if current == position:
+                if current == last:
                     rows.add(result)
             elif result.status == pq.ExecStatus.FATAL_ERROR:
                 refused = refused or _refused(result)
             elif result.status not in _IGNORED:
                 detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
                 raise ConnectionLost(Cause.UNREADABLE, detail, "no-rows")
-        return refused, rows
 
     def _next(self, deadline: Deadline) -> pq.abc.PGresult | None:
         while self._pgconn.is_busy():
@@ -129,16 +167,20 @@ class Conversation:
             return ConnectionLost(Cause.NOT_ASKED, "the session was closed", "closing")
         return ConnectionLost(Cause.TIMED_OUT, "the server fell silent", "silent")
 
-    def _error(self, refused: _Refused, seconds: float) -> Exception:
+    def _error(self, refused: _Refused, seconds: float) -> SqlError | Trouble:
         told = f"{refused.sqlstate} {refused.message}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
-            return ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
+            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
         if refused.sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
             return Trouble(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
         if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
             return Trouble(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
         return SqlError(told)
+
+
+def _lost(error: psycopg.Error) -> ConnectionLost:
+    return ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {one_line(str(error))}", "lost")
 
 
 def _limits(seconds: float) -> str:
