@@ -11,6 +11,9 @@ from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.probes.postgres import Identity
 
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
+
 
 def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
     """Those that break scripts."""
@@ -35,6 +38,13 @@ def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgemen
             expected="a search_path with public or $user",
             actual=path or "empty",
             remedy=f"make sure the scripts name their schemas, or: ALTER ROLE {user} SET search_path = ...",
+        )
+    if _REPLACED in path:
+        yield warned(
+            "the search_path holds bytes that are no UTF-8",
+            expected="names that every client reads alike",
+            actual=f"{path}, where {_REPLACED} stands for such a byte",
+            remedy=f"ALTER ROLE {user} SET search_path = ... in ASCII, or move to a database in UTF8",
         )
     if identity.setting("session_replication_role") == "replica":
         yield warned(

@@ -331,6 +331,7 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
     [
         (Cause.UNREACHABLE, "no-route", "port 443 opened"),
         (Cause.UNREACHABLE, "no-such-name", "DNS"),
+        (Cause.UNREACHABLE, "name-service", "the machine that runs preflight"),
         (Cause.TIMED_OUT, "connect", "port 443 opened"),
         (Cause.TIMED_OUT, "run-deadline", "--timeout"),
         (Cause.TIMED_OUT, "", "opened"),
