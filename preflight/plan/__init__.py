@@ -9,7 +9,6 @@ values must say together is in `preflight.loader.rules`. Docstrings under fields
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Undo, Waiver
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.release_plan import Plan
-from preflight.plan.secret_refs import SecretRef
 from preflight.plan.targets import (
     Application,
     Backup,
@@ -40,6 +39,7 @@ from preflight.plan.values import (
     Ref,
     RemotePath,
     RoleRef,
+    SecretRef,
     ServerRole,
     Sha256,
     Source,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.release import Release, Role, Window
-from preflight.plan.secret_refs import SecretRef
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
+from preflight.plan.values import SecretRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

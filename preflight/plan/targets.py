@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
-from preflight.plan.secret_refs import SecretRef
 from preflight.plan.values import (
     DEFAULT_SSH_PORT,
     Account,
@@ -26,6 +25,7 @@ from preflight.plan.values import (
     Port,
     RemotePath,
     RoleRef,
+    SecretRef,
     ServerRole,
     Sha256,
     SslMode,

@@ -16,7 +16,6 @@ from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import HttpRequest, reply_text
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
-from preflight.sessions.http.open_sockets import OpenSockets
 from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
 from preflight.sessions.trouble import Trouble
 
@@ -54,28 +53,28 @@ class _Response:
 class Exchange:
     """Asks one request, once. `answer` never raises for the outside world."""
 
-    def __init__(self, request: HttpRequest, trust: Trust, sockets: OpenSockets, seconds_left: float) -> None:
-        """`seconds_left`: until the session's own deadline, which may be nearer than the request's."""
+    def __init__(self, request: HttpRequest, trust: Trust, deadline: Deadline) -> None:
+        """`deadline`: the session's own, which may be nearer than the request's."""
         self._request = request
         self._trust = trust
-        self._sockets = sockets
-        self._seconds = min(request.max_seconds, seconds_left)
-        self._cut_short = seconds_left < request.max_seconds
-        self._deadline = Deadline(self._seconds)
+        self._deadline = deadline
         self._phase = "connect"
         self._session: dict[str, str] = {}
 
     def answer(self) -> Answer:
         asked_at, begun = now(), monotonic()
+        seconds = self._request.max_seconds
+        cut_short = False
         try:
             self._load_trust()
             asked_at, begun = now(), monotonic()
-            self._deadline = self._deadline.at_most(self._seconds)
+            cut_short = self._deadline.left() < seconds
+            self._deadline = self._deadline.at_most(seconds)
             status, text = self._ask()
             return Reply(status, text, asked_at, monotonic() - begun, VANTAGE, session=self._session)
         except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
             cause, detail, reason = self._explained(error)
-            if cause is Cause.TIMED_OUT and self._cut_short:
+            if cause is Cause.TIMED_OUT and cut_short:
                 reason = "run-deadline"
                 detail += "; the run's own time limit was nearer than the request's"
             detail = f"{self._request.url}: {detail}"
@@ -113,14 +112,12 @@ class Exchange:
 
     def _get(self, request: HttpRequest) -> _Response:
         self._phase = "connect"
-        sock = self._connect(request)
-        with self._sockets.holding(sock):
+        with self._connect(request) as sock:
             if request.scheme == "http":
                 return self._converse(request, sock)
             self._phase = "handshake"
             context = self._trust.context(request.ca)
-            secured = secure(sock, context, request.name, self._deadline, lambda: self._connect(request))
-            with self._sockets.holding(secured):
+            with secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as secured:
                 self._session["tls"] = secured.version() or ""
                 self._session["certificate"] = peer_certificate(secured, verified=True).to_json()
                 return self._converse(request, secured)
@@ -160,7 +157,7 @@ class Exchange:
             case TooMuch():
                 return Cause.CUT_OFF, "the server sends more than the limit, without end", "body-too-large"
             case TimeoutError():
-                detail = f"no complete answer within {self._seconds:.3g} s; it stopped in the {self._phase}"
+                detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
                 return Cause.TIMED_OUT, detail, self._phase
             case http.client.RemoteDisconnected():
                 return Cause.CUT_OFF, "the server closed the connection without an answer", "no-answer"

@@ -8,7 +8,6 @@ from typing import Any
 from psycopg import pq
 
 from preflight.sessions.postgres.connection import Statement
-from preflight.sessions.remote_text import decode
 
 SETTINGS = (
     "DateStyle",
@@ -52,25 +51,10 @@ def told(rows: str) -> dict[str, str]:
     }
 
 
-def known(pgconn: pq.abc.PGconn, verified: str) -> dict[str, str]:
-    """What the connection knows of itself without a question to the server. `verified`: what libpq verified of the
-    server's certificate."""
-
-    def parameter(name: bytes) -> str:
-        return decode(pgconn.parameter_status(name) or b"")
-
-    def yes(told: bool) -> str:
-        return "yes" if told else "no"
-
-    facts = {
+def known(pgconn: pq.abc.PGconn) -> dict[str, str]:
+    """What the connection knows of itself without a question to the server."""
+    return {
         "backend_pid": str(pgconn.backend_pid),
-        "server_version": parameter(b"server_version").partition(" ")[0],
-        "server_version_num": str(pgconn.server_version),
         "ssl": "TLS" if pgconn.ssl_in_use else "no",
-        "ssl_verified": verified if pgconn.ssl_in_use else "no",
-        "used_password": yes(pgconn.used_password),
+        "used_password": "yes" if pgconn.used_password else "no",
     }
-    for key, name in (("in_recovery", b"in_hot_standby"), ("is_superuser", b"is_superuser")):
-        if parameter(name):
-            facts[key] = yes(parameter(name) == "on")
-    return facts

@@ -18,9 +18,8 @@ from preflight.plan import Connect, Database, SslMode
 from preflight.probe import Cause
 from preflight.sessions.dial import show_address
 from preflight.sessions.postgres.certificate import Stream, second_look
-from preflight.sessions.postgres.libpq import NOWHERE, conninfo, local_port, wait
+from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
-from preflight.sessions.postgres.trace import ServerWord, Trace
 from preflight.sessions.trouble import Trouble
 
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
@@ -154,14 +153,6 @@ class Login:
             return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
         paths = ssl.get_default_verify_paths()
         return paths.cafile or paths.openssl_cafile
-
-    @property
-    def verified(self) -> str:
-        """What is verified of the server's certificate, in libpq's terms; `no` for nothing."""
-        mode = self.database.sslmode
-        if mode is SslMode.REQUIRE and self.database.sslrootcert is not None:
-            return SslMode.VERIFY_CA.value  # libpq's rule
-        return mode.value if mode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL) else "no"
 
     def _parameters(self, address: ServerAddress) -> dict[str, str]:
         database = self.database

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from preflight.probe import Cause
-from preflight.sessions.postgres.trace import ServerWord
+from preflight.sessions.postgres.libpq import ServerWord
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.trouble import Trouble
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import paramiko
     from psycopg import pq
 
+    from preflight.sessions.postgres import SqlPool
     from preflight.sessions.postgres.connection import Connection, Outcome
     from preflight.sessions.postgres.login import ServerAddress
-    from preflight.sessions.postgres.pool import SqlPool
 
 LOGIN_SECONDS = 10.0
 """From the call to the server to the accepted login."""
@@ -50,25 +50,20 @@ class SqlSession:
         self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
         self._failure: NoReply | None = None
-        self._session = {"user": str(database.user), "database": database.name or database.id}
+        self._session: dict[str, str] = {}
         if database.connect is Connect.TUNNEL:
             self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
         else:
             self._address = database.address or host.address or host.id
         self._session["address"] = show_address(self._address, database.port)
-        self._stage = "waiting for its turn"
+        self.stage = "waiting for its turn"
 
     @property
     def vantage(self) -> str:
         tunnelled = self._database.connect is Connect.TUNNEL
         place = f"through {self._database.host}" if tunnelled else "from here"
         return f"{place} as {self._database.user}"
-
-    @property
-    def stage(self) -> str:
-        """See `preflight.sessions.Session`."""
-        return self._stage
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """See `preflight.sessions.Session`."""
@@ -124,7 +119,7 @@ class SqlSession:
         from preflight.sessions.postgres.connection import Statement
 
         assert self._connection is not None  # noqa: S101 - or _log_in has raised
-        self._stage = "waiting for the server's answers"
+        self.stage = "waiting for the server's answers"
         statements = [Statement(question.text, _most_seconds(question)) for question in questions]
         if server is None:
             return self._connection.ask(statements, deadline)
@@ -144,16 +139,15 @@ class SqlSession:
         The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
         name, and the host for a channel, is not the server's slowness."""
         try:
-            self._stage = "loading the PostgreSQL driver"
+            self.stage = "loading the PostgreSQL driver"
             self._pool.load_driver()
             from preflight.sessions.postgres import facts
             from preflight.sessions.postgres.connection import Connection
-            from preflight.sessions.postgres.libpq import local_port
             from preflight.sessions.postgres.login import Login
 
             login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
             addresses = self._addresses(deadline)
-            self._stage = f"logging in at {self._session['address']}"
+            self.stage = f"logging in at {self._session['address']}"
             self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
@@ -163,9 +157,9 @@ class SqlSession:
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
             raise Trouble(failed.answer.cause, detail, reason) from None
-        self._session |= facts.known(self._pgconn, login.verified)
+        self._session |= facts.known(self._pgconn)
         if self._tunnel is None:
-            self._session |= {"address": str(server), "client_port": str(local_port(self._pgconn))}
+            self._session["address"] = str(server)
         self._connection = Connection(self._pgconn, self._closing)
         return server
 
@@ -173,7 +167,7 @@ class SqlSession:
         reference = self._database.password
         if reference is None:
             return None
-        self._stage = f"reading the secret {reference}"
+        self.stage = f"reading the secret {reference}"
         try:
             return self._pool.secrets.value(reference, self._database.password_purpose)
         except SecretError as error:
@@ -185,7 +179,7 @@ class SqlSession:
 
         database = self._database
         if database.connect is Connect.DIRECT:
-            self._stage = f"resolving {self._address}"
+            self.stage = f"resolving {self._address}"
             resolved = resolve(self._address, database.port)
             self._session["address"] = resolved.first
             return [ServerAddress.direct(str(where[0]), database.port) for _, where in resolved.addresses]
@@ -193,7 +187,7 @@ class SqlSession:
         def open_channel(deadline: Deadline) -> paramiko.Channel:
             return self._pool.open_channel(database.host, self._address, database.port, deadline)
 
-        self._stage = f"opening a channel through {database.host}"
+        self.stage = f"opening a channel through {database.host}"
         self._tunnel = Tunnel(open_channel(deadline))
         return [ServerAddress(ADDRESS, self._tunnel.port, open_channel, self._tunnel.admit)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.probes.http import HttpAnswer, HttpGet
-from preflight.sessions.http.session import HttpPool
+from preflight.sessions.http import HttpSession
 from tests.site.certificates import Certificate
 
 Talk = Callable[[socket.socket, threading.Event], None]
@@ -111,11 +111,7 @@ def ask_all(folder: Path, probes: Sequence[HttpGet], seconds: float = 20.0) -> l
         assert question.id not in answers, "answered twice"
         answers[question.id] = answer
 
-    pool = HttpPool(folder)
-    try:
-        pool.session("app1").ask([probe.question() for probe in probes], Deadline(seconds), deliver)
-    finally:
-        pool.close()
+    HttpSession(folder).ask([probe.question() for probe in probes], Deadline(seconds), deliver)
     return [answers[probe.question().id] for probe in probes]
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from preflight.clock import Deadline, monotonic
+from preflight.clock import monotonic
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import LARGEST_BODY_BYTES, HttpGet
-from preflight.sessions.http.session import HttpPool
 from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http.asking import (
     Talk,
@@ -356,25 +355,3 @@ def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
     with raw_server(says(OK + b"Content-Length: 4\r\n\r\n\xff\x00\xfe!")) as url:
         answer = answered(get(url))
     assert (answer.body, answer.body_bytes) == ("\ufffd\x00\ufffd!", 4)
-
-
-def test_closing_the_pool_ends_a_question_in_progress() -> None:
-    answers: list[Answer] = []
-    with raw_server(stays_silent) as url:
-        pool = HttpPool(Path())
-        probe = get(url, max_seconds=15)
-
-        def work() -> None:
-            pool.session("app1").ask([probe.question()], Deadline(15), lambda _q, answer: answers.append(answer))
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        while not pool._sockets._sockets:
-            thread.join(0.01)
-        pool.close()
-        pool.close()
-        thread.join(5)
-    assert not thread.is_alive()
-    [answer] = answers
-    assert isinstance(answer, NoReply)
-    assert answer.cause is Cause.CUT_OFF

@@ -15,8 +15,8 @@ from pytest_mock import MockerFixture
 from preflight.clock import Deadline
 from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
 from preflight.probes.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.sessions.local import LocalSession
 from preflight.sessions.local import files as local_files
-from preflight.sessions.local.session import LocalPool
 
 
 def ask_all(folder: Path, questions: Sequence[Question], seconds: float = 10.0) -> dict[str, Answer]:
@@ -26,7 +26,7 @@ def ask_all(folder: Path, questions: Sequence[Question], seconds: float = 10.0) 
         assert question.id not in answers, "answered twice"
         answers[question.id] = answer
 
-    session = LocalPool(folder).session()
+    session = LocalSession(folder)
     session.ask(questions, Deadline(seconds), deliver)
     session.close()
     return answers
@@ -222,7 +222,7 @@ def test_a_large_file_is_hashed_without_its_normalised_forms(tmp_path: Path, sql
 def test_a_file_system_that_hangs_holds_up_no_other_question(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     (tmp_path / "a.txt").write_text("here")
     released = threading.Event()
-    mocker.patch("preflight.sessions.local.session.list_tree", side_effect=lambda *_: [released.wait(30)])
+    mocker.patch("preflight.sessions.local.list_tree", side_effect=lambda *_: [released.wait(30)])
     hanging, quick = LocalTree(TARGET, "sql").question(), LocalFile(TARGET, "a.txt").question()
     order: list[Question] = []
 
@@ -230,7 +230,7 @@ def test_a_file_system_that_hangs_holds_up_no_other_question(tmp_path: Path, sql
         order.append(question)
         released.set()
 
-    LocalPool(tmp_path).session().ask([hanging, quick], Deadline(10.0), deliver)
+    LocalSession(tmp_path).ask([hanging, quick], Deadline(10.0), deliver)
     assert order == [quick, hanging]
 
 

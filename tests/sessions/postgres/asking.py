@@ -13,7 +13,7 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Account, Database, Host, SecretRef, SslMode
 from preflight.probe import Answer, NoReply, Question, Reply, Via
-from preflight.sessions.postgres.pool import SqlPool
+from preflight.sessions.postgres import SqlPool
 from preflight.sessions.secrets import Secrets
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS
 from tests.sessions.postgres.fakes import Forwarder
