@@ -74,8 +74,12 @@ class SqlSession:
                     deliver(waiting.popleft(), answer)
             except Trouble as trouble:
                 self._failure = self._no_reply(trouble, begun)
-            if self._failure is not None or self._closing.is_set():
-                self._finish()
+            except BaseException:
+                self._failure = self._closed()  # answers are left unread, and would be taken for the next ones
+                raise
+            finally:
+                if self._failure is not None or self._closing.is_set():
+                    self._finish()
             for question in waiting:
                 deliver(question, replace(self._failure or self._closed(), asked_at=now()))
 
@@ -130,7 +134,8 @@ class SqlSession:
             outcomes = iter(list(outcomes))
             told = next(self._connection.ask([facts.QUESTION_WITHIN_LIMITS], deadline))
         if isinstance(told, str):
-            self._note(facts.told(told))
+            with contextlib.suppress(ValueError, LookupError, TypeError):  # something in between answered
+                self._note(facts.told(told))
         return outcomes
 
     def _log_in(self, deadline: Deadline) -> ServerAddress:

@@ -12,7 +12,8 @@ from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SslMode
-from preflight.probe import Answer, Cause
+from preflight.probe import Answer, Cause, Question
+from preflight.sessions.postgres import facts
 from preflight.sessions.postgres.connection import Connection, Statement
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres.asking import Asker, ask, ask_all, asker, no_reply, question, reply, role, rows, setting
@@ -174,6 +175,31 @@ def test_the_questions_of_a_round_go_out_together_with_what_is_asked_of_the_serv
     assert sent.call_count == 1
     ask_all(pool, question("SELECT 6"), question("SELECT 7"))
     assert sent.call_count == 2
+
+
+def test_a_defect_while_answers_are_read_leaves_no_answer_for_the_next_question(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    pool = asker.pool(role, postgres.port)
+
+    def break_down(_asked: Question, _answer: Answer) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pool.session("app1").ask([question("SELECT 1"), question("SELECT 2")], Deadline(GENEROUS_SECONDS), break_down)
+    assert no_reply(ask(pool, "SELECT 3")).cause is Cause.NOT_ASKED
+
+
+@pytest.mark.parametrize(
+    "told", ["SELECT 1 WHERE false", "SELECT 1 AS other", "SELECT null AS settings, '' AS role, '' AS tls"]
+)
+def test_a_server_that_tells_something_else_of_itself_is_still_asked(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: MockerFixture, told: str
+) -> None:
+    mocker.patch.object(facts, "QUESTION", Statement(told, 5.0))
+    answer = ask(asker.pool(role, postgres.port), "SELECT 1 AS one")
+    assert reply(answer).text == '[{"one": 1}]'
+    assert "settings" not in reply(answer).session
 
 
 def test_bytes_that_are_no_utf_8_are_replaced(asker: Asker, postgres: Cluster) -> None:
