@@ -26,7 +26,7 @@ class Session(Protocol):
         resolver, a file system that hangs) may hold it beyond the deadline: whoever calls it does not wait for it."""
 
     def close(self) -> None:
-        """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""
+        """Ends the session and frees threads and sockets; safe to call twice and from another thread."""
 
 
 class SessionFailed(PreflightError):

@@ -25,7 +25,7 @@ _CHUNK_BYTES = 16384
 
 
 class Stream(Protocol):
-    """A socket, or a channel that quacks like one."""
+    """What is needed of a socket or a `paramiko.Channel`."""
 
     def recv(self, size: int, /) -> bytes: ...
     def sendall(self, data: bytes, /) -> None: ...
@@ -33,7 +33,7 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-def second_look(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | None:
+def why_refused(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | None:
     """What is wrong with the certificate; None when nothing could be made out. Closes the stream."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # a wrong name libpq names itself
@@ -46,7 +46,7 @@ def second_look(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | N
     return None
 
 
-def shown(stream: Stream, deadline: Deadline) -> Certificate | None:
+def shown_certificate(stream: Stream, deadline: Deadline) -> Certificate | None:
     """The certificate that the server shows, unverified: whether it may be trusted libpq has decided already. None
     when none could be made out. Closes the stream."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -102,10 +102,10 @@ def _handshake(stream: Stream, context: ssl.SSLContext, deadline: Deadline) -> _
 
 
 def _leave(stream: Stream, tls: _Tls, deadline: Deadline) -> None:
-    """Says goodbye and waits until the server has hung up. Its TLS 1.3 tickets are on their way still, and a connection
-    that is closed with something unread is reset, which the server logs."""
+    """Ends TLS and waits until the server has closed the connection. Its TLS 1.3 tickets are on their way still, and a
+    connection that is closed with something unread is reset, which the server logs."""
     with contextlib.suppress(OSError):
-        with contextlib.suppress(ssl.SSLWantReadError):  # for the server's own goodbye, which says nothing
+        with contextlib.suppress(ssl.SSLWantReadError):  # for the server's close_notify, which says nothing
             tls.session.unwrap()
         stream.sendall(tls.outgoing.read())
         while not deadline.over:

@@ -154,7 +154,7 @@ class Connection:
             if not wait(self._pgconn, select.POLLIN, deadline, self._closing):
                 raise self._no_answer()
             self._pgconn.consume_input()
-        if deadline.over:  # also for a server that never stops talking
+        if deadline.over:  # also for a server that never stops sending
             raise self._no_answer()
         result = self._pgconn.get_result()
         if self._pgconn.status == pq.ConnStatus.BAD:

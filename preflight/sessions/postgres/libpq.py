@@ -29,7 +29,7 @@ NOWHERE = os.path.join(os.devnull, "none")  # noqa: PTH118  # as text: libpq is 
 """A path that cannot exist: a file that libpq would otherwise look for in the home directory."""
 _LIBPQ_VARIABLE = re.compile(r"PG[A-Z0-9]+")
 LARGEST_TRACE_BYTES = 1024 * 1024
-"""A login takes some kilobytes; a server that sends more is playing with us."""
+"""A login takes some kilobytes; a server that sends more means no login."""
 _ERROR = b"\tErrorResponse\t"
 _SQLSTATE = re.compile(rb' C "([0-9A-Z]{5})"')
 _ROUTINE = re.compile(rb' R "(\w{1,64})"')

@@ -17,7 +17,7 @@ from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.probe import Cause
 from preflight.sessions.dial import show_address
-from preflight.sessions.postgres.certificate import Stream, second_look
+from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
 from preflight.sessions.trouble import Trouble
@@ -106,7 +106,7 @@ class Login:
             if trouble.reason == "certificate-untrusted":
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
-                    trouble = second_look(address.connect_again(soon), self.ca_file, soon) or trouble
+                    trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
             raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
@@ -119,7 +119,7 @@ class Login:
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
-                raise Trouble(Cause.UNREADABLE, "the server talks without end during the login", "not-postgresql")
+                raise Trouble(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
         return connected
 
     def _silent(self, connected: bool, deadline: Deadline) -> Trouble:

@@ -203,11 +203,11 @@ class SqlSession:
             return
 
         def look() -> Certificate | None:
-            from preflight.sessions.postgres.certificate import shown
+            from preflight.sessions.postgres.certificate import shown_certificate
 
             soon = deadline.at_most(_CERTIFICATE_SECONDS)
             with contextlib.suppress(OSError, SessionFailed):
-                return shown(server.connect_again(soon), soon)
+                return shown_certificate(server.connect_again(soon), soon)
             return None
 
         certificate = self._pool.certificate(f"{self._session.get('tunnel')} {self._session['address']}", look)
@@ -232,7 +232,7 @@ class SqlSession:
 
     def _finish(self, seconds: float = CLOSE_SECONDS) -> None:
         """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise. Waits at
-        most `seconds` for a server behind a tunnel to hang up."""
+        most `seconds` for a server behind a tunnel to close its end."""
         if self._pgconn is not None:
             self._pgconn.finish()
         if self._tunnel is not None:

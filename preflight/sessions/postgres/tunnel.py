@@ -47,8 +47,8 @@ class Tunnel:
         self._thread.start()
 
     def finish(self, seconds: float) -> None:
-        """Closes once the server has hung up, too, for which it waits at most `seconds`: the client has said goodbye,
-        and a server that loses the connection before it hears that logs a reset."""
+        """Closes after the server has, for which it waits at most `seconds`: the client has ended the session, and a
+        server that loses the connection before it reads that logs a reset."""
         if self._thread is not None:
             self._thread.join(seconds)
         self.close()

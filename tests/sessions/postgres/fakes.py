@@ -1,4 +1,4 @@
-"""Servers on PostgreSQL's port that misbehave, and a forwarder that quacks like an SSH channel."""
+"""Servers on PostgreSQL's port that misbehave, and a forwarder with the methods of an SSH channel."""
 
 from __future__ import annotations
 

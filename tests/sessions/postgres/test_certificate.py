@@ -13,7 +13,7 @@ import pytest
 
 from preflight.clock import Deadline, monotonic
 from preflight.probes.http import Certificate
-from preflight.sessions.postgres.certificate import shown
+from preflight.sessions.postgres.certificate import shown_certificate
 from preflight.sessions.postgres.login import ServerAddress
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS
 from tests.sessions.postgres import fakes
@@ -25,7 +25,7 @@ SHORT_SECONDS = 0.5
 
 def look(port: int, seconds: float = GENEROUS_SECONDS) -> Certificate | None:
     deadline = Deadline(seconds)
-    return shown(ServerAddress.direct("127.0.0.1", port).connect_again(deadline), deadline)
+    return shown_certificate(ServerAddress.direct("127.0.0.1", port).connect_again(deadline), deadline)
 
 
 @contextmanager
