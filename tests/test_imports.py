@@ -68,7 +68,7 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("path", files("preflight/plan"), ids=named)
 def test_the_plan_knows_nothing_that_is_made_of_it(path: Path) -> None:
-    below = ("preflight.plan", "preflight.clock", "preflight.probe", "preflight.secrets", "preflight.units")
+    below = ("preflight.plan", "preflight.clock", "preflight.probe", "preflight.sessions.secrets", "preflight.units")
     assert not [name for name in ours(path) if not f"{name}.".startswith(tuple(f"{each}." for each in below))]
 
 

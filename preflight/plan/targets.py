@@ -27,6 +27,7 @@ from preflight.plan.values import (
     Port,
     RemotePath,
     RoleRef,
+    SecretRef,
     Server,
     ServerRole,
     Sha256,
@@ -36,7 +37,6 @@ from preflight.plan.values import (
     Text,
     Url,
 )
-from preflight.secrets import SecretRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,8 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate or peer."""
+    """Where the role's password is found; leave it out for a client certificate (in `~/.postgresql`)
+    or peer."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

@@ -24,7 +24,7 @@ class Session(Protocol):
 
         Aims to be done by the deadline, but may block past it where nothing bounds a call (a name service): by then
         the caller has answered what was missing, and takes nothing more. While questions with a channel of their own
-        are under way, others may come by a second call. Trouble in the outside world is delivered as `NoReply`, never
+        are under way, others may come by a second call. CannotAsk in the outside world is delivered as `NoReply`, never
         raised."""
 
     def close(self) -> None:

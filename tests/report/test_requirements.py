@@ -8,13 +8,11 @@ from pathlib import Path
 
 from preflight.loader import load_plan
 from preflight.plan import Account as Login
-from preflight.plan import Become, RemotePath
+from preflight.plan import Become, RemotePath, SecretRef
 from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
-from preflight.requirements.databases import quote_identifier
 from preflight.requirements.hosts import sudoers_line
-from preflight.secrets import SecretRef
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
@@ -70,12 +68,6 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
     assert "PASSWD" not in sudoers_line(PLAN, asked, "postgres")
     assert sudoers_line(PLAN, host, "postgres").endswith(", /bin/sh"), "folders that only the account may see"
     assert sudoers_line(PLAN, host, "nobody") == f"{host.user} ALL=(nobody) NOPASSWD: /bin/sh"
-
-
-def test_names_are_quoted_as_sql_wants_them() -> None:
-    assert quote_identifier("public") == '"public"'
-    assert quote_identifier("Orders 1") == '"Orders 1"'
-    assert quote_identifier('a"b') == '"a""b"'
 
 
 def test_hostile_names_stay_text() -> None:

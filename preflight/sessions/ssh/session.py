@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from preflight.clock import Deadline, monotonic
 from preflight.errors import SecretError
+from preflight.plan import SecretRef
 from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
-from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, Numbered, too_much
 from preflight.sessions.ssh.channels import ChannelRefused
