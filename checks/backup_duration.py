@@ -53,6 +53,7 @@ class BackupDuration(Check):
 
     id = "backup-duration"
     title = "the backup is done in the minutes of its step"
+    sections = ("backups",)
     needs = "as the backup's account: read the newest archive; with `sample`, write to the backup directory"
     cure = "give the step the minutes it takes, take a faster method, or move the backup ahead of the window"
     Settings = BackupDurationSettings

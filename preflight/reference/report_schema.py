@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.report.formats.json import SCHEMA
-from preflight.verdict import Decision, ExitCode
+from preflight.verdict import Decision
 from preflight.versions.end_states import StateStatus
 from preflight.waivers import WaiverState
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from preflight.probes.files import SCRIPT_SUFFIXES
 from preflight.scripts.psql_script_inputs import find_inputs
-from preflight.scripts.sql_text import without_comments
 
 _UP = ".up"
 
@@ -36,11 +35,6 @@ def pairs(
         included = {found.path for found in find_inputs(staged, texts).inputs if found.executed}
         files = [name for name in scripts if name not in backs | included]
     return tuple(_pair(pattern, name, names) for name in files)
-
-
-def does_the_same(one: str, other: str) -> bool:
-    """Equal but for comments and white space."""
-    return without_comments(one).split() == without_comments(other).split()
 
 
 def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:

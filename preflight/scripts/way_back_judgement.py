@@ -10,7 +10,8 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Scripts
 from preflight.probes.files import Texts, Tree
 from preflight.scripts.script_effect import Effect, effect_of
-from preflight.scripts.way_back import Pair, does_the_same, pairs
+from preflight.scripts.sql_text import without_comments
+from preflight.scripts.way_back import Pair, pairs
 from preflight.wording import listed
 
 _MOST_NAMED = 8
@@ -102,6 +103,11 @@ class WaysBack:
 
     def _expected(self, pair: Pair) -> str:
         return f"{posixpath.join(self.folder, pair.back)} takes {pair.forward} back"
+
+
+def does_the_same(one: str, other: str) -> bool:
+    """Equal but for comments and white space."""
+    return without_comments(one).split() == without_comments(other).split()
 
 
 def _all_have_one(found: Sequence[Pair]) -> Judgement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from preflight.scripts.way_back import Pair, does_the_same, pairs
+from preflight.scripts.way_back import Pair, pairs
+from preflight.scripts.way_back_judgement import does_the_same
 
 PATTERN = "undo/{stem}.down.sql"
 
