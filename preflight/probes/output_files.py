@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.probes.fields import read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 _SCRIPT = """\
 exec </dev/null
@@ -55,18 +55,14 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class OutputFilesProbe(ShellProbe[OutputFiles]):
-    """Looks as `writer`, or as the login where sudo does not give it a shell of that account."""
+class OutputFilesProbe(AccountProbe[OutputFiles]):
+    """Looks as `account`, or as the login where sudo does not give it a shell of that account."""
 
-    writer: AsAccount
     paths: tuple[str, ...]
     """Absolute."""
 
     def ask(self) -> str:
-        return self.writer.or_login(filled(_SCRIPT, PATHS=" ".join(map(quoted, self.paths))))
-
-    def stdin_secret(self) -> str:
-        return self.writer.password
+        return self.account.or_login(filled(_SCRIPT, PATHS=" ".join(map(quoted, self.paths))))
 
     def read(self, reply: Reply) -> OutputFiles:
         told = read_lines(_Told, reply)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from preflight.probe import Family, Reply
 from preflight.probes.fields import read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 _SCRIPT = """\
 exec </dev/null
@@ -48,20 +48,16 @@ class WorkStart:
 
 
 @dataclass(frozen=True)
-class WorkStartProbe(ShellProbe[WorkStart]):
-    """Looks as `starter`, or as the login where sudo does not give it a shell of that account."""
+class WorkStartProbe(AccountProbe[WorkStart]):
+    """Looks as `account`, or as the login where sudo does not give it a shell of that account."""
 
     family = Family.ACCESS
-    starter: AsAccount
     folder: str
     program: str = ""
     """As it is called: a name, or a path that may be relative to the folder; empty for the folder alone."""
 
     def ask(self) -> str:
-        return self.starter.or_login(filled(_SCRIPT, FOLDER=quoted(self.folder), PROGRAM=quoted(self.program)))
-
-    def stdin_secret(self) -> str:
-        return self.starter.password
+        return self.account.or_login(filled(_SCRIPT, FOLDER=quoted(self.folder), PROGRAM=quoted(self.program)))
 
     def read(self, reply: Reply) -> WorkStart:
         return read_lines(WorkStart, reply)

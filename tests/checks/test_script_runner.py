@@ -85,9 +85,9 @@ def judgement_of(
             case ServerLoginProbe():
                 facts[name] = arrived or ServerLogin(None, "", login, "orders", 5432, 150018)
             case OutputFilesProbe():
-                facts[name] = OutputFiles(seen_by or probe.writer.account, dict.fromkeys(probe.paths, writing))
+                facts[name] = OutputFiles(seen_by or probe.account.account, dict.fromkeys(probe.paths, writing))
             case WorkStartProbe():
-                facts[name] = WorkStart(seen_by or probe.starter.account, start)
+                facts[name] = WorkStart(seen_by or probe.account.account, start)
     if "manifest" in probes:
         facts["manifest"] = manifest or LocalText(format_manifest(dict.fromkeys(texts, "0" * 64)))
         facts["texts"] = Texts(texts)
