@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from preflight.evidence import Evidence
+from preflight.judging.schedule import schedule
+from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
 from preflight.plan import Plan
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.probe import Probe, Question, Reply, Unreadable
-from preflight.scripts.sealed_scripts import sealed_scripts, sealing_probes
-from preflight.window.schedule import schedule
 
 T = TypeVar("T")
 

@@ -107,19 +107,11 @@ class Asking:
     Every question gets exactly one answer; what is missing when the time of its target or of the run is over gets
     `timed out`."""
 
-    def __init__(
-        self,
-        open_session: OpenSession,
-        deadline: Deadline,
-        *,
-        mask: Callable[[str], str] = str,
-        most_workers: int = MOST_WORKERS,
-    ) -> None:
+    def __init__(self, open_session: OpenSession, deadline: Deadline, *, mask: Callable[[str], str] = str) -> None:
         """`deadline`: of the whole run. `mask` redacts each answer before anybody sees it."""
         self._open_session = open_session
         self._deadline = deadline
         self._mask = mask
-        self._most_workers = most_workers
         self._workers = 0
         self._targets: dict[tuple[Via, str], _Target] = {}
         self._stirred: dict[_Target, None] = {}
@@ -201,7 +193,7 @@ class Asking:
         self._start_workers()
 
     def _start_workers(self) -> None:
-        while self._workers < min(self._most_workers, len(self._batches)):
+        while self._workers < min(MOST_WORKERS, len(self._batches)):
             self._workers += 1
             threading.Thread(target=self._work, name=f"gather-{self._workers}", daemon=True).start()
 

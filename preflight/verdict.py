@@ -10,13 +10,13 @@ from enum import StrEnum
 
 from preflight.errors import ExitCode
 from preflight.finding import Age, Event, Finding, Severity, Status
+from preflight.judging.end_states import EndState, end_states, most_test_age
+from preflight.judging.price import as_found, priced
+from preflight.judging.schedule import Schedule, schedule
+from preflight.judging.time_axis import events_inside
 from preflight.plan import Plan
 from preflight.plan.command_lines import Command
-from preflight.versions.end_states import EndState, end_states, most_test_age
 from preflight.waivers import WaiverUse, apply_waivers
-from preflight.window.price import as_found, priced
-from preflight.window.schedule import Schedule, schedule
-from preflight.window.time_axis import events_inside
 from preflight.wording import counted
 
 

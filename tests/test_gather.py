@@ -140,10 +140,15 @@ def test_a_thousand_targets_are_asked_by_a_bounded_number_of_workers() -> None:
     assert most <= 64
 
 
-def test_a_worker_that_hangs_is_replaced(short_limits: None) -> None:
+@pytest.fixture
+def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_module, "MOST_WORKERS", 1)
+
+
+def test_a_worker_that_hangs_is_replaced(short_limits: None, one_worker: None) -> None:
     release = threading.Event()
     hanging = hangs(release)
-    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(20), most_workers=1)
+    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(20))
     release.set()
     assert isinstance(answers[ONE.id], NoReply)
     assert isinstance(answers[ELSEWHERE.id], Reply)
@@ -180,10 +185,10 @@ def test_what_is_missing_names_the_limit_the_stage_and_the_true_seconds(
     assert f"no answer within {lost.took_seconds:.1f} s" in lost.detail
 
 
-def test_what_never_had_its_turn_says_so() -> None:
+def test_what_never_had_its_turn_says_so(one_worker: None) -> None:
     release = threading.Event()
     hanging = hangs(release)
-    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(0.3), most_workers=1)
+    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(0.3))
     release.set()
     lost = answers[ELSEWHERE.id]
     assert isinstance(lost, NoReply)

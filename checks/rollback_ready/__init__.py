@@ -23,12 +23,12 @@ from preflight.probes.files import TARGET, LocalTexts, LocalTree
 from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
 from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.probes.storage import PlacesProbe
-from preflight.scripts.way_back_judgement import WaysBack
 from preflight.units import format_duration, format_size
 
 from .previous import Limits, judge_previous, no_backup
 from .restore_room import RestoreRoom
 from .seen import Read, SeenBackup
+from .ways_back import WaysBack
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 _FORMS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preflight.plan import Database, Host, Plan
+from preflight.plan.values import LOOPBACK
 
 Machine = tuple[object, ...]
 """Equal for entries of one machine."""
@@ -24,4 +25,6 @@ def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bo
 
 def server_of(plan: Plan, database: Database) -> Machine:
     """Equal for entries of one database server, whichever login of its machine they name."""
-    return (*machine_of(plan.host_of(database)), database.address, database.port)
+    host = plan.host_of(database)
+    own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
+    return (*machine_of(host), "" if database.address in own else database.address, database.port)

@@ -9,9 +9,9 @@ from typing import Any
 
 from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
+from preflight.judging.end_states import StateStatus
 from preflight.report.formats.json import SCHEMA
 from preflight.verdict import Decision
-from preflight.versions.end_states import StateStatus
 from preflight.waivers import WaiverState
 
 Schema = dict[str, Any]

@@ -115,3 +115,6 @@ def _folders(plan: Plan) -> Iterator[Requirement]:
         )
         line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))
+        if scripts.log:
+            text = f"On {host.id}: {account} may write {scripts.log}, whose folder is there."
+            yield Requirement(owner=host.owner, text=text, checks=("script-runner",))

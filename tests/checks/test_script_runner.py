@@ -9,13 +9,13 @@ import pytest
 from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
+from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, Database, Plan, RemotePath, Scripts, Step
 from preflight.probes.files import LocalText, Texts
 from preflight.probes.output_files import OutputFiles, OutputFilesProbe, Writing
 from preflight.probes.sudo import ProgramRun
 from preflight.probes.tools import Method, ServerLogin, ServerLoginProbe
 from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
-from preflight.scripts.manifest import format_manifest
 from tests.toy import MOMENT, toy_plan
 
 TEXTS = {

@@ -16,10 +16,10 @@ from preflight.answered import Answered
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Quantity, Status
 from preflight.inspection import inspect
+from preflight.judging.schedule import schedule
 from preflight.loader import load_plan
 from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
 from preflight.registry import Registry
-from preflight.window.schedule import schedule
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -25,13 +26,13 @@ ZONE = "America/New_York"
 WRITTEN_AT = datetime(2026, 10, 16, 16)
 """The afternoon before the window, for which the example is written: people have just confirmed."""
 NAMES = {
-    "bastion.example.net": "127.0.0.10",
-    "db1.example.net": "127.0.0.11",
-    "db2.example.net": "127.0.0.12",
-    "app1-a.example.net": "127.0.0.21",
-    "app1-b.example.net": "127.0.0.22",
-    "app2.example.net": "127.0.0.23",
-    "licence.example.net": "127.0.0.30",
+    "bastion.example.net": "192.0.2.10",
+    "db1.example.net": "192.0.2.11",
+    "db2.example.net": "192.0.2.12",
+    "app1-a.example.net": "192.0.2.21",
+    "app1-b.example.net": "192.0.2.22",
+    "app2.example.net": "192.0.2.23",
+    "licence.example.net": "192.0.2.30",
 }
 ENVIRONMENT = {
     "DB1_PASSWORD": "Pw-of-dbadmin-on-db1",
@@ -52,14 +53,17 @@ _PLUGINS = {
 
 
 class ExampleSite:
-    """One machine for each host of the plan, and `here`, which runs preflight and the applications."""
+    """One machine for each host of the plan, and `here`, which runs preflight and everything that is no host."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._folder = site.new_path("keys")
         self._folder.mkdir()
-        self.here = site.start_namespace(names=NAMES)
+        self.here = site.start_namespace(names=NAMES, address="192.0.2.1")
+        for name in ("app1-b", "app2", "licence"):
+            self.here.add_address(NAMES[f"{name}.example.net"])
         self._known_hosts = ""
+        self._stack = ExitStack()
         self._agent_keys = [make_key(self._folder / f"agent{number}") for number in (1, 2, 3)]
         self._keys = {
             "dbadmin": make_key(self._folder / "dbadmin", ENVIRONMENT["KEY_PASSPHRASE"]),
@@ -70,8 +74,7 @@ class ExampleSite:
         self._add_host("bastion").add_account("jump", key=self._agent_keys[0])
         self._add_database_host("db1", "orders")
         self._add_database_host("db2", "billing")
-        self._add_application_host()
-        self.apps = self._start_apps()
+        self.apps = self._start_apps(self._add_application_host())
         self._licence_server = self.here.call(lambda: socket.create_server((NAMES["licence.example.net"], 27000)))
 
     def plan(self, folder: Path, text: str) -> Path:
@@ -91,6 +94,7 @@ class ExampleSite:
         return preflight(*arguments, inside=self.here, SSH_AUTH_SOCK=str(self._agent), **ENVIRONMENT)
 
     def close(self) -> None:
+        self._stack.close()
         self._licence_server.close()
         self._kill_agent()
         for app in self.apps:
@@ -112,8 +116,8 @@ class ExampleSite:
         self.here.run("update-ca-certificates")
 
     def _add_host(self, host: str) -> Namespace:
-        machine = self._site.start_namespace(names=NAMES, network=self.here, zone=ZONE)
         name = f"{host}.example.net"
+        machine = self._site.start_namespace(names=NAMES, zone=ZONE, address=NAMES[name], router=self.here)
         options = {"AuthorizedKeysFile": ".ssh/authorized_keys"}
         sshd = self._site.start_sshd(namespace=machine, address=NAMES[name], options=options)
         self._known_hosts += sshd.known_hosts_lines(name)
@@ -136,6 +140,7 @@ class ExampleSite:
                 cluster.sql(line.rstrip(";"), dbname=database)
         machine.run("cp", "-r", f"{PLANS}/sql/{database}/.", f"/srv/release/{database}")
         machine.run("chown", "-R", "dbadmin", f"/srv/release/{database}")
+        machine.run("install", "-d", "-o", "dbadmin", "/srv/release/log")
         for number in (1, 2):
             file = f"/backup/{database}/{number}.dump"
             home = ("env", "HOME=/var/lib/postgresql")
@@ -144,10 +149,11 @@ class ExampleSite:
 
     def _start_database(self, machine: Namespace, host: str, database: str) -> Cluster:
         name = f"{host}.example.net"
-        settings = {"listen_addresses": NAMES[name] if host == "db1" else f"{NAMES[name]},127.0.0.1"}
+        settings = {"listen_addresses": f"{NAMES[name]},127.0.0.1"}
         cluster = self._site.start_postgres(namespace=machine, settings=settings, names=[name])
         machine.run("mkdir", "/run/postgresql")
         machine.run("mount", "--bind", cluster.socket_directory, "/run/postgresql")
+        self._stack.enter_context(cluster.hba("hostssl all all samenet scram-sha-256"))
         secret = ENVIRONMENT[f"{database.upper()}_PASSWORD"]
         cluster.sql(f"CREATE ROLE release LOGIN PASSWORD '{secret}'")
         cluster.sql(f"CREATE ROLE backup LOGIN PASSWORD '{secret}' IN ROLE pg_read_all_data")
@@ -172,7 +178,7 @@ class ExampleSite:
         """What the plan asks of the owners of hosts and databases."""
         return preflight("show", PLANS / "example.toml", "--format", "markdown").stdout
 
-    def _add_application_host(self) -> None:
+    def _add_application_host(self) -> Namespace:
         machine = self._add_host("app1-a")
         machine.add_account("appadmin", key=self._keys["appadmin"])
         for name, does in _PLUGINS.items():
@@ -182,13 +188,18 @@ class ExampleSite:
         machine.run("install", "-D", "/dev/null", "/srv/app1/releases/4.1.tar.gz")
         machine.run("tee", "/srv/app1/releases/4.1.tar.gz", stdin="test")
         machine.run("touch", "/srv/app1/maintenance.html")
+        return machine
 
-    def _start_apps(self) -> list[HttpsApp]:
+    def _start_apps(self, first: Namespace) -> list[HttpsApp]:
         up = {"status": "UP", "components": {"db": {"status": "UP"}}}
         apps = []
-        for host, version, delay in (("app1-a", "4.1", 0.0), ("app1-b", "4.1", 2.2), ("app2", "2.7", 0.0)):
+        for host, machine, version, delay in (
+            ("app1-a", first, "4.1", 0.0),
+            ("app1-b", self.here, "4.1", 2.2),
+            ("app2", self.here, "2.7", 0.0),
+        ):
             name = f"{host}.example.net"
-            app = self._site.start_app([name], address=NAMES[name], namespace=self.here)
+            app = self._site.start_app([name], address=NAMES[name], namespace=machine)
             app.answer_json({**up, "version": version}, delay_seconds=delay)
             apps.append(app)
         return apps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preflight.loader import load_plan
 from preflight.plan import Account as Login
-from preflight.plan import Become
+from preflight.plan import Become, RemotePath
 from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
@@ -55,6 +55,12 @@ def test_where_the_plan_leaves_the_port_open_the_usual_one_is_asked_for_or_that_
     assert "to `[2001:db8::1]:22/tcp`: SSH to db1." in text
     text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": replace(host, ssh_config=True)}))
     assert "to `[2001:db8::1]:22/tcp`, or where ssh_config leads: SSH to db1." in text
+
+
+def test_the_log_of_psql_is_asked_for() -> None:
+    scripts = replace(next(iter(PLAN.scripts.values())), log=RemotePath("/srv/log/orders.log"))
+    text = requirements.render(replace(PLAN, scripts={scripts.id: scripts}))
+    assert "dbadmin may write `/srv/log/orders.log`, whose folder is there. *(script-runner)*" in text
 
 
 def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:

@@ -53,10 +53,12 @@ class Namespace:
         directory: Path,
         names: Mapping[str, str] | None = None,
         zone: str = "",
-        network: Namespace | None = None,
+        address: str = "",
+        router: Namespace | None = None,
     ) -> None:
-        """`names`: host name -> address, known on it through /etc/hosts; all of 127.0.0.0/8 answers. `zone`: the
-        machine's time zone (/etc/localtime), by its IANA name. `network`: of which machine; its own when left out."""
+        """`names`: host name -> address, known on it through /etc/hosts. `zone`: the machine's time zone
+        (/etc/localtime), by its IANA name. Without an `address`, just 127.0.0.0/8 answers. Machines with one reach
+        each other through one that has no `router` itself; their addresses differ in the last number."""
         needs_root("make network and mount namespaces")
         for tool in ("ip", "mount", "pivot_root"):
             needs(tool)
@@ -66,11 +68,9 @@ class Namespace:
         self._zone = ["env", "-u", "TZ"] if zone else []
         hosts = "".join(f"{address} {name}\n" for name, address in (names or {}).items())
         shared = [tempfile.gettempdir(), str(_PROJECT)]
-        apart = ["--net"] if network is None else []
-        argv = [needs("unshare"), *apart, "--mount", "--", "sh", "-euc", _SET_UP, "holder", directory, hosts, zone]
-        enter = [] if network is None else [needs("nsenter"), f"--target={network.pid}", "--net", "--"]
+        argv = [needs("unshare"), "--net", "--mount", "--", "sh", "-euc", _SET_UP, "holder", directory, hosts, zone]
         self._holder = subprocess.Popen(
-            [*enter, *argv, *shared],
+            [*argv, *shared],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,6 +82,15 @@ class Namespace:
         if self._holder.stdout.readline() != "ready\n":
             why = self._holder.stderr.read().strip()
             raise AssertionError(f"no machine of its own (a container needs CAP_SYS_ADMIN for it): {why}")
+        if router is not None:
+            link = f"to{self.pid}"
+            router.run("ip", "link", "add", link, "type", "veth", "peer", "name", "net", "netns", str(self.pid))
+            router.run("ip", "link", "set", link, "master", "net", "up")
+        elif address:
+            self.run("ip", "link", "add", "net", "type", "bridge")
+        if address:
+            self.add_address(address)
+            self.run("ip", "link", "set", "net", "up")
 
     @property
     def pid(self) -> int:
@@ -99,6 +108,9 @@ class Namespace:
     def run(self, *argv: str | Path, user: str | None = None, stdin: str = "") -> str:
         """Standard output of a command that ran on it."""
         return run(*self.enter(argv, user), stdin=stdin).stdout
+
+    def add_address(self, address: str) -> None:
+        self.run("ip", "address", "add", f"{address}/24", "dev", "net")
 
     def add_account(self, name: str, password: str = "", key: Path | None = None) -> None:
         """An account on it alone, with a home folder, which accepts `key`, a private key file. Written by hand, since

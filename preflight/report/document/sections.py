@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from preflight.clock import format_moment
 from preflight.finding import Status
+from preflight.judging.end_states import matrix
+from preflight.judging.schedule import time_in_window
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Cell, Section, Table, row
 from preflight.report.document.findings import NOBODY
@@ -14,9 +16,7 @@ from preflight.report.document.order import pairs_by_cause
 from preflight.runs.difference import Change, Difference, Line, Pair
 from preflight.units import format_duration
 from preflight.verdict import Verdict
-from preflight.versions.end_states import matrix
 from preflight.waivers import WaiverState, WaiverUse
-from preflight.window.schedule import time_in_window
 from preflight.wording import counted
 
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)

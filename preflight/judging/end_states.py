@@ -13,9 +13,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import combinations, product
 
+from preflight.judging.deploy_order import DeployOrder
+from preflight.judging.version_tests import Gap, Versions, VersionTests, covers, in_words, is_of_use
 from preflight.plan import Application, Plan, Rule, TestResult
-from preflight.versions.deploy_order import DeployOrder
-from preflight.versions.version_tests import Gap, Versions, VersionTests, covers, in_words, is_of_use
 
 MOST_ENUMERATED = 12
 """With more applications that change, the pairs of applications are judged, not the 2^n combinations. That asks for

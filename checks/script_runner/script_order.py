@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork, minutes_at_stake
 from preflight.probes.files import LocalText, Texts
-from preflight.scripts.sealed_scripts import SealedScripts, sealed_scripts
-from preflight.scripts.seen_scripts import named
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from preflight.scripts.sql_text import Statement, statements
+from preflight.judging.sql_text import Statement, statements
 
 
 class Effect(StrEnum):

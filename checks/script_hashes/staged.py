@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
+from preflight.judging.sealed_scripts import named
 from preflight.probes.files import EntryKind
-from preflight.scripts.manifest_comparison import RUNNABLE_SUFFIXES, is_script
-from preflight.scripts.seen_scripts import SeenScripts, named, who_and_when
-from preflight.scripts.text_diff import visible
 from preflight.wording import counted
+
+from .comparison import RUNNABLE_SUFFIXES, is_script
+from .seen import SeenScripts, who_and_when
+from .text_diff import visible
 
 _MOST_POINTS = 10
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
+from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.probes.files import TARGET, LocalText, LocalTree, Texts, Tree
@@ -20,15 +22,14 @@ from preflight.probes.staged import (
     StagedText,
 )
 from preflight.probes.staged_reply import StagedTree
-from preflight.scripts.approved_points import judge_approved
-from preflight.scripts.input_points import judge_inputs
-from preflight.scripts.manifest import ManifestError, parse_manifest
-from preflight.scripts.manifest_comparison import Comparison
-from preflight.scripts.manifest_difference import Differences
-from preflight.scripts.sealed_scripts import sealing_probes
-from preflight.scripts.seen_scripts import SeenScripts
-from preflight.scripts.staged_points import judge_staged
 from preflight.wording import counted
+
+from .approved import judge_approved
+from .comparison import Comparison
+from .difference import Differences
+from .inputs import judge_inputs
+from .seen import SeenScripts
+from .staged import judge_staged
 
 _TEXTS = 3
 

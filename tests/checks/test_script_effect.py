@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from preflight.scripts.script_effect import Effect, effect_of
+from preflight_checks.rollback_ready.script_effect import Effect, effect_of
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'there is no way back'; END $$;"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown
+from preflight.judging.sealed_scripts import named
 from preflight.probes.files import EntryKind
-from preflight.scripts.seen_scripts import SeenScripts, named
-from preflight.scripts.text_diff import visible
+
+from .seen import SeenScripts
+from .text_diff import visible
 
 
 def judge_approved(seen: SeenScripts) -> Iterator[Judgement]:

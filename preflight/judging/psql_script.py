@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
-from preflight.scripts.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
+from preflight.judging.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
 
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})

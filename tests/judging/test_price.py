@@ -10,10 +10,10 @@ from typing import Any
 from preflight.check import Subject
 from preflight.finding import Event, Finding, Judgement, Severity, Status, failed, passed
 from preflight.inspection import inspect
+from preflight.judging.price import as_found, priced
+from preflight.judging.time_axis import events_inside
 from preflight.plan import Plan, Role, Step, Undo, UndoKind, Waiver, Window
 from preflight.run import collect, judge
-from preflight.window.price import as_found, priced
-from preflight.window.time_axis import events_inside
 from tests.toy import MOMENT, Ready, Script, registry, toy_plan
 
 HOUR = timedelta(hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.scripts.psql_script import Include, scan_script
+from preflight.judging.psql_script import Include, scan_script
 
 
 def files(text: str) -> list[str]:

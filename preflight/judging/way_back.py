@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.judging.psql_inputs import find_inputs
+from preflight.judging.sql_text import without_comments
 from preflight.probes.files import SCRIPT_SUFFIXES
-from preflight.scripts.psql_script_inputs import find_inputs
 
 _UP = ".up"
 
@@ -49,3 +50,8 @@ def _places(pattern: str, name: str) -> tuple[str, ...]:
     stem = posixpath.splitext(base)[0].removesuffix(_UP)
     written = pattern.replace("{stem}", stem).replace("{name}", base)
     return tuple(dict.fromkeys(posixpath.normpath(posixpath.join(top, written)) for top in ("", folder)))
+
+
+def does_the_same(one: str, other: str) -> bool:
+    """Equal but for comments and white space."""
+    return without_comments(one).split() == without_comments(other).split()

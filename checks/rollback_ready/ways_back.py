@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.way_back import Pair, does_the_same, pairs
 from preflight.plan import Scripts
 from preflight.probes.files import Texts, Tree
-from preflight.scripts.script_effect import Effect, effect_of
-from preflight.scripts.sql_text import without_comments
-from preflight.scripts.way_back import Pair, pairs
 from preflight.wording import listed
+
+from .script_effect import Effect, effect_of
 
 _MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {
@@ -103,11 +103,6 @@ class WaysBack:
 
     def _expected(self, pair: Pair) -> str:
         return f"{posixpath.join(self.folder, pair.back)} takes {pair.forward} back"
-
-
-def does_the_same(one: str, other: str) -> bool:
-    """Equal but for comments and white space."""
-    return without_comments(one).split() == without_comments(other).split()
 
 
 def _all_have_one(found: Sequence[Pair]) -> Judgement:

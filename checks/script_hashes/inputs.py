@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, warned
+from preflight.judging.psql_inputs import Input, find_inputs
+from preflight.judging.sealed_scripts import MOST_NAMED
 from preflight.probes.files import SCRIPT_SUFFIXES
-from preflight.scripts.psql_script_inputs import Input, find_inputs
-from preflight.scripts.seen_scripts import MOST_NAMED, SeenScripts
-from preflight.scripts.text_diff import visible
 from preflight.wording import counted, listed
+
+from .seen import SeenScripts
+from .text_diff import visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from preflight.judging.cures import beside
+from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.psql_script import scan_script
+from preflight.judging.way_back import Pair, pairs
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import ScriptOrder
 from preflight.probes.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
-from preflight.scripts.manifest import ManifestError, parse_manifest
-from preflight.scripts.psql_script import scan_script
-from preflight.scripts.way_back import Pair, pairs
+from preflight.wording import listed, visible
 
+MOST_NAMED = 8
+"""Of one kind; more are counted."""
 _TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
 """How scripts that take others back are named, where no pattern says which those are."""
 
@@ -90,3 +93,8 @@ def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         f"{name} line {line}: {written}" for name, text in texts.items() for line, written in scan_script(text).goes_on
     )
+
+
+def named(names: Iterable[str]) -> str:
+    """Names of scripts, which may hold anything, the first of them."""
+    return listed(map(visible, names), MOST_NAMED)

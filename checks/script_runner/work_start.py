@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.psql_inputs import below
 from preflight.plan import Plan
 from preflight.plan.work import Section, ServerWork, minutes_at_stake
 from preflight.probe import Probe
@@ -16,9 +18,7 @@ from preflight.probes.files import LocalText
 from preflight.probes.output_files import OutputFiles, OutputFilesProbe, Writing
 from preflight.probes.shell import AsAccount
 from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
-from preflight.scripts.manifest import ManifestError, parse_manifest
-from preflight.scripts.psql_script_inputs import below
-from preflight.scripts.text_diff import visible
+from preflight.wording import visible
 
 _WRITING = {
     Writing.FOLDER: "a folder has that name",

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preflight.scripts.psql_script import scan_script
+from preflight.judging.psql_script import scan_script
 
 
 @dataclass(frozen=True, slots=True)

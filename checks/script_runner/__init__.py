@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.server_place import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
@@ -25,9 +26,9 @@ from preflight.probes.tools import (
     shown,
 )
 from preflight.probes.work_start import WorkStart
-from preflight.scripts.script_order import OrderedScripts
-from preflight.scripts.sealed_scripts import sealing_probes
-from preflight.scripts.work_start_judgement import judge_command, judge_entered, judge_log, start_probes
+
+from .script_order import OrderedScripts
+from .work_start import judge_command, judge_entered, judge_log, start_probes
 
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from preflight.probes.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
-from preflight.scripts.manifest_comparison import Comparison
-from preflight.scripts.text_diff import describe_difference, unified_diff
+
+from .comparison import Comparison
+from .text_diff import describe_difference, unified_diff
 
 _FOREIGN_BYTE = re.compile(r"\\x[89a-f][0-9a-f]|\N{REPLACEMENT CHARACTER}")
 

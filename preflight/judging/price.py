@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from preflight.finding import Finding, Price, Status
+from preflight.judging.schedule import Schedule, schedule
 from preflight.plan import Plan
-from preflight.window.schedule import Schedule, schedule
 
 _LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WAIVED)
 """A waiver accepts that the server path is lost; it does not give the minutes back."""

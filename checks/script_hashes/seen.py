@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preflight.judging.cures import beside, copy_command, seal_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.probes.files import Texts
 from preflight.probes.staged_reply import StagedEntry
-from preflight.scripts.manifest_comparison import Comparison
-from preflight.scripts.manifest_difference import Differences
-from preflight.scripts.text_diff import visible
-from preflight.wording import listed
 
-MOST_NAMED = 8
-"""Of one kind; more are counted."""
+from .comparison import Comparison
+from .difference import Differences
+from .text_diff import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,3 @@ class SeenScripts:
 def who_and_when(entry: StagedEntry) -> str:
     when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
     return f"owner {visible(entry.owner)}, modified {when}"
-
-
-def named(names: Iterable[str]) -> str:
-    return listed(map(visible, names), MOST_NAMED)

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preflight.plan import Application, Plan, Rule, Step, Undo, UndoKind
-from preflight.versions import end_states as module
-from preflight.versions.end_states import (
+from preflight.judging import end_states as module
+from preflight.judging.end_states import (
     OPEN,
     REMOVED,
     EndState,
@@ -24,6 +23,7 @@ from preflight.versions.end_states import (
     matrix,
     unkept_rules,
 )
+from preflight.plan import Application, Plan, Rule, Step, Undo, UndoKind
 from tests.agreements import FAILED, agreed_plan, deploy, record, record_on, versions_of
 from tests.toy import MOMENT
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from preflight.scripts.way_back import Pair, pairs
-from preflight.scripts.way_back_judgement import does_the_same
+from preflight.judging.way_back import Pair, does_the_same, pairs
 
 PATTERN = "undo/{stem}.down.sql"
 

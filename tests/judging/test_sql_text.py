@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.scripts.sql_text import statements, without_comments
+from preflight.judging.sql_text import statements, without_comments
 
 
 @pytest.mark.parametrize(
