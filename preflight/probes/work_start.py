@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from preflight.probe import Family, Reply
 from preflight.probes.fields import read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 _SCRIPT = """\
 exec </dev/null
@@ -64,11 +64,10 @@ class WorkStart:
 
 
 @dataclass(frozen=True)
-class WorkStartProbe(ShellProbe[WorkStart]):
-    """Looks as `starter`, or as the login where sudo does not give it a shell of that account."""
+class WorkStartProbe(AccountProbe[WorkStart]):
+    """Looks as `account`, or as the login where sudo does not give it a shell of that account."""
 
     family = Family.ACCESS
-    starter: AsAccount
     folder: str = "/"
     program: str = ""
     """As it is called: a name, or a path that may be relative to the folder; empty for none."""
@@ -77,10 +76,7 @@ class WorkStartProbe(ShellProbe[WorkStart]):
 
     def ask(self) -> str:
         words = {"FOLDER": self.folder, "PROGRAM": self.program, "LOG": self.log}
-        return self.starter.or_login(filled(_SCRIPT, **{name: quoted(word) for name, word in words.items()}))
-
-    def stdin_secret(self) -> str:
-        return self.starter.password
+        return self.account.or_login(filled(_SCRIPT, **{name: quoted(word) for name, word in words.items()}))
 
     def read(self, reply: Reply) -> WorkStart:
         return read_lines(WorkStart, reply)

@@ -83,7 +83,7 @@ def judgement_of(
             case ServerLoginProbe():
                 facts[name] = arrived or ServerLogin(None, "", login, "orders", 5432, 150018)
             case WorkStartProbe():
-                facts[name] = WorkStart(seen_by or probe.starter.account, start)
+                facts[name] = WorkStart(seen_by or probe.account.account, start)
     if "manifest" in probes:
         facts["manifest"] = manifest or LocalText(format_manifest(dict.fromkeys(texts, "0" * 64)))
         facts["texts"] = Texts(texts)
