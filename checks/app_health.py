@@ -108,6 +108,7 @@ class AppHealth(Check):
 
     id = "app-health"
     title = "the application answers, healthy, as the version to be replaced"
+    sections = ("applications",)
     needs = "a GET to each health URL from where preflight runs; no login"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
     Settings = AppHealthSettings

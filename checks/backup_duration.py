@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
+from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Step
 from preflight.plan.limits import GUESS
 from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.probes.backup_times import BackupBegan, UnplacedTime, WriteRate
 from preflight.units import format_duration, format_size
-from preflight.window.schedule import schedule, time_in_window
 
 _LIST_SECONDS = 20.0
 
@@ -53,6 +53,7 @@ class BackupDuration(Check):
 
     id = "backup-duration"
     title = "the backup is done in the minutes of its step"
+    sections = ("backups",)
     needs = "as the backup's account: read the newest archive; with `sample`, write to the backup directory"
     cure = "give the step the minutes it takes, take a faster method, or move the backup ahead of the window"
     Settings = BackupDurationSettings

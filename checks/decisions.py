@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Severity, passed, warned
+from preflight.judging.end_states import can_go_live_in_part
 from preflight.plan import Decision, DecisionKind, Release, Step
-from preflight.versions.end_states import can_go_live_in_part
 
 _OF_A_STEP = (DecisionKind.RETRY, DecisionKind.ROLLBACK)
 

@@ -88,6 +88,7 @@ class HostLogin(Check):
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
+    sections = ("hosts",)
     needs = (
         "the login that will do the work, with a shell; nothing more (`chage -l` of oneself is allowed to everybody)"
     )

@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.schedule import Schedule, schedule, time_in_window
 from preflight.plan import DecisionKind, Step
 from preflight.plan.limits import GUESS
 from preflight.units import format_duration
-from preflight.window.schedule import Schedule, schedule, time_in_window
 
 
 class TimeBudget(Check):
@@ -29,6 +29,7 @@ class TimeBudget(Check):
 
     id = "time-budget"
     title = "the work and its rollback fit into the window"
+    sections = ("steps",)
     needs = "none: it reads the plan"
     cure = "begin earlier, shorten or drop a step, or rehearse it to have a better number"
 

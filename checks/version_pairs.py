@@ -11,12 +11,12 @@ from typing import Annotated
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
+from preflight.judging.deploy_order import DeployOrder
+from preflight.judging.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
+from preflight.judging.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind, Rule, Tested
 from preflight.plan.limits import Above
 from preflight.units import format_duration
-from preflight.versions.deploy_order import DeployOrder
-from preflight.versions.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
-from preflight.versions.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
 from preflight.wording import listed
 
 _MOST_NAMED = 6
@@ -46,6 +46,7 @@ class VersionPairs(Check):
 
     id = "version-pairs"
     title = "the versions left behind work together"
+    sections = ("applications", "tested")
     needs = "none: it reads the plan"
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
     Settings = VersionPairsSettings

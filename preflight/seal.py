@@ -11,12 +11,11 @@ from pathlib import Path
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import write_private
+from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.probes.files import EntryKind
-from preflight.scripts.manifest import ManifestError, format_manifest, name_problem, parse_manifest
-from preflight.scripts.text_diff import visible
 from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree
-from preflight.wording import counted, listed
+from preflight.wording import counted, listed, visible
 
 _READ_SECONDS = 60.0
 _MODE = 0o644

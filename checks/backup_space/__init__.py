@@ -13,6 +13,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.machines import Machine, machine_of
+from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.probes.backup_files import Listing, PreviousBackups
@@ -20,7 +21,6 @@ from preflight.probes.machine import MachineProbe
 from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
-from preflight.window.schedule import time_in_window
 
 from .forecast import Growth, begins_at, nightly_growth, wal_growth
 from .need import Need, largest_of, names, need_of, total, total_files
@@ -74,6 +74,7 @@ class BackupSpace(Check):
 
     id = "backup-space"
     title = "the backup fits where it is written"
+    sections = ("backups",)
     needs = (
         "as the backup's account: search the backup directory; CONNECT for the database role, pg_read_all_settings for "
         "the data directory's place, and pg_read_all_stats for a base backup's tablespaces"

@@ -9,12 +9,12 @@ from itertools import pairwise
 from statistics import median
 
 from preflight.judging.backups import PlannedBackup
+from preflight.judging.schedule import schedule
 from preflight.probes.backup_files import BackupFile, Listing
 from preflight.probes.mounts import device_name
 from preflight.probes.sizes import WalRate
 from preflight.probes.storage import Directory
 from preflight.units import format_duration, format_need
-from preflight.window.schedule import schedule
 
 _SHORTEST_RHYTHM = timedelta(minutes=10)
 """Files that follow each other faster are parts of one backup."""

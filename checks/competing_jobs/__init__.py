@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
+from preflight.judging.schedule import time_in_window
 from preflight.plan import Database, Host
 from preflight.plan.work import work_on
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
 from preflight.units import format_duration
-from preflight.window.schedule import time_in_window
 from preflight.wording import counted
 
 from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
@@ -52,6 +52,7 @@ class CompetingJobs(Check):
 
     id = "competing-jobs"
     title = "no job starts by itself in the window"
+    sections = ("hosts",)
     severity = Severity.ADVISORY
     needs = (
         "read one's own crontab, the system's tables and `systemctl list-timers`; other accounts' crontabs "

@@ -10,9 +10,9 @@ from datetime import date, datetime, timedelta
 
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, failed, passed, warned
+from preflight.judging.schedule import schedule
 from preflight.plan import Plan
 from preflight.units import format_duration
-from preflight.window.schedule import schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

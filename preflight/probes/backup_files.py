@@ -16,6 +16,8 @@ from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 MOST_LISTED = 6
 
+_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
+
 _LIST = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
@@ -45,7 +47,8 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
   printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
@@ -75,11 +78,14 @@ class BackupKind(StrEnum):
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
+_FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """One backup: a file, or a folder."""
 
-    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "identity", "owner", "kind", "path")
+    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
 
     path: str
     kind: BackupKind
@@ -90,10 +96,21 @@ class BackupFile:
     uid: int
     owner: str
     mode: Mode
-    identity: str
-    """Equal for two names of one file."""
+    stat: str
+    """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
     born_at: datetime | None = None
     """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+
+    @property
+    def identity(self) -> str:
+        """Device and inode: equal for two names of one file."""
+        return ":".join(self.stat.split(":")[:2])
+
+    @property
+    def state(self) -> str:
+        """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
+        the host does not tell."""
+        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
 
     @property
     def writable_by_others(self) -> bool:

@@ -105,8 +105,8 @@ def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     """Question id -> `check subject` of everything that is judged by its answer."""
     found: dict[str, list[str]] = {}
     for item in inspection.items:
-        for probe in item.probes.values():
-            wanted = found.setdefault(probe.question().id, [])
+        for planned in item.probes.values():
+            wanted = found.setdefault(planned.question.id, [])
             label = f"{item.check_id} {item.subject.id}"
             if label not in wanted:
                 wanted.append(label)

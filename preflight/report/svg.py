@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
+from preflight.judging.schedule import Slot, time_in_window
 from preflight.report.document.timeline import Bar, Mark, Timeline
 from preflight.report.document.times import margin
 from preflight.report.elements import Html, el
 from preflight.report.layout import cut
-from preflight.window.schedule import Slot, time_in_window
 
 _WIDTH, _LEFT, _RIGHT = 1200.0, 195.0, 30.0
 _TOP, _ROW, _FOOT = 60.0, 22.0, 26.0

@@ -109,6 +109,7 @@ class SqlSession:
         self._tunnel: Tunnel | None = None
         self._door: Door | None = None
         self._failure: NoReply | None = None
+        self.stage = "waiting for its turn"
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
             self._session["tunnel"] = database.host
@@ -154,6 +155,7 @@ class SqlSession:
         if self._failure is not None or self._conversation is None:
             return replace(self._failure or self._closed(), asked_at=now())
         asked_at, begun = now(), monotonic()
+        self.stage = "waiting for the rows of a statement"
         seconds = question.timeout_seconds
         if not question.own_channel:
             seconds = min(seconds, STATEMENT_SECONDS)
@@ -175,6 +177,7 @@ class SqlSession:
         if self._conversation is not None or self._failure is not None or self._closing.is_set():
             return
         begun = monotonic()
+        self.stage = f"logging in at {show_address(self._address, self._database.port)}"
         try:
             conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
             self._session["login_ms"] = str(round((monotonic() - begun) * 1000))

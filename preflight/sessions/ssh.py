@@ -121,6 +121,8 @@ class SshPool:
 class _Unreachable:
     """The session with a host that the plan gives no way to."""
 
+    stage = "looking for a way to it"
+
     def __init__(self, answer: NoReply) -> None:
         self._answer = answer
 

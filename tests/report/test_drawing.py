@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from preflight.finding import Event
+from preflight.judging.schedule import schedule
 from preflight.plan import Plan, Step, Undo, UndoKind, Window
 from preflight.report import drawing
 from preflight.report.document.timeline import timeline
 from preflight.verdict import Verdict
-from preflight.window.schedule import schedule
 from tests.report.formats.cases import HOSTILE, go, no_go
 
 START = datetime(2026, 10, 17, 4, 0, tzinfo=UTC)

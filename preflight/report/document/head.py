@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from preflight.clock import format_moment
 from preflight.finding import WORST_FIRST, Status
+from preflight.judging.schedule import time_in_window
 from preflight.report.document.blocks import Labelled
 from preflight.report.document.times import in_utc, times, window_span
 from preflight.verdict import Verdict
-from preflight.window.schedule import time_in_window
 from preflight.wording import counted
 
 

@@ -9,9 +9,9 @@ from math import ceil
 
 from preflight.clock import zone
 from preflight.finding import Event
+from preflight.judging.schedule import Schedule, Slot
 from preflight.plan import Window
 from preflight.verdict import Verdict
-from preflight.window.schedule import Schedule, Slot
 
 _TICK_MINUTES = (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080)
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
+from preflight.judging.schedule import Schedule, schedule, time_in_window
 from preflight.plan import Window
 from preflight.units import format_duration
 from preflight.verdict import Verdict
-from preflight.window.schedule import Schedule, schedule, time_in_window
 from preflight.wording import listed
 
 _MOST_STEPS_NAMED = 3

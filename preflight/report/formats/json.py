@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from preflight.finding import Finding, Price
+from preflight.judging.end_states import EndState, telling_first
+from preflight.judging.schedule import Schedule
 from preflight.report.harmless import json_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
-from preflight.versions.end_states import EndState, telling_first
-from preflight.window.schedule import Schedule
 
 SCHEMA = 2
 """Raised only when a field changes its meaning or goes away; new fields do not raise it."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from preflight.finding import Severity, Status
+from preflight.judging.schedule import Schedule
 from preflight.plan import Window
 from preflight.report import speech
 from preflight.report.document.blockers import Blocker, blockers
@@ -21,7 +22,6 @@ from preflight.report.document.times import begun_now
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.waivers import WaiverState, WaiverUse
-from preflight.window.schedule import Schedule
 
 _MOST_PEOPLE = 3
 _LONGEST_REASON = 300

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+from preflight.judging.end_states import end_states
 from preflight.plan import Application
 from preflight.report.formats import json as json_report
-from preflight.versions.end_states import end_states
 from tests.report.formats.cases import go
 
 PAIRS = 100 * 99 // 2
