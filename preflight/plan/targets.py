@@ -100,6 +100,11 @@ class Host:
         return SSH_PORT if self.port is None else self.port
 
     @property
+    def who(self) -> str:
+        """The login, in words."""
+        return self.user or "the login of ssh_config"
+
+    @property
     def password_purpose(self) -> str:
         """What a prompt for the login's password says; sudo asks for the same one."""
         return f"password of the login on host {self.id}"
