@@ -15,7 +15,7 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
-from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, certificate_of
+from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
 from preflight.probes.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
 
 _LONGEST_SECONDS = 3600.0
@@ -76,16 +76,22 @@ class _Instance:
         wanted = map(str, self.endpoint.json.values())
         return bool(self.endpoint.version) or self.application.from_ in wanted
 
+    @property
+    def server(self) -> tuple[str, int]:
+        """Host and port, the usual one where the URL names none."""
+        request = HttpRequest(self.endpoint.url)
+        return request.host, request.port
+
     def fill(self, remedy: str) -> str:
         """A remedy with the names of this instance in it."""
-        parts = urlsplit(self.endpoint.url)
+        host, port = self.server
         return remedy.format(
             app=self.application.id,
             owner=self.application.owner or "application's owner",
             old=self.application.from_,
-            host=parts.hostname,
-            port=parts.port or (443 if parts.scheme == "https" else 80),
-            name=self.endpoint.server_name or parts.hostname,
+            host=host,
+            port=port,
+            name=self.endpoint.server_name or host,
         )
 
 
@@ -102,6 +108,7 @@ class AppHealth(Check):
 
     id = "app-health"
     title = "the application answers, healthy, as the version to be replaced"
+    sections = ("applications",)
     needs = "a GET to each health URL from where preflight runs; no login"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
     Settings = AppHealthSettings
@@ -184,13 +191,12 @@ class AppHealth(Check):
 
     def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
         """A warning when nothing on this instance says which version runs there."""
-        here = urlsplit(instance.endpoint.url).netloc
         neighbours = (_Instance(instance.application, endpoint) for endpoint in instance.application.health)
-        if not any(each.tells_version for each in neighbours if urlsplit(each.endpoint.url).netloc == here):
+        if not any(each.tells_version for each in neighbours if each.server == instance.server):
             version = instance.application.from_
             yield warned(
                 f"nothing tells whether {version} is what runs there",
-                expected=f"an endpoint on {here} that tells the version",
+                expected=f"an endpoint on {urlsplit(instance.endpoint.url).netloc} that tells the version",
                 actual="the plan looks for no version in its answers",
                 remedy='add `version = "PATH"` to the endpoint, the place of the version in its JSON answer',
             )

@@ -52,6 +52,7 @@ class BecomeAccount(Check):
 
     id = "become"
     title = "the login becomes the account for the programs it needs"
+    sections = ("hosts",)
     needs = "a sudoers line for each account: `LOGIN ALL = (ACCOUNT) NOPASSWD: /full/path/of/pg_dump, ...`"
     cure = "have the sudoers line written, or the password named in the plan"
 

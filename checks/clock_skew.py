@@ -45,6 +45,7 @@ class ClockSkew(Check):
 
     id = "clock-skew"
     title = "the clock agrees with this machine's"
+    sections = ("hosts",)
     needs = "a login on each host (`date`, the zone's link) and to each database"
     cure = "have time synchronisation started there, or here"
     Settings = ClockSkewSettings

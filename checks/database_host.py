@@ -25,6 +25,7 @@ class DatabaseHost(Check):
     id = "database-host"
     waivable = False
     title = "the SSH host is the database's host"
+    sections = ("databases",)
     needs = "none beyond the login: the titles of processes in /proc"
     cure = "correct the host of the database in the plan"
 

@@ -88,6 +88,7 @@ class HostLogin(Check):
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
+    sections = ("hosts",)
     needs = (
         "the login that will do the work, with a shell; nothing more (`chage -l` of oneself is allowed to everybody)"
     )
@@ -134,7 +135,7 @@ class HostLogin(Check):
         remedy = template.format(
             host=host.id,
             user=user,
-            port=host.port,
+            port=lost.session.get("port", host.ssh_port),
             owner=self.plan.person(host.owner) or "the owner of " + host.id,
             until=self._need.told(self._need.until),
             date=self._need.good_date(),

@@ -68,6 +68,7 @@ class OnCall(Check):
 
     id = "on-call"
     title = "two people stand behind the role, confirmed and with access"
+    sections = ("roles",)
     needs = "none beyond the logins that `access` names"
     cure = "find the second person, ask both, and write the day under `confirmed_at`"
     judges_no_reply = frozenset(f"login_{number}" for number in range(_LOGINS))

@@ -23,6 +23,7 @@ class ScriptPeople(Check):
 
     id = "script-people"
     title = "author, reviewer and runner of the scripts are three people"
+    sections = ("scripts",)
     severity = Severity.ADVISORY
     needs = "none: it reads the plan"
     cure = "name a second and a third pair of eyes"

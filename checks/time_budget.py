@@ -29,6 +29,7 @@ class TimeBudget(Check):
 
     id = "time-budget"
     title = "the work and its rollback fit into the window"
+    sections = ("steps",)
     needs = "none: it reads the plan"
     cure = "begin earlier, shorten or drop a step, or rehearse it to have a better number"
 

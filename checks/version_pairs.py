@@ -46,6 +46,7 @@ class VersionPairs(Check):
 
     id = "version-pairs"
     title = "the versions left behind work together"
+    sections = ("applications", "tested")
     needs = "none: it reads the plan"
     cure = "test the pair and write it under [[tested]], or agree a rule under [[rules]]"
     Settings = VersionPairsSettings

@@ -10,7 +10,7 @@ from preflight.judging.schedule import schedule
 from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
 from preflight.plan import Plan
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
-from preflight.probe import NoReply, Probe, Question, Unreadable
+from preflight.probe import Probe, Question, Reply, Unreadable
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def _order(plan: Plan, entry_id: str, evidence: Evidence) -> ScriptOrder:
 
 def _read(probe: Probe[T], evidence: Evidence) -> T:
     """Raises Unreadable where nobody could look."""
-    answer = evidence.answer(probe.question())
-    if isinstance(answer, NoReply):
-        raise Unreadable(answer.detail)
+    _, answer = evidence.answers.get(probe.question().id, (None, None))
+    if not isinstance(answer, Reply):
+        raise Unreadable(answer.detail if answer else "nobody looked at the files beside the plan")
     return probe.read(answer)

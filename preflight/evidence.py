@@ -9,15 +9,16 @@ import os
 import select
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Cause, NoReply, Question, Reply, Unreadable
+from preflight.probe import Answer, Question, Reply, Unreadable
 from preflight.record import parse_json, read_record
 from preflight.units import format_size
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
+_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+"""The one way in which evidence is written: its digest is over this."""
 
 
 class EvidenceError(PreflightError):
@@ -34,7 +37,7 @@ class EvidenceError(PreflightError):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Answers of one run. Immutable; `with_answers` gives the next round."""
+    """Answers of one run. Immutable, and encoded once."""
 
     plan_digest: str
     collected_at: datetime
@@ -45,45 +48,35 @@ class Evidence:
     network_zone: str = ""
     """Of the plan, when just that part was asked."""
 
-    def answer(self, question: Question) -> Answer:
-        """The answer to `question`; a question nobody asked is a `NoReply`, never a pass."""
-        found = self.answers.get(question.id)
-        if found is None:
-            return NoReply(Cause.NOT_ASKED, "this question was not asked", self.collected_at)
-        return found[1]
-
-    def with_answers(self, more: Mapping[str, tuple[Question, Answer]]) -> Evidence:
-        return replace(self, answers={**self.answers, **more})
-
     def without(self, question_id: str) -> Evidence:
         """The same evidence with one answer lost."""
         return replace(self, answers={key: pair for key, pair in self.answers.items() if key != question_id})
 
-    def only(self, question_ids: Iterable[str]) -> Evidence:
-        """The same evidence with just these answers."""
-        wanted = set(question_ids)
-        return replace(self, answers={key: pair for key, pair in self.answers.items() if key in wanted})
-
     def __iter__(self) -> Iterator[tuple[Question, Answer]]:
         return iter(self.answers.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
-        whole = {
-            "plan": self.plan_digest,
+        rest = {
             "at": self.collected_at.isoformat(),
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
-            "answers": self._entries(),
+            "plan": self.plan_digest,
         }
-        return hashlib.sha256(_dump(whole).encode()).hexdigest()
+        # As `_dump` writes it whole: "answers" is the first key.
+        return hashlib.sha256(f'{{"answers":[{",".join(self._lines)}],{_dump(rest)[1:]}'.encode()).hexdigest()
 
-    def _entries(self) -> list[dict[str, Any]]:
+    @cached_property
+    def _lines(self) -> Sequence[str]:
+        """One line of JSON for each question with its answer, in a fixed order."""
         pairs = sorted(self.answers.values(), key=lambda pair: (pair[0].via, pair[0].target, pair[0].text))
-        return [{"question": _question_json(question), "answer": _answer_json(answer)} for question, answer in pairs]
+        return [
+            _dump({"question": _question_json(question), "answer": _answer_json(answer)}) for question, answer in pairs
+        ]
 
     def to_json(self) -> str:
+        """One question with its answer on each line."""
         document = {
             "schema": SCHEMA,
             "preflight": __version__,
@@ -92,16 +85,17 @@ class Evidence:
             "digest": self.digest,
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
-            "answers": self._entries(),
         }
-        return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+        head = json.dumps(document, indent=1, ensure_ascii=True).removesuffix("\n}")
+        answers = ",\n".join(self._lines)
+        return f'{head},\n "answers": [\n{answers}\n]}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
             found = parse_json(text)
-            require_schema(found, SCHEMA, EvidenceError)
+            require_schema(found, SCHEMA, "preflight", EvidenceError)
             saved = read_record(_Saved, found, complete=True)
         except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
@@ -161,9 +155,10 @@ def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]
         raise fault(f"{path}: {error}") from None
 
 
-def require_schema(found: Any, schema: int, fault: type[PreflightError]) -> None:
-    """Raises `fault` for what another version wrote: its other keys may mean something else."""
-    written = found.get("schema") if isinstance(found, dict) else None
+def require_schema(found: Any, schema: int, key: str, fault: type[PreflightError]) -> None:
+    """Raises `fault` for what another version wrote: its other keys may mean something else. `key`: one that every
+    version writes, and no other kind of file has."""
+    written = found.get("schema") if isinstance(found, dict) and key in found else None
     if type(written) is int and written != schema:
         by = f", {found['preflight']}" if "preflight" in found else ""
         raise fault(f"saved by another version of preflight{by}: its schema is {written}, this version reads {schema}")
@@ -222,10 +217,6 @@ def _write_through(path: Path, content: bytes) -> None:
             content = content[os.write(descriptor, content) :]
     finally:
         os.close(descriptor)
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
 def _question_json(question: Question) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
+from preflight.errors import ExitCode
 from preflight.finding import Age, Event, Finding, Severity, Status
 from preflight.judging.end_states import EndState, end_states, most_test_age
 from preflight.judging.price import as_found, priced
@@ -23,18 +24,6 @@ class Decision(StrEnum):
     GO = "GO"
     NO_GO = "NO-GO"
     HOLD = "HOLD"
-
-
-class ExitCode(IntEnum):
-    """What the process ends with, the same in every report format."""
-
-    GO = 0
-    NO_GO = 1
-    USAGE = 2
-    """Wrong call or invalid plan."""
-    HOLD = 3
-    INTERNAL = 4
-    INTERRUPTED = 130
 
 
 _EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}

@@ -50,7 +50,7 @@ def apply_waivers(
         own = [waiver for waiver in _meant(plan, finding) if unusable[waiver.id] is None]
         used = _covering(finding, own)
         covering.update(used)
-        result.append(replace(finding, waiver=", ".join(used)))
+        result.append(replace(finding, waiver=", ".join(used)) if used else finding)
     uses = [unusable[waiver.id] or _use(waiver, findings, waiver.id in covering) for waiver in plan.waivers]
     return result, tuple(uses)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plan_texts import MINIMAL
+
 ROOT = Path(__file__).parent.parent
 DRIVERS = {"paramiko", "psycopg"}
 PURE = tuple(
@@ -62,6 +64,12 @@ def files(folder: str) -> list[Path]:
 
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", files("preflight/plan"), ids=named)
+def test_the_plan_knows_nothing_that_is_made_of_it(path: Path) -> None:
+    below = ("preflight.plan", "preflight.clock", "preflight.probe", "preflight.secrets", "preflight.units")
+    assert not [name for name in ours(path) if not f"{name}.".startswith(tuple(f"{each}." for each in below))]
 
 
 @pytest.mark.parametrize("name", ["probe", "finding", "units", "wording"])
@@ -180,6 +188,31 @@ def test_a_check_is_understood_from_few_files(path: Path) -> None:
     read = sorted(map(named, files_to_read(path)))
     assert len(read) <= STILL_MORE.get(name, MOST_FILES), read
     assert name not in STILL_MORE or len(read) > MOST_FILES, "it reads few enough: take it out of STILL_MORE"
+
+
+@pytest.mark.parametrize("call", ["--help", "--version"])
+def test_help_and_version_load_neither_plan_nor_checks_nor_reports(call: str) -> None:
+    assert loaded_by(call) == {
+        *("preflight", "preflight.cli", "preflight.cli.console", "preflight.cli.main", "preflight.errors")
+    }
+
+
+def test_lint_loads_neither_metadata_of_packages_nor_checks_without_use(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(MINIMAL)
+    loaded = loaded_by(
+        "lint", str(tmp_path / "plan.toml"), beginning=("preflight_checks.", "email", "importlib.metadata")
+    )
+    assert loaded == {"preflight_checks.decisions"}
+
+
+def loaded_by(*call: str, beginning: tuple[str, ...] = ("preflight",)) -> set[str]:
+    """The modules loaded when a command has ended, of those that begin so."""
+    program = (
+        f"import sys\nfrom preflight.cli.main import _run\nsys.argv = ['preflight', *{call!r}]\n_run()\n"
+        f"print(*[name for name in sys.modules if name.startswith({beginning!r})], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return set(done.stderr.splitlines()[-1].split())
 
 
 def test_every_package_folder_is_shipped() -> None:

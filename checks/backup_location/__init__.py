@@ -60,6 +60,7 @@ class BackupLocation(Check):
 
     id = "backup-location"
     title = "the backup directory is on the server and can be written"
+    sections = ("backups",)
     needs = (
         "as the backup's account: write to the directory (proved through `sudo -n -u ACCOUNT -- /bin/sh`, "
         "else judged by mode bits); for the data directory's place the database role is a member of "

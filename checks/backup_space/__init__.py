@@ -72,6 +72,7 @@ class BackupSpace(Check):
 
     id = "backup-space"
     title = "the backup fits where it is written"
+    sections = ("backups",)
     needs = (
         "as the backup's account: search the backup directory; CONNECT for the database role, pg_read_all_settings for "
         "the data directory's place, and pg_read_all_stats for a base backup's tablespaces"

@@ -52,6 +52,7 @@ class CompetingJobs(Check):
 
     id = "competing-jobs"
     title = "no job starts by itself in the window"
+    sections = ("hosts",)
     severity = Severity.ADVISORY
     needs = (
         "read one's own crontab, the system's tables and `systemctl list-timers`; other accounts' crontabs "

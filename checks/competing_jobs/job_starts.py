@@ -10,8 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from preflight.clock import zone
 from preflight.probes.jobs import HostJobs, Systemd, Table
 from preflight.probes.pg_cron import PgCronJob
-from preflight.probes.timers import Timer
-from preflight.probes.units import shown
+from preflight.probes.timers import Timer, shown
 
 from .cron import AnacronJob, CronJob, parse_schedule, read_anacrontab, read_crontab
 

@@ -94,6 +94,7 @@ class DatabaseLogin(Check):
 
     id = "database-login"
     title = "the role gets into the right database"
+    sections = ("databases",)
     needs = "CONNECT on the database; nothing more"
     cure = "have the role, its password, its expiry or pg_hba.conf corrected; give the right server in the plan"
     Settings = DatabaseLoginSettings

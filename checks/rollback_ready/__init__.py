@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -69,6 +70,7 @@ class RollbackReady(Check):
 
     id = "rollback-ready"
     title = "the way back is there and whole"
+    sections = ("backups", "scripts", "rollback")
     needs = (
         "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the sizes"
     )
@@ -144,9 +146,9 @@ class RollbackReady(Check):
         seen: dict[tuple[str, str, str], RollbackFile] = {}
         for file in rollback.files if rollback else ():
             seen.setdefault((file.host, file.path, file.sha256), file)
-        places = [(file.host, file.path) for file in seen.values()]
+        places = Counter((file.host, file.path) for file in seen.values())
         for file in seen.values():
-            twice = f" {file.sha256[:8]}" if places.count((file.host, file.path)) > 1 else ""
+            twice = f" {file.sha256[:8]}" if places[file.host, file.path] > 1 else ""
             owner = (rollback.owner if rollback else "") or self.plan.hosts[file.host].owner
             yield Subject(f"{file.host}:{file.path}{twice}", file, owner)
 
@@ -183,10 +185,10 @@ class RollbackReady(Check):
         seconds = self.settings.read_within.total_seconds()
         kind = _kind(planned, listing, file)
         if kind.is_archive:
-            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"))
+            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"), state=file.state)
         if kind is BackupKind.BASE:
             return VerifyBase(host, account, file.path, seconds, planned.program("pg_verifybackup"))
-        return ReadText(host, account, file.path, seconds, kind) if kind in _PACKED else None
+        return ReadText(host, account, file.path, seconds, kind, state=file.state) if kind in _PACKED else None
 
     def _judge_backup(
         self,

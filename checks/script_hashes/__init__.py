@@ -56,6 +56,7 @@ class ScriptHashes(Check):
     id = "script-hashes"
     waivable = False
     title = "the approved scripts are what lies on the server"
+    sections = ("scripts",)
     needs = "as the scripts' account: read the staged folder and search the folders above it"
     cure = "stage the approved files again, or review the change and seal again"
     Settings = ScriptHashesSettings

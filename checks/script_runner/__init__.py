@@ -70,6 +70,7 @@ class ScriptRunner(Check):
 
     id = "script-runner"
     title = "the client programs work on the server"
+    sections = ("backups", "scripts")
     needs = (
         "run psql, pg_dump or pg_restore as the account that will; log in from there without a prompt "
         "(`~/.pgpass`, peer or a certificate)"

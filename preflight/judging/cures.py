@@ -6,8 +6,7 @@ import shlex
 from pathlib import Path
 
 from preflight.plan import Host, Plan
-
-_SSH_PORT = 22
+from preflight.plan.values import SSH_PORT
 
 
 def beside(plan: Plan, path: Path) -> str:
@@ -22,7 +21,7 @@ def seal_command(plan: Plan) -> str:
 def pin_again_command(plan: Plan, host: Host) -> str:
     """Takes the host's pinned key out and asks for the one it shows now: `preflight seal` replaces none."""
     address = host.address or host.id
-    name = host.host_key_alias or (address if host.port == _SSH_PORT else f"[{address}]:{host.port}")
+    name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.ssh_port}")
     file = beside(plan, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
     return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {seal_command(plan)}"
 
@@ -41,7 +40,7 @@ def copy_command(plan: Plan, host: Host, source: str, target: str) -> str:
 def _options(plan: Plan, host: Host, *, port: str = "-p") -> list[str]:
     """What the plan says of the way to the host; the rest is ssh_config's, as it is for preflight."""
     options = []
-    if host.port != _SSH_PORT:
+    if host.port is not None:
         options += [port, str(host.port)]
     if host.key:
         options += ["-i", beside(plan, host.key)]

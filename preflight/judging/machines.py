@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preflight.plan import Database, Host, Plan
+from preflight.plan.values import LOOPBACK
 
 Machine = tuple[object, ...]
 """Equal for entries of one machine."""
@@ -12,7 +13,7 @@ def machine_of(host: Host, boot: str = "") -> Machine:
     """By the boot that the host was seen in, which one kernel has; else by where the plan says it is reached.
 
     `boot`: the boot id that a question read; empty where nobody looked or the host shows none."""
-    return (boot,) if boot else (host.address or host.id, host.port, host.jump)
+    return (boot,) if boot else (host.address or host.id, host.ssh_port, host.jump)
 
 
 def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bool:
@@ -24,4 +25,6 @@ def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bo
 
 def server_of(plan: Plan, database: Database) -> Machine:
     """Equal for entries of one database server, whichever login of its machine they name."""
-    return (*machine_of(plan.host_of(database)), database.address, database.port)
+    host = plan.host_of(database)
+    own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
+    return (*machine_of(host), "" if database.address in own else database.address, database.port)

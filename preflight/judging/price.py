@@ -16,7 +16,8 @@ _LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WAIVED)
 def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
     planned = schedule(plan)
-    return [replace(finding, price=_price(plan, planned, finding)) for finding in findings]
+    prices = ((finding, _price(plan, planned, finding)) for finding in findings)
+    return [replace(finding, price=price) if price else finding for finding, price in prices]
 
 
 def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:

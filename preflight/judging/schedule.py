@@ -105,7 +105,7 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
 
 def time_in_window(window: Window, at: datetime) -> str:
     """`03:40` in the window's zone, with the date on another day than the one the window starts on, with the offset
-    when clocks change in between, and with seconds where there are any."""
+    when clocks change in between, with which one is meant where there are two, and with seconds where there are any."""
     where = zone(window.zone)
     local, start, end = (moment.astimezone(where) for moment in (at, window.start, window.end))
     text = local.strftime("%H:%M:%S" if local.second else "%H:%M")
@@ -114,6 +114,8 @@ def time_in_window(window: Window, at: datetime) -> str:
     if len({each.utcoffset() for each in (local, start, end)}) > 1:
         offset = local.strftime("%z")
         text += f" {offset[:3]}:{offset[3:5]}"
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        text += f" ({'second' if local.fold else 'first'})"
     return text
 
 

@@ -38,11 +38,6 @@ def pairs(
     return tuple(_pair(pattern, name, names) for name in files)
 
 
-def does_the_same(one: str, other: str) -> bool:
-    """Equal but for comments and white space."""
-    return without_comments(one).split() == without_comments(other).split()
-
-
 def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:
     places = _places(pattern, name)
     found = next((place for place in places if place in names), None)
@@ -55,3 +50,8 @@ def _places(pattern: str, name: str) -> tuple[str, ...]:
     stem = posixpath.splitext(base)[0].removesuffix(_UP)
     written = pattern.replace("{stem}", stem).replace("{name}", base)
     return tuple(dict.fromkeys(posixpath.normpath(posixpath.join(top, written)) for top in ("", folder)))
+
+
+def does_the_same(one: str, other: str) -> bool:
+    """Equal but for comments and white space."""
+    return without_comments(one).split() == without_comments(other).split()

@@ -24,15 +24,15 @@ from preflight.wording import visible
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
 elsewhere: its table is kept as written."""
-FindSettings = Callable[[Path | None], CheckSettings]
-"""Finds the checks, given the plan's own folder of checks."""
+FindSettings = Callable[[Plan], CheckSettings]
+"""Finds the checks that a plan has something for; its `[checks]` are as written."""
 
 
 def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
     """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
 
     `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
-    written. A callable is asked once, when it is known which folder of checks the plan names."""
+    written. A callable is asked once, with the plan as far as it could be read."""
     source = read_source(path)
     if not source.tables:
         raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
@@ -43,8 +43,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
     check_rules(plan, source.tables, problems)
     if check_settings is not None:
-        own_folder = plan.release.checks if plan.release else None
-        known = check_settings(own_folder) if callable(check_settings) else check_settings
+        known = check_settings(plan) if callable(check_settings) else check_settings
         plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
     if problems.found:
         raise PlanError(problems.found)

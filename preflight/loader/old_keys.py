@@ -9,7 +9,7 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preflight.faults import Keys
@@ -64,25 +64,27 @@ def _psql(words: Sequence[str], staged: str) -> list[str]:
         given.setdefault(_SHORTENED.get(option, option), []).append(value)
     variables = dict(value.partition("=")[::2] for value in given.get("-v", ()) if "=" in value)
     variables.pop("ON_ERROR_STOP", None)
-    last: Callable[[str], str] = lambda option: given.get(option, [""])[-1]  # noqa: E731 - psql takes the last one
-    files = [file.removeprefix(f"{staged.rstrip('/')}/") for file in given.get("-f", ())]
-    login = last("-U") or (positional[0] if positional and last("-d") else "".join(positional[1:2]))
-    host, port = last("-h"), last("-p")
-    server = (host or (_SOCKETS if port else "")) + (f":{port}" if port else "")
-    known = {
-        "program": _toml(words[0]) if words[0] != "psql" else "",
-        "server": _toml(server) if server else "",
-        "login": _toml(login) if login else "",
-        "files": _toml(files) if files else "",
-        "variables": "{ " + ", ".join(f"{name} = {_toml(value)}" for name, value in variables.items()) + " }"
-        if variables
-        else "",
-        "single_transaction": "true" if "-1" in given else "",
-        "log": _toml(last("-L")) if last("-L") else "",
+    last = {option: values[-1] for option, values in given.items()}  # as psql does
+    known: dict[str, Any] = {
+        "program": words[0] if words[0] != "psql" else "",
+        "server": _server(last.get("-h", ""), last.get("-p", "")),
+        # Operands fill what no option has said: with -d, the first one is the role.
+        "login": last.get("-U") or "".join(positional[0:1] if "-d" in given else positional[1:2]),
+        "files": [file.removeprefix(f"{staged.rstrip('/')}/") for file in given.get("-f", ())],
+        "variables": variables,
+        "single_transaction": "-1" in given,
+        "log": last.get("-L", ""),
     }
-    return [f"{key} = {value}" for key, value in known.items() if value] or ["# nothing: psql's defaults are right"]
+    return [f"{key} = {_toml(value)}" for key, value in known.items() if value] or ["# nothing: psql's defaults do"]
 
 
-def _toml(value: str | Sequence[str]) -> str:
-    """JSON's strings and arrays are a part of TOML's."""
+def _server(host: str, port: str) -> str:
+    place = f"[{host}]" if ":" in host else host or (_SOCKETS if port else "")
+    return f"{place}:{port}" if port else place
+
+
+def _toml(value: Any) -> str:
+    """JSON's strings, arrays and truth values are a part of TOML's."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)

@@ -179,4 +179,4 @@ class Freshness:
     people: Annotated[timedelta, Above(0)] = timedelta(hours=12)
     """Confirmations of `[roles]`."""
     scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
-    """Staged scripts; `preflight gate` asks for them again whatever their age."""
+    """Staged scripts."""

@@ -201,6 +201,8 @@ def _sudo(work: ServerWork) -> str:
 
 def _password(work: ServerWork) -> str:
     """Where passwords come from; the host's own login is the reader's."""
-    account = work.account or "the login"
-    asked = "" if not _sudo(work) or "-n" in _sudo(work) else f"sudo asks for the password of {work.host.user}; "
-    return f"{asked}password of {work.login}: ~{account}/.pgpass on {work.host.id}; none with peer or a certificate"
+    sudo = _sudo(work)
+    asked = f"sudo asks for the password of {work.host.user}; " if sudo and "-n" not in sudo else ""
+    return (
+        f"{asked}password of {work.login}: ~{work.account}/.pgpass on {work.host.id}; none with peer or a certificate"
+    )

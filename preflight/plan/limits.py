@@ -1,7 +1,7 @@
 """What a value of the plan must keep to, beyond its type: `port: Annotated[int, Between(1, 65535)]`.
 
-A limit answers with a complaint, or with nothing. Complaints are printed as they stand and never repeat the value:
-it may be a secret that somebody wrote into the wrong key.
+A limit answers a value of the right type with a complaint, or with nothing. Complaints are printed as they stand and
+never repeat the value: it may be a secret that somebody wrote into the wrong key.
 """
 
 from __future__ import annotations
@@ -9,19 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from urllib.parse import urlsplit
 
 from preflight.clock import zone
 from preflight.units import format_duration
 
 _ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
-
-
-@runtime_checkable
-class Limit(Protocol):
-    def complaint(self, value: Any) -> str:
-        """What is wrong with `value`, which has the right type already; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,10 +93,9 @@ class Plan:
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
-        reached = {name for name in self.hosts if host_id in self._way_to(name)}
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
-        steps = (entry.step for entry in work if self.host_of(entry).id in reached)
-        return tuple(dict.fromkeys(step for step in steps if step))
+        placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
+        return tuple(dict.fromkeys(step for step, host in placed if host_id in self._way_to(host)))
 
     def _way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""

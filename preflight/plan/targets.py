@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
 from preflight.plan.values import (
-    DEFAULT_SSH_PORT,
+    LOOPBACK,
+    SSH_PORT,
     Account,
     Address,
     BackupFormat,
@@ -58,8 +59,8 @@ class Host:
     id: EntryId
     address: Address = ""
     """Name or IP address; the host's id when left out."""
-    port: Port = DEFAULT_SSH_PORT
-    """Port of sshd."""
+    port: Port | None = None
+    """Port of sshd; when left out, that of ssh_config where it is asked, else 22."""
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
@@ -92,6 +93,11 @@ class Host:
     """Role that mends this host and its logins."""
 
     @property
+    def ssh_port(self) -> int:
+        """The port to connect to, as far as the plan knows it."""
+        return SSH_PORT if self.port is None else self.port
+
+    @property
     def password_purpose(self) -> str:
         """What a prompt for the login's password says; sudo asks for the same one."""
         return f"password of the login on host {self.id}"
@@ -117,7 +123,8 @@ class Database:
     port: Port = 5432
     """Port of the server."""
     address: Address = ""
-    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
+    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
+    127.0.0.1 when left out."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
@@ -144,6 +151,12 @@ class Database:
     @property
     def password_purpose(self) -> str:
         return f"password of {self.user} for database {self.id}"
+
+    def server_address(self, host: Host) -> str:
+        """What is connected to; through a tunnel, from `host`, the one that it runs on."""
+        if self.connect is Connect.TUNNEL:
+            return self.address or LOOPBACK
+        return self.address or host.address or host.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
@@ -14,6 +15,8 @@ from preflight.probes.fields import Count, End, Mode, output_of, read_fields, re
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 MOST_LISTED = 6
+
+_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
 
 _LIST = """\
 exec </dev/null
@@ -44,7 +47,9 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
+  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
 exit 0"""
@@ -73,11 +78,14 @@ class BackupKind(StrEnum):
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
+_FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """One backup: a file, or a folder."""
 
-    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "identity", "owner", "kind", "path")
+    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
 
     path: str
     kind: BackupKind
@@ -88,8 +96,21 @@ class BackupFile:
     uid: int
     owner: str
     mode: Mode
-    identity: str
-    """Equal for two names of one file."""
+    stat: str
+    """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
+    born_at: datetime | None = None
+    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+
+    @property
+    def identity(self) -> str:
+        """Device and inode: equal for two names of one file."""
+        return ":".join(self.stat.split(":")[:2])
+
+    @property
+    def state(self) -> str:
+        """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
+        the host does not tell."""
+        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
 
     @property
     def writable_by_others(self) -> bool:
@@ -130,6 +151,7 @@ class _Told:
     dangling: int
     end: End
     backup: tuple[BackupFile, ...] = ()
+    born: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +183,8 @@ class PreviousBackups(ShellProbe[Listing]):
         if "odd" in fields:
             raise Unreadable("a name that matches holds a control character")
         told = read_lines(_Told, fields)
-        backups = {backup.identity: backup for backup in reversed(told.backup)}
+        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
+        backups = {backup.identity: backup for backup in reversed(listed)}
         if told.count > told.dangling and not backups:
             raise Unreadable("files match, but none is listed")
         uid = -1 if told.account is None else told.account
@@ -188,3 +211,8 @@ def fixed_folder(pattern: str) -> str:
     """The folder in which the pattern's first wild part is looked for."""
     fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     return fixed.rpartition("/")[0] or "/"
+
+
+def _born(seconds: str | None) -> datetime | None:
+    """stat(1) prints 0 or a sign where the birth is not known."""
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None

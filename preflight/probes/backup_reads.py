@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
@@ -92,6 +92,9 @@ class LongRead:
     path: str
     seconds: float
     """How long the read may take."""
+    state: str = field(default="", kw_only=True)
+    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
+    another question."""
 
     def stdin_secret(self) -> str:
         return self.account.password
@@ -104,7 +107,8 @@ class LongRead:
         seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
         account = "" if self.account.is_login else quoted(self.account.account)
         named = {"FILE": quoted(self.path), "ACCOUNT": account, "SECONDS": seconds, **values}
-        return filled(filled(script, LOW=_LOW, RUN=run), **named)
+        text = filled(filled(script, LOW=_LOW, RUN=run), **named)
+        return f"# as listed: {self.state}\n{text}" if self.state else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,10 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        """A read that failed is tried again: it may have been for want of a program, a right or time."""
+        return bool(self.state) and self.read(reply).whole
 
     def read(self, reply: Reply) -> ArchiveRead:
         told = read_lines(_Archive, reply)
@@ -206,6 +214,11 @@ class ReadText(LongRead, ShellProbe[TextRead]):
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        """As for an archive."""
+        read = self.read(reply)
+        return bool(self.state) and read.readable and read.code == 0
 
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))

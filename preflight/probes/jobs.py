@@ -15,8 +15,7 @@ from preflight.probes.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.probes.fields import read_lines
 from preflight.probes.redaction import SED_PROGRAM
 from preflight.probes.shell import NOT_ALLOWED, AsAccount, ShellProbe, filled
-from preflight.probes.timers import Timer
-from preflight.probes.units import read_timers, shown
+from preflight.probes.timers import Timer, read_timers, shown
 
 _MOST_LINES = 300
 """Of one table; more are counted as not seen."""

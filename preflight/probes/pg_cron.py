@@ -8,7 +8,7 @@ from preflight.probe import Reply, Unreadable
 from preflight.probes.fields import read_row, read_rows
 from preflight.probes.redaction import sql_redacted
 from preflight.probes.sql import SqlProbe
-from preflight.probes.units import shown
+from preflight.probes.timers import shown
 
 _MOST_JOBS = 500
 

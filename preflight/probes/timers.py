@@ -1,83 +1,22 @@
-"""The runs of jobs that start by the clock of their machine; and systemd's timers: the calendar expressions and time
-spans that systemctl shows, and the runs they stand for. Pure.
+"""systemd's timers: what `systemctl show` prints of them and of the units they start, in the zone UTC, and the runs
+that their calendar expressions and time spans stand for. Pure.
 
-The rules are those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mon..Fri *-*-* 06:00:00`),
-and only that is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first
-time, for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252.
+The shape is that of `print_property` in systemd's systemctl-show.c, the same since timers have calendars. The rules are
+those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mon..Fri *-*-* 06:00:00`), and only that
+is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first time,
+for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from preflight.clock import clock_changes, zone
+from preflight.clock import zone
+from preflight.probes.job_times import Schedule
 from preflight.units import format_duration
-
-_DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The local minutes at which a job starts."""
-
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    """Of the month."""
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    """0 is Sunday, 6 is Saturday."""
-    years: frozenset[int] | None = None
-    """None for every year."""
-    days_from_end: bool = False
-    """`days` are counted from the end of the month: 1 is its last day."""
-    either_day: bool = False
-    """A day of the month or a weekday is enough; otherwise it must be both."""
-    catches_up: bool = False
-    """A run at a time that the clocks skip is made right after the change; otherwise it is not made."""
-    repeats: bool = False
-    """A run at a time that the clocks show twice is made twice; otherwise at the first one only."""
-
-    def runs(self, start: datetime, end: datetime, where: tzinfo) -> list[datetime]:
-        """The moments from `start` to `end`, both included, at which the job starts on a machine in the zone `where`.
-        All UTC."""
-        found: set[datetime] = set()
-        day, last = start.astimezone(where).date(), end.astimezone(where).date()
-        while day <= last:
-            if self._runs_on(day):
-                for local in self._times_of(day):
-                    found.update(self._instants(local, where))
-            day += _DAY
-        return sorted(moment for moment in found if start <= moment <= end)
-
-    def _times_of(self, day: date) -> Iterator[datetime]:
-        return (datetime.combine(day, time(hour, minute)) for hour in self.hours for minute in self.minutes)
-
-    def _runs_on(self, day: date) -> bool:
-        if day.month not in self.months or (self.years is not None and day.year not in self.years):
-            return False
-        number = _days_left(day) if self.days_from_end else day.day
-        of_month, of_week = number in self.days, day.isoweekday() % 7 in self.weekdays
-        return (of_month or of_week) if self.either_day else (of_month and of_week)
-
-    def _instants(self, local: datetime, where: tzinfo) -> list[datetime]:
-        first, second = (local.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if first == second:
-            return [first]
-        if first < second:
-            return [first, second] if self.repeats else [first]
-        # Skipped: the time before the change reads it as `first`, which is after the change, and the other way round.
-        return [change.at for change in clock_changes(where, second, first)] if self.catches_up else []
-
-
-def _days_left(day: date) -> int:
-    """1 for the last day of a month."""
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return (next_month - day).days
-
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CALENDAR = re.compile(
@@ -98,6 +37,11 @@ _SPAN_UNITS = {
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
+_LONGEST_SHOWN = 160
+_SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+_SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
+_REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
+_ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,3 +149,91 @@ def _weekdays(text: str) -> frozenset[int]:
     if not found:
         raise ValueError(f"{text!r} names no weekday")
     return frozenset(found)
+
+
+def shown(text: str, limit: int = _LONGEST_SHOWN) -> str:
+    """`text` of a host on one line of at most `limit` characters, without control and direction characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def read_timers(
+    timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
+) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
+    """(active timers, names of active ones that cannot be read) from `systemctl show` of timers and of what they start.
+
+    `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
+    commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
+    booted_at = _booted_at(at, uptime)
+    timers, unread = [], []
+    for record in _records(timer_lines):
+        if _first(record, "ActiveState") != "active":
+            continue
+        try:
+            timers.append(_timer(record, booted_at, commands))
+        except (ValueError, OverflowError):
+            unread.append(shown(_first(record, "Id")) or "a timer without a name")
+    return tuple(timers), tuple(unread)
+
+
+_Record = Mapping[str, Sequence[str]]
+
+
+def _records(lines: Iterable[str]) -> list[_Record]:
+    """What systemctl shows of each unit: property -> values; an empty line is between two units."""
+    found: list[dict[str, list[str]]] = [{}]
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not line:
+            found.append({})
+        elif equals:
+            found[-1].setdefault(name, []).append(value)
+    return [record for record in found if record]
+
+
+def _first(record: _Record, name: str) -> str:
+    return next(iter(record.get(name, ())), "")
+
+
+def _command(record: _Record) -> str:
+    found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
+    return shown("; ".join(match[1] for match in found if match))
+
+
+def _booted_at(at: datetime, uptime: str) -> datetime | None:
+    return at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
+
+
+def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
+    """Raises ValueError."""
+    name, starts = _first(record, "Id"), _first(record, "Unit")
+    if not name or not starts:
+        raise ValueError("a timer without a name or a unit")
+    calendars = [_SHOWN_CALENDAR.fullmatch(value) for value in record.get("TimersCalendar", ()) if value]
+    if not all(calendars):
+        raise ValueError("a calendar of another shape")
+    repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    delay = _first(record, "RandomizedDelayUSec")
+    return Timer(
+        name=shown(name),
+        starts=shown(starts),
+        calendars=tuple(match[1] for match in calendars if match),
+        every=min((parse_span(span) for span in repeated), default=None),
+        next_at=_next_at(record, booted_at),
+        delay=parse_span(delay) if delay else timedelta(),
+        command=commands.get(starts, ""),
+    )
+
+
+def _next_at(record: _Record, booted_at: datetime | None) -> datetime | None:
+    """The earlier of what the timer's calendars and its times since boot say."""
+    moments = []
+    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
+    if by_calendar:
+        moments.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
+    since_boot = _first(record, "NextElapseUSecMonotonic")
+    if since_boot not in ("", "0", "infinity", "n/a"):
+        if booted_at is None:
+            raise ValueError("a time since boot, and no time of the boot")
+        moments.append(booted_at + parse_span(since_boot))
+    return min(moments, default=None)

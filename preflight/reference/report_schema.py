@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.judging.end_states import StateStatus
 from preflight.report.formats.json import SCHEMA
-from preflight.verdict import Decision, ExitCode
+from preflight.verdict import Decision
 from preflight.waivers import WaiverState
 
 Schema = dict[str, Any]

@@ -111,7 +111,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     count = counted(inspection.planned, "check")
     yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
     counts = ", ".join(f"{check} {count}" for check, count in planned.items())
-    idle = ", ".join(check.id for check in registry.checks if check.id not in planned)
+    idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
     told = [("planned", counts)] if counts else []
     told += [("idle", f"{idle}: the plan has nothing for them")] if idle else []
     told += [("broken", f"{source.name} cannot be loaded: {source.problem}") for source in registry.broken]

@@ -105,8 +105,8 @@ def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     """Question id -> `check subject` of everything that is judged by its answer."""
     found: dict[str, list[str]] = {}
     for item in inspection.items:
-        for probe in item.probes.values():
-            wanted = found.setdefault(probe.question().id, [])
+        for planned in item.probes.values():
+            wanted = found.setdefault(planned.question.id, [])
             label = f"{item.check_id} {item.subject.id}"
             if label not in wanted:
                 wanted.append(label)
@@ -214,7 +214,7 @@ def _target(plan: Plan, via: Via, target: str) -> str:
 
 def _host(host: Host) -> str:
     user = host.user or "the login of ssh_config"
-    where = f"host {host.id}: {host.address or host.id} port {host.port} as {user}, by {_credential(host)}"
+    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {user}, by {_credential(host)}"
     if host.jump:
         where += f", through {host.jump}"
     if host.ssh_config:
@@ -239,12 +239,11 @@ def _credential(host: Host) -> str:
 
 def _database(plan: Plan, database: Database) -> str:
     host = plan.host_of(database)
-    address = database.address or host.address or host.id
     way = f"through the SSH login to {host.id}" if database.connect is Connect.TUNNEL else "directly"
     password = f"the password from {database.password}" if database.password else "no password"
     return (
-        f"database {database.id}: {database.name or database.id} at {address} port {database.port} as {database.user}, "
-        f"{password}, {way}, sslmode {database.sslmode}"
+        f"database {database.id}: {database.name or database.id} at {database.server_address(host)} "
+        f"port {database.port} as {database.user}, {password}, {way}, sslmode {database.sslmode}"
     )
 
 

@@ -31,9 +31,10 @@ def _login(plan: Plan, host: Host) -> Requirement:
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
     until = format_moment(plan.window.needed_until, plan.window.zone)
+    elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
     text = (
-        f"The login {user} on {host.id} ({host.address or host.id}, port {host.port}) by {how}, with a shell and "
-        f"without a forced command. Account, password and key hold past {until}."
+        f"The login {user} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
+        f"with a shell and without a forced command. Account, password and key hold past {until}."
     )
     return Requirement(owner=host.owner, text=text, checks=("host-login",))
 
@@ -114,3 +115,6 @@ def _folders(plan: Plan) -> Iterator[Requirement]:
         )
         line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))
+        if scripts.log:
+            text = f"On {host.id}: {account} may write {scripts.log}, whose folder is there."
+            yield Requirement(owner=host.owner, text=text, checks=("script-runner",))

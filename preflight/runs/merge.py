@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.answered import Answered
 from preflight.clock import format_moment
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
@@ -29,7 +30,7 @@ class MergeError(PreflightError):
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    evidence: Evidence
+    answered: Answered
     notes: tuple[str, ...]
     """For the report: what came from where, what contradicts, what nobody asked."""
 
@@ -42,8 +43,8 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     plan = inspection.plan
     _require_one_release(plan, parts)
     if len(parts) == 1:
-        (part,) = parts.values()
-        return Merged(part, tuple(_gaps(inspection, part)))
+        answered = Answered(inspection, *parts.values())
+        return Merged(answered, tuple(_gaps(answered)))
     answers: dict[str, _Pair] = {}
     contradicted: dict[str, set[str]] = {}
     sources: dict[str, str] = {}
@@ -66,12 +67,13 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
         answers=answers,
         inputs=next(iter(parts.values())).inputs,
     )
+    answered = Answered(inspection, evidence)
     notes = (
         *(_provenance(plan, name, part) for name, part in parts.items()),
         *_contradictions(contradicted, answers),
-        *_gaps(inspection, evidence),
+        *_gaps(answered),
     )
-    return Merged(evidence, notes)
+    return Merged(answered, notes)
 
 
 def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
@@ -110,10 +112,10 @@ def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, 
     ]
 
 
-def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
+def _gaps(answered: Answered) -> list[str]:
     """Zones from which something was not asked that the plan has there."""
-    plan = inspection.plan
-    open_questions = [*inspection.first_round(evidence), *inspection.second_round(evidence)]
+    plan = answered.inspection.plan
+    open_questions = answered.missing()
     found = []
     for zone in network_zones(plan) or ("",):
         targets = dict.fromkeys(

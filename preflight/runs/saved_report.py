@@ -31,7 +31,7 @@ def read_report(text: str) -> Outcome:
     """The report that `--format json` prints. Raises ReportError, which says where it has another shape."""
     try:
         found = parse_json(text)
-        require_schema(found, SCHEMA, ReportError)
+        require_schema(found, SCHEMA, "verdict", ReportError)
         report = read_record(_Report, found, exact=False, complete=True)  # what else it tells is not compared
     except Unreadable as error:
         raise ReportError(f"no JSON report: {error}") from None

@@ -15,10 +15,17 @@ Deliver = Callable[[Question, Answer], None]
 class Session(Protocol):
     """One conversation with one target. Opened at the first question, kept for the second round."""
 
-    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Calls `deliver` once for every question, as answers arrive, and returns by the deadline.
+    @property
+    def stage(self) -> str:
+        """What it is waiting for just now, in words that follow "while": `connecting to 10.0.0.1:22`. Read from another
+        thread."""
 
-        Trouble in the outside world is delivered as `NoReply`, never raised."""
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """Calls `deliver` once for every question, as answers arrive.
+
+        Runs in a thread of its own. It may return after the deadline: by then the caller has answered what was missing,
+        and takes nothing more. While questions with a channel of their own are under way, others may come by a second
+        call. Trouble in the outside world is delivered as `NoReply`, never raised."""
 
     def close(self) -> None:
         """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""

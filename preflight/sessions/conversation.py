@@ -35,6 +35,8 @@ Put = Callable[[int, Answer], None]
 class SshSession:
     """A `preflight.sessions.Session` over one connection."""
 
+    stage = "waiting for the host"
+
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets

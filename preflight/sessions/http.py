@@ -38,6 +38,8 @@ class HttpPool:
 class HttpSession:
     """The endpoints of one application."""
 
+    stage = "waiting for its endpoints"
+
     def __init__(self, trust: Trust, sockets: OpenSockets) -> None:
         self._trust = trust
         self._sockets = sockets

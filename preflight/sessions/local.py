@@ -35,6 +35,8 @@ class LocalPool:
 class LocalSession:
     """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
+    stage = "waiting for the file system or a command here"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
+from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.dial import DialFailed, Resolved, resolve, show_address
+from preflight.sessions.dial import DialFailed, Resolved, resolve
 from preflight.sessions.trouble import Trouble
-from preflight.sessions.tunnel import ADDRESS, Tunnel
+from preflight.sessions.tunnel import Tunnel
 
 if TYPE_CHECKING:
     import paramiko
@@ -97,7 +98,7 @@ class SqlSession:
         prepare: Callable[[], None],
     ) -> None:
         self._database = database
-        self._address = database.address or host.address or host.id
+        self._address = database.server_address(host)
         self._secrets = secrets
         self._open_channel = open_channel
         self._prepare = prepare
@@ -108,9 +109,9 @@ class SqlSession:
         self._tunnel: Tunnel | None = None
         self._door: Door | None = None
         self._failure: NoReply | None = None
+        self.stage = "waiting for its turn"
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
-            self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
 
     @property
@@ -154,6 +155,7 @@ class SqlSession:
         if self._failure is not None or self._conversation is None:
             return replace(self._failure or self._closed(), asked_at=now())
         asked_at, begun = now(), monotonic()
+        self.stage = "waiting for the rows of a statement"
         seconds = question.timeout_seconds
         if not question.own_channel:
             seconds = min(seconds, STATEMENT_SECONDS)
@@ -175,6 +177,7 @@ class SqlSession:
         if self._conversation is not None or self._failure is not None or self._closing.is_set():
             return
         begun = monotonic()
+        self.stage = f"logging in at {show_address(self._address, self._database.port)}"
         try:
             conversation = self._log_in(deadline.at_most(LOGIN_SECONDS))
             self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
@@ -237,7 +240,7 @@ class SqlSession:
             return self._open_channel(database.host, self._address, database.port, deadline)
 
         self._tunnel = Tunnel(dial_again(deadline))
-        return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
+        return [Door(LOOPBACK, self._tunnel.port, dial_again, self._tunnel.admit)]
 
     def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
         """Adds to the session what the server tells of itself. Raises ConnectionLost."""

@@ -500,7 +500,7 @@ def test_what_a_prune_removes_counts_only_where_the_plan_says_how_many_are_kept(
         ({"previous orders": listed(nightly(0))}, Status.PASS),  # one file has no rhythm
         ({"previous orders": listed(nightly(0), nightly(1, days=0.001))}, Status.PASS),  # parts of one backup
         (
-            {"previous orders": listed(*(replace(nightly(n), identity="1:1", path=f"/old/{n}") for n in range(3)))},
+            {"previous orders": listed(*(replace(nightly(n), stat="1:1", path=f"/old/{n}") for n in range(3)))},
             Status.PASS,  # they lie elsewhere
         ),
         ({}, Status.FAIL),

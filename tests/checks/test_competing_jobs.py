@@ -197,9 +197,12 @@ def test_a_night_with_a_clock_change_is_told_with_offsets() -> None:
         end=datetime(2026, 10, 25, 5, tzinfo=UTC),
     )
     jobs = replace(IDLE, tables=())
-    assert summaries(judged(jobs, crontab("30 2 * * * once"), window=window))[0].startswith("starts 02:30 +02:00: once")
+    assert summaries(judged(jobs, crontab("30 2 * * * once"), window=window))[0].startswith(
+        "starts 02:30 +02:00 (first): once"
+    )
     twice = judged(jobs, crontab("*/30 2 * * * twice"), window=window)
-    assert twice.summary.startswith("starts 02:00 +02:00, 02:30 +02:00, 02:00 +01:00, 02:30 +01:00: twice")
+    times = "02:00 +02:00 (first), 02:30 +02:00 (first), 02:00 +01:00 (second), 02:30 +01:00 (second)"
+    assert twice.summary.startswith(f"starts {times}: twice")
     assert len(twice.events) == 4
 
 

@@ -32,7 +32,7 @@ from tests.toy import MOMENT, toy_plan
 
 MIB = 1024 * 1024
 NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
-OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), identity="1:2")
+OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), stat="1:2")
 LISTING = Listing((NEW, OLD), 2, 0, "readable", as_account=True, uid=26, host_now=MOMENT)
 LIVE = LiveTables(150018, 7)
 ARCHIVE = ArchiveRead(True, 0, "", "orders", "15.18", 7)

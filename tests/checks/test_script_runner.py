@@ -49,27 +49,14 @@ def plan_of(*entries: dict[str, Any], backup: dict[str, Any] | None = None, **da
     return toy_plan(databases={"orders": orders}, backups=backups, scripts=scripts, steps=steps)
 
 
-def judge(
-    *others: dict[str, Any],
-    texts: dict[str, str] | None = None,
-    manifest: LocalText | None = None,
-    arrived: ServerLogin | None = None,
-    start: Start = Start.READY,
-    writing: Writing = Writing.WRITABLE,
-    seen_by: str = "",
-    database: dict[str, Any] | None = None,
-    **entry: Any,
-) -> Judgement:
-    """The entry on a host where the programs run, the login works, and every file can be written."""
-    return judgement_of(
-        plan_of(entry, *others, **(database or {})),
-        texts=texts,
-        manifest=manifest,
-        arrived=arrived,
-        start=start,
-        writing=writing,
-        seen_by=seen_by,
-    )
+SEEN = ("texts", "manifest", "arrived", "start", "writing", "seen_by")
+
+
+def judge(*others: dict[str, Any], database: dict[str, Any] | None = None, **entry: Any) -> Judgement:
+    """One entry, with what is SEEN of it; by default on a host where the programs run, the login works, and every file
+    can be written."""
+    seen = {name: entry.pop(name) for name in SEEN if name in entry}
+    return judgement_of(plan_of(entry, *others, **(database or {})), **seen)
 
 
 def judgement_of(

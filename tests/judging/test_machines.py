@@ -43,3 +43,5 @@ def test_one_server_is_one_by_whichever_login_of_its_machine() -> None:
     assert server_of(plan, orders) == server_of(plan, replace(orders, id="billing", host="db1-ortiz"))
     assert server_of(plan, orders) != server_of(plan, replace(orders, port=5433))
     assert server_of(plan, orders) != server_of(plan, replace(orders, address="192.0.2.12"))
+    for own in (plan.hosts["db1"].address, "127.0.0.1"):
+        assert server_of(plan, orders) == server_of(plan, replace(orders, address=own)), "the default, or named"

@@ -85,7 +85,7 @@ class Owned(Ready):
 def test_the_longest_lead_time_says_by_when_to_ask() -> None:
     plan: Plan = toy_plan(roles={"dba": Role(id="dba", primary="D. Kaya", lead_time=2 * HOUR)})
     inspection = inspect(plan, registry(Owned), MOMENT)
-    verdict = judge(inspection, collect(inspection, Script().open, 5))
+    verdict = judge(collect(inspection, Script().open, 5))
     by = {found.subject: found.cure_by for found in verdict.findings}
     start = plan.window.start
     assert by == {"by role": start - 2 * HOUR, "by entry": start - 3 * HOUR, "by nobody": start}

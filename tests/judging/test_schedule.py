@@ -232,9 +232,9 @@ def test_a_step_over_a_clock_change_ends_after_its_minutes() -> None:
     told = [
         time_in_window(within, made(plan=work(step("a", 90), within=within)).finish_at) for within in (back, forward)
     ]
-    assert told == ["01:00 -05:00", "03:00 -04:00"]
+    assert told == ["01:00 -05:00 (second)", "03:00 -04:00"]
     hour = [time_in_window(back, back.start + minutes(count)) for count in (30, 90)]
-    assert hour == ["01:00 -04:00", "01:00 -05:00"]
+    assert hour == ["01:00 -04:00 (first)", "01:00 -05:00 (second)"]
 
 
 def test_a_time_is_told_with_its_day_seconds_and_offset_only_where_they_matter() -> None:

@@ -30,6 +30,7 @@ def written(run: str) -> dict[str, Any]:
         ("psql --host=localhost orders release -f a.sql", {
             "server": "localhost", "login": "release", "files": ["a.sql"],
         }),
+        ("psql -h ::1 -p 5433", {"server": "[::1]:5433"}),
         ("psql -p 5433 -f a.sql", {"server": "/var/run/postgresql:5433", "files": ["a.sql"]}),
         ("/usr/pgsql-15/bin/psql -1Xf a.sql", {
             "program": "/usr/pgsql-15/bin/psql", "files": ["a.sql"], "single_transaction": True,

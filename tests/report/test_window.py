@@ -236,6 +236,15 @@ def test_once_the_window_is_open_the_times_say_what_they_assume_and_what_holds_f
         "if it begins only now: 06:25, decide by 04:09, start rollback by 04:24, 1 h 56 min too late to decide"
     )
     assert len(list(times(replace(go(), moment=go().plan.window.end)))) == 1
+    aloud = say.render(replace(go(), moment=start + timedelta(hours=3, minutes=30)))
+    assert "Work that begins now ends zero six twenty-five." in aloud
+    assert "one hour fifty-six minutes too late" in aloud
+
+
+def test_how_old_the_answers_are_is_told_on_request() -> None:
+    assert said(told(go(), "ages")) == (
+        "ages family oldest answer allowed state 12 min 30 min good access 13 h 4 h too old"
+    )
 
 
 def test_what_cannot_be_computed_is_said_to_be_unknown() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight.answered import Answered
 from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.report.formats import json as json_report
@@ -41,9 +42,9 @@ def plan_in(folder: Path) -> Plan:
 def keep_one(plan: Plan, moment: datetime, word: str = "ready") -> Path:
     """Keeps a run of that moment, GO or (for another word) NO-GO."""
     inspection = replace(at(MOMENT, Ready), plan=plan)
-    evidence = collect(inspection, asked_at(MOMENT, word).open, 5)
+    evidence = collect(inspection, asked_at(MOMENT, word).open, 5).evidence
     evidence = replace(evidence, collected_at=moment, inputs={"who": word})
-    return saved_runs.keep(plan, evidence, json_report.render(judge(inspection, evidence)), str)
+    return saved_runs.keep(plan, evidence, json_report.render(judge(Answered(inspection, evidence))), str)
 
 
 def kept(plan: Plan) -> list[Path]:
@@ -66,7 +67,8 @@ def test_two_processes_at_the_same_moment_keep_every_run_of_both(tmp_path: Path)
         process.stdin.write("go\n")
         process.stdin.flush()
     while any(process.poll() is None for process in processes):
-        assert not isinstance(saved_runs.newest(plan_in(tmp_path)), UnreadableRun), "half-written"
+        newest = saved_runs.newest(plan_in(tmp_path))
+        assert newest is None or (isinstance(newest, SavedRun) and newest.outcome is not None), "half-written"
     names = [name for process in processes for name in process.communicate(timeout=60)[0].split()]
     assert len(set(names)) == 2 * RUNS_AT_ONCE
     found = list(saved_runs.every(plan_in(tmp_path)))

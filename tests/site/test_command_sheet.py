@@ -10,7 +10,7 @@ from shutil import chown
 
 import pytest
 
-from tests.cli.program import argv
+from tests.cli.program import BASE, argv
 from tests.site.accounts import Account, Accounts
 from tests.site.machine import run
 from tests.site.postgres import Cluster
@@ -54,13 +54,7 @@ class Night:
     def lines(self, more: str = "") -> Sequence[str]:
         sshd = self.site.sshd
         plan = self.folder / "plan.toml"
-        plan.write_text(f"""
-[release]
-id = "REL-1"
-[window]
-zone = "UTC"
-start = 2030-10-17T00:00:00
-end = 2030-10-17T06:00:00
+        plan.write_text(f"""{BASE}
 [hosts.db1]
 address = "{sshd.address}"
 port = {sshd.port}
@@ -137,6 +131,9 @@ def test_the_scripts_stop_at_the_first_error(night: Night) -> None:
     done = night.paste(scripts)
     assert done.returncode == 3, "psql's own status for an error in a script"
     assert "division by zero" in done.stderr
+    log = (night.place / "backup" / "night.log").read_text()
+    assert "CREATE TABLE" in log
+    assert "division by zero" not in log, "psql tells errors on the terminal alone"
     assert (night.has_table(), night.rows()) == (True, 0), "the first script ran, the third did not"
 
 

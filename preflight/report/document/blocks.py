@@ -79,10 +79,10 @@ class Table:
     narrow: bool = False
     """Fits a small screen as it stands."""
 
-    @classmethod
-    def of(cls, columns: tuple[str, ...], rows: list[tuple[str | Cell, ...]], *, narrow: bool = False) -> Table:
-        cells = tuple(tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in rows)
-        return cls(columns, cells, narrow)
+
+def row(*cells: str | Cell) -> tuple[Cell, ...]:
+    """A table's row of cells and of plain words."""
+    return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

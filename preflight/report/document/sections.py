@@ -9,48 +9,50 @@ from preflight.finding import Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
 from preflight.report.document.blockers import Blocker
-from preflight.report.document.blocks import Cell, Section, Table
+from preflight.report.document.blocks import Cell, Section, Table, row
 from preflight.report.document.findings import NOBODY
 from preflight.report.document.head import not_selected
 from preflight.report.document.order import pairs_by_cause
 from preflight.runs.difference import Change, Difference, Line, Pair
 from preflight.units import format_duration
 from preflight.verdict import Verdict
-from preflight.waivers import WaiverState
+from preflight.waivers import WaiverState, WaiverUse
 from preflight.wording import counted
 
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
 def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
-    rows: list[tuple[str | Cell, ...]] = [
-        (
-            Cell(row.status.upper(), row.status),
-            Cell(row.what, strong=True, then=row.why),
-            row.cure,
-            f"{row.minutes:.0f} min" if row.minutes else "",
-            _ask_by(verdict, row),
-            row.owner or NOBODY,
+    rows = tuple(
+        row(
+            Cell(each.status.upper(), each.status),
+            Cell(each.what, strong=True, then=each.why),
+            each.cure,
+            f"{each.minutes:.0f} min" if each.minutes else "",
+            _ask_by(verdict, each),
+            each.owner or NOBODY,
         )
-        for row in blockers
-    ]
-    return Section(title="To cure", table=Table.of(("status", "what", "cure", "cost", "ask by", "owner"), rows))
+        for each in blockers
+    )
+    return Section(title="To cure", table=Table(("status", "what", "cure", "cost", "ask by", "owner"), rows))
 
 
-def _ask_by(verdict: Verdict, row: Blocker) -> Cell:
-    moment = format_moment(row.ask_by, verdict.plan.window.zone)
-    return Cell("overdue", strong=True, then=moment) if row.ask_by < verdict.moment else Cell(moment)
+def _ask_by(verdict: Verdict, blocker: Blocker) -> Cell:
+    moment = format_moment(blocker.ask_by, verdict.plan.window.zone)
+    return Cell("overdue", strong=True, then=moment) if blocker.ask_by < verdict.moment else Cell(moment)
 
 
 def waivers(verdict: Verdict) -> Section:
     """Every waiver of the plan, what became of it, who approved it; loud where it covers nothing."""
-    plan, rows = verdict.plan, list[tuple[str | Cell, ...]]()
-    for use in verdict.waivers:
-        waiver, covers = use.waiver, use.state is WaiverState.COVERS
-        state = Cell(use.state if covers else use.state.upper(), strong=not covers, then=use.text)
-        approved = f"{plan.person(waiver.approved_by)} until {time_in_window(plan.window, waiver.expires)}"
-        rows.append((waiver.id, f"{waiver.check} {waiver.subject}", state, waiver.limit, waiver.reason, approved))
-    return Section(title="Waivers", table=Table.of(("waiver", "for", "state", "limit", "reason", "approved by"), rows))
+    rows = tuple(_waiver(verdict, use) for use in verdict.waivers)
+    return Section(title="Waivers", table=Table(("waiver", "for", "state", "limit", "reason", "approved by"), rows))
+
+
+def _waiver(verdict: Verdict, use: WaiverUse) -> tuple[Cell, ...]:
+    plan, waiver, covers = verdict.plan, use.waiver, use.state is WaiverState.COVERS
+    state = Cell(use.state if covers else use.state.upper(), strong=not covers, then=use.text)
+    approved = f"{plan.person(waiver.approved_by)} until {time_in_window(plan.window, waiver.expires)}"
+    return row(waiver.id, f"{waiver.check} {waiver.subject}", state, waiver.limit, waiver.reason, approved)
 
 
 def versions(verdict: Verdict) -> Section:
@@ -59,36 +61,27 @@ def versions(verdict: Verdict) -> Section:
     lines = matrix(verdict.plan, verdict.end_states) if applications > 1 else ()
     if not lines:
         return Section(title=title)
-    head, *rows = lines if applications == 2 else (("",) * len(lines[0]), *lines)
-    return Section(title=title, table=Table.of(head, list(rows), narrow=True))
+    head, *others = lines if applications == 2 else (("",) * len(lines[0]), *lines)
+    return Section(title=title, table=Table(head, tuple(row(*line) for line in others), narrow=True))
 
 
 def people(verdict: Verdict) -> Section:
     """Who is called for what, and who takes over."""
-    rows: list[tuple[str | Cell, ...]] = [
-        (
-            role.id,
-            role.primary,
-            Cell(role.standby) if role.standby else Cell("NO STANDBY", strong=True),
-            role.contact,
-        )
-        for role in verdict.plan.roles.values()
-    ]
-    return Section(title="People", table=Table.of(("role", "primary", "standby", "contact"), rows))
+    nobody = Cell("NO STANDBY", strong=True)
+    rows = tuple(
+        row(each.id, each.primary, each.standby or nobody, each.contact) for each in verdict.plan.roles.values()
+    )
+    return Section(title="People", table=Table(("role", "primary", "standby", "contact"), rows))
 
 
 def ages(verdict: Verdict) -> Section:
     """How old the answers are at the moment judged, against what the plan allows."""
-    rows: list[tuple[str | Cell, ...]] = [
-        (
-            age.family,
-            format_duration(age.old),
-            format_duration(age.most),
-            Cell("too old", Status.STALE) if age.too_old else Cell("good", Status.PASS),
-        )
+    good, old = Cell("good", Status.PASS), Cell("too old", Status.STALE)
+    rows = tuple(
+        row(age.family, format_duration(age.old), format_duration(age.most), old if age.too_old else good)
         for age in verdict.ages
-    ]
-    return Section(title="Age of the evidence", table=Table.of(("family", "oldest answer", "allowed", ""), rows))
+    )
+    return Section(title="Age of the evidence", table=Table(("family", "oldest answer", "allowed", ""), rows))
 
 
 def not_checked(verdict: Verdict) -> Section:
@@ -102,16 +95,16 @@ def changes(difference: Difference | None) -> Section:
     title = "Since the run before"
     if difference is None:
         return Section(title=title)
-    rows: list[tuple[str | Cell, ...]] = [
-        (change.value, _named(group), _told(group[0].old), _told(group[0].new))
+    rows = tuple(
+        row(change, _named(group), _told(group[0].old), _told(group[0].new))
         for change in _TOLD_CHANGES
         for group in pairs_by_cause(difference.which(change))
-    ]
+    )
     headline = f"{difference.before.headline} before, {difference.after.headline} now."
     return Section(
         title=title,
         items=(headline, *(f"note: {note}" for note in difference.notes)),
-        table=Table.of(("change", "what", "before", "now"), rows),
+        table=Table(("change", "what", "before", "now"), rows),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import preflight
 from preflight.finding import Status
 from preflight.report.document import Document, document
-from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table
+from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.commands import FOREWORD
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
@@ -106,13 +106,13 @@ def _table(table: Table) -> Html:
     if not table.rows:
         return Html("")
     head = el("tr", *(el("th", column, scope="col") if column else el("td") for column in table.columns))
-    body = [el("tr", *_cells(table, row)) for row in table.rows]
+    body = [el("tr", *_cells(table, cells)) for cells in table.rows]
     return el("table", el("thead", head), el("tbody", *body), class_=None if table.narrow else "stack")
 
 
-def _cells(table: Table, row: tuple[Cell, ...]) -> Iterator[Html]:
-    about = next(number for number, cell in enumerate(row) if cell.status is None)
-    for number, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
+def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
+    about = next(number for number, cell in enumerate(cells) if cell.status is None)
+    for number, (column, cell) in enumerate(zip(table.columns, cells, strict=True)):
         text = _status(cell.status, cell.text) if cell.status else joined(cell.text)
         shown = el("strong", text) if cell.strong else text
         if cell.then:
@@ -152,11 +152,11 @@ def _commands(shown: Document) -> Html:
 def _all_checks(shown: Document) -> Html:
     parts = []
     for host, findings in shown.checks.items():
-        rows: list[tuple[str | Cell, ...]] = [
-            (Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
+        rows = tuple(
+            row(Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
             for each in findings
-        ]
-        parts += [el("h3", host or "no host"), _table(Table.of(("status", "check", "result"), rows))]
+        )
+        parts += [el("h3", host or "no host"), _table(Table(("status", "check", "result"), rows))]
     title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
     return el("details", title, *parts, class_="screen")
 

@@ -46,6 +46,7 @@ def _lines(shown: Document, view: View, paint: Paint) -> Iterator[str]:
         _inside(shown),
         columns("versions", _with_heads(shown.versions.table)),
         columns("people", _with_heads(shown.people.table)) if view.verbose else (),
+        columns("ages", _with_heads(shown.ages.table)) if view.verbose else (),
         _not_checked(shown, view.verbose),
     ]
     for paragraph in paragraphs:
