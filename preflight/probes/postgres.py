@@ -9,21 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
-from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
 from preflight.probes.fields import Until, read_lines, read_row, read_rows
 from preflight.probes.shell import ShellProbe, quoted
-from preflight.probes.sql import quote_literal
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SqlProbe(Probe[T]):
-    """A probe whose question is one SQL statement for a database."""
-
-    via: ClassVar[Via] = Via.SQL
+from preflight.probes.sql import SqlProbe, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
