@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import Count, End, Mode, read_lines
 from preflight.probes.shell import ShellProbe, filled, quoted
 
 _ASK = """\
@@ -20,10 +20,10 @@ for f in "$@"; do
   shift
   if [ -f "$f" ]; then
     set -- "$@" "$f"
-    if [ -r "$f" ]; then echo kind=file; else echo kind=unreadable; fi
-  elif [ -e "$f" ]; then echo kind=other; else
+    if [ -r "$f" ]; then echo 'kind=file '; else echo 'kind=unreadable '; fi
+  elif [ -e "$f" ]; then echo 'kind=other '; else
     p=$f; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
-    if [ -x "$p" ]; then echo kind=missing; else printf 'kind=hidden %s\\n' "$p"; fi
+    if [ -x "$p" ]; then echo 'kind=missing '; else printf 'kind=hidden %s\\n' "$p"; fi
   fi
 done
 if [ $# -gt 0 ]; then
@@ -75,6 +75,29 @@ class HashedFile:
     """The folder that cannot be entered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    state: FileState
+    behind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    size_bytes: Count
+    changed_at: datetime
+    mode: Mode
+    owner: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    kind: tuple[_Kind, ...]
+    end: End
+    stat: tuple[_Stat, ...] = ()
+    sha256: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
     """Files of one folder, by path, as the host's login sees them: one program hashes them all, and a folder on a dead
@@ -91,41 +114,27 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         return replace(super().question(), timeout_seconds=min(_SECONDS_EACH * len(self.paths), _SECONDS_AT_MOST))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
-        fields = read_fields(reply.text)
-        kinds = fields.get("kind", [])
-        if reply.code != 0 or one(fields, "end") != "yes" or len(kinds) != len(self.paths):
-            raise Unreadable(f"the script ended with {reply.code}")
-        sums = dict(_sum(line) for line in fields.get("sha256", []))
-        stats = dict(_stat(line) for line in fields.get("stat", []))
-        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, kinds, strict=True)}
+        shown = read_lines(_Shown, reply)
+        if len(shown.kind) != len(self.paths):
+            raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
+        sums = dict(map(_sum, shown.sha256))
+        stats = {stat.path: stat for stat in shown.stat}
+        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, shown.kind, strict=True)}
 
 
-def _file(path: str, kind: str, stats: Mapping[str, HashedFile], sums: Mapping[str, str]) -> HashedFile:
-    word, _, behind = kind.partition(" ")
-    try:
-        state = FileState(word)
-    except ValueError:
-        raise Unreadable(f"kind={kind[:20]!r}") from None
-    if state not in (FileState.FILE, FileState.UNREADABLE):
-        return HashedFile(state, behind=behind)
+def _file(path: str, kind: _Kind, stats: Mapping[str, _Stat], sums: Mapping[str, str]) -> HashedFile:
+    if kind.state not in (FileState.FILE, FileState.UNREADABLE):
+        return HashedFile(kind.state, behind=kind.behind)
     if path not in stats:
-        raise Unreadable(f"stat says nothing of {path}")
-    return replace(stats[path], state=state, sha256=sums.get(path, "") if state is FileState.FILE else "")
+        raise Unreadable(f"a file without its size and permissions: {path}")
+    stat = stats[path]
+    sha256 = sums.get(path, "") if kind.state is FileState.FILE else ""
+    return HashedFile(kind.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
 
 
 def _sum(line: str) -> tuple[str, str]:
     """Path and hash of a line of sha256sum: a name with a backslash is escaped, and the line begins with one."""
     found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
     if not found:
-        raise Unreadable(f"sha256={line[:80]!r}")
+        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
     return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
-
-
-def _stat(line: str) -> tuple[str, HashedFile]:
-    """Path and `size mtime mode owner` of a line; the state is told elsewhere."""
-    words = line.split(" ", 4)
-    if len(words) != 5 or not re.fullmatch(r"[0-7]{1,5}", words[2]):
-        raise Unreadable(f"stat={line[:40]!r}")
-    size, changed = whole_number(words[0], "a size"), whole_number(words[1], "a time")
-    at = datetime.fromtimestamp(changed, UTC)
-    return words[4], HashedFile(FileState.FILE, "", size, at, words[3], int(words[2], 8))

@@ -38,7 +38,7 @@ class HttpPool:
 class HttpSession:
     """The endpoints of one application."""
 
-    stage = "waiting for answers"
+    stage = "waiting for its endpoints"
 
     def __init__(self, trust: Trust, sockets: OpenSockets) -> None:
         self._trust = trust

@@ -35,7 +35,7 @@ class LocalPool:
 class LocalSession:
     """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
-    stage = "reading files, or waiting for a command"
+    stage = "waiting for the file system or a command here"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

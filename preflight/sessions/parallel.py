@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
-from preflight.clock import Deadline, now
+from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Question
 from preflight.sessions import Deliver
 
@@ -43,7 +43,7 @@ def answer_in_threads(
 
     for number in range(min(most_at_once, len(questions))):
         threading.Thread(target=work, name=f"ask-{number}", daemon=True).start()
-    missing = {question.id: question for question in questions}
+    begun, missing = monotonic(), {question.id: question for question in questions}
     while missing:
         try:
             question, found = arrived.get(timeout=deadline.left())
@@ -52,5 +52,5 @@ def answer_in_threads(
         del missing[question.id]
         deliver(question, found)
     for question in missing.values():
-        detail = f"{question.target}: no answer within {deadline.seconds:.3g} s"
-        deliver(question, NoReply(Cause.TIMED_OUT, detail, now(), deadline.seconds, vantage, "run-deadline"))
+        detail = f"{question.target}: no answer within {monotonic() - begun:.1f} s, when the time for it was over"
+        deliver(question, NoReply(Cause.TIMED_OUT, detail, now(), monotonic() - begun, vantage, "run-deadline"))

@@ -15,9 +15,9 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
+from preflight.plan.values import show_address
 from preflight.probe import Cause
 from preflight.sessions import CannotAsk
-from preflight.sessions.dial import show_address
 from preflight.sessions.libpq import NOWHERE, conninfo, local_port, wait
 from preflight.sessions.libpq_trace import ServerWord, Trace
 from preflight.sessions.pg_certificate import Stream, second_look

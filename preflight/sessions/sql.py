@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
+from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import BUSY, NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.secrets import Secrets
 from preflight.sessions import CannotAsk, Deliver, Session, SessionFailed
-from preflight.sessions.dial import resolve, show_address
-from preflight.sessions.tunnel import ADDRESS, Tunnel
+from preflight.sessions.dial import resolve
+from preflight.sessions.tunnel import Tunnel
 
 if TYPE_CHECKING:
     import paramiko
@@ -96,7 +97,7 @@ class SqlSession:
         prepare: Callable[[], None],
     ) -> None:
         self._database = database
-        self._address = database.address or host.address or host.id
+        self._address = database.server_address(host)
         self._secrets = secrets
         self._open_channel = open_channel
         self._prepare = prepare
@@ -110,7 +111,6 @@ class SqlSession:
         self.stage = "waiting for its turn"
         self._session = {"user": str(database.user), "database": database.name or database.id}
         if database.connect is Connect.TUNNEL:
-            self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
 
     @property
@@ -154,6 +154,7 @@ class SqlSession:
         if self._failure is not None or self._conversation is None:
             return replace(self._failure or self._closed(), asked_at=now())
         asked_at, begun = now(), monotonic()
+        self.stage = "waiting for the rows of a statement"
         seconds = question.timeout_seconds
         if not question.own_channel:
             seconds = min(seconds, STATEMENT_SECONDS)
@@ -249,7 +250,7 @@ class SqlSession:
 
         self.stage = f"waiting for the login on {database.host}"
         self._tunnel = Tunnel(dial_again(deadline))
-        return [Door(ADDRESS, self._tunnel.port, dial_again, self._tunnel.admit)]
+        return [Door(LOOPBACK, self._tunnel.port, dial_again, self._tunnel.admit)]
 
     def _look_around(self, conversation: Conversation, deadline: Deadline) -> None:
         """Adds to the session what the server tells of itself. Raises ConnectionLost."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from preflight.clock import Deadline
 from preflight.plan import Host
+from preflight.plan.values import show_address
 from preflight.probe import Cause
 from preflight.sessions import CannotAsk, SessionFailed, dial
 from preflight.sessions.remote_text import one_line
@@ -166,7 +167,7 @@ class Attempt:
         if self._jump is not None:
             return self._through(self._jump)
         self.stage = f"resolving {self._host.address}"
-        resolved = dial.resolve(self._host.address, self._host.port)
+        resolved = dial.resolve(self._host.address, self._host.ssh_port)
         self._take_turn(resolved.first)
         self.stage = f"connecting to {resolved.first}"
         self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
@@ -182,13 +183,13 @@ class Attempt:
         self._session["jump"] = name
         self.stage = f"waiting for jump {name}"
         transport = self._held(jump).transport
-        address = dial.show_address(self._host.address, self._host.port)
+        address = show_address(self._host.address, self._host.ssh_port)
         self._session["address"] = address
         self._take_turn(f"{address} through {name}")
         self.stage = f"connecting to {address} through {name}"
         self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
         try:
-            return open_forward(transport, self._host.address, self._host.port, self.limit)
+            return open_forward(transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
             reason = "jump" if refused.cause in (Cause.DENIED, Cause.CUT_OFF) else "from-jump"
             raise CannotAsk(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None

@@ -43,11 +43,11 @@ class KnownHostsFiles:
         revocations count wherever they stand."""
         if host.known_hosts:
             files = self._of(host.known_hosts)
-            return files.lookup(host.address, host.port, host.host_key_alias), files.unreadable
+            return files.lookup(host.address, host.ssh_port, host.host_key_alias), files.unreadable
         usual = self._of(self._usual if configured is None else configured)
         sealed = self._of(self._sealed)
-        known = usual.lookup(host.address, host.port, host.host_key_alias)
-        pinned = sealed.lookup(host.address, host.port, host.host_key_alias)
+        known = usual.lookup(host.address, host.ssh_port, host.host_key_alias)
+        pinned = sealed.lookup(host.address, host.ssh_port, host.host_key_alias)
         deciding = pinned if pinned.keys or pinned.without_port else known
         return replace(deciding, revoked=pinned.revoked | known.revoked), sealed.unreadable + usual.unreadable
 
