@@ -10,11 +10,12 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
-from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, certificate_of
+from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
 from preflight.probes.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
 
 _LONGEST_SECONDS = 3600.0
@@ -76,16 +77,22 @@ class _Instance:
         wanted = map(str, self.endpoint.json.values())
         return bool(self.endpoint.version) or self.application.from_ in wanted
 
+    @property
+    def server(self) -> tuple[str, int]:
+        """Host and port, the usual one where the URL names none."""
+        request = HttpRequest(self.endpoint.url)
+        return request.host, request.port
+
     def fill(self, remedy: str) -> str:
         """A remedy with the names of this instance in it."""
-        parts = urlsplit(self.endpoint.url)
+        host, port = self.server
         return remedy.format(
             app=self.application.id,
             owner=self.application.owner or "application's owner",
             old=self.application.from_,
-            host=parts.hostname,
-            port=parts.port or (443 if parts.scheme == "https" else 80),
-            name=self.endpoint.server_name or parts.hostname,
+            host=host,
+            port=port,
+            name=self.endpoint.server_name or host,
         )
 
 
@@ -102,6 +109,7 @@ class AppHealth(Check):
 
     id = "app-health"
     title = "the application answers, healthy, as the version to be replaced"
+    sections = ("applications",)
     needs = "a GET to each health URL from where preflight runs; no login"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
     Settings = AppHealthSettings
@@ -136,8 +144,10 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            return replace(self._no_answer(instance, answer), events=_events(instance, certificate_of(answer)))
-        return replace(self._answer(instance, answer), events=_events(instance, answer.certificate))
+            refused = certificate_of(answer)
+            events = (_event(instance, refused),) if refused else ()
+            return replace(self._no_answer(instance, answer), events=events)
+        return self._answer(instance, answer)
 
     def _answer(self, instance: _Instance, answer: HttpAnswer) -> Judgement:
         points = [*_status(instance, answer), *self._certificate(instance, answer)]
@@ -148,9 +158,10 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         if lost.cause is not Cause.REFUSED and lost.reason not in _FAILING:
-            otherwise = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else "run again"
-            remedy = instance.fill(_NOT_LOOKED.get(lost.reason, otherwise))
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=remedy)
+            no_way = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else ""
+            remedy = _NOT_LOOKED.get(lost.reason, no_way)
+            seen = could_not_look(lost)
+            return replace(seen, remedy=instance.fill(remedy)) if remedy else seen
         reason = f" ({lost.reason.replace('-', ' ')})" if lost.reason else ""
         certificate = certificate_of(lost)
         return failed(
@@ -165,32 +176,28 @@ class AppHealth(Check):
             return
         certificate = answer.certificate
         if certificate is None or not certificate.verified:
-            yield unknown("the certificate was not seen", remedy="run again")
+            remedy = instance.fill(
+                "look by hand: openssl s_client -connect {host}:{port} -servername {name} </dev/null"
+            )
+            yield unknown("the certificate was not seen", remedy=remedy)
             return
-        needed = max(self.plan.window.needed_until, self.moment)
-        ends = f"the certificate ends {self._moment(certificate)}"
-        expected = f"valid past {format_moment(needed, self.plan.window.zone)}, the end of the window and of a rollback"
-        remedy = instance.fill("have the certificate of {host} renewed before the window")
-        actual = self._described(certificate)
-        if certificate.not_after <= needed:
-            yield failed(f"{ends}, before the work is over", expected=expected, actual=actual, remedy=remedy)
-        elif certificate.not_after <= needed + self.settings.warn_before:
-            left = format_duration(certificate.not_after - needed)
-            limit = format_duration(self.settings.warn_before)
-            summary = f"{ends}, only {left} after it is needed (warned below {limit})"
-            yield warned(summary, expected=expected, actual=actual, remedy=remedy)
-        else:
-            yield passed(ends)
+        end = End(
+            seen="the certificate ends",
+            at=certificate.not_after,
+            remedy=instance.fill("have the certificate of {host} renewed before the window"),
+            event=_event(instance, certificate).text,
+            actual=self._described(certificate),
+        )
+        yield self._need.judge(end)
 
     def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
         """A warning when nothing on this instance says which version runs there."""
-        here = urlsplit(instance.endpoint.url).netloc
         neighbours = (_Instance(instance.application, endpoint) for endpoint in instance.application.health)
-        if not any(each.tells_version for each in neighbours if urlsplit(each.endpoint.url).netloc == here):
+        if not any(each.tells_version for each in neighbours if each.server == instance.server):
             version = instance.application.from_
             yield warned(
                 f"nothing tells whether {version} is what runs there",
-                expected=f"an endpoint on {here} that tells the version",
+                expected=f"an endpoint on {urlsplit(instance.endpoint.url).netloc} that tells the version",
                 actual="the plan looks for no version in its answers",
                 remedy='add `version = "PATH"` to the endpoint, the place of the version in its JSON answer',
             )
@@ -199,19 +206,17 @@ class AppHealth(Check):
         names = ", ".join(certificate.names[:5]) or "nothing"
         return (
             f"certificate for {names}, issued by {certificate.issuer or 'nobody named'}, "
-            f"ends {self._moment(certificate)}, SHA-256 {certificate.fingerprint[:16]}..."
+            f"ends {self._need.told(certificate.not_after)}, SHA-256 {certificate.fingerprint[:16]}..."
         )
 
-    def _moment(self, certificate: Certificate) -> str:
-        return format_moment(certificate.not_after, self.plan.window.zone)
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
 
-def _events(instance: _Instance, certificate: Certificate | None) -> tuple[Event, ...]:
-    """The certificate's end, also of one that was refused."""
-    if certificate is None:
-        return ()
+def _event(instance: _Instance, certificate: Certificate) -> Event:
     where = urlsplit(instance.endpoint.url).netloc
-    return (Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends"),)
+    return Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends")
 
 
 def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

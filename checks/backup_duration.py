@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from preflight.backups.planned import PlannedBackup, planned_backups
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
-from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
+from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Step
+from preflight.plan.limits import GUESS
 from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
-from preflight.probes.backup_times import BackupBegan, WriteRate
-from preflight.sizes import format_size
-from preflight.window.schedule import schedule, time_in_window
+from preflight.probes.backup_times import BackupBegan, UnplacedTime, WriteRate
+from preflight.units import format_duration, format_size
 
 _LIST_SECONDS = 20.0
-_GUESS = "guess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +43,17 @@ class BackupDuration(Check):
     """Is the backup done in the minutes that its step has?
 
     A backup that was planned with 20 minutes and takes 70 uses up the time in which a rollback could still be decided.
-    How long it takes is known best from the one before: pg_dump writes into its archive when it began, and the file's
-    last change is its end; where the plan expects another size, the time grows with it. WARN when that is longer than
-    the step's minutes, FAIL when the window's margin is no longer kept then. Text and base backups do not tell when
-    they were begun: then the step's own record (`measured`, `rehearsed`) counts, and a guess is a WARN. With `sample`
-    the storage is tried too; that can only show that the time does not suffice.
+    How long it takes is known best from the one before: pg_dump writes into its archive when it began, by a clock
+    whose zone the birth of the file or the host's own zone tells, and the file's last change is its end; where the
+    plan expects another size, the time grows with it. WARN when that is longer than the step's minutes, FAIL when the
+    window's margin is no longer kept then, UNKNOWN where that clock cannot be placed. Text and base backups do not
+    tell when they were begun: then the step's own record (`measured`, `rehearsed`) counts, and a guess is a WARN. With
+    `sample` the storage is tried too; that can only show that the time does not suffice.
     """
 
     id = "backup-duration"
     title = "the backup is done in the minutes of its step"
+    sections = ("backups",)
     needs = "as the backup's account: read the newest archive; with `sample`, write to the backup directory"
     cure = "give the step the minutes it takes, take a faster method, or move the backup ahead of the window"
     Settings = BackupDurationSettings
@@ -75,8 +76,10 @@ class BackupDuration(Check):
         planned: PlannedBackup = subject.item
         if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
             return {}
-        path, program = listing.backups[0].path, planned.program("pg_restore")
-        return {"began": BackupBegan(planned.host.id, planned.account, path, _LIST_SECONDS, program)}
+        newest, program = listing.backups[0], planned.program("pg_restore")
+        host, account = planned.host.id, planned.account
+        began = BackupBegan(host, account, newest.path, _LIST_SECONDS, program, newest.changed_at, newest.born_at)
+        return {"began": began}
 
     def judge(
         self,
@@ -84,16 +87,19 @@ class BackupDuration(Check):
         *,
         listing: Listing | None = None,
         rate: float | None = None,
-        began: datetime | None = None,
+        began: datetime | UnplacedTime | None = None,
     ) -> Judgement:
         planned: PlannedBackup = subject.item
         step = next(each for each in self.plan.steps if each.id == planned.backup.step)
         newest = listing.backups[0] if listing and listing.backups else None
+        begun = began if isinstance(began, datetime) else None
         size = planned.backup.expected or (newest.size_bytes if newest else None)
-        estimates = [each for each in (_by_previous(newest, began, size), _by_sample(size, rate)) if each]
+        estimates = [each for each in (_by_previous(newest, begun, size), _by_sample(size, rate)) if each]
         longest = max(estimates, key=lambda each: each.time, default=None)
         if longest and longest.time > timedelta(minutes=step.minutes):
             return self._too_long(step, longest)
+        if isinstance(began, UnplacedTime) and newest:
+            return _unplaced(planned, newest, began)
         if longest and not longest.is_least:
             return passed(longest.known, expected=f"at most {step.minutes:g} min, as step {step.id} plans")
         return self._by_record(step, listing, newest)
@@ -122,7 +128,7 @@ class BackupDuration(Check):
             why = f"{newest.path} does not tell how long it took"
         else:
             why = "there is no earlier backup" if listing else "the plan names no earlier backup"
-        if step.source != _GUESS:
+        if step.source != GUESS:
             return passed(f"{step.minutes:g} min were {step.source}; {why}")
         return warned(
             f"how long it takes is a guess: {why}",
@@ -130,6 +136,17 @@ class BackupDuration(Check):
             actual=f"step {step.id} plans {step.minutes:g} min, source guess",
             remedy=f'measure a backup of this size, then write its minutes and source = "measured DATE" to {step.id}',
         )
+
+
+def _unplaced(planned: PlannedBackup, newest: BackupFile, began: UnplacedTime) -> Judgement:
+    ended = f"{newest.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+    return unknown(
+        "how long it takes is not known: in which zone its clock ran is not told",
+        expected="an archive whose beginning and end can be compared",
+        actual=f"{newest.path} was begun {began.text} by its own clock, last changed {ended}",
+        remedy=f"let the job that takes it run in the zone of {planned.host.id} (no TZ of its own), into a new file "
+        "each time",
+    )
 
 
 def _by_previous(newest: BackupFile | None, began: datetime | None, size: int | None) -> _Estimate | None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
+from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
-from preflight.plan.work import minutes_at_stake, programs_of, server_work
+from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
+from preflight.probes.sudo_rules import SudoRule, SudoRulesProbe, last_moment, stamp
 
+_SHELL = "/bin/sh"
+"""Other checks look at the account's folders with it."""
 _REMEDIES = {
     Refusal.NO_SUDO: "have sudo installed on {host}, or let {login} log in as {account} directly",
     Refusal.NOT_FOUND: "have {program} installed on {host} where sudo's secure_path finds it, or name its full path in "
-    "the plan's run line",
+    "the plan: `program` or `command` of its entry",
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
-    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}",
+    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
-    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {path}; or name "
+    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}; or name "
     "the password in `become` of [hosts.{host}]",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
@@ -41,11 +46,13 @@ class BecomeAccount(Check):
     listed, not what runs without a password, and `sudo true` fails where single programs are listed. A cached ticket
     of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's standard input
     once; without one a prompt is a FAIL. An account for which the plan names no program is reached with a shell, or
-    else judged by what its rules list. Each refusal is logged by sudo on the host, as any other would be.
+    else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its rollback. Each
+    refusal is logged by sudo on the host, as any other would be.
     """
 
     id = "become"
     title = "the login becomes the account for the programs it needs"
+    sections = ("hosts",)
     needs = "a sudoers line for each account: `LOGIN ALL = (ACCOUNT) NOPASSWD: /full/path/of/pg_dump, ...`"
     cure = "have the sudoers line written, or the password named in the plan"
 
@@ -64,7 +71,7 @@ class BecomeAccount(Check):
     def _targets(self) -> Iterator[_Target]:
         for host in self.plan.hosts.values():
             named = [entry.account for entry in host.become]
-            working = [work.account for work in server_work(self.plan) if work.host.id == host.id]
+            working = [work.account for work in work_on(self.plan, host.id)]
             for name in dict.fromkeys([*named, *working]):
                 account = AsAccount.on(host, name)
                 if not account.is_login:
@@ -72,14 +79,43 @@ class BecomeAccount(Check):
 
     def probes(self, subject: Subject) -> Probes:
         target: _Target = subject.item
+        rules: Probes = {} if target.account.password else {"rules": SudoRulesProbe(target.host.id)}
         if target.programs:
-            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs)}
-        return {"reach": ReachProbe(target.host.id, target.account)}
+            return {"programs": ProgramsProbe(target.host.id, target.account, target.programs), **rules}
+        return {"reach": ReachProbe(target.host.id, target.account), **rules}
 
-    def judge(self, subject: Subject, *, programs: Programs = (), reach: Reach | None = None) -> Judgement:
+    def judge(
+        self, subject: Subject, *, rules: Sequence[SudoRule] = (), programs: Programs = (), reach: Reach | None = None
+    ) -> Judgement:
+        target: _Target = subject.item
         if reach is not None:
-            return self._judge_reach(subject.item, reach)
-        return Judgement.of(self._judge_program(subject.item, run) for run in programs)
+            paths = [_SHELL] if reach.code == 0 else []
+            judged = [self._judge_reach(target, reach)]
+        else:
+            paths = [run.path for run in programs if run.ran and run.path]
+            judged = [self._judge_program(target, run) for run in programs]
+        return Judgement.of([*judged, *self._endings(target, rules, paths)])
+
+    def _endings(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
+        need = TimeOfNeed(self.plan, self.moment)
+        host, account = target.host, target.account.account
+        good = stamp(need.until + timedelta(days=1))
+        ends = {path: last_moment(rules, account, path) for path in paths}
+        for at in sorted({at for at in ends.values() if at}):
+            listed = ", ".join(path for path in paths if ends[path] == at)
+            line = f"{host.user} ALL=({account}) NOTAFTER={good} NOPASSWD: {listed}"
+            end = End(
+                seen=f"the sudo rule for {listed} ends",
+                at=at,
+                remedy=f"have this line in sudoers on {host.id}: {line}",
+                event=f"sudo rule of {account} on {host.id} for {listed} ends",
+                minutes_at_stake=self._stake(target),
+            )
+            yield need.judge(end)
+
+    def _stake(self, target: _Target) -> float | None:
+        work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
+        return minutes_at_stake(self.plan, work)
 
     def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
         if run.ran:
@@ -104,13 +140,13 @@ class BecomeAccount(Check):
             )
         if reach.code == 0:
             summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"
-            return self._failed(target, summary, Refusal.OTHER, "/bin/sh", "/bin/sh", reach.said)
+            return self._failed(target, summary, Refusal.OTHER, _SHELL, _SHELL, reach.said)
         why = Refusal.NOT_ALLOWED if reach.rules or reach.refusal is Refusal.OTHER else reach.refusal
-        return self._failed(target, f"not reached: {why}", why, "PROGRAM", "", reach.said.rpartition("\n")[2])
+        return self._failed(target, f"not reached: {why}", why, _SHELL, _SHELL, reach.said.rpartition("\n")[2])
 
     def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
         host, account = target.host, target.account.account
-        work = [each for each in server_work(self.plan) if (each.host.id, each.account) == (host.id, account)]
+        named = path or (program if program.startswith("/") else f"/usr/bin/{program}")
         return failed(
             summary,
             expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",
@@ -120,7 +156,7 @@ class BecomeAccount(Check):
                 login=host.user or "the login",
                 account=account,
                 program=program,
-                path=path or (program if program.startswith("/") else f"/usr/bin/{program}"),
+                listed=", ".join(dict.fromkeys([named, _SHELL])),
             ),
-            minutes_at_stake=minutes_at_stake(self.plan, work),
+            minutes_at_stake=self._stake(target),
         )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.judging.machines import is_one_machine, machine_of
 from preflight.plan import Database, Host
 from preflight.probe import NoReply, Probe
 from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.units import format_duration
 
 _WITNESSES = ("witness_1", "witness_2", "witness_3")
-"""Facts about clocks of other machines: enough to tell whose clock is wrong."""
+"""Facts about clocks of other hosts: enough to tell whose clock is wrong."""
+_HOME = "home"
+"""The fact that tells on which machine a database's host is."""
 _EXACT_BELOW = timedelta(minutes=2)
 _SET_THE_CLOCK = "chronyc makestep (chrony), or timedatectl set-ntp true (systemd-timesyncd)"
 
@@ -36,15 +39,17 @@ class ClockSkew(Check):
     it runs on, and happens by the clock of a server; afterwards the logs of several machines are read side by side. So
     each far clock is asked, and only what lies outside of the time between question and answer counts: a slow network
     never alarms. A clock that seems off is asked once more, and the better of the two answers counts. Where another
-    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so.
+    machine's clock agrees with it and not with ours, it is our own that is suspect, and the line says so. Two entries
+    of the plan that are one machine, by the boot they are in, are one clock and no witness of each other.
     """
 
     id = "clock-skew"
     title = "the clock agrees with this machine's"
+    sections = ("hosts",)
     needs = "a login on each host (`date`, the zone's link) and to each database"
     cure = "have time synchronisation started there, or here"
     Settings = ClockSkewSettings
-    judges_no_reply = frozenset(_WITNESSES)
+    judges_no_reply = frozenset((*_WITNESSES, _HOME))
 
     def subjects(self) -> Sequence[Subject]:
         hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
@@ -56,23 +61,32 @@ class ClockSkew(Check):
 
     def follow_up(self, subject: Subject, *, clock: Reading) -> Probes:
         """Only where the clock differs from this machine's: it is read once more, and with it the clocks of a few other
-        hosts and databases of the plan, to tell whose is wrong."""
+        hosts of the plan, to tell whose is wrong; for a server, its own host's too, to know that machine."""
         if abs(clock.offset) < self.settings.warn_from:
             return {}
-        witnesses = dict(zip(_WITNESSES, self._others(subject.item), strict=False))
-        return {"again": _probe(subject.item, attempt=2), **{name: _probe(each) for name, each in witnesses.items()}}
+        entry: Host | Database = subject.item
+        home = {} if isinstance(entry, Host) else {_HOME: HostClockProbe(entry.host)}
+        witnesses = {name: HostClockProbe(host.id) for name, host in self._witnesses(entry).items()}
+        return {"again": _probe(entry, attempt=2), **home, **witnesses}
 
-    def _others(self, entry: Host | Database) -> Iterator[Host | Database]:
-        """Other machines of the plan, each by one of its clocks."""
-        seen = {_machine(entry)}
-        others: list[Host | Database] = [*self.plan.hosts.values(), *self.plan.databases.values()]
-        for other in others:
-            if _machine(other) not in seen:
-                seen.add(_machine(other))
-                yield other
+    def _host(self, entry: Host | Database) -> Host:
+        return entry if isinstance(entry, Host) else self.plan.host_of(entry)
+
+    def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
+        """Other hosts of the plan, those first that it reaches at another place."""
+        own = self._host(entry)
+        others = (host for host in self.plan.hosts.values() if host.id != own.id)
+        apart = sorted(others, key=lambda host: is_one_machine(own, "", host, ""))
+        return dict(zip(_WITNESSES, apart, strict=False))
 
     def judge(
-        self, subject: Subject, *, clock: Reading, again: Reading | None = None, **witnesses: Reading | NoReply
+        self,
+        subject: Subject,
+        *,
+        clock: Reading,
+        again: Reading | None = None,
+        home: Reading | NoReply | None = None,
+        **witnesses: Reading | NoReply,
     ) -> Judgement:
         reading = min((each for each in (clock, again) if each), key=lambda each: abs(each.offset))
         off = abs(reading.offset)
@@ -82,7 +96,8 @@ class ClockSkew(Check):
         way = "ahead of" if reading.offset > timedelta() else "behind"
         summary = f"the clock is {_shown(off)} {way} this machine's"
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
-        agreeing = self._agreeing(subject.item, reading, witnesses)
+        seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
+        agreeing = self._agreeing(subject.item, next(filter(None, seen), ""), reading, witnesses)
         if agreeing:
             with_whom = " and ".join(agreeing)
             summary += f", and so is that of {with_whom}: this machine's own clock is suspect"
@@ -102,24 +117,25 @@ class ClockSkew(Check):
             judgement = warned(summary, expected=expected, actual=actual, remedy=remedy)
         return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))
 
-    def _agreeing(self, entry: Host | Database, reading: Reading, witnesses: dict[str, Reading | NoReply]) -> list[str]:
-        """Other machines whose clocks are off by as much as this one."""
-        named = dict(zip(_WITNESSES, self._others(entry), strict=False))
-        return [
-            _name(named[key])
+    def _agreeing(
+        self, entry: Host | Database, boot: str, reading: Reading, witnesses: dict[str, Reading | NoReply]
+    ) -> list[str]:
+        """Other machines whose clocks are off by as much as this one, each by one of its names."""
+        own, named = self._host(entry), self._witnesses(entry)
+        agreeing = {
+            machine_of(named[key], witness.boot): named[key].id
             for key, witness in sorted(witnesses.items())
-            if isinstance(witness, Reading) and abs(witness.offset - reading.offset) < self.settings.warn_from
-        ]
+            if isinstance(witness, Reading)
+            and abs(witness.offset - reading.offset) < self.settings.warn_from
+            and not is_one_machine(own, boot, named[key], witness.boot)
+        }
+        return list(agreeing.values())
 
 
 def _probe(entry: Host | Database, attempt: int = 1) -> Probe[Reading]:
     if isinstance(entry, Host):
         return HostClockProbe(entry.id, attempt)
     return ServerClockProbe(entry.id, attempt)
-
-
-def _machine(entry: Host | Database) -> str:
-    return entry.id if isinstance(entry, Host) else entry.host
 
 
 def _name(entry: Host | Database) -> str:

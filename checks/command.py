@@ -72,6 +72,7 @@ class CommandCheck(Check):
 
     id = "command"
     title = "the plan's own command ends well"
+    sections = ("checks",)
     needs = "what the command itself needs, on the host as the named account"
     cure = "what the plan's `remedy` says"
     Settings = CommandSettings

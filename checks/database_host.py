@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
-from preflight.plan.work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, work_with
 from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
+from preflight.probes.sql import quote_identifier
+from preflight.units import format_duration
 
 _LONGEST_WAIT = timedelta(minutes=10)
 """Between the login and the look on the host: more than a run takes."""
@@ -30,6 +31,7 @@ class DatabaseHost(Check):
     id = "database-host"
     waivable = False
     title = "the SSH host is the database's host"
+    sections = ("databases",)
     needs = "none beyond the login: the titles of processes in /proc"
     cure = "correct the host of the database in the plan"
 
@@ -49,7 +51,7 @@ class DatabaseHost(Check):
 
     def judge(self, subject: Subject, *, identity: Identity, backend: Backend | None = None) -> Judgement:
         database: Database = subject.item
-        host, address = database.host, identity.server_address
+        host, address = database.host, identity.server_address or ""
         connection = f"{database.user} {identity.database} port {identity.client_port}"
         if backend is None:
             return unknown("the server tells no client port", remedy="connect by TCP, not through a socket")
@@ -74,7 +76,7 @@ class DatabaseHost(Check):
                 f"{format_duration(idle)} (idle_session_timeout), this one perhaps before it was looked for",
                 expected=f"a process `postgres: {connection}`",
                 actual=f"no such process; the server's address is {address or 'not told'}",
-                remedy=f"ALTER ROLE {database.user} SET idle_session_timeout = 0, then run again",
+                remedy=f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again",
             )
         if not backend.sees_all:
             return unknown(
@@ -83,13 +85,12 @@ class DatabaseHost(Check):
                 actual=f"the server's address is {address or 'not told'}",
                 remedy=f"have the login on {host} put in the group that may see all processes (gid= of /proc)",
             )
-        work = [each for each in server_work(self.plan) if each.database.id == database.id]
         return failed(
             f"the server does not run on {host}",
             expected=f"a process `postgres: {connection}` on {host}",
             actual=f"no such process; the server's address is {address or 'not told'}",
             remedy=f"name the machine the server really runs on: host in [databases.{database.id}]",
-            minutes_at_stake=minutes_at_stake(self.plan, work),
+            minutes_at_stake=minutes_at_stake(self.plan, work_with(self.plan, database.id)),
         )
 
     @staticmethod

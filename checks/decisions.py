@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Severity, passed, warned
-from preflight.plan import Decision, DecisionKind, Release, Step, UndoKind
-from preflight.versions.end_states import can_go_live_in_part
+from preflight.judging.end_states import can_go_live_in_part
+from preflight.plan import Decision, DecisionKind, Release, Step
 
 _OF_A_STEP = (DecisionKind.RETRY, DecisionKind.ROLLBACK)
 
@@ -30,7 +30,7 @@ class Decisions(Check):
 
     def subjects(self) -> Sequence[Subject]:
         owner = next((decision.decides for decision in self.plan.decisions), "")
-        steps = [Subject(step.id, step, owner) for step in self.plan.steps if _is_risky(step)]
+        steps = [Subject(step.id, step, owner) for step in self.plan.steps if step.blocking and step.is_risky]
         release = [Subject("release", self.plan.release, owner)] if any(self._of_release()) else []
         return [*steps, *release]
 
@@ -88,11 +88,6 @@ class Decisions(Check):
             )
         else:
             yield passed(f"{what}: {self.plan.person(decision.decides)}")
-
-
-def _is_risky(step: Step) -> bool:
-    """It leaves something to undo, or does not say that it does not, and the window cannot be finished without it."""
-    return step.blocking and (step.undo is None or step.undo.kind is not UndoKind.NOTHING_TO_UNDO)
 
 
 def _missing(kind: DecisionKind, step: Step | None) -> Judgement:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment
-from preflight.finding import Event, Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import pin_again_command, seal_command
+from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Host, Ref
-from preflight.plan.work import minutes_at_stake, server_work
+from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import Cause, NoReply
 from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
 
@@ -44,16 +46,16 @@ _REMEDIES = {
     "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
     "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
     "revoked": "do not log in: the key is marked @revoked; ask {owner} which key {host} has now",
-    "cert-authority": "pin the host's own key: preflight seal",
+    "cert-authority": "pin the host's own key: {seal}",
 }  # fmt: skip
 _REMEDIES_BY_CAUSE = {
     Cause.UNREACHABLE: "have the way from this machine to {host} port {port} opened",
     Cause.REFUSED: "have sshd started on {host} port {port}, or correct `port` in [hosts.{host}]",
     Cause.TIMED_OUT: "have the firewall between this machine and {host} port {port} opened, or sshd on it mended",
     Cause.DENIED: "have {owner} look for {user} in sshd's log on {host}",
-    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: preflight seal",
-    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; pin the new one "
-    "(preflight seal) only when its fingerprint is confirmed",
+    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: {seal}",
+    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; only when its "
+    "fingerprint is confirmed, pin the new one: {pin_again}",
     Cause.NO_SHELL: "have a working shell arranged for {user} on {host}",
     Cause.NO_CREDENTIAL: "provide the credential that [hosts.{host}] names",
     Cause.CUT_OFF: "read sshd's log on {host}: it ends the session of {user} before a command can run",
@@ -73,16 +75,6 @@ class HostLoginSettings:
     Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """One date on which something the login needs ends."""
-
-    what: str
-    at: datetime
-    """First instant, UTC, at which it is over."""
-    remedy: str
-
-
 class HostLogin(Check):
     """Can the account that will do the work log in to the host and run a command, until the work is over?
 
@@ -96,6 +88,7 @@ class HostLogin(Check):
 
     id = "host-login"
     title = "the account logs in to the host and can work until the end"
+    sections = ("hosts",)
     needs = (
         "the login that will do the work, with a shell; nothing more (`chage -l` of oneself is allowed to everybody)"
     )
@@ -127,25 +120,29 @@ class HostLogin(Check):
             )
         return Judgement.of([self._logged_in(login), *self._endings(host, login, expiry), *self._hours(login, expiry)])
 
+    @property
+    def _need(self) -> TimeOfNeed:
+        return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
+
     def _stake(self, host: Host) -> float | None:
-        return minutes_at_stake(self.plan, [work for work in server_work(self.plan) if work.host.id == host.id])
+        return minutes_at_stake(self.plan, work_on(self.plan, host.id))
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
-            return unknown(
-                f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again"
-            )
+            return could_not_look(lost)
         template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
         user = host.user or lost.session.get("user", "") or "the login"
         remedy = template.format(
             host=host.id,
             user=user,
-            port=host.port,
+            port=lost.session.get("port", host.ssh_port),
             owner=self.plan.person(host.owner) or "the owner of " + host.id,
-            until=self._moment(self.plan.window.needed_until),
-            date=self._good_date(),
+            until=self._need.told(self._need.until),
+            date=self._need.good_date(),
             credential="password" if host.password else "key",
             jump=lost.session.get("jump", host.jump),
+            seal=seal_command(self.plan),
+            pin_again=pin_again_command(self.plan, host),
         )
         return failed(
             f"no login: {_what_failed(lost)}",
@@ -164,53 +161,39 @@ class HostLogin(Check):
         return passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
 
     def _endings(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
-        announced = list(_announced_ends(login, self._good_date()))
+        whose = f"{login.user} on {host.id}"
+        announced = list(_announced_ends(login, whose, self._need.good_date()))
         declared = self.settings.valid_through.get(host.id)
         ends = []
         if declared is not None:
-            remedy = f"have the login of {login.user} on {host.id} extended, then correct `valid_through`"
-            ends.append(_End("the login (as declared in the plan)", _midnight(declared + _DAY), remedy))
+            remedy = f"have the login of {whose} extended, then correct `valid_through`"
+            ends.append(_end("login (as declared in the plan)", whose, _midnight(declared + _DAY), remedy))
         if isinstance(expiry, NoReply):
-            yield unknown(f"could not look: {expiry.cause}", actual=expiry.detail, remedy="run again")
+            yield could_not_look(expiry)
             ends += announced
         else:
-            moment = min(self.moment, self.plan.window.needed_until)  # a password to be changed is over at any moment
-            shown = list(_shown_ends(host, login, expiry, moment, self._good_date()))
+            shown = list(_shown_ends(login, expiry, whose, self.moment, self._need.good_date()))
             # The host's own date is exact; the announcement of the same end adds nothing.
             ends += shown + (announced if expiry.password_expires is None else [])
             if expiry.aging is not Aging.KNOWN and declared is None:
                 yield self._no_dates(host, login, expiry)
             elif not ends:
                 yield passed("neither account nor password expires")
-        for end in ends:
-            yield replace(self._judge_end(end), events=(_event(end, f"{login.user} on {host.id}"),))
+        yield from map(self._need.judge, ends)
         if not announced and _EXPIRY_WORDS.search(login.banner):
             yield warned(
                 "the host announces an expiry that cannot be read",
                 actual=login.banner,
                 expected="no expiry before the work is over",
-                remedy=f"read the banner and have what it names extended for {login.user} on {host.id}",
+                remedy=f"read the banner and have what it names extended for {whose}",
             )
-
-    def _judge_end(self, end: _End) -> Judgement:
-        needed = self.plan.window.needed_until
-        seen = f"{end.what} ends {self._moment(end.at)}"
-        expected = f"valid past {self._moment(needed)}, the end of the window and of a rollback"
-        if end.at <= needed:
-            return failed(f"{seen}, before the work is over", expected=expected, actual=seen, remedy=end.remedy)
-        if end.at <= needed + self.settings.warn_before:
-            left = format_duration(end.at - needed)
-            limit = format_duration(self.settings.warn_before)
-            summary = f"{seen}, only {left} after it is needed (warned below {limit})"
-            return warned(summary, expected=expected, actual=seen, remedy=end.remedy)
-        return passed(f"{seen}, long after it is needed")
 
     def _no_dates(self, host: Host, login: Login, expiry: Expiry) -> Judgement:
         whose = "a directory keeps the account" if expiry.aging is Aging.NOT_LOCAL else "the host does not show them"
         example = (self.plan.window.needed_until + 2 * _DAY).date()
         return unknown(
             f"until when {login.user} may log in is not known: {whose}",
-            expected=f"dates past {self._moment(self.plan.window.needed_until)}",
+            expected=f"dates past {self._need.told(self._need.until)}",
             actual=expiry.said,
             remedy=f"ask whoever keeps the account {login.user} for its last valid day and declare it: "
             f"[checks.host-login] valid_through = {{ {host.id} = {example} }}",
@@ -224,61 +207,53 @@ class HostLogin(Check):
             window = self.plan.window
             yield warned(
                 "logins are limited to certain hours (pam_time)",
-                expected=f"logins from {self._moment(window.start)} to {self._moment(window.needed_until)}",
+                expected=f"logins from {self._need.told(window.start)} to {self._need.told(window.needed_until)}",
                 actual="; ".join(rules) or "/etc/security/time.conf cannot be read",
                 remedy=f"read /etc/security/time.conf on {login.node}; have these hours allowed for {login.user}",
             )
-
-    def _good_date(self) -> date:
-        """The first expiry date of an account with which no line would complain."""
-        day: date = (self.plan.window.needed_until + self.settings.warn_before + _DAY).date()
-        return day
-
-    def _moment(self, moment: datetime) -> str:
-        return format_moment(moment, self.plan.window.zone)
 
 
 def _what_failed(lost: NoReply) -> str:
     return f"{lost.cause} ({lost.reason.replace('-', ' ')})" if lost.reason else str(lost.cause)
 
 
-def _event(end: _End, whose: str) -> Event:
-    """`password of dbadmin on db1 ends (as announced at login)`."""
-    what, bracket, source = end.what.removeprefix("the ").partition(" (")
-    return Event(at=end.at, text=f"{what} of {whose} ends{bracket}{source}")
+def _end(what: str, whose: str, at: datetime, remedy: str) -> End:
+    """On the axis: `password of dbadmin on db1 ends (as announced at login)`."""
+    name, bracket, source = what.partition(" (")
+    return End(seen=f"the {what} ends", at=at, remedy=remedy, event=f"{name} of {whose} ends{bracket}{source}")
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _shown_ends(host: Host, login: Login, expiry: Expiry, moment: datetime, good: date) -> Iterator[_End]:
-    name = f"{login.user} on {host.id}"
-    new_password = f"set a new password for {name} (passwd), and put it where the plan finds it"
+def _shown_ends(login: Login, expiry: Expiry, whose: str, moment: datetime, good: date) -> Iterator[End]:
+    new_password = f"set a new password for {whose} (passwd), and put it where the plan finds it"
     if expiry.must_change:
-        yield _End("the password", moment, new_password)
+        yield _end("password", whose, moment, new_password)
     if expiry.account_expires is not None:
-        remedy = f"have the account {name} extended: chage -E {good} {login.user}"
-        yield _End("the account", _midnight(expiry.account_expires), remedy)
+        remedy = f"have the account {whose} extended: chage -E {good} {login.user}"
+        yield _end("account", whose, _midnight(expiry.account_expires), remedy)
     if expiry.password_expires is not None:
-        yield _End("the password", _midnight(expiry.password_expires + _DAY), new_password)
+        yield _end("password", whose, _midnight(expiry.password_expires + _DAY), new_password)
     for key in expiry.keys:
         if key.fingerprint in login.session.get("auth", "").split():
-            remedy = f"have expiry-time of this key moved in ~{login.user}/.ssh/authorized_keys on {host.id}"
-            yield _End("the key", key.until, remedy)
+            remedy = f"have expiry-time of this key moved in ~/.ssh/authorized_keys of {whose}"
+            yield _end("key", whose, key.until, remedy)
 
 
-def _announced_ends(login: Login, good: date) -> Iterator[_End]:
+def _announced_ends(login: Login, whose: str, good: date) -> Iterator[End]:
     """Dates the server announced at the login. pam_unix counts days as chage does; others count from the moment."""
     today = login.asked_at.astimezone(UTC).date()
     for warning, count, unit in _PASSWORD_EXPIRES.findall(login.banner):
         left = timedelta(**{f"{unit.lower()}s": min(int(count), _MOST_UNITS)})
         by_days = warning and unit.lower() == "day"
         at = _midnight(today + left + _DAY) if by_days else login.asked_at + left
-        yield _End("the password (as announced at login)", at, f"set a new password for {login.user} before the window")
+        remedy = f"set a new password for {login.user} before the window"
+        yield _end("password (as announced at login)", whose, at, remedy)
     for count in _ACCOUNT_EXPIRES.findall(login.banner):
         at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
-        yield _End("the account (as announced at login)", at, f"have it extended: chage -E {good} {login.user}")
+        yield _end("account (as announced at login)", whose, at, f"have it extended: chage -E {good} {login.user}")
 
 
 def _names(rule: str, account: str) -> bool:

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, format_moment, local_to_utc, zone
-from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.clock import format_moment, local_to_utc, zone
+from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.judging.machines import machine_of, server_of
+from preflight.judging.unseen import could_not_look
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.people import is_named, same_person
 from preflight.probe import NoReply
 from preflight.probes import accounts, postgres
 from preflight.probes.accounts import Login, LoginProbe
 from preflight.probes.postgres import Identity, IdentityProbe
+from preflight.units import format_duration
 
 _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
@@ -65,6 +68,7 @@ class OnCall(Check):
 
     id = "on-call"
     title = "two people stand behind the role, confirmed and with access"
+    sections = ("roles",)
     needs = "none beyond the logins that `access` names"
     cure = "find the second person, ask both, and write the day under `confirmed_at`"
     judges_no_reply = frozenset(f"login_{number}" for number in range(_LOGINS))
@@ -201,8 +205,7 @@ def _login(role: Role, access: _Access, fact: Login | Identity | NoReply) -> Jud
         return passed(f"{who} can log in to {name}")
     is_host = isinstance(access.entry, Host)
     if (accounts if is_host else postgres).nothing_learnt(fact):
-        summary = f"could not look whether {who} can log in to {name}: {fact.cause}"
-        return unknown(summary, actual=fact.detail, remedy="remove the cause, then run again")
+        return could_not_look(fact, f" whether {who} can log in to {name}")
     why = fact.reason.replace("-", " ") or str(fact.cause)
     line = f"{'host-login' if is_host else 'database-login'} {name}"
     return failed(
@@ -237,8 +240,8 @@ def _shared_because(plan: Plan, entry: Host | Database) -> str:
 def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
-        return ("host", entry.address or entry.id, entry.port, entry.jump)
-    return ("database", entry.address, *_place(plan, plan.host_of(entry))[1:], entry.port, entry.name or entry.id)
+        return ("host", *machine_of(entry))
+    return ("database", *server_of(plan, entry), entry.name or entry.id)
 
 
 def _local(moment: datetime, zone_name: str) -> str:

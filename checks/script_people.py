@@ -23,15 +23,13 @@ class ScriptPeople(Check):
 
     id = "script-people"
     title = "author, reviewer and runner of the scripts are three people"
+    sections = ("scripts",)
     severity = Severity.ADVISORY
     needs = "none: it reads the plan"
     cure = "name a second and a third pair of eyes"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(scripts.id, scripts, scripts.owner or self.plan.databases[scripts.database].owner)
-            for scripts in self.plan.scripts.values()
-        ]
+        return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
 
     def probes(self, subject: Subject) -> Probes:
         return {}

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.schedule import Schedule, schedule, time_in_window
 from preflight.plan import DecisionKind, Step
-from preflight.window.schedule import Schedule, is_final, knows_undo, schedule, time_in_window, undo_time
-
-_GUESS = "guess"
+from preflight.plan.limits import GUESS
+from preflight.units import format_duration
 
 
 class TimeBudget(Check):
@@ -29,6 +29,7 @@ class TimeBudget(Check):
 
     id = "time-budget"
     title = "the work and its rollback fit into the window"
+    sections = ("steps",)
     needs = "none: it reads the plan"
     cure = "begin earlier, shorten or drop a step, or rehearse it to have a better number"
 
@@ -55,7 +56,7 @@ class TimeBudget(Check):
             yield self._too_late(current)
         else:
             yield from self._over_budget(current, is_open)
-        yield from (self._unknown_undo(step, current) for step in self.plan.steps if not knows_undo(step))
+        yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
         yield from self._guesses()
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()
@@ -145,7 +146,7 @@ class TimeBudget(Check):
 
     def _guesses(self) -> Iterator[Judgement]:
         blocking = [step for step in self.plan.steps if step.blocking]
-        guessed = [name for name, source in _records(blocking) if source == _GUESS]
+        guessed = [name for name, source in _records(blocking) if source == GUESS]
         if guessed:
             yield warned(
                 f"guessed: the time of {', '.join(guessed)}",
@@ -157,7 +158,7 @@ class TimeBudget(Check):
     def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
         """Before the first step that cannot be undone; from there on nothing is left to decide."""
         reserve, last = self.plan.window.decision_reserve, current.last_risky
-        final = next((slot for slot in current.slots if is_final(slot.step)), None)
+        final = next((slot for slot in current.slots if slot.step.is_final), None)
         if final is None or last is None or final.begins_at - last.ends_at >= reserve:
             return
         gap = final.begins_at - last.ends_at
@@ -175,10 +176,10 @@ class TimeBudget(Check):
         where = zone(self.plan.window.zone)
         start, today = (moment.astimezone(where).date() for moment in (self.plan.window.start, self.moment))
         for name, source in _records(self.plan.steps):
-            on = None if source == _GUESS else _date(source)
+            on = None if source == GUESS else _date(source)
             if on is not None and on > min(start, today):
                 odd = "after the window starts" if on > start else "in the future"
-            elif on is None and source != _GUESS:
+            elif on is None and source != GUESS:
                 odd = "a date that does not exist"
             else:
                 continue
@@ -225,7 +226,7 @@ def _records(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
     """Where each time of the steps comes from: `scripts-orders`, `measured 2026-10-10`."""
     for step in steps:
         yield step.id, step.source
-        if step.undo is not None and undo_time(step):
+        if step.undo is not None and step.undo_time:
             yield f"the undo of {step.id}", step.undo.source
 
 

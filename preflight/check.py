@@ -49,6 +49,9 @@ class Check(ABC):
     """Noun with hyphens, as in `[checks.backup-space]`."""
     title: ClassVar[str]
     """An assertion: `the backup directory has room`."""
+    sections: ClassVar[tuple[str, ...]] = ()
+    """Sections of the plan without any of which a built-in check has nothing to judge. It is then not even loaded: they
+    are read from its text, so they stand there as plain strings on one line."""
     severity: ClassVar[Severity] = Severity.BLOCKING
     waivable: ClassVar[bool] = True
     """False where no waiver may ever cover a failure: what the check tells is identity or script content."""

@@ -6,15 +6,15 @@ datetimes of one zone ignores a clock change between them (Python subtracts wall
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from preflight.units import format_duration
+
 _SAMPLING = timedelta(hours=6)
 """Two clock changes of one zone are days apart, so that offsets this far from each other show every one."""
-_DURATION_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def now() -> datetime:
@@ -116,26 +116,6 @@ def _change_between(where: tzinfo, low: datetime, high: datetime) -> ClockChange
 
 def _offset(where: tzinfo, moment: datetime) -> timedelta:
     return moment.astimezone(where).utcoffset() or timedelta()
-
-
-def parse_duration(text: str) -> timedelta:
-    """A duration such as `90s`, `30min`, `26h`, `2d`, or a sum `1h 30min`. Raises ValueError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)", text)
-    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)", "", text).strip():
-        raise ValueError(f"{text!r} is no duration; write for example 90s, 30min, 26h, 2d")
-    return timedelta(seconds=sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts))
-
-
-def format_duration(duration: timedelta) -> str:
-    """The two largest units that matter: `1 h 30 min`, `45 s`, `3 d 4 h`; negative durations carry a minus."""
-    seconds = round(duration.total_seconds())
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return sign + (" ".join(parts[:2]) or "0 s")
 
 
 def format_moment(moment: datetime, zone_name: str) -> str:

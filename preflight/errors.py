@@ -1,9 +1,23 @@
-"""The root of our own exceptions. Trouble in the outside world is data (`NoReply`), not an exception."""
+"""The exit codes, and the root of our own exceptions. Trouble in the outside world is data (`NoReply`), not one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with, the same in every report format."""
+
+    GO = 0
+    NO_GO = 1
+    USAGE = 2
+    """Wrong call or invalid plan."""
+    HOLD = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
 
 CRASHES: tuple[type[BaseException], ...] = (Exception, SystemExit, GeneratorExit)
 """What a check or plug-in may die of. `sys.exit(0)` in one must never end the program, least of all with the exit code

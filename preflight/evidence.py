@@ -9,19 +9,26 @@ import os
 import select
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
+from preflight.probe import Answer, Question, Reply, Unreadable
+from preflight.record import parse_json, read_record
+from preflight.units import format_size
+
+T = TypeVar("T")
 
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
+_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+"""The one way in which evidence is written: its digest is over this."""
 
 
 class EvidenceError(PreflightError):
@@ -30,7 +37,7 @@ class EvidenceError(PreflightError):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Answers of one run. Immutable; `with_answers` gives the next round."""
+    """Answers of one run. Immutable, and encoded once."""
 
     plan_digest: str
     collected_at: datetime
@@ -41,45 +48,35 @@ class Evidence:
     network_zone: str = ""
     """Of the plan, when just that part was asked."""
 
-    def answer(self, question: Question) -> Answer:
-        """The answer to `question`; a question nobody asked is a `NoReply`, never a pass."""
-        found = self.answers.get(question.id)
-        if found is None:
-            return NoReply(Cause.NOT_ASKED, "this question was not asked", self.collected_at)
-        return found[1]
-
-    def with_answers(self, more: Mapping[str, tuple[Question, Answer]]) -> Evidence:
-        return replace(self, answers={**self.answers, **more})
-
     def without(self, question_id: str) -> Evidence:
         """The same evidence with one answer lost."""
         return replace(self, answers={key: pair for key, pair in self.answers.items() if key != question_id})
 
-    def only(self, question_ids: Iterable[str]) -> Evidence:
-        """The same evidence with just these answers."""
-        wanted = set(question_ids)
-        return replace(self, answers={key: pair for key, pair in self.answers.items() if key in wanted})
-
     def __iter__(self) -> Iterator[tuple[Question, Answer]]:
         return iter(self.answers.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
-        whole = {
-            "plan": self.plan_digest,
+        rest = {
             "at": self.collected_at.isoformat(),
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
-            "answers": self._entries(),
+            "plan": self.plan_digest,
         }
-        return hashlib.sha256(_dump(whole).encode()).hexdigest()
+        # As `_dump` writes it whole: "answers" is the first key.
+        return hashlib.sha256(f'{{"answers":[{",".join(self._lines)}],{_dump(rest)[1:]}'.encode()).hexdigest()
 
-    def _entries(self) -> list[dict[str, Any]]:
+    @cached_property
+    def _lines(self) -> Sequence[str]:
+        """One line of JSON for each question with its answer, in a fixed order."""
         pairs = sorted(self.answers.values(), key=lambda pair: (pair[0].via, pair[0].target, pair[0].text))
-        return [{"question": _question_json(question), "answer": _answer_json(answer)} for question, answer in pairs]
+        return [
+            _dump({"question": _question_json(question), "answer": _answer_json(answer)}) for question, answer in pairs
+        ]
 
     def to_json(self) -> str:
+        """One question with its answer on each line."""
         document = {
             "schema": SCHEMA,
             "preflight": __version__,
@@ -88,55 +85,83 @@ class Evidence:
             "digest": self.digest,
             "inputs": dict(self.inputs),
             "network_zone": self.network_zone,
-            "answers": self._entries(),
         }
-        return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+        head = json.dumps(document, indent=1, ensure_ascii=True).removesuffix("\n}")
+        answers = ",\n".join(self._lines)
+        return f'{head},\n "answers": [\n{answers}\n]}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
-            document = json.loads(text)
-            if document["schema"] != SCHEMA:
-                raise EvidenceError(
-                    f"evidence schema {document['schema']!r} is not {SCHEMA}, the one this version reads"
-                )
-            pairs = [(_question(entry["question"]), _answer(entry["answer"])) for entry in document["answers"]]
-            evidence = cls(
-                plan_digest=document["plan_digest"],
-                collected_at=_moment(document["collected_at"]),
-                answers={question.id: (question, answer) for question, answer in pairs},
-                inputs={_text(key): _text(value) for key, value in document["inputs"].items()},
-                network_zone=_text(document["network_zone"]),
-            )
-            if len(evidence.answers) != len(pairs):
-                raise EvidenceError("the evidence answers one question twice")
-            if evidence.digest != document["digest"]:
-                raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
-        except json.JSONDecodeError as error:
-            raise EvidenceError(f"this is no evidence file: no JSON at line {error.lineno}") from None
-        except KeyError as error:
-            raise EvidenceError(f"this is no evidence file: it has no {error}") from None
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            found = parse_json(text)
+            require_schema(found, SCHEMA, "preflight", EvidenceError)
+            saved = read_record(_Saved, found, complete=True)
+        except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
+        evidence = cls(
+            plan_digest=saved.plan_digest,
+            collected_at=saved.collected_at,
+            answers={entry.question.id: (entry.question, entry.answer) for entry in saved.answers},
+            inputs=saved.inputs,
+            network_zone=saved.network_zone,
+        )
+        if len(evidence.answers) != len(saved.answers):
+            raise EvidenceError("the evidence answers one question twice")
+        if evidence.digest != saved.digest:
+            raise EvidenceError("the evidence was changed after it was written: its digest does not fit")
         return evidence
 
     @classmethod
     def load(cls, path: Path) -> Evidence:
         """Raises EvidenceError."""
-        try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise EvidenceError(f"{path}: not a regular file")
-            if found.st_size > _LARGEST_FILE_BYTES:
-                raise EvidenceError(f"{path}: {found.st_size} bytes are too many for evidence")
-            return cls.from_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EvidenceError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise EvidenceError(f"{path}: not UTF-8 text") from None
-        except EvidenceError as error:
-            raise EvidenceError(f"{path}: {error}") from None
+        return load_saved(path, cls.from_json, EvidenceError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    question: Question
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """The keys of an evidence file."""
+
+    schema: int
+    preflight: str
+    plan_digest: str
+    collected_at: datetime
+    digest: str
+    inputs: Mapping[str, str]
+    network_zone: str
+    answers: tuple[_Entry, ...]
+
+
+def load_saved(path: Path, read: Callable[[str], T], fault: type[PreflightError]) -> T:
+    """What `read` makes of a file that this program wrote. Raises `fault`, which names the file."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise fault("not a regular file")
+        if found.st_size > _LARGEST_FILE_BYTES:
+            raise fault(f"{format_size(found.st_size)} are too much")
+        return read(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fault(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise fault(f"{path}: not UTF-8 text") from None
+    except (fault, ValueError) as error:  # ValueError: a NUL in the path
+        raise fault(f"{path}: {error}") from None
+
+
+def require_schema(found: Any, schema: int, key: str, fault: type[PreflightError]) -> None:
+    """Raises `fault` for what another version wrote: its other keys may mean something else. `key`: one that every
+    version writes, and no other kind of file has."""
+    written = found.get("schema") if isinstance(found, dict) and key in found else None
+    if type(written) is int and written != schema:
+        by = f", {found['preflight']}" if "preflight" in found else ""
+        raise fault(f"saved by another version of preflight{by}: its schema is {written}, this version reads {schema}")
 
 
 def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
@@ -194,10 +219,6 @@ def _write_through(path: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-
-
 def _question_json(question: Question) -> dict[str, Any]:
     return {
         "via": question.via.value,
@@ -207,17 +228,6 @@ def _question_json(question: Question) -> dict[str, Any]:
         "own_channel": question.own_channel,
         "stdin_secret": question.stdin_secret,
     }
-
-
-def _question(entry: dict[str, Any]) -> Question:
-    return Question(
-        via=Via(entry["via"]),
-        target=_text(entry["target"]),
-        text=_text(entry["text"]),
-        timeout_seconds=float(entry["timeout_seconds"]),
-        own_channel=bool(entry["own_channel"]),
-        stdin_secret=_text(entry["stdin_secret"]),
-    )
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
@@ -230,30 +240,3 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Reply):
         return {"code": answer.code, "text": answer.text, "error": answer.error, **common}
     return {"cause": answer.cause.value, "detail": answer.detail, "reason": answer.reason, **common}
-
-
-def _answer(entry: dict[str, Any]) -> Answer:
-    asked_at = _moment(entry["asked_at"])
-    took = float(entry["took_seconds"])
-    vantage = _text(entry["vantage"])
-    session = {_text(key): _text(value) for key, value in entry["session"].items()}
-    if "cause" in entry:
-        return NoReply(
-            Cause(entry["cause"]), _text(entry["detail"]), asked_at, took, vantage, _text(entry["reason"]), session
-        )
-    if type(entry["code"]) is not int:
-        raise ValueError("a reply's code is a whole number")
-    return Reply(entry["code"], _text(entry["text"]), asked_at, took, vantage, _text(entry["error"]), session)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} has no zone")
-    return moment
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value

@@ -23,7 +23,8 @@ class Status(StrEnum):
     WAIVED = "waived"
 
 
-_WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.SKIPPED, Status.WARN, Status.WAIVED, Status.PASS)
+WORST_FIRST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.SKIPPED, Status.WARN, Status.WAIVED, Status.PASS)
+"""The one order of statuses: what keeps a release from GO stands before what does not."""
 
 
 class Severity(StrEnum):
@@ -85,7 +86,7 @@ class Judgement:
     @classmethod
     def of(cls, points: Iterable[Judgement]) -> Judgement:
         """The worst of several observations of one subject. No observation at all is UNKNOWN, never a pass."""
-        ordered = tuple(sorted(points, key=lambda point: _WORST_FIRST.index(point.status)))
+        ordered = tuple(sorted(points, key=lambda point: WORST_FIRST.index(point.status)))
         if not ordered:
             return cls(
                 status=Status.UNKNOWN, summary="nothing was observed", remedy="report this as a defect of the check"

@@ -1,121 +1,248 @@
-"""Asks: many targets at a time, each in a daemon worker, all against one deadline. Never raises for the outside
-world and never waits for a target that hangs longer than the deadline allows."""
+"""Asks many targets at a time. Each target has a queue of questions of its own; a daemon worker takes all that waits
+there and hands it to the target's session. Nobody waits for a session: one that is still busy when its time is over is
+left behind, and what it owes is answered here. Never raises for the outside world."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
-from preflight.clock import Deadline, now
+from preflight.clock import Deadline, monotonic, now
 from preflight.evidence import redact
 from preflight.probe import Answer, Cause, NoReply, Question, Via
 from preflight.sessions import Session
 
 MOST_WORKERS = 64
 TARGET_SECONDS = 30.0
-"""What one target may take in one round, in seconds, unless a question of its own asks for more."""
+"""What one target may take to answer what was asked at once, unless its slowest question asks for more."""
+_QUESTION_MARGIN_SECONDS = 10.0
+"""What a target may take beyond its slowest question: to connect, to log in, to answer the others."""
 
+_GRACE_SECONDS = 0.5
+"""A session knows best what it waited for; so much later its silence is answered here."""
 _WAKE_SECONDS = 0.2
 """Seconds. The kernel may hand a signal to a worker thread; the main thread sees it only when it wakes, so it does."""
 
 OpenSession = Callable[[Via, str], Session]
-Answers = dict[str, tuple[Question, Answer]]
-_Group = tuple[Via, str, Sequence[Question]]
 
 
-def gather(
-    questions: Iterable[Question],
-    open_session: OpenSession,
-    deadline: Deadline,
-    *,
-    mask: Callable[[str], str] = str,
-    on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
-) -> Answers:
-    """The answer to every question, by question id. What is missing at the deadline is `timed out`.
+@dataclass(slots=True, eq=False)
+class _Target:
+    """One target: what waits to be asked there, and what is being asked."""
 
-    `mask` redacts each answer before it is kept. `on_answer` is called in the calling thread as answers arrive."""
-    groups = _by_target(questions)
-    arrived: queue.SimpleQueue[tuple[Question, Answer] | None] = queue.SimpleQueue()
-    waiting: queue.SimpleQueue[_Group] = queue.SimpleQueue()
-    for group in groups:
-        waiting.put(group)
-    for number in range(min(MOST_WORKERS, len(groups))):
-        worker = threading.Thread(
-            target=_work, args=(waiting, arrived, open_session, deadline), name=f"gather-{number}", daemon=True
-        )
-        worker.start()
-    answers = _receive(arrived, len(groups), deadline, mask, on_answer)
-    for via, target, asked in groups:
-        for question in asked:
-            if question.id not in answers:
-                detail = f"{via} {target}: no answer within the {deadline.seconds:g} s of the whole run"
-                answers[question.id] = (question, NoReply(Cause.TIMED_OUT, detail, now(), deadline.seconds))
-    return answers
+    via: Via
+    id: str
+    waiting: dict[str, Question] = field(default_factory=dict)
+    batches: list[_Batch] = field(default_factory=list)
+
+    def take(self) -> dict[str, Question]:
+        """What may be asked now. While something is being asked, further questions wait for it and go together;
+        only what has a channel of its own holds nobody back. A secret is never typed in two places at once: a refused
+        one must not be offered again."""
+        if not self.waiting:
+            return {}
+        asked = [question for batch in self.batches for question in batch.open.values()]
+        if any(batch.returns_soon for batch in self.batches) or not all(map(_has_own_channel, asked)):
+            return {}
+        typing = any(question.stdin_secret for question in asked)
+        taken = {key: each for key, each in self.waiting.items() if not (typing and each.stdin_secret)}
+        for key in taken:
+            del self.waiting[key]
+        return taken
 
 
-def _by_target(questions: Iterable[Question]) -> list[_Group]:
-    groups: dict[tuple[Via, str], dict[str, Question]] = {}
-    for question in questions:
-        groups.setdefault((question.via, question.target), {})[question.id] = question
-    return [(via, target, list(asked.values())) for (via, target), asked in groups.items()]
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Questions that are asked at once; a worker has them, or will."""
+
+    target: _Target
+    open: dict[str, Question]
+    questions: Sequence[Question]
+    begun_at: float | None = None
+    """By the monotonic clock; None while no worker is free."""
+    session: Session | None = None
+    left_behind: bool = False
+
+    @property
+    def returns_soon(self) -> bool:
+        """Everything is answered; the session just has not returned yet."""
+        return not self.open
+
+    @property
+    def limit_seconds(self) -> float:
+        return max(TARGET_SECONDS, max(each.timeout_seconds for each in self.questions) + _QUESTION_MARGIN_SECONDS)
+
+    @property
+    def waited_seconds(self) -> float:
+        return 0.0 if self.begun_at is None else monotonic() - self.begun_at
+
+    def no_reply(self, run: Deadline) -> NoReply:
+        """The answer to what is still open: which limit struck, after how many seconds, in the middle of what."""
+        waited, name = self.waited_seconds, self.target.id
+        whole = f"the {run.seconds:g} s of the whole run were over"
+        if self.begun_at is None:
+            return NoReply(Cause.TIMED_OUT, f"{name}: not asked: {whole} before its turn came", now(), 0.0)
+        doing = self.session.stage if self.session else "opening the session"
+        limit, reason = f"{self.limit_seconds:g} s are the limit of one target", ""
+        if run.over:
+            limit, reason = whole, "run-deadline"
+        elif self.limit_seconds > TARGET_SECONDS:
+            limit = f"{self.limit_seconds:g} s are the limit of its slowest question"
+        detail = f"{name}: no answer within {waited:.1f} s, while {doing}: {limit}"
+        return NoReply(Cause.TIMED_OUT, detail, now(), waited, reason=reason)
 
 
-def _receive(
-    arrived: queue.SimpleQueue[tuple[Question, Answer] | None],
-    groups: int,
-    deadline: Deadline,
-    mask: Callable[[str], str],
-    on_answer: Callable[[Question, Answer], None],
-) -> Answers:
-    answers: Answers = {}
-    while groups:
-        try:
-            item = arrived.get(timeout=min(deadline.left(), _WAKE_SECONDS))
-        except queue.Empty:
-            if deadline.over:
-                break
-            continue
-        if item is None:
-            groups -= 1
-            continue
-        question, answer = item[0], redact(item[1], mask)
-        # The first answer stands: a second one would come from a session that breaks its promise.
-        if question.id not in answers:
-            answers[question.id] = (question, answer)
-            on_answer(question, answer)
-    return answers
+_Arrival = tuple[_Batch, Question, Answer] | tuple[_Batch, None, str]
+"""An answer; or that a session has returned, and what is said of questions that it left open."""
 
 
-def _work(
-    waiting: queue.SimpleQueue[_Group],
-    arrived: queue.SimpleQueue[tuple[Question, Answer] | None],
-    open_session: OpenSession,
-    deadline: Deadline,
-) -> None:
-    while True:
-        try:
-            via, target, questions = waiting.get_nowait()
-        except queue.Empty:
-            return
-        delivered: set[str] = set()
+class Asking:
+    """A context manager: inside, questions are asked at any time and their answers come in any order. For one thread.
 
-        def deliver(question: Question, answer: Answer, delivered: set[str] = delivered) -> None:
-            delivered.add(question.id)
-            arrived.put((question, answer))
+    Every question gets exactly one answer; what is missing when the time of its target or of the run is over gets
+    `timed out`."""
 
-        slowest = max(question.timeout_seconds for question in questions)
-        detail = "the session returned without an answer"
-        try:
-            open_session(via, target).ask(questions, deadline.at_most(max(TARGET_SECONDS, slowest + 10.0)), deliver)
-        except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
-            detail = f"the {via} session to {target} failed itself: {type(error).__name__}: {error}"
+    def __init__(self, open_session: OpenSession, deadline: Deadline, *, mask: Callable[[str], str] = str) -> None:
+        """`deadline`: of the whole run. `mask` redacts each answer before anybody sees it."""
+        self._open_session = open_session
+        self._deadline = deadline
+        self._mask = mask
+        self._workers = 0
+        self._targets: dict[tuple[Via, str], _Target] = {}
+        self._stirred: dict[_Target, None] = {}
+        """Targets where something may be asked now."""
+        self._batches: dict[_Batch, None] = {}
+        """Handed out, and their session has not returned."""
+        self._ready: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
+        self._lost: deque[tuple[Question, Answer]] = deque()
+        """Answers that no session gave."""
+        self._look_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _ in range(self._workers):
+            self._ready.put(None)
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """Never blocks."""
         for question in questions:
-            if question.id not in delivered:
-                arrived.put((question, NoReply(Cause.NOT_ASKED, detail, now())))
-        arrived.put(None)
+            target = self._targets.setdefault((question.via, question.target), _Target(question.via, question.target))
+            target.waiting[question.id] = question
+            self._stirred[target] = None
+
+    def next_answer(self) -> tuple[Question, Answer] | None:
+        """The next answer, redacted; None when every question that was asked has one."""
+        while True:
+            if self._lost:
+                return self._lost.popleft()
+            try:
+                arrival = self._arrived.get_nowait()
+            except queue.Empty:
+                # Not before all that has arrived was taken: what it makes necessary to ask goes out together.
+                self._hand_out()
+                if not self._batches and not self._lost:
+                    return None
+                self._give_up()
+                try:
+                    arrival = self._arrived.get(timeout=0 if self._lost else min(self._deadline.left(), _WAKE_SECONDS))
+                except queue.Empty:
+                    continue
+            found = self._take(arrival)
+            if found is not None:
+                return found
+
+    def _take(self, arrival: _Arrival) -> tuple[Question, Answer] | None:
+        batch = arrival[0]
+        if batch.left_behind:
+            return None
+        self._stirred[batch.target] = None
+        if arrival[1] is None:
+            self._end(batch)
+            self._lose(batch, NoReply(Cause.NOT_ASKED, arrival[2], now()))
+            return None
+        _, question, answer = arrival
+        # The first answer stands: a second one would come from a session that breaks its promise.
+        if batch.open.pop(question.id, None) is None:
+            return None
+        return question, redact(answer, self._mask)
+
+    def _hand_out(self) -> None:
+        """Gives to the workers what may be asked now; at the run's end, gives it up instead."""
+        stirred, self._stirred = self._stirred, {}
+        for target in stirred:
+            taken = target.take()
+            if not taken:
+                continue
+            batch = _Batch(target, taken, list(taken.values()))
+            if self._deadline.over:
+                self._lose(batch, batch.no_reply(self._deadline))
+                continue
+            target.batches.append(batch)
+            self._batches[batch] = None
+            self._ready.put(batch)
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        while self._workers < min(MOST_WORKERS, len(self._batches)):
+            self._workers += 1
+            threading.Thread(target=self._work, name=f"gather-{self._workers}", daemon=True).start()
+
+    def _give_up(self) -> None:
+        """Leaves behind every batch whose time is over, with its worker."""
+        if monotonic() < self._look_at and not self._deadline.over:
+            return
+        self._look_at = monotonic() + _WAKE_SECONDS
+        for batch in list(self._batches):
+            if self._deadline.over or batch.waited_seconds > batch.limit_seconds + _GRACE_SECONDS:
+                batch.left_behind = True
+                self._workers -= batch.begun_at is not None
+                self._end(batch)
+                self._lose(batch, batch.no_reply(self._deadline))
+                self._stirred[batch.target] = None
+        self._start_workers()
+
+    def _end(self, batch: _Batch) -> None:
+        del self._batches[batch]
+        batch.target.batches.remove(batch)
+
+    def _lose(self, batch: _Batch, answer: NoReply) -> None:
+        self._lost += [(question, redact(answer, self._mask)) for question in batch.open.values()]
+        batch.open.clear()
+
+    def _work(self) -> None:
+        """In a worker: hands one batch after another to its session."""
+        while (batch := self._ready.get()) is not None:
+            if batch.left_behind:
+                continue
+            batch.begun_at = monotonic()
+            self._arrived.put((batch, None, self._ask_session(batch)))
+            if batch.left_behind:
+                return
+
+    def _ask_session(self, batch: _Batch) -> str:
+        """In a worker: asks one batch; what is said of questions that stay without an answer."""
+        target = batch.target
+
+        def deliver(question: Question, answer: Answer) -> None:
+            self._arrived.put((batch, question, answer))
+
+        try:
+            batch.session = self._open_session(target.via, target.id)
+            batch.session.ask(batch.questions, self._deadline.at_most(batch.limit_seconds), deliver)
+        except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
+            return f"the {target.via} session to {target.id} failed itself: {type(error).__name__}: {error}"
+        return "the session returned without an answer"
 
 
-def targets(questions: Iterable[Question]) -> Mapping[tuple[Via, str], int]:
-    """How many questions each target gets."""
-    return {(via, target): len(asked) for via, target, asked in _by_target(questions)}
+def _has_own_channel(question: Question) -> bool:
+    return question.own_channel and question.via is Via.SSH

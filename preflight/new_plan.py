@@ -101,7 +101,8 @@ def _database(name: str, host: str) -> Iterator[str]:
     yield f"approved = {_quoted(f'sql/{name}')}  # the folder beside this plan"
     yield f"manifest = {_quoted(f'sql/{name}.SHA256SUMS')}  # `preflight seal` writes it"
     yield _text("staged", "", "/path/on/the/server")
-    yield f"run = {_quoted(f'{TODO}: psql -X -w -v ON_ERROR_STOP=1 -d {name} -f 010_first.sql')}"
+    yield '# files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out'
+    yield '# server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host'
     yield from (f'step = "scripts-{name}"', 'owner = "dba"', "")
 
 

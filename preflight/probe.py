@@ -81,11 +81,13 @@ class Question:
     stdin_secret: str = ""
     """Secret reference whose value is written to the command's standard input, one line (sudo -S); never the value."""
 
-    @property
-    def id(self) -> str:
-        """Stable identity in evidence: 16 hex digits over via, target, text and the secret's reference."""
+    id: str = field(init=False, repr=False, compare=False)
+    """Stable identity in evidence: 16 hex digits over via, target, text and the secret's reference."""
+
+    def __post_init__(self) -> None:
         parts = "\0".join((self.via, self.target, self.text, self.stdin_secret))
-        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
+        object.__setattr__(self, "id", digest[:16])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,11 @@ class Probe(Generic[T]):
     def read(self, reply: Reply) -> T:
         """The typed fact in a reply. Raises `Unreadable` when the reply has another shape."""
         raise NotImplementedError
+
+    def may_be_kept(self, _reply: Reply) -> bool:
+        """True when the gate need not ask this question again after an earlier run got this reply: the question then
+        names the very state of what it reads, so that an equal question has an equal answer. May raise as `read`."""
+        return False
 
     def stdin_secret(self) -> str:
         """Secret reference for the command's standard input; empty for none."""

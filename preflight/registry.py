@@ -11,20 +11,25 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preflight.check import Check
 from preflight.errors import CRASHES, PreflightError
 from preflight.finding import Severity
+from preflight.plan import Plan
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "preflight.checks"
 BUILT_IN = "preflight_checks"
+_PACKAGE = "__init__.py"
+_WRITTEN_SECTIONS = re.compile(r"""^    sections = \(([^)\n]*)\)$""", re.MULTILINE)
 _WRITTEN_ID = re.compile(r"""^[ \t]+id\b[^=\n]*=[ \t]*["']([\w.-]+)["']""", re.MULTILINE)
 
 
@@ -43,11 +48,18 @@ class Registry:
     checks: tuple[type[Check], ...]
     """Sorted by id; ids are unique."""
     broken: tuple[BrokenSource, ...] = ()
+    unused: tuple[str, ...] = ()
+    """Ids of built-in checks for which the plan has nothing; they were not loaded."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all checks that work, loaded or not."""
+        return sorted([*(check.id for check in self.checks), *self.unused])
 
     def settings(self) -> dict[str, type | None]:
-        """Check id -> its settings; None for a check that could not be loaded."""
-        broken: dict[str, type | None] = {check_id: None for source in self.broken for check_id in source.offers}
-        return broken | {check.id: check.Settings for check in self.checks}
+        """Check id -> its settings; None for a check that is not loaded."""
+        others = [check_id for source in self.broken for check_id in source.offers]
+        return dict.fromkeys([*others, *self.unused]) | {check.id: check.Settings for check in self.checks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ class _Source:
 
     def _file(self) -> Path:
         if isinstance(self.text, Path):
-            return self.text
+            return self.text / _PACKAGE if self.text.is_dir() else self.text
         spec = importlib.util.find_spec(self.text)
         if spec is None or not spec.origin:
             raise FileNotFoundError(self.text)
@@ -83,32 +95,71 @@ class NoChecksError(PreflightError):
     """Not one built-in check was found: the tool is not installed but run from a bare folder."""
 
 
-def find_checks(plan_folder: Path | None = None) -> Registry:
-    """All checks there are. Raises NoChecksError when the built-in ones are missing: without them an empty run
-    could look like a good one."""
+def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Registry:
+    """All checks there are, those of the plan's own folder too; with `plan`, the built-in ones that it has something
+    for. Raises NoChecksError when the built-in ones are missing: without them an empty run could look like a good
+    one."""
     found: list[type[Check]] = []
     broken: list[BrokenSource] = []
-    for name in _built_in_modules():
-        _collect(found, broken, _Source(name, partial(importlib.import_module, name), name))
-    if not found:
+    unused: list[str] = []
+    for name, file in _built_in_modules():
+        check_id = name.rpartition(".")[2].replace("_", "-")
+        if plan is not None and not _is_used(check_id, file, plan):
+            unused.append(check_id)
+        else:
+            _collect(found, broken, _Source(name, partial(importlib.import_module, name), name))
+    if not found and not unused:
         raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
-    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+    for entry in _entry_points():
         origin = f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
         _collect(found, broken, _Source(origin, entry.load, entry.module, entry.name))
     if plan_folder is not None:
         for path in _files_of(plan_folder, broken):
             _collect(found, broken, _Source(f"{plan_folder.name}/{path.name}", partial(_load_file, path), path))
-    return Registry(_without_duplicates(found, broken), tuple(broken))
+    return Registry(_without_duplicates(found, unused, broken), tuple(broken), tuple(unused))
 
 
-def _built_in_modules() -> Iterator[str]:
+def _entry_points() -> Sequence[EntryPoint]:
+    """Of installed plug-ins, by name. importlib.metadata takes longer to load than all built-in checks are read in, so
+    it is asked only where a distribution on the path declares the group."""
+    if not any(map(_may_hold_plug_ins, sys.path)):
+        return []
+    from importlib import metadata
+
+    return sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
+
+
+def _may_hold_plug_ins(folder: str) -> bool:
+    place, group = Path(folder), f"[{ENTRY_POINTS}]".encode()
+    files = (file for kind in ("dist-info", "egg-info") for file in place.glob(f"*.{kind}/entry_points.txt"))
+    try:
+        # Only importlib.metadata looks into an archive.
+        return place.is_file() or any(group in file.read_bytes() for file in files)
+    except OSError:
+        return True
+
+
+def _is_used(check_id: str, file: Path, plan: Plan) -> bool:
+    """Whether the plan has one of the sections that a built-in check names, or settings of its own for it."""
+    try:
+        written = _WRITTEN_SECTIONS.search(file.read_text(encoding="utf-8"))
+    except OSError:
+        written = None
+    if written is None or check_id in plan.checks:
+        return True
+    return any(getattr(plan, section) for section in re.findall(r"\w+", written[1]))
+
+
+def _built_in_modules() -> Iterator[tuple[str, Path]]:
+    """The name and the file of each."""
     try:
         package = importlib.import_module(BUILT_IN)
     except ModuleNotFoundError:
         return
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
         if not module.name.startswith("_"):
-            yield f"{BUILT_IN}.{module.name}"
+            file = f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py"
+            yield f"{BUILT_IN}.{module.name}", Path(package.__path__[0], file)
 
 
 def _collect(found: list[type[Check]], broken: list[BrokenSource], source: _Source) -> None:
@@ -146,8 +197,10 @@ def _complete(check: Any) -> type[Check]:
 
 
 def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
+    """The modules in it, and its folders that are packages; a name with `_` in front is nobody's check."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith("_"))
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("_"))
+        files = [path for path in entries if path.suffix == ".py" or (path / _PACKAGE).is_file()]
     except OSError as error:
         broken.append(BrokenSource(str(folder), error.strerror or "cannot be read"))
         return []
@@ -157,7 +210,13 @@ def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
 
 
 def _load_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"preflight_plan_checks.{path.stem}", path)
+    """A check of the plan's own folder: a module, or a package whose parts it imports relatively."""
+    name = f"preflight_plan_checks.{path.stem}"
+    spec = (
+        importlib.util.spec_from_file_location(name, path / _PACKAGE, submodule_search_locations=[str(path)])
+        if path.is_dir()
+        else importlib.util.spec_from_file_location(name, path)
+    )
     if spec is None or spec.loader is None:
         raise ImportError("cannot be loaded as a module")
     module = importlib.util.module_from_spec(spec)
@@ -166,10 +225,15 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _without_duplicates(found: list[type[Check]], broken: list[BrokenSource]) -> tuple[type[Check], ...]:
+def _without_duplicates(
+    found: list[type[Check]], unused: list[str], broken: list[BrokenSource]
+) -> tuple[type[Check], ...]:
     by_id: dict[str, type[Check]] = {}
     for check in found:
-        first = by_id.setdefault(check.id, check)
-        if first is not check:
-            broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {first.__module__} has"))
+        first = by_id.get(check.id)
+        if first is None and check.id not in unused:
+            by_id[check.id] = check
+            continue
+        owner = first.__module__ if first else f"{BUILT_IN}.{check.id.replace('-', '_')}"
+        broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {owner} has"))
     return tuple(by_id[key] for key in sorted(by_id))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from preflight.answered import Answered
 from preflight.clock import Deadline, now
+from preflight.command_sheet import command_sheet
 from preflight.evidence import Evidence
-from preflight.gather import OpenSession, gather
+from preflight.gather import Asking, OpenSession
 from preflight.inspection import Inspection
 from preflight.plan.network_zones import is_asked_from
 from preflight.probe import Answer, Question
@@ -21,45 +23,50 @@ def collect(
     open_session: OpenSession,
     timeout_seconds: float = TIMEOUT_SECONDS,
     *,
-    known: Evidence | None = None,
+    earlier: Evidence | None = None,
     inputs: Mapping[str, str] | None = None,
     network_zone: str = "",
     mask: Callable[[str], str] = str,
-    on_round: Callable[[Sequence[Question]], None] = lambda _questions: None,
+    on_ask: Callable[[Sequence[Question]], None] = lambda _questions: None,
     on_answer: Callable[[Question, Answer], None] = lambda _question, _answer: None,
-) -> Evidence:
-    """Asks in at most two rounds under one deadline. Never raises for the outside world.
+) -> Answered:
+    """Asks everything under one deadline; a subject's second questions as soon as its first answers are in. Never
+    raises for the outside world.
 
-    `known`: answers that need not be asked for again. `inputs`: what the plan rests on besides
+    `earlier`: an earlier run, of which is kept what need not be asked again. `inputs`: what the plan rests on besides
     (`preflight.runs.inputs`). `network_zone`: asks just what the plan has in it."""
-    deadline = Deadline(timeout_seconds)
     plan = inspection.plan
-    evidence = Evidence(plan.digest, now(), known.answers if known else {}, inputs or {}, network_zone)
-    for questions_of in (inspection.first_round, inspection.second_round):
-        questions = [
-            question
-            for question in questions_of(evidence)
-            if not network_zone or is_asked_from(plan, network_zone, question)
-        ]
-        if questions:
-            on_round(questions)
-            answers = gather(questions, open_session, deadline, mask=mask, on_answer=on_answer)
-            evidence = evidence.with_answers(answers)
-    return evidence
+    answered = Answered(
+        inspection,
+        Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone),
+        earlier=earlier,
+        asks=lambda question: not network_zone or is_asked_from(plan, network_zone, question),
+    )
+    with Asking(open_session, Deadline(timeout_seconds), mask=mask) as asking:
+        due = answered.begin()
+        while True:
+            if due:
+                on_ask(due)
+                asking.ask(due)
+            arrived = asking.next_answer()
+            if arrived is None:
+                return answered
+            on_answer(*arrived)
+            due = answered.add(*arrived)
 
 
 def judge(
-    inspection: Inspection,
-    evidence: Evidence,
+    answered: Answered,
     *,
     unconfirmed: Sequence[str] = (),
     vantage: str = "",
     basis: Sequence[str] = (),
 ) -> Verdict:
-    """The verdict that the evidence supports at the inspection's moment. Pure."""
+    """The verdict that the answers support at the inspection's moment. Pure."""
+    inspection, evidence = answered.inspection, answered.evidence
     return conclude(
         inspection.plan,
-        inspection.findings(evidence),
+        answered.findings(),
         planned=inspection.planned,
         evidence_digest=evidence.digest,
         collected_at=evidence.collected_at,
@@ -67,6 +74,7 @@ def judge(
         partial=inspection.partial,
         unconfirmed=unconfirmed,
         vantage=vantage,
-        ages=inspection.ages(evidence),
+        commands=command_sheet(inspection.plan, answered.evidence),
+        ages=answered.ages(),
         basis=basis,
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import write_private
+from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.probes.files import EntryKind
-from preflight.scripts.manifest import ManifestError, format_manifest, name_problem, parse_manifest
-from preflight.scripts.text_diff import visible
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
+from preflight.wording import counted, listed, visible
 
 _READ_SECONDS = 60.0
 _MODE = 0o644
@@ -69,13 +69,11 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
 
 def describe(manifest: SealedManifest) -> str:
     """For people: what was sealed, what is new in it, and how anybody can check it."""
-    count = len(manifest.files)
-    what = f"{manifest.scripts}: {count} file{'' if count == 1 else 's'} in {_shown(manifest.path)}"
+    what = f"{manifest.scripts}: {counted(len(manifest.files), 'file')} in {_shown(manifest.path)}"
     lines = [f"{what} ({manifest.previous or ('changed' if manifest.changed else 'unchanged')})"]
     for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
         if names and not manifest.previous:
-            more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            lines.append(f"  {word:<9} {', '.join(visible(name) for name in names[:_MOST_NAMED])}{more}")
+            lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
     there = os.path.relpath(manifest.path.resolve(), manifest.approved.resolve())
     lines.append(f"  check     cd {shlex.quote(str(manifest.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from preflight.answered import Answered
 from preflight.check import Check
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
@@ -72,17 +73,22 @@ class Trial:
         return inspect(self.plan, Registry((self.check,)), self.moment)
 
     @cached_property
-    def evidence(self) -> Evidence:
-        """Everything that was asked, in two rounds, with its answers."""
-        evidence = Evidence(self.plan.digest, self.moment)
-        for questions_of in (self.inspection.first_round, self.inspection.second_round):
-            asked = questions_of(evidence)
-            evidence = evidence.with_answers({each.id: (each, self.answer(each)) for each in asked})
-        return evidence
+    def answered(self) -> Answered:
+        """Everything that was asked, in both rounds, with its answers."""
+        answered = Answered(self.inspection, Evidence(self.plan.digest, self.moment))
+        due = answered.begin()
+        while due:
+            question = due.pop(0)
+            due += answered.add(question, self.answer(question))
+        return answered
 
     @property
+    def evidence(self) -> Evidence:
+        return self.answered.evidence
+
+    @cached_property
     def findings(self) -> Sequence[Finding]:
-        return self.inspection.findings(self.evidence)
+        return self.answered.findings()
 
     @property
     def finding(self) -> Finding:
@@ -95,9 +101,9 @@ class Trial:
         self._assert_described()
         findings = self.findings
         assert findings, "the trial's plan has nothing for the check: a contract is tested on at least one subject"
-        assert self.inspection.findings(self.evidence) == findings, "judged twice, the findings differ"
+        assert self.answered.findings() == findings, "judged twice, the findings differ"
         again = Evidence.from_json(self.evidence.to_json())
-        assert self.inspection.findings(again) == findings, "saved and read again, the findings differ"
+        assert Answered(self.inspection, again).findings() == findings, "saved and read again, the findings differ"
         for finding in findings:
             for point in finding.judgement.points or (finding.judgement,):
                 if point.status is Status.FAIL:
@@ -117,7 +123,7 @@ class Trial:
 
     def _assert_no_pass_without(self, question: Question, findings: Sequence[Finding]) -> None:
         """Whatever a lost answer changes must not be green: no evidence is not evidence."""
-        less = self.inspection.findings(self.evidence.without(question.id))
+        less = Answered(self.inspection, self.evidence.without(question.id)).findings()
         assert len(less) == len(findings), f"a finding vanishes without the answer to: {question.text}"
         for before, now in zip(findings, less, strict=True):
             assert now == before or now.status not in _GREEN, (

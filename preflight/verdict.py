@@ -6,33 +6,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
+from preflight.errors import ExitCode
 from preflight.finding import Age, Event, Finding, Severity, Status
+from preflight.judging.end_states import EndState, end_states, most_test_age
+from preflight.judging.price import as_found, priced
+from preflight.judging.schedule import Schedule, schedule
+from preflight.judging.time_axis import events_inside
 from preflight.plan import Plan
-from preflight.versions.end_states import EndState, end_states, most_test_age
+from preflight.plan.command_lines import Command
 from preflight.waivers import WaiverUse, apply_waivers
-from preflight.window.price import as_found, priced
-from preflight.window.schedule import Schedule, schedule
-from preflight.window.time_axis import events_inside
+from preflight.wording import counted
 
 
 class Decision(StrEnum):
     GO = "GO"
     NO_GO = "NO-GO"
     HOLD = "HOLD"
-
-
-class ExitCode(IntEnum):
-    """What the process ends with, the same in every report format."""
-
-    GO = 0
-    NO_GO = 1
-    USAGE = 2
-    """Wrong call or invalid plan."""
-    HOLD = 3
-    INTERNAL = 4
-    INTERRUPTED = 130
 
 
 _EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}
@@ -68,6 +59,8 @@ class Verdict:
     """Everything that ends or begins by itself inside the window and its reserve, in time order."""
     end_states: Sequence[EndState] = ()
     """Version pairs that may be left standing at the end."""
+    commands: Sequence[Command] = ()
+    """The night's command lines, in their order."""
     ages: Sequence[Age] = ()
     """The oldest answer of each family, at the moment judged."""
     basis: Sequence[str] = ()
@@ -86,9 +79,9 @@ class Verdict:
         """`GO`, `GO with 2 waivers; 1 thing unconfirmed`, `NO-GO` or `HOLD`."""
         if self.decision is not Decision.GO:
             return self.decision.value
-        waived = f" with {self.waived} waiver{'s' if self.waived > 1 else ''}" if self.waived else ""
-        gaps = len(self.unconfirmed)
-        return f"GO{waived}" + (f"; {gaps} thing{'s' if gaps > 1 else ''} unconfirmed" if gaps else "")
+        waived = f" with {counted(self.waived, 'waiver')}" if self.waived else ""
+        gaps = f"; {counted(len(self.unconfirmed), 'thing')} unconfirmed" if self.unconfirmed else ""
+        return f"GO{waived}{gaps}"
 
 
 def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
@@ -122,6 +115,7 @@ def conclude(
     partial: bool = False,
     unconfirmed: Sequence[str] = (),
     vantage: str = "",
+    commands: Sequence[Command] = (),
     ages: Sequence[Age] = (),
     basis: Sequence[str] = (),
 ) -> Verdict:
@@ -149,6 +143,7 @@ def conclude(
         found_schedule=as_found(plan, findings),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
+        commands=tuple(commands),
         ages=tuple(ages),
         basis=tuple(basis),
     )

@@ -5,31 +5,15 @@ never covered, and every waiver is told, whatever became of it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
-from preflight.clock import format_moment
 from preflight.finding import Finding, Judgement, Status
+from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Plan, Waiver
-
-_UNITS = {
-    "ms": (Decimal("0.001"), "s"),
-    "s": (Decimal(1), "s"),
-    "min": (Decimal(60), "s"),
-    "h": (Decimal(3600), "s"),
-    "d": (Decimal(86400), "s"),
-    "B": (Decimal(1), "B"),
-    "KiB": (Decimal(2**10), "B"),
-    "MiB": (Decimal(2**20), "B"),
-    "GiB": (Decimal(2**30), "B"),
-    "TiB": (Decimal(2**40), "B"),
-    "": (Decimal(1), ""),
-}
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+from preflight.units import parse_quantity
 
 
 class WaiverState(StrEnum):
@@ -66,7 +50,7 @@ def apply_waivers(
         own = [waiver for waiver in _meant(plan, finding) if unusable[waiver.id] is None]
         used = _covering(finding, own)
         covering.update(used)
-        result.append(replace(finding, waiver=", ".join(used)))
+        result.append(replace(finding, waiver=", ".join(used)) if used else finding)
     uses = [unusable[waiver.id] or _use(waiver, findings, waiver.id in covering) for waiver in plan.waivers]
     return result, tuple(uses)
 
@@ -77,12 +61,12 @@ def _meant(plan: Plan, finding: Finding) -> list[Waiver]:
 
 def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
     """Valid from its granting until the window's end and its reserve are over."""
-    zone_name, needed = plan.window.zone, plan.window.needed_until
+    need = TimeOfNeed(plan, moment)
     if waiver.granted > moment:
-        text = f"is granted from {format_moment(waiver.granted, zone_name)} on, after the moment judged"
+        text = f"is granted from {need.told(waiver.granted)} on, after the moment judged"
         return WaiverUse(waiver, WaiverState.NOT_YET, text)
-    if waiver.expires <= needed:
-        text = f"expires {format_moment(waiver.expires, zone_name)}, needed until {format_moment(needed, zone_name)}"
+    if not need.outlasted_by(waiver.expires):
+        text = f"expires {need.told(waiver.expires)}, needed until {need.told(need.until)}"
         return WaiverUse(waiver, WaiverState.EXPIRED, text)
     return None
 
@@ -112,19 +96,10 @@ def _within(point: Judgement, limit: str) -> bool:
         return False
     if point.quantity is None:
         return bool(point.actual.strip()) and limit.strip() == point.actual.strip()
-    most = read_limit(limit)
+    most = parse_quantity(limit)
     if most is None or most[1] != point.quantity.unit:
         return False
     return point.quantity.value <= most[0] if point.quantity.more_is_worse else point.quantity.value >= most[0]
-
-
-def read_limit(text: str) -> tuple[float, str] | None:
-    """`900 ms` as (0.9, "s"), `12 GiB` in bytes, `3` as a plain number; None for anything else."""
-    found = _NUMBER.fullmatch(text.strip())
-    if found is None or found[2] not in _UNITS:
-        return None
-    factor, unit = _UNITS[found[2]]
-    return float(Decimal(found[1]) * factor), unit
 
 
 def _use(waiver: Waiver, findings: Sequence[Finding], covers: bool) -> WaiverUse:

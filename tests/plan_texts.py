@@ -17,6 +17,7 @@ end = 2026-10-17T06:00:00
 """Six lines, so that what a test adds begins on line 7."""
 
 FULL = """\
+format = 1
 [release]
 id = "REL-2026-10-17"
 title = "App 1 4.2 and App 2 3.0"
@@ -99,6 +100,10 @@ method = "pg_dump"
 format = "directory"
 account = "postgres"
 login = "backup"
+server = "/run/postgresql"
+file = "orders-{date}"
+options = ["--jobs=4"]
+restore = { into = "orders", options = ["--clean", "--if-exists"] }
 headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
@@ -108,12 +113,31 @@ max_age = "2d"
 step = "backup-orders"
 owner = "dba"
 
+[backups.by-command]
+database = "orders"
+directory = "/backup/command"
+previous = "/backup/command/*.dump"
+command = ["/usr/local/bin/backup", "orders"]
+restore = { command = ["/usr/local/bin/restore", "orders"] }
+
+[backups.by-cron]
+database = "orders"
+directory = "/backup/cron"
+previous = "/backup/cron/*.dump"
+taken_by = "cron"
+
 [scripts.orders]
 database = "orders"
 approved = "sql/orders"
 manifest = "sql/orders.SHA256SUMS"
 staged = "/srv/release/orders"
-run = "psql -X -v ON_ERROR_STOP=1 -f 030_app1.sql"
+program = "/usr/pgsql-15/bin/psql"
+server = "localhost:5433"
+login = "release"
+files = ["030_app1.sql"]
+variables = { schema = "app1" }
+single_transaction = true
+log = "/srv/release/log/orders.log"
 account = "orders"
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
@@ -121,6 +145,16 @@ reviewer = "another developer"
 runner = "the DBA on call"
 step = "scripts-app1"
 owner = "dba"
+
+[scripts.by-command]
+host = "db1"
+approved = "sql/more"
+manifest = "sql/more.SHA256SUMS"
+staged = "/srv/release/more"
+command = ["./deploy.sh", "prod"]
+stops_on_error = "shown 2026-10-10, run 8812"
+way_back = "undo/{stem}.down.sql"
+step = "scripts-app1"
 
 [applications.app1]
 network_zone = "west"

@@ -18,6 +18,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgre
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v pgrep >/dev/null 2>&1 || missing="$missing procps"
 command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
+command -v ip >/dev/null 2>&1 || [ -x /sbin/ip ] || missing="$missing iproute2"
 command -v git >/dev/null 2>&1 || missing="$missing git"
 perl -MMonitoring::Plugin::Performance -e 1 >/dev/null 2>&1 || missing="$missing libmonitoring-plugin-perl"
 if [ -n "$missing" ]; then

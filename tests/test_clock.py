@@ -1,4 +1,4 @@
-"""Moments and durations, also across clock changes."""
+"""Moments, also across clock changes."""
 
 from __future__ import annotations
 
@@ -6,33 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preflight.clock import Deadline, format_duration, format_moment, local_to_utc, now, parse_duration
+from preflight.clock import Deadline, format_moment, local_to_utc, now
 
 
 def test_now_is_utc() -> None:
     assert now().tzinfo is UTC
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("30min", 1800), ("26h", 93600), ("2d", 172800), ("1h 30min", 5400), ("1.5h", 5400), ("0s", 0)],
-)
-def test_durations_are_read(text: str, seconds: int) -> None:
-    assert parse_duration(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "30", "min", "30 minutes", "-5min", "1h, 30min", "1e3s", "nan s", "5m", "1H"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
-        parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (5400, "1 h 30 min"), (90061, "1 d 1 h"), (-90, "-1 min 30 s")],
-)
-def test_durations_are_written(seconds: int, text: str) -> None:
-    assert format_duration(timedelta(seconds=seconds)) == text
 
 
 def test_a_local_time_becomes_its_instant() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from preflight.judging.manifest import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.scripts.manifest import parse_manifest
 from preflight.seal import SealedManifest, SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
 from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey
@@ -113,7 +113,7 @@ def empty_it(folder: Path) -> None:
         (lambda folder: (folder / "sql/link.sql").symlink_to("010.sql"), "link.sql: a symbolic link cannot be sealed"),
         (lambda folder: (folder / "sql/linked").symlink_to("sub"), "linked: a symbolic link cannot be sealed"),
         (make_fifo, "pipe.sql: a special file cannot be sealed"),
-        (lambda folder: (folder / "sql/a\tb").touch(), "a    b: the name holds control characters"),
+        (lambda folder: (folder / "sql/a\tb").touch(), "a b: the name holds control characters"),
         (lambda folder: (folder / "sql/A").touch() or (folder / "sql/a").touch(), "one name on some file systems"),
         (lambda folder: Path(os.fsdecode(bytes(folder / "sql") + b"/\xff")).touch(), "the name is not UTF-8"),
         (empty_it, "holds no file to seal"),

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from preflight.errors import ExitCode
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.plan import Waiver
-from preflight.verdict import Decision, ExitCode, conclude, decide
+from preflight.verdict import Decision, conclude, decide
 from tests.toy import MOMENT, toy_plan
 
 GREEN = {Status.PASS, Status.WARN, Status.WAIVED}

@@ -9,7 +9,7 @@ import pytest
 
 from preflight.finding import Finding, Judgement, Quantity, Severity, Status, failed, passed, unknown, warned
 from preflight.plan import Plan, Waiver
-from preflight.waivers import WaiverState, WaiverUse, apply_waivers, read_limit
+from preflight.waivers import WaiverState, WaiverUse, apply_waivers
 from tests.toy import MOMENT, toy_plan
 
 PLAN = toy_plan()
@@ -152,11 +152,3 @@ def test_a_waiver_for_a_pass_is_told_as_unused() -> None:
     found, uses = applied(passed("quick"))
     assert found.status is Status.PASS
     assert uses[0].state is WaiverState.UNUSED
-
-
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [("900 ms", (0.9, "s")), ("2min", (120.0, "s")), ("1.5 GiB", (1.5 * 2**30, "B")), ("3", (3.0, "")), ("x", None)],
-)
-def test_limits_are_read(text: str, limit: tuple[float, str] | None) -> None:
-    assert read_limit(text) == limit

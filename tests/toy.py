@@ -101,6 +101,8 @@ def lost(cause: Cause = Cause.UNREACHABLE) -> NoReply:
 class Script:
     """Sessions that answer from a function of the question."""
 
+    stage = "thinking"
+
     def __init__(self, answer: Callable[[Question], Answer] | Mapping[str, Answer] | str = "ready") -> None:
         if isinstance(answer, str):
             text = answer

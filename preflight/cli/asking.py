@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from preflight.answered import Answered
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
 from preflight.cli.progress import Progress
@@ -31,7 +32,7 @@ from preflight.verdict import Verdict
 class Asked:
     """What was asked of the real systems."""
 
-    evidence: Evidence
+    answered: Answered
     mask: Callable[[str], str] = str
     """Redacts the secrets that were used."""
     took_seconds: float | None = None
@@ -42,30 +43,30 @@ def ask(
     inspection: Inspection,
     timeout_seconds: float,
     inputs: Mapping[str, str],
-    known: Evidence | None = None,
+    earlier: Evidence | None = None,
     zone: str = "",
 ) -> Asked:
-    """Asks everything that `known` does not answer, or just what is in a network zone; progress on a terminal."""
+    """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     _prompt(inspection.plan, secrets, zone)
     progress, started = Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
-            evidence = collect(
+            answered = collect(
                 inspection,
                 pools.session,
                 timeout_seconds,
-                known=known,
+                earlier=earlier,
                 inputs=inputs,
                 network_zone=zone,
                 mask=secrets.redact,
-                on_round=progress.start_round,
+                on_ask=progress.expect,
                 on_answer=progress.count,
             )
         finally:
             progress.clear()
-    return Asked(evidence, secrets.redact, monotonic() - started)
+    return Asked(answered, secrets.redact, monotonic() - started)
 
 
 def keep_and_deliver(
@@ -107,7 +108,7 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     plan, registry = load(plan_path)
     moment = default(plan)
     named = report.moment(plan, asked_at=min(moment, now()))
-    return inspect(plan, registry, named or moment, report.selects(registry.checks))
+    return inspect(plan, registry, named or moment, report.selects(registry.ids))
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
@@ -115,9 +116,9 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
     mask = asked.mask
     try:
         if path is None:
-            saved_runs.keep(verdict.plan, asked.evidence, mask(render("json", verdict, PLAIN)), mask)
+            saved_runs.keep(verdict.plan, asked.answered.evidence, mask(render("json", verdict, PLAIN)), mask)
         else:
-            write_private(path, mask(asked.evidence.to_json()))
+            write_private(path, mask(asked.answered.evidence.to_json()))
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
         return [f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"]

@@ -46,11 +46,12 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
     if path.is_dir():
         raise CallError(f"--output {path}: is a directory")
     asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "")
+    evidence = asked.answered.evidence
     try:
-        write_private(path, asked.mask(asked.evidence.to_json()))
+        write_private(path, asked.mask(evidence.to_json()))
     except OSError as error:
         raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
-    write_stdout(_described(path, asked.evidence))
+    write_stdout(_described(path, evidence))
 
 
 def _described(path: Path, evidence: Evidence) -> str:

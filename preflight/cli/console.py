@@ -8,10 +8,7 @@ from collections.abc import Callable, Collection
 
 import click
 
-from preflight.loader.problems import nearest_name
-from preflight.loader.source import printable
-from preflight.report.layout import no_command
-
+# What only an error needs is imported there: `--help` and `--version` load neither plan nor reports.
 _masks: list[Callable[[str], str]] = []
 
 
@@ -21,10 +18,13 @@ class CallError(click.UsageError):
 
 def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> CallError:
     """The error for a name that is none of `known`: says which one is nearest, and which there are."""
+    from preflight.faults import nearest_name
+    from preflight.wording import visible
+
     nearest = nearest_name(name, known)
     meant = f"; did you mean {nearest}?" if nearest else "."
     where = f"{option}: " if option else ""
-    return CallError(f"{where}no such {kind} {printable(name)!r}{meant} There are: {', '.join(known) or 'none'}")
+    return CallError(f"{where}no such {kind} {visible(name)!r}{meant} There are: {', '.join(known) or 'none'}")
 
 
 def redact_with(mask: Callable[[str], str]) -> None:
@@ -33,6 +33,8 @@ def redact_with(mask: Callable[[str], str]) -> None:
 
 
 def complain(text: str) -> None:
+    from preflight.report.harmless import no_command
+
     for mask in _masks:
         text = mask(text)
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -47,6 +49,8 @@ def complain_usage(error: click.ClickException) -> None:
         return
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):  # click compares the hyphens too, and takes --plan for --at
+        from preflight.faults import nearest_name
+
         known = [name.lstrip("-") for name in error.possibilities or ()]
         nearest = nearest_name(error.option_name.lstrip("-"), known)
         message = error.message + (f" Did you mean '--{nearest}'?" if nearest else "")

@@ -9,8 +9,7 @@ import click
 
 from preflight.cli.console import CallError
 from preflight.cli.output import wants_color, write_stdout
-from preflight.report import difference as text_report
-from preflight.report import difference_json as json_report
+from preflight.report import difference as difference_report
 from preflight.runs.difference import compare
 from preflight.runs.saved_report import ReportError, load_report
 
@@ -46,6 +45,6 @@ def diff(old_path: Path, new_path: Path, stdout_format: str, color: str) -> None
     except ReportError as error:
         raise CallError(str(error)) from None
     if stdout_format == "json":
-        write_stdout(json_report.render(difference))
+        write_stdout(difference_report.as_json(difference))
     else:
-        write_stdout(text_report.render(difference, color=wants_color(color, os.environ)))
+        write_stdout(difference_report.render(difference, color=wants_color(color, os.environ)))

@@ -6,66 +6,62 @@ from pathlib import Path
 
 import click
 
+from preflight.answered import Answered
 from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
-from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import timeout_option
 from preflight.clock import now
+from preflight.evidence import Evidence
 from preflight.plan.coverage import unconfirmed
 from preflight.run import judge
 from preflight.runs import saved_runs
 from preflight.runs.difference import Difference, Outcome, compare
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.verdict import Verdict
 
 
 @click.command()
 @PLAN
 @timeout_option
-@click.option("--fresh", is_flag=True, help="Keep nothing of an earlier run: ask everything again.")
 @click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
 @report_options
 @click.pass_context
-def gate(
-    context: click.Context, plan_path: Path, timeout: float, fresh: bool, no_ask: bool, report: ReportOptions
-) -> None:
-    """Judge the newest saved run for the window's start, and ask again what is too old by then.
+def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, report: ReportOptions) -> None:
+    """Ask everything again, judge it for the window's start, and say what changed since the newest saved run.
 
-    For the start of the call. A plan, manifest, pinned host key or version of preflight that changed since then voids
-    that run. What has changed in the answers is printed below the report.
+    For the start of the call. Of the saved run only the full read of a backup is kept, while it is the very same file
+    (device, inode, size, time of change). Where the plan, a manifest, a pinned host key or the version of preflight
+    changed since then, nothing of it is.
     """
-    if fresh and no_ask:
-        raise CallError("--fresh asks everything and --no-ask asks nothing: give one of them")
-    context.exit(hold_gate(plan_path, timeout, report, fresh=fresh, no_ask=no_ask))
+    context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
 
 
-def hold_gate(
-    plan_path: Path, timeout_seconds: float, report: ReportOptions, *, fresh: bool = False, no_ask: bool = False
-) -> int:
+def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *, no_ask: bool = False) -> int:
     """Judges at the window's start, or now when it has begun."""
     present = now()
     inspection = planned(plan_path, report, lambda plan: max(present, plan.window.start))
-    saved, troubles = saved_runs.newest(inspection.plan)
-    for trouble in troubles:
-        complain(f"preflight: {trouble}")
+    saved = saved_runs.newest(inspection.plan)
     inputs = read_inputs(inspection.plan)
-    basis = start_from(inspection, saved, inputs, present, ask=not no_ask, fresh=fresh)
-    asked = Asked(basis.known) if no_ask else ask(inspection, timeout_seconds, inputs, basis.known)
+    basis = start_from(inspection, saved, inputs, present, ask=not no_ask)
+    if no_ask:
+        nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
+        asked = Asked(Answered(inspection, basis.earlier or nothing))
+    else:
+        asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
     verdict = judge(
-        inspection,
-        asked.evidence,
+        asked.answered,
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
-        basis=basis.lines,
+        basis=basis.when_not_asked() if no_ask else basis.when_asked(asked.answered.evidence),
     )
     return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
 
 
-def _difference(saved: SavedRun | None, verdict: Verdict) -> Difference | None:
+def _difference(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
     """What is otherwise than in the run the gate started from; None when that one left no report."""
-    if saved is None or saved.outcome is None:
+    if not isinstance(saved, SavedRun) or saved.outcome is None:
         return None
     return compare(saved.outcome, Outcome.of(verdict))

@@ -32,11 +32,11 @@ def history(plan_path: Path, name: str) -> None:
     inputs, gaps = read_inputs(plan), unconfirmed(plan)
 
     def entries() -> Iterator[Entry]:
-        for path, found in saved_runs.every(plan):
+        for found in saved_runs.every(plan):
             if isinstance(found, saved_runs.SavedRun):
                 yield entry_of(plan, registry, found, inputs, gaps)
             else:
-                yield Entry(path=path, changes=(str(found).removeprefix(f"{path}: "),))
+                yield Entry(path=found.path, changes=(found.reason,))
 
     try:
         found = list(entries())

@@ -17,11 +17,13 @@ PLAN = click.argument(
 
 
 def load(path: Path) -> tuple[Plan, Registry]:
-    """The plan, valid to the last key, and its checks. Raises PlanError, with all errors at once, and NoChecksError."""
+    """The plan, valid to the last key, and the checks that it has something for.
+
+    Raises PlanError, with all errors at once, and NoChecksError."""
     found: list[Registry] = []
 
-    def settings(plan_folder: Path | None) -> Mapping[str, type | None]:
-        found.append(find_checks(plan_folder))
+    def settings(plan: Plan) -> Mapping[str, type | None]:
+        found.append(find_checks(plan.release.checks if plan.release else None, plan))
         return found[0].settings()
 
     plan = load_plan(path, settings)

@@ -7,22 +7,23 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 
 import click
 
 from preflight import __version__
 from preflight.cli.console import complain, complain_usage, no_such
-from preflight.errors import PlanError, PreflightError
-from preflight.verdict import ExitCode
+from preflight.errors import ExitCode, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
     "collect": ("preflight.cli.collect", "Only ask, in one network zone, and keep the answers for `judge`."),
     "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
     "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
-    "gate": ("preflight.cli.gate", "At the start of the call: judge the newest run, ask again what is too old."),
+    "gate": (
+        "preflight.cli.gate",
+        "At the start of the call: ask again, judge, say what changed since the newest run.",
+    ),
     "history": ("preflight.cli.history", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),
@@ -117,6 +118,8 @@ def _run() -> ExitCode:
     except BaseException as error:  # noqa: BLE001 - the outermost handler: anything else is a defect of the tool
         complain(f"preflight failed itself: {type(error).__name__}: {error}")
         if os.environ.get("PREFLIGHT_TRACEBACK"):
+            import traceback
+
             complain(traceback.format_exc())
         return ExitCode.INTERNAL
 

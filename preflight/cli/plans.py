@@ -6,19 +6,23 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.console import complain
+from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
-from preflight.clock import now
-from preflight.errors import PlanError
+from preflight.clock import Deadline, now
+from preflight.command_sheet import command_sheet, sheet_questions
+from preflight.errors import ExitCode, PlanError
+from preflight.evidence import Evidence
 from preflight.inspection import inspect
+from preflight.plan import Plan
 from preflight.plan.coverage import outlived, unconfirmed, unstaffed
 from preflight.plan_files import missing_files
+from preflight.probe import Answer, Question
+from preflight.report import command_sheet as command_sheet_report
 from preflight.report import lint as lint_report
-from preflight.report import questions as questions_report
-from preflight.report import requirements as requirements_report
 from preflight.report.lint import LintedPlan
-from preflight.verdict import ExitCode
+from preflight.run import TIMEOUT_SECONDS
+from preflight.sessions.local import LocalSession
 
 
 @click.command()
@@ -71,12 +75,32 @@ def _linted(path: Path) -> LintedPlan:
     show_default=True,
     help="The questions as text, or what to request from whom as Markdown, to be sent.",
 )
-def show(plan_path: Path, name: str) -> None:
+@click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
+def show(plan_path: Path, name: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
+    from preflight.report import questions as questions_report
+    from preflight.report import requirements as requirements_report
+
+    if commands and name != "text":
+        raise CallError("--commands prints text; leave --format out")
     plan, registry = load(plan_path)
+    if commands:
+        write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
+        return
     if name == "markdown":
         write_stdout(requirements_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
     beside = questions_report.overview(str(plan_path), inspection, registry)
     write_stdout(questions_report.render(plan, inspection.first_round(), beside))
+
+
+def _beside(plan: Plan) -> Evidence:
+    """What the files beside the plan say; nothing else is asked."""
+    answers: dict[str, tuple[Question, Answer]] = {}
+
+    def keep(question: Question, answer: Answer) -> None:
+        answers[question.id] = (question, answer)
+
+    LocalSession(plan.folder).ask(list(sheet_questions(plan)), Deadline(TIMEOUT_SECONDS), keep)
+    return Evidence(plan.digest, now(), answers)

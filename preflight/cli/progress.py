@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from preflight.clock import monotonic
-from preflight.gather import targets
 from preflight.probe import Answer, Question
 
 _SECONDS_BETWEEN_LINES = 0.1
@@ -21,7 +21,7 @@ class Progress:
         self._total = 0
         self._shown_at = 0.0
 
-    def start_round(self, questions: Sequence[Question]) -> None:
+    def expect(self, questions: Sequence[Question]) -> None:
         self._open.update((question.id, question) for question in questions)
         self._total += len(questions)
         self._show()
@@ -40,9 +40,8 @@ class Progress:
         if not self._on:
             return
         self._shown_at = monotonic()
-        awaited = ", ".join(
-            f"{target} ({count})" for (_, target), count in list(targets(self._open.values()).items())[:4]
-        )
+        counts = Counter((question.via, question.target) for question in self._open.values())
+        awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
         line = f"asked {self._total}, answered {self._total - len(self._open)}; waiting for {awaited or 'nothing'}"
         sys.stderr.write(f"\r\033[K{line[:99]}")
         sys.stderr.flush()

@@ -12,13 +12,13 @@ from preflight.cli.console import complain, no_such
 from preflight.cli.loading import load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
+from preflight.errors import ExitCode
 from preflight.inspection import inspect
 from preflight.reference.explanation import explain as explanation_of
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
 from preflight.registry import Registry, find_checks
 from preflight.report import explanation as explanation_report
-from preflight.verdict import ExitCode
 
 _PLAN = click.option(
     "--plan",
@@ -34,7 +34,7 @@ _PLAN = click.option(
 @click.pass_context
 def checks(context: click.Context, plan_path: Path | None) -> None:
     """List the checks: id, severity, what its answers tell, question."""
-    registry = load(plan_path)[1] if plan_path else find_checks(None)
+    registry = find_checks(load(plan_path)[0].release.checks if plan_path else None)
     write_stdout(explanation_report.listed([explanation_of(check) for check in registry.checks]))
     for source in registry.broken:
         complain(f"{source.name} cannot be loaded: {source.problem}")

@@ -12,16 +12,16 @@ from typing import Any
 
 import click
 
-from preflight.check import Check
 from preflight.cli.completion import complete_check
 from preflight.cli.console import CallError, complain, no_such
 from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
 from preflight.clock import format_moment, local_to_utc, now, zone
+from preflight.errors import ExitCode
 from preflight.plan import Plan, Window
 from preflight.report.formats import FORMATS, exit_code, render
 from preflight.report.view import View
 from preflight.runs.difference import Difference
-from preflight.verdict import ExitCode, Verdict
+from preflight.verdict import Verdict
 
 _OPTIONS = (
     click.option(
@@ -83,9 +83,8 @@ class ReportOptions:
     verbose: bool = False
     short: bool = False
 
-    def selects(self, checks: Sequence[type[Check]]) -> Callable[[str], bool]:
-        """Which checks are to be run. Raises CallError for an id that no check has."""
-        known = [check.id for check in checks]
+    def selects(self, known: Sequence[str]) -> Callable[[str], bool]:
+        """Which checks are to be run, of those with the ids `known`. Raises CallError for an id that no check has."""
         for option, ids in (("--only", self.only), ("--skip", self.skip)):
             for check in ids:
                 if check not in known:

@@ -86,8 +86,7 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
     verdict = judge_evidence(
-        inspection,
-        merged.evidence,
+        merged.answered,
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged again from saved evidence)",
         basis=merged.notes,
@@ -101,7 +100,6 @@ def inspect_and_report(
     """The main job: asks, judges, keeps the run, reports."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
-    verdict = judge_evidence(
-        inspection, asked.evidence, unconfirmed=unconfirmed(inspection.plan), vantage=vantage_of_this_run()
-    )
+    gaps = unconfirmed(inspection.plan)
+    verdict = judge_evidence(asked.answered, unconfirmed=gaps, vantage=vantage_of_this_run())
     return keep_and_deliver(asked, verdict, evidence_path, report)

@@ -11,13 +11,13 @@ from preflight.cli.console import CallError, complain, has_terminal
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline
+from preflight.errors import ExitCode
 from preflight.plan import Plan
 from preflight.seal import SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import HostKeySeen, SshPool
-from preflight.verdict import ExitCode
 
 _SCAN_SECONDS = 15.0
 

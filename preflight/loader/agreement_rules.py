@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems, listed, nearest_name, quoted
+from preflight.faults import Keys, listed, nearest_name, quoted
+from preflight.loader.source import Problems
 from preflight.plan import Plan, Rule
 
 T = TypeVar("T")
@@ -20,9 +20,9 @@ _KINDS = ("together", "unrelated", "exclude")
 
 def check_agreements(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
     """Notes every broken rule. `plan`: a draft; `raw`: the tables as parsed."""
-    for index, rule in _present(plan.rules):
+    for index, rule in present(plan.rules):
         _check_rule(plan, rule, raw["rules"][index], ("rules", index), problems)
-    for index, record in _present(plan.tested):
+    for index, record in present(plan.tested):
         if record.versions is not None and not raw["tested"][index]["versions"]:
             problems.add(("tested", index, "versions"), "names no versions")
     _check_deployments(plan, problems)
@@ -30,11 +30,12 @@ def check_agreements(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> 
     _check_waivers(plan, problems)
 
 
-def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
+def present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """The elements that are there, with their places; in a draft a faulty one is None."""
     return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
-def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     named = [key for key in _KINDS if key in raw]
     if not named:
         problems.add(keys, f"exactly one of {listed(_KINDS)} is required")
@@ -47,7 +48,7 @@ def _check_rule(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, p
         _check_exclude(plan, rule, raw, keys, problems)
 
 
-def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     if raw["exclude"] == {}:
         problems.add((*keys, "exclude"), "names no versions")
     for name, version in rule.exclude.items():
@@ -65,7 +66,7 @@ def _check_exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any], keys: KeyPath
 
 def _check_deployments(plan: Plan, problems: Problems) -> None:
     deploying: dict[str, str] = {}
-    for index, step in _present(plan.steps):
+    for index, step in present(plan.steps):
         if step.deploys in deploying:
             message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
             problems.add(("steps", index, "deploys"), message)
@@ -77,7 +78,7 @@ def _check_access(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> Non
     sections = (raw.get("hosts"), raw.get("databases"))
     declared = [name for section in sections if isinstance(section, Mapping) for name in section]
     for role_id, role in plan.roles.items():
-        for index, name in _present(role.access):
+        for index, name in present(role.access):
             if name in declared:
                 continue
             nearest = nearest_name(name, declared)
@@ -88,7 +89,7 @@ def _check_access(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> Non
 
 def _check_waivers(plan: Plan, problems: Problems) -> None:
     seen: set[str] = set()
-    for index, waiver in _present(plan.waivers):
+    for index, waiver in present(plan.waivers):
         if waiver.id and waiver.id in seen:
             problems.add(("waivers", index, "id"), f"{quoted(waiver.id)} is the id of an earlier waiver")
         seen.add(waiver.id)

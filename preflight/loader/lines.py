@@ -11,8 +11,7 @@ import re
 import tomllib
 from contextlib import suppress
 
-KeyPath = tuple[str | int, ...]
-"""Keys from the top of the document; elements of arrays count from 0."""
+from preflight.faults import Keys
 
 _DEEPEST = 64
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -30,7 +29,7 @@ class _Lost(Exception):
     pass
 
 
-def key_lines(text: str) -> dict[KeyPath, int]:
+def key_lines(text: str) -> dict[Keys, int]:
     """The line, counted from 1, on which each key, table and array element of a valid TOML text begins."""
     walk = _Walk(text)
     with suppress(_Lost, RecursionError):
@@ -40,14 +39,14 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 class _Walk:
     def __init__(self, text: str) -> None:
-        self.lines: dict[KeyPath, int] = {}
+        self.lines: dict[Keys, int] = {}
         self._text = text
         self._at = 0
         self._breaks = [match.start() for match in re.finditer("\n", text)]
-        self._last_element: dict[KeyPath, int] = {}
+        self._last_element: dict[Keys, int] = {}
 
     def document(self) -> None:
-        table: KeyPath = ()
+        table: Keys = ()
         while self._blank() and self._at < len(self._text):
             if self._text.startswith("[[", self._at):
                 table = self._header(2)
@@ -56,12 +55,12 @@ class _Walk:
             else:
                 self._pair(table)
 
-    def _header(self, brackets: int) -> KeyPath:
+    def _header(self, brackets: int) -> Keys:
         start = self._at
         self._at += brackets
         keys = self._keys()
         self._expect("]" * brackets)
-        path: KeyPath = ()
+        path: Keys = ()
         for key in keys[:-1]:  # [steps.undo] belongs to the latest [[steps]]
             path = self._inside((*path, key), start)
         path = (*path, keys[-1])
@@ -74,11 +73,11 @@ class _Walk:
         self.lines[element] = self._line(start)
         return element
 
-    def _inside(self, path: KeyPath, start: int) -> KeyPath:
+    def _inside(self, path: Keys, start: int) -> Keys:
         self.lines.setdefault(path, self._line(start))
         return (*path, self._last_element[path]) if path in self._last_element else path
 
-    def _pair(self, table: KeyPath) -> None:
+    def _pair(self, table: Keys) -> None:
         start = self._at
         path = table
         for key in self._keys():
@@ -88,7 +87,7 @@ class _Walk:
         self._blank()
         self._value(path)
 
-    def _value(self, path: KeyPath) -> None:
+    def _value(self, path: Keys) -> None:
         if self._text.startswith("[", self._at):
             self._array(path)
         elif self._text.startswith("{", self._at):
@@ -101,7 +100,7 @@ class _Walk:
                     return
             raise _Lost
 
-    def _array(self, path: KeyPath) -> None:
+    def _array(self, path: Keys) -> None:
         self._at += 1
         element = 0
         while self._blank() and not self._text.startswith("]", self._at):
@@ -111,7 +110,7 @@ class _Walk:
             self._comma()
         self._expect("]")
 
-    def _inline_table(self, path: KeyPath) -> None:
+    def _inline_table(self, path: Keys) -> None:
         self._at += 1
         while self._blank() and not self._text.startswith("}", self._at):
             self._pair(path)

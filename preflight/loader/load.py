@@ -7,44 +7,56 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
+from preflight.faults import Keys
 from preflight.finding import Severity
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems
 from preflight.loader.rules import check_rules
 from preflight.loader.scalars import Surroundings
-from preflight.loader.source import printable, read_source
+from preflight.loader.source import Problems, read_source
 from preflight.loader.tables import Tables
 from preflight.plan import Plan
 from preflight.plan.limits import ZoneName
+from preflight.plan.release_plan import FORMAT
+from preflight.record import shape_of
+from preflight.wording import visible
 
 CheckSettings = Mapping[str, type | None]
 """Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
 elsewhere: its table is kept as written."""
-FindSettings = Callable[[Path | None], CheckSettings]
-"""Finds the checks, given the plan's own folder of checks."""
+FindSettings = Callable[[Plan], CheckSettings]
+"""Finds the checks that a plan has something for; its `[checks]` are as written."""
 
 
 def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
     """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
 
     `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
-    written. A callable is asked once, when it is known which folder of checks the plan names."""
+    written. A callable is asked once, with the plan as far as it could be read."""
     source = read_source(path)
     if not source.tables:
         raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
     problems = Problems(source)
+    _require_format(source.tables, problems)
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
     check_rules(plan, source.tables, problems)
     if check_settings is not None:
-        own_folder = plan.release.checks if plan.release else None
-        known = check_settings(own_folder) if callable(check_settings) else check_settings
+        known = check_settings(plan) if callable(check_settings) else check_settings
         plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
+
+
+def _require_format(raw: Mapping[str, Any], problems: Problems) -> None:
+    """Keys of another format may mean something else: nothing of such a plan is read. Raises PlanError."""
+    written = raw.get("format")
+    if type(written) is int and written != FORMAT:
+        read = f"preflight {__version__}, which reads format {FORMAT}"
+        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
+        raise PlanError(problems.found)
 
 
 def _with_owners(plan: Plan) -> Plan:
@@ -54,17 +66,11 @@ def _with_owners(plan: Plan) -> Plan:
         name: replace(entry, owner=entry.owner or plan.hosts[entry.host].owner)
         for name, entry in plan.databases.items()
     }
+    owned = replace(plan, databases=databases)
     return replace(
-        plan,
-        databases=databases,
-        backups={
-            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
-            for name, entry in plan.backups.items()
-        },
-        scripts={
-            name: replace(entry, owner=entry.owner or databases[entry.database].owner)
-            for name, entry in plan.scripts.items()
-        },
+        owned,
+        backups={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.backups.items()},
+        scripts={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.scripts.items()},
     )
 
 
@@ -101,21 +107,21 @@ def _checks(
 
 
 def _check(
-    table: Mapping[str, object], settings: type, keys: KeyPath, tables: Tables, problems: Problems
+    table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
 ) -> dict[str, object]:
     """Severity and settings as converted, only those that were written."""
     before = len(problems.found)
     values: dict[str, object] = {}
     if "severity" in table:
-        values["severity"] = tables.value(Severity, table["severity"], (*keys, "severity"))
+        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
     try:
         written = tables.fields(settings, table, keys, beside=("severity",))
         if len(problems.found) == before:
             settings(**written)  # may refuse values that do not go together
     except ValueError as error:
-        problems.add(keys, printable(str(error)))
+        problems.add(keys, visible(str(error)))
         return values
     except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
-        problems.add(keys, f"the check's settings cannot be read: {printable(str(error))}")
+        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
         return values
     return values | written

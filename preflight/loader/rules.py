@@ -6,13 +6,13 @@ whether a key was written at all: a faulty password is still a credential that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from preflight.clock import format_duration
-from preflight.loader.agreement_rules import check_agreements
-from preflight.loader.lines import KeyPath
-from preflight.loader.problems import Problems, listed, quoted
+from preflight.faults import Keys, listed, quoted
+from preflight.loader.agreement_rules import check_agreements, present
+from preflight.loader.command_rules import check_commands
+from preflight.loader.source import Problems
 from preflight.plan import (
     BackupFormat,
     BackupMethod,
@@ -23,8 +23,7 @@ from preflight.plan import (
     SslMode,
     Step,
 )
-
-T = TypeVar("T")
+from preflight.units import format_duration
 
 _CREDENTIALS = ("password", "key", "agent")
 
@@ -44,17 +43,13 @@ def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
         basebackup = backup.method is BackupMethod.PG_BASEBACKUP
         if basebackup and "format" in raw["backups"][name] and not _suits_basebackup(backup.format):
             problems.add(("backups", name, "format"), 'pg_basebackup writes "plain" or "tar"')
+    check_commands(plan, raw, problems)
     for name, application in plan.applications.items():
-        for index, endpoint in _present(application.health):
+        for index, endpoint in present(application.health):
             _check_endpoint(endpoint, ("applications", name, "health", index), problems)
-    _check_steps(dict(_present(plan.steps)), problems)
+    _check_steps(dict(present(plan.steps)), problems)
     _check_steps_fit(plan, problems)
     check_agreements(plan, raw, problems)
-
-
-def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
-    """The elements that are there, with their places; in a draft a faulty one is None."""
-    return ((index, element) for index, element in enumerate(elements) if element is not None)
 
 
 def _check_release(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
@@ -86,7 +81,7 @@ def _check_window(plan: Plan, problems: Problems) -> None:
         problems.add(("window", "end"), "the window must end after it starts")
 
 
-def _check_credential(host: Host, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_credential(host: Host, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     named = [key for key in _CREDENTIALS if key in raw]
     if len(named) > 1:
         problems.add((*keys, named[1]), f"exactly one of {listed(_CREDENTIALS)} may be given, found {listed(named)}")
@@ -102,9 +97,9 @@ def _check_credential(host: Host, raw: Mapping[str, Any], keys: KeyPath, problem
         problems.add((*keys, "user"), "is required, or ssh_config = true")
 
 
-def _check_become(host: Host, keys: KeyPath, problems: Problems) -> None:
+def _check_become(host: Host, keys: Keys, problems: Problems) -> None:
     seen: set[str] = set()
-    for index, become in _present(host.become):
+    for index, become in present(host.become):
         if become.account in seen:
             problems.add((*keys, "become", index), f"{quoted(become.account)} is listed twice")
         elif become.account:
@@ -122,7 +117,7 @@ def _check_jumps(plan: Plan, problems: Problems) -> None:
             problems.add(first, f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}")
 
 
-def _check_root_certificate(database: Database, raw: Mapping[str, Any], keys: KeyPath, problems: Problems) -> None:
+def _check_root_certificate(database: Database, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
     verifies = database.sslmode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
     if "sslrootcert" in raw and not verifies:
         problems.add((*keys, "sslrootcert"), 'is used only with sslmode "verify-ca" or "verify-full"')
@@ -132,7 +127,7 @@ def _suits_basebackup(form: BackupFormat) -> bool:
     return form in (BackupFormat.PLAIN, BackupFormat.TAR)
 
 
-def _check_endpoint(endpoint: Endpoint, keys: KeyPath, problems: Problems) -> None:
+def _check_endpoint(endpoint: Endpoint, keys: Keys, problems: Problems) -> None:
     if endpoint.final_url and not endpoint.follow_redirects:
         problems.add((*keys, "final_url"), "is used only with follow_redirects = true")
     if not (endpoint.url or "").startswith("http:"):
@@ -166,7 +161,7 @@ def _check_steps_fit(plan: Plan, problems: Problems) -> None:
     if not (window and window.start and window.end and window.start < window.end):
         return
     length = window.end - window.start
-    for index, step in _present(plan.steps):
+    for index, step in present(plan.steps):
         if step.minutes is not None and step.minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             problems.add(("steps", index, "minutes"), message)

@@ -7,14 +7,17 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
-from preflight.loader.lines import KeyPath, key_lines
+from preflight.faults import Keys, dotted, listed, nearest_name
+from preflight.loader.lines import key_lines
+from preflight.units import format_size
+from preflight.wording import visible
 
 LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
@@ -37,20 +40,38 @@ class Source:
     @property
     def name(self) -> str:
         """The path for messages."""
-        return printable(str(self.path))
+        return visible(str(self.path))
 
-    def line(self, keys: KeyPath) -> int | None:
+    def line(self, keys: Keys) -> int | None:
         """The line of this very key, counted from 1; None when it is not in the file."""
         return self._lines.get(keys)
 
-    def nearest_line(self, keys: KeyPath) -> int | None:
+    def nearest_line(self, keys: Keys) -> int | None:
         """The line of this key or, where it is missing, of the innermost table that should hold it."""
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
         return next((line for line in found if line is not None), None)
 
     @cached_property
-    def _lines(self) -> dict[KeyPath, int]:
+    def _lines(self) -> dict[Keys, int]:
         return key_lines(self.text)  # only plans with errors need it
+
+
+class Problems:
+    """Every problem of one plan."""
+
+    def __init__(self, source: Source) -> None:
+        self.found: list[PlanProblem] = []
+        self._source = source
+
+    def add(self, keys: Keys, message: str, nearest: str = "") -> None:
+        """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
+        line = self._source.nearest_line(keys)
+        self.found.append(PlanProblem(self._source.name, line, dotted(keys), message, nearest))
+
+    def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
+        """A name that is none of `known`: says which one is nearest, or else which there are."""
+        nearest = nearest_name(str(keys[-1]), known)
+        self.add(keys, message if nearest else f"{message}; known: {listed(known)}", nearest)
 
 
 def read_source(path: Path) -> Source:
@@ -71,13 +92,8 @@ def read_source(path: Path) -> Source:
     return Source(path, tables, text, hashlib.sha256(content).hexdigest())
 
 
-def printable(text: str) -> str:
-    """`text` on one line, with control and other invisible characters written as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def _error(path: Path, message: str, line: int | None = None) -> PlanError:
-    return PlanError([PlanProblem(printable(str(path)), line, "", message)])
+    return PlanError([PlanProblem(visible(str(path)), line, "", message)])
 
 
 def _read(path: Path) -> tuple[bytes, str]:
@@ -101,7 +117,7 @@ def _read(path: Path) -> tuple[bytes, str]:
     except ValueError:
         return b"", "cannot be read: a path holds no NUL"
     if len(content) > LARGEST_BYTES:
-        return b"", f"is larger than {LARGEST_BYTES // 1024} KiB, too much for a plan"
+        return b"", f"is larger than {format_size(LARGEST_BYTES)}, too much for a plan"
     return content, ""
 
 
@@ -131,8 +147,8 @@ def _parse(text: str) -> tuple[dict[str, Any], str, int | None]:
         said = str(error)
     match = _PLACE.fullmatch(said)
     if match is None:
-        return {}, f"not TOML: {printable(said)}", None
-    message = printable(_PLAINER.get(match["message"], match["message"]))
+        return {}, f"not TOML: {visible(said)}", None
+    message = visible(_PLAINER.get(match["message"], match["message"]))
     if match["line"] is None:
         return {}, f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
     return {}, f"not TOML: {message} (column {match['column']})", int(match["line"])

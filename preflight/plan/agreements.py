@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from preflight.plan.limits import Above
+from preflight.plan.limits import GUESS, Above
 from preflight.plan.values import (
     ApplicationRef,
     DecisionKind,
@@ -33,7 +33,7 @@ class Undo:
     """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too."""
     minutes: Minutes = 0
     """How long that takes."""
-    source: Source = "guess"
+    source: Source = GUESS
     """Where the minutes come from."""
 
 
@@ -49,7 +49,7 @@ class Step:
     """How long it takes."""
     minutes_over_network: Minutes | None = None
     """What it takes when the server path is lost."""
-    source: Source = "guess"
+    source: Source = GUESS
     """`measured DATE`, `rehearsed DATE` or `guess`."""
     undo: Undo | None = None
     """How it is taken back; without it decide-by is not known."""
@@ -66,6 +66,30 @@ class Step:
     def price_minutes(self) -> float | None:
         """Minutes lost when this step has to run over the network; None when the plan does not say."""
         return None if self.minutes_over_network is None else self.minutes_over_network - self.minutes
+
+    @property
+    def is_risky(self) -> bool:
+        """It leaves something to undo, or does not say that it does not."""
+        return self.undo is None or self.undo.kind is not UndoKind.NOTHING_TO_UNDO
+
+    @property
+    def is_final(self) -> bool:
+        """It cannot be undone: the point of no return lies before it."""
+        return self.undo is not None and self.undo.kind is UndoKind.NONE
+
+    @property
+    def knows_undo(self) -> bool:
+        """The plan says how it is taken back, and how long that takes where it takes time."""
+        if self.undo is None:
+            return False
+        return self.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE) or self.undo.minutes > 0
+
+    @property
+    def undo_time(self) -> timedelta:
+        """Planned time of taking it back; nothing where there is nothing to undo, no way to, or none is named."""
+        if self.undo is None or self.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE):
+            return timedelta()
+        return timedelta(minutes=self.undo.minutes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,4 +179,4 @@ class Freshness:
     people: Annotated[timedelta, Above(0)] = timedelta(hours=12)
     """Confirmations of `[roles]`."""
     scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
-    """Staged scripts; `preflight gate` asks for them again whatever their age."""
+    """Staged scripts."""

@@ -1,7 +1,7 @@
 """What a value of the plan must keep to, beyond its type: `port: Annotated[int, Between(1, 65535)]`.
 
-A limit answers with a complaint, or with nothing. Complaints are printed as they stand and never repeat the value:
-it may be a secret that somebody wrote into the wrong key.
+A limit answers a value of the right type with a complaint, or with nothing. Complaints are printed as they stand and
+never repeat the value: it may be a secret that somebody wrote into the wrong key.
 """
 
 from __future__ import annotations
@@ -9,18 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from urllib.parse import urlsplit
 
-from preflight.clock import format_duration, zone
+from preflight.clock import zone
+from preflight.units import format_duration
 
 _ADDRESS = re.compile(r"\w[\w.-]*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
-
-
-@runtime_checkable
-class Limit(Protocol):
-    def complaint(self, value: Any) -> str:
-        """What is wrong with `value`, which has the right type already; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,10 @@ class Matches:
         return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
 
 
+GUESS = "guess"
+"""Where a number of minutes comes from that nobody measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuessOrDated:
     """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
@@ -75,11 +74,29 @@ class GuessOrDated:
     def complaint(self, value: Any) -> str:
         dated = re.fullmatch(r"(?:measured|rehearsed) (\d{4}-\d\d-\d\d)", value)
         if dated is None:
-            return "" if value == "guess" else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-        try:
-            date.fromisoformat(dated[1])
-        except ValueError:
-            return "there is no such day in the calendar"
+            return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+        return _day_complaint(dated[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOn:
+    """Who showed something and when: `shown 2026-10-10, run 8812`."""
+
+    def complaint(self, value: Any) -> str:
+        shown = re.fullmatch(r"shown (\d{4}-\d\d-\d\d), \S.*", value)
+        if shown is None:
+            return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
+        return _day_complaint(shown[1])
+
+
+@dataclass(frozen=True, slots=True)
+class BelowFolder:
+    """A path relative to a folder, which does not lead out of it."""
+
+    def complaint(self, value: Any) -> str:
+        parts = value.split("/")
+        if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
+            return "expected a path relative to the folder, without . and .."
         return ""
 
 
@@ -141,6 +158,14 @@ def _ascii_form(host: str) -> str:
         return f", {host.encode('idna').decode('ascii')}"
     except UnicodeError:
         return ""
+
+
+def _day_complaint(day: str) -> str:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return "there is no such day in the calendar"
+    return ""
 
 
 def _number(value: Any) -> float:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
+from preflight.plan.limits import Between
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.plan.values import SecretRef
+
+T = TypeVar("T")
+
+FORMAT = 1
+"""Of the plans that this version reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +43,17 @@ class Plan:
     freshness: Freshness = field(default_factory=Freshness)
     checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`[checks.ID]`: severity and settings, validated against the check's own `Settings`."""
+    format: Annotated[int, Between(FORMAT, FORMAT)] = FORMAT
+    """The format the plan is written in. It changes when a key gets another meaning, so that no version of preflight
+    reads a plan otherwise than it was meant."""
+
+    _derived: dict[Callable[[Plan], Any], Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def once(self, derive: Callable[[Plan], T]) -> T:
+        """What `derive` makes of this plan, made at the first call. `derive` is pure and a function of a module."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return cast(T, self._derived[derive])
 
     @property
     def folder(self) -> Path:
@@ -62,16 +80,22 @@ class Plan:
             if database.password and database.host in asked:
                 yield database.password, database.password_purpose
 
-    def host_of(self, database: Database | str) -> Host:
-        entry = self.databases[database] if isinstance(database, str) else database
-        return self.hosts[entry.host]
+    def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
+        """Where a database runs, and its backups and scripts; a text is a database's id."""
+        if isinstance(entry, Backup | Scripts):
+            named = entry.host if isinstance(entry, Scripts) else ""
+            return self.hosts[named] if named else self.host_of(entry.database)
+        return self.hosts[(self.databases[entry] if isinstance(entry, str) else entry).host]
+
+    def owner_of(self, entry: Backup | Scripts) -> str:
+        """Its own, or its database's, or its host's where it names no database."""
+        return entry.owner or (self.databases[entry.database] if entry.database else self.host_of(entry)).owner
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""
-        reached = {name for name in self.hosts if host_id in self._way_to(name)}
         work: list[Backup | Scripts] = [*self.backups.values(), *self.scripts.values()]
-        steps = (entry.step for entry in work if self.databases[entry.database].host in reached)
-        return tuple(dict.fromkeys(step for step in steps if step))
+        placed = ((entry.step, self.host_of(entry).id) for entry in work if entry.step)
+        return tuple(dict.fromkeys(step for step, host in placed if host_id in self._way_to(host)))
 
     def _way_to(self, host_id: str) -> list[str]:
         """The host and the jump hosts before it."""
@@ -81,7 +105,7 @@ class Plan:
         return way
 
     def step(self, step_id: str) -> Step | None:
-        return next((step for step in self.steps if step.id == step_id), None)
+        return self.once(_steps_by_id).get(step_id)
 
     def person(self, role_id: str) -> str:
         """`D. Kaya (dba), ext. 4411`: whom to call; just the role when it has no entry, empty for no role."""
@@ -89,3 +113,7 @@ class Plan:
         if role is None:
             return role_id
         return f"{role.primary} ({role_id})" + (f", {role.contact}" if role.contact else "")
+
+
+def _steps_by_id(plan: Plan) -> Mapping[str, Step]:
+    return {step.id: step for step in plan.steps}

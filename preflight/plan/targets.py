@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Above, Between, Matches
 from preflight.plan.values import (
-    DEFAULT_SSH_PORT,
+    LOOPBACK,
+    SSH_PORT,
     Account,
     Address,
     BackupFormat,
@@ -20,14 +21,17 @@ from preflight.plan.values import (
     DatabaseRef,
     EntryId,
     Factor,
+    FileBelow,
     HostRef,
     Name,
     Port,
     RemotePath,
     RoleRef,
     SecretRef,
+    Server,
     ServerRole,
     Sha256,
+    Shown,
     SslMode,
     StepRef,
     Text,
@@ -55,8 +59,8 @@ class Host:
     id: EntryId
     address: Address = ""
     """Name or IP address; the host's id when left out."""
-    port: Port = DEFAULT_SSH_PORT
-    """Port of sshd."""
+    port: Port | None = None
+    """Port of sshd; when left out, that of ssh_config where it is asked, else 22."""
     user: Account = Account("")
     """The login that will do the work in the window."""
     password: SecretRef | None = None
@@ -89,6 +93,11 @@ class Host:
     """Role that mends this host and its logins."""
 
     @property
+    def ssh_port(self) -> int:
+        """The port to connect to, as far as the plan knows it."""
+        return SSH_PORT if self.port is None else self.port
+
+    @property
     def password_purpose(self) -> str:
         """What a prompt for the login's password says; sudo asks for the same one."""
         return f"password of the login on host {self.id}"
@@ -115,7 +124,8 @@ class Database:
     port: Port = 5432
     """Port of the server."""
     address: Address = ""
-    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host."""
+    """Address to connect to; the host's when left out. With `connect = "tunnel"`, as seen from the host, and
+    127.0.0.1 when left out."""
     server_name: Address = ""
     """Name in the server's certificate, when it is not the address."""
     role: ServerRole = ServerRole.PRIMARY
@@ -143,6 +153,24 @@ class Database:
     def password_purpose(self) -> str:
         return f"password of {self.user} for database {self.id}"
 
+    def server_address(self, host: Host) -> str:
+        """What is connected to; through a tunnel, from `host`, the one that it runs on."""
+        if self.connect is Connect.TUNNEL:
+            return self.address or LOOPBACK
+        return self.address or host.address or host.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """`[backups.NAME.restore]`: how the backup is put back."""
+
+    into: Name = ""
+    """Database that is named to pg_restore or psql; the backup's own when left out."""
+    options: tuple[Name, ...] = ()
+    """Further options: `["--clean", "--if-exists"]`."""
+    command: tuple[Name, ...] = ()
+    """What puts it back instead: a program and its arguments, without a shell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
@@ -161,6 +189,20 @@ class Backup:
     """OS account that runs it; the host's login when left out."""
     login: Account = Account("")
     """Database role that runs it; the database's user when left out."""
+    server: Server = ""
+    """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
+    program's own default there when left out."""
+    file: FileBelow = ""
+    """What it writes below `directory`; `{date}` is the day on which the window begins. The entry's name and the day
+    when left out."""
+    options: tuple[Name, ...] = ()
+    """Further options of the program: `["--jobs=4"]`."""
+    command: tuple[Name, ...] = ()
+    """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
+    taken_by: Name = ""
+    """What takes it by itself, such as `cron`; then only its result is judged."""
+    restore: Restore | None = None
+    """How it is put back."""
     headroom: Factor = 1.2
     """Factor on the expected size."""
     expected: Annotated[Bytes, Above(0)] | None = None
@@ -184,18 +226,38 @@ class Scripts:
     """`[scripts.NAME]`: a folder of database scripts: approved here, staged there, sealed by a manifest."""
 
     id: EntryId
-    database: DatabaseRef
+    database: DatabaseRef = ""
     """Where they run."""
+    host: HostRef = ""
+    """Where a `command` runs them that is about no PostgreSQL database; instead of `database`."""
     approved: Path
     """Folder beside the plan."""
     manifest: Path
     """File in `sha256sum` format, written by `preflight seal`."""
     staged: RemotePath
     """Folder on the database's host."""
-    run: str = ""
-    """The command that will run them, for the report; its psql options are judged."""
     account: Account = Account("")
     """OS account that runs them; the host's login when left out."""
+    login: Account = Account("")
+    """Database role that runs them; the database's user when left out."""
+    server: Server = ""
+    """How psql reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's;
+    psql's own default there when left out."""
+    program: Name = "psql"
+    """psql, or its full path where it is not on the account's PATH."""
+    files: tuple[FileBelow, ...] = ()
+    """The scripts in their order. Left out: every sealed script that is nobody's way back and that no other sealed
+    script includes, in the manifest's order."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of psql (`-v`): `{ schema = "app1" }`."""
+    single_transaction: bool = False
+    """All files in one transaction."""
+    log: RemotePath = RemotePath("")
+    """File on the host to which psql also writes its output (`-L`)."""
+    command: tuple[Name, ...] = ()
+    """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
+    stops_on_error: Shown | None = None
+    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
     way_back: str = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
     author: Name = ""

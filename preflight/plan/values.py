@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NewType
 
-from preflight.plan.limits import Between, Filled, GuessOrDated, HttpUrl, ManyLines, Matches, NetworkAddress
+from preflight.plan.limits import (
+    BelowFolder,
+    Between,
+    Filled,
+    GuessOrDated,
+    HttpUrl,
+    ManyLines,
+    Matches,
+    NetworkAddress,
+    ShownOn,
+)
+from preflight.plan.server_place import ServerPlace
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
@@ -66,16 +77,19 @@ Port = Annotated[int, Between(1, 65535)]
 EntryId = Annotated[
     str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
 ]
-
-
-class UnnamedPort(int):
-    """A default that ssh_config may replace; a port that the plan names is a plain `int`, though it be the same."""
-
-
-DEFAULT_SSH_PORT = UnnamedPort(22)
+SSH_PORT = 22
+LOOPBACK = "127.0.0.1"
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
 Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, GuessOrDated()]
+Server = Annotated[str, ServerPlace()]
+FileBelow = Annotated[str, BelowFolder()]
+Shown = Annotated[str, ShownOn()]
+
+
+def show_address(address: str, port: int) -> str:
+    """Address and port in one word; an IPv6 address stands in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class ServerRole(StrEnum):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
-from preflight.scripts.psql_call import PsqlCall
-from preflight.scripts.run_line import leading_call, psql_calls
+from preflight.plan.server_place import split_server
+
+Connection = tuple[tuple[str, str], ...]
+"""`host`, `port`, `user`, `dbname`, as far as they are named; the rest is the client program's default."""
+_OPTIONS = {"host": "-h", "port": "-p", "user": "-U", "dbname": "-d"}
 
 
 class Section(StrEnum):
@@ -24,16 +27,23 @@ class ServerWork:
 
     section: Section
     id: str
-    database: Database
+    target: Database | None
+    """None for a `command` that is about no database of the plan."""
     host: Host
     account: str
     """OS account; empty where the host's login is left to ssh_config."""
     login: str
     """Database role."""
-    programs: tuple[str, ...]
-    """As they are called: names looked up on PATH, or absolute paths."""
-    psql: PsqlCall | None = None
-    """How the plan's run line calls psql; None where it does not say."""
+    server: str = ""
+    """How its client program reaches the server on the host, as the plan writes it."""
+    program_folder: str = ""
+    """With its slash; empty where the client programs are looked up on PATH."""
+    programs: tuple[str, ...] = ()
+    """PostgreSQL's client programs, as they are called: names looked up on PATH, or absolute paths."""
+    command: tuple[str, ...] = ()
+    """What does the work instead of a client program."""
+    taken_by: str = ""
+    """What takes the backup by itself."""
     step: str = ""
     owner: str = ""
 
@@ -41,25 +51,60 @@ class ServerWork:
     def label(self) -> str:
         return f"{self.section} {self.id}"
 
+    @property
+    def table(self) -> str:
+        """Where the plan declares it."""
+        return f"[{self.section}.{self.id}]"
+
+    @property
+    def database(self) -> Database:
+        """Of work that has one. Raises ValueError for other work."""
+        if self.target is None:
+            raise ValueError(f"{self.label} names no database")
+        return self.target
+
+    @property
+    def connects(self) -> bool:
+        """Whether a client program of PostgreSQL does it, which logs in to the database."""
+        return not (self.command or self.taken_by)
+
+    @property
+    def by_login(self) -> bool:
+        """Whether the account is the host's login itself."""
+        return self.account == self.host.user
+
+    @property
+    def connection(self) -> Connection:
+        """What is named to the client program. A named server has the database's port unless it names another."""
+        host, port = split_server(self.server)
+        named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
+        return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
+
+
+def connection_options(connection: Connection) -> list[str]:
+    """The options of psql, pg_dump and their kin that say so."""
+    return [word for name, value in connection for word in (_OPTIONS[name], value)]
+
 
 def server_work(plan: Plan) -> tuple[ServerWork, ...]:
     """All of it, backups first, in the plan's order."""
-    return (
-        *(_backup(plan, entry) for entry in plan.backups.values()),
-        *(_scripts(plan, entry) for entry in plan.scripts.values()),
-    )
+    return plan.once(_server_work)
+
+
+def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
+    """The work on one host."""
+    return plan.once(_work_by_host).get(host_id, ())
+
+
+def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
+    """The work with one database."""
+    return plan.once(_work_by_database).get(database_id, ())
 
 
 def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
-    """Every program that `account` has to run on a host, each once."""
-    return tuple(
-        dict.fromkeys(
-            program
-            for work in server_work(plan)
-            if work.host.id == host_id and work.account == account
-            for program in work.programs
-        )
-    )
+    """Every client program that `account` has to run on a host, each once."""
+    mine = (work for work in work_on(plan, host_id) if work.account == account)
+    return tuple(dict.fromkeys(program for work in mine for program in work.programs))
 
 
 def minutes_at_stake(plan: Plan, work: Iterable[ServerWork]) -> float | None:
@@ -70,58 +115,85 @@ def minutes_at_stake(plan: Plan, work: Iterable[ServerWork]) -> float | None:
     return sum(prices) if prices else None
 
 
-def _backup(plan: Plan, entry: Backup) -> ServerWork:
+def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
+    folders = {entry.database: folder for entry in plan.scripts.values() if (folder := _program_folder(entry))}
+    return (
+        *(_backup(plan, entry, folders.get(entry.database, "")) for entry in plan.backups.values()),
+        *(_scripts(plan, entry) for entry in plan.scripts.values()),
+    )
+
+
+def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
+    found: dict[str, list[ServerWork]] = {}
+    for work in server_work(plan):
+        found.setdefault(work.host.id, []).append(work)
+    return found
+
+
+def _work_by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
+    found: dict[str, list[ServerWork]] = {}
+    for work in server_work(plan):
+        if work.target is not None:
+            found.setdefault(work.target.id, []).append(work)
+    return found
+
+
+def _program_folder(entry: Scripts) -> str:
+    """Where PATH lacks psql, its siblings are found beside it."""
+    folder, slash, _ = entry.program.rpartition("/")
+    return folder + slash
+
+
+def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
     database = plan.databases[entry.database]
     host = plan.host_of(database)
     account = entry.account or host.user
-    names = _backup_programs(entry, is_login=account == host.user)
-    folder = next(_folders(plan, database), "")
     return ServerWork(
         section=Section.BACKUPS,
         id=entry.id,
-        database=database,
+        target=database,
         host=host,
         account=account,
         login=entry.login or database.user,
-        programs=tuple(folder + name for name in names),
+        server=entry.server,
+        program_folder=folder,
+        programs=tuple(folder + name for name in _backup_programs(entry, is_login=account == host.user)),
+        command=entry.command,
+        taken_by=entry.taken_by,
         step=entry.step,
-        owner=entry.owner or database.owner,
+        owner=plan.owner_of(entry),
     )
 
 
-def _backup_programs(entry: Backup, *, is_login: bool) -> tuple[str, ...]:
+def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
+    taken_here = not (entry.command or entry.taken_by)
+    if taken_here:
+        yield entry.method.value
     if entry.method is BackupMethod.PG_BASEBACKUP:
-        return ("pg_basebackup",)
-    if entry.format is BackupFormat.PLAIN:
-        return ("pg_dump", "psql") if is_login else ("pg_dump",)
+        return
     # A backup nobody can read back is none. Another account's sudo rules may well list pg_dump alone, though: there
     # pg_restore is wanted only where the plan has earlier backups read, which that account does.
-    return ("pg_dump", "pg_restore") if is_login or entry.previous else ("pg_dump",)
+    if entry.format is not BackupFormat.PLAIN:
+        if entry.previous or (taken_here and is_login):
+            yield "pg_restore"
+    elif taken_here and is_login:
+        yield "psql"
 
 
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
-    database = plan.databases[entry.database]
-    host = plan.host_of(database)
-    call = leading_call(psql_calls(entry.run))
+    database = plan.databases[entry.database] if entry.database else None
+    host = plan.host_of(entry)
     return ServerWork(
         section=Section.SCRIPTS,
         id=entry.id,
-        database=database,
+        target=database,
         host=host,
         account=entry.account or host.user,
-        login=database.user,
-        programs=(call.program if call else "psql",),
-        psql=call,
+        login=entry.login or (database.user if database else ""),
+        server=entry.server,
+        program_folder=_program_folder(entry),
+        programs=() if entry.command else (entry.program,),
+        command=entry.command,
         step=entry.step,
-        owner=entry.owner or database.owner,
+        owner=plan.owner_of(entry),
     )
-
-
-def _folders(plan: Plan, database: Database) -> Iterator[str]:
-    """Folders of client programs that run lines of the database name, with their slash: where PATH lacks psql, its
-    siblings are found beside it."""
-    for entry in plan.scripts.values():
-        if entry.database == database.id:
-            for call in psql_calls(entry.run):
-                if call.program.startswith("/"):
-                    yield call.program.removesuffix("psql")

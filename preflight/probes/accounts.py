@@ -6,13 +6,14 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from preflight.probe import NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import read_lines
 from preflight.probes.shell import ShellProbe
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -49,11 +50,10 @@ class LoginProbe(ShellProbe[Login]):
         return 'printf \'user=%s\\nuid=%s\\nnode=%s\\n\' "$(id -un)" "$(id -u)" "$(uname -n)"'
 
     def read(self, reply: Reply) -> Login:
-        fields = read_fields(reply.text)
-        user, uid = one(fields, "user"), whole_number(one(fields, "uid"), "uid")
-        if not user or reply.code != 0:
-            raise Unreadable(f"id ended with {reply.code} and the name {user!r}")
-        return Login(user, uid, one(fields, "node"), reply.asked_at, dict(reply.session))
+        found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
+        if not found.user:
+            raise Unreadable("id tells no name")
+        return found
 
 
 def nothing_learnt(lost: NoReply) -> bool:
@@ -102,6 +102,23 @@ class Expiry:
     keys: tuple[KeyExpiry, ...] = ()
 
 
+class _PamTime(StrEnum):
+    ACTIVE = "active"
+    UNREADABLE = "unreadable"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    chage: int
+    """Its exit status."""
+    pam_time: _PamTime
+    offset: timedelta
+    said: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ExpiryProbe(ShellProbe[Expiry]):
     """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
@@ -135,25 +152,22 @@ grep -hs 'expiry-time=' "$HOME/.ssh/authorized_keys" | head -n 50 | sed 's/^/key
 exit 0"""
 
     def read(self, reply: Reply) -> Expiry:
-        fields = read_fields(reply.text)
-        code = whole_number(one(fields, "chage"), "the exit status of chage")
-        pam_time = one(fields, "pam_time")
-        if pam_time not in ("active", "unreadable", "absent"):
-            raise Unreadable(f"pam_time={pam_time[:20]!r}")
-        said = fields.get("said", [])
-        rules = {
-            "time_rules": None if pam_time == "absent" else tuple(fields.get("rule", ())),
-            "time_rules_readable": pam_time != "unreadable",
-            "keys": tuple(_key_expiries(fields.get("key", []), one(fields, "offset"))),
-        }
-        if code == 0:
-            return Expiry(Aging.KNOWN, **_dates(said), **rules)  # type: ignore[arg-type]
-        words = " ".join(said).strip()
+        told = read_lines(_Told, reply)
+        active = told.pam_time is not _PamTime.ABSENT
+        known = Expiry(
+            Aging.KNOWN,
+            time_rules=told.rule if active else None,
+            time_rules_readable=told.pam_time is not _PamTime.UNREADABLE,
+            keys=tuple(_key_expiries(told.key, told.offset)),
+        )
+        if told.chage == 0:
+            return replace(known, **_dates(told.said))
+        words = " ".join(told.said).strip()
         aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
-        return Expiry(aging, words or "chage is not installed", **rules)  # type: ignore[arg-type]
+        return replace(known, aging=aging, said=words or "chage is not installed")
 
 
-def _dates(lines: list[str]) -> dict[str, object]:
+def _dates(lines: Sequence[str]) -> dict[str, Any]:
     shown = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
     if "Account expires" not in shown or "Password expires" not in shown:
         raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
@@ -178,7 +192,7 @@ def _day(text: str) -> date | None:
         raise Unreadable(f"no date of chage: {text[:40]!r}") from None
 
 
-def _key_expiries(lines: list[str], offset: str) -> list[KeyExpiry]:
+def _key_expiries(lines: Sequence[str], offset: timedelta) -> list[KeyExpiry]:
     """Broken lines are left out: sshd does not accept them either."""
     found = []
     for line in lines:
@@ -191,13 +205,6 @@ def _key_expiries(lines: list[str], offset: str) -> list[KeyExpiry]:
         except (ValueError, binascii.Error):
             continue
         if not option[2]:
-            moment -= _offset(offset) + timedelta(hours=1)
+            moment -= offset + timedelta(hours=1)
         found.append(KeyExpiry("SHA256:" + base64.b64encode(digest).decode().rstrip("="), moment))
     return found
-
-
-def _offset(text: str) -> timedelta:
-    if not re.fullmatch(r"[+-]\d{4}", text):
-        raise Unreadable(f"no offset of the server's zone: {text[:20]!r}")
-    minutes = int(text[1:3]) * 60 + int(text[3:5])
-    return timedelta(minutes=-minutes if text[0] == "-" else minutes)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from itertools import zip_longest
+from typing import Annotated, ClassVar
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 MOST_LISTED = 6
+
+_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
 
 _LIST = """\
 exec </dev/null
@@ -44,7 +47,9 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $(stat -L -c '%u %a %d:%i %U' -- "$f") $(kind "$f") $f"
+  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
+  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
 exit 0"""
@@ -73,21 +78,39 @@ class BackupKind(StrEnum):
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
+_FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """One backup: a file, or a folder."""
 
+    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
+
     path: str
     kind: BackupKind
-    size_bytes: int | None
+    size_bytes: Count | None
     """Of a folder, all files below it; None where not all of it can be seen."""
     changed_at: datetime
     """UTC."""
     uid: int
     owner: str
-    mode: int
-    identity: str
-    """Equal for two names of one file."""
+    mode: Mode
+    stat: str
+    """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
+    born_at: datetime | None = None
+    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+
+    @property
+    def identity(self) -> str:
+        """Device and inode: equal for two names of one file."""
+        return ":".join(self.stat.split(":")[:2])
+
+    @property
+    def state(self) -> str:
+        """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
+        the host does not tell."""
+        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
 
     @property
     def writable_by_others(self) -> bool:
@@ -118,6 +141,19 @@ class Listing:
         return self.host_now - backup.changed_at
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
+    ran_as: int
+    account: int | None
+    now: datetime
+    count: int
+    dangling: int
+    end: End
+    backup: tuple[BackupFile, ...] = ()
+    born: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class PreviousBackups(ShellProbe[Listing]):
     """Lists the newest matches of a glob, as the account that takes the backups."""
@@ -143,26 +179,23 @@ class PreviousBackups(ShellProbe[Listing]):
         return self.account.password
 
     def read(self, reply: Reply) -> Listing:
-        fields = read_fields(reply.text)
+        fields = read_fields(output_of(reply))
         if "odd" in fields:
             raise Unreadable("a name that matches holds a control character")
-        folder, account = one(fields, "folder"), one(fields, "account")
-        if reply.code != 0 or one(fields, "end") != "yes" or folder not in ("readable", "unreadable", "missing"):
-            raise Unreadable(f"the listing ended with {reply.code}")
-        backups = {backup.identity: backup for backup in reversed([_backup(line) for line in fields.get("backup", [])])}
-        count = whole_number(one(fields, "count"), "a count")
-        dangling = whole_number(one(fields, "dangling"), "a count")
-        if count > dangling and not backups:
+        told = read_lines(_Told, fields)
+        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
+        backups = {backup.identity: backup for backup in reversed(listed)}
+        if told.count > told.dangling and not backups:
             raise Unreadable("files match, but none is listed")
-        uid = whole_number(account, "a user id") if account else -1
+        uid = -1 if told.account is None else told.account
         return Listing(
             tuple(sorted(backups.values(), key=lambda backup: backup.changed_at, reverse=True)),
-            count,
-            dangling,
-            folder,
-            whole_number(one(fields, "ran_as"), "a user id") == uid,
+            told.count,
+            told.dangling,
+            told.folder,
+            told.ran_as == uid,
             uid,
-            _moment(one(fields, "now")),
+            told.now,
         )
 
 
@@ -180,36 +213,6 @@ def fixed_folder(pattern: str) -> str:
     return fixed.rpartition("/")[0] or "/"
 
 
-def _backup(line: str) -> BackupFile:
-    parts: Sequence[str] = line.split(" ", 7)
-    if len(parts) != 8 or not re.fullmatch(r"[0-7]{1,5}", parts[3]):
-        raise Unreadable(f"no line about a backup: {line[:60]!r}")
-    changed, size, uid, mode, identity, owner, kind, path = parts
-    try:
-        known = BackupKind(kind)
-    except ValueError:
-        raise Unreadable(f"an unknown kind of backup: {kind[:20]!r}") from None
-    return BackupFile(
-        path,
-        known,
-        None if size == "?" else _not_negative(size),
-        _moment(changed),
-        whole_number(uid, "a user id"),
-        owner,
-        int(mode, 8),
-        identity,
-    )
-
-
-def _not_negative(size: str) -> int:
-    number = whole_number(size, "a size")
-    if number < 0:
-        raise Unreadable(f"a size is negative: {number}")
-    return number
-
-
-def _moment(seconds: str) -> datetime:
-    try:
-        return datetime.fromtimestamp(whole_number(seconds, "a time"), UTC)
-    except (OverflowError, OSError, ValueError):
-        raise Unreadable(f"no time: {seconds[:20]!r}") from None
+def _born(seconds: str | None) -> datetime | None:
+    """stat(1) prints 0 or a sign where the birth is not known."""
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead, connected_to
 from preflight.probes.backup_files import BackupKind
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import output_of, read_fields, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 _MOST_DATABASES = 1000
@@ -92,6 +92,9 @@ class LongRead:
     path: str
     seconds: float
     """How long the read may take."""
+    state: str = field(default="", kw_only=True)
+    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
+    another question."""
 
     def stdin_secret(self) -> str:
         return self.account.password
@@ -104,7 +107,17 @@ class LongRead:
         seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
         account = "" if self.account.is_login else quoted(self.account.account)
         named = {"FILE": quoted(self.path), "ACCOUNT": account, "SECONDS": seconds, **values}
-        return filled(filled(script, LOW=_LOW, RUN=run), **named)
+        text = filled(filled(script, LOW=_LOW, RUN=run), **named)
+        return f"# as listed: {self.state}\n{text}" if self.state else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    list_code: int
+    tables: int
+    code: int
+    said: str
+    header: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,22 +136,21 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
 
+    def may_be_kept(self, reply: Reply) -> bool:
+        """A read that failed is tried again: it may have been for want of a program, a right or time."""
+        return bool(self.state) and self.read(reply).whole
+
     def read(self, reply: Reply) -> ArchiveRead:
-        fields = read_fields(reply.text)
-        listed = whole_number(one(fields, "list_code"), "an exit status") == 0
-        code = whole_number(one(fields, "code"), "an exit status")
-        if reply.code != 0 or (code == 0) > listed:
-            raise Unreadable(f"the script ended with {reply.code}")
-        header = {name: value.strip() for name, _, value in (line.partition(":") for line in fields.get("header", []))}
+        told = read_lines(_Archive, reply)
+        listed = told.list_code == 0
+        if (told.code == 0) > listed:
+            raise Unreadable("the full read ends well where the listing did not")
+        header = {name: value.strip() for name, _, value in (line.partition(":") for line in told.header)}
         if listed and not {"dbname", "Dumped from database version"} <= set(header):
             raise Unreadable("the table of contents does not say what was dumped")
+        server = header.get("Dumped from database version", "").partition(" ")[0]
         return ArchiveRead(
-            listed,
-            code,
-            one(fields, "said")[:_SAID_CHARACTERS],
-            header.get("dbname", ""),
-            header.get("Dumped from database version", "").partition(" ")[0],
-            whole_number(one(fields, "tables"), "a count"),
+            listed, told.code, told.said[:_SAID_CHARACTERS], header.get("dbname", ""), server, told.tables
         )
 
 
@@ -159,10 +171,33 @@ class VerifyBase(LongRead, ShellProbe[BaseRead]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> BaseRead:
-        fields = read_fields(reply.text)
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        return BaseRead(whole_number(one(fields, "code"), "an exit status"), one(fields, "said")[:_SAID_CHARACTERS])
+        told = read_lines(BaseRead, reply)
+        return replace(told, said=told.said[:_SAID_CHARACTERS])
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    ran_as: str
+    account: str
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    tables: int
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    code: int
+    bytes: int
+    begin: str
+    inner: bool
+    version: str
+    complete: bool
+    tables: int
+    database: tuple[_Connected, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,32 +215,36 @@ class ReadText(LongRead, ShellProbe[TextRead]):
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
 
+    def may_be_kept(self, reply: Reply) -> bool:
+        """As for an archive."""
+        read = self.read(reply)
+        return bool(self.state) and read.readable and read.code == 0
+
     def read(self, reply: Reply) -> TextRead:
-        fields = read_fields(reply.text)
-        as_account = one(fields, "ran_as") == one(fields, "account")
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        if one(fields, "readable") != "yes":
+        fields = read_fields(output_of(reply))
+        looked = read_lines(_Looked, {name: fields.pop(name, []) for name in ("ran_as", "account", "readable")})
+        as_account = looked.ran_as == looked.account
+        if not looked.readable:
             return TextRead(False, as_account)
+        told = read_lines(_Text, fields)
         return TextRead(
             True,
             as_account,
-            whole_number(one(fields, "code"), "an exit status"),
+            told.code,
             " ".join(reply.error.split())[:_SAID_CHARACTERS],
-            whole_number(one(fields, "bytes"), "a size"),
-            one(fields, "begin"),
-            one(fields, "inner") == "1",
-            one(fields, "complete") == "1",
-            one(fields, "version"),
-            _databases(fields.get("database", [])),
-            whole_number(one(fields, "tables"), "a count"),
+            told.bytes,
+            told.begin,
+            told.inner,
+            told.complete,
+            told.version,
+            _databases(told.database),
+            told.tables,
         )
 
 
-def _databases(lines: Sequence[str]) -> Mapping[str, int]:
+def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for line in lines:
-        count, _, argument = line.partition(" ")
-        name = connected_to(argument)
-        found[name] = found.get(name, 0) + whole_number(count, "a count")
+        name = connected_to(line.argument)
+        found[name] = found.get(name, 0) + line.tables
     return found

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_reads import LongRead
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import End, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
 SAMPLE_SECONDS = 2.0
 
-# pg_restore writes the time in its own zone, which sudo may have changed; date(1) knows the zone's name on its host.
+# An archive holds the clock of whoever dumped, without its zone (WriteHead in pg_backup_archiver.c), and pg_restore
+# shows it as a time of its own zone; the session's own TZ is UTC. So the moment is sought at which the host's clock
+# shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
 _BEGAN = """\
-LC_ALL=C; export LC_ALL
+LC_ALL=C; export LC_ALL; unset TZ
 f=@FILE@
 @LOW@@RUN@
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
-at=; [ -z "$text" ] || at=$(date -d "$text" +%s 2>/dev/null)
-printf 'code=%s\\nat=%s\\n' "$code" "$at"
+printf 'code=%s\\ntext=%s\\n' "$code" "$text"
+zones() {
+  { cat /etc/environment /etc/crontab /etc/cron.d/*; crontab -l; } 2>/dev/null </dev/null |
+    sed -n "s|^ *TZ *= *[\\"']\\{0,1\\}\\([A-Za-z0-9_+/:-]*\\).*|\\1|p" | sort -u | head -n 20
+}
+[ -n "$text" ] && t=$(date -d "${text% *}" +%s 2>/dev/null) || exit 0
+for s in -3600 -1800 0 1800 3600; do
+  at=$((t + s))
+  [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
+  printf 'at=%s\\noffset=%s\\n' "$at" "$(date -d "@$at" +%z)"
+  zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
+done
 exit 0"""
 _RATE = """\
 exec </dev/null
@@ -44,15 +56,46 @@ print(written, round((time.monotonic() - begun) * 1e6))
 """
 
 
+_ZONES_LIE_APART = timedelta(minutes=15)
+_FARTHEST_ZONES = timedelta(hours=15)
+_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
+_COPY_IS_LATER_BY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    code: int
+    text: str
+    at: tuple[datetime, ...] = ()
+    offset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedTime:
+    """When an archive was begun, by a clock in a zone that is not known."""
+
+    text: str
+    """As pg_restore shows it."""
+
+
 @dataclass(frozen=True)
-class BackupBegan(LongRead, ShellProbe[datetime | None]):
-    """When pg_dump began an archive, by its own header, UTC; None where it cannot be told."""
+class BackupBegan(LongRead, ShellProbe[datetime | UnplacedTime | None]):
+    """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
+
+    pg_dump makes the file at the moment that it writes into the header: where the birth of the file and the header's
+    clock differ by whole quarters of an hour, which is how zones differ, the birth is the moment. Without such a birth
+    (written over an older file, copied, not kept by the file system) the header counts in the host's own zone, unless
+    cron or every session there has another one, or the file would have been finished before it was begun."""
 
     family = Family.BACKUP
     own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
+    changed_at: datetime
+    """When the archive was last changed, UTC."""
+    born_at: datetime | None
+    """When its file or folder was made, UTC; None where that is not known."""
 
     def ask(self) -> str:
         return self._text(_BEGAN, PROGRAM=quoted(self.program))
@@ -60,12 +103,40 @@ class BackupBegan(LongRead, ShellProbe[datetime | None]):
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
 
-    def read(self, reply: Reply) -> datetime | None:
-        fields = read_fields(reply.text)
-        code, at = whole_number(one(fields, "code"), "an exit status"), one(fields, "at")
-        if reply.code != 0:
-            raise Unreadable(f"the script ended with {reply.code}")
-        return datetime.fromtimestamp(whole_number(at, "a time"), UTC) if code == 0 and at else None
+    def read(self, reply: Reply) -> datetime | UnplacedTime | None:
+        told = read_lines(_Began, reply)
+        if told.code != 0 or not told.text:
+            return None
+        if self.born_at is not None and _differ_as_zones_do(self.born_at, told.text):
+            return self.born_at
+        if len(told.at) != 1 or len(set(told.offset)) != 1 or told.at[0] > self.changed_at:
+            return UnplacedTime(told.text)
+        began = told.at[0]
+        copied = self.born_at is not None and began + _COPY_IS_LATER_BY < self.born_at <= self.changed_at
+        return None if copied else began
+
+
+def _differ_as_zones_do(moment: datetime, text: str) -> bool:
+    """Whether a clock in some zone shows `text` at that moment, or a few seconds from it."""
+    try:
+        shown = datetime.fromisoformat(text.rpartition(" ")[0]).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    quarters = round((moment - shown) / _ZONES_LIE_APART)
+    beside = abs(moment - shown - quarters * _ZONES_LIE_APART)
+    return beside <= _FILE_IS_MADE_WITHIN and abs(moment - shown) <= _FARTHEST_ZONES
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    written: int
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    sample: _Sample | None
+    end: End
 
 
 @dataclass(frozen=True)
@@ -88,15 +159,9 @@ class WriteRate(ShellProbe[float | None]):
         return self.account.password
 
     def read(self, reply: Reply) -> float | None:
-        fields = read_fields(reply.text)
-        if reply.code != 0 or one(fields, "end") != "yes":
-            raise Unreadable(f"the script ended with {reply.code}")
-        words = one(fields, "sample").split()
-        if not words:
+        sample = read_lines(_Sampled, reply).sample
+        if sample is None:
             return None
-        if len(words) != 2:
-            raise Unreadable("no two numbers")
-        written, microseconds = (whole_number(word, "a number") for word in words)
-        if written <= 0 or microseconds <= 0:
+        if sample.written <= 0 or sample.microseconds <= 0:
             raise Unreadable("nothing was written in no time")
-        return written / microseconds * 1e6
+        return sample.written / sample.microseconds * 1e6

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from preflight.clock import zone
 from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import one, read_fields
-from preflight.probes.postgres import SqlProbe, read_rows
+from preflight.probes.fields import read_lines, read_row
+from preflight.probes.machine import BOOT, BootId
+from preflight.probes.postgres import SqlProbe
 from preflight.probes.shell import ShellProbe
 
 HOST_ZONE = """\
@@ -18,10 +18,19 @@ printf 'offset=%s\\n' "$(unset TZ; date +%z)"
 printf 'localtime=%s\\n' "$(readlink -f /etc/localtime 2>/dev/null | cut -c 1-200)"
 printf 'zone=%s\\n' "$(head -n 1 /etc/timezone 2>/dev/null | cut -c 1-60)"
 """
-"""Tells the zone of a host's daemons; `HostZone.read` reads it. The session's own TZ is UTC."""
+"""Tells the zone of a host's daemons, as `ZoneTold` has it. The session's own TZ is UTC."""
 
 _EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
+
+
+@dataclass(frozen=True)
+class ZoneTold:
+    """The lines of `HOST_ZONE`."""
+
+    offset: timedelta
+    localtime: str
+    zone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +54,12 @@ class HostZone:
         return f"{self.name} ({shown})" if self.name else f"{shown}, of no known zone"
 
     @classmethod
-    def read(cls, fields: Mapping[str, list[str]], at: datetime) -> HostZone:
-        """`at`: when the host was asked. Raises Unreadable."""
-        told = dict(fields)
-        offset = _offset(one(told, "offset"))
-        found = _ZONE_FILE.fullmatch(one(told, "localtime"))
+    def of(cls, told: ZoneTold, at: datetime) -> HostZone:
+        """`at`: when the host was asked."""
+        found = _ZONE_FILE.fullmatch(told.localtime)
         # Debian's own file counts where /etc/localtime is a copy, which has no name.
-        names = [found[1] if found else "", one(told, "zone").strip()]
-        return cls(next((name for name in names if _fits(name, offset, at)), ""), offset)
+        names = [found[1] if found else "", told.zone.strip()]
+        return cls(next((name for name in names if _fits(name, told.offset, at)), ""), told.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Reading:
     answered_at: datetime
     zone: str
     """The zone of a host, or the TimeZone and log_timezone of a server; for the report."""
+    boot: str = ""
+    """Boot id of a host; empty where it shows none, and for a server."""
 
     @property
     def offset(self) -> timedelta:
@@ -81,6 +90,20 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class _HostTold(ZoneTold):
+    at: str
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerTold:
+    at: str
+    timezone: str
+    log_timezone: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class HostClockProbe(ShellProbe[Reading]):
     """The clock of a host. A second `attempt` is a question of its own."""
 
@@ -90,12 +113,11 @@ class HostClockProbe(ShellProbe[Reading]):
         return f"""\
 : {self.attempt}
 printf 'at=%s\\n' "$(date +%s.%N)"
-{HOST_ZONE}"""
+{HOST_ZONE}{BOOT}"""
 
     def read(self, reply: Reply) -> Reading:
-        fields = read_fields(reply.text)
-        earliest, latest = _moments(one(fields, "at"))
-        return _reading(reply, earliest, latest, HostZone.read(fields, reply.asked_at).text)
+        told = read_lines(_HostTold, reply)
+        return replace(_reading(reply, told.at, HostZone.of(told, reply.asked_at).text), boot=told.boot)
 
 
 @dataclass(frozen=True)
@@ -111,19 +133,13 @@ SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, cur
   current_setting('log_timezone') AS log_timezone, '{self.attempt:d}' AS attempt"""  # noqa: S608
 
     def read(self, reply: Reply) -> Reading:
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        at, own, log = (rows[0].get(name) for name in ("at", "timezone", "log_timezone"))
-        if at is None or own is None or log is None:
-            raise Unreadable("no time or no zone")
-        earliest, latest = _moments(at)
-        return _reading(reply, earliest, latest, f"TimeZone {own[:40]}, log_timezone {log[:40]}")
+        told = read_row(_ServerTold, reply)
+        return _reading(reply, told.at, f"TimeZone {told.timezone[:40]}, log_timezone {told.log_timezone[:40]}")
 
 
-def _reading(reply: Reply, earliest: datetime, latest: datetime, zone_text: str) -> Reading:
+def _reading(reply: Reply, at: str, zone_text: str) -> Reading:
     answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
-    return Reading(earliest, latest, reply.asked_at, answered_at, zone_text)
+    return Reading(*_moments(at), reply.asked_at, answered_at, zone_text)
 
 
 def _moments(text: str) -> tuple[datetime, datetime]:
@@ -144,12 +160,3 @@ def _fits(name: str, offset: timedelta, at: datetime) -> bool:
         return bool(name) and at.astimezone(zone(name)).utcoffset() == offset
     except ValueError:
         return False
-
-
-def _offset(text: str) -> timedelta:
-    if not re.fullmatch(r"[+-]\d{4}", text):
-        raise Unreadable(f"no offset of the host's zone: {text[:20]!r}")
-    minutes = int(text[1:3]) * 60 + int(text[3:5])
-    if minutes >= 24 * 60:
-        raise Unreadable(f"no offset of the host's zone: {text}")
-    return timedelta(minutes=-minutes if text[0] == "-" else minutes)

@@ -85,7 +85,8 @@ class HostCommand(ShellProbe[Ended]):
     seconds: float
 
     def ask(self) -> str:
-        return self.account.command(" ".join(quoted(word) for word in self.argv))
+        # Such a program may compare the host's own local times; ours are asked in UTC.
+        return "unset TZ; " + self.account.command(" ".join(quoted(word) for word in self.argv))
 
     def stdin_secret(self) -> str:
         return "" if self.account.is_login else self.account.password

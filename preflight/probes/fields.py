@@ -1,10 +1,39 @@
-"""Reads replies made of `name=value` lines, strictly: what does not have that shape is no answer."""
+"""Reads replies as records: `name=value` lines, words of a line, rows of SQL. What does not fit exactly is no answer.
+
+The names of lines, and the columns of rows, are the fields of a dataclass. A field that is a tuple takes every line of
+its name, any other exactly one. A field that is a dataclass takes the words of its line, in the order of its fields or
+of its own `words`; the last word is the rest of the line. What may be None is an empty line, or the word `?`.
+"""
 
 from __future__ import annotations
 
-from preflight.probe import Unreadable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, NewType, TypeVar
 
-_LONGEST_SHOWN = 60
+from preflight.faults import LONGEST_SHOWN, Keys, Misfit
+from preflight.plan.limits import Between
+from preflight.probe import Reply, Unreadable
+from preflight.record import Form, Reader, Shape, fields_of, parse_json
+
+T = TypeVar("T")
+Fields = Mapping[str, Sequence[str]]
+
+Count = Annotated[int, Between(0)]
+Mode = NewType("Mode", int)
+"""Permission bits, written in octal."""
+Until = NewType("Until", datetime)
+"""An end that may lie beyond what a date can name; the first or the last moment then."""
+_DAY_MINUTES = 24 * 60
+_FLAGS = {"yes": True, "true": True, "1": True, "+": True, "no": False, "false": False, "0": False, "-": False}
+
+
+class End(StrEnum):
+    """The last line of a script, `end=yes`: what was cut off has none."""
+
+    YES = "yes"
 
 
 def read_fields(text: str) -> dict[str, list[str]]:
@@ -14,23 +43,125 @@ def read_fields(text: str) -> dict[str, list[str]]:
         name, equals, value = line.partition("=")
         if not equals or not name.replace("_", "").isalnum():
             if line.strip():
-                raise Unreadable(f"no name=value line: {line[:_LONGEST_SHOWN]!r}")
+                raise Unreadable(f"no name=value line: {line[:LONGEST_SHOWN]!r}")
             continue
         found.setdefault(name, []).append(value)
     return found
 
 
-def one(fields: dict[str, list[str]], name: str) -> str:
-    """The only value of a name. Raises Unreadable when there is none, or more than one."""
-    values = fields.get(name, [])
-    if len(values) != 1:
-        raise Unreadable(f"{len(values)} values of {name}, expected one")
-    return values[0]
+def read_lines(cls: type[T], source: Reply | Fields, **preset: object) -> T:
+    """The dataclass `cls` from the lines of a script that ended well. `preset`: fields that are no lines. Raises
+    Unreadable."""
+    fields = source if isinstance(source, Mapping) else read_fields(output_of(source))
+    found: T = _LINES.record(cls, fields, (), **preset)
+    return found
 
 
-def whole_number(text: str, what: str) -> int:
-    """Raises Unreadable for anything but an optional minus and ASCII digits."""
+def output_of(reply: Reply) -> str:
+    """Raises Unreadable where the script did not end well."""
+    if reply.code != 0:
+        raise Unreadable(f"the script ended with {reply.code}: {reply.error[-200:].strip()}")
+    return reply.text
+
+
+def read_rows(cls: type[T], reply: Reply, **preset: object) -> list[T]:
+    """A dataclass for each row of a statement whose columns are all text. Raises Unreadable, also for an error of the
+    server."""
+    if reply.code != 0:
+        raise Unreadable(f"the server answers {reply.error[:200]}")
+    rows = parse_json(reply.text)
+    if not isinstance(rows, list):
+        raise Unreadable("no array of rows")
+    return [_ROWS.record(cls, row, (), **preset) for row in rows]
+
+
+def read_row(cls: type[T], reply: Reply, **preset: object) -> T:
+    """The only row. Raises Unreadable."""
+    rows = read_rows(cls, reply, **preset)
+    if len(rows) != 1:
+        raise Unreadable(f"{len(rows)} rows, expected one")
+    return rows[0]
+
+
+class _LineReader(Reader):
+    """Name -> its lines."""
+
+    def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
+        if isinstance(value, list) and shape.form is not Form.LIST:
+            if len(value) != 1:
+                self.fault(keys, f"{len(value)} values, expected one")
+            value = None if shape.optional and value == [""] else value[0]
+        return super().value(shape, value, keys)
+
+    def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
+        if isinstance(value, str):
+            names = getattr(cls, "words", tuple(fields_of(cls)))
+            words = value.split(" ", len(names) - 1)
+            if len(words) < len(names):
+                self.fault(keys, f"{len(words)} words, expected {len(names)}: {value[:LONGEST_SHOWN]!r}")
+            value = {name: None if word == "?" else word for name, word in zip(names, words, strict=True)}
+        return super().record(cls, value, keys, **preset)
+
+
+def whole_number(text: str) -> int:
+    """Raises Misfit for anything but an optional minus and ASCII digits."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        raise Unreadable(f"{what} is no whole number: {text[:_LONGEST_SHOWN]!r}")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > LONGEST_SHOWN:
+        raise Misfit(f"no whole number: {text[:LONGEST_SHOWN]!r}")
     return int(text)
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _flag(text: str) -> bool:
+    if text not in _FLAGS:
+        raise Misfit(f"neither yes nor no: {text[:LONGEST_SHOWN]!r}")
+    return _FLAGS[text]
+
+
+def _mode(text: str) -> Mode:
+    if not re.fullmatch(r"[0-7]{1,5}", text):
+        raise Misfit(f"no permission bits: {text[:LONGEST_SHOWN]!r}")
+    return Mode(int(text, 8))
+
+
+def _moment(text: str) -> datetime:
+    """Of seconds since 1970."""
+    try:
+        return datetime.fromtimestamp(whole_number(text), UTC)
+    except (OverflowError, OSError, ValueError):
+        raise Misfit(f"no time: {text[:LONGEST_SHOWN]!r}") from None
+
+
+def _offset(text: str) -> timedelta:
+    """As date(1) writes that of a zone: `+0200`."""
+    minutes = int(text[1:3]) * 60 + int(text[3:5]) if re.fullmatch(r"[+-]\d{4}", text, re.ASCII) else _DAY_MINUTES
+    if minutes >= _DAY_MINUTES:
+        raise Misfit(f"no offset from UTC: {text[:LONGEST_SHOWN]!r}")
+    return timedelta(minutes=-minutes if text[0] == "-" else minutes)
+
+
+def _until(text: str) -> datetime:
+    seconds = whole_number(text)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+def _only_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise Misfit("no text")
+        return read(value)
+
+    return checked
+
+
+_READERS: Mapping[Any, Callable[[str], Any]] = {
+    str: _text, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
+}  # fmt: skip
+_SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
+_LINES, _ROWS = _LineReader(_SCALARS), Reader(_SCALARS)

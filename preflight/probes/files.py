@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from preflight.probe import Family, Probe, Reply, Unreadable, Via
+from preflight.record import parse_json, read_record
 
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""
@@ -148,6 +149,23 @@ class Texts:
     """Why there are none: no such folder, or no folder at all."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    entries: tuple[TreeEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _TextFacts:
+    sha256: str
+    utf8: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _TextsFound:
+    texts: Mapping[str, str]
+    unread: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class LocalTree(Probe[Tree]):
     """Every entry below a folder, regular files with their hashes. The target is `TARGET`."""
@@ -164,10 +182,7 @@ class LocalTree(Probe[Tree]):
     def read(self, reply: Reply) -> Tree:
         if reply.code:
             return Tree(problem=_problem(reply))
-        entries = _facts(reply.text).get("entries")
-        if not isinstance(entries, list):
-            raise Unreadable("the reply lists no entries")
-        return Tree(tuple(_entry(entry) for entry in entries))
+        return Tree(read_record(_Listed, parse_json(reply.text)).entries)
 
 
 @dataclass(frozen=True)
@@ -186,11 +201,8 @@ class LocalFile(Probe[LocalText]):
         if reply.code:
             return LocalText(problem=_problem(reply))
         line, _, text = reply.text.partition("\n")
-        facts = _facts(line)
-        sha256, utf8 = facts.get("sha256"), facts.get("utf8")
-        if not isinstance(sha256, str) or not isinstance(utf8, bool):
-            raise Unreadable("the reply does not say what was read")
-        return LocalText(text, sha256, utf8)
+        found = read_record(_TextFacts, parse_json(line))
+        return LocalText(text, found.sha256, found.utf8)
 
 
 @dataclass(frozen=True)
@@ -208,34 +220,11 @@ class LocalTexts(Probe[Texts]):
     def read(self, reply: Reply) -> Texts:
         if reply.code:
             return Texts(problem=_problem(reply))
-        facts = _facts(reply.text)
-        return Texts(_texts(facts.get("texts")), _texts(facts.get("unread")))
+        found = read_record(_TextsFound, parse_json(reply.text))
+        return Texts(found.texts, found.unread)
 
 
 def _problem(reply: Reply) -> str:
     if not reply.error:
         raise Unreadable("a refusal without a reason")
     return reply.error
-
-
-def _facts(text: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"the reply is no JSON: {error}") from None
-    if not isinstance(facts, dict):
-        raise Unreadable("the reply is no JSON object")
-    return facts
-
-
-def _entry(values: Any) -> TreeEntry:
-    try:
-        return TreeEntry(**{**values, "kind": EntryKind(values["kind"])})
-    except (TypeError, ValueError, KeyError) as error:
-        raise Unreadable(f"an entry of the tree cannot be read: {error}") from None
-
-
-def _texts(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise Unreadable("the reply holds no texts")
-    return value

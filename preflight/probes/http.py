@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
-from preflight.probe import Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.probe import Family, NoReply, Probe, Reply, Via
+from preflight.record import parse_json, read_record
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
@@ -134,37 +135,12 @@ class Certificate:
     """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
 
     def to_json(self) -> str:
-        return json.dumps(
-            {
-                "not_before": self.not_before.isoformat(),
-                "not_after": self.not_after.isoformat(),
-                "subject": self.subject,
-                "issuer": self.issuer,
-                "names": list(self.names),
-                "fingerprint": self.fingerprint,
-                "verified": self.verified,
-            }
-        )
+        return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Raises Unreadable."""
-        try:
-            values = json.loads(text)
-            certificate = cls(
-                not_before=datetime.fromisoformat(values["not_before"]),
-                not_after=datetime.fromisoformat(values["not_after"]),
-                subject=str(values["subject"]),
-                issuer=str(values["issuer"]),
-                names=tuple(str(name) for name in values["names"]),
-                fingerprint=str(values["fingerprint"]),
-                verified=values["verified"] is True,
-            )
-            if certificate.not_before.tzinfo is None or certificate.not_after.tzinfo is None:
-                raise ValueError("a date of the certificate has no zone")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise Unreadable(f"the facts about the certificate cannot be read: {error}") from None
-        return certificate
+        return read_record(cls, parse_json(text))
 
 
 def certificate_of(answer: Reply | NoReply) -> Certificate | None:
@@ -229,24 +205,15 @@ class HttpGet(Probe[HttpAnswer]):
 
     def read(self, reply: Reply) -> HttpAnswer:
         line, _, body = reply.text.partition("\n")
-        try:
-            facts: dict[str, Any] = json.loads(line)
-            return HttpAnswer(
-                status=_whole(reply.code),
-                body=body,
-                body_bytes=_whole(facts["body_bytes"]),
-                declared_bytes=None if facts["declared_bytes"] is None else _whole(facts["declared_bytes"]),
-                final_url=str(facts["final_url"]),
-                hops=tuple(str(hop) for hop in facts["hops"]),
-                location=str(facts["location"]),
-                redirect_refused=str(facts["redirect_refused"]),
-                headers={str(name): str(value) for name, value in facts["headers"].items()},
-                latency_seconds=reply.took_seconds,
-                address=reply.session.get("address", ""),
-                certificate=certificate_of(reply),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise Unreadable(f"not an HTTP answer: {type(error).__name__} {error}") from None
+        return read_record(
+            HttpAnswer,
+            parse_json(line),
+            status=reply.code,
+            body=body,
+            latency_seconds=reply.took_seconds,
+            address=reply.session.get("address", ""),
+            certificate=certificate_of(reply),
+        )
 
 
 def reply_text(
@@ -298,9 +265,3 @@ def _ascii_host(host: str) -> str:
 
 def _plain_number(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".")
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no whole number")
-    return value

@@ -7,16 +7,15 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
-from preflight.jobs.timers import Timer
 from preflight.probe import Reply, Unreadable
-from preflight.probes.clocks import HOST_ZONE, HostZone
-from preflight.probes.fields import one, whole_number
+from preflight.probes.clocks import HOST_ZONE, HostZone, ZoneTold
+from preflight.probes.fields import read_lines
 from preflight.probes.redaction import SED_PROGRAM
 from preflight.probes.shell import NOT_ALLOWED, AsAccount, ShellProbe, filled
-from preflight.probes.units import read_timers, shown
+from preflight.probes.timers import Timer, read_timers, shown
 
 _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
@@ -122,6 +121,32 @@ class HostJobs:
 
 
 @dataclass(frozen=True)
+class _TablesTold:
+    """The lines of tables, whose order is read apart."""
+
+    end: str
+    line: tuple[str, ...] = field(default=(), kw_only=True)
+    cut: tuple[str, ...] = field(default=(), kw_only=True)
+    said: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class _HostTold(ZoneTold, _TablesTold):
+    epoch: datetime
+    uptime: str
+    cron: str
+    anacron: bool
+    systemd: Systemd
+    table: tuple[str, ...] = ()
+    spool: tuple[str, ...] = ()
+    anacrontab: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    part: tuple[str, ...] = ()
+    timer: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
@@ -130,26 +155,21 @@ class HostJobsProbe(ShellProbe[HostJobs]):
 
     def read(self, reply: Reply) -> HostJobs:
         pairs = _pairs(reply)
-        fields = _fields(pairs)
-        at = datetime.fromtimestamp(whole_number(one(fields, "epoch"), "the time"), UTC)
-        cron, systemd = one(fields, "cron"), _systemd(one(fields, "systemd"))
-        has_anacron = one(fields, "anacron") == "yes"
+        told = read_lines(_HostTold, _fields(pairs))
         tables = _tables(pairs)
-        timers, unread_timers = read_timers(
-            fields.get("timer", []), fields.get("service", []), at, one(fields, "uptime")
-        )
+        timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
-            zone=HostZone.read(fields, at),
-            cron=cron,
-            tables=tuple(table for kind, table in tables if kind != "anacrontab" and _is_run(table, cron)),
-            anacrontab=next((table for kind, table in tables if kind == "anacrontab" and has_anacron), None),
-            has_anacron=has_anacron,
-            parts=_parts(fields.get("part", [])),
-            unread=tuple(shown(path) for path in fields.get("unread", [])),
-            systemd=systemd,
+            zone=HostZone.of(told, told.epoch),
+            cron=told.cron,
+            tables=tuple(table for kind, table in tables if kind != "anacrontab" and _is_run(table, told.cron)),
+            anacrontab=next((table for kind, table in tables if kind == "anacrontab" and told.anacron), None),
+            has_anacron=told.anacron,
+            parts=_parts(told.part),
+            unread=tuple(map(shown, told.unread)),
+            systemd=told.systemd,
             timers=timers,
             unread_timers=unread_timers,
-            said=shown(" ".join(fields.get("said", []))),
+            said=shown(" ".join(told.said)),
         )
 
 
@@ -162,6 +182,11 @@ class OwnCrontab:
     """None where it has none, or could not be asked."""
     refused: str = ""
     """Why it could not be asked."""
+
+
+@dataclass(frozen=True)
+class _CrontabTold(_TablesTold):
+    crontab: str
 
 
 @dataclass(frozen=True)
@@ -194,21 +219,16 @@ printf 'end=\\n'""")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
         pairs = _pairs(reply)
-        fields = _fields(pairs)
-        owner = one(fields, "crontab")
-        if owner in ("absent", "none"):
+        told = read_lines(_CrontabTold, _fields(pairs))
+        if told.crontab in ("absent", "none"):
             return OwnCrontab(name)
-        if owner == "refused":
-            return OwnCrontab(name, refused=shown(one(fields, "said")) or "crontab refuses")
+        if told.crontab == "refused":
+            return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
         ((_, table),) = _tables(pairs)
         return OwnCrontab(name, table)
 
 
 _SECTIONS = ("table", "anacrontab", "spool", "crontab")
-_NAMES = frozenset({
-    *_SECTIONS, "line", "cut", "epoch", "uptime", "offset", "localtime", "zone", "cron", "anacron", "unread", "part",
-    "systemd", "timer", "service", "said", "end",
-})  # fmt: skip
 _Pairs = Sequence[tuple[str, str]]
 
 
@@ -219,7 +239,7 @@ def _pairs(reply: Reply) -> _Pairs:
         name, equals, value = line.partition("=")
         if not line.strip():
             continue
-        if not equals or name not in _NAMES:
+        if not equals:
             raise Unreadable(f"an unknown line: {line[:60]!r}")
         pairs.append((name, value.rstrip("\r")))
     if not pairs or pairs[-1] != ("end", ""):
@@ -271,10 +291,3 @@ def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
         folder, _, name = path.rpartition("/")
         found[folder] = (*found.get(folder, ()), shown(name))
     return found
-
-
-def _systemd(word: str) -> Systemd:
-    try:
-        return Systemd(word)
-    except ValueError:
-        raise Unreadable(f"systemd={word[:20]!r}") from None

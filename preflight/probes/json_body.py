@@ -7,13 +7,18 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
+
+from preflight import record
+from preflight.probe import Unreadable
+from preflight.wording import listed
 
 DEEPEST = 100
 """Levels of nesting; far more than any health answer has, far fewer than exhaust the stack."""
 _MOST_KEYS_NAMED = 10
 _LONGEST_KEY_NAMED = 40
 _STRING = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)  # linear also when the last quote is missing
+_BRACKET = re.compile(r"[][{}]")
 
 
 class BodyError(ValueError):
@@ -33,20 +38,12 @@ def parse_json(body: str) -> JsonValue:
     """The value of `body`. A byte order mark is tolerated; a key that occurs twice, NaN and Infinity, and nesting
     deeper than `DEEPEST` raise BodyError."""
     body = body.removeprefix("\ufeff")
-    if not body.strip():
-        raise BodyError("the body is empty")
     if _depth(body) > DEEPEST:
         raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
     try:
-        value: JsonValue = json.loads(
-            body, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_unique
-        )
-    except BodyError:
-        raise
-    except json.JSONDecodeError as error:
-        raise BodyError(f"the body is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise BodyError("the body is nested too deeply") from None
+        value: JsonValue = record.parse_json(body, Number)
+    except Unreadable as error:
+        raise BodyError(f"the body is {error}") from None
     return value
 
 
@@ -140,30 +137,13 @@ def _absent(value: JsonValue, parts: list[str], path: str) -> str:
 def _named(keys: list[str]) -> str:
     if not keys:
         return "is an empty object"
-    first = ", ".join(key[:_LONGEST_KEY_NAMED] for key in keys[:_MOST_KEYS_NAMED])
-    more = f" and {len(keys) - _MOST_KEYS_NAMED} more" if len(keys) > _MOST_KEYS_NAMED else ""
-    return f"{'is only' if len(keys) == 1 else 'are only'} {first}{more}"
+    named = listed((key[:_LONGEST_KEY_NAMED] for key in keys), _MOST_KEYS_NAMED)
+    return f"{'is only' if len(keys) == 1 else 'are only'} {named}"
 
 
 def _depth(body: str) -> int:
     deepest = depth = 0
-    for character in _STRING.sub("", body):
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
+    for bracket in _BRACKET.findall(_STRING.sub("", body)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
     return deepest
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise BodyError(f"the key {json.dumps(key[:_LONGEST_KEY_NAMED])} occurs twice in one object")
-        result[key] = value
-    return result
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise BodyError(f"{constant} is no JSON value")

@@ -1,5 +1,7 @@
-"""What `/proc/self/mountinfo` says of a path: its mount point, the file system on it, and whether two paths share a
-storage. Pure."""
+"""What a host prints of file systems. Pure.
+
+`/proc/self/mountinfo` says of a path its mount point, the file system on it, and whether two paths share a storage;
+quota(1) says how much more an account may store, of which df knows nothing."""
 
 from __future__ import annotations
 
@@ -102,3 +104,37 @@ def _parsed(line: str) -> Mount:
 
 def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+_QUOTA_UNIT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The hard limit of an account, or of its group, on one file system."""
+
+    source: str
+    """The file system's device, as in mountinfo."""
+    left_bytes: int | None
+    """None without a limit of blocks."""
+    left_files: int | None
+
+
+def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
+    """The limits in the output of `quota -w -p`; headings, and what is no row of figures, are left out.
+
+    A row holds: file system, blocks of 1 KiB (`*` when beyond the limit), soft limit, hard limit, grace, and the same
+    for files."""
+    return tuple(quota for line in lines if (quota := _quota(line.split())) is not None)
+
+
+def _quota(words: list[str]) -> Quota | None:
+    figures = [word.rstrip("*") for word in words[1:]]
+    if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
+        return None
+    blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
+    return Quota(
+        words[0],
+        max(0, most_blocks - blocks) * _QUOTA_UNIT_BYTES if most_blocks else None,
+        max(0, most_files - files) if most_files else None,
+    )

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import one, read_fields
+from preflight.probes.fields import read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 _SCRIPT = """\
 exec </dev/null
 printf 'account=%s\\n' "$(id -un)"
 for f in @PATHS@; do
-  case $f in */) d=$f ;; *) d=${f%/*} ;; esac
-  d=${d:-/}; s=writable
-  if [ "$d" != "$f" ] && [ -d "$f" ]; then s=folder
-  elif [ "$d" != "$f" ] && [ -e "$f" ]; then [ -w "$f" ] || s=denied
+  d=${f%/*}; d=${d:-/}; s=writable
+  if [ -d "$f" ]; then s=folder
+  elif [ -e "$f" ]; then [ -w "$f" ] || s=denied
   elif [ ! -d "$d" ]; then s=absent
   elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=closed
   fi
@@ -49,13 +48,19 @@ class OutputFiles:
     """By path as asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    account: str
+    state: tuple[Writing, ...] = ()
+
+
 @dataclass(frozen=True)
 class OutputFilesProbe(ShellProbe[OutputFiles]):
     """Looks as `writer`, or as the login where sudo does not give it a shell of that account."""
 
     writer: AsAccount
     paths: tuple[str, ...]
-    """Absolute; with a slash at its end, a folder in which some file is to be made."""
+    """Absolute."""
 
     def ask(self) -> str:
         return self.writer.or_login(filled(_SCRIPT, PATHS=" ".join(map(quoted, self.paths))))
@@ -64,12 +69,7 @@ class OutputFilesProbe(ShellProbe[OutputFiles]):
         return self.writer.password
 
     def read(self, reply: Reply) -> OutputFiles:
-        fields = read_fields(reply.text)
-        states = fields.get("state", [])
-        if len(states) != len(self.paths):
-            raise Unreadable(f"{len(states)} answers about {len(self.paths)} files")
-        try:
-            found = {path: Writing(state) for path, state in zip(self.paths, states, strict=True)}
-        except ValueError as error:
-            raise Unreadable(str(error)) from None
-        return OutputFiles(one(fields, "account"), found)
+        told = read_lines(_Told, reply)
+        if len(told.state) != len(self.paths):
+            raise Unreadable(f"{len(told.state)} answers about {len(self.paths)} files")
+        return OutputFiles(told.account, dict(zip(self.paths, told.state, strict=True)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.postgres import Row, SqlProbe, read_rows
+from preflight.probes.fields import read_row, read_rows
+from preflight.probes.postgres import SqlProbe
 from preflight.probes.redaction import sql_redacted
-from preflight.probes.units import shown
+from preflight.probes.timers import shown
 
 _MOST_JOBS = 500
 
@@ -45,18 +46,8 @@ FROM (SELECT 1) AS always LEFT JOIN pg_namespace n ON n.nspname = 'cron'
   LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'job' AND c.relkind IN ('r', 'p', 'v')"""
 
     def read(self, reply: Reply) -> PgCron:
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        row = rows[0]
-        return PgCron(
-            found=_flag(row, "found"),
-            readable=_flag(row, "readable"),
-            only_own=_flag(row, "only_own"),
-            home=shown(_text(row, "home")),
-            zone=_text(row, "zone"),
-            sees_settings=_flag(row, "sees_settings"),
-        )
+        found = read_row(PgCron, reply)
+        return replace(found, home=shown(found.home))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +69,11 @@ class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
         # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
         return f"""\
 SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
-  username::text AS username, database::text AS database, left({sql_redacted("command::text")}, 400) AS command
+  username::text AS "user", database::text AS database, left({sql_redacted("command::text")}, 400) AS command
 FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_JOBS + 1}"""  # noqa: S608
 
     def read(self, reply: Reply) -> tuple[PgCronJob, ...]:
-        rows = read_rows(reply)
-        if len(rows) > _MOST_JOBS:
+        jobs = read_rows(PgCronJob, reply)
+        if len(jobs) > _MOST_JOBS:
             raise Unreadable(f"more than {_MOST_JOBS} jobs")
-        return tuple(
-            PgCronJob(
-                name=shown(_text(row, "name")),
-                schedule=shown(_text(row, "schedule")),
-                user=shown(_text(row, "username")),
-                database=shown(_text(row, "database")),
-                command=shown(_text(row, "command")),
-            )
-            for row in rows
-        )
-
-
-def _text(row: Row, name: str) -> str:
-    value = row.get(name)
-    if value is None:
-        raise Unreadable(f"no {name}")
-    return value
-
-
-def _flag(row: Row, name: str) -> bool:
-    value = _text(row, name)
-    if value not in ("true", "false"):
-        raise Unreadable(f"{name} is {value[:20]!r}")
-    return value == "true"
+        return tuple(PgCronJob(*map(shown, astuple(job))) for job in jobs)

@@ -8,15 +8,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from preflight.probe import NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import Until, read_lines, read_row, read_rows
 from preflight.probes.shell import ShellProbe, quoted
+from preflight.probes.sql import quote_literal
 
 T = TypeVar("T")
-Row = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,6 @@ class SqlProbe(Probe[T]):
     """A probe whose question is one SQL statement for a database."""
 
     via: ClassVar[Via] = Via.SQL
-
-
-def read_rows(reply: Reply) -> list[Row]:
-    """The rows of a statement whose columns are all text. Raises Unreadable, also for an error of the server."""
-    if reply.code != 0:
-        raise Unreadable(f"the server answers {reply.error[:200]}")
-    try:
-        rows = json.loads(reply.text)
-    except ValueError:
-        raise Unreadable("no JSON") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Unreadable("no array of rows")
-    if any(not isinstance(value, str | None) for row in rows for value in row.values()):
-        raise Unreadable("a column is not text")
-    return rows
-
-
-def _one_row(reply: Reply) -> Row:
-    rows = read_rows(reply)
-    if len(rows) != 1:
-        raise Unreadable(f"{len(rows)} rows, expected one")
-    return rows[0]
-
-
-def _text(row: Row, name: str) -> str:
-    value = row.get(name)
-    if value is None:
-        raise Unreadable(f"no {name}")
-    return value
-
-
-def _number(row: Row, name: str) -> int:
-    return whole_number(_text(row, name), name)
-
-
-def _flag(row: Row, name: str) -> bool:
-    value = _text(row, name)
-    if value not in ("true", "false"):
-        raise Unreadable(f"{name} is {value[:20]!r}")
-    return value == "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +34,8 @@ class Identity:
     database: str
     version_num: int
     in_recovery: bool
-    server_address: str
-    """As the server sees it; empty for a socket."""
+    server_address: str | None
+    """As the server sees it; None for a socket."""
     server_port: int | None
     client_port: int | None
     backend_pid: int
@@ -92,8 +52,15 @@ class Identity:
 
     def setting(self, name: str) -> str | None:
         """The role's effective setting, before this program set anything; None where nobody tells."""
+        return self._of_setting(name, "setting")
+
+    def setting_source(self, name: str) -> str:
+        """Where it was set, as pg_settings calls it (`user`, `database user`); empty where nobody tells."""
+        return self._of_setting(name, "source") or ""
+
+    def _of_setting(self, name: str, column: str) -> str | None:
         try:
-            value = json.loads(self.session.get("settings", "{}"))[name]["setting"]
+            value = json.loads(self.session.get("settings", "{}"))[name][column]
         except (ValueError, KeyError, TypeError):
             return None
         return value if isinstance(value, str) else None
@@ -115,20 +82,7 @@ SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('cluster_name') AS cluster_name"""
 
     def read(self, reply: Reply) -> Identity:
-        row = _one_row(reply)
-        return Identity(
-            user=_text(row, "user"),
-            database=_text(row, "database"),
-            version_num=_number(row, "version_num"),
-            in_recovery=_flag(row, "in_recovery"),
-            server_address=row.get("server_address") or "",
-            server_port=None if row.get("server_port") is None else _number(row, "server_port"),
-            client_port=None if row.get("client_port") is None else _number(row, "client_port"),
-            backend_pid=_number(row, "backend_pid"),
-            started_at=_text(row, "started_at"),
-            cluster_name=_text(row, "cluster_name"),
-            session=dict(reply.session),
-        )
+        return read_row(Identity, reply, session=dict(reply.session))
 
 
 def nothing_learnt(lost: NoReply) -> bool:
@@ -139,6 +93,11 @@ def nothing_learnt(lost: NoReply) -> bool:
     logged_in = bool(lost.session.get("backend_pid"))
     not_the_server = lost.reason in ("host", "name-service", "no-driver", NO_SECRET)
     return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    system_identifier: str
 
 
 @dataclass(frozen=True)
@@ -155,7 +114,7 @@ class SystemIdentifierProbe(SqlProbe[str]):
             if reply.error.startswith("42501"):  # insufficient_privilege
                 return ""
             raise Unreadable(f"the server answers {reply.error[:200]}")
-        return _text(_one_row(reply), "system_identifier")
+        return read_row(_System, reply).system_identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +126,7 @@ class DatabaseRole:
     is_superuser: bool
     connection_limit: int
     """-1 for none."""
-    valid_until: datetime | None
+    valid_until: Until | None
     """UTC; until then its password is accepted. None for no end."""
     has_connect: bool
     """CONNECT on the database asked."""
@@ -183,7 +142,7 @@ class RolesProbe(SqlProbe[Mapping[str, DatabaseRole]]):
     names: tuple[str, ...]
 
     def ask(self) -> str:
-        names = ", ".join(_literal(name) for name in self.names)
+        names = ", ".join(quote_literal(name) for name in self.names)
         # Names of roles are quoted as literals; everything else is fixed text.
         return f"""\
 SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS is_superuser,
@@ -196,35 +155,10 @@ SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS 
 FROM pg_roles WHERE rolname IN ({names})"""  # noqa: S608
 
     def read(self, reply: Reply) -> Mapping[str, DatabaseRole]:
-        roles = [
-            DatabaseRole(
-                name=_text(row, "name"),
-                can_login=_flag(row, "can_login"),
-                is_superuser=_flag(row, "is_superuser"),
-                connection_limit=_number(row, "connection_limit"),
-                valid_until=None if row.get("valid_until") is None else _moment(_number(row, "valid_until")),
-                has_connect=_flag(row, "has_connect"),
-                sessions=_number(row, "sessions"),
-            )
-            for row in read_rows(reply)
-        ]
+        roles = read_rows(DatabaseRole, reply)
         if not {role.name for role in roles} <= set(self.names):
             raise Unreadable("a role nobody asked for")
         return {role.name: role for role in roles}
-
-
-def _moment(epoch_seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(epoch_seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        return datetime.max.replace(tzinfo=UTC) if epoch_seconds > 0 else datetime.min.replace(tzinfo=UTC)
-
-
-def _literal(value: str) -> str:
-    """A string constant that means the same whatever standard_conforming_strings says."""
-    if "\0" in value:
-        raise ValueError("a NUL in a name")
-    return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +188,7 @@ SELECT (current_setting('max_connections')::int - current_setting('superuser_res
 FROM pg_database d WHERE datname = current_database()"""
 
     def read(self, reply: Reply) -> Slots:
-        row = _one_row(reply)
-        return Slots(
-            *(_number(row, name) for name in ("most", "used", "database_limit", "database_used")),
-        )
+        return read_row(Slots, reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +201,24 @@ class Backend:
     """The account may see the processes of others; without that, no process found means nothing."""
     addresses: frozenset[str]
     """The host's own IP addresses."""
+
+
+class _Sees(StrEnum):
+    ALL = "all"
+    OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class _Title:
+    pid: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    sees: _Sees
+    backend: tuple[_Title, ...] = ()
+    address: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,26 +247,18 @@ PATH=$PATH:/usr/sbin:/sbin
 exit 0"""
 
     def read(self, reply: Reply) -> Backend:
-        fields = read_fields(reply.text)
-        seen = one(fields, "sees")
-        if seen not in ("all", "own"):
-            raise Unreadable(f"sees={seen[:20]!r}")
+        found = read_lines(_Seen, reply)
         return Backend(
-            titles=tuple(self._titles(fields.get("backend", []))),
-            sees_all=seen == "all",
-            addresses=frozenset(_addresses(fields.get("address", []))),
+            titles=tuple(self._titles(found.backend)),
+            sees_all=found.sees is _Sees.ALL,
+            addresses=frozenset(_addresses(found.address)),
         )
 
-    def _titles(self, lines: Sequence[str]) -> list[tuple[int, str]]:
+    def _titles(self, seen: Sequence[_Title]) -> list[tuple[int, str]]:
         wanted = re.compile(
             rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
         )
-        found = []
-        for line in lines:
-            pid, _, title = line.partition(" ")
-            if wanted.match(title):
-                found.append((whole_number(pid, "a process id"), title.strip()))
-        return found
+        return [(title.pid, title.text.strip()) for title in seen if wanted.match(title.text)]
 
 
 def _addresses(lines: Sequence[str]) -> list[str]:

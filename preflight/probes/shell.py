@@ -66,6 +66,12 @@ class AsAccount:
             return f"sudo -S -k -p '' -u {quoted(self.account)} -- {argv}"
         return f"sudo -k -n -u {quoted(self.account)} -- {argv}"
 
+    def may_run(self, program: str) -> str:
+        """A test whether the account has `program`; sudo answers it without a refusal in the server's log."""
+        if self.is_login:
+            return f"command -v -- {quoted(program)} >/dev/null 2>&1"
+        return f"sudo -k -n -l -u {quoted(self.account)} -- {quoted(program)} >/dev/null 2>&1"
+
     def wrap(self, script: str) -> str:
         """A whole script as the account.
 
@@ -76,11 +82,7 @@ class AsAccount:
         run = self.command(f"/bin/sh -c {shlex.quote(script)}")
         if self.password:
             return run
-        return (
-            f"if sudo -k -n -l -u {quoted(self.account)} -- /bin/sh >/dev/null 2>&1\n"
-            f"then {run}\n"
-            f"else exit {NOT_ALLOWED}; fi"
-        )
+        return f"if {self.may_run('/bin/sh')}\nthen {run}\nelse exit {NOT_ALLOWED}; fi"
 
     def or_login(self, script: str) -> str:
         """A whole script as the account, or as the login where sudo gives it no shell of the account.
@@ -91,7 +93,7 @@ class AsAccount:
         run = self.command('/bin/sh -c "$script"')
         if self.password:
             return f'script={shlex.quote(script)}\n{run} || /bin/sh -c "$script"'
-        allowed = f"sudo -k -n -l -u {quoted(self.account)} -- /bin/sh >/dev/null 2>&1"
+        allowed = self.may_run("/bin/sh")
         return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 

@@ -1,13 +1,18 @@
-"""What the catalogue says of the sizes of a database and its cluster."""
+"""What a server's own catalogue says of room: the sizes of a database and its cluster, the directories, how much
+write-ahead log is written, and how many tables a full dump holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar
 
+from preflight.plan.limits import Between
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import whole_number
-from preflight.probes.postgres import Row, SqlProbe, read_rows
+from preflight.probes.fields import Count, read_row, read_rows
+from preflight.probes.postgres import SqlProbe
 
 _SECONDS = 20.0
 
@@ -18,7 +23,7 @@ SELECT pg_database_size(current_database())::text AS database_bytes,
   t.bytes::text AS table_bytes, t.tables::text AS tables,
   coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
   (SELECT count(*) FROM pg_largeobject_metadata)::text AS large_objects,
-  s.bytes::text AS cluster_bytes, s.hidden::text AS hidden_tablespaces, s.tablespaces::text AS tablespaces,
+  CASE WHEN s.hidden = 0 THEN s.bytes END::text AS cluster_bytes, s.tablespaces::text AS tablespaces,
   ((SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm', 'S')) *
    (SELECT count(*) FROM pg_database))::text AS cluster_relations,
   pg_size_bytes(current_setting('wal_segment_size'))::text AS wal_segment_bytes
@@ -38,19 +43,19 @@ FROM
 class Sizes:
     """What a database and its cluster hold now, in bytes."""
 
-    database_bytes: int
+    database_bytes: Count
     """With indexes, free space and the catalogue; more than a dump reads."""
-    table_bytes: int
+    table_bytes: Count
     """Heap and TOAST of all user tables, as stored; indexes are in no dump."""
-    tables: int
-    large_object_bytes: int
-    large_objects: int
-    cluster_bytes: int | None
+    tables: Count
+    large_object_bytes: Count
+    large_objects: Count
+    cluster_bytes: Count | None
     """Of all tablespaces; None where the role may not see one of them."""
-    tablespaces: int
-    cluster_relations: int
+    tablespaces: Count
+    cluster_relations: Count
     """Relations with files in all databases, as if each had as many as this one."""
-    wal_segment_bytes: int
+    wal_segment_bytes: Count
 
     @property
     def dumped_bytes(self) -> int:
@@ -69,28 +74,128 @@ class SizesProbe(SqlProbe[Sizes]):
         return _CATALOGUE
 
     def read(self, reply: Reply) -> Sizes:
-        rows = read_rows(reply)
-        if len(rows) != 1:
-            raise Unreadable(f"{len(rows)} rows, expected one")
-        row = rows[0]
-        return Sizes(
-            database_bytes=_count(row, "database_bytes"),
-            table_bytes=_count(row, "table_bytes"),
-            tables=_count(row, "tables"),
-            large_object_bytes=_count(row, "large_object_bytes"),
-            large_objects=_count(row, "large_objects"),
-            cluster_bytes=None if _count(row, "hidden_tablespaces") else _count(row, "cluster_bytes"),
-            tablespaces=_count(row, "tablespaces"),
-            cluster_relations=_count(row, "cluster_relations"),
-            wal_segment_bytes=_count(row, "wal_segment_bytes"),
-        )
+        return read_row(Sizes, reply)
 
 
-def _count(row: Row, name: str) -> int:
-    value = row.get(name)
-    if value is None:
-        raise Unreadable(f"no {name}")
-    number = whole_number(value, name)
-    if number < 0:
-        raise Unreadable(f"{name} is negative: {number}")
-    return number
+@dataclass(frozen=True, slots=True)
+class DataDirectories:
+    """Directories on the server's machine."""
+
+    data: str
+    """`data_directory`; empty for a role that is no member of pg_read_all_settings (so not of pg_monitor)."""
+    tablespaces: tuple[str, ...] = ()
+    """Of tablespaces outside it."""
+
+    @property
+    def known(self) -> bool:
+        return bool(self.data)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that can be named; the write-ahead log first looked for where it lies by default."""
+        own = (self.data, str(PurePosixPath(self.data) / "pg_wal")) if self.data else ()
+        return tuple(dict.fromkeys((*own, *self.tablespaces)))
+
+
+class _Kind(StrEnum):
+    DATA = "data"
+    TABLESPACE = "tablespace"
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    kind: _Kind
+    path: str
+
+
+@dataclass(frozen=True)
+class DataDirectoriesProbe(SqlProbe[DataDirectories]):
+    """Asks pg_settings: for a role without the right it has no such row, where current_setting() is an error."""
+
+    def ask(self) -> str:
+        return """\
+SELECT 'data' AS kind, setting AS path FROM pg_settings WHERE name = 'data_directory'
+UNION ALL SELECT 'tablespace', pg_tablespace_location(oid) FROM pg_tablespace
+ORDER BY kind, path"""
+
+    def read(self, reply: Reply) -> DataDirectories:
+        rows = read_rows(_Directory, reply)
+        if any("\n" in row.path or "\0" in row.path for row in rows):
+            raise Unreadable("a directory with a line break in its name")
+        data = "".join(row.path for row in rows if row.kind is _Kind.DATA)
+        if data and not data.startswith("/"):
+            raise Unreadable(f"data_directory is {data[:60]!r}")
+        # The two standard tablespaces have no place of their own.
+        outside = (row.path for row in rows if row.kind is _Kind.TABLESPACE and row.path.startswith("/"))
+        return DataDirectories(data, tuple(outside))
+
+
+# pg_stat_wal is there since PostgreSQL 14. A server that keeps WAL back does so for an archive that fails or a slot.
+_STATISTICS = """\
+SELECT extract(epoch FROM now())::bigint::text AS seen_at, wal_bytes::bigint::text AS bytes,
+  greatest(extract(epoch FROM now() - greatest(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
+  pg_size_bytes(current_setting('max_wal_size'))::text AS most_bytes,
+  (EXISTS (SELECT FROM pg_replication_slots WHERE NOT active) OR coalesce(
+    (SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver), false))::text AS held
+FROM pg_stat_wal"""
+
+_UNDEFINED_TABLE = "42P01"
+
+
+@dataclass(frozen=True, slots=True)
+class WalRate:
+    """Write-ahead log since the statistics began."""
+
+    seen_at: datetime
+    """By the server's clock, UTC."""
+    bytes: Count
+    seconds: Annotated[int, Between(1)]
+    most_bytes: Count
+    """`max_wal_size`: about so much stays on disk while nothing holds it back."""
+    held: bool
+    """Something holds it back: a slot that nobody reads, or an archive command that fails."""
+
+    def growth(self, time: timedelta) -> int:
+        """Bytes that it may grow by in so much time, at the rate it had."""
+        written = int(self.bytes / self.seconds * max(time.total_seconds(), 0))
+        return written if self.held else min(written, self.most_bytes)
+
+
+@dataclass(frozen=True)
+class WalRateProbe(SqlProbe[WalRate | None]):
+    """Asks pg_stat_wal, which every role may read; None from a server before PostgreSQL 14, which has no such view."""
+
+    family = Family.SPACE
+    timeout_seconds: ClassVar[float] = 10.0
+
+    def ask(self) -> str:
+        return _STATISTICS
+
+    def read(self, reply: Reply) -> WalRate | None:
+        if reply.code and reply.error.startswith(_UNDEFINED_TABLE):
+            return None
+        return read_row(WalRate, reply)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTables:
+    version_num: int
+    """`server_version_num`."""
+    count: int
+    """Tables of its own: none of the system's, none that an extension brought, no temporary ones."""
+
+
+@dataclass(frozen=True)
+class LiveTablesProbe(SqlProbe[LiveTables]):
+    """CONNECT is enough for it."""
+
+    def ask(self) -> str:
+        return """\
+SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""
+
+    def read(self, reply: Reply) -> LiveTables:
+        return read_row(LiveTables, reply)

@@ -5,21 +5,19 @@ same question is asked as the login; the answer says who looked, and its permiss
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
-from preflight.probes.mounts import Mount, device_name, mount_of
-from preflight.probes.quotas import Quota, read_quotas
+from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
+from preflight.probes.mounts import Mount, Quota, device_name, mount_of, read_quotas
 from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
 
 PROOF_BYTES = 1024 * 1024
-_LINK = re.compile(r"([0-7]{1,5}) (\d{1,10}) (\d{1,10}) ([-+]) (/.*)", re.ASCII)
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
 _SECONDS = 20.0
 _UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})
@@ -130,10 +128,12 @@ class DirectoryKind(StrEnum):
 class Link:
     """One directory on the way to another, itself included."""
 
+    words: ClassVar = ("mode", "uid", "gid", "has_acl", "path")
+
     path: str
-    mode: int
-    uid: int
-    gid: int
+    mode: Mode
+    uid: Count
+    gid: Count
     has_acl: bool
     """Its bits are not the whole truth."""
 
@@ -193,6 +193,51 @@ class Directory:
         return (link.mode >> 3 if link.gid in self.groups else link.mode) & 7
 
 
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    mode: Mode
+    uid: int
+    gid: int
+    device: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """In units of `unit_bytes`."""
+
+    free: int
+    unit_bytes: int
+    blocks: int
+    free_inodes: int
+    inodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlaceTold:
+    path: str
+    reached: str
+    real: str
+    stat: _Stat
+    room: _Room
+    mount: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DirectoryTold(_PlaceTold):
+    kind: DirectoryKind
+    passable: bool
+    ran_as: int
+    account: int | None
+    groups: str
+    access: bool
+    proof: Annotated[str, Matches("written|none|E[A-Z0-9]*", "what came of a file without a name")]
+    fsize: str
+    end: End
+    chain: tuple[Link, ...] = ()
+    quota: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class DirectoryProbe(ShellProbe[Directory]):
     """One directory, as the account that will write there."""
@@ -218,22 +263,19 @@ class DirectoryProbe(ShellProbe[Directory]):
         return self.account.password
 
     def read(self, reply: Reply) -> Directory:
-        fields = _complete(reply)
-        proof, account = one(fields, "proof"), one(fields, "account")
-        if not re.fullmatch(r"written|none|E[A-Z0-9]*", proof):
-            raise Unreadable(f"proof={proof[:20]!r}")
+        told = read_lines(_DirectoryTold, reply)
         return Directory(
-            place=_place(fields, ""),
-            kind=_kind(one(fields, "kind")),
-            passable=_yes(fields, "passable"),
-            ran_as=whole_number(one(fields, "ran_as"), "a user id"),
-            uid=whole_number(account, "a user id") if account else -1,
-            groups=frozenset(whole_number(word, "a group id") for word in one(fields, "groups").split()),
-            access=_yes(fields, "access"),
-            proof=proof,
-            file_limit_bytes=_file_limit(one(fields, "fsize")),
-            chain=_chain(fields.get("chain", []), one(fields, "real")),
-            quotas=read_quotas(fields.get("quota", [])),
+            place=_place(told),
+            kind=told.kind,
+            passable=told.passable,
+            ran_as=told.ran_as,
+            uid=-1 if told.account is None else told.account,
+            groups=frozenset(map(whole_number, told.groups.split())),
+            access=told.access,
+            proof=told.proof,
+            file_limit_bytes=None if told.fsize == "unlimited" else whole_number(told.fsize) * _BLOCK_BYTES,
+            chain=_complete(told.chain, told.real),
+            quotas=read_quotas(told.quota),
         )
 
 
@@ -256,83 +298,44 @@ class PlacesProbe(ShellProbe[Mapping[str, Place]]):
         return self.account.password
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
-        fields = _complete(reply)
-        places = [_place(fields, f"p{number}_") for number in range(len(self.paths))]
+        fields = read_fields(output_of(reply))
+        if fields.pop("end", []) != [End.YES]:
+            raise Unreadable("the reply has no end")
+        by_place: dict[str, dict[str, list[str]]] = {f"p{number}": {} for number in range(len(self.paths))}
+        for name, values in fields.items():
+            place, _, field = name.partition("_")
+            by_place.setdefault(place, {})[field] = values
+        places = [_place(read_lines(_PlaceTold, told)) for told in by_place.values()]
         if tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}
 
 
-def _complete(reply: Reply) -> dict[str, list[str]]:
-    fields = read_fields(reply.text)
-    if reply.code != 0 or one(fields, "end") != "yes":
-        raise Unreadable(f"the script ended with {reply.code}: {reply.error[-200:].strip()}")
-    return fields
-
-
-def _yes(fields: dict[str, list[str]], name: str) -> bool:
-    value = one(fields, name)
-    if value not in ("yes", "no"):
-        raise Unreadable(f"{name}={value[:20]!r}")
-    return value == "yes"
-
-
-def _kind(word: str) -> DirectoryKind:
-    try:
-        return DirectoryKind(word)
-    except ValueError:
-        raise Unreadable(f"kind={word[:20]!r}") from None
-
-
-def _place(fields: dict[str, list[str]], prefix: str) -> Place:
-    path, reached = one(fields, f"{prefix}path"), one(fields, f"{prefix}reached")
-    rest = path.removeprefix(reached.rstrip("/"))
-    real = one(fields, f"{prefix}real").rstrip("/") + rest
-    stat, room = one(fields, f"{prefix}stat").split(" ", 4), one(fields, f"{prefix}room").split(" ")
-    if not real.startswith("/") or len(stat) != 5 or len(room) != 5:
-        raise Unreadable(f"stat says nothing of {reached[:60]!r}")
-    free, unit, blocks, free_inodes, inodes = (whole_number(word, "a number of stat -f") for word in room)
+def _place(told: _PlaceTold) -> Place:
+    rest = told.path.removeprefix(told.reached.rstrip("/"))
+    real = told.real.rstrip("/") + rest or "/"
+    if not real.startswith("/"):
+        raise Unreadable(f"no way to {told.reached[:60]!r}")
+    # What was reached lies on the device; the rest of the path may lie on another one.
+    device = "" if rest else device_name(told.stat.device)
+    room = told.room
     return Place(
-        path=path,
-        reached=reached,
-        real=real or "/",
-        mode=_octal(stat[0]),
-        uid=whole_number(stat[1], "a user id"),
-        owner=stat[4],
-        mount=mount_of(real or "/", _device(stat[3], rest), fields.get(f"{prefix}mount", [])),
-        free_bytes=free * unit,
-        size_bytes=blocks * unit,
-        free_inodes=free_inodes if inodes else None,  # btrfs has no fixed number and shows 0
+        path=told.path,
+        reached=told.reached,
+        real=real,
+        mode=told.stat.mode,
+        uid=told.stat.uid,
+        owner=told.stat.owner,
+        mount=mount_of(real, device, told.mount),
+        free_bytes=room.free * room.unit_bytes,
+        size_bytes=room.blocks * room.unit_bytes,
+        free_inodes=room.free_inodes if room.inodes else None,  # btrfs has no fixed number and shows 0
     )
 
 
-def _device(number: str, rest: str) -> str:
-    """Of what was reached; the rest of the path may lie on another one."""
-    return "" if rest else device_name(whole_number(number, "a device number"))
-
-
-def _octal(text: str) -> int:
-    if not re.fullmatch(r"[0-7]{1,5}", text):
-        raise Unreadable(f"no permission bits: {text[:20]!r}")
-    return int(text, 8)
-
-
-def _file_limit(text: str) -> int | None:
-    return None if text == "unlimited" else whole_number(text, "ulimit -f") * _BLOCK_BYTES
-
-
-def _link(line: str) -> Link:
-    found = _LINK.fullmatch(line)
-    if not found:
-        raise Unreadable(f"no permissions of a directory on the way: {line[:60]!r}")
-    bits, uid, gid, mark, path = found.groups()
-    return Link(path, int(bits, 8), int(uid), int(gid), has_acl=mark == "+")
-
-
-def _chain(lines: Sequence[str], real: str) -> tuple[Link, ...]:
+def _complete(chain: tuple[Link, ...], real: str) -> tuple[Link, ...]:
     """Every directory from `real` up to the root; with one missing, the bits of the others prove nothing."""
-    links = tuple(_link(line) for line in lines)
     path = PurePosixPath(real)
-    if [link.path for link in links] != [str(path), *map(str, path.parents)]:
+    if [link.path for link in chain] != [str(path), *map(str, path.parents)]:
         raise Unreadable("the directories on the way are not complete")
-    return links
+    return chain

@@ -7,12 +7,12 @@ tells afterwards where sudo found it, and why it refused."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
@@ -76,6 +76,14 @@ class ProgramRun:
 Programs = tuple[ProgramRun, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    program: tuple[str, ...]
+    code: tuple[int, ...]
+    path: tuple[str, ...]
+    said: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class ProgramsProbe(ShellProbe[Programs]):
     """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
@@ -101,15 +109,12 @@ class ProgramsProbe(ShellProbe[Programs]):
         return run.replace("ACCOUNT", quoted(self.account.account))
 
     def read(self, reply: Reply) -> Programs:
-        fields = read_fields(reply.text)
-        columns = [fields.get(name, []) for name in ("program", "code", "path", "said")]
-        if any(len(column) != len(self.programs) for column in columns) or tuple(columns[0]) != self.programs:
-            raise Unreadable(f"answers for {len(columns[0])} of {len(self.programs)} programs")
+        told = read_lines(_Runs, reply)
+        if told.program != self.programs or not len(told.program) == len(told.code) == len(told.path) == len(told.said):
+            raise Unreadable(f"answers for {len(told.program)} of {len(self.programs)} programs")
         return tuple(
-            ProgramRun(
-                program, whole_number(code, "an exit status"), path if path.startswith("/") else "", _lines(said)
-            )
-            for program, code, path, said in zip(*columns, strict=True)
+            ProgramRun(program, code, path if path.startswith("/") else "", _lines(said))
+            for program, code, path, said in zip(told.program, told.code, told.path, told.said, strict=True)
         )
 
 
@@ -155,6 +160,13 @@ class Reach:
         return refusal(self.said)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    code: int
+    said: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ReachProbe(ShellProbe[Reach]):
     """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
@@ -184,9 +196,8 @@ class ReachProbe(ShellProbe[Reach]):
         )
 
     def read(self, reply: Reply) -> Reach:
-        fields = read_fields(reply.text)
-        rules = tuple(_rules_for(self.account.account, fields.get("rule", [])))
-        return Reach(whole_number(one(fields, "code"), "an exit status"), "\n".join(fields.get("said", [])), rules)
+        told = read_lines(_Told, reply)
+        return Reach(told.code, "\n".join(told.said), tuple(_rules_for(self.account.account, told.rule)))
 
 
 _TELL = """\
@@ -196,7 +207,7 @@ printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */r
 exit 0"""
 
 
-def _rules_for(account: str, rules: list[str]) -> Iterator[str]:
+def _rules_for(account: str, rules: Sequence[str]) -> Iterator[str]:
     for rule in rules:
         found = re.match(r"\(([^)]*)\)", rule)
         accounts = found[1].partition(":")[0].split(",") if found else []

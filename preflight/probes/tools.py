@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.fields import one, read_fields, whole_number
+from preflight.probes.fields import read_fields, read_lines
 from preflight.probes.shell import AsAccount, ShellProbe, quoted
 
 _VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
@@ -122,8 +123,11 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
     program: str
     """As it is called: a name or a path."""
     method: Method
-    connection: tuple[tuple[str, str], ...]
+    connection: Connection
     """`host`, `port`, `user`, `dbname`, as far as the work names them; the rest is the account's default."""
+
+    rather: str = ""
+    """psql, which tells where it arrived: used instead of `program` where the account has it and sudo lists it."""
 
     timeout_seconds = _LOGIN_SECONDS
 
@@ -131,21 +135,25 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
         return self.account.password
 
     def ask(self) -> str:
-        argv = " ".join(map(quoted, [self.program, *self._options()]))
-        stdin = "" if self.account.password else " </dev/null"
-        return self.account.command(argv) + stdin
+        run = self._call(self.program, self.method)
+        # sudo asked with a password would take it from the standard input twice.
+        if not self.rather or self.account.password:
+            return run
+        return f"if {self.account.may_run(self.rather)}\nthen {self._call(self.rather, Method.PSQL)}\nelse {run}\nfi"
 
-    def _options(self) -> Sequence[str]:
-        named = dict(self.connection)
-        database = named.pop("dbname", "")
-        options = [part for word, flag in _FLAGS.items() if named.get(word) for part in (flag, named[word])]
-        match self.method:
+    def _call(self, program: str, method: Method) -> str:
+        argv = " ".join(map(quoted, [program, *self._options(method)]))
+        return self.account.command(argv) + ("" if self.account.password else " </dev/null")
+
+    def _options(self, method: Method) -> Sequence[str]:
+        options = connection_options(self.connection)
+        match method:
             case Method.PG_DUMP:
-                options += ["-d", database] if database else []
                 return ["-w", *options, "--schema-only", "-n", _NO_SCHEMA]
             case Method.REPLICATION:
+                server = tuple(each for each in self.connection if each[0] != "dbname")
+                options = connection_options(server)
                 return ["-X", "-w", "-A", "-t", "-q", *options, "-d", "replication=true", "-c", "IDENTIFY_SYSTEM"]
-        options += ["-d", database] if database else []
         asks = ["SET application_name TO 'preflight'", _SYSTEM, _WHERE]
         return ["-X", "-w", "-A", "-t", "-q", "-F", "\t", *options, *(part for ask in asks for part in ("-c", ask))]
 
@@ -155,7 +163,7 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
             return ServerLogin(None)
         if reply.code != 0:
             return ServerLogin(login_refusal(said), said)
-        if self.method is Method.PG_DUMP:
+        if self.method is Method.PG_DUMP and not self.rather:
             raise Unreadable(f"pg_dump found a schema {_NO_SCHEMA}")
         return self._identified(reply.text, said) if self.method is Method.REPLICATION else _arrived(reply.text, said)
 
@@ -167,27 +175,24 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
         return ServerLogin(None, said, system_identifier=system_identifier)
 
 
-_FLAGS = {"host": "-h", "port": "-p", "user": "-U"}
-
-
 def login_refusal(said: str) -> LoginRefusal:
     """Which refusal a client program's complaint stands for; a server's translated one is `OTHER`."""
     found = (kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE))
     return next(found, LoginRefusal.OTHER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    user: str
+    database: str
+    version: int
+    port: int
+    in_recovery: bool
+    system: str = ""
+
+
 def _arrived(text: str, said: str) -> ServerLogin:
-    fields = read_fields(text.replace("\t", "\n"))
-    in_recovery = one(fields, "in_recovery")
-    if in_recovery not in ("true", "false"):
-        raise Unreadable(f"in_recovery={in_recovery[:20]!r}")
+    told = read_lines(_Arrived, read_fields(text.replace("\t", "\n")))
     return ServerLogin(
-        None,
-        said,
-        user=one(fields, "user"),
-        database=one(fields, "database"),
-        port=whole_number(one(fields, "port"), "port"),
-        version_num=whole_number(one(fields, "version"), "server_version_num"),
-        system_identifier=next(iter(fields.get("system", [])), ""),
-        in_recovery=in_recovery == "true",
+        None, said, told.user, told.database, told.port, told.version, told.system, in_recovery=told.in_recovery
     )

@@ -79,7 +79,7 @@ def _first_subject(
 ) -> tuple[str, tuple[Question, ...], tuple[str, ...]]:
     for item in inspection.items if inspection else ():
         if item.check_id == check.id and item.check is not None:
-            questions = {probe.question().id: probe.question() for probe in item.probes.values()}
-            families = dict.fromkeys(str(probe.family) for probe in item.probes.values())
+            questions = {planned.question.id: planned.question for planned in item.probes.values()}
+            families = dict.fromkeys(str(planned.probe.family) for planned in item.probes.values())
             return item.subject.id, tuple(questions.values()), tuple(families)
     return "", (), ()

@@ -11,13 +11,24 @@ from datetime import date, datetime, timedelta
 from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from preflight.clock import format_duration
-from preflight.plan import Account, Bytes, EntryId, Ref, RemotePath, SecretRef, Sha256
-from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, NetworkAddress, ZoneName
-from preflight.sizes import format_size
+from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256
+from preflight.plan.limits import (
+    Above,
+    BelowFolder,
+    Between,
+    Filled,
+    GuessOrDated,
+    HttpUrl,
+    Matches,
+    NetworkAddress,
+    ShownOn,
+    ZoneName,
+)
+from preflight.plan.server_place import ServerPlace
+from preflight.record import Form, Shape, fields_of
+from preflight.units import format_duration, format_size
 
 _WORDS: Mapping[Any, str] = {
     str: "text",
@@ -40,6 +51,9 @@ _LIMIT_WORDS: Mapping[type, str] = {
     NetworkAddress: "host name or IP address",
     HttpUrl: "http or https URL",
     ZoneName: "IANA name: `Europe/Berlin`",
+    BelowFolder: "path below the folder",
+    ServerPlace: '`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`',
+    ShownOn: '`"shown DATE, WHERE"`',
     GuessOrDated: '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
 }
 
@@ -49,7 +63,7 @@ class Key:
     """One key of a table."""
 
     name: str
-    annotation: Any
+    shape: Shape
     required: bool
     default: str
     """As it would be written in the plan; empty where leaving the key out means nothing of the kind."""
@@ -59,18 +73,18 @@ class Key:
 
 def keys(cls: Any, without: tuple[str, ...] = ()) -> list[Key]:
     """The keys that a table for this dataclass may have, in the order of its fields."""
-    hints, texts = get_type_hints(cls, include_extras=True), field_docs(cls)
-    found = []
-    for field in dataclasses.fields(cls):
-        if field.init and field.name not in without:
-            default = field.default
-            if field.default_factory is not dataclasses.MISSING:
-                default = field.default_factory()
-            required = default is dataclasses.MISSING
-            written = "" if required else as_toml(default, is_size=_is_size(hints[field.name]))
-            name = field.name.rstrip("_")
-            found.append(Key(name, hints[field.name], required, written, texts.get(field.name, "")))
-    return found
+    texts = field_docs(cls)
+    return [
+        Key(
+            name,
+            field.shape,
+            field.required,
+            as_toml(field.default(), is_size=field.shape.type is Bytes),
+            texts.get(field.name, ""),
+        )
+        for name, field in fields_of(cls).items()
+        if field.name not in without
+    ]
 
 
 @cache
@@ -88,10 +102,6 @@ def field_docs(cls: Any) -> dict[str, str]:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
             docs[field.target.id] = " ".join(after.value.value.split())
     return docs
-
-
-def _is_size(annotation: Any) -> bool:
-    return annotation is Bytes or Bytes in get_args(annotation)
 
 
 def as_toml(value: Any, *, is_size: bool = False) -> str:
@@ -118,41 +128,36 @@ def as_toml(value: Any, *, is_size: bool = False) -> str:
     return ""
 
 
-def in_words(annotation: Any, limits: tuple[Any, ...] = ()) -> str:
+def in_words(shape: Shape) -> str:
     """The type of a key's value for a reader: `number from 1 to 100`, `one of "direct", "tunnel"`."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation is EntryId or origin is Annotated:
-        return in_words(arguments[0], (*annotation.__metadata__, *limits))
-    if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(in_words(each, limits) for each in arguments if each is not NoneType))
-    if origin is tuple:
-        return f"list of: {in_words(arguments[0])}"
-    if inspect.isclass(origin) and issubclass(origin, Mapping):
-        named = next((f"{each.section[:-1]} -> " for each in limits if isinstance(each, Ref)), "name -> ")
-        return f"table: {named}{in_words(arguments[1])}"
-    if dataclasses.is_dataclass(annotation) and annotation not in _WORDS:
-        short = getattr(annotation, "shorthand", None)
-        return f"table {_keys_of(annotation)}" + (f", or just its {short}" if short else "")
-    if inspect.isclass(annotation) and issubclass(annotation, StrEnum):
-        return "one of " + ", ".join(f'`"{each.value}"`' for each in annotation)
-    return _scalar(annotation, limits)
+    match shape.form:
+        case Form.UNION:
+            return " or ".join(dict.fromkeys(map(in_words, shape.inner)))
+        case Form.LIST:
+            return f"list of: {in_words(shape.inner[0])}"
+        case Form.TABLE:
+            named = next((f"{mark.section[:-1]} -> " for mark in shape.marks if isinstance(mark, Ref)), "name -> ")
+            return f"table: {named}{in_words(shape.inner[0])}"
+        case Form.RECORD:
+            short = getattr(shape.type, "shorthand", None)
+            names = ", ".join(key.name for key in keys(shape.type))
+            return f"table {{ {names} }}" + (f", or just its {short}" if short else "")
+    if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
+        return "one of " + ", ".join(f'`"{each.value}"`' for each in shape.type)
+    return _scalar(shape)
 
 
-def _keys_of(cls: Any) -> str:
-    return "{ " + ", ".join(key.name for key in keys(cls)) + " }"
-
-
-def _scalar(annotation: Any, limits: tuple[Any, ...]) -> str:
-    words = _WORDS.get(annotation, "text")
-    for limit in limits:
+def _scalar(shape: Shape) -> str:
+    words = _WORDS.get(shape.type, "text")
+    for limit in shape.marks:
         match limit:
             case Ref(section):
                 words = f"name of an entry of `{section}`"
             case Matches(_, expected):
                 words = expected
-            case Between(low, high) if annotation is not timedelta:
+            case Between(low, high) if shape.type is not timedelta:
                 words += f" from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-            case Above(low) if annotation is not timedelta:
+            case Above(low) if shape.type is not timedelta:
                 words += f" above {low:g}"
             case _:
                 words = _LIMIT_WORDS.get(type(limit), "") or words

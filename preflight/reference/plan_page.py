@@ -8,15 +8,17 @@ from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
 from preflight.plan import Plan
+from preflight.plan.release_plan import FORMAT
 from preflight.reference.keys import Key, in_words, keys
 from preflight.registry import Registry
 from preflight.report.markup import table
 
 _SECTIONS = {
     "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
-    "backups": "Backup", "scripts": "Scripts", "applications": "Application", "applications.NAME.health": "Endpoint",
-    "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step", "steps.undo": "Undo",
-    "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver", "freshness": "Freshness",
+    "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
+    "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
+    "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
+    "freshness": "Freshness",
 }  # fmt: skip
 _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
@@ -29,12 +31,17 @@ def plan_page(registry: Registry) -> str:
 def _lines(registry: Registry) -> Iterator[str]:
     yield "# Plan reference"
     yield ""
-    yield "<!-- Written by `python -m preflight.reference docs`; edit the types in preflight/plan instead. -->"
+    yield "<!-- Written by `python -m preflight.reference`; edit the types in preflight/plan instead. -->"
     yield ""
     yield (
         "A release plan is one TOML file. [plans/example.toml](../../plans/example.toml) is a whole one. An unknown "
         "table or key is an error. Relative paths start at the plan's folder; times are local to the window's zone, "
         "24-hour. Editors complete plans with the [schema](../schema/plan.schema.json)."
+    )
+    yield ""
+    yield (
+        f"`format = {FORMAT}` may stand above the first table: it says which format the plan is written in. Another "
+        f"number is an error, and nothing else of such a plan is read; left out, it is {FORMAT}."
     )
     for section, name in _SECTIONS.items():
         cls = getattr(plan_types, name)
@@ -64,7 +71,7 @@ def key_table(found: list[Key]) -> Iterator[str]:
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
-        rows.append((f"`{key.name}`", in_words(key.annotation), default, key.text))
+        rows.append((f"`{key.name}`", in_words(key.shape), default, key.text))
     yield from table(("key", "value", "default", "meaning"), rows)
 
 
@@ -73,6 +80,8 @@ def _header(section: str, name: str) -> str:
         return f"[{section}.NAME]"
     if name == "Undo":
         return "undo = { ... } of a step"
+    if name == "Restore":
+        return f"[{section}]"
     many = name in ("Endpoint", "RollbackFile") or get_origin(get_type_hints(Plan)[section]) is tuple
     return f"[[{section}]]" if many else f"[{section}]"
 

@@ -7,20 +7,20 @@ that go together) it does not refuse.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from preflight.finding import Severity
 from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, SecretRef, Sha256
-from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches
+from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, ShownOn
+from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import Key, keys
 from preflight.registry import Registry
+from preflight.units import DURATION, SIZE
 
 Schema = dict[str, Any]
 
@@ -31,8 +31,8 @@ _SCALARS: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
     float: {"type": "number"},
-    timedelta: {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*(min|s|h|d)\s*)+$"},
-    Bytes: {"type": "string", "pattern": r"^\d+(\.\d+)? ?[KMGT]iB$"},
+    timedelta: {"type": "string", "pattern": DURATION},
+    Bytes: {"type": "string", "pattern": SIZE},
     datetime: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"},
     date: {"type": "string", "pattern": _DAY},
     Path: {"type": "string", "minLength": 1},
@@ -64,7 +64,7 @@ class _Builder:
         self.definitions: dict[str, Schema] = {}
 
     def key(self, key: Key) -> Schema:
-        return {**self.value(key.annotation), **({"description": key.text} if key.text else {})}
+        return {**self.value(key.shape), **({"description": key.text} if key.text else {})}
 
     def checks(self, registry: Registry) -> Schema:
         """A table for each check; one of a plug-in that is not here is any table."""
@@ -76,29 +76,25 @@ class _Builder:
             tables[check.id] = _table(properties, [], question)
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 
-    def value(self, annotation: Any, limits: tuple[Any, ...] = ()) -> Schema:
-        origin, arguments = get_origin(annotation), get_args(annotation)
-        if origin is Annotated:
-            return self.value(arguments[0], (*annotation.__metadata__, *limits))
-        if origin in (Union, UnionType):
-            kinds = [self.value(each, limits) for each in arguments if each is not NoneType]
-            return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-        if origin is tuple:
-            return {"type": "array", "items": self.value(arguments[0])}
-        if inspect.isclass(origin) and issubclass(origin, Mapping):
-            return self._mapping(arguments[1])
-        if dataclasses.is_dataclass(annotation) and annotation not in _SCALARS:
-            return self._record(annotation)
-        if inspect.isclass(annotation) and issubclass(annotation, StrEnum):
-            return {"enum": [each.value for each in annotation]}
-        return _limited(dict(_SCALARS[annotation]), limits)
+    def value(self, shape: Shape) -> Schema:
+        match shape.form:
+            case Form.RECORD:
+                return self._record(shape.type)
+            case Form.LIST:
+                return {"type": "array", "items": self.value(shape.inner[0])}
+            case Form.TABLE:
+                return self._table(shape.inner[0])
+            case Form.UNION:
+                return {"anyOf": [self.value(each) for each in shape.inner]}
+        if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
+            return {"enum": [each.value for each in shape.type]}
+        return _limited(dict(_SCALARS[shape.type]), shape.marks)
 
-    def _mapping(self, annotation: Any) -> Schema:
-        if dataclasses.is_dataclass(annotation) and annotation not in _SCALARS:
-            return {"type": "object", "additionalProperties": self._record(annotation, named=True)} | {
-                "propertyNames": self.value(EntryId)
-            }
-        return {"type": "object", "additionalProperties": self.value(annotation)}
+    def _table(self, inner: Shape) -> Schema:
+        if inner.form is Form.RECORD:
+            names = {"propertyNames": self.value(shape_of(EntryId))}
+            return {"type": "object", "additionalProperties": self._record(inner.type, named=True)} | names
+        return {"type": "object", "additionalProperties": self.value(inner)}
 
     def _record(self, cls: Any, *, named: bool = False) -> Schema:
         """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
@@ -138,6 +134,8 @@ def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
                 schema["pattern"] = r"\S"
             case HttpUrl():
                 schema["pattern"] = "^https?://"
+            case ShownOn():
+                schema["pattern"] = r"^shown \d{4}-\d\d-\d\d, \S"
             case GuessOrDated():
                 schema["pattern"] = r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$"
     return schema

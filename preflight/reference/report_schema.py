@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
+from preflight.judging.end_states import StateStatus
 from preflight.report.formats.json import SCHEMA
-from preflight.verdict import Decision, ExitCode
-from preflight.versions.end_states import StateStatus
+from preflight.verdict import Decision
 from preflight.waivers import WaiverState
 
 Schema = dict[str, Any]
@@ -41,7 +42,7 @@ def report_schema() -> Schema:
             plan=_object(file=_TEXT, sha256=_SHA256),
             evidence_sha256=_SHA256,
             planned={**_COUNT, "description": "Every check of every subject; the counts add up to it."},
-            counts={"type": "object", "propertyNames": _one_of(Status), "additionalProperties": _COUNT},
+            counts=_counts(Status),
             findings=_many(_finding()),
             unconfirmed=_many({**_TEXT, "description": "What the plan asks of nobody."}),
             basis=_many(_TEXT),
@@ -54,13 +55,7 @@ def report_schema() -> Schema:
             ),
             ages=_many(_object(family=_TEXT, old_seconds=_NUMBER, max_seconds=_NUMBER)),
             events=_many(_object(at=_MOMENT, text=_TEXT)),
-            end_states=_many(
-                _object(
-                    versions={"type": "object", "additionalProperties": _TEXT},
-                    status=_one_of(StateStatus),
-                    reason=_TEXT,
-                )
-            ),
+            end_states=_object(counts=_counts(StateStatus), listed=_many(_end_state())),
         ),
     }  # fmt: skip
 
@@ -93,6 +88,12 @@ def _finding() -> Schema:
     )
 
 
+def _end_state() -> Schema:
+    return _object(
+        versions={"type": "object", "additionalProperties": _TEXT}, status=_one_of(StateStatus), reason=_TEXT
+    )
+
+
 def _schedule() -> Schema:
     return _object(
         finish_at=_MOMENT,
@@ -121,6 +122,10 @@ def _many(items: Schema) -> Schema:
 
 def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _counts(kind: Any) -> Schema:
+    return {"type": "object", "propertyNames": _one_of(kind), "additionalProperties": _COUNT}
 
 
 def _one_of(kind: Any) -> Schema:

@@ -1,15 +1,22 @@
-"""What changed between two runs, for people in a terminal: 100 columns, what is worse first."""
+"""What changed between two runs: for people in a terminal, 100 columns, what is worse first; and for programs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.finding import Severity, Status
-from preflight.report.layout import WIDTH, Paint, clean, wrapped
-from preflight.runs.difference import Change, Difference, Line, Outcome, Pair, Point
+from preflight.report.document.order import pairs_by_cause
+from preflight.report.harmless import clean, json_text
+from preflight.report.layout import BODY, WIDTH, Paint, wrapped
+from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
+from preflight.units import format_duration
 
+SCHEMA = 1
+"""Raised only when a field changes its meaning or goes away; new fields do not raise it."""
 _TITLES = {
     Change.NEW: "new",
     Change.CHANGED: "changed",
@@ -17,8 +24,7 @@ _TITLES = {
     Change.CURED: "cured",
 }
 """In the order of the report."""
-_BODY = " " * 9
-_LABELLED = _BODY + " " * 8
+_LABELLED = BODY + " " * 8
 
 
 def render(difference: Difference, *, color: bool = False) -> str:
@@ -29,10 +35,42 @@ def render(difference: Difference, *, color: bool = False) -> str:
         pairs = difference.which(change)
         if pairs:
             lines += [paint.bold(f"{len(pairs)} {title}"), ""]
-            for group in groups(pairs):
+            for group in pairs_by_cause(pairs):
                 lines += [*_group(group, change, paint), ""]
     lines += _unchanged(difference, paint)
     return "\n".join(lines) + "\n"
+
+
+def as_json(difference: Difference) -> str:
+    """One JSON object, deterministic for equal differences: each line once, in the list of what became of it."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "old": _outcome(difference.before),
+        "new": _outcome(difference.after),
+        "notes": list(difference.notes),
+        "lines": {change: [_pair(pair) for pair in difference.which(change)] for change in Change},
+    }
+    return json_text(document)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "headline": outcome.headline,
+        "release": outcome.release,
+        "plan": {"file": outcome.plan_file, "sha256": outcome.plan_digest},
+        "evidence_sha256": outcome.evidence_digest,
+        "moment": outcome.moment,
+        "collected_at": outcome.collected_at,
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "check": pair.line.check,
+        "subject": pair.line.subject,
+        "old": asdict(pair.old) if pair.old else None,
+        "new": asdict(pair.new) if pair.new else None,
+    }
 
 
 def _head(difference: Difference, paint: Paint) -> Iterator[str]:
@@ -40,12 +78,12 @@ def _head(difference: Difference, paint: Paint) -> Iterator[str]:
     release = clean(after.release)
     yield paint.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
     for label, outcome in (("OLD", before), ("NEW", after)):
-        yield from wrapped(_told(outcome), _BODY, f"{label:<9}")
+        yield from wrapped(_told(outcome), BODY, f"{label:<9}")
     apart = after.collected_at - before.collected_at
     if apart:
-        yield from wrapped(f"{format_duration(abs(apart))} lie between them", _BODY)
+        yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
-        yield from wrapped(note, _BODY, paint.status(Status.WARN, f"{'NOTE':<9}") if paint.on else f"{'NOTE':<9}")
+        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}") if paint.on else f"{'NOTE':<9}")
 
 
 def _told(outcome: Outcome) -> str:
@@ -54,20 +92,6 @@ def _told(outcome: Outcome) -> str:
         f"{outcome.headline}, asked {asked}, judged for {judged}; {outcome.plan_file} sha256 "
         f"{outcome.plan_digest[:12]}, evidence {outcome.evidence_digest[:12]}"
     )
-
-
-def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Lines that could not look for one shared cause together, as the report folds them; each other one alone."""
-    groups: dict[object, list[Pair]] = {}
-    for number, pair in enumerate(pairs):
-        old, new = (_unseen_because(line) for line in (pair.old, pair.new))
-        statuses = tuple(line.status if line else None for line in (pair.old, pair.new))
-        groups.setdefault((old, new, statuses) if old or new else number, []).append(pair)
-    return list(groups.values())
-
-
-def _unseen_because(line: Line | None) -> str:
-    return line.cause if line is not None and line.status is Status.UNKNOWN else ""
 
 
 def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]:
@@ -80,20 +104,20 @@ def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]
         yield paint.status(new or Status.SKIPPED, word) + "  " + paint.bold(what) + advisory
     else:
         yield word
-        yield from wrapped(f"{what}{advisory}", _BODY)
+        yield from wrapped(f"{what}{advisory}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-        yield from wrapped(names, _LABELLED, _BODY + "lines   ")
+        yield from wrapped(names, _LABELLED, BODY + "lines   ")
     yield from _severities(first)
     yield from _values(first, change)
     owners = ", ".join(dict.fromkeys(pair.line.owner for pair in group if pair.line.owner))
     if owners and change is not Change.CURED:
-        yield from wrapped(owners, _LABELLED, _BODY + "owner   ")
+        yield from wrapped(owners, _LABELLED, BODY + "owner   ")
 
 
 def _severities(pair: Pair) -> Iterator[str]:
     if pair.old and pair.new and pair.old.severity is not pair.new.severity:
-        yield from wrapped(f"was {pair.old.severity}, is {pair.new.severity}", _BODY)
+        yield from wrapped(f"was {pair.old.severity}, is {pair.new.severity}", BODY)
 
 
 def _values(pair: Pair, change: Change) -> Iterator[str]:
@@ -105,7 +129,7 @@ def _values(pair: Pair, change: Change) -> Iterator[str]:
     for point in was:
         yield from _point(point, "was")
     if pair.new is None:
-        yield from wrapped("no such line in NEW", _LABELLED, _BODY + "now     ")
+        yield from wrapped("no such line in NEW", _LABELLED, BODY + "now     ")
     for point in now:
         yield from _point(point, "now")
         if point.status is not Status.PASS:
@@ -120,7 +144,7 @@ def _point(point: Point, label: str) -> Iterator[str]:
 
 def _labelled(label: str, text: str) -> Iterator[str]:
     if text:
-        yield from wrapped(text, _LABELLED, f"{_BODY}{label:<8}")
+        yield from wrapped(text, _LABELLED, f"{BODY}{label:<8}")
 
 
 def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
@@ -130,7 +154,7 @@ def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
         yield paint.bold(f"{len(open_lines)} still open")
         for line in open_lines:
             text = f"{line.check}  {line.subject}: {line.points[0].summary}"
-            yield from wrapped(text, _BODY, f"{line.status.upper():<9}")
+            yield from wrapped(text, BODY, f"{line.status.upper():<9}")
         yield ""
     if difference.added:
         yield from wrapped(f"not in OLD: {_counted(difference.added, lambda pair: pair.line.status)}", "")

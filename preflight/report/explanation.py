@@ -54,7 +54,7 @@ def _lines(each: Explanation) -> Iterator[str]:
 
 def _setting(key: Key) -> Iterator[str]:
     default = f", {key.default} when left out" if key.default else ""
-    yield from wrapped(f"{in_words(key.annotation)}{default}".replace("`", ""), "      ", f"  {key.name}: ")
+    yield from wrapped(f"{in_words(key.shape)}{default}".replace("`", ""), "      ", f"  {key.name}: ")
     if key.text:
         yield from wrapped(key.text, "      ")
 

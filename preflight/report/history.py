@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import Plan
-from preflight.report import window
-from preflight.report.layout import clean, counted, wrapped
+from preflight.report.document.head import counts
+from preflight.report.harmless import clean, json_text
+from preflight.report.layout import BODY, wrapped
 from preflight.runs.history import Entry
+from preflight.wording import counted
 
 SCHEMA = 1
-_BODY = " " * 9
 
 
 def render(plan: Plan, entries: Sequence[Entry]) -> str:
@@ -24,7 +24,7 @@ def render(plan: Plan, entries: Sequence[Entry]) -> str:
 def as_json(plan: Plan, entries: Sequence[Entry]) -> str:
     """For programs."""
     runs = [_run(entry) for entry in entries]
-    return json.dumps({"schema": SCHEMA, "release": plan.release.id, "runs": runs}, indent=2) + "\n"
+    return json_text({"schema": SCHEMA, "release": plan.release.id, "runs": runs})
 
 
 def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
@@ -37,24 +37,24 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
             headline = entry.verdict.headline if entry.verdict else "not judged"
             yield f"{format_moment(entry.collected_at, plan.window.zone)}  {clean(headline)}"
         if entry.verdict is not None:
-            yield from wrapped(window.counts(entry.verdict), _BODY, "checks   ")
+            yield from wrapped(counts(entry.verdict), BODY, "checks   ")
             if entry.reported and entry.reported != entry.verdict.headline:
-                yield from wrapped(f"{entry.reported}, when it was run", _BODY, "printed  ")
+                yield from wrapped(f"{entry.reported}, when it was run", BODY, "printed  ")
         elif entry.reported:
-            yield from wrapped(f"{entry.reported}, of the plan as it was then", _BODY, "printed  ")
+            yield from wrapped(f"{entry.reported}, of the plan as it was then", BODY, "printed  ")
         if entry.changes:
-            yield from wrapped("; ".join(entry.changes), _BODY, "void     ")
-        yield from wrapped(str(entry.path), _BODY, "file     ")
+            yield from wrapped("; ".join(entry.changes), BODY, "void     ")
+        yield from wrapped(str(entry.path), BODY, "file     ")
 
 
 def _run(entry: Entry) -> dict[str, Any]:
     verdict = entry.verdict
     return {
         "file": str(entry.path),
-        "collected_at": entry.collected_at.isoformat() if entry.collected_at else None,
-        "verdict": verdict.decision.value if verdict else None,
+        "collected_at": entry.collected_at,
+        "verdict": verdict.decision if verdict else None,
         "headline": verdict.headline if verdict else None,
-        "counts": {status.value: count for status, count in sorted(verdict.counts.items())} if verdict else {},
+        "counts": dict(sorted(verdict.counts.items())) if verdict else {},
         "printed": entry.reported,
         "void": list(entry.changes),
     }

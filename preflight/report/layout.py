@@ -1,28 +1,20 @@
-"""Lines of text: cleaning what came from elsewhere, wrapping, colour."""
+"""Lines of text for a terminal: folding, columns, colour."""
 
 from __future__ import annotations
 
-import re
 import textwrap
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Status
+from preflight.report.harmless import clean, no_command
+from preflight.wording import shortened
 
 WIDTH = 100
+BODY = " " * 9
+"""What stands before the lines below a status or a label."""
 _MOST_CHARACTERS = 8000
 """Of one text: what a server says without end must not push the verdict off the terminal."""
-
-_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-"""Unicode categories that can move the cursor, reverse the text or hide: control, format (bidi), surrogate, line."""
-
-_CI_COMMAND = re.compile(r"##(?=\w*\[)")
-"""`##[error]`, `##vso[...]`, `##teamcity[...]`: build systems take these for commands wherever they stand in a log."""
-
-_CI_LINE = re.compile(r"^(\s*)::(?=.*::)")
-"""`::error::text`: GitHub's runner takes a line for a command that begins so, whatever spaces stand before it."""
-
 _COLOURS = {
     Status.PASS: "32",
     Status.WARN: "33",
@@ -34,49 +26,16 @@ _COLOURS = {
 }
 
 
-def clean(text: str) -> str:
-    """Remote text made harmless for a terminal and for the log of a build: everything that is not plain visible text
-    becomes an escape."""
-    seen = "".join(character if _visible(character) else _escaped(character) for character in text)
-    return _CI_COMMAND.sub("## ", seen) if "##" in seen else seen
-
-
-def clean_lines(text: str) -> list[str]:
-    """The lines of a text, each fit to stand in a log by itself."""
-    return [no_command(clean(line.rstrip("\r"))).rstrip() for line in text.split("\n")]
-
-
-def no_command(line: str) -> str:
-    """A line of a log that no build system obeys, whatever it begins with."""
-    return _CI_LINE.sub(r"\1: :", _CI_COMMAND.sub("## ", line))
-
-
-def _visible(character: str) -> bool:
-    return unicodedata.category(character) not in _INVISIBLE
-
-
-def _escaped(character: str) -> str:
-    if character in "\n\t":
-        return " "
-    return character.encode("unicode_escape").decode("ascii")
-
-
 def cut(text: str, width: int) -> str:
     """`text` in not more than `width` columns, with a mark where something is left out."""
     return text if len(text) <= width else text[: width - 2] + ".."
 
 
-def counted(number: int, one: str) -> str:
-    """`1 check`, `3 checks`."""
-    return f"{number} {one}{'' if number == 1 else 's'}"
-
-
 def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
     """`text` cleaned and folded to `width` columns; `first` replaces the indent of the first line."""
     lead = first or indent
-    more = f" .. and {len(text) - _MOST_CHARACTERS} more characters" if len(text) > _MOST_CHARACTERS else ""
     lines = textwrap.wrap(
-        clean(text[:_MOST_CHARACTERS]) + more,
+        clean(shortened(text, _MOST_CHARACTERS)),
         width=width,
         initial_indent=lead,
         subsequent_indent=indent,
@@ -87,6 +46,24 @@ def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iter
         yield no_command(line[:width])
         for start in range(width, len(line), width - len(indent)):
             yield no_command(indent + line[start : start + width - len(indent)])
+
+
+def labelled(label: str, lines: Sequence[str], hanging: int = 0) -> Iterator[str]:
+    """Texts below each other, the label before the first; `hanging`: columns that a folded line is indented more."""
+    for number, line in enumerate(lines):
+        yield from wrapped(line, BODY + " " * hanging, BODY if number else f"{label:<{len(BODY)}}")
+
+
+def columns(label: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows of a table below each other, the label before the first; folded where they are too wide for columns."""
+    shown = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    if sum(widths) + 3 * (len(widths) - 1) > WIDTH - len(BODY):
+        yield from labelled(label, [", ".join(filter(None, row)) for row in rows], hanging=8)
+        return
+    for number, row in enumerate(shown):
+        cells = "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield no_command((f"{'' if number else label:<{len(BODY)}}" + cells).rstrip())
 
 
 @dataclass(frozen=True, slots=True)

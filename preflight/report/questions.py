@@ -13,10 +13,12 @@ from textwrap import indent
 from preflight.check import Check
 from preflight.inspection import Inspection
 from preflight.plan import Connect, Database, Host, Plan
-from preflight.plan.work import programs_of, server_work
+from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
 from preflight.registry import Registry
-from preflight.report.layout import clean, counted, wrapped
+from preflight.report.harmless import clean
+from preflight.report.layout import wrapped
+from preflight.wording import counted
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
@@ -103,8 +105,8 @@ def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     """Question id -> `check subject` of everything that is judged by its answer."""
     found: dict[str, list[str]] = {}
     for item in inspection.items:
-        for probe in item.probes.values():
-            wanted = found.setdefault(probe.question().id, [])
+        for planned in item.probes.values():
+            wanted = found.setdefault(planned.question.id, [])
             label = f"{item.check_id} {item.subject.id}"
             if label not in wanted:
                 wanted.append(label)
@@ -150,7 +152,7 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
     asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
     said = f"{host.id}: {counted(asked, 'question')} as {host.user or 'the login of ssh_config'}"
-    accounts = [work.account for work in server_work(plan) if work.host.id == host.id]
+    accounts = [work.account for work in work_on(plan, host.id)]
     for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
         if account not in ("", host.user):
             programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
@@ -212,7 +214,7 @@ def _target(plan: Plan, via: Via, target: str) -> str:
 
 def _host(host: Host) -> str:
     user = host.user or "the login of ssh_config"
-    where = f"host {host.id}: {host.address or host.id} port {host.port} as {user}, by {_credential(host)}"
+    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {user}, by {_credential(host)}"
     if host.jump:
         where += f", through {host.jump}"
     if host.ssh_config:
@@ -237,12 +239,11 @@ def _credential(host: Host) -> str:
 
 def _database(plan: Plan, database: Database) -> str:
     host = plan.host_of(database)
-    address = database.address or host.address or host.id
     way = f"through the SSH login to {host.id}" if database.connect is Connect.TUNNEL else "directly"
     password = f"the password from {database.password}" if database.password else "no password"
     return (
-        f"database {database.id}: {database.name or database.id} at {address} port {database.port} as {database.user}, "
-        f"{password}, {way}, sslmode {database.sslmode}"
+        f"database {database.id}: {database.name or database.id} at {database.server_address(host)} "
+        f"port {database.port} as {database.user}, {password}, {way}, sslmode {database.sslmode}"
     )
 
 

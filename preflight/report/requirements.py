@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.plan import Plan
-from preflight.report.markup import escaped, fenced
+from preflight.report.harmless import markdown_text
+from preflight.report.markup import fenced
 from preflight.requirements import Request, Requirement, requests
+from preflight.units import format_duration
 
 
 def render(plan: Plan) -> str:
@@ -19,8 +21,8 @@ def render(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     release, window = plan.release, plan.window
     title = " ".join(part for part in (release.id, release.title) if part)
-    ticket = f" ({escaped(release.ticket)})" if release.ticket else ""
-    yield f"# What {escaped(title)}{ticket} needs"
+    ticket = f" ({markdown_text(release.ticket)})" if release.ticket else ""
+    yield f"# What {markdown_text(title)}{ticket} needs"
     yield ""
     start, end = (format_moment(at, window.zone) for at in (window.start, window.end))
     yield f"The window is {start} to {end} ({window.zone})."
@@ -34,7 +36,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _request(plan: Plan, request: Request) -> Iterator[str]:
-    yield f"## {escaped(plan.person(request.owner) or 'Nobody in the plan')}"
+    yield f"## {markdown_text(plan.person(request.owner) or 'Nobody in the plan')}"
     yield ""
     by = format_moment(plan.window.start - request.lead_time, plan.window.zone)
     lead = f" (such requests take {format_duration(request.lead_time)})" if request.lead_time > timedelta() else ""
@@ -46,7 +48,7 @@ def _request(plan: Plan, request: Request) -> Iterator[str]:
 
 def _requirement(number: int, requirement: Requirement) -> Iterator[str]:
     checks = f" *({', '.join(requirement.checks)})*" if requirement.checks else ""
-    yield f"{number}. {escaped(requirement.text)}{checks}"
+    yield f"{number}. {markdown_text(requirement.text)}{checks}"
     if requirement.lines:
         yield ""
         indent = " " * (len(str(number)) + 2)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
-from preflight.plan.work import server_work
+from preflight.plan.work import work_with
+from preflight.probes.sql import always_quoted, quote_identifier
 from preflight.requirements.requirement import Requirement
 
 
@@ -14,8 +15,8 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
     for database in plan.databases.values():
         yield _roles(plan, database)
         yield _way_in(database)
-        for work in server_work(plan):
-            if work.database.id == database.id:
+        for work in work_with(plan, database.id):
+            if work.connects:
                 text = (
                     f"On {work.host.id}: {work.account} logs in to {_name(database)} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
@@ -25,7 +26,7 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
 
 def _roles(plan: Plan, database: Database) -> Requirement:
     until = format_moment(plan.window.needed_until, plan.window.zone)
-    logins = dict.fromkeys([database.user, *_other_roles(plan, database)])
+    logins = dict.fromkeys([database.user, *(work.login for work in work_with(plan, database.id) if work.connects)])
     text = (
         f"In {database.id}: login roles {', '.join(logins)}, valid past {until} (VALID UNTIL), with these grants for "
         "the checks. What the scripts and the backup themselves may do is granted with the release."
@@ -41,21 +42,16 @@ def _roles(plan: Plan, database: Database) -> Requirement:
 
 def grants(plan: Plan, database: Database, role: str) -> Iterator[str]:
     """The least that preflight's own questions need of a role; statements for a superuser."""
-    yield f"GRANT CONNECT ON DATABASE {identifier(_name(database))} TO {identifier(role)};"
+    yield f"GRANT CONNECT ON DATABASE {quote_identifier(_name(database))} TO {quote_identifier(role)};"
     if role != database.user:
         return
     if _backed_up(plan, database):  # where the data directory lies, which the backup must outlive
-        yield f"GRANT pg_read_all_settings TO {identifier(role)};"
+        yield f"GRANT pg_read_all_settings TO {quote_identifier(role)};"
     if any(
         backup.database == database.id and backup.method is BackupMethod.PG_BASEBACKUP
         for backup in plan.backups.values()
     ):  # the size of every tablespace
-        yield f"GRANT pg_read_all_stats TO {identifier(role)};"
-
-
-def identifier(name: str) -> str:
-    """Quoted, for SQL and for pg_hba.conf: bare, `all`, `public` or `current_user` would be everybody."""
-    return '"' + name.replace('"', '""') + '"'
+        yield f"GRANT pg_read_all_stats TO {quote_identifier(role)};"
 
 
 def _way_in(database: Database) -> Requirement:
@@ -63,15 +59,11 @@ def _way_in(database: Database) -> Requirement:
     here = database.connect is Connect.DIRECT
     source = "ADDRESS/32" if here else "127.0.0.1/32"
     origin = "ADDRESS: of the machine that runs preflight." if here else "Through the host's own SSH login."
-    line = f"{kind} {identifier(_name(database))} {identifier(database.user)} {source} scram-sha-256"
+    line = f"{kind} {always_quoted(_name(database))} {always_quoted(database.user)} {source} scram-sha-256"
     text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in. {origin}"
     return Requirement(
         owner=database.owner, text=text, lines=(line,), language="pg_hba.conf", checks=("database-login",)
     )
-
-
-def _other_roles(plan: Plan, database: Database) -> Iterator[str]:
-    return (work.login for work in server_work(plan) if work.database.id == database.id)
 
 
 def _backed_up(plan: Plan, database: Database) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import Host, Plan
-from preflight.plan.work import programs_of, server_work
+from preflight.plan.work import Section, ServerWork, programs_of, work_on
 from preflight.requirements.requirement import Requirement
 
 _BIN = "/usr/bin/"
@@ -30,16 +31,17 @@ def _login(plan: Plan, host: Host) -> Requirement:
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
     until = format_moment(plan.window.needed_until, plan.window.zone)
+    elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
     text = (
-        f"The login {user} on {host.id} ({host.address or host.id}, port {host.port}) by {how}, with a shell and "
-        f"without a forced command. Account, password and key hold past {until}."
+        f"The login {user} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
+        f"with a shell and without a forced command. Account, password and key hold past {until}."
     )
     return Requirement(owner=host.owner, text=text, checks=("host-login",))
 
 
 def _accounts(plan: Plan, host: Host) -> list[str]:
     """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
-    worked = [work.account for work in server_work(plan) if work.host.id == host.id]
+    worked = [work.account for work in work_on(plan, host.id)]
     named = [entry.account for entry in host.become]
     return [account for account in dict.fromkeys([*named, *worked]) if account and account != host.user]
 
@@ -52,14 +54,26 @@ def is_plain(names: Iterable[str]) -> bool:
 def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
     and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
-    programs = [name if name.startswith("/") else _BIN + name for name in programs_of(plan, host.id, account)]
-    works = any(work.host.id == host.id and work.account == account for work in server_work(plan))
+    works = [work for work in work_on(plan, host.id) if work.account == account]
+    # psql tells which server it reaches where no `server` is named, which pg_dump does not.
+    telling = [f"{work.program_folder}psql" for work in works if work.connects and not work.server]
+    started = [_started(plan, work) for work in works if work.command]
+    names = [*programs_of(plan, host.id, account), *telling, *started]
+    programs = [name if name.startswith("/") else _BIN + name for name in names]
     listed = [*programs, _SHELL] if works or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
     tag = "" if secret else "NOPASSWD: "
     if not is_plain([host.user, account, *listed]):
         return ""
     return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
+
+
+def _started(plan: Plan, work: ServerWork) -> str:
+    """The program of a `command`, which may be named relative to the staged folder."""
+    program = work.command[0]
+    if "/" not in program or work.section is not Section.SCRIPTS:
+        return program
+    return posixpath.normpath(posixpath.join(plan.scripts[work.id].staged, program))
 
 
 def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
@@ -83,7 +97,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
 
 def _folders(plan: Plan) -> Iterator[Requirement]:
     for backup in plan.backups.values():
-        host = plan.host_of(backup.database)
+        host = plan.host_of(backup)
         account, folder = backup.account or host.user, shlex.quote(backup.directory)
         text = (
             f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by {account}."
@@ -92,8 +106,15 @@ def _folders(plan: Plan) -> Iterator[Requirement]:
         checks = ("backup-location", "backup-space")
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=checks)
     for scripts in plan.scripts.values():
-        host = plan.host_of(scripts.database)
+        host = plan.host_of(scripts)
         account = scripts.account or host.user
-        text = f"On {host.id}: the folder for the staged scripts, readable by {account}, not writable by everybody."
-        line = f"install -d -m 0750 -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
+        starts = "" if account == host.user else f", to be entered by {host.user}, who starts the line there"
+        mode = "0751" if starts else "0750"
+        text = (
+            f"On {host.id}: the folder for the staged scripts, readable by {account}{starts}; not writable by others."
+        )
+        line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
         yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))
+        if scripts.log:
+            text = f"On {host.id}: {account} may write {scripts.log}, whose folder is there."
+            yield Requirement(owner=host.owner, text=text, checks=("script-runner",))

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from preflight.plan import Connect, Plan
+from preflight.plan.values import show_address
+from preflight.probes.http import HttpRequest
 from preflight.requirements.requirement import Requirement
 
 _HERE = "the machine that runs preflight"
-_PORTS = {"http": 80, "https": 443}
 
 
 def requirements(plan: Plan) -> Iterator[Requirement]:
     for host in plan.hosts.values():
         source = host.jump or _where(host.network_zone)
         address = host.address or host.id
-        yield _open(host.owner, source, f"{address}:{host.port}", f"SSH to {host.id}", "host-login")
+        target = f"{show_address(address, host.ssh_port)}/tcp"
+        target += ", or where ssh_config leads" if host.ssh_config else ""
+        yield _open(host.owner, source, target, f"SSH to {host.id}", "host-login")
     for database in plan.databases.values():
         host = plan.host_of(database)
-        address = database.address or host.address or host.id
         if database.connect is Connect.DIRECT:
             where = _where(host.network_zone)
-            yield _open(
-                database.owner, where, f"{address}:{database.port}", f"PostgreSQL {database.id}", "database-login"
-            )
+            target = f"{show_address(database.server_address(host), database.port)}/tcp"
+            yield _open(database.owner, where, target, f"PostgreSQL {database.id}", "database-login")
     for application in plan.applications.values():
         for endpoint in application.health:
-            url = urlsplit(endpoint.url)
-            target = f"{url.hostname}:{url.port or _PORTS[url.scheme]}"
+            request = HttpRequest(endpoint.url)
+            target = f"{show_address(request.host, request.port)}/tcp"
             where = _where(application.network_zone)
             yield _open(application.owner, where, target, f"health of {application.id}", "app-health")
 
@@ -38,4 +38,4 @@ def _where(zone: str) -> str:
 
 
 def _open(owner: str, source: str, target: str, purpose: str, check: str) -> Requirement:
-    return Requirement(owner=owner, text=f"From {source} to {target}/tcp: {purpose}.", checks=(check,))
+    return Requirement(owner=owner, text=f"From {source} to {target}: {purpose}.", checks=(check,))

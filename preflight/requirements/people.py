@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.plan import Plan
 from preflight.requirements.requirement import Requirement
+from preflight.units import format_duration
 
 
 def requirements(plan: Plan) -> Iterator[Requirement]:

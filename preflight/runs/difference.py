@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from preflight.clock import format_duration
-from preflight.finding import Finding, Severity, Status
+from preflight.finding import WORST_FIRST, Finding, Severity, Status
+from preflight.units import format_duration
 from preflight.verdict import Verdict
-
-_WORST_FIRST = (
-    Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED, Status.SKIPPED, Status.PASS,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +190,7 @@ def _numbered(lines: Iterable[Line]) -> Mapping[tuple[str, str, int], Line]:
 
 
 def _rank(pair: Pair) -> tuple[bool, int]:
-    return pair.line.severity is not Severity.BLOCKING, _WORST_FIRST.index(pair.line.status)
+    return pair.line.severity is not Severity.BLOCKING, WORST_FIRST.index(pair.line.status)
 
 
 def _change(old: Line, new: Line) -> Change:

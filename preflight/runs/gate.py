@@ -1,4 +1,4 @@
-"""The gate at the start of the call: what an earlier run still proves at the moment judged. Pure."""
+"""The gate at the start of the call: what an earlier run is still good for at the moment judged. Pure."""
 
 from __future__ import annotations
 
@@ -6,42 +6,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from preflight.clock import format_duration, format_moment
+from preflight.clock import format_moment
 from preflight.evidence import Evidence
 from preflight.inspection import Inspection
 from preflight.runs.inputs import changed
-from preflight.runs.saved_runs import SavedRun
+from preflight.runs.saved_runs import SavedRun, UnreadableRun
+from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
     """What a gate starts from."""
 
-    known: Evidence
-    """The answers that need not be asked for again."""
-    lines: tuple[str, ...]
-    """For the report: which run that was, what is kept of it, what voids it."""
+    earlier: Evidence | None
+    """The run before; None when there is none, or when something besides the servers has changed since."""
+    run: str
+    """Which run that is; or why there is none to start from."""
+    remarks: tuple[str, ...] = ()
+
+    def when_asked(self, evidence: Evidence) -> tuple[str, ...]:
+        """For the report, once everything was asked: how much of `evidence` is of the run before."""
+        if self.earlier is None:
+            return (self.run, *self.remarks)
+        before = self.earlier.answers
+        kept = sum(before.get(question.id, ("", ""))[1] is answer for question, answer in evidence)
+        if not kept:
+            return (f"{self.run}: everything is asked again", *self.remarks)
+        reads = "the full read of 1 backup" if kept == 1 else f"the full reads of {kept} backups"
+        line = f"{self.run}: everything is asked again but {reads}, unchanged since"
+        return (line, *self.remarks)
+
+    def when_not_asked(self) -> tuple[str, ...]:
+        """For the report, where nothing is asked."""
+        if self.earlier is None:
+            return (self.run, *self.remarks)
+        return (f"{self.run}, judged again without asking", *self.remarks)
 
 
 def start_from(
     inspection: Inspection,
-    saved: SavedRun | None,
+    saved: SavedRun | UnreadableRun | None,
     inputs: Mapping[str, str],
     now: datetime,
     *,
     ask: bool = True,
-    fresh: bool = False,
 ) -> Basis:
-    """What `saved` still proves for the plan as it is now.
+    """What `saved` is still good for with the plan as it is now.
 
-    Anything that changed besides the servers voids all of it. `ask`: what is too old will be asked again, otherwise it
-    is judged as it stands. `fresh`: nothing is kept."""
+    Anything that changed besides the servers voids all of it. `ask`: everything will be asked again but what the
+    inspection keeps; otherwise the run is judged as it stands."""
     plan = inspection.plan
-    nothing = Evidence(plan.digest, now, inputs=inputs)
     soon = _too_early(inspection, now)
-    again = "everything is asked again" if ask else "nothing of it is judged"
     if saved is None:
-        return Basis(nothing, (f"no earlier run of {plan.release.id} is kept beside the plan", *soon))
+        return Basis(None, f"no earlier run of {plan.release.id} is kept beside the plan", soon)
+    then = "everything is asked again" if ask else "nothing of it is judged"
+    if isinstance(saved, UnreadableRun):
+        return Basis(None, f"the newest saved run, {saved.path.name}, cannot be read: {saved.reason}; {then}", soon)
     said = f" ({saved.outcome.headline})" if saved.outcome else ""
     run = f"run of {format_moment(saved.evidence.collected_at, plan.window.zone)}{said}"
     changes = changed(saved.evidence.inputs, inputs)
@@ -50,19 +70,8 @@ def start_from(
     if saved.evidence.collected_at > now:
         changes = (*changes, "it is dated in the future: compare the clocks of the machines that ran it")
     if changes:
-        return Basis(nothing, (f"{run} is void: {'; '.join(changes)}; {again}", *soon))
-    if fresh:
-        return Basis(nothing, (f"{run} is set aside: everything is asked again", *soon))
-    evidence = replace(saved.evidence, inputs=dict(inputs))
-    if not ask:
-        return Basis(evidence, (f"{run}, judged again without asking", *soon))
-    kept = _not_from_the_future(inspection.still_good(evidence), now)
-    line = f"{run}: {len(kept.answers)} of {len(evidence.answers)} answers are still good, the others are asked again"
-    return Basis(kept, (line, *soon))
-
-
-def _not_from_the_future(evidence: Evidence, now: datetime) -> Evidence:
-    return evidence.only(question.id for question, answer in evidence if answer.asked_at <= now)
+        return Basis(None, f"{run} is void: {'; '.join(changes)}; {then}", soon)
+    return Basis(replace(saved.evidence, inputs=dict(inputs)), run, soon)
 
 
 def _too_early(inspection: Inspection, now: datetime) -> tuple[str, ...]:

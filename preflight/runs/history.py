@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from preflight.answered import Answered
 from preflight.inspection import inspect
 from preflight.plan import Plan
 from preflight.registry import Registry
@@ -43,7 +44,8 @@ def entry_of(
     reported = saved.outcome.headline if saved.outcome else ""
     verdict = None
     if same_plan:
-        verdict = judge(inspect(plan, registry, evidence.collected_at), evidence, unconfirmed=unconfirmed)
+        inspection = inspect(plan, registry, evidence.collected_at)
+        verdict = judge(Answered(inspection, evidence), unconfirmed=unconfirmed)
     if verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
         # What was deselected then is not kept with the answers: a part must not be listed as the whole.
         verdict, changes = None, (f"it was {reported or 'without a report'} when it was run", *changes)

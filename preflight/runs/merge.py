@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from preflight.answered import Answered
 from preflight.clock import format_moment
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
@@ -18,6 +19,7 @@ from preflight.plan import Plan
 from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Answer, Cause, NoReply, Question, Reply
 from preflight.runs.inputs import changed
+from preflight.wording import counted
 
 _Pair = tuple[Question, Answer]
 
@@ -28,7 +30,7 @@ class MergeError(PreflightError):
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    evidence: Evidence
+    answered: Answered
     notes: tuple[str, ...]
     """For the report: what came from where, what contradicts, what nobody asked."""
 
@@ -41,8 +43,8 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     plan = inspection.plan
     _require_one_release(plan, parts)
     if len(parts) == 1:
-        (part,) = parts.values()
-        return Merged(part, tuple(_gaps(inspection, part)))
+        answered = Answered(inspection, *parts.values())
+        return Merged(answered, tuple(_gaps(answered)))
     answers: dict[str, _Pair] = {}
     contradicted: dict[str, set[str]] = {}
     sources: dict[str, str] = {}
@@ -65,12 +67,13 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
         answers=answers,
         inputs=next(iter(parts.values())).inputs,
     )
+    answered = Answered(inspection, evidence)
     notes = (
         *(_provenance(plan, name, part) for name, part in parts.items()),
         *_contradictions(contradicted, answers),
-        *_gaps(inspection, evidence),
+        *_gaps(answered),
     )
-    return Merged(evidence, notes)
+    return Merged(answered, notes)
 
 
 def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
@@ -98,21 +101,21 @@ def _provenance(plan: Plan, name: str, part: Evidence) -> str:
     lost = sum(isinstance(answer, NoReply) for _, answer in part)
     without = f", {lost} without a reply" if lost else ""
     when = format_moment(part.collected_at, plan.window.zone)
-    return f"{name}: {zone}, {when}, {_counted(len(part.answers))}{without}"
+    return f"{name}: {zone}, {when}, {counted(len(part.answers), 'question')}{without}"
 
 
 def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, _Pair]) -> list[str]:
     found = Counter((answers[key][0].target, _listed(sorted(names))) for key, names in contradicted.items())
     return [
-        f"{target}: {names} answer {_counted(count)} differently, and neither is believed: pass one of them"
+        f"{target}: {names} answer {counted(count, 'question')} differently, and neither is believed: pass one of them"
         for (target, names), count in found.items()
     ]
 
 
-def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
+def _gaps(answered: Answered) -> list[str]:
     """Zones from which something was not asked that the plan has there."""
-    plan = inspection.plan
-    open_questions = [*inspection.first_round(evidence), *inspection.second_round(evidence)]
+    plan = answered.inspection.plan
+    open_questions = answered.missing()
     found = []
     for zone in network_zones(plan) or ("",):
         targets = dict.fromkeys(
@@ -122,10 +125,6 @@ def _gaps(inspection: Inspection, evidence: Evidence) -> list[str]:
             cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"
             found.append(f"nobody asked {', '.join(targets)}: {cure}")
     return found
-
-
-def _counted(questions: int) -> str:
-    return f"{questions} question{'' if questions == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,19 +1,35 @@
-"""Runs kept below `.preflight/` beside the plan: the evidence of each, and the report it led to."""
+"""Runs kept below `.preflight/` beside the plan: the evidence of each, and the report it led to.
+
+Two runs at once in one folder do not harm each other: each takes a name that nobody else has, and a run is there from
+the moment its evidence is, which is written last and as a whole.
+
+**How long runs are kept.** The newest `MOST_RUNS` of a release stay, every run of the last `DAYS_KEPT` days, and the
+newest GO and the newest NO-GO however old they are. What is older goes when the next run is kept. Files with any other
+name are never touched.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
 from preflight.runs.difference import Outcome
 from preflight.runs.saved_report import ReportError, load_report
+from preflight.verdict import Decision
 
-_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z\.json")
-_REPORT = ".report.json"
+MOST_RUNS = 50
+DAYS_KEPT = 30
+
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_EVIDENCE = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)\.json")
+_OURS = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:\.report)?\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,14 @@ class SavedRun:
     """What that run concluded, for comparing with; None when its report is gone. A verdict is never taken from it."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableRun:
+    """A run that was kept and cannot be read: edited, damaged, or saved by another version."""
+
+    path: Path
+    reason: str
+
+
 def folder_of(plan: Plan) -> Path:
     """Where the runs of the plan's release are kept."""
     release = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in plan.release.id)
@@ -33,52 +57,64 @@ def folder_of(plan: Plan) -> Path:
 
 
 def keep(plan: Plan, evidence: Evidence, report: str, mask: Callable[[str], str]) -> Path:
-    """Saves a run, mode 0600 in a folder of mode 0700. Raises OSError."""
+    """Saves a run, mode 0600 in a folder of mode 0700, and removes what is too old. Raises OSError."""
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{evidence.collected_at:%Y%m%dT%H%M%S.%fZ}.json"
-    write_private(path, mask(evidence.to_json()))
+    path = _claim(folder, evidence.collected_at)
     write_private(_report_of(path), report)
+    write_private(path, mask(evidence.to_json()))  # last: who finds it finds its report too
+    for old in _outdated(folder, evidence.collected_at):
+        with suppress(OSError):  # another run removes it as well; else the next one tries again
+            old.unlink()
     return path
 
 
-def newest(plan: Plan) -> tuple[SavedRun | None, list[str]]:
-    """The latest run of the plan's release that can be read, and what is wrong with later ones."""
-    troubles: list[str] = []
+def newest(plan: Plan) -> SavedRun | UnreadableRun | None:
+    """The latest run of the plan's release, or why that very one cannot be read: an older one is never taken for it.
+    None when none is kept."""
     try:
-        paths = _paths(plan)
+        return next((_load(path) for path in _paths(folder_of(plan))), None)
     except OSError as error:
-        return None, [f"the saved runs cannot be listed: {error.strerror}"]
-    for path in paths:
+        return UnreadableRun(folder_of(plan), f"the folder cannot be listed: {error.strerror}")
+
+
+def every(plan: Plan) -> Iterator[SavedRun | UnreadableRun]:
+    """All runs of the plan's release, newest first. Raises OSError."""
+    return map(_load, _paths(folder_of(plan)))
+
+
+def _claim(folder: Path, at: datetime) -> Path:
+    """A name for a run of this moment, or of the first microsecond after it that no other run has. The report's empty
+    file holds it against runs at the same time. Raises OSError."""
+    while True:
+        path = folder / f"{at:{_STAMP}}.json"
         try:
-            return _load(path), troubles
-        except EvidenceError as error:
-            troubles.append(f"not used: {error}")
-    return None, troubles
+            os.close(os.open(_report_of(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            at += timedelta(microseconds=1)
+        else:
+            return path
 
 
-def every(plan: Plan) -> Iterator[tuple[Path, SavedRun | EvidenceError]]:
-    """All runs of the plan's release, newest first; in place of one that cannot be read, why. Raises OSError."""
-    for path in _paths(plan):
-        try:
-            yield path, _load(path)
-        except EvidenceError as error:
-            yield path, error
-
-
-def _paths(plan: Plan) -> list[Path]:
+def _paths(folder: Path) -> list[Path]:
+    """The evidence of each run, newest first."""
     try:
-        return sorted((path for path in folder_of(plan).iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+        return sorted((path for path in folder.iterdir() if _EVIDENCE.fullmatch(path.name)), reverse=True)
     except FileNotFoundError:
         return []
 
 
-def _load(path: Path) -> SavedRun:
-    return SavedRun(path, Evidence.load(path), _outcome(path))
+def _load(path: Path) -> SavedRun | UnreadableRun:
+    try:
+        evidence = Evidence.load(path)
+    except EvidenceError as error:
+        return UnreadableRun(path, str(error).removeprefix(f"{path}: "))
+    outcome = _outcome(path)
+    return SavedRun(path, evidence, outcome if outcome and outcome.evidence_digest == evidence.digest else None)
 
 
 def _report_of(path: Path) -> Path:
-    return path.with_suffix(_REPORT)
+    return path.with_suffix(".report.json")
 
 
 def _outcome(path: Path) -> Outcome | None:
@@ -86,3 +122,27 @@ def _outcome(path: Path) -> Outcome | None:
         return load_report(_report_of(path))
     except ReportError:
         return None
+
+
+def _outdated(folder: Path, at: datetime) -> list[Path]:
+    """The files that the rule above does not keep at this moment. Raises OSError."""
+    runs = _paths(folder)
+    kept = {path.name for path in runs[:MOST_RUNS]}
+    oldest = f"{at - timedelta(days=DAYS_KEPT):{_STAMP}}"
+    if len(runs) > MOST_RUNS and runs[-1].name < oldest:
+        kept |= _newest_of_each_decision(runs)
+    named = ((path, _OURS.fullmatch(path.name)) for path in folder.iterdir())
+    return [path for path, name in named if name and name[1] < oldest and f"{name[1]}.json" not in kept]
+
+
+def _newest_of_each_decision(runs: list[Path]) -> set[str]:
+    """The names of the newest GO and the newest NO-GO, by their reports."""
+    found: dict[str, str] = {}
+    for path in runs:
+        if len(found) == 2:
+            break
+        outcome = _outcome(path)
+        decision = outcome.headline.partition(" ")[0].rstrip(";") if outcome else ""
+        if decision in (Decision.GO, Decision.NO_GO):
+            found.setdefault(decision, path.name)
+    return set(found.values())

@@ -17,13 +17,15 @@ class Session(Protocol):
 
     @property
     def stage(self) -> str:
-        """What it is doing or waiting for, as a participle: `resolving db1.example.net`. Read by another thread."""
+        """What it is waiting for just now, in words that follow "while": `connecting to 10.0.0.1:22`. Read from another
+        thread."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Calls `deliver` once for every question, from any thread, as answers arrive.
+        """Calls `deliver` once for every question, as answers arrive.
 
-        Trouble in the outside world is delivered as `NoReply`, never raised. What nothing can bound (the system's
-        resolver, a file system that hangs) may hold it beyond the deadline: whoever calls it does not wait for it."""
+        Runs in a thread of its own. It may return after the deadline: by then the caller has answered what was missing,
+        and takes nothing more. While questions with a channel of their own are under way, others may come by a second
+        call. Trouble in the outside world is delivered as `NoReply`, never raised."""
 
     def close(self) -> None:
         """Ends the session and frees threads and sockets; safe to call twice and from another thread."""

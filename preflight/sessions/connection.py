@@ -198,7 +198,7 @@ class Connection:
         if not configured.host.user:
             configured = replace(configured, host=replace(configured.host, user=Account(_own_name())))
         self.reached = configured.host
-        self._session["user"] = configured.host.user
+        self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
         return configured
 
     def _find_way(self, configured: Configured, deadline: Deadline) -> Way:

@@ -36,7 +36,7 @@ Put = Callable[[int, Answer], None]
 class SshSession:
     """A `preflight.sessions.Session` over one connection."""
 
-    stage = "asking over SSH"
+    stage = "waiting for the host"
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection

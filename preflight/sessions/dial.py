@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preflight.clock import Deadline
+from preflight.plan.values import show_address
 from preflight.probe import Cause
 from preflight.sessions.trouble import Trouble
 
@@ -76,10 +77,6 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
         raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
     rank = [Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
     raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
-
-
-def show_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> QuickSocket:

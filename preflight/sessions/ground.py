@@ -55,11 +55,11 @@ class KnownHostsFiles:
         host it pins, so that nobody's own known_hosts can overrule it; revocations count wherever they stand."""
         if host.known_hosts:
             files = self._of(host.known_hosts)
-            return files.lookup(host.address, host.port, host.host_key_alias), files
+            return files.lookup(host.address, host.ssh_port, host.host_key_alias), files
         usual = self._of(self._usual if configured is None else configured)
         sealed = self._of(self._sealed)
-        known = usual.lookup(host.address, host.port, host.host_key_alias)
-        pinned = sealed.lookup(host.address, host.port, host.host_key_alias)
+        known = usual.lookup(host.address, host.ssh_port, host.host_key_alias)
+        pinned = sealed.lookup(host.address, host.ssh_port, host.host_key_alias)
         files = HostKeys(unreadable=sealed.unreadable + usual.unreadable)
         if pinned.keys:
             return replace(pinned, revoked=pinned.revoked | known.revoked), files

@@ -18,7 +18,8 @@ from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
 
-SSH_PORT = 22
+from preflight.plan.values import SSH_PORT
+
 _LARGEST_FILE_BYTES = 16 * 1024 * 1024
 _KEY_TYPES = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"})
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")

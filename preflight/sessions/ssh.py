@@ -86,7 +86,7 @@ class SshPool:
         connection = self._connection(host_id)
         key = connection.host_key(deadline)
         host = connection.reached
-        return HostKeySeen(key.type, key.base64, key.fingerprint, host.address, host.port, host.host_key_alias)
+        return HostKeySeen(key.type, key.base64, key.fingerprint, host.address, host.ssh_port, host.host_key_alias)
 
     def close(self) -> None:
         """Ends all connections, those behind a jump host before it. Safe to call twice and from any thread."""
@@ -121,7 +121,7 @@ class SshPool:
 class _Unreachable:
     """The session with a host that the plan gives no way to."""
 
-    stage = "asking over SSH"
+    stage = "looking for a way to it"
 
     def __init__(self, answer: NoReply) -> None:
         self._answer = answer

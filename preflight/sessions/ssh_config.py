@@ -11,7 +11,6 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.plan import Account, Host
-from preflight.plan.values import DEFAULT_SSH_PORT, UnnamedPort
 from preflight.probe import Cause
 from preflight.sessions.trouble import Trouble
 
@@ -51,7 +50,7 @@ def configure(host: Host, deadline: Deadline) -> Configured:
     complete = replace(
         host,
         address=first.get("hostname", host.address or host.id),
-        port=int(first["port"]) if _is_open(host) and first.get("port", "").isdecimal() else host.port,
+        port=int(first["port"]) if host.port is None and first.get("port", "").isdecimal() else host.port,
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
         key=host.key or _first_identity(host, options.get("identityfile", [])),
@@ -78,7 +77,7 @@ def parse(output: str) -> dict[str, list[str]]:
 
 def _ssh_g(host: Host, deadline: Deadline) -> str:
     argv = ["ssh", "-G"]
-    argv += [] if _is_open(host) else ["-p", str(host.port)]
+    argv += [] if host.port is None else ["-p", str(host.port)]
     argv += ["-l", host.user] if host.user else []
     argv += ["--", host.address or host.id]
     try:
@@ -104,11 +103,6 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
     return done.stdout
 
 
-def _is_open(host: Host) -> bool:
-    """Whether the plan leaves the port to ssh_config."""
-    return isinstance(host.port, UnnamedPort)
-
-
 def _first_identity(host: Host, names: list[str]) -> Path | None:
     """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
     if host.agent or host.password is not None:
@@ -125,5 +119,5 @@ def _jump_host(spec: str) -> Host:
         port = port.removeprefix(":")
     else:
         address, _, port = place.partition(":")
-    number = int(port) if port.isdecimal() else DEFAULT_SSH_PORT
+    number = int(port) if port.isdecimal() else None
     return Host(id=f"ProxyJump {spec.strip()}", address=address, port=number, user=Account(user), ssh_config=True)

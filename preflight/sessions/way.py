@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from preflight.clock import Deadline
 from preflight.plan import Host
+from preflight.plan.values import show_address
 from preflight.probe import Cause
 from preflight.sessions import SessionFailed, dial
 from preflight.sessions.channels import ChannelRefused, open_forward
@@ -122,7 +123,7 @@ class Way:
             return self._through(self._jump)
         self.stage = f"resolving {self._host.address}"
         try:
-            resolved = dial.resolve(self._host.address, self._host.port)
+            resolved = dial.resolve(self._host.address, self._host.ssh_port)
             self._enter_gate(resolved.first)
             self.stage = f"connecting to {resolved.first}"
             sock, self._session["address"] = dial.connect(resolved, self._deadline)
@@ -142,11 +143,11 @@ class Way:
             detail = f"through jump {name}: {failed.answer.detail.removeprefix(f'{name}: ')}"
             raise JumpFailed(failed.answer.cause, detail, "jump") from None
         self._enter_gate(jump.dialled)
-        address = dial.show_address(self._host.address, self._host.port)
+        address = show_address(self._host.address, self._host.ssh_port)
         self._session["address"] = address
         self.stage = f"connecting to {address} through {name}"
         try:
-            return open_forward(login.transport, self._host.address, self._host.port, self._deadline)
+            return open_forward(login.transport, self._host.address, self._host.ssh_port, self._deadline)
         except ChannelRefused as refused:
             reason = "jump" if refused.cause in (Cause.DENIED, Cause.CUT_OFF) else "from-jump"
             raise Trouble(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from preflight_checks.app_health import AppHealth
 
+from preflight.answered import Answered
 from preflight.clock import now
 from preflight.evidence import Evidence
 from preflight.finding import Event, Finding, Judgement, Status
@@ -43,12 +44,12 @@ def endpoint(app: HttpsApp, path: str = "/health", **more: Any) -> Endpoint:
 def findings(plan: Plan) -> list[Finding]:
     """What the engine concludes about the check alone, over the real session."""
     inspection = inspect(plan, Registry((AppHealth,)), NOW)
-    evidence = Evidence(plan.digest, NOW)
+    answered = Answered(inspection, Evidence(plan.digest, NOW))
+    answered.begin()
     for item in inspection.items:
-        probe = item.probes["answer"]
-        question = probe.question()
-        evidence = evidence.with_answers({question.id: (question, ask(probe, Path()))})  # type: ignore[arg-type]
-    return inspection.findings(evidence)
+        planned = item.probes["answer"]
+        answered.add(planned.question, ask(planned.probe, Path()))  # type: ignore[arg-type]
+    return answered.findings()
 
 
 def finding(plan: Plan) -> Finding:
@@ -336,7 +337,7 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
         (Cause.TIMED_OUT, "run-deadline", "--timeout"),
         (Cause.TIMED_OUT, "", "opened"),
         (Cause.NOT_ASKED, "ca-file", "correct `ca`"),
-        (Cause.NOT_ASKED, "", "run again"),
+        (Cause.NOT_ASKED, "", "ask it, too: preflight run"),
         (Cause.UNREADABLE, "content-encoding", "Accept-Encoding"),
     ],
 )

@@ -26,12 +26,9 @@ from preflight.plan import (
     Step,
 )
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.data_directory import DataDirectories
-from preflight.probes.mounts import Mount
-from preflight.probes.quotas import Quota
-from preflight.probes.sizes import Sizes
+from preflight.probes.mounts import Mount, Quota
+from preflight.probes.sizes import DataDirectories, Sizes, WalRate
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
-from preflight.probes.wal import WalRate
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -338,6 +335,44 @@ def test_only_backups_of_the_same_machine_are_asked_about() -> None:
     assert names(Host(id="db1-too", address="db1")) == own | {"directory billing", "sizes billing"}
 
 
+def several(**facts: Any) -> Judgement:
+    """Of `orders` on db1, which needs 10 GiB, and `billing` on another host of the plan, which needs 20 GiB."""
+    billing = replace(BILLING, expected=Bytes(20 * GIB))
+    found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing, hosts=[Host(id="db2")])
+    subject = next(each for each in found.subjects() if each.id == "storage of several hosts")
+    known: dict[str, Any] = {name: directory(29, path=f"/backup/{name}") for name in ("orders", "billing")}
+    facts = {**{f"directory {name}": place for name, place in known.items()}, **facts}
+    conclusion: Judgement = found.judge(subject, **facts)
+    return conclusion
+
+
+def test_hosts_that_are_one_machine_are_added_up() -> None:
+    found = several(**{"machine db1": "b1", "machine db2": "b1"})
+    assert found.status is Status.FAIL
+    assert found.summary == "orders and billing do not fit together: 1 GiB missing, 29 GiB free"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"machine db1": "b1", "machine db2": "b2"},
+        {"machine db1": "b1", "machine db2": ""},
+        {"machine db1": "b1", "machine db2": "b1", "directory billing": directory(29, path="/b", mount=OTHER_DISK)},
+        {"machine db1": "b1", "machine db2": "b1", "directory billing": missing("/backup/billing")},
+    ],
+    ids=["machines", "not seen", "disks", "missing"],
+)
+def test_backups_that_do_not_share_a_disk_are_left_to_their_own_lines(facts: dict[str, Any]) -> None:
+    assert several(**facts).status is Status.PASS
+
+
+def test_a_size_nobody_tells_is_unknown_there_too() -> None:
+    shared = {"machine db1": "b1", "machine db2": "b1"}
+    found = check(ORDERS, BILLING, hosts=[Host(id="db2")])
+    places = {f"directory {name}": directory(path=f"/backup/{name}") for name in ("orders", "billing")}
+    assert found.judge(found.subjects()[-1], **places, **shared).status is Status.UNKNOWN
+
+
 def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:
     previous = replace(ORDERS, previous=RemotePath("/backup/*.dump"))
 
@@ -465,7 +500,7 @@ def test_what_a_prune_removes_counts_only_where_the_plan_says_how_many_are_kept(
         ({"previous orders": listed(nightly(0))}, Status.PASS),  # one file has no rhythm
         ({"previous orders": listed(nightly(0), nightly(1, days=0.001))}, Status.PASS),  # parts of one backup
         (
-            {"previous orders": listed(*(replace(nightly(n), identity="1:1", path=f"/old/{n}") for n in range(3)))},
+            {"previous orders": listed(*(replace(nightly(n), stat="1:1", path=f"/old/{n}") for n in range(3)))},
             Status.PASS,  # they lie elsewhere
         ),
         ({}, Status.FAIL),

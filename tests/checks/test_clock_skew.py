@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,7 @@ def test_the_server_on_the_same_machine_is_no_witness() -> None:
     made = check(("db1", "db2"))
     assert made.follow_up(made.subjects()[2], clock=reading(9)) == {
         "again": ServerClockProbe("orders", 2),
+        "home": HostClockProbe("db1"),
         "witness_1": HostClockProbe("db2"),
     }
 
@@ -122,6 +124,37 @@ def test_where_another_machine_agrees_our_own_clock_is_suspect() -> None:
     assert found.remedy.startswith("look at this machine's clock first")
 
 
+def in_boot(boot: str, offset: float = 90) -> Reading:
+    return replace(reading(offset), boot=boot)
+
+
+def test_another_entry_of_the_same_machine_is_no_witness() -> None:
+    """Two names in the plan, one kernel: its clock is off, not ours."""
+    found = judged(in_boot("b1"), again=in_boot("b1"), witness_1=in_boot("b1"), witness_2=in_boot("b2", 0))
+    assert found.summary == "the clock is 90 s ahead of this machine's"
+    assert found.remedy.startswith("have the clock of db1 set")
+
+
+def test_a_machine_that_agrees_is_named_once() -> None:
+    found = judged(in_boot("b1"), witness_1=in_boot("b2"), witness_2=in_boot("b2"))
+    assert found.summary.count("app1") + found.summary.count("db2") == 1
+    assert "this machine's own clock is suspect" in found.summary
+
+
+def test_the_host_of_a_server_tells_on_which_machine_it_is() -> None:
+    facts = {"clock": reading(90), "home": in_boot("b1"), "witness_1": in_boot("b1")}
+    assert "suspect" not in judged(number=3, **facts).summary
+    assert "suspect" in judged(number=3, **{**facts, "home": lost(Cause.TIMED_OUT)}).summary
+
+
+@pytest.mark.parametrize("boot", ["", "0c2a1f9e-5a0c-4a3e-9f57-0d2f4a5b6c7d"])
+def test_a_boot_id_is_read_strictly(boot: str) -> None:
+    text = HOST.format(at="1792177200.5")
+    assert HostClockProbe("db1").read(reply(text.replace("boot=", f"boot={boot}"))).boot == boot
+    with pytest.raises(Unreadable):
+        HostClockProbe("db1").read(reply(text.replace("boot=", "boot=none")))
+
+
 @pytest.mark.parametrize("witness", [reading(0), reading(87), reading(-90), lost(Cause.TIMED_OUT)])
 def test_a_witness_that_does_not_agree_leaves_the_far_clock_to_blame(witness: Reading | NoReply) -> None:
     found = judged(reading(90), again=reading(90), witness_1=witness)
@@ -133,7 +166,7 @@ def reply(text: str, took: float = TOOK, code: int = 0) -> Reply:
     return Reply(code, text, ASKED_AT, took, "on db1 as dbadmin")
 
 
-HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\n"
+HOST = "at={at}\noffset=+0200\nlocaltime=/usr/share/zoneinfo/Europe/Prague\nzone=\nboot=\n"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
 
 from preflight.finding import Judgement, Severity, Status
-from preflight.jobs.timers import Timer
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Window
 from preflight.probes.clocks import HostZone
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
 from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
 from preflight.probes.shell import AsAccount
+from preflight.probes.timers import Timer
 from tests.toy import MOMENT, toy_plan
 
 PRAGUE = HostZone("Europe/Prague", timedelta(hours=2))
@@ -197,9 +197,12 @@ def test_a_night_with_a_clock_change_is_told_with_offsets() -> None:
         end=datetime(2026, 10, 25, 5, tzinfo=UTC),
     )
     jobs = replace(IDLE, tables=())
-    assert summaries(judged(jobs, crontab("30 2 * * * once"), window=window))[0].startswith("starts 02:30 +02:00: once")
+    assert summaries(judged(jobs, crontab("30 2 * * * once"), window=window))[0].startswith(
+        "starts 02:30 +02:00 (first): once"
+    )
     twice = judged(jobs, crontab("*/30 2 * * * twice"), window=window)
-    assert twice.summary.startswith("starts 02:00 +02:00, 02:30 +02:00, 02:00 +01:00, 02:30 +01:00: twice")
+    times = "02:00 +02:00 (first), 02:30 +02:00 (first), 02:00 +01:00 (second), 02:30 +01:00 (second)"
+    assert twice.summary.startswith(f"starts {times}: twice")
     assert len(twice.events) == 4
 
 

@@ -251,3 +251,11 @@ def test_a_certificate_that_was_not_seen_is_unknown_only_where_it_is_verified() 
     assert judged(sslmode=SslMode.REQUIRE).status is Status.PASS
     plain = identity(session={"ssl": "no"})
     assert judged(plain, sslmode=SslMode.DISABLE).status is Status.PASS
+
+
+@pytest.mark.parametrize(("address", "table"), [("", "[hosts.db1]"), ("192.0.2.7", "[databases.orders]")])
+def test_the_address_is_to_be_corrected_where_the_plan_names_it(address: str, table: str) -> None:
+    found = judged(identity(in_recovery=True), address=address)
+    assert f"correct `address` in {table}" in found.remedy
+    missing = NoReply(Cause.UNREACHABLE, "no such name", MOMENT, vantage="here", reason="no-such-name")
+    assert f"correct `address` in {table}" in judged(missing, address=address).remedy

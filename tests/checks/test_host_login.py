@@ -225,6 +225,13 @@ REASONS = (
 )
 
 
+def test_the_remedy_names_the_port_that_was_dialled() -> None:
+    refused = lost(Cause.REFUSED)
+    assert "sshd started on db1 port 22," in judged(refused).remedy
+    elsewhere = replace(refused, session={"port": "2222"})  # of ssh_config
+    assert "sshd started on db1 port 2222," in judged(elsewhere).remedy
+
+
 def test_every_reason_has_a_remedy_of_its_own() -> None:
     remedies = {reason: judged(lost(Cause.DENIED, reason), NEVER).remedy for reason in ("", *REASONS)}
     assert len(set(remedies.values())) == len(remedies)

@@ -12,6 +12,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
+from preflight.answered import Answered
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Quantity, Status
 from preflight.inspection import inspect
@@ -141,7 +142,8 @@ def reply() -> Reply:
 def row() -> Reply:
     text = (
         '[{"user": "u", "database": "orders", "version_num": "150018", "in_recovery": "false", "backend_pid": "1",'
-        ' "started_at": "2026-10-01 00:00:00", "cluster_name": ""}]'
+        ' "started_at": "2026-10-01 00:00:00", "cluster_name": "", "server_address": null, "server_port": null,'
+        ' "client_port": null}]'
     )
     return Reply(0, text, MOMENT, 0.1, "from here as u")
 
@@ -158,12 +160,12 @@ def found(*entries: Host | Database, answers: Mapping[str, Answer] | None = None
     names = tuple(dict.fromkeys(entry.id for entry in entries))
     plan = planned(replace(ROLE, **{"access": names, **changed}), (*hosts, *more), databases)
     inspection = inspect(plan, Registry((OnCall,)), MOMENT)
-    evidence = Evidence(plan.digest, MOMENT)
-    for question in inspection.first_round():
+    answered = Answered(inspection, Evidence(plan.digest, MOMENT))
+    for question in answered.begin():
         usual = row() if question.via is Via.SQL else reply()
         answer = (answers or {}).get(question.target, usual)
-        evidence = evidence.with_answers({question.id: (question, answer)})
-    (only,) = inspection.findings(evidence)
+        answered.add(question, answer)
+    (only,) = answered.findings()
     return only
 
 

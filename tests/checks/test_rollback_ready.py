@@ -16,6 +16,7 @@ from preflight.plan import (
     BackupFormat,
     BackupMethod,
     Database,
+    Host,
     RemotePath,
     Rollback,
     RollbackFile,
@@ -25,16 +26,14 @@ from preflight.probe import Cause, NoReply
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
-from preflight.probes.data_directory import DataDirectories
-from preflight.probes.live_tables import LiveTables
 from preflight.probes.mounts import Mount
-from preflight.probes.sizes import Sizes
+from preflight.probes.sizes import DataDirectories, LiveTables, Sizes
 from preflight.probes.storage import Place
 from tests.toy import MOMENT, toy_plan
 
 MIB = 1024 * 1024
 NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
-OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), identity="1:2")
+OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), stat="1:2")
 LISTING = Listing((NEW, OLD), 2, 0, "readable", as_account=True, uid=26, host_now=MOMENT)
 LIVE = LiveTables(150018, 7)
 ARCHIVE = ArchiveRead(True, 0, "", "orders", "15.18", 7)
@@ -346,6 +345,17 @@ def room(
 )
 def test_all_databases_of_one_storage_must_fit(free: int, keep_broken: bool, both: bool, status: Status) -> None:
     assert room(replace(PLACE, free_bytes=free * MIB), keep_broken=keep_broken, both=both).status is status
+
+
+def test_databases_of_two_logins_of_one_machine_are_restored_side_by_side() -> None:
+    backups = {name: replace(BACKUP, id=name, database=name) for name in TWO}
+    databases = {**TWO, "billing": replace(TWO["billing"], host="db1-too")}
+    for address, asked in (("db1", 2), ("db9", 1)):
+        hosts = {"db1": Host(id="db1", user=Account("dbadmin")), "db1-too": Host(id="db1-too", address=address)}
+        ready = check(databases=databases, backups=backups, rollback=Rollback())
+        ready.plan = replace(ready.plan, hosts=hosts)
+        names = [name for name in ready.probes(subject(ready, "orders room to restore")) if name.startswith("sizes")]
+        assert len(names) == asked
 
 
 def test_room_that_cannot_be_seen_is_a_warning_with_both_ways_out() -> None:

@@ -13,12 +13,12 @@ import pytest
 from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
 
 from preflight.finding import Judgement, Status
+from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.probe import Cause, NoReply
 from preflight.probes.files import EntryKind, LocalText, Texts, Tree, TreeEntry
 from preflight.probes.staged import Forms, StagedBeginning
 from preflight.probes.staged_reply import StagedEntry, StagedTree
-from preflight.scripts.manifest import format_manifest
 from tests.toy import MOMENT, toy_plan
 
 WHEN = datetime(2026, 10, 16, 18, 2, 11, tzinfo=UTC)
@@ -64,7 +64,7 @@ class World:
     approved: dict[str, str] = field(default_factory=lambda: dict(SCRIPTS))
     sealed: dict[str, str] = field(default_factory=lambda: {name: sha256(text) for name, text in SCRIPTS.items()})
     staged: dict[str, str] = field(default_factory=lambda: dict(SCRIPTS))
-    run: str = "psql -X -v ON_ERROR_STOP=1 -f 010_first.sql -f 020_second.sql"
+    files: tuple[str, ...] = ("010_first.sql", "020_second.sql")
     account: str = ""
     strict: bool = False
     manifest: LocalText | None = None
@@ -81,7 +81,7 @@ class World:
             approved=Path("plans/sql/orders"),
             manifest=Path("plans/sql/orders.SHA256SUMS"),
             staged=RemotePath("/srv/release/orders"),
-            run=self.run,
+            files=self.files,
             account=Account(self.account),
             owner="app1",
         )
@@ -156,7 +156,8 @@ def test_a_changed_script_says_who_when_how_and_shows_the_change() -> None:
     assert judgement.summary == "010_first.sql was changed on the server: 1 line differs"
     assert judgement.expected == f"sha256 {world.sealed['010_first.sql'][:12]}, as sealed"
     assert "owner dbadmin, modified 2026-10-16 18:02:11 UTC, 49 bytes" in judgement.actual
-    assert "scp -- sql/orders/010_first.sql dbadmin@db1:/srv/release/orders/010_first.sql" in judgement.remedy
+    copied = "sql/orders/010_first.sql dbadmin@db1:/srv/release/orders/010_first.sql"
+    assert f"scp -o 'UserKnownHostsFile=toy.known_hosts ~/.ssh/known_hosts' -- {copied}" in judgement.remedy
     assert judgement.details.splitlines() == [
         "--- approved 010_first.sql", "+++ staged 010_first.sql", "@@ line 1, now 1 @@",
         "-create table a (b int);", "+create table a (b bigint);", " \\ir parts/columns.sql",
@@ -186,7 +187,7 @@ def test_how_a_script_differs_is_said_and_it_fails_all_the_same(
 def test_many_changed_scripts_are_told_apart_by_their_forms() -> None:
     texts = {f"{number:03}.sql": f"select {number};\n" for number in range(60)}
     sealed = {name: sha256(text) for name, text in texts.items()}
-    world = World(dict(texts), sealed, {name: text.replace("\n", "\r\n") for name, text in texts.items()}, run="")
+    world = World(dict(texts), sealed, {name: text.replace("\n", "\r\n") for name, text in texts.items()}, files=())
     check = ScriptHashes(world.plan(), MOMENT)
     (subject,) = check.subjects()
     more = check.follow_up(subject, **world.facts())
@@ -332,12 +333,8 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
         Status.WARN,
         "010_first.sql: larger than 256 KiB",
     ),
-    # the run line
-    ("run of the unsealed", assign(run="psql -X -f 040.sql"), Status.FAIL, "the run line: 040.sql is not sealed"),
-    ("run from elsewhere", assign(run="cd /srv && psql -f 010_first.sql"), Status.FAIL, "leaves the staged folder"),
-    ("run through <", assign(run="psql -X < 040.sql"), Status.FAIL, "040.sql is not sealed"),
-    ("run by -c", assign(run="psql -c '\\i 040.sql'"), Status.FAIL, "the run line: \\i 040.sql is not sealed"),
-    ("run of a pattern", assign(run='for f in *.sql; do psql -f "$f"; done'), Status.WARN, "leaves it to the shell"),
+    # what the plan lists
+    ("an unsealed file listed", assign(files=("040.sql",)), Status.FAIL, "1 listed script not sealed: 040.sql"),
 ]  # fmt: skip
 
 
@@ -354,14 +351,7 @@ GOOD: list[tuple[str, Mutation]] = [
     ("absolute include below", everywhere("030.sql", "\\i /srv/release/orders/parts/columns.sql\n")),
     ("include with ./", everywhere("030.sql", "\\i ./parts/../parts/columns.sql\n")),
     ("comment", everywhere("030.sql", "-- \\i nowhere.sql\nselect '\\! x';\n")),
-    ("run with its folder", assign(run="cd /srv/release/orders && psql -X -f 010_first.sql")),
-    ("run with full paths", assign(run="cd /srv/release/orders && psql -f /srv/release/orders/010_first.sql")),
-    ("run from the folder above", lambda world: (
-        everywhere("020_second.sql", "\\i orders/parts/rows.sql\n")(world),
-        everywhere("parts/rows.sql", "\\copy a from orders/data/rows.csv\n")(world),
-        assign(run="cd .. && psql -X -f orders/010_first.sql")(world),
-    )),
-    ("no run line", assign(run="")),
+    ("no file listed", assign(files=())),
     ("sticky folder above", with_staged(parents=(("/tmp", 0o1777, "root"),))),
     ("empty data file", everywhere("empty.csv", "")),
     ("the manifest staged too", lambda world: world.staged.update(SHA256SUMS=format_manifest(world.sealed))),

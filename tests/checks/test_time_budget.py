@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preflight_checks.time_budget import TimeBudget
 
+from preflight.answered import Answered
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Quantity, Status
 from preflight.inspection import inspect
+from preflight.judging.schedule import schedule
 from preflight.loader import load_plan
 from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
 from preflight.registry import Registry
-from preflight.window.schedule import schedule
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"
@@ -85,7 +86,8 @@ def test_the_finding_belongs_to_who_decides_about_a_rollback() -> None:
     )
     roles = {"manager": Role(id="manager", primary="A. Haddad", contact="ext. 4400")}
     plan = work(*NIGHT, within=STRICT, decisions=decisions, roles=roles)
-    (finding,) = inspect(plan, Registry((TimeBudget,)), EVENING).findings(Evidence(plan.digest, EVENING))
+    inspection = inspect(plan, Registry((TimeBudget,)), EVENING)
+    (finding,) = Answered(inspection, Evidence(plan.digest, EVENING)).findings()
     assert finding.owner == "A. Haddad (manager), ext. 4400"
     assert finding.status is Status.PASS
 
@@ -178,7 +180,7 @@ def test_the_night_of_a_clock_change_is_judged_by_its_real_length(start: str, en
 def test_times_on_the_night_of_a_clock_change_carry_their_offset() -> None:
     within = window("2026-11-01T00:00", "2026-11-01T06:00")
     assert judged(step("all", 60, undo=60), within=within).summary == (
-        "finish 01:00 -04:00, decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
+        "finish 01:00 -04:00 (first), decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from preflight_checks.version_pairs import VersionPairs, VersionPairsSettings
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Decision, DecisionKind, Plan, Rule, UndoKind
+from preflight.plan import Application, Decision, DecisionKind, Plan, Rule, UndoKind
 from tests.agreements import FAILED, agreed_plan, deploy, record, versions_of
 from tests.toy import MOMENT
 
@@ -157,3 +158,12 @@ def test_whoever_decides_owns_the_finding() -> None:
     assert owner(agreed_plan()) == ""
     assert owner(agreed_plan(decisions=(partial,))) == "manager"
     assert owner(agreed_plan(decisions=(partial,), rules=[Rule(unrelated=("a", "b")), TOGETHER])) == "lead"
+
+
+def test_of_thousands_of_open_combinations_fifty_are_told_and_the_rest_is_counted() -> None:
+    names = [f"app{n}" for n in range(30)]
+    applications = {name: Application(id=name, from_="1", to="2") for name in names}
+    lines = told(replace(agreed_plan(), applications=applications, tested=(), steps=()))
+    gaps = [line for line in lines if "never tested together" in line]
+    assert len(gaps) == 50
+    assert f"fail: {3 * 30 * 29 // 2 - 50} more combinations are not shown to work" in lines

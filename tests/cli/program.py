@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.site.netns import Namespace
+
 BASE = """
 [release]
 id = "REL-1"
@@ -40,10 +42,12 @@ def argv(*arguments: str | Path) -> list[str]:
 
 
 def preflight(
-    *arguments: str | Path, cwd: Path | None = None, stdin: str = "", **more: str
+    *arguments: str | Path, cwd: Path | None = None, stdin: str = "", inside: Namespace | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
+    """`inside` a namespace it runs in the folder /."""
+    command = argv(*arguments) if inside is None else inside.enter(argv(*arguments))
     return subprocess.run(
-        argv(*arguments), input=stdin, capture_output=True, text=True, timeout=90, env=environment(**more), cwd=cwd
+        command, input=stdin, capture_output=True, text=True, timeout=90, env=environment(**more), cwd=cwd
     )
 
 

@@ -59,7 +59,10 @@ def test_a_report_and_itself_differ_in_nothing(reports: Path) -> None:
         (["plan.toml", "old.json"], "plan.toml: no JSON report"),
         (["old.json", "."], ".: not a regular file"),
         (["old.json", "half.json"], "half.json: no JSON report"),
-        (["old.json", "other.json"], "other.json: schema 9 is not 1"),
+        (
+            ["old.json", "other.json"],
+            "other.json: saved by another version of preflight: its schema is 9, this version reads 2",
+        ),
         (["old.json", "new.json", "--format", "yaml"], "Invalid value for '--format'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -67,7 +70,7 @@ def test_a_report_and_itself_differ_in_nothing(reports: Path) -> None:
 def test_what_cannot_be_compared_is_2_with_a_sentence(reports: Path, arguments: list[str], words: str) -> None:
     text = (reports / "old.json").read_text()
     (reports / "half.json").write_text(text[: len(text) // 2])
-    (reports / "other.json").write_text(text.replace('"schema": 1', '"schema": 9'))
+    (reports / "other.json").write_text(text.replace('"schema": 2', '"schema": 9'))
     done = preflight("diff", *arguments, cwd=reports)
     assert done.returncode == 2, done.stdout + done.stderr
     assert words in done.stderr
@@ -79,4 +82,4 @@ def test_evidence_is_no_report(tmp_path: Path) -> None:
     preflight("run", write_plan(tmp_path, BASE + DEAD_HOST), "--evidence", tmp_path / "evidence.json")
     done = preflight("diff", tmp_path / "evidence.json", tmp_path / "evidence.json")
     assert done.returncode == 2
-    assert "evidence.json: the report has no" in done.stderr
+    assert "evidence.json: no JSON report: verdict: is required" in done.stderr

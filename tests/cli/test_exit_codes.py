@@ -291,6 +291,14 @@ def test_lint_says_what_is_over_and_what_is_not_there(tmp_path: Path) -> None:
     assert "The folder of approved scripts is not there" in said
 
 
+def test_a_sheet_of_commands_is_text_alone(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    assert preflight("show", plan, "--commands").returncode == 0
+    done = preflight("show", plan, "--commands", "--format", "markdown")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "leave --format out" in done.stderr
+
+
 def test_show_names_the_plan_as_it_was_called(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
     assert f"`preflight run {plan}`" in preflight("show", plan).stdout.replace("\n", " ")

@@ -31,7 +31,6 @@ FILLED = {
     "password": "env:PW",
     "user": "release",
     "url": "https://app2.example.net/health",
-    "run": "psql -X -w -v ON_ERROR_STOP=1 -f 010_first.sql",
     "kind": "script",
     "from": "1",
     "to": "2",

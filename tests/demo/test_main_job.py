@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight.answered import Answered
 from preflight.clock import now
 from preflight.demo.site import DemoSite
 from preflight.evidence import Evidence
@@ -94,16 +95,21 @@ def run_demo(*, night: bool) -> Run:
         logging.getLogger().setLevel(logging.DEBUG)
         try:
             with ProcessList() as processes, Pools(plan, secrets) as pools:
-                evidence = collect(inspection, pools.session, 90, mask=secrets.redact)
+                answered = collect(inspection, pools.session, 90, mask=secrets.redact)
         finally:
             logging.getLogger().setLevel(level)
             logging.getLogger().removeHandler(log)
         values = [path.read_text().strip() for path in (plan.folder / "secrets").glob("*.password")]
         key_lines = (plan.folder / "secrets" / "login.key").read_text().splitlines()[1:-1]
         # Purely offline checks read files beside the plan, so judging happens while the site stands.
-        verdict = judge(inspection, evidence, unconfirmed=unconfirmed(plan))
+        verdict = judge(answered, unconfirmed=unconfirmed(plan))
         return Run(
-            inspection, evidence, verdict, (*values, *key_lines), "\n".join(processes.seen), "\n".join(log.lines)
+            inspection,
+            answered.evidence,
+            verdict,
+            (*values, *key_lines),
+            "\n".join(processes.seen),
+            "\n".join(log.lines),
         )
 
 
@@ -129,7 +135,7 @@ def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
     asked = [question for question, _ in good.evidence]
     assert len(asked) > 30
     for question in asked:
-        verdict = judge(good.inspection, good.evidence.without(question.id))
+        verdict = judge(Answered(good.inspection, good.evidence.without(question.id)))
         told = f"{question.via} {question.target}: {question.text}"
         unknown = [finding for finding in verdict.findings if finding.status is Status.UNKNOWN]
         assert unknown, told
@@ -143,7 +149,7 @@ def test_dropping_any_one_reply_is_never_go(good: Run) -> None:
 def test_saved_evidence_gives_equal_findings(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
     again = Evidence.from_json(run.evidence.to_json())
-    assert judge(run.inspection, again).findings == run.verdict.findings
+    assert judge(Answered(run.inspection, again)).findings == run.verdict.findings
 
 
 def test_a_host_is_asked_in_one_batch_and_a_question_once(good: Run) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from preflight.loader.lines import KeyPath, key_lines
+from preflight.faults import Keys
+from preflight.loader.lines import key_lines
 from tests.plan_texts import FULL, mutated_plans
 
 TRICKY = '''\
@@ -41,7 +42,7 @@ id = "b\\u0041"
 '''
 
 
-def paths(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+def paths(value: Any, path: Keys = ()) -> Iterator[Keys]:
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -74,7 +75,7 @@ def test_every_key_is_found_and_no_other() -> None:
         (("x", "a"), 25),
     ],
 )
-def test_a_key_is_found_on_its_line(path: KeyPath, line: int) -> None:
+def test_a_key_is_found_on_its_line(path: Keys, line: int) -> None:
     assert key_lines(TRICKY)[path] == line
     assert key_lines(TRICKY.replace("\n", "\r\n"))[path] == line
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from preflight import __version__
 from preflight import plan as plan_types
 from preflight.errors import PlanError
 from preflight.finding import Severity
@@ -68,7 +69,7 @@ def problems(text: str | bytes, checks: dict[str, type] | None = None) -> list[s
 
 
 def keys_of(cls: Any, preset: set[str]) -> set[str]:
-    return {field.name.rstrip("_") for field in dataclasses.fields(cls) if field.name not in preset}
+    return {field.name.rstrip("_") for field in dataclasses.fields(cls) if field.init and field.name not in preset}
 
 
 def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
@@ -97,6 +98,14 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
     }
     for (cls, *preset), tables in sections.items():
         assert {key for table in tables for key in table} == keys_of(cls, set(preset)), cls
+
+
+def test_a_plan_says_its_format_and_one_of_another_format_is_not_read_any_further(folder: Path) -> None:
+    assert load(MINIMAL).format == load("format = 1\n" + MINIMAL).format == 1
+    (problem,) = problems("format = 2\nunknown = 1\n")
+    reads = f"preflight {__version__}, which reads format 1"
+    assert problem == f"1: format: the plan is written in format 2, for another version than {reads}"
+    assert "1: format: expected an integer, found a string" in problems('format = "1"\n' + MINIMAL)
 
 
 def test_a_plan_with_every_key_is_loaded_into_typed_values(folder: Path, clean_surroundings: Path) -> None:
@@ -248,10 +257,10 @@ def test_a_long_chain_of_steps_is_no_recursion(folder: Path) -> None:
 
 
 def test_checks_can_be_looked_for_in_the_folder_that_the_plan_names(folder: Path) -> None:
-    asked: list[Path | None] = []
+    asked: list[Plan] = []
 
-    def find(own_folder: Path | None) -> dict[str, type]:
-        asked.append(own_folder)
+    def find(plan: Plan) -> dict[str, type]:
+        asked.append(plan)
         return {"mine": SpaceSettings}
 
     text = MINIMAL.replace("[window]", 'checks = "my_checks"\n[window]') + "[checks.mine]\npercent = 5\n"
@@ -261,7 +270,7 @@ def test_checks_can_be_looked_for_in_the_folder_that_the_plan_names(folder: Path
     with pytest.raises(PlanError) as caught:
         load_plan(Path("x.toml"), find)
     assert [error.where for error in caught.value.errors] == ["release.id", "checks.other"]
-    assert asked == [folder / "my_checks"] * 2
+    assert [plan.release.checks for plan in asked if plan.release] == [folder / "my_checks"] * 2
 
 
 def test_a_check_whose_settings_mean_nothing_is_named_not_raised(folder: Path) -> None:
@@ -285,7 +294,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "NUL": (b"[release]\n\x00", "2: not TOML: Invalid statement (column 1)"),
     "deep": (b"a = " + b"[" * 5000 + b"]" * 5000, "not TOML that can be read: nested too deep"),
     "long dotted key": (b"a." * 20000 + b"a = 1", "1: more than 1000 dots in one line"),
-    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1024 KiB, too much for a plan"),
+    "too large": (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB, too much for a plan"),
 }  # fmt: skip
 
 

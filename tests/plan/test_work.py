@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from preflight.plan import Account, Backup, BackupFormat, BackupMethod, Database, Plan, RemotePath, Scripts, Step
 from preflight.plan.work import Section, minutes_at_stake, programs_of, server_work
 from tests.toy import toy_plan
@@ -18,7 +20,8 @@ def plan_of(*, backup: dict[str, Any] | None = None, scripts: dict[str, Any] | N
         sections["backups"] = {"b": Backup(id="b", database="orders", directory=folder, **backup)}
     if scripts is not None:
         approved = Path("sql")
-        entry = Scripts(id="s", database="orders", approved=approved, manifest=approved, staged=folder, **scripts)
+        where = {"database": "orders", **scripts}
+        entry = Scripts(id="s", approved=approved, manifest=approved, staged=folder, **where)
         sections["scripts"] = {"s": entry}
     return toy_plan(**sections, **more)
 
@@ -46,15 +49,45 @@ def test_programs_follow_from_the_method() -> None:
     assert programs(account="postgres", previous="/backup/*.dump") == ("pg_dump", "pg_restore")
 
 
-def test_a_full_path_in_the_run_line_holds_for_the_other_programs_too() -> None:
-    run = "/usr/pgsql-15/bin/psql -X -f x"
-    plan = plan_of(backup={}, scripts={"run": run})
+def test_a_full_path_of_psql_holds_for_the_other_programs_too() -> None:
+    plan = plan_of(backup={}, scripts={"program": "/usr/pgsql-15/bin/psql"})
     assert programs_of(plan, "db1", "dbadmin") == (
         "/usr/pgsql-15/bin/pg_dump",
         "/usr/pgsql-15/bin/pg_restore",
         "/usr/pgsql-15/bin/psql",
     )
     assert programs_of(plan, "db1", "postgres") == ()
+
+
+def test_what_is_not_a_client_program_is_not_tried_as_one() -> None:
+    command = ("./deploy.sh", "prod")
+    scripts, cron = plan_of(scripts={"command": command}), plan_of(backup={"taken_by": "cron"})
+    assert [(work.command, work.programs, work.connects) for work in server_work(scripts)] == [(command, (), False)]
+    assert [(work.programs, work.connects) for work in server_work(cron)] == [((), False)]
+    read_back = plan_of(backup={"taken_by": "cron", "previous": "/backup/*.dump"})
+    assert server_work(read_back)[0].programs == ("pg_restore",), "its result is read"
+
+
+def test_a_command_may_be_about_no_database_of_the_plan() -> None:
+    plan = plan_of(scripts={"database": "", "host": "db1", "command": ("./deploy.sh",)})
+    (work,) = server_work(plan)
+    assert (work.target, work.host.id, work.owner, work.connects) == (None, "db1", plan.hosts["db1"].owner, False)
+    with pytest.raises(ValueError, match="scripts s names no database"):
+        _ = work.database
+
+
+def test_a_server_belongs_to_its_entry_and_has_the_databases_port() -> None:
+    plan = plan_of(backup={}, scripts={"server": "/run/postgresql", "login": "owner"})
+    backup, scripts = server_work(plan)
+    assert backup.connection == (("user", "release"), ("dbname", "orders"))
+    assert dict(scripts.connection) == {
+        "host": "/run/postgresql", "port": "5432", "user": "owner", "dbname": "orders",
+    }  # fmt: skip
+
+
+def test_work_is_worked_out_once_for_each_plan() -> None:
+    plan = plan_of(backup={}, scripts={})
+    assert server_work(plan) is server_work(plan)
 
 
 def test_minutes_count_each_step_once() -> None:

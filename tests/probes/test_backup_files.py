@@ -181,3 +181,26 @@ def test_a_name_with_a_line_break_is_no_answer(tmp_path: Path) -> None:
     (tmp_path / "a\nbackup=1.dump").write_text("PGDMP")
     with pytest.raises(Unreadable):
         listed(tmp_path / "*.dump")
+
+
+def test_a_files_state_tells_every_change_and_a_folder_has_none(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a.dump", tmp_path / "b.dump"
+    file.write_bytes(b"PGDMP1")
+    folder.mkdir()
+    (folder / "toc.dat").write_text("PGDMP")
+
+    def states() -> dict[str, str]:
+        return {Path(backup.path).name: backup.state for backup in listed(tmp_path / "*.dump").backups}
+
+    before, times = states(), file.stat()
+    assert before == states()
+    assert before["b.dump"] == ""
+    file.write_bytes(b"PGDMP2")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert states()["a.dump"] != before["a.dump"]
+
+
+@pytest.mark.parametrize("told", ["8:1", "8:1:400:1789990000:1789990000", "8:1:400:%.9Y:%.9Z"])
+def test_a_host_that_does_not_tell_fractions_of_seconds_gives_no_state(told: str) -> None:
+    (first, _) = read(GOOD.replace("8:1 postgres", f"{told} postgres")).backups
+    assert (first.identity, first.state) == ("8:1", "")

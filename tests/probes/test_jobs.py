@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from preflight.jobs.timers import Timer
 from preflight.probe import Reply, Unreadable
 from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
 from preflight.probes.redaction import MASK, SED_PROGRAM
 from preflight.probes.shell import AsAccount
+from preflight.probes.timers import Timer
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
 LOGIN = AsAccount("dbadmin", is_login=True)
@@ -124,7 +124,7 @@ def test_a_systemctl_that_cannot_answer_is_told(tmp_path: Path, script: str, sys
 def test_a_host_whose_tools_do_not_work_is_no_answer(tmp_path: Path) -> None:
     """Without a working sed, every line would be lost, and the host would look idle."""
     program(tmp_path / "bin", "sed", "exit 2")
-    with pytest.raises(Unreadable, match="unknown line"):
+    with pytest.raises(Unreadable, match="unknown key"):
         HostJobsProbe("db1").read(ask(HostJobsProbe("db1").ask(), tmp_path / "bin"))
 
 

@@ -37,14 +37,11 @@ def test_every_state_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     os.chown(closed / "ours", 65534, 65534)
     wanted = {
         f"{open_folder}/new": Writing.WRITABLE,
-        f"{open_folder}/": Writing.WRITABLE,
         f"{open_folder}/theirs": Writing.DENIED,
         f"{closed}/ours": Writing.WRITABLE,
         f"{closed}/new": Writing.CLOSED,
-        f"{closed}/": Writing.CLOSED,
         f"{closed}": Writing.FOLDER,
         f"{tmp_path}/nowhere/new": Writing.ABSENT,
-        f"{tmp_path}/nowhere/": Writing.ABSENT,
         f"{open_folder}/theirs/new": Writing.ABSENT,
         "/new": Writing.CLOSED,
         "/dev/null": Writing.WRITABLE,

@@ -106,7 +106,7 @@ def test_a_role_nobody_asked_for_is_refused() -> None:
 
 
 def test_names_of_roles_are_literals() -> None:
-    assert "IN (E'a''b\\\\c', E'd')" in RolesProbe("orders", ("a'b\\c", "d")).ask()
+    assert "IN (E'a''b\\\\c', 'd')" in RolesProbe("orders", ("a'b\\c", "d")).ask()
 
 
 def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:

@@ -17,7 +17,6 @@ ROW = {
     "large_object_bytes": "0",
     "large_objects": "0",
     "cluster_bytes": "30000000",
-    "hidden_tablespaces": "0",
     "tablespaces": "2",
     "cluster_relations": "900",
     "wal_segment_bytes": "16777216",
@@ -45,13 +44,13 @@ def test_sizes_are_read() -> None:
 
 
 def test_a_cluster_with_a_tablespace_the_role_may_not_see_has_no_size() -> None:
-    hidden = {**ROW, "hidden_tablespaces": "1"}
-    assert SizesProbe("orders").read(answer(json.dumps([hidden]))).cluster_bytes is None
-    assert SizesProbe("orders").read(answer(json.dumps([{**hidden, "cluster_bytes": None}]))).cluster_bytes is None
+    assert SizesProbe("orders").read(answer(json.dumps([{**ROW, "cluster_bytes": None}]))).cluster_bytes is None
 
 
-@pytest.mark.parametrize("name", ROW)
-@pytest.mark.parametrize("value", [None, "-1", "many", ""])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ROW for value in (None, "-1", "many", "") if (name, value) != ("cluster_bytes", None)],
+)
 def test_a_size_that_is_missing_or_no_number_is_unreadable(name: str, value: str | None) -> None:
     with pytest.raises(Unreadable):
         SizesProbe("orders").read(answer(json.dumps([{**ROW, name: value}])))

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.data_directory import DataDirectories, DataDirectoriesProbe
-from preflight.probes.mounts import StorageKind, device_name, mount_of
-from preflight.probes.quotas import Quota, read_quotas
+from preflight.probes.mounts import Quota, StorageKind, device_name, mount_of, read_quotas
 from preflight.probes.shell import AsAccount
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 
 ME = AsAccount("me", is_login=True)

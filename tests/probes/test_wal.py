@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.wal import WalRate, WalRateProbe
+from preflight.probes.sizes import WalRate, WalRateProbe
 from tests.site.site import Site
 
 PROBE = WalRateProbe("orders")
 AT = datetime(2026, 10, 16, 19, tzinfo=UTC)
-ROW = '{{"now": "{now}", "bytes": "{bytes}", "seconds": "{seconds}", "most_bytes": "{most}", "held": "{held}"}}'
+ROW = '{{"seen_at": "{now}", "bytes": "{bytes}", "seconds": "{seconds}", "most_bytes": "{most}", "held": "{held}"}}'
 
 
 def reply(text: str, code: int = 0, error: str = "") -> Reply:

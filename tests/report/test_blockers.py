@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from preflight.finding import Severity, Status
-from preflight.report.blockers import ask_by, blockers
+from preflight.report.document.blockers import ask_by_words, blockers
 from tests.report.formats.cases import go, hold, no_go, waived
 
 
 def test_what_could_not_look_for_a_failure_names_it() -> None:
     *own, shared = blockers(no_go())
-    assert [row.what for row in own] == ["host-login db1", "backup-space orders", "script-hashes orders"]
-    assert (shared.status, shared.behind, shared.waiting) == (Status.UNKNOWN, "host-login db1", 2)
+    assert [row.what for row in own] == ["login db1", "space orders", "hashes orders"]
+    assert (shared.status, shared.behind, shared.waiting) == (Status.UNKNOWN, "login db1", 2)
     (alone,) = blockers(hold())
     assert (alone.behind, alone.waiting) == ("", 2)
 
@@ -39,4 +39,4 @@ def test_a_cause_that_keeps_only_advisory_checks_from_looking_blocks_nothing() -
     [(-1, "overdue"), (0, "Sat 00:00"), (6 * 24, "Fri 00:00"), (7 * 24, "24 Oct")],
 )
 def test_by_when_to_ask_is_a_weekday_and_time_within_a_week(hours: int, told: str) -> None:
-    assert ask_by(go(), go().moment + timedelta(hours=hours)) == told
+    assert ask_by_words(go(), go().moment + timedelta(hours=hours)) == told

@@ -8,13 +8,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from preflight.finding import Event
+from preflight.judging.schedule import schedule
 from preflight.plan import Plan, Step, Undo, UndoKind, Window
-from preflight.report.drawing import drawn
+from preflight.report import drawing
+from preflight.report.document.timeline import timeline
 from preflight.verdict import Verdict
-from preflight.window.schedule import schedule
 from tests.report.formats.cases import HOSTILE, go, no_go
 
 START = datetime(2026, 10, 17, 4, 0, tzinfo=UTC)
+
+
+def drawn(verdict: Verdict, width: int = 100, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
+    shown = timeline(verdict)
+    return drawing.drawn(shown, width, ascii) if shown else []
 
 
 def picture(*steps: Step, hours: float = 6, over_network: tuple[str, ...] = (), zone: str = "UTC") -> list[str]:
@@ -33,7 +39,7 @@ def step(name: str, minutes: float, *after: str, undo: float | None = 0, **field
 
 
 def row(lines: list[str], label: str) -> str:
-    return next(line for line in lines if line.strip().startswith(label))[17:]
+    return next(line for line in lines if line.strip().startswith(label))[23:]
 
 
 def test_a_plan_without_steps_has_no_picture() -> None:
@@ -43,8 +49,8 @@ def test_a_plan_without_steps_has_no_picture() -> None:
 def test_a_step_takes_its_share_of_the_width() -> None:
     lines = picture(step("first", 180), step("second", 180, "first"))
     cells = row(lines, "first").count("#"), row(lines, "second").count("#")
-    assert abs(cells[0] - 41.5) <= 1
-    assert abs(cells[1] - 41.5) <= 1
+    assert abs(cells[0] - 38.5) <= 1
+    assert abs(cells[1] - 38.5) <= 1
     assert row(lines, "second").startswith(" " * cells[0] + "#"), "it begins where the first one ends"
 
 
@@ -56,8 +62,8 @@ def test_the_way_back_is_drawn_from_the_end_and_its_left_edge_is_the_last_moment
     lines = picture(step("only", 60, undo=120))
     back = row(lines, "way back")
     assert back.strip() == "<" + "=" * (len(back.strip()) - 1)
-    assert len(back) == 83, "to the window's end"
-    marks = next(line for line in lines if line.split() == ["D", "R"])[17:]
+    assert len(back) == 77, "to the window's end"
+    marks = next(line for line in lines if line.split() == ["D", "R"])[23:]
     assert marks.index("R") == back.index("<")
     assert marks.index("D") < marks.index("R")
 
@@ -75,7 +81,7 @@ def test_work_that_goes_on_after_the_window_shows_where_the_window_ends() -> Non
     lines = picture(step("long", 600))
     assert "E end of the window" in lines[-1]
     assert any(set(line.strip()) <= set("DRE ") and "E" in line for line in lines[:-1])
-    assert len(row(lines, "long")) == 83
+    assert len(row(lines, "long")) == 77
 
 
 def test_a_step_that_cannot_be_undone_is_marked() -> None:
@@ -94,7 +100,7 @@ def test_what_ends_inside_stands_at_its_time() -> None:
     verdict = _with(replace(go().plan, window=replace(go().plan.window, start=START, end=START + timedelta(hours=6))))
     event = Event(at=START + timedelta(hours=3), text="password of dbadmin ends")
     lines = drawn(replace(verdict, events=(event, event)), ascii=True)
-    assert 40 <= row(lines, "inside").index("!") <= 42
+    assert 37 <= row(lines, "inside").index("!") <= 39
     assert row(lines, "inside").count("!") == 1
 
 
@@ -104,7 +110,7 @@ def test_every_scale_keeps_its_width_and_its_times_apart(hours: float, width: in
     window = replace(go().plan.window, start=START, end=START + timedelta(hours=hours))
     lines = drawn(_with(replace(go().plan, window=window)), width)
     assert max(map(len, lines)) <= width
-    times = lines[0].split()[1:]
+    times = lines[0].split()[2:]
     assert len(times) >= 2
     assert all(len(time) == 5 and time[2] == ":" for time in times)
 
@@ -115,7 +121,7 @@ def test_the_scale_tells_the_local_time_on_both_sides_of_a_clock_change() -> Non
         zone="America/New_York",
     )  # fmt: skip
     lines = drawn(_with(replace(go().plan, window=autumn)))
-    hours = [time for time in lines[0].split()[1:] if time.endswith(":00")]
+    hours = [time for time in lines[0].split()[2:] if time.endswith(":00")]
     assert hours == ["00:00", "01:00", "01:00", "02:00", "03:00"]
 
 
@@ -129,7 +135,20 @@ def test_ascii_is_ascii_and_hostile_names_are_harmless() -> None:
 
 def test_two_marks_at_the_windows_end_are_both_seen() -> None:
     window = replace(go().plan.window, start=START, end=START + timedelta(hours=6), decision_reserve=timedelta())
-    plan = replace(go().plan, window=window, steps=(step("only", 60),))
+    nothing = Undo(kind=UndoKind.NOTHING_TO_UNDO)
+    plan = replace(go().plan, window=window, steps=(replace(step("only", 60), undo=nothing),))
     lines = drawn(_with(plan), ascii=True)
     marks = next(line for line in lines if set(line.split()) <= {"D", "R", "DR", "RD"} and line.strip())
     assert {"D", "R"} <= set(marks)
+
+
+def test_a_way_back_that_the_plan_does_not_time_is_not_drawn() -> None:
+    lines = picture(Step(id="only", minutes=60))
+    assert not [line for line in lines if line.startswith("way back")]
+    assert lines[-1].split() == ["#", "planned"]
+
+
+def test_each_step_has_the_time_at_which_it_ends_as_found() -> None:
+    copy = step("copy", 60, minutes_over_network=120.0)
+    lines = picture(copy, step("next", 60, "copy"), over_network=("copy",))
+    assert [line.split()[1] for line in lines if line.startswith(("copy", "next"))] == ["06:00", "07:00"]

@@ -8,10 +8,9 @@ from datetime import timedelta
 import pytest
 
 from preflight.finding import Severity, Status, failed, unknown
-from preflight.report.blockers import blockers
-from preflight.report.first_screen import SCREEN_LINES, first_screen
+from preflight.report.document.blockers import blockers
 from preflight.report.formats import text
-from preflight.report.layout import Paint
+from preflight.report.formats.text import SCREEN_LINES
 from preflight.report.view import View
 from preflight.verdict import Verdict, conclude
 from tests.report.formats.cases import CASES, LOST, no_go
@@ -20,12 +19,14 @@ BAD = failed("it is not so", expected="so", actual="not so", remedy="make it so"
 
 
 def screen(verdict: Verdict) -> list[str]:
-    return list(first_screen(verdict, Paint(on=False), 1.0))
+    """What stands above the picture of the window."""
+    report = text.render(verdict, View(took_seconds=1.0))
+    return report.partition("\n\nwindow  ")[0].splitlines()
 
 
 def with_blockers(number: int) -> Verdict:
     verdict = no_go()
-    first = next(each for each in verdict.findings if each.status is Status.PASS)
+    first = next(each for each in reversed(verdict.findings) if each.status is Status.PASS)
     found = [replace(first, subject=f"db{index}", judgement=BAD) for index in range(number)]
     return conclude(
         verdict.plan,
@@ -54,18 +55,18 @@ def test_however_much_blocks_it_fits_and_counts_what_it_leaves_out(number: int) 
 
 
 def test_every_blocker_has_its_cost_its_owner_and_by_when_to_ask() -> None:
-    (row, *_) = [line for line in screen(no_go()) if "host-login db1" in line and line.startswith("FAIL")]
-    assert row.split()[:5] == ["FAIL", "host-login", "db1", "70", "min"]
+    (row, *_) = [line for line in screen(no_go()) if "login db1" in line and line.startswith("FAIL")]
+    assert row.split()[:5] == ["FAIL", "login", "db1", "70", "min"]
     assert "overdue" in row, "15 October is past"
     assert not row.endswith("..")
 
 
 def test_a_shared_cause_is_one_row_with_the_check_that_it_hangs_on() -> None:
     verdict = no_go()
-    login = next(each for each in verdict.findings if each.check == "host-login" and each.status is Status.FAIL)
+    login = next(each for each in verdict.findings if each.check == "login" and each.status is Status.FAIL)
     findings = [replace(each, vantage=LOST.partition(": ")[0]) if each is login else each for each in verdict.findings]
     rows = blockers(replace(verdict, findings=findings))
-    assert rows[-1].what == "2 checks behind host-login db1"
+    assert rows[-1].what == "2 checks behind login db1"
     assert rows[-1].status is Status.UNKNOWN
     assert rows[-1].owner == login.owner
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from preflight.report.layout import clean
-from preflight.report.markup import code, escaped, fenced, fenced_text, limited, table
+from preflight.report.harmless import clean, markdown_code, markdown_text
+from preflight.report.markup import fenced, fenced_text, limited, table
 from tests.report.formats.cases import HOSTILE
 
 READER = MarkdownIt("gfm-like")
@@ -52,7 +52,7 @@ def seen(text: str) -> str:
 )  # fmt: skip
 @pytest.mark.parametrize("place", PLACES)
 def test_text_reads_as_it_was_wherever_it_stands(place: str, text: str) -> None:
-    kinds, pieces = read(PLACES[place](escaped(text)))
+    kinds, pieces = read(PLACES[place](markdown_text(text)))
     assert kinds <= OURS | {"inline", "text", "code_inline"}
     shown = seen("".join(pieces))
     assert shown == (f"ab{seen(clean(text))}z" if place == "cell" else seen(clean(text)))
@@ -61,7 +61,7 @@ def test_text_reads_as_it_was_wherever_it_stands(place: str, text: str) -> None:
 @given(SIGNS)
 def test_no_text_becomes_markup_or_loses_a_sign(text: str) -> None:
     for place in PLACES:
-        if escaped(text):
+        if markdown_text(text):
             test_text_reads_as_it_was_wherever_it_stands(place, text)
 
 
@@ -74,7 +74,7 @@ def test_no_text_becomes_markup_or_loses_a_sign(text: str) -> None:
     ],
 )  # fmt: skip
 def test_nothing_that_a_ticket_system_links_or_mentions_stands_bare(text: str) -> None:
-    tokens = READER.parseInline(escaped(text))[0].children or []
+    tokens = READER.parseInline(markdown_text(text))[0].children or []
     bare = "".join(token.content for token in tokens if token.type == "text")
     assert not re.search(r"[@#!%&$~]|//|evil|GH-|[0-9a-f]{16}|:[\w+]+:", bare)
     assert "".join(token.content for token in tokens) == text
@@ -89,7 +89,7 @@ def test_nothing_that_a_ticket_system_links_or_mentions_stands_bare(text: str) -
     ],
 )  # fmt: skip
 def test_prose_stays_as_it_is(text: str) -> None:
-    assert escaped(text) == text
+    assert markdown_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_prose_stays_as_it_is(text: str) -> None:
     ],
 )  # fmt: skip
 def test_neighbours_share_a_code_span_and_the_sentence_stays_outside(text: str, written: str) -> None:
-    assert escaped(text) == written
+    assert markdown_text(text) == written
 
 
-def test_nothing_to_see_is_no_code() -> None:
-    assert (code("  "), escaped(" ")) == ("", "")
+def test_nothing_to_see_is_no_markdown_code() -> None:
+    assert (markdown_code("  "), markdown_text(" ")) == ("", "")
 
 
 def test_a_block_of_code_is_not_ended_by_what_is_in_it() -> None:
@@ -131,7 +131,7 @@ def test_a_block_that_is_cut_is_closed(text: str) -> None:
 
 
 def test_long_text_is_cut_and_says_so() -> None:
-    assert escaped("x" * 5000).endswith(" .. and 3000 more characters")
+    assert markdown_text("x" * 5000).endswith(" .. and 3000 more characters")
     assert list(fenced(["x"] * 500))[-2] == ".. and 300 more lines"
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.plan import Account, Application, Database
-from preflight.report.order import by_cause, told_one_by_one
+from preflight.report.document.order import findings_by_cause, findings_in_order
 from tests.toy import MOMENT, toy_plan
 
 PLAN = toy_plan(
@@ -24,7 +24,7 @@ def finding(subject: str, status: Status = Status.FAIL, minutes: float | None = 
 
 
 def order(*findings: Finding) -> list[str]:
-    return [each.subject for each in told_one_by_one(PLAN, findings, Severity.BLOCKING)]
+    return [each.subject for each in findings_in_order(PLAN, findings, Severity.BLOCKING)]
 
 
 def test_failures_come_before_warnings_and_passes_are_left_out() -> None:
@@ -55,5 +55,5 @@ def test_then_comes_the_order_of_the_plan_not_that_of_the_alphabet() -> None:
 
 def test_the_cause_behind_most_lines_is_told_first() -> None:
     dark = [finding(str(n), Status.UNKNOWN, cause=cause) for n, cause in enumerate(["a", "b", "b"])]
-    assert [[each.subject for each in group] for group in by_cause(dark)] == [["1", "2"], ["0"]]
+    assert [[each.subject for each in group] for group in findings_by_cause(dark)] == [["1", "2"], ["0"]]
     assert order(*dark) == []

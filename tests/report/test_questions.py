@@ -78,8 +78,8 @@ def test_each_target_says_who_logs_in_and_with_what(plan: Plan) -> None:
             "ssh_config may complete this"
         ),
         (
-            "database orders: orders at 10.0.0.1 port 5432 as release, the password from env:DB, through the SSH login "
-            "to db1, sslmode require"
+            "database orders: orders at 127.0.0.1 port 5432 as release, the password from env:DB, through the SSH "
+            "login to db1, sslmode require"
         ),
         "application app1",
         "files beside the plan",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+from preflight.loader import load_plan
 from preflight.plan import Account as Login
-from preflight.plan import Become, SecretRef
+from preflight.plan import Become, RemotePath, SecretRef
+from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
-from preflight.requirements.databases import identifier
+from preflight.requirements.databases import quote_identifier
 from preflight.requirements.hosts import sudoers_line
-from tests.report.formats.cases import HOSTILE, inspection
+from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
-PLAN = inspection().plan
+PLAN = load_plan(Path("plans/example.toml"), find_checks(None).settings())
 
 
 def test_everybody_is_told_once_who_needs_longest_first() -> None:
@@ -38,11 +41,25 @@ def test_each_owner_is_told_by_when() -> None:
 def test_every_target_of_the_plan_is_reached_from_somewhere() -> None:
     text = requirements.render(PLAN)
     for host in PLAN.hosts.values():
-        assert f"{host.address or host.id}:{host.port}/tcp" in text
+        assert f"{host.address or host.id}:{host.ssh_port}/tcp" in text
     for application in PLAN.applications.values():
         for endpoint in application.health:
             assert f"health of {application.id}" in text
             assert endpoint.url.partition("//")[2].partition("/")[0] in text
+
+
+def test_where_the_plan_leaves_the_port_open_the_usual_one_is_asked_for_or_that_of_ssh_config() -> None:
+    host = replace(PLAN.hosts["db1"], address="2001:db8::1", port=None)
+    text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": host}))
+    assert "to `[2001:db8::1]:22/tcp`: SSH to db1." in text
+    text = requirements.render(replace(PLAN, hosts={**PLAN.hosts, "db1": replace(host, ssh_config=True)}))
+    assert "to `[2001:db8::1]:22/tcp`, or where ssh_config leads: SSH to db1." in text
+
+
+def test_the_log_of_psql_is_asked_for() -> None:
+    scripts = replace(next(iter(PLAN.scripts.values())), log=RemotePath("/srv/log/orders.log"))
+    text = requirements.render(replace(PLAN, scripts={scripts.id: scripts}))
+    assert "dbadmin may write `/srv/log/orders.log`, whose folder is there. *(script-runner)*" in text
 
 
 def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
@@ -55,9 +72,9 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
 
 
 def test_names_are_quoted_as_sql_wants_them() -> None:
-    assert identifier("public") == '"public"'
-    assert identifier("Orders 1") == '"Orders 1"'
-    assert identifier('a"b') == '"a""b"'
+    assert quote_identifier("public") == '"public"'
+    assert quote_identifier("Orders 1") == '"Orders 1"'
+    assert quote_identifier('a"b') == '"a""b"'
 
 
 def test_hostile_names_stay_text() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
 import pytest
 
 from preflight.finding import Event, Finding, Quantity, Severity, failed, passed, unknown
+from preflight.judging.end_states import end_states
+from preflight.judging.schedule import schedule
 from preflight.plan import Application, Role, Waiver
-from preflight.report import window
-from preflight.report.formats import text
+from preflight.report.document.times import margin, times
+from preflight.report.formats import html, say, text
+from preflight.report.view import View
 from preflight.verdict import Verdict, conclude
-from preflight.versions.end_states import end_states
 from preflight.waivers import WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
 
@@ -20,6 +23,14 @@ WAIVER = Waiver(
     id="W-3", check="app-health", subject="app1 a", reason="slow disk", limit="900 ms", approved_by="release-manager",
     granted=datetime(2026, 10, 16, tzinfo=UTC), expires=datetime(2026, 10, 17, 12, tzinfo=UTC),
 )  # fmt: skip
+
+
+def told(verdict: Verdict, label: str) -> list[str]:
+    """The lines that the text report has under a label."""
+    lines = text.render(verdict, View(verbose=True)).splitlines()
+    begins = [number for number, line in enumerate(lines) if line.startswith(f"{label:<9}")]
+    begin = begins[-1] if begins else len(lines)
+    return [*lines[begin : begin + 1], *takewhile(lambda line: line.startswith(" " * 9), lines[begin + 1 :])]
 
 
 def said(lines: object) -> str:
@@ -32,30 +43,30 @@ def with_window(verdict: Verdict, **changes: object) -> Verdict:
 
 
 def test_the_planned_times_stand_alone_while_nothing_costs_time() -> None:
-    assert said(window.times(go())) == ("02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min")
+    assert said(times(go())) == ("02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min")
 
 
 def test_what_failed_is_told_with_the_later_finish_and_the_margin_left() -> None:
-    assert "with what failed: 04:05, 1 h 10 min later, margin 24 min" in said(window.times(no_go()))
+    assert "with what failed: 04:05, 1 h 10 min later, margin 24 min" in said(times(no_go()))
 
 
 @pytest.mark.parametrize(
     ("minutes", "text"), [(0, "margin 0 s"), (1, "margin 1 min"), (-1, "1 min too late to decide")]
 )
 def test_a_margin_below_nothing_is_said_in_words(minutes: int, text: str) -> None:
-    assert window.margin(timedelta(minutes=minutes)) == text
+    assert margin(timedelta(minutes=minutes)) == text
 
 
 def test_without_steps_there_are_no_times() -> None:
-    assert not list(window.times(replace(go(), planned_schedule=None, found_schedule=None)))
+    assert not list(times(replace(go(), planned_schedule=None, found_schedule=None)))
 
 
 @pytest.mark.parametrize("state", WaiverState)
 def test_every_waiver_is_told_loud_where_it_covers_nothing(state: WaiverState) -> None:
-    told = said(window.waivers(replace(go(), waivers=(WaiverUse(WAIVER, state, "because"),))))
+    line = said(told(replace(go(), waivers=(WaiverUse(WAIVER, state, "because"),)), "waiver"))
     shown = "covers" if state is WaiverState.COVERS else state.upper()
-    assert f"waiver W-3 for app-health app1 a: {shown}; because (up to 900 ms, slow disk, approved by" in told
-    assert "until 08:00" in told
+    assert f"waiver W-3 for app-health app1 a: {shown}; because (up to 900 ms, slow disk, approved by" in line
+    assert "until 08:00" in line
 
 
 def failing(check: str, actual: str, **more: object) -> Finding:
@@ -110,13 +121,13 @@ def test_a_waiver_that_covers_is_counted_in_the_first_line() -> None:
 def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
     start = go().plan.window.start
     events = tuple(Event(at=start + timedelta(minutes=n), text=f"thing {n}") for n in range(10))
-    lines = list(window.events(replace(go(), events=events)))
-    assert lines[0] == "inside   00:00  thing 0"
+    lines = told(replace(go(), events=events), "inside")
+    assert lines[0] == "inside   00:00  thing 0 (at the start, during stop-app1, stop-app2)"
     assert lines[-1].strip() == "and 2 more"
 
 
 def test_two_applications_are_a_table_with_the_words_under_the_label() -> None:
-    assert list(window.versions(go())) == [
+    assert told(go(), "versions") == [
         "versions            app2 2.7            app2 3.0",
         "         app1 4.1   runs now            excluded",
         "         app1 4.2   tested 2026-10-02   tested 2026-10-01",
@@ -127,7 +138,7 @@ def test_three_applications_are_a_list_with_what_is_open_first() -> None:
     applications = {name: Application(id=name, from_="1", to="2") for name in ("a", "b", "c")}
     plan = replace(go().plan, applications=applications, tested=(), rules=())
     found = replace(go(), plan=plan, end_states=end_states(plan, go().moment, timedelta(days=90)))
-    lines = list(window.versions(found))
+    lines = told(found, "versions")
     assert lines[0] == "versions a 1, b 1, c 2   NEVER TESTED"
     assert lines[-1] == "         a 1, b 1, c 1   runs now"
     assert len(lines) == 8
@@ -137,7 +148,7 @@ def test_three_applications_are_a_list_with_what_is_open_first() -> None:
 def test_one_application_has_no_matrix() -> None:
     verdict = go()
     plan = replace(verdict.plan, applications={"a": Application(id="a", from_="1", to="2")})
-    assert not list(window.versions(replace(verdict, plan=plan)))
+    assert not told(replace(verdict, plan=plan), "versions")
 
 
 def test_people_are_told_with_what_is_missing() -> None:
@@ -146,8 +157,8 @@ def test_people_are_told_with_what_is_missing() -> None:
         "app": Role(id="app", primary="R. Okafor"),
     }
     verdict = go()
-    told = said(window.people(replace(verdict, plan=replace(verdict.plan, roles=roles))))
-    assert told == "people dba: D. Kaya, standby M. Ortiz, ext. 4411 app: R. Okafor, NO STANDBY"
+    lines = said(told(replace(verdict, plan=replace(verdict.plan, roles=roles)), "people"))
+    assert lines == ("people role primary standby contact dba D. Kaya M. Ortiz ext. 4411 app R. Okafor NO STANDBY")
 
 
 @pytest.mark.parametrize(
@@ -171,8 +182,8 @@ def test_people_are_told_with_what_is_missing() -> None:
 )  # fmt: skip
 def test_the_head_tells_the_window_with_its_offsets(start: datetime, hours: int, window_line: str, needed: str) -> None:
     head = text.render(with_window(go(), start=start, end=start + timedelta(hours=hours))).splitlines()
-    assert f"window   {window_line}America/New_York)" in head
-    assert head[2].endswith(f"must last until {needed}")
+    assert head[1].startswith(f"window   {window_line}America/New_York)")
+    assert next(line for line in head if line.startswith("judged")).endswith(f"must last until {needed}")
 
 
 @pytest.mark.parametrize(
@@ -187,9 +198,9 @@ def test_times_on_another_day_or_past_a_clock_change_say_so(start: datetime, hou
     end = start + timedelta(hours=hours)
     events = (Event(at=start, text="first"), Event(at=end, text="last"))
     verdict = replace(with_window(go(), start=start, end=end), events=events)
-    told = said(window.events(verdict))
-    assert f"{first} first" in told
-    assert f"{last} last" in told
+    lines = said(told(verdict, "inside"))
+    assert f"{first} first" in lines
+    assert f"{last} last" in lines
 
 
 def test_a_decide_by_that_failures_move_is_told_where_it_is_now() -> None:
@@ -198,5 +209,61 @@ def test_a_decide_by_that_failures_move_is_told_where_it_is_now() -> None:
     hour = timedelta(hours=1)
     found = verdict.found_schedule
     moved = replace(found, decide_by=found.decide_by - hour, start_rollback_by=found.start_rollback_by - hour)
-    told = said(window.times(replace(verdict, found_schedule=moved)))
+    told = said(times(replace(verdict, found_schedule=moved)))
     assert "with what failed: 04:05, 1 h 10 min later, decide by 03:09, start rollback by 03:24, margin" in told
+
+
+def test_a_window_with_a_clock_change_says_how_long_it_is() -> None:
+    autumn = with_window(go(), start=datetime(2026, 11, 1, 4, tzinfo=UTC), end=datetime(2026, 11, 1, 11, tzinfo=UTC))
+    span = "00:00 -04:00 to 06:00 -05:00 (America/New_York), 7 h long: clocks go back 1 h, from 02:00 to 01:00"
+    assert span in said(text.render(autumn).splitlines())
+
+
+def test_the_key_times_are_told_in_utc_too_but_not_twice() -> None:
+    assert said(told(no_go(), "in UTC")) == (
+        "in UTC window 04:00 to 10:00, finish 08:05, decide by 08:09, start rollback by 08:24"
+    )
+    evening = with_window(go(), start=datetime(2026, 10, 16, 22, tzinfo=UTC), end=datetime(2026, 10, 17, 4, tzinfo=UTC))
+    assert "window 22:00 to Sat 04:00" in said(told(evening, "in UTC"))
+    assert not told(with_window(go(), zone="UTC"), "in UTC")
+
+
+def test_once_the_window_is_open_the_times_say_what_they_assume_and_what_holds_from_now_on() -> None:
+    start = go().plan.window.start
+    planned, now = times(replace(go(), moment=start + timedelta(hours=3, minutes=30)))
+    assert planned.startswith("02:55 as planned if it began at 00:00, decide by 04:09, ")
+    assert now == (
+        "if it begins only now: 06:25, decide by 04:09, start rollback by 04:24, 1 h 56 min too late to decide"
+    )
+    assert len(list(times(replace(go(), moment=go().plan.window.end)))) == 1
+    aloud = say.render(replace(go(), moment=start + timedelta(hours=3, minutes=30)))
+    assert "Work that begins now ends zero six twenty-five." in aloud
+    assert "one hour fifty-six minutes too late" in aloud
+
+
+def test_how_old_the_answers_are_is_told_on_request() -> None:
+    assert said(told(go(), "ages")) == (
+        "ages family oldest answer allowed state 12 min 30 min good access 13 h 4 h too old"
+    )
+
+
+def test_what_cannot_be_computed_is_said_to_be_unknown() -> None:
+    first, *others = go().plan.steps
+    plan = replace(go().plan, steps=(replace(first, undo=None), *others))
+    verdict = replace(go(), plan=plan, planned_schedule=schedule(plan), found_schedule=schedule(plan))
+    unknown_times = "decide by and start rollback by not known: the plan has no time for taking back stop-app1"
+    assert said(times(verdict)) == f"02:55 as planned, {unknown_times}"
+    assert said(told(verdict, "in UTC")) == "in UTC window 04:00 to 10:00, finish 06:55"
+    assert "Decide by is not known" in say.render(verdict)
+    assert "start rollback by 04" not in html.render(verdict)
+
+
+def test_a_way_over_the_network_without_a_declared_price_has_no_price() -> None:
+    steps = tuple(replace(step, minutes_over_network=None) for step in no_go().plan.steps)
+    verdict = no_go()
+    unpriced = replace(verdict, plan=replace(verdict.plan, steps=steps))
+    findings = [replace(each, price=each.price and replace(each.price, minutes=0.0)) for each in verdict.findings]
+    report = text.render(replace(unpriced, findings=findings))
+    assert "finish 0" not in report.partition("FAIL     login  db1")[2]
+    unknown_price = "the plan has no time over the network (minutes_over_network) for backup-orders, scripts-orders"
+    assert unknown_price in said(report.splitlines())

@@ -1,4 +1,4 @@
-"""Evidence ages: what is too old for the moment judged is STALE, and the gate asks for just that again."""
+"""Evidence ages: what is too old for the moment judged is STALE, and the gate asks again."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import ClassVar
 
 import pytest
 
+from preflight.answered import Answered
 from preflight.check import Check, Probes, Subject
+from preflight.clock import now
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Status, passed
 from preflight.inspection import Inspection, inspect
 from preflight.plan import Freshness
-from preflight.probe import Answer, Family, NoReply, Question, Reply
+from preflight.probe import Answer, Family, Question, Reply
 from preflight.run import collect, judge
 from preflight.runs.gate import start_from
 from preflight.runs.saved_runs import SavedRun
 from preflight.verdict import Decision
-from tests.toy import MOMENT, Deep, Echo, Ready, Script, lost, registry, toy_plan
+from tests.toy import MOMENT, Deep, Echo, Ready, Script, lost, registry, reply, toy_plan
 
 SECOND = timedelta(seconds=1)
 INPUTS = {"preflight": "1", "plan": "0" * 64, "scripts.orders.manifest": "a"}
@@ -35,6 +37,29 @@ class Health(Echo):
 @dataclass(frozen=True)
 class Staged(Echo):
     family: ClassVar[Family] = Family.SCRIPTS
+
+
+@dataclass(frozen=True)
+class FullRead(Echo):
+    family: ClassVar[Family] = Family.BACKUP
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        return self.read(reply) == "ready"
+
+
+class Backup(Ready):
+    """A listing, and the full read of what it shows."""
+
+    id = "backup"
+
+    def probes(self, subject: Subject) -> Probes:
+        return {"listing": Echo(subject.id, "list")}
+
+    def follow_up(self, subject: Subject, *, listing: str) -> Probes:
+        return {"read": FullRead(subject.id, f"read {listing}")}
+
+    def judge(self, subject: Subject, *, listing: str, read: str) -> Judgement:
+        return passed(read)
 
 
 class Mixed(Ready):
@@ -56,12 +81,12 @@ def at(moment: datetime, *checks: type[Check], **plan: object) -> Inspection:
     return inspect(toy_plan(**plan), registry(*(checks or (Mixed,))), moment)  # type: ignore[arg-type]
 
 
-def asked_at(moment: datetime) -> Script:
-    return Script(lambda _: Reply(0, "ready", moment, 0.1, "on db1 as dbadmin"))
+def asked_at(moment: datetime, text: str = "ready") -> Script:
+    return Script(lambda _: Reply(0, text, moment, 0.1, "on db1 as dbadmin"))
 
 
 def answers(inspection: Inspection, moment: datetime) -> Evidence:
-    return replace(collect(inspection, asked_at(moment).open, 5, inputs=INPUTS), collected_at=moment)
+    return replace(collect(inspection, asked_at(moment).open, 5, inputs=INPUTS).evidence, collected_at=moment)
 
 
 def saved(evidence: Evidence) -> SavedRun:
@@ -75,19 +100,21 @@ def saved(evidence: Evidence) -> SavedRun:
 def test_each_family_has_its_age_and_a_second_more_is_stale(subject: str, most: timedelta) -> None:
     inspection = at(MOMENT)
     for age, status in ((most, Status.PASS), (most + SECOND, Status.STALE)):
-        found = {finding.subject: finding for finding in inspection.findings(answers(inspection, MOMENT - age))}
+        found = {
+            finding.subject: finding for finding in Answered(inspection, answers(inspection, MOMENT - age)).findings()
+        }
         assert found[subject].status is status
 
 
 def test_the_plan_sets_another_age() -> None:
     inspection = at(MOMENT, Ready, freshness=Freshness(state=timedelta(minutes=5)))
     evidence = answers(inspection, MOMENT - timedelta(minutes=6))
-    assert judge(inspection, evidence).decision is Decision.HOLD
+    assert judge(Answered(inspection, evidence)).decision is Decision.HOLD
 
 
 def test_stale_is_hold_and_says_how_old_and_how_old_it_may_be() -> None:
     inspection = at(MOMENT, Ready)
-    verdict = judge(inspection, answers(inspection, MOMENT - timedelta(minutes=31)))
+    verdict = judge(Answered(inspection, answers(inspection, MOMENT - timedelta(minutes=31))))
     assert verdict.decision is Decision.HOLD
     told = verdict.findings[0].judgement
     assert "31 min" in told.summary
@@ -97,7 +124,7 @@ def test_stale_is_hold_and_says_how_old_and_how_old_it_may_be() -> None:
 def test_an_old_failure_stays_a_failure_until_it_is_asked_again() -> None:
     inspection = at(MOMENT, Ready)
     old = Script(lambda _: Reply(0, "asleep", MOMENT - timedelta(days=1), 0.1, ""))
-    assert judge(inspection, collect(inspection, old.open, 5)).decision is Decision.NO_GO
+    assert judge(collect(inspection, old.open, 5)).decision is Decision.NO_GO
 
 
 def test_one_old_answer_of_two_rounds_is_enough() -> None:
@@ -107,37 +134,65 @@ def test_one_old_answer_of_two_rounds_is_enough() -> None:
         age = timedelta(minutes=31) if "again" in question.text else timedelta()
         return Reply(0, "ready", MOMENT - age, 0.1, "")
 
-    assert inspection.findings(collect(inspection, Script(answer).open, 5))[0].status is Status.STALE
+    assert collect(inspection, Script(answer).open, 5).findings()[0].status is Status.STALE
 
 
-def asks_again(inspection: Inspection, old: Evidence, **how: bool) -> tuple[list[str], tuple[str, ...], Decision]:
-    """The subjects asked for again, what the report says of the start, and the decision."""
-    now = inspection.moment
-    basis = start_from(inspection, saved(old), INPUTS, now, **how)
-    script = asked_at(now)
-    evidence = collect(inspection, script.open, 5, known=basis.known, inputs=INPUTS)
-    return [question.text.split()[-1] for question in script.asked], basis.lines, judge(inspection, evidence).decision
+def asks_again(inspection: Inspection, old: Evidence, answer: str = "ready") -> tuple[list[str], str, Decision]:
+    """The questions asked again, what the report says of the start, and the decision."""
+    basis = start_from(inspection, saved(old), INPUTS, inspection.moment)
+    script = asked_at(inspection.moment, answer)
+    answered = collect(inspection, script.open, 5, earlier=basis.earlier, inputs=INPUTS)
+    told = basis.when_asked(answered.evidence)[0]
+    return [question.text for question in script.asked], told, judge(answered).decision
 
 
-def test_the_gate_asks_again_what_is_stale_and_the_scripts_always() -> None:
+def test_the_gate_asks_everything_again_however_fresh_it_is() -> None:
     inspection = at(AT_START)
-    asked, lines, decision = asks_again(inspection, answers(inspection, AT_START - timedelta(hours=1)))
-    assert sorted(asked) == ["Echo", "Staged"]
-    assert "1 of 3 answers are still good" in lines[0]
+    asked, told, decision = asks_again(inspection, answers(inspection, AT_START))
+    assert sorted(asked) == ["echo Echo", "echo Health", "echo Staged"]
+    assert told.endswith("everything is asked again")
     assert decision is Decision.GO
 
 
-def test_the_gate_asks_again_what_was_not_answered() -> None:
+def test_what_broke_since_the_run_is_seen() -> None:
     inspection = at(AT_START, Ready)
-    asked, _, _ = asks_again(inspection, collect(inspection, Script(lambda _: lost()).open, 5, inputs=INPUTS))
-    assert asked == ["ready"]
+    _, _, decision = asks_again(inspection, answers(inspection, AT_START), answer="asleep")
+    assert decision is Decision.NO_GO
 
 
-def test_fresh_keeps_nothing() -> None:
-    inspection = at(AT_START)
-    asked, lines, _ = asks_again(inspection, answers(inspection, AT_START), fresh=True)
-    assert len(asked) == 3
-    assert "set aside" in lines[0]
+def test_the_full_read_of_the_very_same_file_is_kept() -> None:
+    inspection = at(AT_START, Backup)
+    asked, told, decision = asks_again(inspection, answers(inspection, AT_START - timedelta(hours=8)))
+    assert asked == ["echo list"], "the listing is asked again, the read is not"
+    assert told.endswith("everything is asked again but the full read of 1 backup, unchanged since")
+    assert decision is Decision.GO
+
+
+def test_a_file_in_another_state_is_read_again() -> None:
+    inspection = at(AT_START, Backup)
+    asked, told, _ = asks_again(inspection, answers(inspection, AT_START - SECOND), answer="changed")
+    assert asked == ["echo list", "echo read changed"]
+    assert told.endswith("everything is asked again")
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        Reply(0, "failed", AT_START, 0.1, ""),
+        Reply(0, "unreadable", AT_START, 0.1, ""),
+        Reply(0, "ready", AT_START - timedelta(hours=24, seconds=1), 0.1, ""),
+        Reply(0, "ready", now() + timedelta(days=1), 0.1, ""),
+        replace(lost(), asked_at=AT_START),
+    ],
+    ids=["failed", "unreadable", "too old", "of the future", "no reply"],
+)
+def test_a_read_that_proves_nothing_is_made_again(old: Answer) -> None:
+    inspection = at(AT_START, Backup)
+    before = Script(lambda question: old if "read" in question.text else reply("ready"))
+    evidence = replace(collect(inspection, before.open, 5, inputs=INPUTS).evidence, collected_at=AT_START)
+    asked, _, decision = asks_again(inspection, evidence)
+    assert asked == ["echo list", "echo read ready"]
+    assert decision is Decision.GO
 
 
 @pytest.mark.parametrize(
@@ -152,56 +207,44 @@ def test_fresh_keeps_nothing() -> None:
 def test_what_changed_since_voids_the_earlier_run_by_name(change: dict[str, str], said: str) -> None:
     inspection = at(AT_START)
     old = replace(answers(inspection, AT_START), inputs={**INPUTS, **change})
-    asked, lines, _ = asks_again(inspection, old)
+    asked, told, _ = asks_again(inspection, old)
     assert len(asked) == 3
-    assert f"is void: {said}" in lines[0]
+    assert f"is void: {said}" in told
 
 
-def test_without_asking_a_void_run_is_hold() -> None:
+def test_without_asking_nothing_of_a_void_run_is_judged() -> None:
     inspection = at(AT_START)
     old = replace(answers(inspection, AT_START), inputs={})
     basis = start_from(inspection, saved(old), INPUTS, AT_START, ask=False)
-    verdict = judge(inspection, basis.known, basis=basis.lines)
-    assert verdict.decision is Decision.HOLD
-    assert not basis.known.answers
+    assert basis.earlier is None
+    assert basis.when_not_asked()[0].endswith("nothing of it is judged")
 
 
 def test_without_asking_fresh_evidence_is_judged_and_stale_is_hold() -> None:
     inspection = at(AT_START)
     for age, decision in ((timedelta(minutes=30), Decision.GO), (timedelta(minutes=31), Decision.HOLD)):
         basis = start_from(inspection, saved(answers(inspection, AT_START - age)), INPUTS, AT_START, ask=False)
-        assert judge(inspection, basis.known).decision is decision
+        assert basis.earlier is not None
+        assert judge(Answered(inspection, basis.earlier)).decision is decision
+        assert basis.when_not_asked()[0].endswith("judged again without asking")
 
 
 def test_evidence_from_the_future_is_void() -> None:
     inspection = at(AT_START)
     old = answers(inspection, AT_START + SECOND)
     basis = start_from(inspection, saved(old), INPUTS, AT_START)
-    assert not basis.known.answers
-    assert "dated in the future" in basis.lines[0]
-
-
-def test_a_single_answer_from_the_future_is_asked_again() -> None:
-    inspection = at(AT_START)
-    old = replace(answers(inspection, AT_START + SECOND), collected_at=AT_START)
-    assert not start_from(inspection, saved(old), INPUTS, AT_START).known.answers
+    assert basis.earlier is None
+    assert "dated in the future" in basis.run
 
 
 def test_no_earlier_run_means_everything_is_asked() -> None:
     inspection = at(AT_START)
     basis = start_from(inspection, None, INPUTS, AT_START)
-    assert not basis.known.answers
-    assert "no earlier run" in basis.lines[0]
+    assert basis.earlier is None
+    assert "no earlier run" in basis.run
 
 
 def test_a_gate_long_before_the_window_says_that_it_cannot_be_go() -> None:
     inspection = at(AT_START)
     basis = start_from(inspection, None, INPUTS, AT_START - timedelta(hours=9))
-    assert "9 h away" in basis.lines[-1]
-
-
-def test_what_was_never_answered_is_not_kept_as_good() -> None:
-    inspection = at(AT_START, Ready)
-    evidence = collect(inspection, Script(lambda _: lost()).open, 5)
-    assert all(isinstance(answer, NoReply) for _, answer in evidence)
-    assert not inspection.still_good(evidence).answers
+    assert "9 h away" in basis.remarks[-1]

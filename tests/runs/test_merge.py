@@ -43,8 +43,8 @@ def test_the_zones_of_a_plan_stand_in_its_order(inspection: Inspection) -> None:
 
 def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> None:
     found = merge(inspection, {"e": part(inspection, "east"), "w": part(inspection, "west", minutes=3)})
-    assert found.evidence.collected_at == MOMENT + timedelta(minutes=3)
-    assert judge(inspection, found.evidence).decision is Decision.GO
+    assert found.answered.evidence.collected_at == MOMENT + timedelta(minutes=3)
+    assert judge(found.answered).decision is Decision.GO
     assert found.notes == (
         "e: network zone east, Fri 2026-10-16 19:00 +00:00, 2 questions",
         "w: network zone west, Fri 2026-10-16 19:03 +00:00, 1 question",
@@ -58,18 +58,18 @@ def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> Non
 def test_a_zone_that_nobody_asked_is_named_and_never_go(inspection: Inspection, zone: str, left_out: str) -> None:
     found = merge(inspection, {"only": part(inspection, zone)})
     assert found.notes == (left_out,)
-    assert judge(inspection, found.evidence).decision is Decision.HOLD
+    assert judge(found.answered).decision is Decision.HOLD
 
 
 def test_one_part_stays_as_it_is(inspection: Inspection) -> None:
     whole = part(inspection, "")
-    assert merge(inspection, {"whole": whole}).evidence == whole
+    assert merge(inspection, {"whole": whole}).answered.evidence == whole
 
 
 def test_equal_answers_of_two_parts_count_as_the_newer_one(inspection: Inspection) -> None:
     found = merge(inspection, {"b": part(inspection, "east", minutes=9), "a": part(inspection, "")})
-    assert {answer.asked_at for _, answer in found.evidence} == {MOMENT, MOMENT + timedelta(minutes=9)}
-    assert judge(inspection, found.evidence).decision is Decision.GO
+    assert {answer.asked_at for _, answer in found.answered.evidence} == {MOMENT, MOMENT + timedelta(minutes=9)}
+    assert judge(found.answered).decision is Decision.GO
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
@@ -80,10 +80,10 @@ def test_of_answers_that_contradict_each_other_none_is_believed(inspection: Insp
         "db1: a and b answer 1 question differently, and neither is believed: pass one of them",
         "db2: a and b answer 1 question differently, and neither is believed: pass one of them",
     )
-    verdict = judge(inspection, found.evidence)
+    verdict = judge(found.answered)
     assert verdict.decision is Decision.HOLD
     assert [finding.subject for finding in verdict.findings if finding.status is Status.UNKNOWN] == ["db1", "db2"]
-    lost, _ = [answer for _, answer in found.evidence if isinstance(answer, NoReply)]
+    lost, _ = [answer for _, answer in found.answered.evidence if isinstance(answer, NoReply)]
     assert (lost.cause, lost.detail) == (Cause.CONTRADICTION, "db1: a and b answer it differently")
 
 
@@ -92,7 +92,7 @@ def test_a_lost_and_a_good_reply_contradict_each_other(inspection: Inspection) -
     lost = replace(
         good, answers={key: (asked, NoReply(Cause.REFUSED, "x", MOMENT)) for key, (asked, _) in good.answers.items()}
     )
-    assert judge(inspection, merge(inspection, {"good": good, "lost": lost}).evidence).decision is Decision.HOLD
+    assert judge(merge(inspection, {"good": good, "lost": lost}).answered).decision is Decision.HOLD
 
 
 def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
@@ -118,6 +118,6 @@ def test_a_zone_that_the_plan_does_not_have_is_refused(inspection: Inspection) -
 def test_a_part_that_is_too_old_by_the_time_of_the_last_one_is_stale(inspection: Inspection) -> None:
     late = replace(inspection, moment=MOMENT + timedelta(hours=5))
     found = merge(late, {"e": part(late, "east"), "w": part(late, "west", minutes=300)})
-    verdict = judge(late, found.evidence)
+    verdict = judge(found.answered)
     assert verdict.decision is Decision.HOLD
     assert [finding.status for finding in verdict.findings] == [Status.STALE, Status.STALE, Status.PASS]

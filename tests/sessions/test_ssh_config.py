@@ -26,7 +26,7 @@ def port_2222(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{wrapper.parent}:/usr/bin:/bin")
 
 
-def port_of(host: Host) -> int:
+def port_of(host: Host) -> int | None:
     return configure(host, Deadline(10)).host.port
 
 
@@ -46,4 +46,4 @@ def test_a_port_that_the_plan_names_counts_though_it_be_the_usual_one(tmp_path: 
 
 def test_a_host_built_without_a_port_leaves_it_open() -> None:
     host = Host(id="db1", user=Account("dba"), ssh_config=True)
-    assert (host.port, port_of(host), port_of(replace(host, port=22))) == (22, 2222, 22)
+    assert (host.port, host.ssh_port, port_of(host), port_of(replace(host, port=22))) == (None, 22, 2222, 22)

@@ -98,12 +98,19 @@ class Accounts:
         (self.authorized_keys / name).write_text(f"{key_options} {line}\n".lstrip())
 
     def allow_sudo(
-        self, account: Account, become: str, commands: Sequence[str] | str = "ALL", *, password: bool = False
+        self,
+        account: Account,
+        become: str,
+        commands: Sequence[str] | str = "ALL",
+        *,
+        password: bool = False,
+        until: str = "",
     ) -> None:
-        """Lets `account` run `commands` (absolute paths) as `become`, with its own password or with none."""
+        """Lets `account` run `commands` (absolute paths) as `become`, with its own password or with none; `until`: as
+        NOTAFTER of sudoers has it."""
         needs("sudo")
         listed = commands if isinstance(commands, str) else ", ".join(commands)
-        tag = "PASSWD" if password else "NOPASSWD"
+        tag = (f"NOTAFTER={until} " if until else "") + ("PASSWD" if password else "NOPASSWD")
         self._rules.setdefault(account.name, []).append(f"{account.name} ALL=({become}) {tag}: {listed}")
         self._write_sudoers()
 

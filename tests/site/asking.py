@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from preflight.answered import Answered
 from preflight.check import Check
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
@@ -50,11 +51,11 @@ def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> M
     inspection = inspect(plan, Registry((check,)), NOW)
     secrets = Secrets(plan.folder)
     with Pools(plan, secrets) as pools:
-        evidence = collect(inspection, pools.session, timeout_seconds, mask=secrets.redact)
-    found = inspection.findings(evidence)
-    assert inspection.findings(Evidence.from_json(evidence.to_json())) == found
+        answered = collect(inspection, pools.session, timeout_seconds, mask=secrets.redact)
+    found, evidence = answered.findings(), answered.evidence
+    assert Answered(inspection, Evidence.from_json(evidence.to_json())).findings() == found
     for question, _ in evidence:
-        less = inspection.findings(evidence.without(question.id))
+        less = Answered(inspection, evidence.without(question.id)).findings()
         changed = [one for one, before in zip(less, found, strict=True) if one != before]
         assert all(one.status not in (Status.PASS, Status.WARN) for one in changed), question.text
     return {finding.subject: finding for finding in found}

@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.site.certificates import Certificate
 
+HTTPS_PORT = 443
 _HANDSHAKE_SECONDS = 10.0
 
 
@@ -31,13 +32,13 @@ class HttpAnswer:
 class HttpsApp:
     """An application over TLS; every path answers 404 until `answer` or `answer_json` sets it."""
 
-    def __init__(self, certificate: Certificate, ca: Path, address: str = "127.0.0.1") -> None:
+    def __init__(self, certificate: Certificate, ca: Path, address: str = "127.0.0.1", port: int = 0) -> None:
         self.ca = ca
         self.answers: dict[str, HttpAnswer] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path with query and headers of every request so far."""
         self.stopping = threading.Event()
-        self._server = _Server((address, 0), _Handler, self, certificate)
+        self._server = _Server((address, port), _Handler, self, certificate)
         self.address = address
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="https-app", daemon=True).start()

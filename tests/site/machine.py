@@ -37,6 +37,10 @@ _PACKAGES = {
     "umount": "mount",
     "mkfs.ext4": "e2fsprogs",
     "openssl": "openssl",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "pivot_root": "util-linux",
+    "unshare": "util-linux",
 }
 
 

@@ -20,8 +20,10 @@ from psycopg import sql
 
 from tests.site.certificates import Authority
 from tests.site.machine import TIMEOUT_SECONDS, Server, free_port, run
+from tests.site.netns import Namespace
 
 SUPERUSER = "postgres"
+POSTGRES_PORT = 5432
 _ATTEMPTS = 5
 _READY = "ready to accept"
 _HBA = (
@@ -91,8 +93,10 @@ class Cluster:
         settings: Mapping[str, str] | None = None,
         names: Sequence[str] = ("localhost", "127.0.0.1", "db1.test"),
         copy_of: Cluster | None = None,
+        namespace: Namespace | None = None,
     ) -> None:
-        """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster."""
+        """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster. In a
+        `namespace` it listens on the standard port."""
         self.bin = bin_directory()
         self.account = server_account()
         self.ca = authority.certificate
@@ -102,6 +106,7 @@ class Cluster:
         self.backups = directory / "backups"
         """A folder of the server's account for backups; on the same file system as the data."""
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._namespace = namespace
         self._databases: list[str] = []
         self._make_folders()
         if copy_of is None:
@@ -187,9 +192,12 @@ class Cluster:
         while self.scalar("SELECT pg_conf_load_time()") == before:
             assert time.monotonic() < deadline, "PostgreSQL did not reload"
 
-    def client(self, program: str, *arguments: str | Path, role: DatabaseRole | None = None, **keywords: Any) -> str:
-        """Standard output of psql, pg_dump, ... of this server's version, as the superuser or as `role`."""
-        where: dict[str, str] = {"PGPORT": str(self.port)}
+    def client(
+        self, program: str, *arguments: str | Path, role: DatabaseRole | None = None, zone: str = "UTC", **keywords: Any
+    ) -> str:
+        """Standard output of psql, pg_dump, ... of this server's version, as the superuser or as `role`; `zone`: of
+        the program's clock, by its IANA name."""
+        where: dict[str, str] = {"PGPORT": str(self.port), "TZ": zone}
         if role is None:
             where |= {"PGHOST": str(self.socket_directory), "PGUSER": SUPERUSER}
             keywords.setdefault("user", self.account)
@@ -261,10 +269,14 @@ class Cluster:
 
     def _start(self) -> Server:
         for _ in range(_ATTEMPTS):
-            self.port = free_port(self.address)
+            self.port = free_port(self.address) if self._namespace is None else POSTGRES_PORT
             settings = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.socket_directory)}
             options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-            server = Server([self.bin / "postgres", "-D", self.data, *options], cwd=self.directory, user=self.account)
+            argv: list[str | Path] = [self.bin / "postgres", "-D", self.data, *options]
+            if self._namespace is None:
+                server = Server(argv, cwd=self.directory, user=self.account)
+            else:
+                server = Server(self._namespace.enter(argv, self.account), cwd=self.directory)
             if server.wait_for_log(_READY):
                 return server
             server.stop()

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from tests.site.accounts import Account, Accounts
 from tests.site.certificates import Authority
-from tests.site.https import HttpsApp
+from tests.site.https import HTTPS_PORT, HttpsApp
 from tests.site.machine import run_directory
 from tests.site.mounts import Mounts
+from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
 from tests.site.sshd import Sshd
 
@@ -80,9 +81,15 @@ class Site:
         self._stack.callback(sshd.close)
         return sshd
 
-    def start_postgres(self, *, settings: Mapping[str, str] | None = None, copy_of: Cluster | None = None) -> Cluster:
-        """Another cluster (about a second)."""
-        cluster = Cluster(self.new_path("pg"), self.authority, settings=settings, copy_of=copy_of)
+    def start_namespace(self, **keywords: Any) -> Namespace:
+        """A machine of its own, on which standard ports are free; keywords as for `Namespace`."""
+        namespace = Namespace(self.new_path("ns"), **keywords)
+        self._stack.callback(namespace.close)
+        return namespace
+
+    def start_postgres(self, **keywords: Any) -> Cluster:
+        """Another cluster (about a second); keywords as for `Cluster`."""
+        cluster = Cluster(self.new_path("pg"), self.authority, **keywords)
         self._stack.callback(cluster.close)
         return cluster
 
@@ -92,9 +99,14 @@ class Site:
         *,
         not_after: datetime | None = None,
         address: str = "127.0.0.1",
+        namespace: Namespace | None = None,
     ) -> HttpsApp:
-        """An HTTPS application with a certificate for `names` until `not_after`; the caller closes it."""
-        return HttpsApp(self.authority.issue(names, not_after=not_after), self.authority.certificate, address)
+        """An HTTPS application with a certificate for `names` until `not_after`, in a `namespace` on the standard
+        port; the caller closes it."""
+        certificate, ca = self.authority.issue(names, not_after=not_after), self.authority.certificate
+        if namespace is None:
+            return HttpsApp(certificate, ca, address)
+        return namespace.call(lambda: HttpsApp(certificate, ca, address, HTTPS_PORT))
 
     def new_mounts(self) -> Mounts:
         """Mounts of one test; the caller closes them."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.site.accounts import make_key
 from tests.site.machine import Server, free_port, needs, needs_root, run
+from tests.site.netns import Namespace
 
+SSH_PORT = 22
 _ATTEMPTS = 5
 
 
@@ -23,8 +25,10 @@ class Sshd:
         address: str = "127.0.0.1",
         options: Mapping[str, str] | None = None,
         key_types: tuple[str, ...] = ("ed25519",),
+        namespace: Namespace | None = None,
     ) -> None:
-        """`options` are lines of sshd_config(5) that go before the site's own, so that they win."""
+        """`options` are lines of sshd_config(5) that go before the site's own, so that they win. In a `namespace` it
+        listens on the standard port."""
         needs_root("log in to other accounts through sshd")
         # Without it sshd ends with "Missing privilege separation directory"; Debian's unit makes it at start.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -34,6 +38,7 @@ class Sshd:
         self._directory = directory
         self._authorized_keys = authorized_keys
         self._options = dict(options or {})
+        self._namespace = namespace
         self.port = 0
         self._server = self._start()
 
@@ -53,7 +58,7 @@ class Sshd:
 
     def known_hosts_lines(self, name: str = "") -> str:
         """known_hosts lines that pin every host key under `name`, by default the address with its port."""
-        name = name or f"[{self.address}]:{self.port}"
+        name = name or (self.address if self.port == SSH_PORT else f"[{self.address}]:{self.port}")
         public = (key.with_suffix(".pub").read_text().split() for key in self.host_keys)
         return "".join(f"{name} {words[0]} {words[1]}\n" for words in public)
 
@@ -71,10 +76,11 @@ class Sshd:
 
     def _start(self) -> Server:
         for _ in range(_ATTEMPTS):
-            self.port = free_port(self.address)
+            self.port = free_port(self.address) if self._namespace is None else SSH_PORT
             configuration = self._directory / "sshd_config"
             configuration.write_text(self._configuration())
-            server = Server([needs("sshd"), "-D", "-e", "-f", configuration], cwd=self._directory)
+            argv = [needs("sshd"), "-D", "-e", "-f", configuration]
+            server = Server(argv if self._namespace is None else self._namespace.enter(argv), cwd=self._directory)
             if server.wait_for_log("Server listening on"):
                 return server
             server.stop()

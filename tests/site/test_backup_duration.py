@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,10 @@ from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, RemotePath, Step
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, finding, make_plan, told
+from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
 from tests.site.site import Site
+from tests.site.sshd import Sshd
 
 Ask = Callable[..., Finding]
 
@@ -26,9 +28,18 @@ Ask = Callable[..., Finding]
 def ask(site: Site, tmp_path: Path, shared_path: Path, good_account: Account) -> Ask:
     """The finding about a backup whose step has 30 minutes and whose archives lie in the shared folder."""
 
-    def ask(login: Account = good_account, account: str = "", *, sample: bool = False, pattern: str = "*") -> Finding:
+    def ask(
+        login: Account = good_account,
+        account: str = "",
+        *,
+        sample: bool = False,
+        pattern: str = "*",
+        sshd: Sshd = site.sshd,
+        within: Namespace | None = None,
+        source: str = "guess",
+    ) -> Finding:
         host = Host(
-            id="db1", address=site.sshd.address, port=site.sshd.port, user=Login(login.name), key=login.key,
+            id="db1", address=sshd.address, port=sshd.port, user=Login(login.name), key=login.key,
             become=(Become(account=Login(account)),) if account else (),
         )  # fmt: skip
         backup = Backup(
@@ -39,24 +50,24 @@ def ask(site: Site, tmp_path: Path, shared_path: Path, good_account: Account) ->
             tmp_path,
             hosts=[host],
             databases=[Database(id="orders", host="db1", user=Login("release"))],
-            known_hosts=site.sshd.known_hosts_lines(),
+            known_hosts=sshd.known_hosts_lines(),
             backups={"orders": backup},
-            steps=(Step(id="dump", minutes=30),),
+            steps=(Step(id="dump", minutes=30, source=source),),
             checks={"backup-duration": {"sample": sample}},
         )
-        return finding(BackupDuration, plan)
+        return finding(BackupDuration, plan) if within is None else within.call(lambda: finding(BackupDuration, plan))
 
     return ask
 
 
-def dump(cluster: Cluster, folder: Path, owner: str, took: timedelta, *options: str) -> Path:
+def dump(cluster: Cluster, folder: Path, owner: str, took: timedelta, *options: str, zone: str = "UTC") -> Path:
     """An archive that was finished so long after it was begun, which is now."""
     spool, made = cluster.backups / "duration", folder / "orders.dump"
-    cluster.client("pg_dump", "--no-sync", "--schema-only", *options, "-f", spool, "postgres")
+    cluster.client("pg_dump", "--no-sync", "--schema-only", *options, "-f", spool, "postgres", zone=zone)
     shutil.move(spool, made)
     for path in [made, *made.rglob("*")]:
         shutil.chown(path, owner, owner)
-        os.utime(path, ((NOW + took).timestamp(),) * 2)
+        os.utime(path, ((datetime.now(UTC) + took).timestamp(),) * 2)
     return made
 
 
@@ -69,6 +80,102 @@ def test_the_archives_own_header_and_its_last_change_tell_how_long_it_took(
     found = ask()
     assert found.status is status, told(found)
     assert "took" in told(found) + found.judgement.summary
+
+
+@pytest.fixture(scope="module")
+def new_york(site: Site) -> Namespace:
+    return site.start_namespace(zone="America/New_York")
+
+
+@pytest.fixture(scope="module")
+def sshd_in_new_york(site: Site, new_york: Namespace) -> Sshd:
+    site.account("good")
+    return site.start_sshd(namespace=new_york)
+
+
+ZONES = ["America/New_York", "Asia/Kolkata", "Australia/Sydney", "Asia/Shanghai", "Pacific/Chatham"]
+
+
+@pytest.mark.parametrize("form", ["-Fc", "-Ft", "-Fd"])
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("minutes", "status"), [(25, Status.PASS), (70, Status.WARN)])
+def test_the_zone_of_the_job_that_dumps_neither_hides_nor_adds_time(
+    ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account, zone: str, form: str, minutes: int,
+    status: Status,
+) -> None:  # fmt: skip
+    dump(postgres, shared_path, good_account.name, timedelta(minutes=minutes), form, zone=zone)
+    found = ask()
+    assert found.status is status, told(found)
+    took = ("took 24 min", "took 25 min") if minutes == 25 else ("took 1 h 9 min", "took 1 h 10 min")
+    assert any(each in told(found) for each in took), told(found)
+
+
+def set_header(archive: Path, wall: str, *, summer: bool) -> None:
+    """Writes another time into the header of an archive in custom format: WriteHead in pg_backup_archiver.c."""
+    content, at = bytearray(archive.read_bytes()), datetime.fromisoformat(wall)
+    place = 11 + (5 if (content[5], content[6]) < (1, 15) else 1)  # the compression, a byte since archives of 1.15
+    for value in (at.second, at.minute, at.hour, at.day, at.month - 1, at.year - 1900, int(summer)):
+        content[place : place + 5] = bytes([0]) + value.to_bytes(4, "little")
+        place += 5
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("begun", "summer", "ended", "status"),
+    [
+        ("2026-07-01 22:00:00", True, "2026-07-02 02:25:00", Status.PASS),
+        ("2026-11-01 01:50:00", True, "2026-11-01 06:15:00", Status.PASS),
+        ("2026-11-01 01:10:00", True, "2026-11-01 06:20:00", Status.WARN),  # read as winter time: 10 min
+        ("2026-11-01 01:10:00", False, "2026-11-01 06:35:00", Status.PASS),  # read as summer time: 85 min
+        ("2026-11-01 01:50:00", False, "2026-11-01 08:00:00", Status.WARN),
+    ],
+)
+def test_without_the_birth_of_the_file_the_header_is_read_in_the_hosts_zone_as_it_was_then(
+    ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account, new_york: Namespace, sshd_in_new_york: Sshd,
+    begun: str, summer: bool, ended: str, status: Status,
+) -> None:  # fmt: skip
+    """Copied since, with its time of change; `ended` is UTC."""
+    made = dump(postgres, shared_path, good_account.name, timedelta(), "-Fc")
+    set_header(made, begun, summer=summer)
+    os.utime(made, (datetime.fromisoformat(f"{ended}+00:00").timestamp(),) * 2)
+    found = ask(sshd=sshd_in_new_york, within=new_york)
+    assert found.status is status, told(found)
+    assert "took" in told(found)
+
+
+@pytest.mark.parametrize("file", ["environment", "crontab", "cron.d/dump"])
+def test_a_time_that_the_hosts_zone_and_the_jobs_place_differently_is_unknown(
+    site: Site, ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account, file: str
+) -> None:
+    machine = site.start_namespace(zone="America/New_York")
+    machine.run("sh", "-c", f"echo 'TZ=\"Europe/Berlin\"' >>/etc/{file}")
+    sshd = site.start_sshd(namespace=machine)
+    made = dump(postgres, shared_path, good_account.name, timedelta(), "-Fc")
+    set_header(made, "2026-11-20 01:50:00", summer=False)
+    os.utime(made, (datetime.fromisoformat("2026-11-20 06:55:00+00:00").timestamp(),) * 2)
+    found = ask(sshd=sshd, within=machine)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "2026-11-20 01:50:00 EST by its own clock, last changed 2026-11-20 06:55:00 UTC" in told(found)
+
+
+def test_an_end_before_the_beginning_is_unknown(
+    ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account
+) -> None:
+    made = dump(postgres, shared_path, good_account.name, timedelta(), "-Fc")
+    set_header(made, "2026-11-20 01:50:00", summer=False)  # in India, say
+    os.utime(made, (datetime.fromisoformat("2026-11-20 00:00:00+00:00").timestamp(),) * 2)
+    assert ask().status is Status.UNKNOWN
+
+
+def test_a_copy_made_later_does_not_tell_how_long_the_dump_took(
+    ask: Ask, postgres: Cluster, shared_path: Path, good_account: Account
+) -> None:
+    made = dump(postgres, shared_path, good_account.name, timedelta(), "-Fc")
+    set_header(made, f"{NOW - timedelta(hours=7, minutes=52):%Y-%m-%d %H:%M:%S}", summer=False)
+    found = ask(source="measured 2026-10-01")
+    assert (found.status, found.judgement.summary) == (
+        Status.PASS, f"30 min were measured 2026-10-01; {made} does not tell how long it took"
+    )  # fmt: skip
 
 
 def test_an_account_that_may_only_run_the_programs_is_asked_too(

@@ -49,11 +49,13 @@ class Server:
         (folder / "password").write_text(self.role.password)
         (folder / "password").chmod(0o600)
 
-    def ask(self, *, roles: str = "", **backups: Mapping[str, object]) -> Mapping[str, Finding]:
+    def ask(self, *, roles: str = "", alias: str = "", **backups: Mapping[str, object]) -> Mapping[str, Finding]:
+        """`alias`: another name of the machine, by which the database of a backup `billing` has it."""
         sshd = self.site.sshd
         host = Host(
             id="db1", address=sshd.address, port=sshd.port, user=Account(self.account.name), key=self.account.key
         )
+        hosts = [host, *([replace(host, id="db1-too", address=alias)] if alias else [])]
         database = Database(
             id="orders", host="db1", name=self.name, user=Account(roles or self.role.name), port=self.cluster.port,
             address=self.cluster.address, password=SecretRef("file", "password"), connect=Connect.DIRECT,
@@ -63,9 +65,9 @@ class Server:
         entries = {name: replace(made, id=name, **changes) for name, changes in backups.items()}  # type: ignore[arg-type]
         plan = make_plan(
             self.folder,
-            hosts=[host],
-            databases=[database],
-            known_hosts=sshd.known_hosts_lines(),
+            hosts=hosts,
+            databases=[database, *([replace(database, id="billing", host="db1-too")] if alias else [])],
+            known_hosts=sshd.known_hosts_lines() + sshd.known_hosts_lines(f"[{alias}]:{sshd.port}"),
             backups=entries,
             steps=(Step(id="dump", minutes=15, minutes_over_network=90),),
         )
@@ -168,6 +170,24 @@ def test_two_backups_that_only_together_do_not_fit_fail(server: Server, mounts: 
     fails(both["billing"], "billing and orders do not fit together", f"on {shared} of db1")
     apart = server.ask(orders=orders, billing={**billing, "directory": str(folders[2])})
     assert [one.status for one in apart.values()] == [Status.PASS, Status.PASS]
+
+
+def test_two_hosts_of_the_plan_that_are_one_machine_are_added_up(server: Server, mounts: Mounts) -> None:
+    """The same disk of the same machine, reached by two names, each with a backup that fits alone."""
+    point = mounts.tmpfs("shared", size="40m")
+    orders = {"directory": str(point), "expected": Bytes(22 * MIB)}
+    found = server.ask(alias="localhost", orders=orders, billing={**orders, "database": "billing"})
+    assert {name: one.status for name, one in found.items() if name != "storage of several hosts"} == {
+        "orders": Status.PASS,
+        "billing": Status.PASS,
+    }
+    together = "orders and billing do not fit together: 4 MiB missing, 40 MiB free"
+    fails(found["storage of several hosts"], together, f"on {point} of db1")
+    own = mounts.tmpfs("own", size="40m")
+    apart = server.ask(
+        alias="localhost", orders=orders, billing={**orders, "database": "billing", "directory": str(own)}
+    )
+    assert {one.status for one in apart.values()} == {Status.PASS}, apart
 
 
 def test_too_few_inodes_fail_where_bytes_are_plenty(server: Server, mounts: Mounts) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from preflight_checks.become import BecomeAccount
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, SecretRef, Step
+from preflight.probes.sudo_rules import stamp
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, findings, make_plan, told
+from tests.site.asking import WINDOW, finding, findings, make_plan, told
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -47,7 +50,6 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         )
         scripts = Scripts(
             id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
-            run="psql -X -v ON_ERROR_STOP=1",
         )  # fmt: skip
         sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
@@ -180,6 +182,51 @@ def test_without_work_in_the_plan_rules_for_another_account_fail(ask: Ask, accou
     assert found.status is Status.FAIL, told(found)
     bare = accounts.add()
     assert ask(bare, work=False).status is Status.FAIL
+
+
+def test_a_rule_that_ends_in_the_window_fails_and_its_cure_works(ask: Ask, accounts: Accounts) -> None:
+    """It runs now, and sudo asks for a password by the time it is needed."""
+    account, inside = accounts.add(), WINDOW.start + timedelta(hours=1)
+    accounts.allow_sudo(account, "postgres", PROGRAMS[:1], until=stamp(inside))
+    accounts.allow_sudo(account, "postgres", PROGRAMS[1:], until=stamp(WINDOW.needed_until + timedelta(seconds=1)))
+    found = ask(account)
+    assert found.status is Status.FAIL, told(found)
+    assert f"the sudo rule for {PROGRAMS[0]} ends {inside:%a %Y-%m-%d %H:%M}" in found.judgement.summary
+    assert found.judgement.minutes_at_stake == 45
+    assert [event.text for event in found.judgement.events if event.at == inside.replace(microsecond=0)]
+    rule = re.search(r"NOTAFTER=(\w+) NOPASSWD: ([\w/, ]+)", found.judgement.remedy)
+    assert rule, found.judgement.remedy
+    accounts.allow_sudo(account, "postgres", rule[2].split(", "), until=rule[1])
+    assert ask(account).status is Status.PASS
+
+
+def test_a_rule_that_ends_does_not_matter_beside_one_that_does_not(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS, until=stamp(WINDOW.start))
+    accounts.allow_sudo(account, "postgres")
+    assert ask(account).status is Status.PASS
+    assert ask(account, work=False).status is Status.PASS
+
+
+def test_a_shell_whose_rule_ends_fails(ask: Ask, accounts: Accounts) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", ["/bin/sh"], until=stamp(WINDOW.start))
+    found = ask(account, work=False)
+    assert found.status is Status.FAIL, told(found)
+    assert "the sudo rule for /bin/sh ends" in found.judgement.summary
+
+
+@pytest.mark.parametrize("work", [True, False])
+def test_the_printed_rule_is_enough_for_the_next_run(ask: Ask, accounts: Accounts, work: bool) -> None:
+    """Also for the shell with which other checks look at the account's folders."""
+    account = accounts.add()
+    while (found := ask(account, work=work)).status is not Status.PASS:
+        assert found.status is Status.FAIL, told(found)
+        rule = re.search(r"NOPASSWD: ([\w/, ]+)", found.judgement.remedy)
+        assert rule, found.judgement.remedy
+        programs = rule[1].strip().split(", ")
+        assert programs[-1] == "/bin/sh"
+        accounts.allow_sudo(account, "postgres", programs)
 
 
 def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None:

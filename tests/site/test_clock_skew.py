@@ -48,18 +48,28 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 def use_clock(account: Account, offset_seconds: float) -> None:
     """Gives the account a `date` that is off by so much."""
-    folder = account.home / "bin"
-    folder.mkdir()
-    date = folder / "date"
-    date.write_text(
-        f"""#!/bin/sh
-case $1 in
+    replace_program(
+        account,
+        "date",
+        f"""case $1 in
   +%s.%N) exec /usr/bin/date --date='{offset_seconds:+} seconds' "$@" ;;
   *) exec /usr/bin/date "$@" ;;
 esac
-"""
+""",
     )
-    date.chmod(0o755)
+
+
+def use_machine(account: Account, number: int) -> None:
+    """Lets the account see another boot than the test machine's, as if it were on a machine of its own."""
+    boot = f"{number:08d}-0000-4000-8000-000000000000"
+    replace_program(account, "cat", f'case $1 in */boot_id) echo {boot} ;; *) exec /usr/bin/cat "$@" ;; esac\n')
+
+
+def replace_program(account: Account, name: str, script: str) -> None:
+    folder = account.home / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}")
+    (folder / name).chmod(0o755)
     (account.home / ".bashrc").write_text(f"PATH={folder}:$PATH\n")
 
 
@@ -93,20 +103,39 @@ def test_a_host_whose_clock_is_off_is_told(
     assert found["db2"].status is found["database orders"].status is Status.PASS
 
 
-def test_a_wrong_clock_here_is_suspected_when_two_machines_agree(
-    ask: Ask, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def behind_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's own clock is 100 s late."""
+
     class Behind(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) - timedelta(seconds=100)
 
     monkeypatch.setattr(clock, "datetime", Behind)
-    found = ask(database=True, db1=site.account("good"), db2=site.account("good"))
+
+
+@pytest.mark.usefixtures("behind_here")
+def test_a_wrong_clock_here_is_suspected_when_two_machines_agree(ask: Ask, accounts: Accounts) -> None:
+    logins = {"db1": accounts.add(), "db2": accounts.add()}
+    for number, login in enumerate(logins.values(), 1):
+        use_machine(login, number)
+    found = ask(database=True, **logins)
     for one in found.values():
         assert one.status is Status.FAIL, told(one)
         assert "this machine's own clock is suspect" in one.judgement.summary
         assert one.judgement.remedy.startswith("look at this machine's clock first")
+
+
+def test_two_entries_of_one_machine_whose_clock_is_off_do_not_blame_this_one(ask: Ask, accounts: Accounts) -> None:
+    """Two logins of one machine agree with each other and with nobody else: it is that machine's clock."""
+    logins = {"db1": accounts.add(), "db1-too": accounts.add()}
+    for login in logins.values():
+        use_clock(login, 90)
+    for name, one in ask(**logins).items():
+        assert one.status is Status.FAIL, told(one)
+        assert "suspect" not in one.judgement.summary
+        assert f"have the clock of {name} set" in one.judgement.remedy
 
 
 def test_a_date_that_prints_no_time_is_unknown(ask: Ask, accounts: Accounts) -> None:

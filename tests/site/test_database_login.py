@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +15,9 @@ from preflight_checks.database_host import DatabaseHost
 from preflight_checks.database_login import DatabaseLogin
 
 from preflight.finding import Finding, Status
+from preflight.judging.time_axis import events_inside
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
-from preflight.window.time_axis import events_inside
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, make_plan, told
 from tests.site.machine import free_port
@@ -245,7 +246,11 @@ def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, 
 
 def test_another_version_or_another_cluster_than_planned_fails(ask: Ask) -> None:
     fails(ask(version="9.6"), "server version", "correct `version`")
-    fails(ask(system_identifier="1234567890"), "another cluster answers", "correct its address")
+    fails(
+        ask(system_identifier="1234567890"),
+        "another cluster answers",
+        "otherwise correct `address` in [databases.orders]",
+    )
 
 
 def test_a_system_identifier_nobody_may_see_is_unknown(orders: Orders, ask: Ask) -> None:
@@ -408,3 +413,64 @@ def test_through_the_tunnel_the_servers_certificate_is_seen_too(orders: Orders, 
     assert log.count("connection received: host=127.0.0.1") == 2, "one for the login, one for the look"
     assert log.count(f"connection authorized: user={orders.role.name}") == 1
     assert "could not" not in log, log
+
+
+@pytest.fixture
+def odd_names(orders: Orders, ask: Ask) -> Iterator[Ask]:
+    """The finding about a role and a database whose names mean nothing to SQL without their quotes."""
+    role, name = f"Release-Bot {orders.role.name}", f"Orders 2 {orders.name}"
+    orders.cluster.sql(f'ALTER ROLE "{orders.role.name}" RENAME TO "{role}"')
+    orders.cluster.sql(f'ALTER DATABASE "{orders.name}" RENAME TO "{name}"')
+    orders.role, orders.name = replace(orders.role, name=role), name
+    yield lambda: ask(user=Login(role), name=name)
+    with orders.cluster.connect(options="-c default_transaction_read_only=off") as connection:
+        connection.execute("ALTER ROLE ALL RESET ALL")
+        connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+    orders.cluster.reload()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "marker"),
+    [
+        ('ALTER ROLE "{role}" NOLOGIN', "a row: "),
+        ("ALTER ROLE \"{role}\" VALID UNTIL '{soon}'", ""),
+        ("ALTER ROLE \"{role}\" VALID UNTIL '2020-01-01'", "an end in the past: "),
+        ('ALTER ROLE "{role}" SET default_transaction_read_only = on', ""),
+        ('ALTER DATABASE "{name}" SET default_transaction_read_only = on', ""),
+        ('ALTER ROLE "{role}" IN DATABASE "{name}" SET default_transaction_read_only = on', ""),
+        ('ALTER ROLE ALL SET default_transaction_read_only = on', ""),
+        ("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()", ""),
+        ('ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = app', "or: "),
+        ('ALTER DATABASE "{name}" SET session_replication_role = replica', ""),
+        ('ALTER DATABASE "{name}" SET statement_timeout = 7', ""),
+        ('ALTER ROLE "{role}" SUPERUSER', "or: "),
+        ('ALTER DATABASE "{name}" ALLOW_CONNECTIONS false', ""),
+        ('ALTER DATABASE "{name}" OWNER TO postgres; REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', ""),
+    ],
+)  # fmt: skip
+def test_a_cure_in_sql_works_as_it_is_printed(orders: Orders, odd_names: Ask, break_it: str, marker: str) -> None:
+    """Pasted into psql by a superuser: the very statement that the line prints, and the line is green."""
+    assert odd_names().status is Status.PASS
+    soon = (NOW + timedelta(hours=10)).isoformat()
+    for statement in break_it.split("; "):
+        orders.cluster.sql(statement.format(role=orders.role.name, name=orders.name, soon=soon))
+    found = odd_names()
+    assert found.status is not Status.PASS
+    printed = found.judgement.remedy.partition(marker)[2] if marker else found.judgement.remedy
+    cure = re.match(r"((?:[A-Z][^;]*;\s*)+)", printed)
+    assert cure, printed
+    orders.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=cure[1])
+    assert odd_names().status is Status.PASS, (cure[1], told(odd_names()))
+
+
+def test_the_cures_of_a_backups_role_work_as_they_are_printed(orders: Orders, ask: Ask, odd_names: Ask) -> None:
+    backup = Backup(id="b", database="orders", directory=RemotePath("/backup"), login=Login("Backup Bot"))
+    orders.cluster.sql(f'REVOKE CONNECT ON DATABASE "{orders.name}" FROM PUBLIC')
+    orders.cluster.sql(f'GRANT CONNECT ON DATABASE "{orders.name}" TO "{orders.role.name}"')
+    for words in ("does not exist", "may not connect"):
+        found = ask(user=Login(orders.role.name), name=orders.name, sections={"backups": {"b": backup}})
+        fails(found, words, '"Backup Bot"')
+        cure = found.judgement.remedy.rpartition(": ")[2]
+        orders.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=cure)
+    found = ask(user=Login(orders.role.name), name=orders.name, sections={"backups": {"b": backup}})
+    assert found.status is Status.PASS, told(found)

@@ -167,7 +167,7 @@ def test_the_login_is_made_once_for_all_checks(
     ssh, sql = len(site.sshd.log), len(postgres.log)
     secrets = Secrets(plan.folder)
     with Pools(plan, secrets) as pools:
-        inspection.findings(collect(inspection, pools.session, 30.0, mask=secrets.redact))
+        collect(inspection, pools.session, 30.0, mask=secrets.redact).findings()
     accepted, authorized = (
         f"Accepted publickey for {kaya.user}",
         f"connection authorized: user={roles_of_two[0].user}",

@@ -92,7 +92,7 @@ def wanted(
     )  # fmt: skip
     scripts = Scripts(
         id="orders", database="orders", approved=approved, manifest=tmp_path / "sums", staged=RemotePath(str(staged)),
-        account=Login(worker.name), run="psql -X -w -v ON_ERROR_STOP=1 -f 010.sql", owner="dba",
+        account=Login(worker.name), owner="dba",
     )  # fmt: skip
     plan = make_plan(
         tmp_path, hosts=[host], databases=[database], known_hosts=site.sshd.known_hosts_lines(),

@@ -321,9 +321,9 @@ def test_an_archive_packed_once_more_is_unknown(orders: Orders, ask_backup: AskB
 def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask: Ask, tmp_path: Path) -> None:
     newest = orders.dump("new.dump", "-Fc")
     backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"), previous=RemotePath(str(newest)))
-    run = "/opt/nowhere/bin/psql -X -v ON_ERROR_STOP=1 -f x.sql"
+    program = "/opt/nowhere/bin/psql"
     scripts = Scripts(
-        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), run=run
+        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), program=program
     )
     found = ask(backups={"orders": backup}, scripts={"s": scripts})["orders previous backup"]
     is_fail(found, "/opt/nowhere/bin/pg_restore is missing", "client programs installed on db1")
@@ -342,10 +342,10 @@ def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask, tm
         format=BackupFormat.PLAIN,
         previous=RemotePath(str(made)),
     )
-    # Debian has pg_verifybackup off the PATH; it is found beside the psql of the run line.
-    run = f"{orders.cluster.bin}/psql -X -v ON_ERROR_STOP=1 -f x.sql"
+    # Debian has pg_verifybackup off the PATH; it is found beside the psql that the plan names.
+    program = f"{orders.cluster.bin}/psql"
     scripts = Scripts(
-        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), run=run
+        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), program=program
     )
 
     def found(**sections: Any) -> Finding:

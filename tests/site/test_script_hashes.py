@@ -14,9 +14,9 @@ import pytest
 from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Finding, Status
+from preflight.judging.manifest import format_manifest
 from preflight.plan import Account as Login
 from preflight.plan import Become, Database, Host, Plan, RemotePath, Scripts, SecretRef
-from preflight.scripts.manifest import format_manifest
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import finding, make_plan, told
 from tests.site.site import Site
@@ -72,7 +72,7 @@ class Release:
             approved=self.approved,
             manifest=self.local / "sql.SHA256SUMS",
             staged=RemotePath(str(self.staged)),
-            run="psql -X -v ON_ERROR_STOP=1 -f 010_tables.sql -f 020_rows.sql",
+            files=("010_tables.sql", "020_rows.sql"),
         )
         return make_plan(
             self.local,
@@ -256,7 +256,7 @@ def test_two_thousand_scripts_are_compared(release: Release) -> None:
         for number in range(2000):
             (top / f"{number:04}_a_change_of_the_schema.sql").write_text(f"select {number};\n")
     release.seal()
-    found = finding(ScriptHashes, release.plan(run=""), timeout_seconds=60)
+    found = finding(ScriptHashes, release.plan(files=()), timeout_seconds=60)
     assert found.status is Status.PASS, told(found)
     assert found.judgement.summary.startswith("2004 files")
 

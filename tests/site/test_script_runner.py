@@ -17,7 +17,6 @@ from preflight.plan import (
     Backup,
     BackupFormat,
     BackupMethod,
-    Connect,
     Database,
     Host,
     RemotePath,
@@ -32,7 +31,6 @@ from tests.site.postgres import Cluster
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
-LINE = "psql -X -w -v ON_ERROR_STOP=1"
 
 
 class Server:
@@ -44,8 +42,7 @@ class Server:
         self.name = cluster.create_database("orders", owner=self.role.name)
         self.account = accounts.add("runner")
         self.write_pgpass(f"*:*:*:{self.role.name}:{self.role.password}")
-        self.sockets = f"-h {cluster.socket_directory} -p {cluster.port}"
-        self.line = f"{LINE} {self.sockets} -U {self.role.name} -d {self.name} -f 010.sql"
+        self.socket = str(cluster.socket_directory)
         self.staged = site.new_path("staged")
         for scripts in (folder / "approved", self.staged):
             scripts.mkdir()
@@ -65,27 +62,28 @@ class Server:
     def ask(
         self,
         *,
-        run: str | None = None,
         become: str = "",
         account: Account | None = None,
+        entry: Mapping[str, object] | None = None,
         backup: Mapping[str, object] | None = None,
         **changes: object,
     ) -> Mapping[str, Finding]:
-        """The findings about one scripts entry, or about one backup."""
+        """The findings about one scripts entry, or about one backup; both at the cluster's socket."""
         sshd = self.site.sshd
         user = account or self.account
         host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(user.name), key=user.key)
         database = Database(id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port)
         database = replace(database, **changes)  # type: ignore[arg-type]
-        entry = Scripts(
+        scripts = Scripts(
             id="orders", database="orders", approved=self.folder / "approved", manifest=self.folder / "SHA256SUMS",
-            staged=RemotePath(str(self.staged)), run=self.line if run is None else run, account=Login(become),
-            step="work",
+            staged=RemotePath(str(self.staged)), server=self.socket, account=Login(become), step="work",
         )  # fmt: skip
-        sections: dict[str, Any] = {"scripts": {"orders": entry}}
+        sections: dict[str, Any] = {"scripts": {"orders": replace(scripts, **(entry or {}))}}  # type: ignore[arg-type]
         if backup is not None:
-            made = Backup(id="orders", database="orders", directory=RemotePath("/backup"), step="work")
-            sections = {"backups": {"orders": replace(made, account=Login(become), **backup)}}  # type: ignore[arg-type]
+            made = Backup(
+                id="orders", database="orders", directory=RemotePath("/backup"), server=self.socket, step="work"
+            )
+            sections["backups"] = {"orders": replace(made, account=Login(become), **backup)}  # type: ignore[arg-type]
         plan = make_plan(
             self.folder,
             hosts=[host],
@@ -150,35 +148,33 @@ class _OwnSshd:
 def test_a_login_without_a_prompt_passes(server: Server) -> None:
     found = server.scripts()
     assert found.status is Status.PASS, told(found)
-    for words in ("/usr/bin/psql", f"{server.role.name} logs in to {server.name} on the server", "stop at the first"):
+    for words in ("/usr/bin/psql", f"{server.role.name} logs in to {server.name} on the server", "stops at the first"):
         assert words in found.judgement.summary
 
 
 def test_a_backup_that_can_log_in_and_read_back_passes(server: Server) -> None:
-    found = server.backup(run="")
-    assert found.status is Status.FAIL, "the backup has no run line to take the socket's folder from"
+    found = server.backup(backup={"server": ""})
+    assert found.status is Status.FAIL, "the server is never taken from [scripts]"
     assert "no server answers" in found.judgement.summary
-    found = server.backup(address=server.cluster.address, connect=Connect.TUNNEL)
+    found = server.backup()
     assert found.status is Status.PASS, told(found)
     for words in ("pg_dump", "pg_restore", f"{server.role.name} logs in on the server without a prompt"):
         assert words in found.judgement.summary
 
 
 def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
-    where = {"address": server.cluster.address, "connect": Connect.TUNNEL}
-    base = {"method": BackupMethod.PG_BASEBACKUP}
-    fails(server.backup(backup=base, **where), "the role may not replicate", "REPLICATION")
+    base = {"method": BackupMethod.PG_BASEBACKUP, "server": server.cluster.address}
+    fails(server.backup(backup=base), "the role may not replicate", "REPLICATION")
     server.cluster.sql(f'ALTER ROLE "{server.role.name}" REPLICATION')
     server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}")
-    found = server.backup(backup=base, **where)
+    found = server.backup(backup=base)
     assert found.status is Status.PASS, told(found)
 
 
 def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
     (server.account.home / ".pgpass").unlink()
     fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass on db1")
-    found = server.backup(address=server.cluster.address, connect=Connect.TUNNEL)
-    fails(found, "no password at hand", "/.pgpass on db1")
+    fails(server.backup(), "no password at hand", "/.pgpass on db1")
 
 
 def test_a_password_file_that_others_can_read_is_no_password(server: Server) -> None:
@@ -203,14 +199,12 @@ def test_a_pg_hba_conf_without_an_entry_fails(server: Server) -> None:
         fails(server.scripts(), "no pg_hba.conf entry", "pg_hba.conf")
 
 
-def test_a_run_line_with_a_wrong_database_or_role_fails(server: Server) -> None:
-    good = f"{LINE} {server.sockets} -f 010.sql"
-    fails(server.scripts(run=f"{good} -U {server.role.name} -d nosuch"), "no such database", "correct the database")
+def test_a_wrong_database_or_role_fails(server: Server) -> None:
+    fails(server.scripts(name="nosuch"), "no such database", "`name` of the database")
     other = server.cluster.create_role("other")
+    fails(server.scripts(entry={"login": Login(other.name)}), "no password at hand", other.name)
     server.write_pgpass(f"*:*:*:{other.name}:{other.password}")
-    fails(server.scripts(run=f"{good} -U {other.name} -d {server.name}"), "the login arrives elsewhere", "-U")
-    server.write_pgpass(f"*:*:*:{server.role.name}:{server.role.password}")
-    fails(server.scripts(run=f"{good} -U {server.role.name} -d postgres"), "the login arrives elsewhere", "-d")
+    assert server.scripts(entry={"login": Login(other.name)}).status is Status.PASS, "the declared login is tried"
 
 
 def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server) -> None:
@@ -222,65 +216,87 @@ def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server)
 
 
 def test_no_server_at_the_default_place_fails(server: Server) -> None:
-    line = f"{LINE} -p {free_port('127.0.0.1')} -U {server.role.name} -d {server.name} -f 010.sql"
-    fails(server.scripts(run=line), "no server answers", "PGHOST and PGPORT")
-    fails(server.scripts(run=line.replace("-p", "-h nosuch.invalid -p")), "unknown server name", "correct -h")
+    nobody = f"{server.socket}:{free_port('127.0.0.1')}"
+    fails(server.scripts(entry={"server": nobody}), "no server answers", "in [scripts.orders]")
+    fails(server.scripts(entry={"server": "nosuch.invalid"}), "unknown server name", "correct `server`")
 
 
 def test_another_server_than_planned_fails(server: Server) -> None:
-    fails(server.scripts(port=free_port("127.0.0.1")), "another server answers", "-p")
     system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
-    found = server.scripts(port=free_port("127.0.0.1"), system_identifier=system)
+    forwarded = {"port": free_port("127.0.0.1"), "entry": {"server": f"{server.socket}:{server.cluster.port}"}}
+    found = server.scripts(**forwarded)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert f'system_identifier = "{system}"' in found.judgement.remedy
+    found = server.scripts(**forwarded, system_identifier=system)
     assert found.status is Status.PASS, "the port is forwarded; the system identifier proves the server"
-    fails(server.scripts(system_identifier="1234567890"), "another server answers", "-p")
+    fails(server.scripts(system_identifier="1234567890"), "another server answers", "server = ")
 
 
-def test_the_run_line_must_stop_on_errors(server: Server) -> None:
-    where = f"{server.sockets} -U {server.role.name} -d {server.name}"
-    fails(server.scripts(run=f"psql -X {where} -f 010.sql"), "no ON_ERROR_STOP", "add -v ON_ERROR_STOP=1")
-    fails(server.scripts(run=f"psql -X --frobnicate {where}"), "psql will refuse the run line", "correct the option")
-    for line, words in (
-        (f"psql -v ON_ERROR_STOP=1 {where} -f 010.sql", "no -X"),
-        (f"psql -XW -v ON_ERROR_STOP=1 {where} -f 010.sql", "-W asks for a password"),
-    ):
-        found = server.scripts(run=line)
-        assert found.status is Status.WARN, told(found)
-        assert words in found.judgement.summary
-    fails(server.scripts(run=f"{server.line} | tee log"), "lost in a pipe", f"set -o pipefail; {server.line} | tee log")
-    fails(server.scripts(run=f"{server.line} || true"), "the exit status of psql is lost", server.line)
-
-
-def test_a_run_line_that_runs_other_scripts_than_the_sealed_ones_fails(server: Server) -> None:
-    fails(server.scripts(run=server.line.replace("-f 010.sql", "")), "psql is given no script", "-f 010.sql")
-    fails(server.scripts(run=f"{server.line} -f 020.sql"), "names what is not sealed: 020.sql", "-f 010.sql")
+def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
+    fails(server.scripts(entry={"files": ("010.sql", "020.sql")}), "names what is not sealed: 020.sql", '["010.sql"]')
+    (server.folder / "approved" / "010.sql").write_text("\\set ON_ERROR_STOP off\nselect 1;\n")
+    fails(server.scripts(), "psql goes on after an error from 010.sql line 1", "take it out of the script")
     (server.folder / "SHA256SUMS").unlink()
     found = server.scripts()
     assert found.status is Status.UNKNOWN, told(found)
     assert "they are not sealed" in found.judgement.summary
 
 
-def test_server_settings_of_the_line_are_tried_with_the_login(server: Server) -> None:
-    assert server.scripts(run=f"PGOPTIONS='-c lock_timeout=5s' {server.line}").status is Status.PASS
-    fails(server.scripts(run=f"PGOPTIONS='-c lock_timout=5s' {server.line}"), "no database login", "cure what it")
+def test_a_log_must_be_writable_where_it_is_written(server: Server) -> None:
+    def log(path: str) -> Finding:
+        return server.scripts(entry={"log": RemotePath(path)})
 
-
-def test_files_that_the_line_writes_must_be_writable_where_it_runs(server: Server) -> None:
-    assert server.scripts(run=f"{server.line} -L run.log > out.log 2>&1").status is Status.PASS
+    assert log(f"{server.staged}/run.log").status is Status.PASS
     assert not [*server.staged.glob("*.log")], "nothing is written"
-    fails(server.scripts(run=f"{server.line} -L {server.staged}/logs/x"), "there is no such folder", "mkdir -p")
+    fails(log(f"{server.staged}/logs/x"), "there is no such folder", "mkdir -p")
+    fails(log(str(server.staged)), "a folder has that name", "another file")
     server.staged.chmod(0o755)
-    fails(server.scripts(run=f"{server.line} > out.log"), "no file can be made in the folder", "chown")
+    fails(log(f"{server.staged}/out.log"), "no file can be made in the folder", "chown")
     (server.staged / "out.log").touch(0o644)
-    fails(server.scripts(run=f"{server.line} -o out.log"), "the file is there and cannot be written", "chown")
-    fails(server.scripts(run=f"{server.line} -o ../{server.staged.name}"), "a folder has that name", "another file")
+    fails(log(f"{server.staged}/out.log"), "the file is there and cannot be written", "chown")
 
 
-def test_an_account_that_sudo_gives_no_shell_of_leaves_its_files_a_warning(server: Server, accounts: Accounts) -> None:
+def test_a_log_of_an_account_that_sudo_gives_no_shell_of_is_unknown(server: Server, accounts: Accounts) -> None:
     runner = accounts.add("login")
     accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql",))
-    found = server.scripts(account=runner, become=server.account.name, run=f"{server.line} -L run.log")
-    assert found.status is Status.WARN, told(found)
+    entry = {"log": RemotePath(f"{server.staged}/run.log")}
+    found = server.scripts(account=runner, become=server.account.name, entry=entry)
+    assert found.status is Status.UNKNOWN, told(found)
     assert f"who may not become {server.account.name}" in found.judgement.actual
+
+
+def test_the_login_must_enter_the_folder_in_which_it_starts_psql(server: Server, accounts: Accounts) -> None:
+    from shutil import chown
+
+    runner = accounts.add("login")
+    accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql",))
+    chown(server.staged, server.account.name)
+    server.staged.chmod(0o700)
+    found = server.scripts(account=runner, become=server.account.name)
+    fails(found, f"{runner.name} cannot start the work in", f"setfacl -m u:{runner.name}:x")
+    server.staged.chmod(0o711)
+    assert server.scripts(account=runner, become=server.account.name).status is Status.PASS
+
+
+def test_a_command_is_there_and_executable_for_its_account(server: Server) -> None:
+    def run(**entry: object) -> Finding:
+        return server.scripts(entry={"server": "", "command": ("./deploy.sh", "prod"), **entry})
+
+    fails(run(), "./deploy.sh does not start: there is no such program", "`command` of [scripts.orders]")
+    script = server.staged / "deploy.sh"
+    script.write_text("exit 0\n")
+    script.chmod(0o644)
+    fails(run(), "./deploy.sh does not start: it is not executable", "executable for")
+    script.chmod(0o755)
+    fails(run(), "deploy.sh is not sealed", "seal again")
+    with (server.folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{sha256(script.read_bytes()).hexdigest()}  deploy.sh\n")
+    found = run()
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "whether ./deploy.sh prod stops at the first error is not known" in found.judgement.summary
+    assert run(stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
+    assert run(command=("env", "true"), stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
+    fails(run(command=("no-such-program",)), "no-such-program does not start", "executable for")
 
 
 def test_a_replica_instead_of_the_primary_fails(
@@ -296,31 +312,33 @@ def test_a_replica_instead_of_the_primary_fails(
     assert server.scripts(account=account, role=ServerRole.ANY).status is Status.PASS
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "told_as"),
-    [
-        ("ssh elsewhere ", "", "ssh elsewhere"),
-        ("sudo -u somebody ", "", "sudo -u somebody"),
-        ("PGSERVICE=staging ", "", "PGSERVICE"),
-        ("", " && psql -X -v ON_ERROR_STOP=1 -d other -f 010.sql", "a second psql"),
-    ],
-)
-def test_a_psql_that_was_not_tried_is_unknown(server: Server, before: str, after: str, told_as: str) -> None:
-    found = server.scripts(run=f"{before}{server.line}{after}")
-    assert found.status is Status.UNKNOWN, told(found)
-    assert told_as in found.judgement.summary
-
-
 def test_an_address_that_nothing_ties_to_the_planned_server_is_unknown(server: Server) -> None:
-    line = server.line.replace(f"-h {server.cluster.socket_directory}", "-h 127.1")  # the same server by another name
-    found = server.scripts(run=line)
+    found = server.scripts(entry={"server": "127.1"})  # the same server by another name
     assert found.status is Status.UNKNOWN, told(found)
 
 
-def test_a_run_line_without_psql_is_a_warning(server: Server) -> None:
-    found = server.scripts(run="./run_all.sh")
-    assert found.status is Status.FAIL, told(found)
-    assert "calls no psql" in told(found)
+def test_a_cluster_owner_dumps_over_the_socket_and_scripts_run_over_tcp(server: Server, accounts: Accounts) -> None:
+    """The server of a backup is left to pg_dump's default; psql tells which one that is where sudo lists it."""
+    runner = accounts.add("login")
+    place = {"PGHOST": server.socket, "PGPORT": str(server.cluster.port)}
+    wrapper = server.site.new_path("bin")
+    wrapper.mkdir(mode=0o755)
+    for name in ("psql", "pg_dump", "pg_restore"):
+        exports = "".join(f"export {key}={value}\n" for key, value in place.items())
+        (wrapper / name).write_text(f'#!/bin/sh\n{exports}exec /usr/bin/{name} "$@"\n')
+        (wrapper / name).chmod(0o755)
+    program = {"program": f"{wrapper}/psql", "server": server.cluster.address}
+    ask = {"account": runner, "become": server.account.name, "entry": program}
+    accounts.allow_sudo(runner, server.account.name, [f"{wrapper}/{name}" for name in ("psql", "pg_dump")])
+    assert server.scripts(**ask).status is Status.PASS
+    found = server.ask(**ask, backup={"server": ""})["backups orders"]  # type: ignore[arg-type]
+    assert found.status is Status.PASS, told(found)
+    assert f"{server.role.name} logs in to {server.name} on the server" in found.judgement.summary
+    accounts.forget_sudo(runner)
+    accounts.allow_sudo(runner, server.account.name, [f"{wrapper}/pg_dump"])
+    found = server.ask(**ask, backup={"server": ""})["backups orders"]  # type: ignore[arg-type]
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "reaches by default is not known" in found.judgement.summary
 
 
 def test_a_program_that_is_missing_fails(server: Server, with_stubs: Callable[[Mapping[str, str]], Account]) -> None:
@@ -373,8 +391,7 @@ def test_versions_of_dump_restore_and_server_must_fit(
         name: f'case $1 in --version) echo "{name} (PostgreSQL) {version}.1";; *) exec /usr/bin/{name} "$@";; esac'
         for name, version in (("pg_dump", major + dump), ("pg_restore", major + restore))
     }
-    where = {"address": server.cluster.address, "connect": Connect.TUNNEL, "version": str(major)}
-    found = server.backup(account=with_stubs(programs), **where)
+    found = server.backup(account=with_stubs(programs), version=str(major))
     assert found.status is status, told(found)
     assert words.format(dump=major + dump, restore=major + restore, server=major) in found.judgement.summary
 
@@ -384,10 +401,7 @@ def test_a_pg_dump_that_the_server_is_too_new_for_fails(
 ) -> None:
     said = "pg_dump: error: aborting because of server version mismatch"
     text = f'case $1 in --version) echo "pg_dump (PostgreSQL) 14.1";; *) echo "{said}" >&2; exit 1;; esac'
-    where = {"address": server.cluster.address, "connect": Connect.TUNNEL}
-    found = server.backup(
-        account=with_stubs({"pg_dump": text, "psql": text}), backup={"format": BackupFormat.PLAIN}, **where
-    )
+    found = server.backup(account=with_stubs({"pg_dump": text, "psql": text}), backup={"format": BackupFormat.PLAIN})
     fails(found, "the program is older than the server", "first on the PATH")
 
 
@@ -396,9 +410,7 @@ def test_another_account_runs_the_programs_through_sudo(server: Server, accounts
     accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql", "/usr/bin/pg_dump"))
     found = server.scripts(account=runner, become=server.account.name)
     assert found.status is Status.PASS, told(found)
-    found = server.backup(
-        account=runner, become=server.account.name, address=server.cluster.address, connect=Connect.TUNNEL
-    )
+    found = server.backup(account=runner, become=server.account.name)
     assert found.status is Status.PASS, told(found)
 
 

@@ -21,28 +21,12 @@ from tests.site import machine
 from tests.site.accounts import Account, Accounts
 from tests.site.accounts import clear_leftovers as clear_account_leftovers
 from tests.site.https import HttpsApp
-from tests.site.machine import clean_environment, needs, run
+from tests.site.machine import clean_environment
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
+from tests.site.ssh_client import ssh
 from tests.site.sshd import Sshd
-
-
-def ssh(sshd: Sshd, account: Account, command: str, *, password: bool = False) -> subprocess.CompletedProcess[str]:
-    """Logs in with OpenSSH's own client and runs `command`."""
-    known_hosts = sshd.known_hosts(account.key.parent / "known_hosts")
-    options = ["-F", "none", "-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=none"]
-    environment = {}
-    if password:
-        answer = account.key.parent / "askpass"
-        answer.write_text(f"#!/bin/sh\necho '{account.password}'\n")
-        answer.chmod(0o700)
-        environment = {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force"}
-        options += ["-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1"]
-    else:
-        options += ["-o", "IdentitiesOnly=yes", "-i", str(account.key), "-o", "BatchMode=yes"]
-    where = ["-p", str(sshd.port), f"{account.name}@{sshd.address}"]
-    return run(needs("ssh"), *options, *where, command, environment=environment, check=False)
 
 
 @pytest.mark.parametrize("password", [False, True])

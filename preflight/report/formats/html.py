@@ -1,50 +1,176 @@
-"""For everybody who opens a link: one self-contained page, without a script, that prints on one landscape sheet."""
+"""For everybody who opens a link: one self-contained page, without a script, that prints on landscape sheets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import preflight
-from preflight.report.html import sections
-from preflight.report.html.elements import Html, el
-from preflight.report.html.style import CONTENT_SECURITY_POLICY, STYLE
+from preflight.finding import Status
+from preflight.report.document import Document, document
+from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
+from preflight.report.document.commands import FOREWORD
+from preflight.report.elements import Html, el, joined
+from preflight.report.harmless import clean_lines
+from preflight.report.style import CONTENT_SECURITY_POLICY, STYLE
+from preflight.report.svg import picture
 from preflight.report.view import PLAIN, View
-from preflight.verdict import Verdict
+from preflight.verdict import Decision, Verdict
+from preflight.wording import counted
+
+_MARKS = {Decision.GO: ("\u2713", "go"), Decision.NO_GO: ("\u2715", "nogo"), Decision.HOLD: ("?", "hold")}
+_MOST_CHARACTERS_OF_DETAILS = 20_000
+_LEGEND = (
+    "Solid: as planned. Outlined: planned, no longer so. Hatched: as found. The way back is drawn from the window's "
+    "end; its left edge is the last moment to begin it."
+)
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The page, UTF-8."""
-    command = view.command or f"preflight run {verdict.plan.path.name}"
-    page = el(
-        "html",
-        el(
-            "head",
-            el("meta", charset="utf-8"),
-            el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
-            el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            el("meta", name="referrer", content="no-referrer"),
-            el("title", f"{verdict.headline} {verdict.plan.release.id}"),
-            el("style", Html(STYLE)),
-        ),
-        el(
-            "body",
-            sections.head(verdict, view),
-            el(
-                "main",
-                sections.the_window(verdict),
-                sections.to_cure(verdict),
-                sections.waivers(verdict),
-                el(
-                    "div",
-                    sections.versions(verdict),
-                    sections.people(verdict),
-                    sections.ages(verdict),
-                    sections.not_checked(verdict),
-                    class_="columns",
-                ),
-                sections.findings(verdict),
-                sections.all_checks(verdict),
-            ),
-            el("footer", el("p", "To reproduce: ", el("code", command), f" (preflight {preflight.__version__})")),
-        ),
-        lang="en",
-    )
+    shown = document(verdict, view)
+    page = el("html", _head(shown), _body(shown), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _head(shown: Document) -> Html:
+    return el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="referrer", content="no-referrer"),
+        el("title", f"{shown.headline} {shown.release}"),
+        el("style", Html(STYLE)),
+    )
+
+
+def _body(shown: Document) -> Html:
+    aside = (shown.versions, shown.people, shown.ages, shown.not_checked)
+    findings = joined(*map(_entry, shown.findings))
+    return el(
+        "body",
+        el("header", _verdict(shown), _labels(shown.facts, "facts")),
+        el(
+            "main",
+            _titled("The window", _window(shown)),
+            _section(shown.to_cure),
+            _section(shown.waivers),
+            el("div", *map(_section, aside), class_="columns"),
+            _section(shown.changes),
+            _titled("Findings", findings, "screen"),
+            _commands(shown),
+            _all_checks(shown),
+        ),
+        el("footer", el("p", "To reproduce: ", el("code", shown.call), f" (preflight {preflight.__version__})")),
+    )
+
+
+def _verdict(shown: Document) -> Html:
+    """The verdict in one word, and of what."""
+    mark, kind = _MARKS[shown.decision]
+    more = shown.headline.removeprefix(shown.decision).strip(" ;")
+    title, about = (
+        " ".join(part for part in parts if part) for parts in ((shown.release, shown.title), (shown.ticket, more))
+    )
+    return el(
+        "div",
+        el("div", el("span", mark, aria_hidden="true"), " ", shown.decision.value, class_=f"word {kind}"),
+        el("div", el("h1", title), el("p", about), class_="about"),
+        class_=f"verdict {kind}",
+    )
+
+
+def _window(shown: Document) -> Html:
+    figure = Html("")
+    if shown.timeline:
+        drawn = picture(shown.timeline)
+        scroll = el("div", drawn, class_="scroll", tabindex=0, role="region", aria_label="The window, to scale")
+        figure = el("figure", scroll, el("figcaption", _LEGEND, class_="soft"))
+    return joined(figure, _items(shown.inside))
+
+
+def _section(section: Section) -> Html:
+    return _titled(section.title, joined(_items(section.items), _table(section.table)))
+
+
+def _titled(title: str, body: Html, class_: str | None = None) -> Html:
+    return el("section", el("h2", title), body, class_=class_) if body else Html("")
+
+
+def _items(items: tuple[str, ...]) -> Html:
+    return el("ul", *(el("li", item) for item in items)) if items else Html("")
+
+
+def _table(table: Table) -> Html:
+    """Nothing without rows. One that is not narrow is a list of cards on a small screen."""
+    if not table.rows:
+        return Html("")
+    head = el("tr", *(el("th", column, scope="col") if column else el("td") for column in table.columns))
+    body = [el("tr", *_cells(table, cells)) for cells in table.rows]
+    return el("table", el("thead", head), el("tbody", *body), class_=None if table.narrow else "stack")
+
+
+def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
+    about = next(number for number, cell in enumerate(cells) if cell.status is None)
+    for number, (column, cell) in enumerate(zip(table.columns, cells, strict=True)):
+        text = _status(cell.status, cell.text) if cell.status else joined(cell.text)
+        shown = el("strong", text) if cell.strong else text
+        if cell.then:
+            shown = joined(shown, ": ", cell.then)
+        if number == about and not cell.then:
+            yield el("th", shown, scope="row")
+        else:
+            yield el("td", shown, data_label=(column or None) if shown and not table.narrow else None)
+
+
+def _entry(entry: Entry) -> Html:
+    """Folded: its status and name, and what was seen first."""
+    seen = f": {entry.points[0].summary}" if entry.points else ""
+    advisory = " (advisory)" * entry.advisory
+    title = el("summary", _status(entry.status), advisory, " ", el("strong", entry.name), seen)
+    return el("details", title, *map(_point, entry.points), _labels(entry.facts))
+
+
+def _point(point: Point) -> Html:
+    lines = clean_lines(point.details[:_MOST_CHARACTERS_OF_DETAILS]) if point.details else []
+    details = el("pre", *(part for line in lines for part in (line, Html("\n")))) if lines else Html("")
+    return joined(el("p", el("strong", point.summary)), _labels(point.labelled), details)
+
+
+def _commands(shown: Document) -> Html:
+    """The hand-over sheet, folded."""
+    if not shown.commands:
+        return Html("")
+    title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
+    items = [
+        el("li", each.about, el("pre", each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
+        for each in shown.commands
+    ]
+    return el("details", title, el("p", FOREWORD), el("ol", *items))
+
+
+def _all_checks(shown: Document) -> Html:
+    parts = []
+    for host, findings in shown.checks.items():
+        rows = tuple(
+            row(Cell(each.status.upper(), each.status), f"{each.check} {each.subject}", each.judgement.summary)
+            for each in findings
+        )
+        parts += [el("h3", host or "no host"), _table(Table(("status", "check", "result"), rows))]
+    title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
+    return el("details", title, *parts, class_="screen")
+
+
+def _status(status: Status, word: str = "") -> Html:
+    return el("span", word or status.upper(), class_=f"status {status.value}")
+
+
+def _labels(facts: Iterable[Labelled], class_: str = "labels") -> Html:
+    return el("dl", *(el("div", el("dt", fact.label), el("dd", *_lines(fact))) for fact in facts), class_=class_)
+
+
+def _lines(fact: Labelled) -> Iterator[str]:
+    for number, line in enumerate(fact.lines):
+        if number:
+            yield el("br")
+        yield line

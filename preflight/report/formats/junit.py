@@ -12,13 +12,13 @@ A first case, `verdict`, is passed for GO alone, so that no reader of this file 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from xml.etree import ElementTree as Xml
 
-from preflight.finding import Finding, Judgement, Severity, Status
-from preflight.report.layout import clean, clean_lines
+from preflight.finding import Finding, Severity, Status
+from preflight.report.document.findings import finding_entry
+from preflight.report.harmless import xml_lines, xml_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 
@@ -30,9 +30,6 @@ _OUTCOMES = {
     Status.WAIVED: "skipped",
 }
 _VERDICTS = {Decision.NO_GO: "failure", Decision.HOLD: "error"}
-_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 forbids, in whatever form: ElementTree would write it all the same."""
-_MOST_CHARACTERS = 20_000
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
@@ -45,7 +42,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     for check, findings in checks.items():
         suite = _suite(root, check, verdict)
         for finding in findings:
-            _case(suite, finding)
+            _case(suite, verdict, finding)
         _count(suite)
     _count_all(root)
     Xml.indent(root)
@@ -55,7 +52,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
     suite = _suite(root, "preflight", verdict)
     release = verdict.plan.release
-    properties = {
+    values = {
         "release": release.id,
         "verdict": verdict.headline,
         "exit_code": str(int(verdict.exit_code)),
@@ -64,7 +61,9 @@ def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
     }
-    _properties(suite, properties)
+    properties = Xml.SubElement(suite, "properties")
+    for name, value in values.items():
+        Xml.SubElement(properties, "property", name=name, value=xml_text(value))
     case = Xml.SubElement(suite, "testcase", classname="preflight", name="verdict", time="0.000")
     if verdict.decision in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
@@ -77,26 +76,18 @@ def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
 
 def _suite(root: Xml.Element, name: str, verdict: Verdict) -> Xml.Element:
     at = verdict.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return Xml.SubElement(root, "testsuite", name=_text(name), timestamp=at, hostname="localhost")
+    return Xml.SubElement(root, "testsuite", name=xml_text(name), timestamp=at, hostname="localhost")
 
 
-def _properties(suite: Xml.Element, values: Mapping[str, str]) -> None:
-    properties = Xml.SubElement(suite, "properties")
-    for name, value in values.items():
-        Xml.SubElement(properties, "property", name=name, value=_text(value))
-
-
-def _case(suite: Xml.Element, finding: Finding) -> None:
+def _case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
     case = Xml.SubElement(
         suite,
         "testcase",
-        classname=_text(f"preflight.{finding.check}"),
-        name=_text(finding.subject),
+        classname=xml_text(f"preflight.{finding.check}"),
+        name=xml_text(finding.subject),
         time=f"{finding.took_seconds:.3f}",
     )
-    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
-    # GitLab shows the text and not the message, so the summary stands in both.
-    said = [f"{finding.status.upper()}{advisory}: {finding.judgement.summary}", *_said(finding)]
+    said = _said(verdict, finding)  # GitLab shows the text and not the message, so the summary stands in both
     decides = finding.severity is Severity.BLOCKING or finding.status is Status.SKIPPED
     if decides and finding.status in _OUTCOMES:
         _outcome(case, _OUTCOMES[finding.status], finding.status, finding.judgement.summary, said)
@@ -105,7 +96,7 @@ def _case(suite: Xml.Element, finding: Finding) -> None:
 
 
 def _outcome(case: Xml.Element, tag: str, kind: str, message: str, said: Sequence[str]) -> None:
-    attributes = {"message": _text(message)} if tag == "skipped" else {"type": kind, "message": _text(message)}
+    attributes = {"message": xml_text(message)} if tag == "skipped" else {"type": kind, "message": xml_text(message)}
     Xml.SubElement(case, tag, attributes).text = _lines(said)
 
 
@@ -114,27 +105,14 @@ def _system_out(case: Xml.Element, said: Sequence[str]) -> None:
         Xml.SubElement(case, "system-out").text = _lines(said)
 
 
-def _said(finding: Finding) -> Iterable[str]:
-    """Of a pass nothing more: its summary is told already."""
-    if finding.status is Status.PASS:
-        return
-    for point in finding.judgement.telling_points():
-        if point is not finding.judgement:
-            yield f"{point.status}: {point.summary}"
-        yield from _seen(point)
-    if finding.owner:
-        yield f"owner: {finding.owner}"
-    if finding.vantage:
-        yield f"seen: {finding.vantage}"
-    if finding.cause:
-        yield f"cause: {finding.cause}"
-
-
-def _seen(point: Judgement) -> Iterable[str]:
-    for label, text in (("found", point.actual), ("wanted", point.expected), ("cure", point.remedy)):
-        if text:
-            yield f"{label}: {text}"
-    yield from clean_lines(point.details[:_MOST_CHARACTERS]) if point.details else ()
+def _said(verdict: Verdict, finding: Finding) -> list[str]:
+    """What it begins with, and of anything but a pass all the rest."""
+    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
+    summary = finding.judgement.summary
+    lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
+    cause = [f"cause: {finding.cause}"] if finding.cause else []
+    told = lines[1:] if lines[:1] == [summary] else lines
+    return [f"{finding.status.upper()}{advisory}: {summary}", *told, *cause]
 
 
 def _count(suite: Xml.Element) -> None:
@@ -151,9 +129,5 @@ def _count_all(root: Xml.Element) -> None:
     root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
 
 
-def _text(text: str) -> str:
-    return _ILLEGAL.sub("\ufffd", clean(text[:_MOST_CHARACTERS]))
-
-
 def _lines(lines: Sequence[str]) -> str:
-    return "\n".join(_text(line) for line in lines)
+    return "\n".join(part for line in lines for part in xml_lines(line))

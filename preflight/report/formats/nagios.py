@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
-from preflight.report import window
-from preflight.report.blockers import blockers
-from preflight.report.layout import clean
+from preflight.report.document.blockers import blockers
+from preflight.report.document.head import counts
+from preflight.report.harmless import clean
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
+from preflight.wording import listed
 
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _MOST_BLOCKERS = 3
@@ -52,11 +53,10 @@ def _details(verdict: Verdict) -> Iterator[str]:
         yield verdict.reason
     rows = blockers(verdict)
     if rows:
-        more = f", {len(rows) - _MOST_BLOCKERS} more" if len(rows) > _MOST_BLOCKERS else ""
-        yield ", ".join(row.what for row in rows[:_MOST_BLOCKERS]) + more
+        yield listed((row.what for row in rows), _MOST_BLOCKERS)
     for use in verdict.waivers:
         yield f"waiver {use.waiver.id} {use.state}"
-    yield window.counts(verdict)
+    yield counts(verdict)
 
 
 def _performance(verdict: Verdict) -> Iterator[str]:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from preflight.finding import Status
-from preflight.report.layout import clean
+from preflight.report.harmless import label_value
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 
 Sample = tuple[Mapping[str, str], float]
-_MOST_CHARACTERS = 500
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -67,15 +66,10 @@ def _family(name: str, text: str, samples: Sequence[Sample] | Iterable[Sample]) 
     yield f"# TYPE preflight_{name} gauge"
     lines: dict[str, float] = {}
     for labels, value in samples:
-        written = ",".join(f'{key}="{_label(label)}"' for key, label in labels.items())
+        written = ",".join(f'{key}="{label_value(label)}"' for key, label in labels.items())
         lines.setdefault(f"preflight_{name}{{{written}}}", value)
     for line, value in lines.items():
         yield f"{line} {float(value):.15g}"
-
-
-def _label(text: str) -> str:
-    shown = clean(text[:_MOST_CHARACTERS])
-    return shown.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _seconds(at: datetime) -> float:

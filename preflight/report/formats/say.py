@@ -13,10 +13,13 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from preflight.finding import Severity, Status
+from preflight.judging.schedule import Schedule
+from preflight.plan import Window
 from preflight.report import speech
-from preflight.report.blockers import Blocker, blockers
+from preflight.report.document.blockers import Blocker, blockers
+from preflight.report.document.head import not_selected
+from preflight.report.document.times import begun_now
 from preflight.report.view import PLAIN, View
-from preflight.report.window import not_selected
 from preflight.verdict import Decision, Verdict
 from preflight.waivers import WaiverState, WaiverUse
 
@@ -111,20 +114,31 @@ def _waiver(verdict: Verdict, use: WaiverUse) -> str:
 
 
 def _times(verdict: Verdict) -> Iterator[str]:
+    """Once the window is open, those of work that begins now: nobody here knows when it was begun."""
     window, planned, found = verdict.plan.window, verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return
-    later = ""
-    if found.finish_at != planned.finish_at:
-        later = f", planned {speech.clock_time(planned.finish_at, window)}"
-    yield f"finish {speech.clock_time(found.finish_at, window)}{later}"
-    decide, start = (speech.clock_time(at, window) for at in (found.decide_by, found.start_rollback_by))
-    margin = f"margin {speech.duration(found.margin)}"
-    if found.margin < timedelta():
-        margin = f"{speech.duration(-found.margin)} too late"
-    yield f"decide by {decide}, start rollback by {start}, {margin}"
-    if found.point_of_no_return is not None:
-        yield f"no way back from {speech.clock_time(found.point_of_no_return, window)}"
+    late = begun_now(verdict)
+    if late is not None:
+        yield f"work that begins now ends {speech.clock_time(late.finish_at, window)}"
+    else:
+        moved = found.finish_at != planned.finish_at
+        later = f", planned {speech.clock_time(planned.finish_at, window)}" if moved else ""
+        yield f"finish {speech.clock_time(found.finish_at, window)}{later}"
+    yield _decide_by(window, late or found)
+    final = (late or found).point_of_no_return
+    if final is not None:
+        yield f"no way back from {speech.clock_time(final, window)}"
+
+
+def _decide_by(window: Window, schedule: Schedule) -> str:
+    if schedule.unknown_undo:
+        return "decide by is not known, the plan has no time for taking everything back"
+    decide, start = (speech.clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
+    margin = f"margin {speech.duration(schedule.margin)}"
+    if schedule.margin < timedelta():
+        margin = f"{speech.duration(-schedule.margin)} too late"
+    return f"decide by {decide}, start rollback by {start}, {margin}"
 
 
 def _not_checked(verdict: Verdict) -> Iterator[str]:

@@ -2,170 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from preflight.clock import format_moment, zone
-from preflight.finding import Finding, Judgement, Severity, Status
-from preflight.report import difference, window
-from preflight.report.blockers import blockers
+from preflight.finding import Status
+from preflight.report import difference
+from preflight.report.document import Document, document
+from preflight.report.document.blockers import Blocker
+from preflight.report.document.blocks import Entry, Labelled, Table
 from preflight.report.drawing import drawn
-from preflight.report.first_screen import counts, decision, first_screen, headline, times, window_line
-from preflight.report.layout import WIDTH, Paint, clean, clean_lines, counted, cut, wrapped
-from preflight.report.order import by_cause, by_host, told_one_by_one
+from preflight.report.harmless import clean, clean_lines
+from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, labelled, wrapped
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
+from preflight.wording import counted, listed
 
-_BODY = " " * 9
+SCREEN_LINES = 24
+_LEAST_ROWS = 3
+_SHORT_FACTS = ("window", "finish")
 _SHORT_BLOCKERS = 3
+_MOST_INSIDE = 8
+_MOST_NOT_CHECKED = 5
 _LONGEST_SUBJECT = 300
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The whole report, and below it what changed since the run that a gate started from."""
+    shown, paint = document(verdict, view), Paint(view.color)
     if view.short:
-        return "\n".join(_short(verdict, Paint(view.color))) + "\n"
-    text = "\n".join(_lines(verdict, view)) + "\n"
+        return "\n".join(_short(shown, paint)) + "\n"
+    text = "\n".join(_lines(shown, view, paint)) + "\n"
     if view.difference is not None:
         text += "\n" + difference.render(view.difference, color=view.color)
     return text
 
 
-def _lines(verdict: Verdict, view: View) -> list[str]:
-    paint, verbose = Paint(view.color), view.verbose
-    lines = [*first_screen(verdict, paint, view.took_seconds, verbose=verbose), ""]
-    picture = drawn(verdict, ascii=view.ascii)
-    lines += [*picture, ""] if picture else []
-    for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.BLOCKING):
-        lines += [*_finding(finding, verdict, paint), ""]
-    for folded in by_cause(verdict.findings):
-        lines += [*_cause(folded, paint), ""]
-    for finding in told_one_by_one(verdict.plan, verdict.findings, Severity.ADVISORY):
-        lines += [*_finding(finding, verdict, paint), ""]
-    if verbose:
-        lines += _passes(verdict, paint)
-    lines += _about_the_window(verdict, verbose)
-    lines += _unconfirmed(verdict, verbose)
-    return [*lines, _foot(verdict, paint)]
+def _lines(shown: Document, view: View, paint: Paint) -> Iterator[str]:
+    """Paragraphs, an empty line after each."""
+    paragraphs = [
+        _first_screen(shown, paint, view.verbose),
+        drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
+        *(_entry(entry, paint) for entry in shown.findings),
+        *(_passes(shown, paint) if view.verbose else ()),
+        _inside(shown),
+        columns("versions", _with_heads(shown.versions.table)),
+        columns("people", _with_heads(shown.people.table)) if view.verbose else (),
+        columns("ages", _with_heads(shown.ages.table)) if view.verbose else (),
+        _not_checked(shown, view.verbose),
+    ]
+    for paragraph in paragraphs:
+        lines = list(paragraph)
+        yield from [*lines, ""] if lines else []
+    yield f"{_decision(shown, paint)} (exit code {shown.exit_code})"
 
 
-def _short(verdict: Verdict, paint: Paint) -> Iterator[str]:
+def _short(shown: Document, paint: Paint) -> Iterator[str]:
     """The verdict, the window, its times, what blocks, the counts; waivers are never left out."""
-    yield headline(verdict, paint)
-    yield from window_line(verdict)
-    yield from times(verdict)
-    rows = blockers(verdict)
+    yield _headline(shown, paint)
+    yield from _facts(shown, *_SHORT_FACTS)
+    if shown.blockers:
+        yield from labelled("blocks", [listed((row.what for row in shown.blockers), _SHORT_BLOCKERS, "; ")])
+    yield from _facts(shown, "because")
+    yield from _waivers(shown)
+    yield from _facts(shown, "checks")
+
+
+def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]:
+    """Not more than SCREEN_LINES with the prompt below it, but where waivers and the grounds of a gate fill it."""
+    hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
+    head = [
+        _headline(shown, paint),
+        *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because"),
+        *_waivers(shown),
+        *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
+        *_facts(shown, "open"),
+    ]
+    yield from head
+    rows = shown.blockers
     if rows:
-        named = "; ".join(row.what for row in rows[:_SHORT_BLOCKERS])
-        more = f"; and {len(rows) - _SHORT_BLOCKERS} more" if len(rows) > _SHORT_BLOCKERS else ""
-        yield from wrapped(f"{named}{more}", _BODY, "blocks   ")
-    if verdict.reason:
-        yield from wrapped(verdict.reason, _BODY, "because  ")
-    yield from window.waivers(verdict)
-    yield from counts(verdict, verbose=True)
-
-
-def _finding(finding: Finding, verdict: Verdict, paint: Paint) -> Iterator[str]:
-    status = finding.status
-    advisory = " (advisory)" if finding.severity is Severity.ADVISORY else ""
-    yield (
-        paint.status(status, f"{status.upper():<9}")
-        + paint.bold(f"{finding.check}  {cut(clean(finding.subject), _LONGEST_SUBJECT)}")
-        + advisory
-    )
-    for point in finding.judgement.telling_points():
-        yield from _point(point, status, priced=finding.price is not None)
-    yield from wrapped(finding.owner or "nobody named in the plan", _BODY + " " * 8, _BODY + "owner   ")
-    yield from _cost(finding, verdict)
-    if finding.vantage:
-        seen = f"{finding.vantage}, {_clock(finding, verdict)}"
-        yield from wrapped(seen, _BODY + " " * 8, _BODY + "seen    ")
-
-
-def _point(point: Judgement, status: Status, *, priced: bool) -> Iterator[str]:
-    mark = "" if point.status is status else f"{point.status}: "
-    yield from wrapped(mark + point.summary, _BODY)
-    label_indent = _BODY + " " * 8
-    if point.actual and point.actual not in point.summary:
-        yield from wrapped(point.actual, label_indent, _BODY + "found   ")
-    if point.expected:
-        yield from wrapped(point.expected, label_indent, _BODY + "wanted  ")
-    if point.remedy:
-        yield from wrapped(point.remedy, label_indent, _BODY + "cure    ")
-    if point.minutes_at_stake and not priced:
-        yield from wrapped(f"{point.minutes_at_stake:g} min longer if it stays so", label_indent, _BODY + "cost    ")
-    for line in clean_lines(point.details) if point.details else []:
-        yield (_BODY + "  | " + line)[:WIDTH]
-
-
-def _cost(finding: Finding, verdict: Verdict) -> Iterator[str]:
-    """What it costs in the window, and by when the cure must have been asked for."""
-    when, indent = verdict.plan.window, _BODY + " " * 8
-    if finding.price is not None:
-        yield from wrapped(window.price(verdict, finding.price), indent, _BODY + "price   ")
-    if finding.cure_by is None or finding.status not in (Status.FAIL, Status.UNKNOWN) or finding.cure_by >= when.start:
-        return
-    late = finding.cure_by < verdict.moment
-    by = f"ask by {format_moment(finding.cure_by, when.zone)}"
-    yield from wrapped(f"{by}{': that is over, so escalate now' if late else ''}", indent, _BODY + "lead    ")
-
-
-def _clock(finding: Finding, verdict: Verdict) -> str:
-    if finding.oldest_evidence_at is None:
-        return "not asked"
-    local = finding.oldest_evidence_at.astimezone(zone(verdict.plan.window.zone))
-    return f"{local:%H:%M:%S}, {finding.took_seconds:.1f} s"
-
-
-def _cause(folded: Sequence[Finding], paint: Paint) -> Iterator[str]:
-    first = folded[0]
-    yield paint.status(Status.UNKNOWN, f"{Status.UNKNOWN.upper():<9}") + paint.bold(
-        f"{counted(len(folded), 'check')} could not look"
-    )
-    yield from wrapped(first.cause, _BODY + " " * 8, _BODY + "cause   ")
-    names = ", ".join(f"{finding.check} {finding.subject}" for finding in folded)
-    yield from wrapped(names, _BODY + " " * 8, _BODY + "open    ")
-    if first.judgement.remedy:
-        yield from wrapped(first.judgement.remedy, _BODY + " " * 8, _BODY + "cure    ")
-    owners = ", ".join(dict.fromkeys(finding.owner for finding in folded if finding.owner))
-    if owners:
-        yield from wrapped(owners, _BODY + " " * 8, _BODY + "owner   ")
-
-
-def _passes(verdict: Verdict, paint: Paint) -> Iterator[str]:
-    passes = [finding for finding in verdict.findings if finding.status is Status.PASS]
-    for host, findings in by_host(verdict.plan, passes).items():
-        yield paint.bold(clean(host) or "no host")
-        for finding in findings:
-            yield (
-                paint.status(Status.PASS, f"{'PASS':<9}")
-                + f"{finding.check}  {cut(clean(finding.subject), _LONGEST_SUBJECT)}"
-            )
-            yield from wrapped(finding.judgement.summary, _BODY)
         yield ""
+        room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
+        told = rows if len(rows) <= room + 1 else rows[:room]
+        yield paint.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
+        yield from (_row(row, paint) for row in told)
+        if len(told) < len(rows):
+            yield f"{BODY}and {len(rows) - len(told)} more, all below"
 
 
-def _about_the_window(verdict: Verdict, verbose: bool) -> Iterator[str]:
-    parts = [window.events(verdict), window.versions(verdict)]
-    if verbose:
-        parts.append(window.people(verdict))
-    for part in parts:
-        lines = list(part)
-        yield from lines
-        if lines:
-            yield ""
+def _headline(shown: Document, paint: Paint) -> str:
+    title = "  ".join(part for part in (shown.release, shown.title, shown.ticket) if part)
+    return f"{_decision(shown, paint)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
 
 
-def _unconfirmed(verdict: Verdict, verbose: bool) -> Iterator[str]:
-    if not verdict.unconfirmed:
-        return
-    yield f"The plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed:"
-    shown = verdict.unconfirmed if verbose else verdict.unconfirmed[:5]
-    for line in shown:
-        yield from wrapped(line, "    ", "  - ")
-    if len(shown) < len(verdict.unconfirmed):
-        yield f"  - and {len(verdict.unconfirmed) - len(shown)} more (-v shows them)"
-    yield ""
+def _decision(shown: Document, paint: Paint) -> str:
+    return paint.bold(paint.status(shown.status, shown.headline))
 
 
-def _foot(verdict: Verdict, paint: Paint) -> str:
-    return f"{decision(verdict, paint)} (exit code {int(verdict.exit_code)})"
+def _facts(shown: Document, *labels: str, hint: str = "") -> Iterator[str]:
+    for fact in shown.facts:
+        if fact.label in labels:
+            yield from labelled(fact.label, [line + hint for line in fact.lines])
+
+
+def _waivers(shown: Document) -> Iterator[str]:
+    for row in shown.waivers.table.rows:
+        name, about, state, limit, reason, approved = row
+        text = f"{name.text} for {about.text}: {state.text}; {state.then}"
+        yield from labelled("waiver", [f"{text} (up to {limit.text}, {reason.text}, approved by {approved.text})"])
+
+
+def _row(row: Blocker, paint: Paint) -> str:
+    cost = f"{row.minutes:.0f} min" if row.minutes else ""
+    what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
+    text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
+    return paint.status(row.status, f"{row.status.upper():<9}") + text
+
+
+def _entry(entry: Entry, paint: Paint) -> Iterator[str]:
+    yield _title(entry.status, entry.check, entry.subject, paint, bold=True) + (" (advisory)" * entry.advisory)
+    for point in entry.points:
+        yield from wrapped(point.summary, BODY)
+        yield from _labels(point.labelled)
+        for line in clean_lines(point.details) if point.details else []:
+            yield (BODY + "  | " + line)[:WIDTH]
+    yield from _labels(entry.facts)
+
+
+def _title(status: Status, check: str, subject: str, paint: Paint, *, bold: bool) -> str:
+    name = f"{check}  {cut(clean(subject), _LONGEST_SUBJECT)}".rstrip()
+    return paint.status(status, f"{status.upper():<9}") + (paint.bold(name) if bold else name)
+
+
+def _labels(facts: tuple[Labelled, ...]) -> Iterator[str]:
+    for fact in facts:
+        yield from wrapped(fact.text, BODY + " " * 8, f"{BODY}{fact.label:<8}")
+
+
+def _passes(shown: Document, paint: Paint) -> Iterator[list[str]]:
+    for host, findings in shown.checks.items():
+        told = []
+        for each in findings:
+            if each.status is Status.PASS:
+                told.append(_title(each.status, each.check, each.subject, paint, bold=False))
+                told += wrapped(each.judgement.summary, BODY)
+        if told:
+            yield [paint.bold(clean(host) or "no host"), *told]
+
+
+def _inside(shown: Document) -> Iterator[str]:
+    yield from labelled("inside", shown.inside[:_MOST_INSIDE], hanging=7)
+    if len(shown.inside) > _MOST_INSIDE:
+        yield f"{BODY}and {len(shown.inside) - _MOST_INSIDE} more"
+
+
+def _with_heads(table: Table) -> list[list[str]]:
+    texts = [[cell.text for cell in row] for row in table.rows]
+    return [list(table.columns), *texts] if texts and any(table.columns) else texts
+
+
+def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
+    gaps = shown.unconfirmed
+    if gaps:
+        told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
+        yield f"The plan leaves {counted(len(gaps), 'thing')} unconfirmed:"
+        for line in told:
+            yield from wrapped(line, "    ", "  - ")
+        if len(told) < len(gaps):
+            yield f"  - and {len(gaps) - len(told)} more (-v shows them)"

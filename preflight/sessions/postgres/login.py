@@ -15,8 +15,8 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
+from preflight.plan.values import show_address
 from preflight.probe import Cause
-from preflight.sessions.dial import show_address
 from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain

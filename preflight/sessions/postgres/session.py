@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
+from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.probes.http import Certificate
 from preflight.sessions import Deliver, SessionFailed
-from preflight.sessions.dial import resolve, show_address
-from preflight.sessions.postgres.tunnel import ADDRESS, Tunnel
+from preflight.sessions.dial import resolve
+from preflight.sessions.postgres.tunnel import Tunnel
 from preflight.sessions.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -50,13 +51,10 @@ class SqlSession:
         self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
         self._failure: NoReply | None = None
-        self._session: dict[str, str] = {}
+        self._address = database.server_address(host)
+        self._session = {"address": show_address(self._address, database.port)}
         if database.connect is Connect.TUNNEL:
-            self._address = database.address or ADDRESS
             self._session["tunnel"] = database.host
-        else:
-            self._address = database.address or host.address or host.id
-        self._session["address"] = show_address(self._address, database.port)
         self.stage = "waiting for its turn"
 
     @property
@@ -194,7 +192,7 @@ class SqlSession:
 
         self.stage = f"opening a channel through {database.host}"
         self._tunnel = Tunnel(open_channel(deadline))
-        return [ServerAddress(ADDRESS, self._tunnel.port, open_channel, self._tunnel.admit)]
+        return [ServerAddress(LOOPBACK, self._tunnel.port, open_channel, self._tunnel.admit)]
 
     def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
         """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from preflight.clock import Deadline
+from preflight.plan.values import LOOPBACK
 
-ADDRESS = "127.0.0.1"
 _ACCEPT_SECONDS = 5.0
 _CHUNK_BYTES = 32768
 
@@ -33,7 +33,7 @@ class Tunnel:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._listener = socket.create_server((ADDRESS, 0))
+        self._listener = socket.create_server((LOOPBACK, 0))
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._closed = False
@@ -90,7 +90,7 @@ class Tunnel:
                 accepted, peer = self._listener.accept()
             except OSError:
                 return None
-            if peer != (ADDRESS, client_port):
+            if peer != (LOOPBACK, client_port):
                 accepted.close()
                 continue
             accepted.settimeout(None)

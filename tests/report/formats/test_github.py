@@ -70,7 +70,7 @@ def test_the_verdict_is_the_first_of_its_level(verdict: Verdict, level: str) -> 
 
 def test_a_failure_tells_found_wanted_cure_and_owner() -> None:
     found = {command.properties["title"]: command for command in commands(github.render(no_go()))}
-    login = found["FAIL host-login db1"]
+    login = found["FAIL login db1"]
     assert login.name == "error"
     for label in ("found: ", "wanted: ", "cure: ", "owner: S. Lindqvist"):
         assert f"\n{label}" in login.data

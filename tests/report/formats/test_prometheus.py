@@ -49,7 +49,7 @@ def test_one_decision_is_1_and_the_others_are_0(verdict: Verdict, word: str) -> 
 
 def test_counts_and_findings_agree_with_the_verdict() -> None:
     assert value(no_go(), "checks", status="fail") == 3
-    assert value(no_go(), "finding", check="host-login", subject="db1", status="fail") == 1
+    assert value(no_go(), "finding", check="login", subject="db1", status="fail") == 1
     assert len(families(no_go())["preflight_finding"].samples) == no_go().planned
 
 

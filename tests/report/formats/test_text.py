@@ -10,7 +10,8 @@ import pytest
 from preflight.finding import Finding, Judgement, Price, Severity, Status, failed, passed, unknown, warned
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
-from preflight.report.layout import clean, wrapped
+from preflight.report.harmless import clean
+from preflight.report.layout import wrapped
 from preflight.report.view import View
 from preflight.verdict import Verdict, conclude
 from tests.toy import MOMENT, toy_plan

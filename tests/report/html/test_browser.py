@@ -11,7 +11,7 @@ import pytest
 
 from preflight.finding import failed
 from preflight.report.formats import html
-from preflight.report.html.style import CONTENT_SECURITY_POLICY
+from preflight.report.style import CONTENT_SECURITY_POLICY
 from preflight.verdict import Verdict
 from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go
 from tests.report.html.browser import Browser
@@ -27,7 +27,7 @@ _OVERFLOWING = """
 def many() -> Verdict:
     """Forty long blockers in text without a space."""
     bad = failed("x" * 300, expected="y" * 300, actual="z" * 300, remedy="/a/path" * 60, details="d" * 3000)
-    first = next(each for each in no_go().findings if each.check == "host-login")
+    first = next(each for each in no_go().findings if each.check == "login")
     return replace(no_go(), findings=[replace(first, subject=f"{'s' * 80}{n}", judgement=bad) for n in range(40)])
 
 

@@ -1,0 +1,247 @@
+"""backup-location: the backup goes to a directory of the server, on storage that outlives what it protects."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
+from preflight.plan import Ref, RemotePath
+from preflight.probe import NoReply
+from preflight.probes.mounts import Mount, StorageKind
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe
+from preflight.probes.sql import quote_identifier
+from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
+from preflight.units import format_size
+
+from .writing import judge_absent, judge_writing
+
+_NOT_LASTING = (StorageKind.MEMORY, StorageKind.LAYER, StorageKind.AUTOMOUNTER)
+
+
+class SharedStorage(StrEnum):
+    """How a backup on the storage of its own database is judged."""
+
+    FAIL = "fail"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupLocationSettings:
+    """What the site accepts, and what its servers do not tell."""
+
+    same_device: SharedStorage = SharedStorage.FAIL
+    """A backup on the file system of its own database is lost with it, and may fill it up. `warn` where the machine
+    has no other one and the backup is copied away before the window's work begins."""
+    accepted_types: tuple[str, ...] = ()
+    """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
+    go on being named."""
+    data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
+    """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
+
+
+class BackupLocation(Check):
+    """Is there a directory on the server that the backup's account can write to, on storage of its own?
+
+    On the night, a backup had to go over the network to the DBA's own machine (a). The directory is looked at on the
+    database's host, as the account that takes the backup: a file without a name is made in it (O_TMPFILE) and gets
+    room, so nothing is left behind; where the host cannot do that, `test -w`, and where sudo gives no shell of the
+    account, the permission bits of the whole way must do, and the line says so. FAIL: no such directory, not
+    writable, mounted read-only, not on the mount point the plan names (an absent share leaves a writable folder on
+    `/`), in memory or in a container's layer, on the storage of the data directory, WAL or a tablespace, and a limit on
+    the size of files (`ulimit -f`) below `expected`. WARN: the path leads elsewhere by a link, a network file system, a
+    directory everybody may write to, any other limit on the size of files, and a data directory nobody shows.
+    """
+
+    id = "backup-location"
+    title = "the backup directory is on the server and can be written"
+    sections = ("backups",)
+    needs = (
+        "as the backup's account: write to the directory (proved through `sudo -n -u ACCOUNT -- /bin/sh`, "
+        "else judged by mode bits); for the data directory's place the database role is a member of "
+        "pg_read_all_settings, or the plan names it in `data_directory`"
+    )
+    cure = "have the directory made, mounted or handed to the backup's account; put it on other storage than the data"
+    Settings = BackupLocationSettings
+    judges_no_reply = frozenset({"files", "places"})
+
+    def subjects(self) -> Sequence[Subject]:
+        return [
+            Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in planned_backups(self.plan)
+        ]
+
+    def probes(self, subject: Subject) -> Probes:
+        planned: PlannedBackup = subject.item
+        probes: Probes = {"directory": DirectoryProbe(planned.host.id, planned.account, planned.backup.directory)}
+        if planned.backup.database in self.settings.data_directory:
+            return probes
+        return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
+
+    def follow_up(
+        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None
+    ) -> Probes:
+        """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
+        and the mount table, once for each), which the backup must outlive."""
+        planned: PlannedBackup = subject.item
+        paths = self._protected(planned, files)
+        if not paths or directory.kind is not DirectoryKind.DIRECTORY:
+            return {}
+        return {"places": PlacesProbe(planned.host.id, planned.account, paths)}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        directory: Directory,
+        files: DataDirectories | NoReply | None = None,
+        places: Mapping[str, Place] | NoReply | None = None,
+    ) -> Judgement:
+        planned: PlannedBackup = subject.item
+        if directory.kind is not DirectoryKind.DIRECTORY:
+            return judge_absent(planned, directory)
+        points = [
+            *judge_writing(planned, directory),
+            *self._link(planned, directory),
+            *self._mount(planned, directory),
+        ]
+        if isinstance(files, NoReply) or isinstance(places, NoReply):
+            points.append(unknown("whether it lies on the storage of the data directory was not seen"))
+        else:
+            points += self._apart(planned, directory, files, places or {})
+        return Judgement.of(points)
+
+    def _protected(self, planned: PlannedBackup, files: DataDirectories | NoReply | None) -> tuple[str, ...]:
+        """Directories whose storage the backup must not share: the data directory, its WAL, the tablespaces."""
+        declared = self.settings.data_directory.get(planned.backup.database)
+        if declared:
+            return DataDirectories(declared).paths
+        return files.paths if isinstance(files, DataDirectories) else ()
+
+    def _link(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+        real = directory.place.real
+        if real != posixpath.normpath(planned.backup.directory):
+            yield warned(
+                f"the path leads elsewhere: to {real}",
+                expected=f"a directory at {planned.backup.directory} itself",
+                actual=f"symbolic links lead to {real}",
+                remedy=f'if that is meant, say so: directory = "{real}" in [backups.{planned.backup.id}]',
+            )
+
+    def _mount(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+        mount = directory.place.mount
+        if mount is None:
+            yield unknown(
+                "on which file system it lies cannot be seen",
+                expected="a line of it in /proc/self/mountinfo",
+                remedy=f"look on {planned.host.id}: findmnt -T {shlex.quote(planned.backup.directory)}",
+            )
+            return
+        wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point
+        if mount.point != wanted:
+            yield planned.failed(
+                f"{planned.backup.mount} is not what it lies on: it is on {mount.label}",
+                expected=f"a file system mounted on {wanted}",
+                actual=mount.label,
+                remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of [backups.{planned.backup.id}]",
+            )
+        if mount.read_only:
+            yield planned.failed(
+                f"{mount.point} is mounted read-only",
+                expected="mounted read-write",
+                actual=mount.label,
+                remedy=f"find out why (a disk error makes the kernel do it: dmesg), then: mount -o remount,rw "
+                f"{shlex.quote(mount.point)} on {planned.host.id}",
+            )
+        yield self._kind(planned, directory, mount)
+
+    def _kind(self, planned: PlannedBackup, directory: Directory, mount: Mount) -> Judgement:
+        accept = f'accepted_types = ["{mount.type}"] in [checks.backup-location]'
+        if mount.kind in _NOT_LASTING and mount.type not in self.settings.accepted_types:
+            return planned.failed(
+                f"it lies in {mount.kind}, not on a disk: {mount.label}",
+                expected="a file system that outlives a restart",
+                actual=mount.label,
+                remedy=f"mount a disk on {planned.host.id} and back up there; where {mount.type} does last, "
+                f"declare it: {accept}",
+            )
+        if mount.kind in (StorageKind.NETWORK, StorageKind.FUSE) and mount.type not in self.settings.accepted_types:
+            return warned(
+                f"it goes over {mount.kind}: {mount.label}",
+                expected="a disk of the server's own, or a network file system that was measured and accepted",
+                actual=mount.label,
+                remedy=f"measure a backup to {planned.backup.directory}; when it is fast enough, declare it: {accept}",
+            )
+        return passed(f"on {mount.label}, {format_size(directory.place.free_bytes)} free")
+
+    def _apart(
+        self, planned: PlannedBackup, directory: Directory, files: DataDirectories | None, places: Mapping[str, Place]
+    ) -> Iterator[Judgement]:
+        paths = self._protected(planned, files)
+        own = directory.place.storage
+        declared = self.settings.data_directory.get(planned.backup.database)
+        data = declared or (files.data if files else "")
+        if declared and not places[declared].seen and posixpath.dirname(declared) != places[declared].reached:
+            yield _no_such_data(planned, declared, places[declared])
+            return
+        shared = [path for path in paths if own and places[path].storage == own and _counts(places[path], data)]
+        if shared:
+            yield self._shared(planned, directory, shared)
+        if not data:
+            yield _no_data_directory(planned)
+        elif not shared and own and places[data].storage and not places[data].seen:
+            yield warned(
+                f"the data directory {data} is known by its name only",
+                expected="to see on which storage it lies",
+                actual=f"the account that looked gets as far as {places[data].reached}",
+                remedy=f"look on {planned.host.id} as its owner: findmnt -T {shlex.quote(data)}",
+            )
+        elif not shared and own and places[data].storage:
+            yield passed(f"the data directory {data} lies on other storage")
+        elif not shared:
+            yield unknown("on which storage the data directory lies cannot be seen", actual=data)
+
+    def _shared(self, planned: PlannedBackup, directory: Directory, shared: Sequence[str]) -> Judgement:
+        label = directory.place.mount.label if directory.place.mount else ""
+        summary = f"it shares the storage of what it protects: {', '.join(shared)}"
+        expected, actual = "a file system of its own", f"all on {label}"
+        if self.settings.same_device is SharedStorage.WARN:
+            remedy = f"copy the backup away from {planned.host.id} before the window's work begins"
+            return warned(summary, expected=expected, actual=actual, remedy=remedy)
+        return planned.failed(
+            summary,
+            expected=expected,
+            actual=actual,
+            remedy=f"have another file system mounted on {planned.host.id} and back up there; where there is "
+            'none and the backup is copied away in time, declare it: same_device = "warn" in [checks.backup-location]',
+        )
+
+
+def _counts(place: Place, data: str) -> bool:
+    """WAL and tablespaces count where they were really seen: they may be links out of a closed folder."""
+    return place.seen or place.path == data
+
+
+def _no_data_directory(planned: PlannedBackup) -> Judgement:
+    role = planned.work.database.user
+    return warned(
+        "whether it shares the storage of the data directory cannot be seen",
+        expected="to see where the data directory lies",
+        actual=f"the role {role} may not see data_directory",
+        remedy=f"GRANT pg_read_all_settings TO {quote_identifier(role)}; or declare it: [checks.backup-location] "
+        f'data_directory = {{ {planned.backup.database} = "/var/lib/..." }}',
+    )
+
+
+def _no_such_data(planned: PlannedBackup, declared: str, place: Place) -> Judgement:
+    return warned(
+        f"the declared data directory {declared} is not seen on {planned.host.id}",
+        expected=f"the data directory of {planned.backup.database}",
+        actual=f"nothing is seen below {place.reached}",
+        remedy="correct `data_directory` in [checks.backup-location]; SHOW data_directory tells it to a superuser",
+    )

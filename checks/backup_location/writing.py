@@ -1,0 +1,154 @@
+"""Whether the account that takes a backup can write it to its directory. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup
+from preflight.plan import BackupFormat
+from preflight.probes.storage import PROOF_BYTES, Directory, DirectoryKind
+from preflight.units import format_size
+
+_NETWORK_ONLY = "only a backup over the network is left"
+_FULL = ("ENOSPC", "EDQUOT")
+
+
+def judge_writing(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    """Of a directory that is there: the right, the room and the limits to write, and who else may."""
+    yield from _writable(planned, directory)
+    yield from _rights(planned, directory)
+    yield from _file_limit(planned, directory)
+
+
+def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
+    host, path, who = planned.host.id, planned.backup.directory, planned.who
+    expected = f"a directory on {host} that {who} can write to"
+    reached = directory.place.reached
+    if directory.kind is DirectoryKind.MISSING and not directory.passable:
+        if not directory.as_account:
+            return unknown(
+                f"the login may not look into {reached}, and sudo gives it no shell of {who}",
+                expected=expected,
+                actual=f"nothing of {path} beyond {reached} can be seen",
+                remedy=f"have sudo allow {who}'s shell on {host}, or the login to enter {reached}",
+            )
+        return planned.failed(
+            f"{who} may not enter {reached}: {_NETWORK_ONLY}",
+            expected=expected,
+            actual=f"{reached} is mode {directory.place.mode:04o} of {directory.place.owner}",
+            remedy=f"on {host}: setfacl -m u:{who}:x {shlex.quote(reached)}, or back up to another directory",
+        )
+    if directory.kind is not DirectoryKind.MISSING:
+        what = "a link to nothing" if directory.kind is DirectoryKind.DANGLING else "no directory"
+        remedy = f"have a directory put at {path} on {host}, or correct `directory` of [backups.{planned.backup.id}]"
+        return planned.failed(f"{path} is {what}: {_NETWORK_ONLY}", expected=expected, actual=what, remedy=remedy)
+    mount = f"mount {planned.backup.mount} on {host}; or, if it is mounted, " if planned.backup.mount else ""
+    return planned.failed(
+        f"{path} does not exist on {host}: {_NETWORK_ONLY}",
+        expected=expected,
+        actual=f"nothing below {reached}",
+        remedy=f"{mount}have it made on {host}: install -d -m 0700 -o {who} {shlex.quote(path)}",
+    )
+
+
+def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    mount = directory.place.mount
+    if mount is not None and mount.read_only:
+        return  # said with the mount
+    who, path, host = planned.who, planned.backup.directory, planned.host.id
+    if directory.proved:
+        yield passed(f"{who} writes to {path} (proved, nothing left behind)")
+    elif directory.refused in _FULL:
+        yield planned.failed(
+            f"{who} gets no room for even {format_size(PROOF_BYTES)}: {directory.refused}",
+            expected=f"room on the file system of {path}",
+            actual=f"{format_size(directory.place.free_bytes)} free for an account without privilege",
+            remedy=f"have room made on {host} where {path} lies, or the quota of {who} raised",
+        )
+    elif directory.as_account and (directory.refused or not directory.access):
+        yield _refused(planned, directory, f"the kernel refuses it ({directory.refused or 'test -w'})")
+    elif directory.as_account:
+        yield passed(f"{who} may write to {path} (by permission bits only: the host cannot prove it)")
+    elif directory.uid < 0:
+        yield planned.failed(
+            f"{host} knows no account {who}",
+            expected=f"an account {who} on {host}",
+            actual="id does not know it",
+            remedy=f"correct `account` of [backups.{planned.backup.id}], or have {who} made on {host}",
+        )
+    else:
+        yield _by_bits(planned, directory)
+
+
+def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
+    """Where nobody could look as the account."""
+    who, path = planned.who, planned.backup.directory
+    lacking = directory.lacking()
+    if any(link.has_acl for link in directory.chain):
+        return unknown(
+            "whether the account may write is not known: an access control list is in force",
+            expected=f"{who} writes to {path}",
+            actual=", ".join(f"{link.path} has an access control list" for link in directory.chain if link.has_acl),
+            remedy=f"look on {planned.host.id}: getfacl {shlex.quote(path)}; or have sudo allow the "
+            f"login a shell of {who}",
+        )
+    if lacking is None:
+        return passed(f"{who} may write to {path} (by permission bits only)")
+    return _refused(
+        planned, directory, f"{lacking.path} is mode {lacking.mode:04o} of user id {lacking.uid} (permission bits)"
+    )
+
+
+def _refused(planned: PlannedBackup, directory: Directory, seen: str) -> Judgement:
+    who, path, place = planned.who, planned.backup.directory, directory.place
+    return planned.failed(
+        f"{who} may not write to {path}: {_NETWORK_ONLY}",
+        expected=f"{who} writes to {path} on {planned.host.id}",
+        actual=f"{seen}; {path} is mode {place.mode:04o} of {place.owner}",
+        remedy=_cure(planned, directory),
+    )
+
+
+def _cure(planned: PlannedBackup, directory: Directory) -> str:
+    host, who, path = planned.host.id, planned.who, shlex.quote(planned.backup.directory)
+    if directory.refused == "EPERM":
+        return f"on {host}, if lsattr -d shows an i: chattr -i {path}; otherwise ask what protects it (SELinux)"
+    if directory.refused == "EFBIG":
+        return f"have the limit of {who} on the size of files lifted on {host}: fsize in /etc/security/limits.conf"
+    lacking = directory.lacking()
+    if not directory.as_account and lacking is not None and lacking is not directory.chain[0]:
+        return f"have {who} let through on {host}: setfacl -m u:{who}:x {shlex.quote(lacking.path)}"
+    return (
+        f"on {host}: chown {who} {path}, or name the account that may write there: `account` of "
+        f"[backups.{planned.backup.id}]"
+    )
+
+
+def _rights(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    mode = directory.place.mode
+    if mode & 0o002 and not mode & 0o1000:
+        yield warned(
+            "everybody on the server may remove and replace backups there",
+            expected="a directory only its account writes to",
+            actual=f"mode {mode:04o}",
+            remedy=f"on {planned.host.id}: chmod o-w {shlex.quote(planned.backup.directory)}",
+        )
+
+
+def _file_limit(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
+    limit, wanted = directory.file_limit_bytes, planned.backup.expected
+    if limit is None:
+        return
+    who, host = planned.who, planned.host.id
+    whose = who if directory.as_account else f"the login (the limit of {who} cannot be seen)"
+    summary = f"files of {whose} may grow to {format_size(limit)} only (ulimit -f)"
+    expected = f"{format_size(wanted)}, the backup's expected size" if wanted else "no limit"
+    remedy = f"have the limit of {who} lifted on {host}: fsize in /etc/security/limits.conf"
+    in_one_file = planned.backup.format is not BackupFormat.DIRECTORY
+    if wanted and limit < wanted and in_one_file and directory.as_account:
+        yield planned.failed(summary, expected=expected, actual=format_size(limit), remedy=remedy)
+    elif not wanted or limit < wanted:
+        yield warned(summary, expected=expected, actual=format_size(limit), remedy=remedy)

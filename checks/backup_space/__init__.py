@@ -1,0 +1,338 @@
+"""backup-space: everything the window's backups write fits where they are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, Quantity, passed, unknown, warned
+from preflight.judging.backups import PlannedBackup, planned_backups
+from preflight.judging.machines import Machine, machine_of
+from preflight.judging.schedule import time_in_window
+from preflight.plan import Bytes
+from preflight.plan.limits import Between
+from preflight.probes.backup_files import Listing, PreviousBackups
+from preflight.probes.machine import MachineProbe
+from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
+from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
+from preflight.units import format_need, format_size
+
+from .forecast import Growth, begins_at, nightly_growth, wal_growth
+from .need import Need, largest_of, names, need_of, total, total_files
+
+_KEEP_BYTES = Bytes(20 * 1024**3)
+_SPARE_INODES = 100
+_SHARED = "storage of several hosts"
+"""The subject about hosts that turn out to be one machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSpaceSettings:
+    """What should stay free when all backups are written; the smaller of the two counts."""
+
+    keep_percent: Annotated[float, Between(0, 100)] = 10.0
+    """Of the file system's size."""
+    keep_bytes: Bytes = _KEEP_BYTES
+    """Of whatever size the file system is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What limits the bytes on one file system."""
+
+    what: str
+    """`free` or `left of the quota`."""
+    bytes: int
+    needs: tuple[Need, ...]
+    """Of the backups that certainly share it."""
+    growth: tuple[Growth, ...] = ()
+    """What takes room there before the backup begins."""
+    perhaps: tuple[Need, ...] = ()
+    """Of those whose place cannot be told."""
+
+
+class BackupSpace(Check):
+    """Does everything that the backups will write still fit when they begin, and does enough stay free?
+
+    A backup that fills the disk at 03:00 ends the window, and with it maybe the database beside it; then the way
+    back is gone too (a). The size of each backup is what the plan expects; else that of the previous one (the larger
+    of the newest two, as the newest may be cut short); else an estimate from the catalogue: a compressed dump is no
+    larger than the tables (a dump has no index data), plain and tar are taken as 4 times that, since stored text is
+    compressed and binary data doubles; a base backup is all tablespaces and two WAL segments. Times `headroom`, it
+    must fit into what an account without privilege may use, and into its quota where the host shows one. Backups of
+    the plan that lie on one storage are added up, also those of several hosts that are one machine. What will be
+    written there before the backup's step begins is taken off first: the files of the regular backup, by their rhythm
+    and size, and write-ahead log where it shares the storage. What stays free should be `keep_percent` of the file
+    system or `keep_bytes`, whichever is less: a WARN below, a FAIL when it does not fit. Inodes count as well. A
+    directory that does not exist is UNKNOWN here: the file system of its parent says nothing.
+    """
+
+    id = "backup-space"
+    title = "the backup fits where it is written"
+    sections = ("backups",)
+    needs = (
+        "as the backup's account: search the backup directory; CONNECT for the database role, pg_read_all_settings for "
+        "the data directory's place, and pg_read_all_stats for a base backup's tablespaces"
+    )
+    cure = "free or add room, or name another directory"
+    Settings = BackupSpaceSettings
+
+    def subjects(self) -> Sequence[Subject]:
+        """Each backup; and where they lie on several hosts, those hosts together, which may be one machine."""
+        backups = planned_backups(self.plan)
+        single = [Subject(planned.id, planned, planned.owner, steps=planned.steps) for planned in backups]
+        several = len(self._by_machine) > 1
+        return [*single, Subject(_SHARED, tuple(backups), backups[0].owner)] if several else single
+
+    @cached_property
+    def _by_machine(self) -> Mapping[Machine, Sequence[PlannedBackup]]:
+        """The plan's backups by the machine it reaches."""
+        found: dict[Machine, list[PlannedBackup]] = {}
+        for planned in planned_backups(self.plan):
+            found.setdefault(machine_of(planned.host), []).append(planned)
+        return found
+
+    def _neighbours(self, subject: Subject) -> Sequence[PlannedBackup]:
+        """All backups that the plan places on the subject's machine, its own first; those of every host for all."""
+        if subject.id == _SHARED:
+            every: Sequence[PlannedBackup] = subject.item
+            return every
+        planned: PlannedBackup = subject.item
+        return [planned, *(other for other in self._by_machine[machine_of(planned.host)] if other.id != planned.id)]
+
+    def probes(self, subject: Subject) -> Probes:
+        wanted: dict[str, Any] = {}
+        for each in self._neighbours(subject):
+            backup, host = each.backup, each.host.id
+            wanted[f"directory {backup.id}"] = DirectoryProbe(host, each.account, backup.directory)
+            if backup.previous:
+                wanted[f"previous {backup.id}"] = PreviousBackups(host, each.account, backup.previous)
+            if each.writes_many_files or not (backup.expected or backup.previous):
+                wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
+        if subject.id == _SHARED:
+            return {**wanted, **{f"machine {each.host.id}": MachineProbe(each.host.id) for each in subject.item}}
+        return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
+
+    def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
+        """In the database session: the sizes of tables and of the database from the catalogue, where there turns out to
+        be no previous backup to go by; and how much write-ahead log the server writes, with, on the host, on which
+        storage its directories lie."""
+        sizes = {
+            name: SizesProbe(each.backup.database)
+            for each in self._neighbours(subject)
+            if (name := f"sizes {each.backup.database}") not in facts
+            and f"previous {each.id}" in facts
+            and not each.backup.expected
+            and largest_of(facts[f"previous {each.id}"]) is None
+        }
+        planned: PlannedBackup = subject.item
+        if files is None or not files.known or not _storage(facts[f"directory {planned.id}"]):
+            return sizes
+        places = PlacesProbe(planned.host.id, planned.account, files.paths)
+        return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
+
+    def judge(
+        self,
+        subject: Subject,
+        *_args: Any,
+        places: Mapping[str, Place] | None = None,
+        wal: WalRate | None = None,
+        **facts: Any,
+    ) -> Judgement:
+        if subject.id == _SHARED:
+            return Judgement.of(self._together(subject.item, facts))
+        planned: PlannedBackup = subject.item
+        directory: Directory = facts[f"directory {planned.id}"]
+        problem = _not_measured(planned, directory)
+        if problem:
+            return problem
+        together, perhaps = [], []
+        growth = [self._wal(planned, directory, places or {}, wal)]
+        for other in self._neighbours(subject):
+            need = _need(other, facts)
+            storage = _storage(facts[f"directory {other.id}"])
+            if other is planned or (storage and storage == _storage(directory)):
+                together.append(need)
+                growth.append(self._nightly(other, facts, directory, begins_at(planned)))
+            elif not storage or not _storage(directory):
+                perhaps.append(need)
+        lacking = [need for need in (*together, *perhaps) if need.expected <= 0]
+        if lacking:
+            return _size_not_known(lacking[0])
+        coming = tuple(each for each in growth if each is not None)
+        free = _Room("free", directory.place.free_bytes, tuple(together), coming, tuple(perhaps))
+        return Judgement.of(self._points(planned, directory, free))
+
+    def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
+        """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
+        storage of it is added up. A backup that is alone there, and one whose place is not known, has its own line."""
+        sharing: dict[tuple[object, ...], list[PlannedBackup]] = {}
+        for each in backups:
+            storage, boot = _storage(facts[f"directory {each.id}"]), facts[f"machine {each.host.id}"]
+            if storage:
+                sharing.setdefault((*machine_of(each.host, boot), storage), []).append(each)
+        groups = [group for group in sharing.values() if len({machine_of(each.host) for each in group}) > 1]
+        for group in groups:
+            first, needs = group[0], tuple(_need(each, facts) for each in group)
+            directory: Directory = facts[f"directory {first.id}"]
+            lacking = [need for need in needs if need.expected <= 0]
+            if lacking:
+                yield _size_not_known(lacking[0])
+                continue
+            growth = [self._nightly(each, facts, directory, begins_at(first)) for each in group]
+            room = _Room("free", directory.place.free_bytes, needs, tuple(filter(None, growth)))
+            yield self._judge_bytes(first, directory, room)
+        if not groups:
+            yield passed("no two of the hosts are one machine with backups on one storage")
+
+    @staticmethod
+    def _nightly(
+        other: PlannedBackup, facts: Mapping[str, Any], directory: Directory, until: datetime
+    ) -> Growth | None:
+        listing: Listing | None = facts.get(f"previous {other.id}")
+        return nightly_growth(other, listing, directory, until) if listing else None
+
+    def _wal(
+        self, planned: PlannedBackup, directory: Directory, places: Mapping[str, Place], wal: WalRate | None
+    ) -> Growth | None:
+        """Only where the data directory, its WAL or a tablespace lies on the backup's storage."""
+        shared = [place for place in places.values() if place.storage and place.storage == _storage(directory)]
+        return wal_growth(wal, begins_at(planned)) if shared else None
+
+    def _points(self, planned: PlannedBackup, directory: Directory, free: _Room) -> Iterator[Judgement]:
+        place = directory.place
+        yield self._judge_bytes(planned, directory, free)
+        quotas = [
+            quota
+            for quota in directory.quotas
+            if directory.as_account and place.mount is not None and quota.source == place.mount.source
+        ]
+        own = tuple(need for need in free.needs if need.planned.account == planned.account)
+        for left in (quota.left_bytes for quota in quotas):
+            if left is not None and left < place.free_bytes:
+                room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
+                yield self._judge_bytes(planned, directory, room)
+        limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
+        yield self._judge_files(
+            planned, directory, min((left for left in limits if left is not None), default=None), free
+        )
+
+    def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: _Room) -> Judgement:
+        place = directory.place
+        where = f"{_mount(directory)} of {planned.host.id}"
+        share = place.size_bytes * self.settings.keep_percent / 100
+        keep = math.ceil(min(share, self.settings.keep_bytes))
+        coming = sum(each.bytes for each in room.growth)
+        left = room.bytes - coming - sum(need.bytes for need in room.needs)
+        needs = total(room.needs)
+        begins = time_in_window(self.plan.window, begins_at(planned))
+        actual = f"{format_size(room.bytes)} {room.what} of {format_size(place.size_bytes)} on {where}"
+        if room.growth:
+            then = format_size(max(room.bytes - coming, 0))
+            actual += f"; {then} when the backup begins at {begins}, after {' and '.join(map(str, room.growth))}"
+        wanted = f"{needs}; {format_need(keep)} should stay free ({self._rule()})"
+        remedy = (
+            f"free {format_need(keep - left)} on {where}, or name another directory in [backups.{planned.id}]"
+            if room.what == "free"
+            else f"have the quota of {planned.who} on {where} raised by {format_need(keep - left)}"
+        )
+        if left < 0:
+            together = " together" if len(room.needs) > 1 else ""
+            by_then = f" at {begins}" if coming else ""
+            short = planned.failed(
+                f"{names(room.needs)}{' do' if together else ' does'} not fit{together}{by_then}: {format_need(-left)} "
+                f"missing, {format_size(room.bytes)} {room.what}{' now' if coming else ''}",
+                expected=wanted,
+                actual=actual,
+                remedy=remedy,
+            )
+            return replace(short, quantity=Quantity(-left, "B"))
+        if left < sum(need.bytes for need in room.perhaps):
+            return unknown(
+                f"fits only if {names(room.perhaps)} lies elsewhere, which cannot be told",
+                expected=f"{wanted}; {total(room.perhaps)}",
+                actual=actual,
+                remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
+            )
+        if left < keep:
+            summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
+            return warned(summary, expected=wanted, actual=actual, remedy=remedy)
+        return passed(
+            f"{needs}; {format_size(room.bytes)} {room.what} on {where}, {format_size(left)} stays",
+            expected=wanted,
+            actual=actual,
+        )
+
+    def _rule(self) -> str:
+        return f"{self.settings.keep_percent:g} % of the file system or {format_size(self.settings.keep_bytes)}"
+
+    def _judge_files(self, planned: PlannedBackup, directory: Directory, left: int | None, room: _Room) -> Judgement:
+        if left is None:
+            return passed("inodes are not limited")
+        where = f"{_mount(directory)} of {planned.host.id}"
+        certain = sum(need.files for need in room.needs) + _SPARE_INODES
+        wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
+        if left < certain:
+            return planned.failed(
+                f"{left} inodes free, {certain} needed",
+                expected=wanted,
+                actual=f"{left} inodes free on {where}, whatever its free bytes",
+                remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
+            )
+        if left < certain + sum(need.files for need in room.perhaps):
+            return unknown(
+                f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
+                expected=f"{wanted}; {total_files(room.perhaps)}",
+                actual=f"{left} inodes free on {where}",
+                remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
+            )
+        return passed(f"{left} inodes free", expected=wanted)
+
+
+def _need(planned: PlannedBackup, facts: Mapping[str, Any]) -> Need:
+    return need_of(planned, facts.get(f"previous {planned.id}"), facts.get(f"sizes {planned.backup.database}"))
+
+
+def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | None:
+    place, path = directory.place, planned.backup.directory
+    if directory.kind is not DirectoryKind.DIRECTORY or not place.seen:
+        hidden = directory.kind is DirectoryKind.MISSING and not directory.passable
+        why = "cannot be seen by the account" if hidden else "does not exist"
+        return unknown(
+            f"directory {why} (see backup-location)",
+            expected=f"a directory {path} on {planned.host.id}, whose file system can be measured",
+            actual=f"seen as far as {place.reached}",
+            remedy=f"cure what backup-location says of {planned.id}, then run again",
+        )
+    if place.size_bytes <= 0:
+        return unknown(
+            "the file system does not tell its size",
+            expected=f"free and total bytes of {_mount(directory)} on {planned.host.id}",
+            actual="0 bytes in total",
+            remedy=f"name a directory of a file system that tells its size in [backups.{planned.id}]",
+        )
+    return None
+
+
+def _size_not_known(need: Need) -> Judgement:
+    return unknown(
+        f"the size of backup {need.id} is not known: {need.method}",
+        expected="a size above 0, from the plan, a previous backup or the catalogue",
+        actual=need.method,
+        remedy=f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
+    )
+
+
+def _storage(directory: Directory) -> str:
+    """Where the directory's bytes go; empty when that cannot be told."""
+    return directory.place.storage if directory.kind is DirectoryKind.DIRECTORY and directory.place.seen else ""
+
+
+def _mount(directory: Directory) -> str:
+    mount = directory.place.mount
+    return mount.point if mount else directory.place.real

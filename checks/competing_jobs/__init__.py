@@ -1,0 +1,273 @@
+"""competing-jobs: nothing that starts by itself gets in the way of the window's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
+from preflight.judging.schedule import time_in_window
+from preflight.plan import Database, Host
+from preflight.plan.work import work_on
+from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
+from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.probes.shell import AsAccount
+from preflight.units import format_duration
+from preflight.wording import counted
+
+from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
+
+_MOST_TIMES = 4
+"""Shown of one job; the axis shows as many."""
+_MOST_UNREADABLE = 10
+_PG_CRON_ZONE = "GMT"
+"""What cron.timezone is, unless somebody sets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompetingJobsSettings:
+    """What has been agreed about jobs."""
+
+    known: tuple[str, ...] = ()
+    """Parts of commands, crontabs or timers whose jobs may start in the window: they are named, not warned of."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """What a line is about (`db1`, `pg_cron of orders`) -> who was asked for the jobs that the login may not see, when,
+    and what the answer was."""
+    may_run_for: timedelta = timedelta(hours=2)
+    """A job that starts this long before the window may still be going when it begins."""
+
+
+class CompetingJobs(Check):
+    """Does any job start by itself between the start of the window and the end of a rollback?
+
+    The nightly backup that begins in the middle of a deployment takes the disk's time and its space; a cleanup deletes
+    the backup just taken; VACUUM and REINDEX hold locks; an upgrade restarts the server. Nobody in the call knows of
+    them, because they were set up years ago. So crontabs (of the login, and of the accounts it becomes), the system's
+    tables, anacron and systemd's timers are read on every host, and pg_cron in every database, and every start
+    in the window is a warning with its time; those that smell of backup, deletion or restart come first. A crontab
+    that the login may not see is a warning too: its owner is to be asked.
+    """
+
+    id = "competing-jobs"
+    title = "no job starts by itself in the window"
+    sections = ("hosts",)
+    severity = Severity.ADVISORY
+    needs = (
+        "read one's own crontab, the system's tables and `systemctl list-timers`; other accounts' crontabs "
+        "through the accounts it becomes; for pg_cron the jobs the role may see"
+    )
+    cure = "have the job moved or held for the window, or name it in `known` once that is agreed"
+    Settings = CompetingJobsSettings
+
+    def subjects(self) -> Sequence[Subject]:
+        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        entries = self.plan.databases.values()
+        return hosts + [Subject(f"pg_cron of {entry.id}", entry, entry.owner) for entry in entries]
+
+    def probes(self, subject: Subject) -> Probes:
+        if isinstance(subject.item, Database):
+            return {"pg_cron": PgCronProbe(subject.item.id)}
+        host: Host = subject.item
+        crontabs = {f"crontab_of_{account.account}": CrontabProbe(host.id, account) for account in self._accounts(host)}
+        return {"jobs": HostJobsProbe(host.id), **crontabs}
+
+    def _accounts(self, host: Host) -> Iterator[AsAccount]:
+        """The login, and whom it becomes."""
+        working = [work.account for work in work_on(self.plan, host.id)]
+        names = dict.fromkeys(["", *(entry.account for entry in host.become), *working])
+        return iter(dict.fromkeys(AsAccount.on(host, name) for name in names))
+
+    def follow_up(self, subject: Subject, *, pg_cron: PgCron | None = None, **_facts: object) -> Probes:
+        """In the database session, only where pg_cron is installed and the role may read it: its jobs."""
+        return {"pg_jobs": PgCronJobsProbe(subject.item.id)} if pg_cron and pg_cron.readable else {}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        jobs: HostJobs | None = None,
+        pg_cron: PgCron | None = None,
+        pg_jobs: tuple[PgCronJob, ...] = (),
+        **crontabs: OwnCrontab,
+    ) -> Judgement:
+        if jobs is not None:
+            return Judgement.of(self._judge_host(subject, jobs, tuple(crontabs.values())))
+        if pg_cron is None:
+            raise ValueError("neither jobs of a host nor of a database")
+        return Judgement.of(self._judge_database(subject, pg_cron, pg_jobs))
+
+    @property
+    def _interval(self) -> Interval:
+        window = self.plan.window
+        return Interval(window.start - self.settings.may_run_for, window.start, window.needed_until)
+
+    def _judge_host(self, subject: Subject, jobs: HostJobs, crontabs: Sequence[OwnCrontab]) -> Iterator[Judgement]:
+        own = [crontab.table for crontab in crontabs if crontab.table]
+        found = host_starts(jobs, own, self._interval)
+        yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
+        if jobs.systemd is Systemd.FAILED:
+            yield unknown(
+                "the timers of systemd are not seen",
+                expected="the answer of systemctl show",
+                actual=jobs.said or "systemctl fails without a word",
+                remedy=f"run it by hand on {subject.id}: systemctl list-timers --all",
+            )
+        yield from self._judge_unseen(subject, _unseen(jobs, crontabs), "crontab -l as each of them")
+
+    def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
+        database: Database = subject.item
+        name = database.name or database.id
+        if not pg_cron.found:
+            unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
+            yield passed(f"pg_cron has no table in this database{unsaid}")
+        elif pg_cron.readable:
+            yield from self._judge_pg_jobs(subject, pg_cron, pg_jobs)
+        unseen = []
+        if pg_cron.found and not pg_cron.readable:
+            unseen.append("cron.job, which the role may not read")
+        elif pg_cron.only_own:
+            unseen.append(f"jobs in cron.job of other roles than {database.user}")
+        if pg_cron.home and pg_cron.home != name and not pg_cron.found:
+            unseen.append(f"the jobs of pg_cron, which works from the database {pg_cron.home}")
+        query = "SELECT schedule, username, database, command FROM cron.job WHERE active, as a superuser"
+        yield from self._judge_unseen(subject, unseen, query)
+
+    def _judge_pg_jobs(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
+        zone_name = pg_cron.zone or _PG_CRON_ZONE
+        try:
+            found = pg_cron_starts(pg_jobs, zone_name, self._interval)
+        except ValueError as error:
+            remedy = "have the system's zone data updated here (tzdata), or cron.timezone corrected there"
+            yield unknown(f"cron.timezone cannot be read: {error}", actual=zone_name, remedy=remedy)
+            return
+        assumed = "" if pg_cron.zone else " (assumed: cron.timezone is not shown to the role)"
+        yield from self._judge_found(
+            subject, found, f"{counted(len(pg_jobs), 'job')} in cron.job, in {zone_name}{assumed}"
+        )
+
+    def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
+        known = [job for job in found.jobs if self._is_known(job)]
+        warned_of = [job for job in found.jobs if job not in known]
+        if warned_of:
+            yield passed(f"looked at {looked_at}")
+        else:
+            window = f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
+            other = " other" if known else ""
+            yield passed(f"no{other} job starts {window}; looked at {looked_at}")
+        if known:
+            agreed = passed(f"known, and agreed: {'; '.join(job.label for job in known)}")
+            yield replace(agreed, events=tuple(event for job in known for event in self._events(job, subject)))
+        for job in sorted(warned_of, key=lambda job: (not job.risky, job.runs[0])):
+            yield self._judge_job(subject, job)
+        for source, line in found.unreadable[:_MOST_UNREADABLE]:
+            yield warned(
+                f"a line of {source} cannot be read: {line}",
+                expected="a schedule of cron, or a calendar of systemd",
+                actual=line,
+                remedy=f"read it by hand, and have {self._owner(subject)} say when it starts",
+            )
+        if len(found.unreadable) > _MOST_UNREADABLE:
+            more = len(found.unreadable) - _MOST_UNREADABLE
+            yield warned(f"{more} more lines cannot be read", remedy=f"read the crontabs of {subject.id} by hand")
+
+    def _is_known(self, job: JobStarts) -> bool:
+        return any(part and part in f"{job.command} {job.source}" for part in self.settings.known)
+
+    def _judge_job(self, subject: Subject, job: JobStarts) -> Judgement:
+        interval = self._interval
+        judgement = warned(
+            f"{self._starts(job)}: {job.label}",
+            expected=f"no job starts from {self._time(interval.start)} to {self._time(interval.end)}, nor up to "
+            f"{format_duration(self.settings.may_run_for)} before (still going)",
+            actual=f"{job.when}: {job.command}",
+            remedy=f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
+            f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]",
+        )
+        return replace(judgement, events=tuple(self._events(job, subject)))
+
+    def _starts(self, job: JobStarts) -> str:
+        """`starts 02:00, 03:00`, `may still be going (started 23:30)` or `starts between 06:00 and 18:00`."""
+        start = self._interval.start
+        if job.late:
+            spans = [f"{self._time(run)} and {self._time(run + job.late)}" for run in job.runs[:_MOST_TIMES]]
+            return f"starts at some time between {', or '.join(spans)}"
+        inside = [run for run in job.runs if run >= start]
+        if not inside:
+            return f"may still be going at the start (starts {self._time(job.runs[-1])})"
+        times = ", ".join(self._time(run) for run in inside[:_MOST_TIMES])
+        more = f" and {len(inside) - _MOST_TIMES} times more" if len(inside) > _MOST_TIMES else ""
+        return f"starts {times}{more}"
+
+    def _events(self, job: JobStarts, subject: Subject) -> Iterator[Event]:
+        start = self._interval.start
+        inside = [run for run in job.runs if run + job.late >= start]
+        if not inside:
+            yield Event(at=start, text=f"{job.label} may still be going on {subject.id}")
+        for number, run in enumerate(inside[:_MOST_TIMES], 1):
+            more = len(inside) - number if number == _MOST_TIMES else 0
+            text = f"{job.label} {'may start' if job.late else 'starts'} on {subject.id}"
+            yield Event(at=max(run, start), text=text + (f", and {more} times more" if more else ""))
+
+    def _judge_unseen(self, subject: Subject, unseen: Sequence[str], how: str) -> Iterator[Judgement]:
+        answer = self.settings.asked.get(subject.id)
+        if not unseen:
+            return
+        what = ", ".join(unseen)
+        if answer:
+            yield passed(f"not seen, but asked: {what} ({answer})")
+            return
+        interval = self._interval
+        section = "[checks.competing-jobs]"
+        yield warned(
+            f"not seen: {what}",
+            expected="every job of the host and its databases is known",
+            actual=what,
+            remedy=f"ask {self._owner(subject)} what of it starts from {self._time(interval.start)} to "
+            f'{self._time(interval.end)} ({how}), and write down the answer: {section} asked = {{ "{subject.id}" = '
+            '"WHO, WHEN, WHAT" }',
+        )
+
+    def _owner(self, subject: Subject) -> str:
+        return self.plan.person(subject.owner) or f"the owner of {subject.item.id}"
+
+    def _time(self, moment: datetime) -> str:
+        return time_in_window(self.plan.window, moment)
+
+
+def _switch_off(job: JobStarts, subject: Subject) -> str:
+    """How its owner does that."""
+    if job.source == PG_CRON:
+        return "SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE ..."
+    if job.source.endswith(".timer"):
+        return f"on {subject.id}: systemctl stop {job.source}"
+    if job.source.startswith("/"):
+        return f"on {subject.id}: a # before its line in {job.source}"
+    return f"on {subject.id}: crontab -e as {job.user}, a # before its line"
+
+
+def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> str:
+    read = [crontab.account for crontab in crontabs if not crontab.refused]
+    tables = counted(len(jobs.tables), "table") + " of the system"
+    if jobs.cron == "none":
+        cron = "no cron is installed, its tables start nothing"
+    else:
+        cron = f"the crontab of {' and '.join(read)}, {tables}" if read else tables
+    timers = {
+        Systemd.RUNNING: counted(len(jobs.timers), "timer"),
+        Systemd.OFFLINE: "systemd does not run, so no timers",
+        Systemd.ABSENT: "no systemd, so no timers",
+        Systemd.FAILED: "no timers",
+    }[jobs.systemd]
+    return f"{counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
+
+
+def _unseen(jobs: HostJobs, crontabs: Iterable[OwnCrontab]) -> list[str]:
+    """What starts jobs and may not be read. Without a cron daemon, crontabs start nothing."""
+    if jobs.cron == "none":
+        return []
+    refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
+    spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
+    others = ["the crontabs of root and all other accounts"] if spool else []
+    return refused + others + [path for path in jobs.unread if path not in spool]

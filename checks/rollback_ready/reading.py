@@ -1,0 +1,150 @@
+"""What an earlier backup is worth by having been read to its end: only that proves that it can be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.unseen import could_not_look
+from preflight.probe import Cause, NoReply
+from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
+from preflight.probes.backup_files import BackupKind
+from preflight.probes.sudo import Refusal, refusal
+from preflight.units import format_duration, format_size
+
+from .content import judge_content
+from .seen import SeenBackup
+
+_PROGRAM_MISSING = 127
+
+
+def judge_read(seen: SeenBackup, within: timedelta) -> Iterator[Judgement]:
+    """`within`: the limit the read had, to be named where it was too short."""
+    match seen.read:
+        case NoReply() as lost:
+            yield _not_read(seen, lost, within)
+        case ArchiveRead() as read:
+            yield from _judge_archive(seen, read)
+        case TextRead() as read:
+            yield from _judge_text(seen, read)
+        case BaseRead() as read:
+            yield _judge_base(seen, read)
+        case None:
+            yield _unread(seen)
+
+
+def _unread(seen: SeenBackup) -> Judgement:
+    """There was nothing to try."""
+    kind, path = seen.file.kind, seen.file.path
+    if kind is BackupKind.BASE_TAR:
+        return _not_tried(seen, f"{path}: pg_verifybackup reads no tar format before version 18")
+    if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
+        return _not_tried(seen, f"{path}: the login may not read it, and sudo gives no shell of {seen.who}")
+    if kind is BackupKind.UNREADABLE:
+        return seen.may_not_be_read()
+    what = "is empty" if kind is BackupKind.EMPTY else "is a folder that holds no backup"
+    return seen.broken(f"the newest backup {what}", what)
+
+
+def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
+    return unknown(
+        "whether the backup can be read was not tried",
+        expected="the newest backup read to its end",
+        actual=actual,
+        remedy=f"have it read by hand on {seen.host}, or make it readable for this check",
+    )
+
+
+def _not_read(seen: SeenBackup, lost: NoReply, within: timedelta) -> Judgement:
+    remedy = could_not_look(lost).remedy
+    if lost.cause is Cause.TIMED_OUT:
+        remedy = (
+            f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a --timeout to "
+            f"match; or read it by hand on {seen.host}"
+        )
+    return unknown(f"the backup was not read to its end: {lost.cause}", actual=lost.detail, remedy=remedy)
+
+
+def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:
+    if not read.listed:
+        yield _not_listed(seen, read)
+        return
+    if read.whole:
+        yield passed("pg_restore reads it to its end")
+    else:
+        yield seen.broken("the newest backup cannot be read to its end", read.said)
+    yield from judge_content(seen, read)
+
+
+def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
+    """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
+    why = refusal(read.said)
+    if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
+        if "unsupported version" in read.said:
+            summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
+            remedy = f"have PostgreSQL's client programs on {seen.host} be of the version that wrote it, or newer"
+            return seen.broken(summary, read.said, remedy=remedy)
+        return seen.broken("pg_restore cannot open the newest backup", read.said)
+    if why is Refusal.NOT_FOUND:
+        return _no_reader(seen, read)
+    return unknown(
+        f"pg_restore does not run as {seen.who}: {why}",
+        expected=f"{seen.file.path} read to its end",
+        actual=read.said,
+        remedy=f"cure the lines of become and script-runner about {seen.host}, then run again",
+    )
+
+
+def _no_reader(seen: SeenBackup, read: ArchiveRead) -> Judgement:
+    """Without its reader on the host, the archive is of no use there, whole or not."""
+    program = seen.planned.program("pg_restore")
+    return failed(
+        f"{program} is missing: the backup can neither be read nor restored on {seen.host}",
+        expected=f"{program} reads {seen.file.path} to its end",
+        actual=read.said,
+        remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
+        f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
+    )
+
+
+def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
+    if not read.readable and not read.as_account:
+        yield _unread(seen)
+        return
+    if not read.readable:
+        yield seen.may_not_be_read()
+        return
+    if read.code == _PROGRAM_MISSING or read.holds_archive:
+        what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said
+        yield unknown(
+            "whether the backup can be read was not tried",
+            expected="the newest backup read to its end",
+            actual=f"{seen.file.path}: {what}",
+            remedy=f"unpack it on {seen.host}, or have its unpacker installed there",
+        )
+        return
+    maker = "pg_dumpall" if read.of_cluster else "pg_dump"
+    if read.code != 0:
+        yield seen.broken("the newest backup cannot be read to its end", read.said or f"status {read.code}")
+    elif not read.is_dump:
+        yield seen.broken("the newest backup does not begin as pg_dump begins", "other text")
+    elif not read.complete:
+        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=read.last_line)
+    else:
+        yield passed(f"it is complete, {format_size(read.size_bytes)} of text by {maker}")
+        yield from judge_content(seen, read)
+
+
+def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
+    if read.code == 0:
+        return passed("pg_verifybackup finds every file whole, with the WAL it needs")
+    why = refusal(read.said)
+    if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
+        return unknown(
+            f"pg_verifybackup does not run as {seen.who}: {why}",
+            expected=f"{seen.file.path} verified",
+            actual=read.said,
+            remedy=f"have pg_verifybackup run as {seen.who} on {seen.host}",
+        )
+    return seen.broken("the newest base backup is not whole", read.said)

@@ -1,0 +1,184 @@
+"""Whether a script of SQL changes anything at all. Pure.
+
+It tells the scripts that certainly do not from all the others: what it does not know counts as a change. It takes
+ON_ERROR_STOP for granted, and the script's own transactions for the only ones."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from preflight.judging.sql_text import Statement, statements
+
+
+class Effect(StrEnum):
+    """The most that a script does, in the words of the report."""
+
+    NOTHING = "holds comments and settings only"
+    READS = "only reads"
+    STOPS = "raises an exception, or quits, before it changes anything"
+    UNDONE = "rolls back everything that it changes"
+    UNFINISHED = "changes things in a transaction that it does not commit"
+    CALLS = "only calls functions in queries"
+    """Which may change something, or not."""
+    CHANGES = "changes something"
+
+
+class _Act(StrEnum):
+    """What one statement does."""
+
+    NOTHING = "nothing"
+    READS = "reads"
+    CALLS = "calls"
+    CHANGES = "changes"
+    BEGINS = "begins"
+    COMMITS = "commits"
+    ROLLS_BACK = "rolls back"
+    STOPS = "stops"
+    BRANCHES = "branches"
+    JOINS = "joins"
+
+
+_HARMLESS_COMMANDS = (
+    r"set|unset|echo|qecho|warn|timing|pset|encoding|elif|else|conninfo|prompt|x|t|a|h|help|c|connect|cd|setenv|getenv"
+    r"|errverbose|d\w*\+?|l\+?|sf|sv|g|gx|gset|r|reset|p|print|o|w"
+)
+_ACTS = (
+    (_Act.BRANCHES, r"\\if\b.*"),
+    (_Act.JOINS, r"\\endif\b.*"),
+    (_Act.STOPS, r"\\q(?:uit)?\b.*"),
+    # After a pair of backslashes the line goes on with SQL.
+    (_Act.CHANGES, r"\\.*\\\\.*"),
+    (_Act.NOTHING, rf"\\(?:{_HARMLESS_COMMANDS})(?![\w+]).*"),
+    (_Act.CHANGES, r"\\.*"),
+    (_Act.BEGINS, r"(?:begin|start\s+transaction)\b.*"),
+    (_Act.NOTHING, r"(?:commit|end|rollback|abort)\b.*\band\s+chain\b.*"),
+    (_Act.CHANGES, r"(?:commit|rollback)\s+prepared\b.*|prepare\s+transaction\b.*"),
+    (_Act.COMMITS, r"(?:commit|end)\b.*"),
+    (_Act.NOTHING, r"rollback\b.*\bto\b.*"),
+    (_Act.ROLLS_BACK, r"(?:rollback|abort)\b.*"),
+    (_Act.NOTHING, r"(?:set|reset|show|savepoint|release|discard|lock)\b.*"),
+)
+_PATTERNS = tuple((act, re.compile(pattern, re.DOTALL | re.IGNORECASE)) for act, pattern in _ACTS)
+_QUERY = re.compile(r"[\s(]*(?:select|values|table|with)\b")
+_FOR_UPDATE = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b")
+_WRITES = re.compile(r"\b(?:into|insert|update|delete|merge)\b")
+_CALL = re.compile(r'(?<![\w$."])((?:[\w$.]|"")++)\s*+\(')
+_CHANGING_CALLS = frozenset({"setval", "lo_unlink", "lo_put", "lo_create", "lo_from_bytea", "dblink_exec"})
+_HARMLESS_CALLS = frozenset({
+    # Keywords and types before a parenthesis.
+    "all", "and", "any", "array", "as", "between", "by", "case", "coalesce", "cube", "distinct", "else", "except",
+    "exists", "filter", "from", "group", "having", "in", "intersect", "is", "join", "lateral", "like", "materialized",
+    "not", "nullif", "on", "or", "over", "overlaps", "position", "return", "rollup", "row", "select", "sets", "some",
+    "substring", "then", "trim", "union", "using", "values", "when", "where", "with", "within", "char", "decimal",
+    "interval", "numeric", "timestamp", "varchar",
+    # Functions of the server that change nothing.
+    "abs", "array_agg", "avg", "bool_and", "bool_or", "cast", "ceil", "concat", "concat_ws", "count",
+    "current_database", "current_schema", "current_setting", "date_trunc", "extract", "floor", "format",
+    "format_type", "generate_series", "greatest", "has_table_privilege", "json_agg", "jsonb_agg", "least", "left",
+    "length", "lower", "ltrim", "max", "md5", "min", "mod", "now", "obj_description", "pg_backend_pid",
+    "pg_get_constraintdef", "pg_get_functiondef", "pg_get_indexdef", "pg_get_viewdef", "pg_is_in_recovery",
+    "pg_relation_size", "pg_size_pretty", "pg_sleep", "pg_table_size", "pg_total_relation_size", "quote_ident",
+    "quote_literal", "regexp_replace", "replace", "right", "round", "row_number", "rtrim", "set_config", "split_part",
+    "string_agg", "strpos", "substr", "sum", "to_char", "to_date", "to_regclass", "to_timestamp", "unnest", "upper",
+    "version",
+})  # fmt: skip
+_DO = re.compile(r"do\b(?P<before>[^']*)''(?P<after>.*)", re.DOTALL)
+_OTHER_LANGUAGE = re.compile(r"\blanguage\s+(?!plpgsql\b)")
+_CODE_WRITES = re.compile(
+    r"\b(?:insert|update|delete|merge|alter|drop|create|truncate|execute|perform|call|copy|grant|revoke|comment|refresh"
+    r"|reindex|cluster|vacuum|analyze|security|import|reassign|notify|do)\b"
+)
+_RAISES_FIRST = re.compile(
+    r"(?:declare\b(?:(?!\bbegin\b).)*)?begin\s+raise\s+(?!debug\b|log\b|info\b|notice\b|warning\b)", re.DOTALL
+)
+_CATCHES = re.compile(r"\bexception\s+when\b")
+
+
+def effect_of(text: str) -> Effect:
+    """The most that the script does when it runs alone from its first line."""
+    return _Run().through(text)
+
+
+class _Run:
+    """What a script has done so far, and what its open transaction would add."""
+
+    def __init__(self) -> None:
+        self.done = self.pending = _Act.NOTHING
+        self.in_transaction = self.undone = False
+        self.depth = 0
+
+    def through(self, text: str) -> Effect:
+        for statement in statements(text):
+            act = _act(statement)
+            if act is _Act.STOPS and not self.depth:
+                return self._stopped()
+            self._take(_Act.NOTHING if act is _Act.STOPS else act)
+            if self.done is _Act.CHANGES:
+                return Effect.CHANGES
+        return self._ended()
+
+    def _take(self, act: _Act) -> None:
+        match act:
+            case _Act.BRANCHES | _Act.JOINS:
+                self.depth += 1 if act is _Act.BRANCHES else -1
+            case _Act.BEGINS:
+                self.in_transaction = True
+            case _Act.COMMITS:
+                self.done, self.pending = max(self.done, self.pending, key=_weight), _Act.NOTHING
+                self.in_transaction = False
+            case _Act.ROLLS_BACK:
+                self.undone |= self.pending is _Act.CHANGES
+                self.pending, self.in_transaction = _Act.NOTHING, False
+            case _ if self.in_transaction:
+                self.pending = max(self.pending, act, key=_weight)
+            case _:
+                self.done = max(self.done, act, key=_weight)
+
+    def _stopped(self) -> Effect:
+        return Effect.CALLS if self.done is _Act.CALLS else Effect.STOPS
+
+    def _ended(self) -> Effect:
+        if self.pending is _Act.CHANGES:
+            return Effect.UNFINISHED
+        if self.undone:
+            return Effect.UNDONE
+        most = max(self.done, self.pending, key=_weight)
+        return {_Act.CALLS: Effect.CALLS, _Act.READS: Effect.READS}.get(most, Effect.NOTHING)
+
+
+def _weight(act: _Act) -> int:
+    return (_Act.NOTHING, _Act.READS, _Act.CALLS, _Act.CHANGES).index(act)
+
+
+def _act(statement: Statement) -> _Act:
+    for act, pattern in _PATTERNS:
+        if pattern.fullmatch(statement.syntax):
+            return act
+    if _QUERY.match(statement.syntax):
+        return _query(statement.syntax)
+    do = _DO.fullmatch(statement.syntax)
+    if do and not _OTHER_LANGUAGE.search(do["before"] + do["after"]) and len(statement.strings) == 1:
+        return _code(statement.strings[0])
+    return _Act.CHANGES
+
+
+def _query(syntax: str) -> _Act:
+    if _WRITES.search(_FOR_UPDATE.sub("", syntax)):
+        return _Act.CHANGES
+    return _calls(syntax)
+
+
+def _calls(syntax: str) -> _Act:
+    calls = {name.removeprefix("pg_catalog.") for name in _CALL.findall(syntax)} - _HARMLESS_CALLS
+    if calls & _CHANGING_CALLS:
+        return _Act.CHANGES
+    return _Act.CALLS if calls else _Act.READS
+
+
+def _code(body: str) -> _Act:
+    """Of an anonymous block of PL/pgSQL."""
+    syntax = " ; ".join(statement.syntax for statement in statements(body))
+    if _RAISES_FIRST.match(syntax) and not _CATCHES.search(syntax):
+        return _Act.STOPS
+    return _Act.CHANGES if _CODE_WRITES.search(syntax) else _calls(syntax)

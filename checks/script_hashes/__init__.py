@@ -1,0 +1,153 @@
+"""script-hashes: what was approved is what was sealed, and what lies on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, passed
+from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.sealed_scripts import sealing_probes
+from preflight.plan import Scripts
+from preflight.probe import NoReply
+from preflight.probes.files import TARGET, LocalText, LocalTree, Texts, Tree
+from preflight.probes.shell import AsAccount
+from preflight.probes.staged import (
+    MOST_FORMS,
+    Forms,
+    StagedBeginning,
+    StagedFolder,
+    StagedForms,
+    StagedText,
+)
+from preflight.probes.staged_reply import StagedTree
+from preflight.wording import counted
+
+from .approved import judge_approved
+from .comparison import Comparison
+from .difference import Differences
+from .inputs import judge_inputs
+from .seen import SeenScripts
+from .staged import judge_staged
+
+_TEXTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptHashesSettings:
+    strict: bool = False
+    """What no manifest can seal (`\\i :variable`, `\\!`, `\\gexec`, COPY ... PROGRAM) is a FAIL instead of a WARN."""
+
+
+class ScriptHashes(Check):
+    """Are the approved scripts, byte for byte, what lies on the server, and is nothing else there?
+
+    On the night this exists for, the scripts had been changed after their approval, nobody knew, and they failed (c).
+    Three places must agree: the approved folder beside the plan, the manifest that `preflight seal` wrote, and the
+    staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not
+    give it a shell of that account). FAIL: a changed, missing, empty or unsealed script, a symbolic link, what
+    everybody may change, and whatever a script reads by `\\i`, `\\ir`, `\\copy` or `\\lo_import` without its being
+    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder. What no manifest can
+    seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts, which `files` tells, and COMMIT
+    inside a script.
+    """
+
+    id = "script-hashes"
+    waivable = False
+    title = "the approved scripts are what lies on the server"
+    sections = ("scripts",)
+    needs = "as the scripts' account: read the staged folder and search the folders above it"
+    cure = "stage the approved files again, or review the change and seal again"
+    Settings = ScriptHashesSettings
+    judges_no_reply = frozenset({"forms", *(f"text_{number}" for number in range(_TEXTS))})
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
+
+    def probes(self, subject: Subject) -> Probes:
+        scripts: Scripts = subject.item
+        manifest, texts = sealing_probes(self.plan, scripts)
+        return {
+            "approved": LocalTree(TARGET, texts.folder),
+            "manifest": manifest,
+            "texts": texts,
+            "staged": StagedFolder(*self._reader(scripts), scripts.staged),
+        }
+
+    def follow_up(
+        self, subject: Subject, *, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
+    ) -> Probes:
+        """On the host, only where a staged script differs from the approved one: hashes of its text without
+        carriage returns, byte order mark and last newlines, and the text of the first few for the report."""
+        scripts: Scripts = subject.item
+        files, _ = self._compare(scripts, approved, manifest, staged)
+        names = tuple(files.changed[:MOST_FORMS])
+        if not names:
+            return {}
+        reader = self._reader(scripts)
+        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        return {
+            "forms": StagedForms(*reader, scripts.staged, names),
+            **{f"text_{number}": StagedText(*reader, scripts.staged, name) for number, name in shown},
+        }
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        approved: Tree,
+        manifest: LocalText,
+        texts: Texts,
+        staged: StagedTree,
+        forms: Mapping[str, Forms] | NoReply | None = None,
+        **beginnings: StagedBeginning | NoReply,
+    ) -> Judgement:
+        scripts: Scripts = subject.item
+        files, problem = self._compare(scripts, approved, manifest, staged)
+        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        answers = {name: beginnings.get(f"text_{number}") for number, name in shown}
+        read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
+        seen = SeenScripts(
+            plan=self.plan,
+            scripts=scripts,
+            texts=texts,
+            files=files,
+            differences=Differences(files, texts.texts, read, forms if isinstance(forms, Mapping) else {}),
+            manifest_problem=problem,
+        )
+        points = [
+            *judge_approved(seen),
+            *judge_staged(seen),
+            *judge_inputs(seen, strict=self.settings.strict),
+        ]
+        return Judgement.of(points or [self._agreement(seen)])
+
+    def _compare(
+        self, scripts: Scripts, approved: Tree, manifest: LocalText, staged: StagedTree
+    ) -> tuple[Comparison, str]:
+        """(the comparison, what is wrong with the manifest)."""
+        sealed: Mapping[str, str] = {}
+        problem = manifest.problem
+        if not problem:
+            try:
+                sealed = parse_manifest(manifest.text)
+                problem = "" if sealed else "it lists no file"
+            except ManifestError as error:
+                problem = str(error)
+        inside = scripts.manifest.is_relative_to(scripts.approved)
+        name = scripts.manifest.relative_to(scripts.approved).as_posix() if inside else ""
+        return Comparison(sealed, approved, staged, name, manifest.sha256), problem
+
+    def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
+        host = self.plan.host_of(scripts)
+        return host.id, AsAccount.on(host, scripts.account)
+
+    @staticmethod
+    def _agreement(seen: SeenScripts) -> Judgement:
+        tree = seen.files.staged_tree
+        by = tree.account if tree.account == seen.account else f"{tree.account}, who may not become {seen.account}"
+        return passed(
+            f"{counted(len(seen.files.wanted), 'file')}: approved = sealed = staged",
+            actual=f"hashed on {seen.host.id} with {tree.tool.split()[0]} by {by}",
+        )

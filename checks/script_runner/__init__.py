@@ -1,0 +1,314 @@
+"""script-runner: PostgreSQL's client programs work on the server, as the account that will run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.sealed_scripts import sealing_probes
+from preflight.plan import ServerRole
+from preflight.plan.server_place import split_server
+from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.probes.files import LocalText, Texts
+from preflight.probes.output_files import OutputFiles
+from preflight.probes.shell import AsAccount
+from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
+from preflight.probes.tools import (
+    LoginRefusal,
+    Major,
+    Method,
+    ServerLogin,
+    ServerLoginProbe,
+    major_of,
+    major_of_server,
+    shown,
+)
+from preflight.probes.work_start import WorkStart
+
+from .script_order import OrderedScripts
+from .work_start import judge_command, judge_entered, judge_log, start_probes
+
+_HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
+_REMEDIES = {
+    LoginRefusal.NO_PASSWORD: "put the line *:{port}:{database}:{role}:PASSWORD into ~{account}/.pgpass on {host}, "
+    "and run: chmod 600 ~{account}/.pgpass",
+    LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
+    LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
+    LoginRefusal.NO_HBA: _HBA,
+    LoginRefusal.NO_DATABASE: "correct `name` of the database in the plan ({database}), or `server` of {table}",
+    LoginRefusal.NO_ROLE: "correct `login` of {table} ({role}), or have the role made",
+    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role} LOGIN",
+    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database} TO {role}",
+    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role} REPLICATION",
+    LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
+    LoginRefusal.NO_SERVER: "name the socket's folder, or the address, where the server of {database} listens on "
+    '{host}: server = "/run/postgresql:{port}" in {table}',
+    LoginRefusal.NO_NAME: "correct `server` of {table}, or PGHOST of {account} on {host}",
+    LoginRefusal.STARTING_UP: "wait until the server is up, then run again",
+    LoginRefusal.TLS: "cure the TLS settings of {account} on {host} (PGSSLMODE, ~/.postgresql/root.crt)",
+    LoginRefusal.TOO_OLD: "have the server's own client programs installed on {host}, first on the PATH of {account}",
+    LoginRefusal.OTHER: "run it by hand as {account} on {host} and cure what it complains of: "
+    "{program} -w -U {role} -d {database}",
+}
+
+
+class ScriptRunner(Check):
+    """Do the client programs work on the server, as the account that will run the backup and the scripts?
+
+    Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by
+    an older program than the server is no dump. So the programs are run where and as whom the plan will run them, on
+    the PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in
+    to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
+    here and not at midnight. The line that `preflight show --commands` prints runs every sealed script and stops at
+    the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, when a
+    sealed script turns ON_ERROR_STOP off, when the login cannot enter the staged folder or the log cannot be written.
+    Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
+    is UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    """
+
+    id = "script-runner"
+    title = "the client programs work on the server"
+    sections = ("backups", "scripts")
+    needs = (
+        "run psql, pg_dump or pg_restore as the account that will; log in from there without a prompt "
+        "(`~/.pgpass`, peer or a certificate)"
+    )
+    cure = "have the programs installed or the login made to work without a prompt; correct the declared command"
+
+    def subjects(self) -> Sequence[Subject]:
+        return [
+            Subject(work.label, work, work.owner, steps=(work.step,) if work.step else ())
+            for work in server_work(self.plan)
+            if not work.taken_by
+        ]
+
+    def probes(self, subject: Subject) -> Probes:
+        work: ServerWork = subject.item
+        probes = {**start_probes(self.plan, work)}
+        if work.connects:
+            account = AsAccount.on(work.host, work.account)
+            programs = programs_of(self.plan, work.host.id, work.account)
+            probes["programs"] = ProgramsProbe(work.host.id, account, programs)
+        if work.section is Section.SCRIPTS:
+            probes["manifest"], probes["texts"] = sealing_probes(self.plan, self.plan.scripts[work.id])
+        return probes
+
+    def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
+        """One more login to the database for each, on the host itself, as the account and with the program that will
+        do the work: `psql -X -w`, which asks where it arrived; `pg_dump -w --schema-only` of a schema that does not
+        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. It never waits at a prompt."""
+        work: ServerWork = subject.item
+        ran = [run.ran for run in programs if run.program in work.programs[:1]]
+        if not work.connects or not all(ran):
+            return {}
+        method = _method(work)
+        program = _psql(work) if method is Method.REPLICATION else work.programs[0]
+        account = AsAccount.on(work.host, work.account)
+        # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
+        rather = _psql(work) if method is Method.PG_DUMP and not work.server else ""
+        return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        programs: Programs = (),
+        login: ServerLogin | None = None,
+        entered: WorkStart | None = None,
+        program: WorkStart | None = None,
+        log: OutputFiles | None = None,
+        manifest: LocalText | None = None,
+        texts: Texts | None = None,
+    ) -> Judgement:
+        work: ServerWork = subject.item
+        mine = {run.program: run for run in programs if run.program in work.programs}
+        points = [self._judge_program(work, run) for run in mine.values()]
+        if login is not None:
+            points += self._judge_login(work, login)
+            points += self._judge_versions(work, mine, login)
+        if entered is not None:
+            points += judge_entered(self.plan, work, entered)
+        if program is not None:
+            points += judge_command(self.plan, work, program, manifest)
+        elif manifest is not None and texts is not None:
+            points += OrderedScripts.of(self.plan, work, manifest, texts).judge()
+        if log is not None:
+            points += judge_log(self.plan, work, log)
+        return Judgement.of(points)
+
+    def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
+        if run.ran and major_of(run.said) is None:
+            return unknown(
+                f"{run.program} tells no version",
+                expected="a version, as PostgreSQL's programs print it",
+                actual=run.last_words,
+                remedy=f"look at what {run.path or run.program} is on {work.host.id}",
+            )
+        if run.ran:
+            return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {_who(work)}")
+        if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
+            return unknown(
+                f"could not look: {run.refusal}",
+                actual=run.last_words,
+                remedy=f"cure the line `become {_who(work)} on {work.host.id}`, then run again",
+            )
+        remedy = f"run it by hand as {_who(work)} on {work.host.id} and cure what it complains of"
+        if run.refusal is Refusal.NOT_FOUND:
+            remedy = (
+                f"have {run.program} on the PATH that a non-interactive login of {_who(work)} has on {work.host.id}, "
+                "or name psql's full path: `program` of [scripts.NAME]"
+            )
+        return self._failed(
+            work, f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
+        )
+
+    def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
+        name = work.database.name or work.database.id
+        if login.refusal is not None:
+            yield self._login_failed(work, login, name)
+        elif not login.user:
+            yield passed(f"{work.login} logs in on the server without a prompt")
+            if _method(work) is not Method.REPLICATION:
+                yield from self._judge_place(work, login)
+        elif (login.user, login.database) != (work.login, name):
+            yield self._failed(
+                work,
+                "the login arrives elsewhere",
+                f"role {work.login} in database {name}",
+                f"role {login.user} in database {login.database}",
+                f"correct `login` and `server` of {work.table}, and what stands before the server (a pooler)",
+            )
+        elif not self._right_cluster(work, login):
+            yield self._failed(
+                work,
+                "another server answers",
+                f"the server of {work.database.id}, port {work.database.port}",
+                f"port {login.port}, system identifier {login.system_identifier or 'not shown'}",
+                f'name the server as {work.host.id} sees it: server = "/run/postgresql:{work.database.port}" in '
+                f"{work.table}",
+            )
+        elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
+            remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
+            yield self._failed(work, "a replica answers, on which nothing can be written", "primary", "replica", remedy)
+        else:
+            yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
+            yield from self._judge_place(work, login)
+
+    def _judge_place(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
+        """Whether anything ties the server that was reached to the plan's."""
+        database = work.database
+        if database.system_identifier and login.system_identifier:
+            return
+        place, port = split_server(work.server)
+        here = {"localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id}
+        if not work.server and not login.user:
+            summary = f"which server {work.programs[0]} reaches by default is not known: it does not tell"
+            remedy = f'name it in {work.table}: server = "/run/postgresql", or as {work.host.id} sees it'
+        elif work.server and (not (place.startswith("/") or place in here) or port not in ("", str(database.port))):
+            summary = f"whether the server at {work.server} is that of {database.id} is not known"
+            remedy = (
+                f"correct `server` of {work.table}; or, if this is the right server: system_identifier = "
+                f'"{login.system_identifier or "..."}" in [databases.{database.id}]'
+            )
+        else:
+            return
+        yield unknown(
+            summary,
+            expected=f"a server that runs on {work.host.id} at port {database.port}, or the system identifier that the "
+            "plan names",
+            actual=f"system identifier {login.system_identifier or 'not shown'}",
+            remedy=remedy,
+        )
+
+    @staticmethod
+    def _right_cluster(work: ServerWork, login: ServerLogin) -> bool:
+        """By its system identifier where both are known, since a forwarded port has two numbers; else by the port that
+        is named for the host, or the database's."""
+        if work.database.system_identifier and login.system_identifier:
+            return work.database.system_identifier == login.system_identifier
+        return str(login.port) == (split_server(work.server)[1] or str(work.database.port))
+
+    def _login_failed(self, work: ServerWork, login: ServerLogin, name: str) -> Judgement:
+        refusal = login.refusal or LoginRefusal.OTHER
+        if _method(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
+            return unknown(
+                "whether a base backup may connect is not known: psql does not run as the account",
+                actual=login.said,
+                remedy=f"try it by hand as {_who(work)} on {work.host.id}: psql -w -d replication=true "
+                f"-U {work.login} -c IDENTIFY_SYSTEM",
+            )
+        remedy = _REMEDIES[refusal].format(
+            account=_who(work),
+            host=work.host.id,
+            role=work.login,
+            database=name,
+            port=work.database.port,
+            program=work.programs[0],
+            table=work.table,
+        )
+        expected = f"{work.login} logs in to {name} without a prompt, as {_who(work)} on {work.host.id}"
+        return self._failed(work, f"no database login on the server: {refusal}", expected, login.said, remedy)
+
+    def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
+        majors = {program.rpartition("/")[2]: major_of(run.said) for program, run in runs.items() if run.ran}
+        server = self._server_major(work, login)
+        for name, major in majors.items():
+            if server is not None and major is not None and name != "pg_restore":
+                yield from self._against_server(work, name, major, server)
+        for (first, dump), (second, restore) in pairwise(majors.items()):
+            if second == "pg_restore" and dump is not None and restore is not None and restore < dump:
+                yield self._failed(
+                    work,
+                    f"pg_restore {shown(restore)} is older than {first} {shown(dump)}",
+                    f"pg_restore {shown(dump)} or newer",
+                    f"pg_restore {shown(restore)}",
+                    f"have {first} and pg_restore of one version installed on {work.host.id}: an older one cannot "
+                    "read the backup",
+                )
+
+    def _against_server(self, work: ServerWork, name: str, major: Major, server: Major) -> Iterator[Judgement]:
+        if major < server:
+            yield self._failed(
+                work,
+                f"{name} {shown(major)} is older than the server, {shown(server)}",
+                f"{name} {shown(server)}",
+                f"{name} {shown(major)}",
+                f"have PostgreSQL {shown(server)}'s client programs installed on {work.host.id}, first on the PATH of "
+                f"{_who(work)}",
+            )
+        elif major > server and name == "pg_dump":
+            yield warned(
+                f"{name} {shown(major)} is newer than the server, {shown(server)}",
+                expected=f"{name} {shown(server)}",
+                actual=f"{name} {shown(major)}",
+                remedy=f"dump with version {shown(server)}: what a newer one writes, pg_restore and psql of the "
+                "server's version may not read",
+            )
+
+    @staticmethod
+    def _server_major(work: ServerWork, login: ServerLogin) -> Major | None:
+        if login.version_num:
+            return major_of_server(login.version_num)
+        planned = work.database.version.split(".")[:2]
+        if not all(part.isdecimal() for part in planned):
+            return None
+        return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
+
+    def _failed(self, work: ServerWork, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        stake = minutes_at_stake(self.plan, [work])
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
+
+
+def _who(work: ServerWork) -> str:
+    return work.account or "the login"
+
+
+def _method(work: ServerWork) -> Method:
+    name = work.programs[0].rpartition("/")[2]
+    return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
+
+
+def _psql(work: ServerWork) -> str:
+    return f"{work.program_folder}psql"

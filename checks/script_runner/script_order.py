@@ -1,0 +1,115 @@
+"""Whether the scripts that will run are the sealed ones, all of them, and stop at the first error: a part of the check
+script-runner. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
+from preflight.plan import Plan, Scripts
+from preflight.plan.work import ServerWork, minutes_at_stake
+from preflight.probes.files import LocalText, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedScripts:
+    """One entry of `[scripts]` that psql runs, with what is sealed."""
+
+    plan: Plan
+    work: ServerWork
+    sealed: SealedScripts
+    elsewhere: frozenset[str]
+    """Scripts that other entries with the same manifest list."""
+
+    @classmethod
+    def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
+        entry = plan.scripts[work.id]
+        others = (each for each in plan.once(_by_manifest)[entry.manifest] if each.id != entry.id)
+        elsewhere = frozenset(file for each in others for file in each.files)
+        return cls(plan, work, sealed_scripts(entry, manifest, texts), elsewhere)
+
+    def judge(self) -> Iterator[Judgement]:
+        sealed = self.sealed
+        if sealed.problem:
+            yield unknown(
+                "whether every script runs is not known: they are not sealed",
+                expected="a manifest of the scripts",
+                actual=sealed.problem,
+                remedy="cure the line of script-hashes, then run again",
+            )
+            return
+        points = [*self._listed(), *self._unlisted(), *self._going_on()]
+        yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
+
+    def _listed(self) -> Iterator[Judgement]:
+        """What `files` names and leaves out."""
+        if not self._entry.files:
+            return
+        sealed = self.sealed
+        unsealed = [name for name in self._entry.files if name not in sealed.names]
+        if unsealed:
+            yield self._fails(f"`files` names what is not sealed: {named(unsealed)}", self._entry.files)
+        backward = [name for name in self._entry.files if name in sealed.backward]
+        if backward:
+            yield self._fails(f"`files` names ways back: {named(backward)}", self._entry.files)
+        missing = [name for name in sealed.wanted if name not in self.elsewhere.union(self._entry.files)]
+        if not missing:
+            return
+        summary = f"`files` leaves out {len(missing)} of {len(sealed.wanted)} scripts: {named(missing)}"
+        if sealed.unread:  # one of them may include what is missing
+            yield unknown(summary, expected=self._expected, actual=named(self._entry.files), remedy=self._remedy)
+        else:
+            yield self._fails(summary, self._entry.files)
+
+    def _unlisted(self) -> Iterator[Judgement]:
+        """What the tool makes of an entry without `files`."""
+        if not self.sealed.running:
+            yield self._fails("there is no script to run", ())
+        if self.sealed.doubtful:
+            yield unknown(
+                f"whether all of these are to run is not known: {named(self.sealed.doubtful)}",
+                expected="scripts that go forward; without `files`, all that is sealed and nobody's way back runs",
+                actual=f"named like scripts that take others back, and way_back = {self._entry.way_back!r}",
+                remedy=self._remedy,
+            )
+
+    def _going_on(self) -> Iterator[Judgement]:
+        places = self.sealed.goes_on
+        if places:
+            yield self._failed(
+                f"psql goes on after an error from {places[0]} on",
+                "ON_ERROR_STOP as the command line sets it, or set again before the next statement",
+                named(places),
+                "take it out of the script, or follow it by \\set ON_ERROR_STOP on before the next statement; have "
+                "that approved, then seal again",
+            )
+
+    @property
+    def _entry(self) -> Scripts:
+        return self.plan.scripts[self.work.id]
+
+    @property
+    def _expected(self) -> str:
+        return f"every sealed script: {named(self.sealed.wanted)}"
+
+    @property
+    def _remedy(self) -> str:
+        files = ", ".join(f'"{name}"' for name in self.sealed.wanted)
+        return f"write in {self.work.table}: files = [{files}], in the order in which they run"
+
+    def _fails(self, summary: str, actual: Sequence[str]) -> Judgement:
+        return self._failed(summary, self._expected, named(actual) or "none", self._remedy)
+
+    def _failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        stake = minutes_at_stake(self.plan, [self.work])
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
+
+
+def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:
+    found: dict[Path, list[Scripts]] = {}
+    for entry in plan.scripts.values():
+        found.setdefault(entry.manifest, []).append(entry)
+    return found

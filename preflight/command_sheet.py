@@ -1,0 +1,45 @@
+"""The night's command lines: from the plan, and from the sealed scripts beside it as evidence shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from preflight.evidence import Evidence
+from preflight.judging.schedule import schedule
+from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
+from preflight.plan import Plan
+from preflight.plan.command_lines import Command, ScriptOrder, night_commands
+from preflight.probe import Probe, Question, Reply, Unreadable
+
+T = TypeVar("T")
+
+
+def sheet_questions(plan: Plan) -> Iterator[Question]:
+    """What must be known of the files beside the plan; script-runner asks the same."""
+    for entry in plan.scripts.values():
+        yield from (probe.question() for probe in sealing_probes(plan, entry))
+
+
+def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:
+    """Every line in its order; where the scripts are not known, a line that says so instead."""
+    planned = schedule(plan)
+    steps = [slot.step.id for slot in planned.slots] if planned else []
+    return night_commands(plan, steps, {entry: _order(plan, entry, evidence) for entry in plan.scripts})
+
+
+def _order(plan: Plan, entry_id: str, evidence: Evidence) -> ScriptOrder:
+    entry = plan.scripts[entry_id]
+    manifest, texts = sealing_probes(plan, entry)
+    try:
+        return sealed_scripts(entry, _read(manifest, evidence), _read(texts, evidence)).order
+    except Unreadable as error:
+        return ScriptOrder(problem=str(error))
+
+
+def _read(probe: Probe[T], evidence: Evidence) -> T:
+    """Raises Unreadable where nobody could look."""
+    _, answer = evidence.answers.get(probe.question().id, (None, None))
+    if not isinstance(answer, Reply):
+        raise Unreadable(answer.detail if answer else "nobody looked at the files beside the plan")
+    return probe.read(answer)

@@ -1,1 +1,0 @@
-"""What database-login judges of one login: the server, the role, its settings, its room. Pure."""

@@ -1,0 +1,1 @@
+"""Reasoning that two or more checks share. Pure."""

@@ -1,0 +1,102 @@
+"""Until when things must hold: accounts, passwords, keys, certificates, roles, waivers, whatever ends by itself. Pure.
+
+Design, section 2: what ends is held against the window's end and its rollback reserve, by one function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from preflight.clock import format_moment
+from preflight.finding import Event, Judgement, failed, passed, warned
+from preflight.judging.schedule import schedule
+from preflight.plan import Plan
+from preflight.units import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Something that ends by itself."""
+
+    seen: str
+    """Begins the sentence that its instant completes: `the account ends`."""
+    at: datetime
+    """First instant, UTC, at which it is over."""
+    remedy: str
+    event: str
+    """What the window's axis says of it: `account of dbadmin on db1 ends`."""
+    actual: str = ""
+    """What was seen of it, where that is more than when it ends."""
+    tolerated: str = ""
+    """Why an end within the work is no more than a warning: `which this login does not verify`."""
+    minutes_at_stake: float | None = None
+    """Lost when it ends within the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOfNeed:
+    """Until when whatever the window uses must hold."""
+
+    plan: Plan
+    moment: datetime
+    """The instant judged, UTC: what is over by then is over, however long ago the window was."""
+    warn_before: timedelta = timedelta()
+    """What ends this soon after it is last needed is worth a warning."""
+
+    @property
+    def until(self) -> datetime:
+        return max(self.plan.window.needed_until, self.moment)
+
+    @property
+    def expected(self) -> str:
+        return f"valid past {self.told(self.until)}, the end of the window and of a rollback"
+
+    def outlasted_by(self, at: datetime) -> bool:
+        return at > self.until
+
+    def good_date(self) -> date:
+        """The first day of expiry with which no line would complain."""
+        return (self.until + self.warn_before + timedelta(days=1)).date()
+
+    def told(self, at: datetime) -> str:
+        return format_moment(at, self.plan.window.zone)
+
+    def judge(self, end: End) -> Judgement:
+        """FAIL when it ends before the work is over, with what runs then; WARN when it ends soon after."""
+        return replace(self._judge(end), events=(Event(at=end.at, text=end.event),))
+
+    def _judge(self, end: End) -> Judgement:
+        seen = f"{end.seen} {self.told(end.at)}"
+        actual = end.actual or seen
+        if not self.outlasted_by(end.at):
+            when = self._place(end.at)
+            if end.tolerated:
+                summary = f"{seen}, {when}, {end.tolerated}"
+                return warned(summary, expected=self.expected, actual=actual, remedy=end.remedy)
+            return failed(
+                f"{seen}, before the work is over: {when}",
+                expected=self.expected,
+                actual=actual,
+                remedy=end.remedy,
+                minutes_at_stake=end.minutes_at_stake,
+            )
+        left = end.at - self.until
+        if left <= self.warn_before:
+            limit = format_duration(self.warn_before)
+            summary = f"{seen}, only {format_duration(left)} after it is needed (warned below {limit})"
+            return warned(summary, expected=self.expected, actual=actual, remedy=end.remedy)
+        return passed(f"{seen}, after the work is over", expected=self.expected)
+
+    def _place(self, at: datetime) -> str:
+        """Where in the night that is: how long before the start, or during which step."""
+        window = self.plan.window
+        if at < window.start:
+            return f"{format_duration(window.start - at)} before the start"
+        planned = schedule(self.plan)
+        steps = [slot.step.id for slot in planned.slots if slot.begins_at <= at < slot.ends_at] if planned else []
+        if steps:
+            return f"while {' and '.join(steps)} {'runs' if len(steps) == 1 else 'run'}"
+        if at < window.end:
+            return f"{format_duration(at - window.start)} after the start"
+        return "while a rollback may be at work" if at <= window.needed_until else "by the moment judged"

@@ -1,0 +1,292 @@
+"""What a psql script reads besides itself, and what it does that no hash can seal. Pure.
+
+psql takes a backslash outside quotes, dollar quotes and comments for a meta-command wherever it stands, not only at
+the beginning of a line (psqlscan.l and psqlscanslash.l of PostgreSQL; behaviour tried on psql 15). A pattern search
+would find includes in comments and string literals, and miss `select 1; \\i next.sql`.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+
+from preflight.judging.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
+
+_SHOWN_CHARACTERS = 60
+_INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
+_WHOLE_LINE = frozenset({"!", "copy", "ef", "ev", "h", "help", "sf", "sv"})
+"""Commands whose argument is the rest of the line as it stands: no quotes, variables or backquotes in it."""
+_PIPES = frozenset({"o", "out", "w", "write", "g", "gx"})
+"""Commands that write to a file, or to a shell command after `|`."""
+_SENDS = frozenset({"g", "gx", "gexec", "gset", "crosstabview", "watch"})
+"""Commands that end a statement, as a semicolon does."""
+_ALWAYS_OPEN = {
+    "!": "runs a shell command",
+    "cd": "changes the folder from which \\i reads",
+    "c": "connects to another database",
+    "connect": "connects to another database",
+    "e": "opens an editor",
+    "edit": "opens an editor",
+    "ef": "opens an editor",
+    "ev": "opens an editor",
+    "gexec": "executes what a query returns",
+    "getenv": "takes a value from the environment",
+    "prompt": "asks for a value",
+    "setenv": "changes the environment of later commands",
+}
+_MOST_SCANS = 4096
+_FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
+_INTERESTING = re.compile(
+    r"""(?P<comment>--[^\r\n]*)
+    | (?P<block>/\*)
+    | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
+    | (?P<quote>')
+    | (?P<identifier>"(?:[^"]++|"")*+(?:"|\Z))
+    | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?)\$)
+    | (?P<end>;)
+    | (?P<open>\()
+    | (?P<close>\))
+    | (?P<escape>\\[;:])
+    | (?P<command>\\(?P<name>[^\ \t\r\n\f\v\\]*))
+    """,
+    re.VERBOSE,
+)
+_PLAIN_STRING = re.compile(r"(?:[^']++|'')*+(?:'|\Z)")
+_ESCAPE_STRING = re.compile(r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[^'\\]++|''|\\.)*+')*+|\Z)", re.DOTALL)
+"""An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """A file of the client's machine that the script reads."""
+
+    line: int
+    command: str
+    """As the script names it: `\\i`, `\\ir`, `\\copy`, `\\lo_import`."""
+    path: str
+    relative: bool = False
+    """Relative to the script that names it; otherwise to the folder psql was started in."""
+    executed: bool = True
+    """What is read is run; otherwise it is loaded as data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealable:
+    """A place whose effect no hash of the script can fix."""
+
+    line: int
+    text: str
+    """The command as written, cut."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one script holds, in its order."""
+
+    includes: tuple[Include, ...] = ()
+    unsealable: tuple[Unsealable, ...] = ()
+    goes_on: tuple[tuple[int, str], ...] = ()
+    """Line and text of each command that turns ON_ERROR_STOP off and is not taken back before the next statement, or
+    before the script ends: what follows it in the session goes on after an error."""
+
+
+@lru_cache(_MOST_SCANS)
+def scan_script(text: str) -> Scan:
+    """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
+    return _Reader(text.removeprefix("\ufeff")).scan()
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._includes: list[Include] = []
+        self._unsealable: list[Unsealable] = []
+        self._goes_on: list[tuple[int, str]] = []
+        self._turned_off: tuple[int, str] | None = None
+        """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
+        self._statement: list[str] = []
+        """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
+        self._is_copy: bool | None = None
+        self._depth = 0
+        self._data_at: int | None = None
+        """Where the data of a copy from the script begin: on the line after the one being read."""
+
+    def scan(self) -> Scan:
+        at = 0
+        while match := _INTERESTING.search(self._text, at):
+            if self._data_at is not None and match.start() >= self._data_at:
+                at = max(at, self._skip_data(self._data_at))
+            else:
+                at = self._step(match)
+        self._end_statement(at)
+        self._without_error_stop()
+        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(self._goes_on))
+
+    def _skip_data(self, start: int) -> int:
+        self._data_at = None
+        end = _DATA_END.search(self._text, start)
+        return len(self._text) if end is None else end.end()
+
+    def _step(self, match: re.Match[str]) -> int:
+        """Where to go on after one token."""
+        end = match.end()
+        if match.lastgroup in ("word", "quote", "identifier", "dollar", "open"):
+            self._without_error_stop()
+        match match.lastgroup:
+            case "block":
+                return self._after_block(end)
+            case "word":
+                return self._word(match[0], end)
+            case "quote":
+                return self._string(_PLAIN_STRING, end)
+            case "dollar":
+                closing = self._text.find(f"${match['tag']}$", end)
+                return len(self._text) if closing < 0 else closing + len(match["tag"]) + 2
+            case "open":
+                self._depth += 1
+            case "close":
+                self._depth = max(0, self._depth - 1)
+            case "end" if self._depth == 0:
+                return self._end_statement(end)
+            case "command":
+                return self._command(match["name"], match.start(), end)
+        return end
+
+    def _after_block(self, at: int) -> int:
+        """SQL's block comments nest."""
+        depth = 1
+        while depth:
+            edge = _BLOCK_EDGE.search(self._text, at)
+            if edge is None:
+                return len(self._text)
+            depth += 1 if edge[0] == "/*" else -1
+            at = edge.end()
+        return at
+
+    def _word(self, word: str, end: int) -> int:
+        if word in ("e", "E") and self._text.startswith("'", end):
+            return self._string(_ESCAPE_STRING, end + 1)
+        self._note(word.upper())
+        return end
+
+    def _string(self, pattern: re.Pattern[str], start: int) -> int:
+        found = pattern.match(self._text, start)
+        end = len(self._text) if found is None else found.end()
+        self._note("'")
+        return end
+
+    def _note(self, token: str) -> None:
+        if self._is_copy is None:
+            self._is_copy = token == "COPY"
+        if self._is_copy and self._depth == 0:
+            self._statement.append(token)
+
+    def _end_statement(self, end: int) -> int:
+        """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
+        tokens, is_copy = self._statement, self._is_copy
+        self._statement, self._is_copy, self._depth = [], None, 0
+        if not is_copy:
+            return end
+        way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), None)
+        if way is None:
+            return end
+        reads, source = tokens[way] == "FROM", "".join(tokens[way + 1 : way + 2])
+        if source == "PROGRAM":
+            self._note_unsealable(end - 1, "COPY ... PROGRAM", "runs a command on the database server")
+        elif source == "STDIN":
+            self._expect_data(end)
+        elif reads:
+            what = "a file of the database server" if source == "'" else "what a variable names"
+            self._note_unsealable(end - 1, "COPY ... FROM", f"reads {what}")
+        return end
+
+    def _expect_data(self, at: int) -> None:
+        """The rest of this line is still script; the data begin on the next."""
+        line_end = self._text.find("\n", at)
+        self._data_at = len(self._text) if line_end < 0 else line_end + 1
+
+    def _command(self, name: str, start: int, end: int) -> int:
+        """One meta-command with its arguments."""
+        if name == "":
+            return end + 1 if self._text.startswith("\\", end) else end
+        if name in _WHOLE_LINE:
+            arguments, end = rest_of_line(self._text, end)
+            if name == "copy":
+                self._copy(arguments, start, end)
+        else:
+            given, end = read_arguments(self._text, end, pipes=name in _PIPES)
+            self._arguments(name, given, start, end)
+        if name in _ALWAYS_OPEN:
+            self._note_unsealable(start, self._text[start:end], _ALWAYS_OPEN[name])
+        if name in _SENDS:
+            self._end_statement(end)
+        if name in _SENDS or name in _INCLUDES or name in ("copy", "lo_import"):
+            self._without_error_stop()
+        return end
+
+    def _without_error_stop(self) -> None:
+        """Something is executed, or the script ends."""
+        if self._turned_off:
+            self._goes_on.append(self._turned_off)
+            self._turned_off = None
+
+    def _arguments(self, name: str, given: list[Argument], start: int, end: int) -> None:
+        written = self._text[start:end]
+        if any(argument.backquoted for argument in given):
+            self._note_unsealable(start, written, "runs a shell command between backquotes")
+        if name in _PIPES and any(argument.value.startswith("|") for argument in given):
+            self._note_unsealable(start, written, "pipes into a shell command")
+        stops = _stops_on_error(name, given)
+        if stops is not None:
+            self._turned_off = None if stops else (self._line(start), _cut(written))
+        if not given or not (name in _INCLUDES or name == "lo_import"):
+            return
+        path = given[0]
+        if path.variable:
+            self._note_unsealable(start, written, "reads a file whose name is in a variable")
+        elif path.value == "-" and name in _INCLUDES:
+            self._note_unsealable(start, written, "reads the standard input")
+        elif not path.backquoted:
+            relative = name in ("ir", "include_relative")
+            self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
+
+    def _copy(self, arguments: str, start: int, end: int) -> None:
+        kind, file = copy_source(arguments)
+        match kind:
+            case CopyKind.FILE:
+                self._note_include(start, "\\copy", file, executed=False)
+            case CopyKind.PROGRAM:
+                self._note_unsealable(start, self._text[start:end], "runs a shell command")
+            case CopyKind.STANDARD_INPUT:
+                self._note_unsealable(start, self._text[start:end], "reads the standard input")
+            case CopyKind.SCRIPT:
+                self._expect_data(end)
+
+    def _note_include(
+        self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
+    ) -> None:
+        self._includes.append(Include(self._line(start), command, path, relative, executed))
+
+    def _note_unsealable(self, start: int, written: str, reason: str) -> None:
+        self._unsealable.append(Unsealable(self._line(start), _cut(written), reason))
+
+    def _line(self, at: int) -> int:
+        return bisect_right(self._line_starts, at)
+
+
+def _cut(written: str) -> str:
+    shown = " ".join(written.split())
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _stops_on_error(name: str, given: list[Argument]) -> bool | None:
+    """What the command makes of ON_ERROR_STOP, by psql's ParseVariableBool; None where it is about something else."""
+    if name not in ("set", "unset") or not given or given[0].value != "ON_ERROR_STOP":
+        return None
+    return name == "set" and "".join(word.value for word in given[1:]).lower() not in _FALSE

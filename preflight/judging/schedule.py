@@ -1,0 +1,193 @@
+"""Window arithmetic: when each step begins and ends, and until when the work can still be taken back. Pure.
+
+Every step begins as soon as those it comes after have ended; lines of work without a step in common run side by side.
+The way back is the same graph backwards: a step is taken back only after those that came after it. Nothing here
+knows a clock or a local time: all instants are UTC, and only `time_in_window` writes one down for a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from graphlib import TopologicalSorter
+
+from preflight.clock import zone
+from preflight.plan import Plan, Step, Window
+
+_NO_TIME = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One step in its place."""
+
+    step: Step
+    begins_at: datetime
+    ends_at: datetime
+    over_network: bool
+    """Whether it was taken to run over the network, at its `minutes_over_network` where it has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The work of a window when every step takes its planned time. Instants are UTC."""
+
+    slots: tuple[Slot, ...]
+    """In the order in which they begin; of those that begin together, a step comes before what waits for it."""
+    begins_at: datetime
+    finish_at: datetime
+    """When the last step ends."""
+    rollback: timedelta
+    """Planned time of taking back all that begins before the point of no return; a lower bound while there are
+    `unknown_undo`."""
+    start_rollback_by: datetime
+    """A rollback of all that, times the window's factor, still ends with the window when it begins now. Never after
+    the last moment at which a step that cannot be undone, and all that waits for it, still end in time: by then it
+    is either begun or given up."""
+    decide_by: datetime
+    """The decision reserve before that."""
+    point_of_no_return: datetime | None
+    """Planned begin of the first step with undo `none`."""
+    last_risky: Slot | None
+    """Of the steps before the point of no return that leave something to undo, the one that ends last."""
+    margin: timedelta
+    """From the end of `last_risky` to decide-by; negative when there is none left. From `begins_at` when no step is
+    risky."""
+    latest_start: datetime
+    """The last moment to begin at which the window's margin is kept and the work ends in the window. It lies before
+    `begins_at` when beginning then is too late already."""
+    critical_path: tuple[str, ...]
+    """The steps that decide when the work ends, each beginning when the one before it ends."""
+    unknown_undo: tuple[str, ...]
+    """Steps that do not say how they are taken back, or not how long that takes; counted as taking no time."""
+
+    def path_to(self, step_id: str) -> tuple[str, ...]:
+        """The steps that decide when this one ends, itself last."""
+        return _path(self.slots, step_id)
+
+
+def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collection[str] = ()) -> Schedule | None:
+    """The schedule of the plan's work; None when the plan has no steps.
+
+    `begins_at`: an aware moment, by default the window's start. `over_network`: ids of steps that run over the
+    network. Raises graphlib.CycleError when steps wait for each other in a circle, which the loader refuses.
+    """
+    if not plan.steps:
+        return None
+    window = plan.window
+    begin = (begins_at or window.start).astimezone(UTC)
+    slots = _slots(_in_order(plan.steps), begin, over_network)
+    finals = [slot for slot in slots if slot.step.is_final]
+    before = _before_no_return(slots, finals)
+    rollback = _rollback(slot.step for slot in before)
+    start_rollback_by = min([window.end - rollback * window.rollback_factor, *_latest_begins(slots, window.end)])
+    decide_by = start_rollback_by - window.decision_reserve
+    last_risky = max((slot for slot in before if slot.step.is_risky), key=_end, default=None)
+    margin = decide_by - (last_risky.ends_at if last_risky else begin)
+    last = max(slots, key=_end)
+    slack = window.end - last.ends_at
+    return Schedule(
+        slots=slots,
+        begins_at=begin,
+        finish_at=last.ends_at,
+        rollback=rollback,
+        start_rollback_by=start_rollback_by,
+        decide_by=decide_by,
+        point_of_no_return=finals[0].begins_at if finals else None,
+        last_risky=last_risky,
+        margin=margin,
+        latest_start=begin + (min(slack, margin - window.margin) if last_risky else slack),
+        critical_path=_path(slots, last.step.id),
+        unknown_undo=tuple(step.id for step in plan.steps if not step.knows_undo),
+    )
+
+
+def time_in_window(window: Window, at: datetime) -> str:
+    """`03:40` in the window's zone, with the date on another day than the one the window starts on, with the offset
+    when clocks change in between, with which one is meant where there are two, and with seconds where there are any."""
+    where = zone(window.zone)
+    local, start, end = (moment.astimezone(where) for moment in (at, window.start, window.end))
+    text = local.strftime("%H:%M:%S" if local.second else "%H:%M")
+    if local.date() != start.date():
+        text = f"{local:%a %Y-%m-%d} {text}"
+    if len({each.utcoffset() for each in (local, start, end)}) > 1:
+        offset = local.strftime("%z")
+        text += f" {offset[:3]}:{offset[3:5]}"
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        text += f" ({'second' if local.fold else 'first'})"
+    return text
+
+
+def _end(slot: Slot) -> datetime:
+    return slot.ends_at
+
+
+def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Every step after those that it waits for."""
+    by_id = {step.id: step for step in steps}
+    order = TopologicalSorter({step.id: step.after for step in by_id.values()}).static_order()
+    return tuple(by_id[name] for name in order)
+
+
+def _slots(steps: Sequence[Step], begin: datetime, over_network: Collection[str]) -> tuple[Slot, ...]:
+    durations = {step.id: _duration(step, over_network) for step in steps}
+    ends = _ends(steps, durations)
+    slots = (
+        Slot(step, begin + ends[step.id] - durations[step.id], begin + ends[step.id], step.id in over_network)
+        for step in steps
+    )
+    return tuple(sorted(slots, key=lambda slot: slot.begins_at))
+
+
+def _duration(step: Step, over_network: Collection[str]) -> timedelta:
+    longer = step.minutes_over_network if step.id in over_network else None
+    return timedelta(minutes=step.minutes if longer is None else longer)
+
+
+def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str, timedelta]:
+    """How long after the begin each of `steps`, which are in order, ends. Steps that are not among them are done."""
+    ends: dict[str, timedelta] = {}
+    for step in steps:
+        earlier = (ends[name] for name in step.after if name in ends)
+        ends[step.id] = max(earlier, default=_NO_TIME) + durations[step.id]
+    return ends
+
+
+def _rollback(steps: Iterable[Step]) -> timedelta:
+    """Planned time of taking back `steps`, in order: their longest chain, which is as long in either direction."""
+    done = tuple(steps)
+    return max(_ends(done, {step.id: step.undo_time for step in done}).values(), default=_NO_TIME)
+
+
+def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slot]:
+    """The steps that begin before the first of `finals`; of those that begin with it, what it waits for."""
+    if not finals:
+        return list(slots)
+    first = finals[0].begins_at
+    waited_for: set[str] = set()
+    for slot in reversed(slots):  # steps of no length begin with it, and yet before it
+        if slot.step.id in waited_for or (slot.step.is_final and slot.begins_at == first):
+            waited_for.update(slot.step.after)
+    return [slot for slot in slots if not slot.step.is_final and (slot.begins_at < first or slot.step.id in waited_for)]
+
+
+def _latest_begins(slots: Sequence[Slot], end: datetime) -> list[datetime]:
+    """When each step that cannot be undone begins at the latest, so that it and all that waits for it end by `end`."""
+    latest: list[datetime] = []
+    longest_after: dict[str, timedelta] = {}
+    for slot in reversed(slots):
+        left = slot.ends_at - slot.begins_at + longest_after.get(slot.step.id, _NO_TIME)
+        if slot.step.is_final:
+            latest.append(end - left)
+        for name in slot.step.after:
+            longest_after[name] = max(longest_after.get(name, _NO_TIME), left)
+    return latest
+
+
+def _path(slots: Sequence[Slot], step_id: str) -> tuple[str, ...]:
+    by_id = {slot.step.id: slot for slot in slots}
+    path = [by_id[step_id]]
+    while path[-1].step.after:
+        path.append(max((by_id[name] for name in path[-1].step.after), key=_end))
+    return tuple(slot.step.id for slot in reversed(path))

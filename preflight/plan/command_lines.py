@@ -1,0 +1,208 @@
+"""The command lines of the night, written from what the plan declares: one right line for each piece of work. Pure.
+
+A line holds no secret: the client programs never ask (`-w`), so the password comes from the password file of the
+account, or none is needed."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from preflight.clock import zone
+from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
+from preflight.plan.work import Section, ServerWork, connection_options, server_work
+
+_FORMATS = {
+    BackupFormat.CUSTOM: "c", BackupFormat.DIRECTORY: "d", BackupFormat.TAR: "t", BackupFormat.PLAIN: "p",
+}  # fmt: skip
+_SUFFIXES = {BackupFormat.CUSTOM: ".dump", BackupFormat.TAR: ".tar", BackupFormat.PLAIN: ".sql"}
+_RIGHT_PSQL = ("-X", "-w", "-v", "ON_ERROR_STOP=1")
+
+
+class Act(StrEnum):
+    """What a command does, in the order of the sheet."""
+
+    BACKUP = "backup"
+    SCRIPTS = "scripts"
+    WAY_BACK = "way back"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One line to paste, with where and as whom."""
+
+    act: Act
+    work: ServerWork
+    argv: tuple[str, ...] = ()
+    """Program and arguments; empty where the plan does not say, or where nobody has to start anything."""
+    folder: str = ""
+    """Where it is started; empty where that does not matter."""
+    sudo: str = ""
+    """`sudo -n -u ACCOUNT`, or without `-n` where sudo asks for a password; empty for the host's login itself."""
+    minutes: float | None = None
+    """Expected, of the whole step or of taking it back; None where the plan does not say."""
+    note: str = ""
+    """What to know before it is pasted."""
+
+    @property
+    def line(self) -> str:
+        """For the shell of the host's login; empty where there is nothing to paste."""
+        if not self.argv:
+            return ""
+        start = f"{self.sudo} " if self.sudo else ""
+        into = f"cd {shlex.quote(self.folder)} && " if self.folder else ""
+        return into + start + shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOrder:
+    """The scripts of one entry as they run."""
+
+    forward: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    """Their ways back, in the order of the scripts that they take back."""
+    problem: str = ""
+    """Why the scripts are not known."""
+
+
+def backup_command(plan: Plan, work: ServerWork) -> Command:
+    entry = plan.backups[work.id]
+    command = Command(act=Act.BACKUP, work=work, sudo=_sudo(work), minutes=_minutes(plan, work.step))
+    if entry.taken_by:
+        return replace(command, note=f"taken by {entry.taken_by}; nothing to start, its result is judged")
+    if entry.command:
+        return replace(command, argv=entry.command)
+    path, program = backup_path(plan, entry), work.program_folder + entry.method.value
+    if entry.method is BackupMethod.PG_BASEBACKUP:  # of the whole server, so that no database is named
+        form, target = "t" if entry.format is BackupFormat.TAR else "p", ("-D", path)
+        options = connection_options(tuple(each for each in work.connection if each[0] != "dbname"))
+    else:
+        form, target, options = _FORMATS[entry.format], ("-f", path), connection_options(work.connection)
+    argv = (program, "-w", "-F", form, *options, *entry.options, *target)
+    return replace(command, argv=argv, note=_password(work))
+
+
+def backup_path(plan: Plan, entry: Backup) -> str:
+    """The file, or the folder, that the backup writes on the host."""
+    suffix = _SUFFIXES.get(entry.format, "") if entry.method is BackupMethod.PG_DUMP else ""
+    name = entry.file or f"{entry.id}-{{date}}{suffix}"
+    day = plan.window.start.astimezone(zone(plan.window.zone)).date()
+    return posixpath.join(entry.directory, name.replace("{date}", day.isoformat()))
+
+
+def script_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Iterator[Command]:
+    """The forward scripts: one line for all of them."""
+    entry = plan.scripts[work.id]
+    command = Command(
+        act=Act.SCRIPTS, work=work, folder=entry.staged, sudo=_sudo(work), minutes=_minutes(plan, work.step)
+    )
+    if entry.command:
+        yield replace(command, argv=entry.command)
+    elif order.problem or not order.forward:
+        yield replace(command, note=f"which scripts run is not known: {order.problem or 'there is none'}")
+    else:
+        yield replace(command, argv=psql_argv(entry, work, order.forward), note=_password(work))
+
+
+def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Iterator[Command]:
+    """The ways back, the last script's first: one line for each script."""
+    entry, step = plan.scripts[work.id], plan.step(work.step)
+    undo = step.undo if step else None
+    minutes = undo.minutes if undo and undo.kind is UndoKind.SCRIPT else None
+    for back in () if entry.command else reversed(order.back):
+        yield Command(
+            act=Act.WAY_BACK,
+            work=work,
+            argv=psql_argv(entry, work, (back,)),
+            folder=entry.staged,
+            sudo=_sudo(work),
+            minutes=minutes,
+            note=_password(work),
+        )
+
+
+def restore_command(plan: Plan, work: ServerWork) -> Command:
+    entry = plan.backups[work.id]
+    restore = entry.restore
+    minutes = _restore_minutes(plan, entry)
+    command = Command(act=Act.RESTORE, work=work, sudo=_sudo(work), minutes=minutes)
+    if restore is None:
+        return replace(command, note=f"the plan does not say how: add [backups.{entry.id}.restore]")
+    if restore.command:
+        return replace(command, argv=restore.command)
+    named = {**dict(work.connection), "dbname": restore.into or dict(work.connection)["dbname"]}
+    options, path = connection_options(tuple(named.items())), backup_path(plan, entry)
+    if entry.format is BackupFormat.PLAIN:
+        argv = (f"{work.program_folder}psql", *_RIGHT_PSQL, *options, *restore.options, "-f", path)
+    else:
+        argv = (f"{work.program_folder}pg_restore", "-w", "--exit-on-error", *options, *restore.options, path)
+    return replace(command, argv=argv, note=_password(work))
+
+
+def psql_argv(entry: Scripts, work: ServerWork, files: Sequence[str]) -> tuple[str, ...]:
+    """psql with everything that the entry declares; `files` in this order."""
+    return (
+        entry.program,
+        *_RIGHT_PSQL,
+        *(word for name, value in entry.variables.items() for word in ("-v", f"{name}={value}")),
+        *(("--single-transaction",) if entry.single_transaction else ()),
+        *connection_options(work.connection),
+        *(("-L", entry.log) if entry.log else ()),
+        *(word for file in files for word in ("-f", file)),
+    )
+
+
+def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, ScriptOrder]) -> tuple[Command, ...]:
+    """Everything, in the order of `steps` (their ids): backups and scripts, then the ways back and the restores, the
+    last step's first. `orders`: by id of the entry of `[scripts]`."""
+    place = {step: number for number, step in enumerate(steps)}
+    # What names no step stands where its kind belongs: a backup before the steps, scripts after them.
+    work = sorted(
+        server_work(plan),
+        key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place)),
+    )
+    scripts = [each for each in work if each.section is Section.SCRIPTS]
+    backups = [each for each in work if each.section is Section.BACKUPS]
+    forward = (
+        command
+        for each in work
+        for command in (
+            [backup_command(plan, each)]
+            if each.section is Section.BACKUPS
+            else script_commands(plan, each, orders[each.id])
+        )
+    )
+    back = (command for each in reversed(scripts) for command in way_back_commands(plan, each, orders[each.id]))
+    return (*forward, *back, *(restore_command(plan, each) for each in reversed(backups)))
+
+
+def _minutes(plan: Plan, step_id: str) -> float | None:
+    step = plan.step(step_id)
+    return step.minutes if step else None
+
+
+def _restore_minutes(plan: Plan, entry: Backup) -> float | None:
+    """Of the step that is taken back by a restore of this database; the longest of several."""
+    steps = (plan.step(scripts.step) for scripts in plan.scripts.values() if scripts.database == entry.database)
+    undos = (step.undo for step in steps if step and step.undo)
+    return max((undo.minutes for undo in undos if undo.kind is UndoKind.RESTORE), default=None)
+
+
+def _sudo(work: ServerWork) -> str:
+    if work.by_login:
+        return ""
+    asks = any(entry.account == work.account and entry.password for entry in work.host.become)
+    return f"sudo {'' if asks else '-n '}-u {shlex.quote(work.account)}"
+
+
+def _password(work: ServerWork) -> str:
+    """Where passwords come from; the host's own login is the reader's."""
+    sudo = _sudo(work)
+    asked = f"sudo asks for the password of {work.host.user}; " if sudo and "-n" not in sudo else ""
+    return (
+        f"{asked}password of {work.login}: ~{work.account}/.pgpass on {work.host.id}; none with peer or a certificate"
+    )

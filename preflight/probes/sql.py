@@ -1,0 +1,48 @@
+"""SQL text: names and values written so that PostgreSQL reads just them, whatever is in them."""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_KEYWORDS = frozenset(
+    """
+    all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case
+    cast char character check coalesce collate collation column concurrently constraint create cross current_catalog
+    current_date current_role current_schema current_time current_timestamp current_user dec decimal default
+    deferrable desc distinct do else end except exists extract false fetch float for foreign freeze from full grant
+    greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
+    json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize
+    json_table json_value lateral leading least left like limit localtime localtimestamp merge_action national
+    natural nchar none normalize not notnull null nullif numeric offset on only or order out outer overlaps overlay
+    placing position precision primary public real references returning right row select session_user setof similar
+    smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat trim true
+    union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
+    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+    """.split()  # noqa: SIM905 - one word a line would be a page
+)
+"""Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
+which is everybody where a role is named."""
+
+
+def quote_identifier(name: str) -> str:
+    """A name of a role, database or schema, as quote_ident writes it: bare only where that means the same.
+    Raises ValueError for NUL."""
+    return name if _PLAIN.fullmatch(name) and name not in _KEYWORDS else always_quoted(name)
+
+
+def always_quoted(name: str) -> str:
+    """For pg_hba.conf, where a bare `all`, `replication` or `samerole` means something else. Raises ValueError."""
+    return '"' + _without_nul(name).replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """A string constant that means the same whatever standard_conforming_strings says. Raises ValueError for NUL."""
+    doubled = "'" + _without_nul(value).replace("'", "''").replace("\\", "\\\\") + "'"
+    return f"E{doubled}" if "\\" in value else doubled
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL in a name or value of SQL")
+    return text

@@ -1,0 +1,97 @@
+"""The report as data, built once from a verdict: every format renders this and adds no word of its own.
+
+A section that all formats show is a function in `sections` and a field here. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from preflight.finding import Finding, Status
+from preflight.report.document import sections
+from preflight.report.document.blockers import Blocker, blockers
+from preflight.report.document.blocks import Entry, Labelled, Section
+from preflight.report.document.commands import CommandLine, command_lines
+from preflight.report.document.findings import entries
+from preflight.report.document.head import facts
+from preflight.report.document.order import findings_by_host
+from preflight.report.document.timeline import Timeline, timeline
+from preflight.report.document.times import event_text
+from preflight.report.view import View
+from preflight.verdict import Decision, Verdict
+
+_DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A report in words and structure."""
+
+    headline: str
+    """`GO with 2 waivers`; begins with the decision."""
+    decision: Decision
+    status: Status
+    """The status whose colour the decision has."""
+    exit_code: int
+    planned: int
+    release: str
+    title: str
+    ticket: str
+    facts: tuple[Labelled, ...]
+    """The head: window, moment, times, counts."""
+    blockers: tuple[Blocker, ...]
+    to_cure: Section
+    """The blockers as a table."""
+    waivers: Section
+    timeline: Timeline | None
+    """The window to scale; None for a plan without steps."""
+    inside: tuple[str, ...]
+    """What ends or begins by itself inside the window."""
+    findings: tuple[Entry, ...]
+    checks: Mapping[str, Sequence[Finding]]
+    """Every planned check by its host, in the plan's order; those of no host last, under an empty name."""
+    versions: Section
+    people: Section
+    ages: Section
+    unconfirmed: tuple[str, ...]
+    """What the plan does not ask."""
+    not_checked: Section
+    """That, and what was not selected."""
+    changes: Section
+    commands: tuple[CommandLine, ...]
+    """The night's command lines; formats fold them."""
+    call: str
+    """The one that gives this report again."""
+
+
+def document(verdict: Verdict, view: View) -> Document:
+    """Everything a report says of a verdict."""
+    release, blocking = verdict.plan.release, tuple(blockers(verdict))
+    return Document(
+        headline=verdict.headline,
+        decision=verdict.decision,
+        status=_DECISION_STATUS[verdict.decision],
+        exit_code=int(verdict.exit_code),
+        planned=verdict.planned,
+        release=release.id,
+        title=release.title,
+        ticket=release.ticket,
+        facts=facts(verdict, view.took_seconds),
+        blockers=blocking,
+        to_cure=sections.to_cure(verdict, blocking),
+        waivers=sections.waivers(verdict),
+        timeline=timeline(verdict),
+        inside=tuple(event_text(verdict, event) for event in verdict.events),
+        findings=entries(verdict),
+        checks=findings_by_host(verdict.plan, verdict.findings),
+        versions=sections.versions(verdict),
+        people=sections.people(verdict),
+        ages=sections.ages(verdict),
+        unconfirmed=tuple(verdict.unconfirmed),
+        not_checked=sections.not_checked(verdict),
+        changes=sections.changes(view.difference),
+        commands=command_lines(verdict.commands),
+        call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
+    )

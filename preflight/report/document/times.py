@@ -1,0 +1,128 @@
+"""The window in words: its times in its zone and in UTC, what a failure costs, what ends inside. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from preflight.clock import clock_changes, format_moment, zone
+from preflight.finding import Event, Finding, Price
+from preflight.judging.schedule import Schedule, schedule, time_in_window
+from preflight.plan import Window
+from preflight.units import format_duration
+from preflight.verdict import Verdict
+from preflight.wording import listed
+
+_MOST_STEPS_NAMED = 3
+
+
+def window_span(window: Window) -> str:
+    """Begin, end and zone; with its length where clocks change, so that nobody subtracts the two."""
+    text = f"{format_moment(window.start, window.zone)} to {time_in_window(window, window.end)} ({window.zone})"
+    changes = [change.text for change in clock_changes(zone(window.zone), window.start, window.end)]
+    if changes:
+        text += f", {format_duration(window.end - window.start)} long: {', '.join(changes)}"
+    return text
+
+
+def times(verdict: Verdict) -> Iterator[str]:
+    """When the work ends, until when it can be taken back, and the same with what failed; nothing without steps.
+
+    Once the window is open nobody here knows when the work was begun: then the times say what they assume, and what
+    holds for work that begins only now is told too."""
+    planned, found = verdict.planned_schedule, verdict.found_schedule
+    if planned is None or found is None:
+        return
+    window = verdict.plan.window
+    finish, *others = _schedule_parts(window, planned)
+    begun = f" if it began at {time_in_window(window, planned.begins_at)}" if verdict.moment > planned.begins_at else ""
+    yield ", ".join([f"{finish} as planned{begun}", *others])
+    if (found.finish_at, found.margin, found.decide_by) != (planned.finish_at, planned.margin, planned.decide_by):
+        yield f"with what failed: {', '.join(_moved_parts(window, planned, found))}"
+    late = begun_now(verdict)
+    if late is not None:
+        yield f"if it begins only now: {', '.join(_schedule_parts(window, late))}"
+
+
+def begun_now(verdict: Verdict) -> Schedule | None:
+    """The schedule of work that begins at the moment judged, with what failed, where that lies inside the window."""
+    found, moment = verdict.found_schedule, verdict.moment
+    if found is None or not found.begins_at < moment < verdict.plan.window.end:
+        return None
+    lost = [slot.step.id for slot in found.slots if slot.over_network]
+    return schedule(verdict.plan, moment, over_network=lost)
+
+
+def in_utc(verdict: Verdict) -> str:
+    """The key times once more, for everybody whose clock shows UTC; empty where the window's own zone does."""
+    window, found = verdict.plan.window, verdict.found_schedule
+    if not any(at.astimezone(zone(window.zone)).utcoffset() for at in (window.start, window.end)):
+        return ""
+    parts = [f"window {_utc(window.start, window.start)} to {_utc(window.end, window.start)}"]
+    if found is not None:
+        keyed = [("finish", found.finish_at)]
+        if not found.unknown_undo:
+            keyed += [("decide by", found.decide_by), ("start rollback by", found.start_rollback_by)]
+        parts += [f"{label} {_utc(at, window.start)}" for label, at in keyed]
+    return ", ".join(parts)
+
+
+def margin(left: timedelta) -> str:
+    """What is left between the end of the last risky step and decide-by."""
+    if left < timedelta():
+        return f"{format_duration(-left)} too late to decide"
+    return f"margin {format_duration(left)}"
+
+
+def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
+    """What a failure costs if it stays so: the work over the network, its end and the margin left."""
+    unpriced = [
+        step.id for step in verdict.plan.steps if step.id in finding.steps and step.minutes_over_network is None
+    ]
+    if unpriced and not price.minutes:
+        named = listed(unpriced, _MOST_STEPS_NAMED)
+        return f"not known: the plan has no time over the network (minutes_over_network) for {named}"
+    longer = f"{price.minutes:g} min longer" if price.minutes else "longer, but the work ends no later,"
+    finish = time_in_window(verdict.plan.window, price.finish_at)
+    return f"{longer} over the network: finish {finish}, {margin(price.margin)}"
+
+
+def event_text(verdict: Verdict, event: Event) -> str:
+    """When it ends or begins, how far from the start that is, and what is under way then."""
+    window, found = verdict.plan.window, verdict.found_schedule
+    after = event.at - window.start
+    where = [f"{format_duration(after)} after the start"] if after else ["at the start"]
+    running = [slot.step.id for slot in found.slots if slot.begins_at <= event.at < slot.ends_at] if found else []
+    if running:
+        where.append(f"during {listed(running, _MOST_STEPS_NAMED)}")
+    return f"{time_in_window(window, event.at)}  {event.text} ({', '.join(where)})"
+
+
+def _schedule_parts(window: Window, schedule: Schedule) -> Iterator[str]:
+    yield time_in_window(window, schedule.finish_at)
+    if schedule.unknown_undo:
+        named = listed(schedule.unknown_undo, _MOST_STEPS_NAMED)
+        yield f"decide by and start rollback by not known: the plan has no time for taking back {named}"
+    else:
+        yield f"decide by {time_in_window(window, schedule.decide_by)}"
+        yield f"start rollback by {time_in_window(window, schedule.start_rollback_by)}"
+        yield margin(schedule.margin)
+    if schedule.point_of_no_return is not None:
+        yield f"no way back from {time_in_window(window, schedule.point_of_no_return)}"
+
+
+def _moved_parts(window: Window, planned: Schedule, found: Schedule) -> Iterator[str]:
+    yield time_in_window(window, found.finish_at)
+    yield f"{format_duration(found.finish_at - planned.finish_at)} later"
+    if found.unknown_undo:
+        return
+    if found.start_rollback_by != planned.start_rollback_by:
+        yield f"decide by {time_in_window(window, found.decide_by)}"
+        yield f"start rollback by {time_in_window(window, found.start_rollback_by)}"
+    yield margin(found.margin)
+
+
+def _utc(at: datetime, start: datetime) -> str:
+    """With the weekday on another day than the one the window starts on."""
+    day = "" if at.astimezone(UTC).date() == start.astimezone(UTC).date() else f"{at.astimezone(UTC):%a} "
+    return f"{day}{at.astimezone(UTC):%H:%M}"

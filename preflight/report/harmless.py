@@ -1,0 +1,144 @@
+"""Text from elsewhere made harmless, in each syntax that a report is written in: no escaping is done anywhere else.
+
+Whatever a server, a script or a plan says can stand in a report: it must not move a terminal's cursor, give a build
+system a command, become markup, or push the verdict off the screen by its length. Pure.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from preflight.wording import shortened, visible
+
+_CI_COMMAND = re.compile(r"##(?=\w*\[)")
+"""`##[error]`, `##vso[...]`, `##teamcity[...]`: build systems take these for commands wherever they stand in a log."""
+_CI_LINE = re.compile(r"^(\s*)::(?=.*::)")
+"""`::error::text`: GitHub's runner takes a line for a command that begins so, whatever spaces stand before it."""
+
+_ILLEGAL_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 forbids, in whatever form: ElementTree would write it all the same."""
+
+_NEEDS_CODE = re.compile(
+    r"[\\`*\[\]|~$@#]"  # markup; `$x$` is a formula, `~5` a label of GitLab, `#12` an issue
+    r"|<[a-z/!?]|&(?:#|\w+;)"  # HTML
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; `020_rounding` is none
+    r"|^/\w|//|\w\.[^\W\d_]{2,}"  # paths, URLs, and what some readers take for the name of a site
+    r"|[!%&]\w|\bGH-\d"  # merge requests, milestones, epics, issues
+    r"|\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b"  # commits
+    r"|:(?!\d\d:)[\w+-]+:",  # emoji; `14:28:25` is none
+    re.IGNORECASE,
+)
+"""A word that CommonMark, GitHub or GitLab may not show as it stands."""
+_OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
+"""A first word that begins a quote, another list or a line across."""
+_CLAUSE = re.compile(r"(?<=[,;:.]) ")
+_ONE_NAME = re.compile(r"`([^`\s]+)`")
+
+_MOST_IN_MARKDOWN = 2000
+_MOST_IN_HTML = 5000
+_MOST_IN_XML = 20_000
+_MOST_IN_A_LABEL = 500
+_MOST_IN_AN_ANNOTATION = 4000
+"""Characters. GitHub cuts a message at 4096."""
+
+
+def clean(text: str) -> str:
+    """Fit for a terminal and for the log of a build, on one line."""
+    seen = visible(text)
+    return _CI_COMMAND.sub("## ", seen) if "##" in seen else seen
+
+
+def clean_lines(text: str) -> list[str]:
+    """The lines of a text, each fit to stand in a log by itself."""
+    return [no_command(clean(line.rstrip("\r"))).rstrip() for line in text.split("\n")]
+
+
+def no_command(line: str) -> str:
+    """A line of a log that no build system obeys, whatever it begins with."""
+    return _CI_LINE.sub(r"\1: :", _CI_COMMAND.sub("## ", line))
+
+
+def html_text(text: str) -> str:
+    """Text of an element, or the value of an attribute in quotes."""
+    return html.escape(clean(shortened(text, _MOST_IN_HTML)))
+
+
+def xml_text(text: str) -> str:
+    """Every character is one that XML may hold; ElementTree escapes the rest."""
+    return _ILLEGAL_IN_XML.sub("\ufffd", clean(text[:_MOST_IN_XML]))
+
+
+def xml_lines(text: str) -> list[str]:
+    return [xml_text(line) for line in clean_lines(text[:_MOST_IN_XML])]
+
+
+def label_value(text: str) -> str:
+    """The value of a Prometheus label in quotes."""
+    return clean(text[:_MOST_IN_A_LABEL]).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def annotation_text(text: str) -> str:
+    """The message of a GitHub workflow command, as the runner reads it back: lines are kept."""
+    lines = [clean(line) for line in text[:_MOST_IN_AN_ANNOTATION].replace("\r", "").split("\n")]
+    return "%0A".join(line.replace("%", "%25") for line in lines)
+
+
+def annotation_property(text: str) -> str:
+    """The value of a property of such a command."""
+    return clean(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+
+
+def json_text(document: Any) -> str:
+    """JSON as every report for programs is written: indented ASCII with a newline at its end, keys in their order,
+    moments as ISO 8601.
+
+    `##[...]` within a string is written with an escape that reads back the same."""
+    text = json.dumps(document, indent=2, ensure_ascii=True, default=datetime.isoformat)
+    return text.replace("##", "#\\u0023") + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """One line of Markdown that renders as `text`.
+
+    A change system may strip HTML, send mail to whoever is `@mentioned` and link `#12`. Words that could start such a
+    thing, or any markup, stand in a code span: no system looks into one, and it reads well as it stands, for such
+    words are mostly paths, addresses and keys anyway."""
+    shown = clean(text[:_MOST_IN_MARKDOWN]).strip()
+    more = shortened(text, _MOST_IN_MARKDOWN)[_MOST_IN_MARKDOWN:] if len(text) > _MOST_IN_MARKDOWN else ""
+    first, blank, rest = shown.partition(" ")
+    begin, rest = (markdown_code(first) + blank, rest) if _OPENS_A_BLOCK.fullmatch(first) else ("", shown)
+    return begin + " ".join(map(_clause, _CLAUSE.split(rest))) + more
+
+
+def markdown_code(text: str) -> str:
+    """A code span; empty for nothing to see."""
+    shown = clean(text[:_MOST_IN_MARKDOWN])
+    fence = "`" * (longest_run(shown) + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else ""
+
+
+def longest_run(text: str) -> int:
+    """Of backticks: what encloses the text in Markdown must have more."""
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _clause(text: str) -> str:
+    """Neighbouring words that need it share a code span."""
+    runs = groupby(text.split(" "), key=lambda word: bool(_NEEDS_CODE.search(word)))
+    return " ".join(_span(" ".join(words)) if special else " ".join(words) for special, words in runs)
+
+
+def _span(text: str) -> str:
+    """In code, without the brackets and the sentence's marks around it; a name in backticks is in code already."""
+    core = text.removeprefix("(").rstrip(",;:.")
+    if core.count(")") > core.count("("):
+        core = core.removesuffix(")")
+    before, _, after = text.partition(core)
+    name = _ONE_NAME.fullmatch(core)
+    return f"{before}{markdown_code(name[1] if name else core)}{after}"

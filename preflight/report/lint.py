@@ -1,0 +1,220 @@
+"""What `preflight lint` found, for people in a terminal, for programs and for code review.
+
+Every format but the text and the JSON is a list of the same remarks: an error with its line, or something that the plan
+leaves unconfirmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+import preflight
+from preflight.errors import PlanProblem
+from preflight.inspection import Inspection
+from preflight.registry import Registry
+from preflight.report.formats.github import capped, command
+from preflight.report.harmless import clean, json_text, no_command
+from preflight.report.layout import wrapped
+from preflight.wording import counted
+
+SCHEMA = 1
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintedPlan:
+    """One plan: its problems, or what will be judged."""
+
+    shown_as: str
+    """Its path as the user wrote it."""
+    problems: tuple[PlanProblem, ...] = ()
+    inspection: Inspection | None = None
+    """None for a plan with problems."""
+    registry: Registry | None = None
+    unconfirmed: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[PlanProblem]:
+        """Everything for which lint ends with 2: problems of the plan, and checks that cannot be loaded."""
+        yield from self.problems
+        for source in self.registry.broken if self.registry else ():
+            yield PlanProblem(self.shown_as, None, "", f"{source.name} cannot be loaded: {source.problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A kind of remark, and how bad the readers take it to be."""
+
+    id: str
+    title: str
+    level: str
+    severity: str
+    short: str
+    full: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Remark:
+    rule: _Rule
+    file: str
+    text: str
+    line: int | None = None
+
+
+_INVALID = _Rule(
+    "invalid-plan",
+    "invalid plan",
+    "error",
+    "blocker",
+    "The plan must be valid.",
+    "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
+)
+_UNCONFIRMED = _Rule(
+    "unconfirmed",
+    "unconfirmed",
+    "warning",
+    "minor",
+    "The plan should leave nothing unconfirmed.",
+    "Something the release depends on is asked by no check, so a GO does not speak of it.",
+)
+_RULES = (_INVALID, _UNCONFIRMED)
+
+
+def render(name: str, plans: Sequence[LintedPlan]) -> str:
+    """What was found, in the format of this name. Text leaves the errors of a faulty plan to standard error."""
+    return _RENDERERS[name](plans)
+
+
+def _remarks(plans: Sequence[LintedPlan]) -> Iterator[_Remark]:
+    """Plan by plan, errors first."""
+    for plan in plans:
+        yield from (_Remark(_INVALID, plan.shown_as, each.text, each.line) for each in plan.faults())
+        yield from (_Remark(_UNCONFIRMED, plan.shown_as, gap) for gap in plan.unconfirmed)
+
+
+def _text(plans: Sequence[LintedPlan]) -> str:
+    """A paragraph for each valid plan: what will be judged, and what it leaves unconfirmed."""
+    return "".join(line + "\n" for plan in plans for line in _lines(plan))
+
+
+def _lines(linted: LintedPlan) -> Iterator[str]:
+    inspection, registry = linted.inspection, linted.registry
+    if inspection is None or registry is None:
+        return
+    planned = Counter(item.check_id for item in inspection.items)
+    count = counted(inspection.planned, "check")
+    yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
+    counts = ", ".join(f"{check} {count}" for check, count in planned.items())
+    idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
+    told = [("planned", counts)] if counts else []
+    told += [("idle", f"{idle}: the plan has nothing for them")] if idle else []
+    told += [("broken", f"{source.name} cannot be loaded: {source.problem}") for source in registry.broken]
+    for label, text in told:
+        yield from wrapped(text, " " * 11, f"  {label:<9}")
+    if linted.unconfirmed:
+        yield f"  The plan leaves {counted(len(linted.unconfirmed), 'thing')} unconfirmed:"
+        for line in linted.unconfirmed:
+            yield from wrapped(line, "    ", "  - ")
+
+
+def _json(plans: Sequence[LintedPlan]) -> str:
+    """One document for all plans."""
+    return json_text({"schema": SCHEMA, "plans": [_plan(plan) for plan in plans]})
+
+
+def _plan(linted: LintedPlan) -> dict[str, Any]:
+    faults = list(linted.faults())
+    items = linted.inspection.items if linted.inspection else ()
+    return {
+        "file": linted.shown_as,
+        "valid": not faults,
+        "errors": [
+            {"line": each.line, "key": each.where, "message": each.message, "did_you_mean": each.nearest}
+            for each in faults
+        ],
+        "planned": dict(Counter(item.check_id for item in items)),
+        "unconfirmed": list(linted.unconfirmed),
+    }
+
+
+def _github(plans: Sequence[LintedPlan]) -> str:
+    """Annotations on the plans' lines, errors first; GitHub shows no more than 10 of a kind."""
+    remarks, lines = list(_remarks(plans)), list[str]()
+    for rule in _RULES:
+        shown, left = capped([remark for remark in remarks if remark.rule is rule])
+        lines += [command(rule.level, each.file, rule.title, each.text, each.line) for each in shown]
+        if left:
+            lines.append(command(rule.level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
+    return "".join(lines)
+
+
+def _gitlab(plans: Sequence[LintedPlan]) -> str:
+    """A code quality report; empty for plans that are valid and leave nothing unconfirmed."""
+    return json_text([_issue(remark) for remark in _remarks(plans)])
+
+
+def _issue(remark: _Remark) -> dict[str, Any]:
+    path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
+    # GitLab tells old from new by the fingerprint: the line is left out of it, so that an edit above changes nothing.
+    identity = "\0".join((remark.rule.id, path, remark.text))
+    return {
+        "description": clean(remark.text),
+        "check_name": f"preflight-{remark.rule.id}",
+        "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
+        "severity": remark.rule.severity,
+        "location": {"path": path, "lines": {"begin": remark.line or 1}},
+    }
+
+
+def _sarif(plans: Sequence[LintedPlan]) -> str:
+    """SARIF 2.1.0 for code scanning: one run over all plans."""
+    faulty = any(list(plan.faults()) for plan in plans)
+    rules = [
+        {
+            "id": rule.id,
+            "shortDescription": {"text": rule.short},
+            "fullDescription": {"text": rule.full},
+            "help": {"text": rule.full},
+            "defaultConfiguration": {"level": rule.level},
+        }
+        for rule in _RULES
+    ]
+    driver = {"name": "preflight", "semanticVersion": preflight.__version__, "rules": rules}
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(remark) for remark in _remarks(plans)],
+    }
+    return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _result(remark: _Remark) -> dict[str, Any]:
+    # Code scanning shows nothing without a line; what is about the whole file stands at its first.
+    location = {"artifactLocation": {"uri": _uri(remark.file)}, "region": {"startLine": remark.line or 1}}
+    return {
+        "ruleId": remark.rule.id,
+        "ruleIndex": _RULES.index(remark.rule),
+        "level": remark.rule.level,
+        "message": {"text": clean(remark.text)},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+def _uri(file: str) -> str:
+    """Percent-encoded from the name's own bytes, which need not be UTF-8."""
+    path = Path(file)
+    encoded = quote(path.as_posix().encode("utf-8", "surrogateescape"))
+    return f"file://{encoded}" if path.is_absolute() else encoded
+
+
+_RENDERERS: Mapping[str, Callable[[Sequence[LintedPlan]], str]] = MappingProxyType(
+    {"github": _github, "gitlab": _gitlab, "json": _json, "sarif": _sarif, "text": _text}
+)
+FORMATS = tuple(_RENDERERS)

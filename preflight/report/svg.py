@@ -1,0 +1,157 @@
+"""The window as an SVG picture, to scale. Pure.
+
+Solid bars are the planned path; where a failure moves the work, hatched bars below them are the path that is left. The
+way back is drawn backwards from the window's end: its left edge is the last moment to begin it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from preflight.clock import zone
+from preflight.judging.schedule import Slot, time_in_window
+from preflight.report.document.timeline import Bar, Mark, Timeline
+from preflight.report.document.times import margin
+from preflight.report.elements import Html, el
+from preflight.report.layout import cut
+
+_WIDTH, _LEFT, _RIGHT = 1200.0, 195.0, 30.0
+_TOP, _ROW, _FOOT = 60.0, 22.0, 26.0
+_MOST_TICKS = 14
+_LABEL_CHARACTERS = 20
+_CHARACTER = 7.5
+"""Width of one in a label."""
+
+
+def picture(timeline: Timeline) -> Html:
+    return _Picture(timeline).svg()
+
+
+@dataclass(frozen=True)
+class _Picture:
+    timeline: Timeline
+
+    @property
+    def bars(self) -> list[Bar]:
+        return [bar for bars in self.timeline.tracks().values() for bar in bars]
+
+    @property
+    def bottom(self) -> float:
+        """Below the steps, the way back, and what ends inside."""
+        return _TOP + (len(self.bars) + self.timeline.way_back_known + bool(self.timeline.events)) * _ROW
+
+    def x(self, at: datetime) -> float:
+        return _LEFT + self.timeline.share(at) * (_WIDTH - _LEFT - _RIGHT)
+
+    def time(self, at: datetime) -> str:
+        return time_in_window(self.timeline.window, at)
+
+    def svg(self) -> Html:
+        height = self.bottom + _FOOT
+        return el(
+            "svg",
+            el("title", f"The window of {self.timeline.release}, to scale"),
+            el("desc", self._description()),
+            el("defs", _hatch()),
+            *self._axis(zone(self.timeline.window.zone), 14.0, grid=True),
+            *self._axis(UTC, self.bottom + 16, grid=False),
+            *self._steps(),
+            *(self._way_back() if self.timeline.way_back_known else ()),
+            *(self._events() if self.timeline.events else ()),
+            *self._marks(),
+            viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
+            role="img",
+        )
+
+    def _description(self) -> str:
+        marks = [f"{mark.words} {self.time(mark.at)}" for mark in self.timeline.marks() if mark.letter != "E"]
+        end = f"window ends {self.time(self.timeline.window.end)}"
+        return ", ".join([f"Work ends {self.time(self.timeline.found.finish_at)}", *marks, end]) + "."
+
+    def _axis(self, where: tzinfo, y: float, *, grid: bool) -> Iterator[Html]:
+        name = self.timeline.window.zone if grid else "UTC"
+        yield el("text", cut(name, _LABEL_CHARACTERS), x=0, y=y, class_="soft")
+        for at in self.timeline.ticks(_MOST_TICKS):
+            x = self.x(at)
+            if grid:
+                yield el("line", x1=x, x2=x, y1=_TOP - 4, y2=self.bottom, class_="grid")
+            yield el("text", f"{at.astimezone(where):%H:%M}", x=x, y=y, text_anchor="middle", class_="soft")
+
+    def _steps(self) -> Iterator[Html]:
+        where = zone(self.timeline.window.zone)
+        yield el("text", "ends", x=_LEFT - 8, y=_TOP - 8, text_anchor="end", class_="soft")
+        for number, bar in enumerate(self.bars):
+            y = _TOP + number * _ROW
+            yield el("text", cut(bar.planned.step.id, _LABEL_CHARACTERS), x=0, y=y + 15)
+            ends = f"{bar.found.ends_at.astimezone(where):%H:%M}"
+            yield el("text", ends, x=_LEFT - 8, y=y + 15, text_anchor="end", class_="soft")
+            if bar.moved:
+                yield self._bar(bar.planned, y + 3, 7, "lost", "planned, no longer so")
+                yield self._bar(bar.found, y + 11, 8, "found", "as found")
+            else:
+                yield self._bar(bar.planned, y + 3, 14, "planned", "as planned")
+
+    def _bar(self, slot: Slot, y: float, height: float, kind: str, said: str) -> Html:
+        x = self.x(slot.begins_at)
+        width = max(self.x(slot.ends_at) - x, 2.0)
+        tip = el("title", f"{slot.step.id} {self.time(slot.begins_at)} to {self.time(slot.ends_at)}, {said}")
+        return el("rect", tip, x=x, y=y, width=width, height=height, class_=kind)
+
+    def _way_back(self) -> Iterator[Html]:
+        y = _TOP + len(self.bars) * _ROW
+        x, end = self.x(self.timeline.found.start_rollback_by), self.x(self.timeline.window.end)
+        yield el("text", "way back", x=0, y=y + 15)
+        tip = el("title", "from the window's end backwards: its left edge is the last moment to begin it")
+        neck = min(x + 10, end)
+        corners = _points((x, y + 10), (neck, y + 3), (end, y + 3), (end, y + 17), (neck, y + 17))
+        yield el("polygon", tip, points=corners, class_="back")
+        yield from self._slack(y + 10)
+
+    def _slack(self, y: float) -> Iterator[Html]:
+        """What is left between the last risky step and decide-by, in words where it is too short to draw."""
+        found = self.timeline.found
+        last = found.last_risky.ends_at if found.last_risky else found.begins_at
+        first, until = self.x(last), self.x(found.decide_by)
+        label = margin(found.margin)
+        if until - first > 8:
+            path = f"M{first:.1f} {y - 5:.1f}v10M{first:.1f} {y:.1f}H{until:.1f}M{until:.1f} {y - 5:.1f}v10"
+            yield el("path", d=path, class_="slack")
+        room = until - first > _CHARACTER * len(label)
+        x, anchor = ((first + until) / 2, "middle") if room else (first - 6, "end")
+        yield el("text", label, x=x, y=y - 3 if room else y + 4, text_anchor=anchor, class_="strong")
+
+    def _events(self) -> Iterator[Html]:
+        y = self.bottom - _ROW
+        yield el("text", "ends or begins", x=0, y=y + 15)
+        for event in self.timeline.events:
+            x = self.x(event.at)
+            tip = el("title", f"{self.time(event.at)} {event.text}")
+            yield el("polygon", tip, points=_points((x, y + 4), (x + 6, y + 16), (x - 6, y + 16)), class_="event")
+
+    def _marks(self) -> Iterator[Html]:
+        """Upright lines, their labels above: decide-by's to its left, start-rollback-by's to its right."""
+        for mark in self.timeline.marks():
+            x = self.x(mark.at)
+            kind = "rule dashed" if mark.letter in "DN" else "rule"
+            yield el("line", x1=x, x2=x, y1=_TOP - 14, y2=self.bottom, class_=kind)
+            yield self._mark_label(mark, x)
+
+    def _mark_label(self, mark: Mark, x: float) -> Html:
+        text = f"{mark.words} {self.time(mark.at)}"
+        to_the_right = mark.letter == "R" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
+        y = 50.0 if mark.letter == "D" or to_the_right else 34.0
+        nudge, anchor = (5, "start") if to_the_right else (-5, "end")
+        return el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
+
+
+def _hatch() -> Html:
+    line = el("line", x1=0, x2=0, y1=0, y2=7, class_="lines")
+    return el(
+        "pattern", line, id="hatch", width=7, height=7, patternUnits="userSpaceOnUse", patternTransform="rotate(45)"
+    )
+
+
+def _points(*corners: tuple[float, float]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)

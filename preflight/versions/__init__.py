@@ -1,1 +1,0 @@
-"""The versions in which a release may leave its applications, and what is known of each combination. Pure."""

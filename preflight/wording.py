@@ -1,0 +1,37 @@
+"""How every part of the program counts, shortens and shows text in a sentence. Pure; imports nothing of ours."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 check`, `3 checks`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
+    """`a, b`; of more than `most`, the first ones and how many are left out: `a, b, and 3 more`."""
+    every = list(names)
+    left = len(every) - most
+    return joint.join([*every[:most], f"and {left} more"] if left > 0 else every)
+
+
+def shortened(text: str, most: int) -> str:
+    """The first `most` characters, and how many are left out."""
+    return text if len(text) <= most else f"{text[:most]} .. and {len(text) - most} more characters"
+
+
+def visible(text: str) -> str:
+    """`text` on one line without a character that moves the cursor, turns text round or hides: line breaks, tabs and
+    unusual blanks become a blank, any other such character a backslash escape."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) == "Zs":
+        return " "
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,139 @@
+"""The gate on real servers, minutes after a run that was GO: it sees what broke since, and what was made since."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from preflight.cli.main import cli
+from preflight.clock import now
+from preflight.demo.site import DemoSite
+
+KEPT = "everything is asked again but the full reads of 2 backups, unchanged since"
+
+
+@pytest.fixture
+def demo() -> Iterator[DemoSite]:
+    """The demo's site after a run that was GO, its window about to begin."""
+    with DemoSite(soon=True) as demo:
+        assert ask(demo, "run")["verdict"] == "GO"
+        yield demo
+
+
+def ask(demo: DemoSite, *command: str) -> dict[str, Any]:
+    """The JSON report of `preflight run` or `preflight gate`."""
+    name, *options = command
+    done = CliRunner().invoke(cli, [name, str(demo.plan_path), *options, "--format", "json"])
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def failures(report: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(found["check"], found["subject"]) for found in report["findings"] if found["status"] == "fail"}
+
+
+def archive(demo: DemoSite) -> Path:
+    return demo.hosts["db2"].root / "archive" / "billing"
+
+
+def newest(demo: DemoSite) -> Path:
+    return max(archive(demo).iterdir(), key=lambda file: file.stat().st_mtime)
+
+
+def stop_the_application(demo: DemoSite) -> None:
+    demo.apps["app1"].stop()
+
+
+def lock_the_role(demo: DemoSite) -> None:
+    demo.postgres.query("ALTER ROLE release NOLOGIN")
+
+
+def move_the_folder_away(demo: DemoSite) -> None:
+    folder = demo.hosts["db1"].root / "backup" / "orders"
+    folder.rename(folder.with_name("moved"))
+
+
+def cut_off_the_backup(demo: DemoSite) -> None:
+    """In place and with its old time, as a disk that was full leaves it: only its size and its change time tell."""
+    file = newest(demo)
+    before = file.stat()
+    os.truncate(file, before.st_size * 6 // 10)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def overwrite_the_backup(demo: DemoSite) -> None:
+    """With as many bytes, and its old time."""
+    file = newest(demo)
+    before = file.stat()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def settle(file: Path) -> None:
+    """Makes a backup one of five minutes ago, so that it is not taken for one that is just being written."""
+    ago = (now() - timedelta(minutes=5)).timestamp()
+    os.utime(file, (ago, ago))
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        (stop_the_application, ("app-health", "app1")),
+        (lock_the_role, ("database-login", "orders")),
+        (move_the_folder_away, ("backup-location", "orders")),
+        (cut_off_the_backup, ("rollback-ready", "billing previous backup")),
+        (overwrite_the_backup, ("rollback-ready", "billing previous backup")),
+    ],
+)
+def test_what_broke_since_the_run_is_no_go(
+    demo: DemoSite, change: Callable[[DemoSite], None], failed: tuple[str, str]
+) -> None:
+    change(demo)
+    report = ask(demo, "gate")
+    assert report["verdict"] == "NO-GO"
+    assert any(check == failed[0] and subject.startswith(failed[1]) for check, subject in failures(report))
+
+
+def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
+    made = archive(demo) / "tonight.dump"
+    demo.postgres.run("pg_dump", "-Fc", "-f", made, "billing")
+    settle(made)
+    report = ask(demo, "gate")
+    (read,) = (found for found in report["findings"] if found["subject"] == "billing previous backup")
+    assert report["verdict"] == "GO"
+    assert "tonight.dump" in read["summary"]
+    assert report["basis"][0].endswith("everything is asked again but the full read of 1 backup, unchanged since")
+
+
+def test_a_nightly_dump_that_was_cut_off_fails(demo: DemoSite) -> None:
+    content = newest(demo).read_bytes()
+    made = archive(demo) / "tonight.dump"
+    made.write_bytes(content[: len(content) * 6 // 10])
+    settle(made)
+    assert ("rollback-ready", "billing previous backup") in failures(ask(demo, "gate"))
+
+
+def test_of_an_unchanged_site_only_the_full_reads_are_kept(demo: DemoSite) -> None:
+    report = ask(demo, "gate")
+    assert report["verdict"] == "GO"
+    assert report["basis"][0].endswith(KEPT)
+    (read,) = (found for found in report["findings"] if found["subject"] == "billing previous backup")
+    assert read["oldest_evidence_at"] < report["collected_at"]
+    others = [found for found in report["findings"] if found is not read and "previous backup" not in found["subject"]]
+    assert all(found["oldest_evidence_at"] >= report["collected_at"] for found in others if found["oldest_evidence_at"])
+
+
+def test_without_asking_the_run_is_judged_as_it_stands_and_says_so(demo: DemoSite) -> None:
+    stop_the_application(demo)
+    report = ask(demo, "gate", "--no-ask")
+    assert report["verdict"] == "GO"
+    assert report["basis"][0].endswith("judged again without asking")

@@ -1,0 +1,68 @@
+"""Every TOML block of the documentation, and the example plan, run on the site they speak of.
+
+What a block leaves out is as in `plans/example.toml`: its tables, and its arrays of tables, take the place of the
+example's of the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.example_site import PLANS, PROJECT, ExampleSite
+from tests.site.site import Site
+
+EXAMPLE = PLANS / "example.toml"
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/**/*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.relative_to(PROJECT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+]
+
+
+@pytest.fixture(scope="module")
+def example(site: Site) -> Iterator[ExampleSite]:
+    example = ExampleSite(site)
+    yield example
+    example.close()
+
+
+def laid_over(example: str, block: str) -> str:
+    """The example with a block's tables in the place of its own."""
+    headers = re.findall(r"^\[\[?([^\]]+)\]", block, re.MULTILINE)
+    assert headers, "a block is tables with their headers"
+    kept = []
+    for table in re.split(r"^(?=\[)", example, flags=re.MULTILINE):
+        name = table.partition("]")[0].lstrip("[")
+        if not any(name == header or name.startswith(f"{header}.") for header in headers):
+            kept.append(table)
+    return f"{''.join(kept)}\n{block}"
+
+
+def run(example: ExampleSite, folder: Path, text: str) -> str:
+    """What `preflight run` prints of a plan that is valid and a GO."""
+    plan = example.plan(folder, text)
+    for command in ("lint", "show"):
+        assert example.preflight(command, plan).returncode == 0
+    done = example.preflight("run", plan)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_example_is_a_go_with_the_waiver_that_it_explains(example: ExampleSite, tmp_path: Path) -> None:
+    assert run(example, tmp_path, EXAMPLE.read_text()).startswith("GO with 1 waiver  REL-")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_is_true_where_it_says(example: ExampleSite, tmp_path: Path, block: str) -> None:
+    text = laid_over(EXAMPLE.read_text(), block)
+    assert run(example, tmp_path, text).startswith("GO with 1 waiver")
+
+
+def test_none_is_left_out() -> None:
+    assert list(PLANS.glob("*.toml")) == [EXAMPLE]
+    assert len(BLOCKS) == sum(page.read_text().count("```toml") for page in PAGES) > 2

@@ -1,0 +1,78 @@
+"""Commands of cures, run as they are printed: against a real sshd, straight and through a jump host."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from preflight.judging.cures import beside, copy_command, pin_again_command, seal_command, ssh_command
+from preflight.plan import Account, Host, Plan
+from preflight.sessions.known_hosts import HostKeys
+from tests.site.asking import make_plan
+from tests.site.machine import clean_environment
+from tests.site.site import Site
+
+
+@pytest.fixture
+def plan(site: Site, tmp_path: Path) -> Plan:
+    """A host with a key and a port of its own, and one that is reached through it."""
+    login = site.account("good")
+    key = tmp_path / "the key"
+    key.write_bytes(login.key.read_bytes())
+    key.chmod(0o600)
+    sshd = site.sshd
+    direct = Host(id="db1", address=sshd.address, port=sshd.port, user=Account(login.name), key=key)
+    hosts = [direct, replace(direct, id="behind", jump="db1")]
+    return make_plan(tmp_path, hosts=hosts, known_hosts=sshd.known_hosts_lines())
+
+
+def pasted(plan: Plan, command: str) -> subprocess.CompletedProcess[str]:
+    """What a shell in the plan's folder makes of it, without anything of the caller's, and nobody to ask."""
+    alone = command.replace("ssh ", "ssh -F none ").replace("scp ", "scp -F none ", 1)
+    return subprocess.run(
+        ["sh", "-c", alone], cwd=plan.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=30,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["db1", "behind"])
+def test_a_file_and_a_folder_are_copied_as_printed(plan: Plan, site: Site, host: str) -> None:
+    source, target = plan.folder / "sql", site.new_path("stage")
+    source.mkdir()
+    (source / "010 a.sql").write_text("select 1;\n")
+    target.mkdir(mode=0o777)
+    target.chmod(0o777)
+    folder = copy_command(plan, plan.hosts[host], f"{beside(plan, source)}/.", str(target))
+    assert pasted(plan, folder).returncode == 0, pasted(plan, folder).stderr
+    one = copy_command(plan, plan.hosts[host], beside(plan, source / "010 a.sql"), f"{target}/020.sql")
+    assert pasted(plan, one).returncode == 0, pasted(plan, one).stderr
+    assert {path.name for path in target.iterdir()} == {"010 a.sql", "020.sql"}
+
+
+@pytest.mark.parametrize("host", ["db1", "behind"])
+def test_a_command_runs_there_as_printed(plan: Plan, host: str) -> None:
+    done = pasted(plan, ssh_command(plan, plan.hosts[host], "printf '%s' \"$USER 1\""))
+    assert (done.returncode, done.stdout) == (0, f"{plan.hosts[host].user} 1"), done.stderr
+
+
+@pytest.mark.parametrize("alias", ["", "db1.pinned"])
+def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, site: Site, alias: str) -> None:
+    host = replace(plan.hosts["db1"], host_key_alias=alias)
+    plan.sealed_known_hosts.write_text(site.sshd.known_hosts_lines(alias))
+    taken_out, _, sealed = pin_again_command(plan, host).partition(" && ")
+    assert sealed == seal_command(plan) == "preflight seal plan.toml"
+
+    def pinned() -> bool:
+        return bool(HostKeys.read([plan.sealed_known_hosts]).lookup(host.address, host.port, alias).keys)
+
+    assert pinned()
+    assert pasted(plan, taken_out).returncode == 0, pasted(plan, taken_out).stderr
+    assert not pinned()
+
+
+def test_what_lies_elsewhere_keeps_its_whole_path(plan: Plan) -> None:
+    assert beside(plan, plan.folder / "sql" / "a.sql") == "sql/a.sql"
+    assert beside(plan, Path("/srv/a.sql")) == "/srv/a.sql"

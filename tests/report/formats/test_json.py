@@ -1,0 +1,32 @@
+"""The report for programs: its size does not follow the number of combinations."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+from preflight.judging.end_states import end_states
+from preflight.plan import Application
+from preflight.report.formats import json as json_report
+from tests.report.formats.cases import go
+
+PAIRS = 100 * 99 // 2
+
+
+def test_a_hundred_applications_are_counted_and_the_telling_end_states_listed() -> None:
+    applications = {f"app{n}": Application(id=f"app{n}", from_=f"1.{n}", to=f"2.{n}") for n in range(100)}
+    plan = replace(go().plan, applications=applications, tested=(), rules=(), steps=())
+    states = end_states(plan, go().moment, timedelta(days=90))
+    text = json_report.render(replace(go(), plan=plan, end_states=states))
+    found = json.loads(text)["end_states"]
+    assert found["counts"] == {"runs-now": PAIRS, "untested": 3 * PAIRS}
+    assert len(found["listed"]) == 100
+    assert {state["status"] for state in found["listed"]} == {"untested"}
+    assert len(text) - len(json_report.render(go())) < 50_000
+
+
+def test_few_end_states_are_all_listed() -> None:
+    found = json.loads(json_report.render(go()))["end_states"]
+    assert [state["status"] for state in found["listed"]] == ["runs-now", "tested", "tested", "excluded"]
+    assert sum(found["counts"].values()) == 4

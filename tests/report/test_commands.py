@@ -1,0 +1,48 @@
+"""The night's command lines as a part of the report: the hand-over sheet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from preflight.loader import load_plan
+from preflight.plan.command_lines import ScriptOrder, night_commands
+from preflight.registry import find_checks
+from preflight.report import command_sheet
+from preflight.report.formats import html, markdown, text
+from preflight.verdict import Verdict
+from tests.report.formats.cases import go
+
+PLAN = load_plan(Path("plans/example.toml"), find_checks(None).settings())
+ORDER = ScriptOrder(("010_a.sql", "020_b.sql"), ("undo/010_a.down.sql", "undo/020_b.down.sql"))
+COMMANDS = night_commands(PLAN, [step.id for step in PLAN.steps], dict.fromkeys(PLAN.scripts, ORDER))
+LINES = [command.line for command in COMMANDS if command.line]
+
+
+def with_commands() -> Verdict:
+    return replace(go(), commands=COMMANDS)
+
+
+def test_every_line_stands_in_a_block_to_copy_below_where_and_as_whom() -> None:
+    report = markdown.render(with_commands())
+    fences = [token.content.rstrip("\n") for token in MarkdownIt("gfm-like").parse(report) if token.type == "fence"]
+    assert [fence for fence in fences if fence in LINES] == LINES
+    assert "**1.** backup orders: on db1 as dbadmin" in report
+    assert f"<details><summary>{len(COMMANDS)} commands of the night</summary>" in report
+
+
+def test_the_page_has_them_folded_and_escaped() -> None:
+    page = html.render(with_commands())
+    sheet = page.partition(f"<summary>{len(COMMANDS)} commands of the night</summary>")[2].partition("</details>")[0]
+    assert [
+        each.replace("&amp;", "&").replace("&#x27;", "'") for each in re.findall("<pre>(.*?)</pre>", sheet)
+    ] == LINES
+
+
+def test_without_any_there_is_no_fold_and_a_terminal_has_a_command_of_its_own() -> None:
+    assert "of the night" not in markdown.render(go()) + html.render(go())
+    assert text.render(with_commands()) == text.render(go())
+    assert all(f"     {line}\n" in command_sheet.render(PLAN, COMMANDS) for line in LINES)
