@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead, connected_to
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.fields import output_of, read_fields, read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
+
+T = TypeVar("T")
 
 _MOST_DATABASES = 1000
 _GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
@@ -85,10 +87,12 @@ _READERS = {
 
 
 @dataclass(frozen=True)
-class LongRead:
-    """What the probes here have in common: a time limit of their own."""
+class LongRead(AccountProbe[T]):
+    """Reads a backup within a time limit of its own."""
 
-    account: AsAccount
+    family = Family.BACKUP
+    own_channel: ClassVar[bool] = True
+
     path: str
     seconds: float
     """How long the read may take."""
@@ -96,8 +100,8 @@ class LongRead:
     """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
     another question."""
 
-    def stdin_secret(self) -> str:
-        return self.account.password
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
 
     def _text(self, script: str, **values: str) -> str:
         if self.account.is_login:
@@ -121,20 +125,14 @@ class _Archive:
 
 
 @dataclass(frozen=True)
-class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
+class ReadArchive(LongRead[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
 
     def ask(self) -> str:
         return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
@@ -155,20 +153,14 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
 
 
 @dataclass(frozen=True)
-class VerifyBase(LongRead, ShellProbe[BaseRead]):
+class VerifyBase(LongRead[BaseRead]):
     """Reads a whole base backup against its manifest."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_verifybackup, as it is called."""
 
     def ask(self) -> str:
         return self._text(_BASE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> BaseRead:
         told = read_lines(BaseRead, reply)
@@ -201,19 +193,13 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class ReadText(LongRead, ShellProbe[TextRead]):
+class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     kind: BackupKind
 
     def ask(self) -> str:
         return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """As for an archive."""

@@ -17,7 +17,7 @@ from preflight.sessions.secrets import Secrets
 if TYPE_CHECKING:
     import paramiko
 
-    from preflight.sessions.ssh import SshPool
+    from preflight.sessions.ssh.pool import SshPool
 
 
 class Pools:
@@ -78,7 +78,7 @@ class Pools:
                 return lambda _target: local
 
     def _ssh_pool(self) -> SshPool:
-        from preflight.sessions.ssh import SshPool
+        from preflight.sessions.ssh.pool import SshPool
 
         with self._lock:
             if self._ssh is None:

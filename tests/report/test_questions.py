@@ -16,8 +16,8 @@ from preflight.probes.storage import PROOF_BYTES
 from preflight.registry import BrokenSource, Registry, find_checks
 from preflight.report.layout import WIDTH
 from preflight.report.questions import overview, render
-from preflight.sessions import batch
 from preflight.sessions.postgres.connection import LOCK_SECONDS
+from preflight.sessions.ssh import batch
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
 
 SCRIPT = "exec </dev/null\n\nfor x in a b; do\n\tprintf '%s\\n' \"$x\"\ndone\n"

@@ -14,10 +14,10 @@ from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Reply
 from preflight.probes.http import HttpRequest, reply_text
+from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
 from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
-from preflight.sessions.trouble import Trouble
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5
@@ -150,7 +150,7 @@ class Exchange:
         match error:
             case DialFailed() if error.cause is Cause.TIMED_OUT and not error.reason:
                 return error.cause, error.detail, "connect"
-            case Trouble():
+            case CannotAsk():
                 if isinstance(error, TlsFailed) and error.certificate:
                     self._session["certificate"] = error.certificate.to_json()
                 return error.cause, error.detail, error.reason
@@ -227,7 +227,7 @@ def _require_unencoded(response: http.client.HTTPResponse) -> None:
     encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
-        raise Trouble(Cause.UNREADABLE, detail, "content-encoding")
+        raise CannotAsk(Cause.UNREADABLE, detail, "content-encoding")
 
 
 def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
@@ -237,14 +237,14 @@ def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
         detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise Trouble(Cause.UNREADABLE, detail, "not-http")
+        raise CannotAsk(Cause.UNREADABLE, detail, "not-http")
     return response.length
 
 
 def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
-    """The whole body, or Trouble: a part of one is no evidence."""
+    """The whole body, or CannotAsk: a part of one is no evidence."""
     if declared is not None and declared > most:
-        raise Trouble(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
+        raise CannotAsk(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
     body = bytearray()
     while declared is None or len(body) < declared:
         # Never beyond the declared length: a server that keeps the connection open would never end the read.
@@ -253,8 +253,8 @@ def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -
             break
         body += chunk
         if len(body) > most:
-            raise Trouble(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
+            raise CannotAsk(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
     if declared is not None and len(body) < declared:
         detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise Trouble(Cause.CUT_OFF, detail, "short-body")
+        raise CannotAsk(Cause.CUT_OFF, detail, "short-body")
     return bytes(body)

@@ -12,8 +12,8 @@ from socket import socket
 from preflight.clock import Deadline
 from preflight.probe import Cause
 from preflight.probes.http import Certificate
+from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
-from preflight.sessions.trouble import Trouble
 
 _VERIFY_REASONS = {
     9: "not-yet-valid",
@@ -30,7 +30,7 @@ _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS",
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
-class TlsFailed(Trouble):
+class TlsFailed(CannotAsk):
     """No verified TLS connection. `certificate` is what the server showed, where it showed one."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", certificate: Certificate | None = None) -> None:

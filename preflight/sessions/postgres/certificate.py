@@ -14,8 +14,8 @@ from typing import Protocol
 from preflight.clock import Deadline
 from preflight.probe import Cause
 from preflight.probes.http import Certificate
+from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
-from preflight.sessions.trouble import Trouble
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -33,7 +33,7 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-def why_refused(stream: Stream, ca_file: str, deadline: Deadline) -> Trouble | None:
+def why_refused(stream: Stream, ca_file: str, deadline: Deadline) -> CannotAsk | None:
     """What is wrong with the certificate; None when nothing could be made out. Closes the stream."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # a wrong name libpq names itself
@@ -60,15 +60,15 @@ def shown_certificate(stream: Stream, deadline: Deadline) -> Certificate | None:
     return None
 
 
-def _explain(error: ssl.SSLCertVerificationError) -> Trouble:
+def _explain(error: ssl.SSLCertVerificationError) -> CannotAsk:
     match error.verify_code:
         case code if code == _EXPIRED:
-            return Trouble(Cause.TLS, "the server's certificate has expired", "certificate-expired")
+            return CannotAsk(Cause.TLS, "the server's certificate has expired", "certificate-expired")
         case code if code == _NOT_YET_VALID:
-            return Trouble(Cause.TLS, "the server's certificate is not valid yet", "certificate-not-yet-valid")
+            return CannotAsk(Cause.TLS, "the server's certificate is not valid yet", "certificate-not-yet-valid")
         case _:
             detail = f"the server's certificate is not trusted: {error.verify_message}"
-            return Trouble(Cause.TLS, detail, "certificate-untrusted")
+            return CannotAsk(Cause.TLS, detail, "certificate-untrusted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import wait
 from preflight.sessions.postgres.rows import Rows
 from preflight.sessions.remote_text import decode, one_line
-from preflight.sessions.trouble import Trouble
 
 LOCK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
@@ -38,7 +38,7 @@ class SqlError(Exception):
     """The server's answer is an error: `SQLSTATE message`."""
 
 
-class ConnectionLost(Trouble):
+class ConnectionLost(CannotAsk):
     """The connection cannot be used any more."""
 
 
@@ -53,7 +53,7 @@ class Statement:
     """False leaves the role's own settings in force and visible."""
 
 
-Outcome = str | SqlError | Trouble
+Outcome = str | SqlError | CannotAsk
 """A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
 
 
@@ -82,7 +82,7 @@ class Connection:
         Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
         left = deadline.left() - _LEAST_SECONDS
         if left < _LEAST_SECONDS:
-            return iter([Trouble(Cause.TIMED_OUT, "no time was left to ask") for _ in statements])
+            return iter([CannotAsk(Cause.TIMED_OUT, "no time was left to ask") for _ in statements])
         bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
         groups = self._groups(bounded)
         try:
@@ -113,7 +113,7 @@ class Connection:
             except psycopg.Error as error:
                 raise _lost(error) from None
             if "\0" in statement.text:
-                outcome = Trouble(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
+                outcome = CannotAsk(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
             yield outcome
 
     def _send(self, groups: Sequence[Sequence[str]], deadline: Deadline) -> None:
@@ -167,15 +167,15 @@ class Connection:
             return ConnectionLost(Cause.NOT_ASKED, "the session was closed", "closing")
         return ConnectionLost(Cause.TIMED_OUT, "the server fell silent", "silent")
 
-    def _error(self, refused: _Refused, seconds: float) -> SqlError | Trouble:
+    def _error(self, refused: _Refused, seconds: float) -> SqlError | CannotAsk:
         told = f"{refused.sqlstate} {refused.message}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
             raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
         if refused.sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return Trouble(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
+            return CannotAsk(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
         if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
-            return Trouble(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
+            return CannotAsk(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
         return SqlError(told)
 
 

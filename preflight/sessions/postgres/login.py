@@ -17,10 +17,10 @@ from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
-from preflight.sessions.trouble import Trouble
 
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
@@ -69,21 +69,21 @@ class Login:
 
     def connect(self, addresses: Sequence[ServerAddress], deadline: Deadline) -> tuple[pq.abc.PGconn, ServerAddress]:
         """A connection that is logged in, and its address. Another address is tried only when the one before led to no
-        TCP connection: after that it would be a second login attempt. Raises Trouble."""
-        troubles: list[Trouble] = []
+        TCP connection: after that it would be a second login attempt. Raises CannotAsk."""
+        troubles: list[CannotAsk] = []
         for index, address in enumerate(addresses):
             share = deadline.left() / (len(addresses) - index)
             try:
                 return self._try(address, deadline.at_most(share)), address
             except _NoConnection as none:
-                troubles.append(Trouble(none.cause, f"{address}: {none.detail}", none.reason))
+                troubles.append(CannotAsk(none.cause, f"{address}: {none.detail}", none.reason))
         raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
 
     def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), "parameter") from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), "parameter") from None
         try:
             self._complete(pgconn, address, deadline)
         except BaseException:
@@ -110,7 +110,7 @@ class Login:
             raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
-        """Drives the login to its end, good or bad; whether there was a TCP connection. Raises Trouble."""
+        """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
         connected = False
         step: int = pq.PollingStatus.WRITING
         while step in _STEPS:
@@ -119,19 +119,19 @@ class Login:
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
-                raise Trouble(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
+                raise CannotAsk(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
         return connected
 
-    def _silent(self, connected: bool, deadline: Deadline) -> Trouble:
+    def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
-            return Trouble(Cause.NOT_ASKED, "the session was closed", "closing")
+            return CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing")
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
-            return Trouble(Cause.TIMED_OUT, detail, "silent")
+            return CannotAsk(Cause.TIMED_OUT, detail, "silent")
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
         return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
 
-    def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> Trouble:
+    def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
         failed = Failed(
             role=self.database.user,
             name=self.database.name or self.database.id,
@@ -178,5 +178,5 @@ class Login:
         return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
 
 
-class _NoConnection(Trouble):
+class _NoConnection(CannotAsk):
     """There was no TCP connection, so no login attempt either."""

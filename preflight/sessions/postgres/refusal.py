@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 
 from preflight.probe import Cause
+from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import ServerWord
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.trouble import Trouble
 
 _PREFIX_END = " failed: "
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL)
@@ -63,12 +63,12 @@ class Failed:
         return one_line(tail if found else head, 200)
 
 
-def explain(failed: Failed) -> Trouble:
+def explain(failed: Failed) -> CannotAsk:
     """The `NoReply` to be."""
     if failed.word.sqlstate:
         cause, reason, sentence = _server_refused(failed)
         said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language
-        return Trouble(cause, f"{sentence} ({failed.word.sqlstate}: {said})", reason)
+        return CannotAsk(cause, f"{sentence} ({failed.word.sqlstate}: {said})", reason)
     if not failed.connected:
         return _no_connection(failed)
     return _client_gave_up(failed)
@@ -107,44 +107,44 @@ def _invalid_authorization(failed: Failed) -> tuple[str, str]:
             return "server-refused", f"the server refused the login of role {failed.role}"
 
 
-def _no_connection(failed: Failed) -> Trouble:
+def _no_connection(failed: Failed) -> CannotAsk:
     if os.strerror(errno.ECONNREFUSED) in failed.message:
-        return Trouble(Cause.REFUSED, "the connection was refused: nothing listens there", "refused")
+        return CannotAsk(Cause.REFUSED, "the connection was refused: nothing listens there", "refused")
     if os.strerror(errno.ETIMEDOUT) in failed.message:
-        return Trouble(Cause.TIMED_OUT, "no answer to the attempt to connect", "no-answer")
+        return CannotAsk(Cause.TIMED_OUT, "no answer to the attempt to connect", "no-answer")
     for number in _NO_ROUTE:
         if os.strerror(number) in failed.message:
-            return Trouble(Cause.UNREACHABLE, f"no route: {os.strerror(number)}", "no-route")
-    return Trouble(Cause.UNREACHABLE, f"no connection: {failed.said}", "unreachable")
+            return CannotAsk(Cause.UNREACHABLE, f"no route: {os.strerror(number)}", "no-route")
+    return CannotAsk(Cause.UNREACHABLE, f"no connection: {failed.said}", "unreachable")
 
 
-def _client_gave_up(failed: Failed) -> Trouble:
+def _client_gave_up(failed: Failed) -> CannotAsk:
     """libpq ended the login without an ErrorResponse: its own words are all there is."""
     message = failed.message
     if failed.needs_password:
         detail = f"the server asks for a password of role {failed.role}, and the plan names none"
-        return Trouble(Cause.NO_CREDENTIAL, detail, "password-needed")
+        return CannotAsk(Cause.NO_CREDENTIAL, detail, "password-needed")
     if _SERVER_SAYS.search(message):
         detail = f"the server refused the login of role {failed.role}: {failed.said}"
-        return Trouble(Cause.DENIED, detail, "server-refused")
+        return CannotAsk(Cause.DENIED, detail, "server-refused")
     if "authentication method requirement" in message:
         detail = "the server asks for the password in clear text over a connection without TLS; it was not sent"
-        return Trouble(Cause.DENIED, detail, "cleartext-password")
+        return CannotAsk(Cause.DENIED, detail, "cleartext-password")
     if "does not support SSL" in message:
-        return Trouble(Cause.TLS, "the server does not offer TLS", "tls-unsupported")
+        return CannotAsk(Cause.TLS, "the server does not offer TLS", "tls-unsupported")
     if "does not match host name" in message or "host name from server certificate" in message:
-        return Trouble(Cause.TLS, failed.said, "certificate-name")
+        return CannotAsk(Cause.TLS, failed.said, "certificate-name")
     if "certificate verify failed" in message:
-        return Trouble(Cause.TLS, "the server's certificate is not trusted", "certificate-untrusted")
+        return CannotAsk(Cause.TLS, "the server's certificate is not trusted", "certificate-untrusted")
     if "private key file" in message:
-        return Trouble(Cause.NO_CREDENTIAL, failed.said, "client-key")
+        return CannotAsk(Cause.NO_CREDENTIAL, failed.said, "client-key")
     if "root certificate file" in message:
-        return Trouble(Cause.TLS, failed.said, "ca-file")
+        return CannotAsk(Cause.TLS, failed.said, "ca-file")
     if any(words in message for words in ("response to SSL negotiation", "expected authentication request")):
-        return Trouble(Cause.UNREADABLE, "what answers there does not speak PostgreSQL's protocol", "not-postgresql")
+        return CannotAsk(Cause.UNREADABLE, "what answers there does not speak PostgreSQL's protocol", "not-postgresql")
     closed = ("closed the connection", "EOF", "eof while reading", os.strerror(errno.ECONNRESET))
     if any(words in message for words in closed):
-        return Trouble(Cause.CUT_OFF, "the server closed the connection during the login", "closed")
+        return CannotAsk(Cause.CUT_OFF, "the server closed the connection during the login", "closed")
     if "SSL error" in message or "SSL SYSCALL" in message:
-        return Trouble(Cause.TLS, f"the TLS handshake failed: {failed.said}", "tls-failed")
-    return Trouble(Cause.UNSUPPORTED, f"the login broke off: {failed.said}", "protocol")
+        return CannotAsk(Cause.TLS, f"the TLS handshake failed: {failed.said}", "tls-failed")
+    return CannotAsk(Cause.UNSUPPORTED, f"the login broke off: {failed.said}", "protocol")

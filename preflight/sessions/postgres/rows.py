@@ -12,7 +12,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 
 from preflight.probe import Cause
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk
 
 MOST_BYTES = 1024 * 1024
 MOST_ROWS = 10_000
@@ -51,14 +51,14 @@ class Rows:
         if not self._over:
             self._rows.append(text)
 
-    def as_json(self) -> str | Trouble:
-        """A JSON array of objects, keys in the order of the columns; Trouble when rows were left off, or when two
+    def as_json(self) -> str | CannotAsk:
+        """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
         columns share a name."""
         if len(set(self._names)) < len(self._names):
-            return Trouble(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
+            return CannotAsk(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
         if self._over:
             detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
-            return Trouble(Cause.CUT_OFF, detail, "too-big")
+            return CannotAsk(Cause.CUT_OFF, detail, "too-big")
         return "[" + ", ".join(self._rows) + "]"
 
 

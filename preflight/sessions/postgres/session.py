@@ -18,10 +18,9 @@ from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
 from preflight.probes.http import Certificate
-from preflight.sessions import Deliver, SessionFailed
+from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
-from preflight.sessions.trouble import Trouble
 
 if TYPE_CHECKING:
     import paramiko
@@ -51,10 +50,11 @@ class SqlSession:
         self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
         self._failure: NoReply | None = None
+        self._session: dict[str, str] = {}
         self._address = database.server_address(host)
-        self._session = {"address": show_address(self._address, database.port)}
         if database.connect is Connect.TUNNEL:
             self._session["tunnel"] = database.host
+        self._session["address"] = show_address(self._address, database.port)
         self.stage = "waiting for its turn"
 
     @property
@@ -70,7 +70,7 @@ class SqlSession:
             try:
                 for answer in self._answers(questions, deadline):
                     deliver(waiting.popleft(), answer)
-            except Trouble as trouble:
+            except CannotAsk as trouble:
                 self._failure = self._no_reply(trouble, begun)
             except BaseException:
                 self._failure = self._closed()  # answers are left unread, and would be taken for the next ones
@@ -96,7 +96,7 @@ class SqlSession:
                 self._lock.release()
 
     def _answers(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Answer]:
-        """In the order of the questions. Raises Trouble when there will be no more; none at all after that."""
+        """In the order of the questions. Raises CannotAsk when there will be no more; none at all after that."""
         if self._failure is not None or self._closing.is_set():
             return
         outcomes = self._outcomes(questions, deadline)
@@ -105,7 +105,7 @@ class SqlSession:
         for _ in questions:
             asked_at, begun = now(), monotonic()
             match next(outcomes):
-                case Trouble() as trouble:
+                case CannotAsk() as trouble:
                     yield replace(self._no_reply(trouble, begun), asked_at=asked_at)
                 case SqlError() as refused:
                     error = self._pool.secrets.redact(str(refused))
@@ -115,7 +115,7 @@ class SqlSession:
 
     def _outcomes(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Outcome]:
         """Of the questions, in their order. What the server tells of itself is asked in one flight with the first of
-        them. Raises Trouble."""
+        them. Raises CannotAsk."""
         server = None if self._connection is not None else self._log_in(deadline)
         from preflight.sessions.postgres import facts
         from preflight.sessions.postgres.connection import Statement
@@ -137,7 +137,7 @@ class SqlSession:
         return outcomes
 
     def _log_in(self, deadline: Deadline) -> ServerAddress:
-        """The address that answered. Raises Trouble.
+        """The address that answered. Raises CannotAsk.
 
         The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
         name, and the host for a channel, is not the server's slowness."""
@@ -154,12 +154,12 @@ class SqlSession:
             self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            raise Trouble(Cause.UNSUPPORTED, detail, "no-driver") from None
+            raise CannotAsk(Cause.UNSUPPORTED, detail, "no-driver") from None
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
-            raise Trouble(failed.answer.cause, detail, reason) from None
+            raise CannotAsk(failed.answer.cause, detail, reason) from None
         self._session |= facts.known(self._pgconn)
         if self._tunnel is None:
             self._session["address"] = str(server)
@@ -174,10 +174,10 @@ class SqlSession:
         try:
             return self._pool.secrets.value(reference, self._database.password_purpose)
         except SecretError as error:
-            raise Trouble(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
-        """Where to call the server. Raises Trouble and SessionFailed."""
+        """Where to call the server. Raises CannotAsk and SessionFailed."""
         from preflight.sessions.postgres.login import ServerAddress
 
         database = self._database
@@ -221,9 +221,9 @@ class SqlSession:
             self._session["ssl"] = tls
 
     def _closed(self) -> NoReply:
-        return self._no_reply(Trouble(Cause.NOT_ASKED, "the session was closed", "closing"))
+        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
 
-    def _no_reply(self, trouble: Trouble, begun: float | None = None) -> NoReply:
+    def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")
         took = 0.0 if begun is None else monotonic() - begun
         return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))

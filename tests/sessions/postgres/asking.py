@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from preflight.clock import Deadline, monotonic
+from preflight.clock import monotonic
 from preflight.plan import Account, Database, Host, SecretRef, SslMode
 from preflight.probe import Answer, NoReply, Question, Reply, Via
 from preflight.sessions.postgres import SqlPool
 from preflight.sessions.secrets import Secrets
-from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS
+from tests.sessions.asking import ask_within
+from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres.fakes import Forwarder
 from tests.site.postgres import Cluster, DatabaseRole
 
@@ -29,20 +30,22 @@ class Asker:
         self.forward = Forwarder()
         self.pools: list[SqlPool] = []
 
-    def pool(self, role: DatabaseRole, port: int, *, password: str | None = "", **more: Any) -> SqlPool:
+    def pool(self, role: DatabaseRole, port: int, *, password: str | SecretRef | None = "", **more: Any) -> SqlPool:
         """`password`: the role's when empty; None for a plan that names none."""
-        self.patch.setenv("DB_PASSWORD", password or role.password)
+        if not isinstance(password, SecretRef):
+            self.patch.setenv("DB_PASSWORD", password or role.password)
+            password = None if password is None else SecretRef("env", "DB_PASSWORD")
         known: dict[str, Any] = {
             "id": "app1",
             "host": "db1",
             "name": "postgres",
             "user": Account(role.name),
-            "password": None if password is None else SecretRef("env", "DB_PASSWORD"),
+            "password": password,
             "port": port,
             "address": "127.0.0.1",
             "sslmode": SslMode.REQUIRE,
         }
-        database = Database(**{**known, **more})
+        database = Database(**(known | more))
         host = Host(id="db1", address="127.0.0.1")
         pool = SqlPool({"app1": database}, {"db1": host}, self.secrets, self.forward)  # type: ignore[arg-type]
         self.pools.append(pool)
@@ -80,10 +83,7 @@ def question(text: str, seconds: float = 10.0, **more: Any) -> Question:
 
 def ask_all(pool: SqlPool, *questions: Question, within: float = GENEROUS_SECONDS) -> list[Answer]:
     """The answers in order; each question is answered once, and by the deadline."""
-    answers: list[tuple[Question, Answer]] = []
-    begun = monotonic()
-    pool.session("app1").ask(questions, Deadline(within), lambda asked, answer: answers.append((asked, answer)))
-    assert monotonic() - begun < within + LATE_SECONDS, "ask returned after its deadline"
+    answers = ask_within(pool.session("app1"), questions, within)
     assert [asked for asked, _ in answers] == list(questions)
     return [answer for _, answer in answers]
 

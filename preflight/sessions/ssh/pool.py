@@ -12,12 +12,12 @@ from preflight.clock import Deadline, now
 from preflight.plan import Host
 from preflight.probe import Cause, NoReply, Question
 from preflight.sessions import Deliver, Session, SessionFailed
-from preflight.sessions.channels import ChannelRefused, open_forward
-from preflight.sessions.connection import Connection
-from preflight.sessions.conversation import SshSession
-from preflight.sessions.ground import Ground, KnownHostsFiles
-from preflight.sessions.known_hosts import PublicKey
 from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.channels import ChannelRefused, open_forward
+from preflight.sessions.ssh.connection import Connection
+from preflight.sessions.ssh.known_hosts import PublicKey
+from preflight.sessions.ssh.session import SshSession
+from preflight.sessions.ssh.shared import KnownHostsFiles, Shared
 
 if TYPE_CHECKING:
     import paramiko
@@ -60,24 +60,31 @@ class SshPool:
     ) -> None:
         self._hosts = hosts
         self._secrets = secrets
-        self._ground = Ground(KnownHostsFiles(sealed_known_hosts, user_known_hosts), secrets)
+        self._shared = Shared(KnownHostsFiles(sealed_known_hosts, user_known_hosts), secrets)
         self._connections: dict[str, Connection] = {}
+        self._sessions: dict[str, Session] = {}
         self._lock = threading.RLock()
 
     def session(self, host_id: str) -> Session:
         """The session with a host; logs in at its first question."""
-        try:
-            return SshSession(self._connection(host_id), self._secrets)
-        except SessionFailed as failed:
-            return _Unreachable(failed.answer)
+        with self._lock:
+            if host_id not in self._sessions:
+                try:
+                    session: Session = SshSession(self._connection(host_id), self._secrets)
+                except SessionFailed as failed:
+                    session = _Unreachable(failed.answer)
+                self._sessions[host_id] = session
+            return self._sessions[host_id]
 
     def open_channel(self, host_id: str, address: str, port: int, deadline: Deadline) -> paramiko.Channel:
-        """A connection from the host to `address:port` (`direct-tcpip`), usable like a socket. Raises SessionFailed."""
+        """A connection from the host to `address:port` (`direct-tcpip`), usable like a socket; the host's connection
+        stays open for it until `close`. Raises SessionFailed."""
         connection = self._connection(host_id)
-        login = connection.open(deadline)
+        login = connection.hold(deadline)
         try:
             return open_forward(login.transport, address, port, deadline)
         except ChannelRefused as refused:
+            connection.release()
             detail = f"{address} port {port} from {host_id}: {refused.detail}"
             raise SessionFailed(connection.no_reply(refused.cause, detail, "tunnel")) from None
 
@@ -90,12 +97,13 @@ class SshPool:
 
     def close(self) -> None:
         """Ends all connections, those behind a jump host before it. Safe to call twice and from any thread."""
-        self._ground.closing.set()
-        with self._lock, self._ground.lock:
-            connections = [*self._connections.values(), *self._ground.hops.values()]
+        self._shared.closing.set()
+        self._shared.turns.close()
+        with self._lock, self._shared.lock:
+            connections = [*self._connections.values(), *self._shared.hops.values()]
         connections.sort(key=lambda connection: connection.depth, reverse=True)
         for connection in connections:
-            connection.close()
+            connection.finish()
         deadline = Deadline(_CLOSE_SECONDS)
         for connection in connections:
             connection.join(deadline.left())
@@ -111,9 +119,9 @@ class SshPool:
                 if host is None:
                     raise SessionFailed(_no_reply(host_id, f"the plan has no host {host_id}"))
                 jump = self._connection(host.jump, (*behind, host_id)) if host.jump else None
-                connection = Connection(host, self._ground, jump)
-                if self._ground.closing.is_set():
-                    connection.close()
+                connection = Connection(host, self._shared, jump)
+                if self._shared.closing.is_set():
+                    connection.finish()
                 self._connections[host_id] = connection
             return self._connections[host_id]
 

@@ -5,20 +5,25 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 
 from __future__ import annotations
 
+import getpass
+import re
 import subprocess
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.plan import Account, Host
 from preflight.probe import Cause
-from preflight.sessions.trouble import Trouble
+from preflight.sessions import CannotAsk
 
 _SECONDS = 5.0
-_LISTS = frozenset({"identityfile", "userknownhostsfile", "globalknownhostsfile"})
+_AT_ONCE = threading.BoundedSemaphore(8)
+"""Programs started at the same time: each takes several descriptors and a core."""
+_LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
-class ConfigFailed(Trouble):
+class ConfigFailed(CannotAsk):
     """`ssh -G` gave no answer that can be used."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "ssh-config") -> None:
@@ -53,8 +58,8 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         port=int(first["port"]) if host.port is None and first.get("port", "").isdecimal() else host.port,
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
-        key=host.key or _first_identity(host, options.get("identityfile", [])),
     )
+    complete = replace(complete, key=host.key or _first_identity(complete, options.get("identityfile", [])))
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
@@ -66,7 +71,8 @@ def configure(host: Host, deadline: Deadline) -> Configured:
 
 
 def parse(output: str) -> dict[str, list[str]]:
-    """The lines of `ssh -G`: lower-case keyword, value. Lists of files are split, repeated keywords add up."""
+    """The lines of `ssh -G`: lower-case keyword, value. Lists of files are split, repeated keywords add up (an
+    identity file has a line of its own, so that its name may hold spaces)."""
     options: dict[str, list[str]] = {}
     for line in output.splitlines():
         keyword, _, value = line.strip().partition(" ")
@@ -81,15 +87,16 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
     argv += ["-l", host.user] if host.user else []
     argv += ["--", host.address or host.id]
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=min(_SECONDS, deadline.left()),
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-        )
+        with _AT_ONCE:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=min(_SECONDS, deadline.left()),
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
     except FileNotFoundError:
         detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
         raise ConfigFailed(Cause.UNSUPPORTED, detail) from None
@@ -107,8 +114,14 @@ def _first_identity(host: Host, names: list[str]) -> Path | None:
     """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
     if host.agent or host.password is not None:
         return None
-    paths = (Path(name).expanduser() for name in names)
+    paths = (Path(_expanded(name, host)).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
+
+
+def _expanded(name: str, host: Host) -> str:
+    """The tokens of ssh_config(5) in a file name, which `ssh -G` leaves as they are."""
+    values = {"%": "%", "d": str(Path.home()), "h": host.address, "r": host.user, "u": getpass.getuser()}
+    return re.sub(r"%(.)", lambda found: values.get(found[1], found[0]), name.strip('"'))
 
 
 def _jump_host(spec: str) -> Host:

@@ -32,8 +32,10 @@ _PRELUDE = """\
 LC_ALL=C; LANG=C; TZ=UTC0; export LC_ALL LANG TZ; unset TMOUT; umask 077
 mark() { printf '\\n%s %s\\n' "$NONCE" "$1"; printf '\\n%s %s\\n' "$NONCE" "$1" >&2; }
 limit=
-if timeout -k 2 9 true </dev/null >/dev/null 2>&1; then limit='timeout -k 2'
-elif timeout 9 true </dev/null >/dev/null 2>&1; then limit=timeout; fi
+case $(timeout --help 2>&1 </dev/null) in
+*-k*) limit='timeout -k 2' ;;
+*) if timeout 9 true </dev/null >/dev/null 2>&1; then limit=timeout; fi ;;
+esac
 run() { if [ -n "$limit" ]; then $limit "$1" sh -c "$2"; else sh -c "$2"; fi; }
 ask() { mark "B $1"; run "$2" "$3" </dev/null; mark "E $1 $?"; }
 ask_with_stdin() { mark "B $1"; run "$2" "$3"; mark "E $1 $?"; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.sessions.known_hosts import HostKeys, KeyStatus, KnownKeys, PublicKey
+from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
-from preflight.sessions.trouble import Trouble
+from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
 
 if TYPE_CHECKING:
     from preflight.plan import Host
@@ -41,11 +42,11 @@ paramiko: Any = _import_paramiko()
 _KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
 _BANNER_LIMIT = 4000
 _GRACE_SECONDS = 10.0
-"""What paramiko's own limits of the handshake have on top of ours, so that ours is always the one that strikes: no
-type of paramiko's errors tells a server that was silent too long from one that hung up."""
+"""What paramiko's own limit of the banner has on top of ours, so that ours is always the one that strikes: no type of
+paramiko's errors tells a server that was silent too long from one that hung up."""
 
 
-class HandshakeFailed(Trouble):
+class HandshakeFailed(CannotAsk):
     """The transport did not come up."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:
@@ -56,6 +57,18 @@ class HandshakeFailed(Trouble):
 
 class Channel(paramiko.Channel):  # type: ignore[misc]
     """A channel whose data and end of input carry its name, so that the transport can drop them when they are late."""
+
+    def request_command(self, command: str) -> None:
+        """`exec_command` without waiting for the answer, which is a round trip, and for which paramiko would wait for
+        ever. A refusal closes the channel while `event_ready` is False."""
+        request = paramiko.Message()
+        request.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+        request.add_int(self.remote_chanid)
+        request.add_string("exec")
+        request.add_boolean(True)
+        request.add_string(command)
+        self._event_pending()
+        self.transport._send_user_message(request)
 
     def _send(self, s: bytes, m: Any) -> Any:
         m.channel = self
@@ -72,6 +85,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
     """paramiko's transport with the standard name of curve25519, without weak algorithms, with an ear for what the
     server says on its way out, and without messages for a channel that is closed."""
 
+    _active_check_timeout = 2.0
+    """Seconds; how often an idle connection looks whether it is closed. paramiko looks ten times a second, for each of
+    a thousand hosts; `QuickSocket.close` wakes whoever reads."""
     _preferred_kex = tuple(
         name
         for known in paramiko.Transport._preferred_kex
@@ -80,7 +96,12 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
     _kex_info = paramiko.Transport._kex_info | {
         _KEX_ALIASES.get(name, name): engine for name, engine in paramiko.Transport._kex_info.items()
     }
-    _preferred_ciphers = tuple(name for name in paramiko.Transport._preferred_ciphers if "cbc" not in name)
+    _preferred_ciphers = tuple(
+        sorted(
+            (name for name in paramiko.Transport._preferred_ciphers if "cbc" not in name),
+            key=lambda name: "gcm" not in name,  # it needs no MAC, which paramiko compares byte by byte in Python
+        )
+    )
     _preferred_macs = tuple(name for name in paramiko.Transport._preferred_macs if "sha2" in name)
 
     def __init__(self, sock: Any, seconds: float, known: KnownKeys | None) -> None:
@@ -89,11 +110,13 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         self._in_order = threading.Lock()
         self.daemon = True
         self.auth_timeout = self.channel_timeout = max(seconds, 0.1)
-        self.banner_timeout = self.handshake_timeout = seconds + _GRACE_SECONDS
+        self.banner_timeout = seconds + _GRACE_SECONDS
+        self.packetizer.start_handshake = _no_timer
         self.banners: list[str] = []
         """Every text the server sent before the login was decided, made printable."""
         self.preface: list[str] = []
         """Lines before the version string, for example `Exceeded MaxStartups`."""
+        self.debug_messages: list[bytes] = []
         self.parting_words = ""
         """The text of the server's disconnect message."""
         self.refused_channel = ""
@@ -114,6 +137,15 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             self.parting_words = one_line(msg.partition("): ")[2])
         elif " open FAILED: " in msg:
             self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
+
+    def _parse_debug(self, message: Any) -> None:
+        """sshd tells here which options the key in authorized_keys has; paramiko goes through it letter by letter."""
+        self.debug_messages.append(message.asbytes()[:_BANNER_LIMIT])
+
+    @property
+    def has_forced_command(self) -> bool:
+        """The server has said that the key's line in authorized_keys has a `command=`."""
+        return any(re.search(rb"key options:.*\bcommand\b", said) for said in self.debug_messages)
 
     def open_channel(self, *arguments: Any, **keywords: Any) -> Any:
         channel = super().open_channel(*arguments, **keywords)
@@ -136,9 +168,10 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             texts.append(line)
 
     def close(self) -> None:
-        """Also ends the timer of an unfinished handshake, which paramiko leaves behind as a thread."""
+        """Also ends the wait for a handshake."""
         super().close()
-        self.packetizer.complete_handshake()
+        if self.completion_event is not None:
+            self.completion_event.set()
 
     def shake_hands(self, deadline: Deadline) -> None:
         """Version strings and key exchange; no credential is sent. Raises HandshakeFailed and is closed then."""
@@ -150,7 +183,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         trouble = self.get_exception()
         self.close()
         if not finished:
-            raise HandshakeFailed(Cause.TIMED_OUT, f"{self._progress()} within {deadline.seconds:.0f} s", "handshake")
+            raise HandshakeFailed(Cause.TIMED_OUT, self._progress(), "handshake")
         raise self._explain(trouble)
 
     def _progress(self) -> str:
@@ -178,6 +211,10 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         return PublicKey(key.get_name(), key.asbytes())
 
 
+def _no_timer(_seconds: float) -> None:
+    """Instead of the timer, a thread of its own, with which paramiko bounds a handshake: whoever waits for it does."""
+
+
 def _text_of(shown_bytes: str) -> str:
     """The text in the `b'...'` that paramiko logs."""
     try:
@@ -192,7 +229,7 @@ def _is_throttle(said: str) -> bool:
     return "Exceeded MaxStartups" in said or "Not allowed at this time" in said
 
 
-def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, files: HostKeys) -> HandshakeFailed | None:
+def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> HandshakeFailed | None:
     """What is wrong with the key a server showed; None when it is pinned."""
     seen = f"{key.type} {key.fingerprint}"
     where = host.host_key_alias or host.address
@@ -210,8 +247,8 @@ def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, files: HostKey
     detail = f"{where} shows {seen}, which is in no known_hosts file"
     if pinned_text(known):
         detail = f"{where} shows {seen}, but pinned are only keys of other types: {pinned_text(known)}"
-    if files.unreadable:
-        detail += f" (unreadable: {'; '.join(files.unreadable)})"
+    if unreadable:
+        detail += f" (unreadable: {'; '.join(unreadable)})"
     return HandshakeFailed(Cause.HOST_KEY_UNKNOWN, detail)
 
 

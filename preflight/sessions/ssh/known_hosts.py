@@ -114,19 +114,18 @@ class _Line:
     """The first field: a hashed name, or a comma list of patterns."""
     key: PublicKey
 
-    def covers(self, name: str) -> bool:
-        if self.names.startswith("|"):
-            return _hash_matches(name, self.names)
-        return _patterns_match(name, self.names.lower())
 
-
-@dataclass(frozen=True, slots=True)
 class HostKeys:
-    """The usable lines of several known_hosts files, read once."""
+    """The usable lines of several known_hosts files, read once, found by name."""
 
-    lines: tuple[_Line, ...] = ()
-    unreadable: tuple[str, ...] = ()
-    """Files that exist and cannot be read, with the reason, for the report."""
+    def __init__(self, lines: Iterable[_Line] = (), unreadable: tuple[str, ...] = ()) -> None:
+        self.unreadable = unreadable
+        """Files that exist and cannot be read, with the reason, for the report."""
+        self._plain: dict[str, list[_Line]] = {}
+        self._hashed: list[tuple[_Hash, _Line]] = []
+        self._patterns: list[_Line] = []
+        for line in lines:
+            self._file(line)
 
     @classmethod
     def read(cls, files: Iterable[Path]) -> HostKeys:
@@ -144,20 +143,37 @@ class HostKeys:
                 continue
             parsed = (_parse_line(line) for line in content.decode("utf-8", "replace").splitlines())
             lines += [line for line in parsed if line is not None]
-        return cls(tuple(lines), tuple(unreadable))
+        return cls(lines, tuple(unreadable))
 
     def lookup(self, address: str, port: int = SSH_PORT, alias: str = "") -> KnownKeys:
         """What is pinned for a host. An `alias` (HostKeyAlias) replaces address and port."""
         name = _entry_name(address, port, alias)
-        found = [line for line in self.lines if line.covers(name)]
+        found = self._covering(name)
         plain = address.lower()
-        also = [line for line in self.lines if line.covers(plain)] if plain != name and not alias else []
+        also = self._covering(plain) if plain != name and not alias else []
         return KnownKeys(
             keys=_keys(found, _Marker.NONE),
             without_port=_keys(also, _Marker.NONE),
             revoked=_keys(found, _Marker.REVOKED) | _keys(also, _Marker.REVOKED),
             cert_authority=bool(_keys(found, _Marker.CERT_AUTHORITY) or _keys(also, _Marker.CERT_AUTHORITY)),
         )
+
+    def _file(self, line: _Line) -> None:
+        """Under each of its names; hashes, and lists in which a name alone does not decide, are looked through."""
+        if line.names.startswith("|"):
+            hashed = _Hash.parse(line.names)
+            self._hashed += [(hashed, line)] if hashed is not None else []
+        elif any(sign in line.names for sign in "*?!"):
+            self._patterns.append(line)
+        else:
+            for name in line.names.lower().split(","):
+                self._plain.setdefault(name, []).append(line)
+
+    def _covering(self, name: str) -> list[_Line]:
+        encoded = name.encode("utf-8", "replace")
+        hashed = [line for hash_, line in self._hashed if hash_.covers(encoded)]
+        patterns = [line for line in self._patterns if _patterns_match(name, line.names.lower())]
+        return self._plain.get(name, []) + hashed + patterns
 
 
 def format_line(address: str, port: int, key: PublicKey, alias: str = "") -> str:
@@ -189,16 +205,25 @@ def _parse_line(line: str) -> _Line | None:
     return None if key is None else _Line(marker, fields[0], key)
 
 
-def _hash_matches(name: str, hashed: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Hash:
     """`|1|salt|hash`: HMAC-SHA1 of the name, keyed with the salt."""
-    parts = hashed.split("|")
-    if len(parts) != 4 or parts[1] != "1":
-        return False
-    try:
-        salt, wanted = (base64.b64decode(part, validate=True) for part in parts[2:])
-    except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode("utf-8", "replace"), "sha1"), wanted)
+
+    salt: bytes
+    digest: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> _Hash | None:
+        parts = text.split("|")
+        if len(parts) != 4 or parts[1] != "1":
+            return None
+        try:
+            return cls(*(base64.b64decode(part, validate=True) for part in parts[2:]))
+        except (binascii.Error, ValueError):
+            return None
+
+    def covers(self, name: bytes) -> bool:
+        return hmac.compare_digest(hmac.digest(self.salt, name, "sha1"), self.digest)
 
 
 def _patterns_match(name: str, patterns: str) -> bool:

@@ -1,4 +1,4 @@
-"""What all SSH connections of a run share: pinned host keys, credentials, and manners at a busy door."""
+"""What all SSH connections of a run share: pinned host keys, credentials, and how many may do what at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Host
-from preflight.sessions.known_hosts import HostKeys, KnownKeys
 from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.descriptors import OpenConnections, connections_for, raise_limit
+from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
+from preflight.sessions.ssh.turns import LoginTurns
 
 if TYPE_CHECKING:
-    from preflight.sessions.connection import Connection
-    from preflight.sessions.credentials import CredentialStore
+    from preflight.sessions.ssh.connection import Connection
+    from preflight.sessions.ssh.credentials import CredentialStore
 
-NOT_LOGGED_IN_AT_ONCE = 8
-"""Connections to one dialled address that are not logged in yet: below the 10 at which sshd begins to drop some
-(MaxStartups 10:30:100)."""
 _HEAD_START_SECONDS = 0.15
 
 
@@ -27,18 +26,6 @@ def a_little_before(deadline: Deadline) -> Deadline:
     """For work inside other work with the same deadline, so that the inner one, which knows more, speaks first."""
     left = deadline.left()
     return Deadline(max(left - _HEAD_START_SECONDS, left * 0.9))
-
-
-class Gates:
-    """Who may knock at an address."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._gates: dict[str, threading.BoundedSemaphore] = {}
-
-    def at(self, address: str) -> threading.BoundedSemaphore:
-        with self._lock:
-            return self._gates.setdefault(address, threading.BoundedSemaphore(NOT_LOGGED_IN_AT_ONCE))
 
 
 class KnownHostsFiles:
@@ -50,20 +37,19 @@ class KnownHostsFiles:
         self._read: dict[tuple[Path, ...], HostKeys] = {}
         self._lock = threading.Lock()
 
-    def lookup(self, host: Host, configured: tuple[Path, ...] | None) -> tuple[KnownKeys, HostKeys]:
-        """What is pinned for `host`. Files the plan names stand alone. Else the sealed file decides alone for every
-        host it pins, so that nobody's own known_hosts can overrule it; revocations count wherever they stand."""
+    def lookup(self, host: Host, configured: tuple[Path, ...] | None) -> tuple[KnownKeys, tuple[str, ...]]:
+        """What is pinned for `host`, and the files that cannot be read. Files the plan names stand alone. Else the
+        sealed file decides alone for every host it pins, so that nobody's own known_hosts can overrule it;
+        revocations count wherever they stand."""
         if host.known_hosts:
             files = self._of(host.known_hosts)
-            return files.lookup(host.address, host.ssh_port, host.host_key_alias), files
+            return files.lookup(host.address, host.ssh_port, host.host_key_alias), files.unreadable
         usual = self._of(self._usual if configured is None else configured)
         sealed = self._of(self._sealed)
         known = usual.lookup(host.address, host.ssh_port, host.host_key_alias)
         pinned = sealed.lookup(host.address, host.ssh_port, host.host_key_alias)
-        files = HostKeys(unreadable=sealed.unreadable + usual.unreadable)
-        if pinned.keys:
-            return replace(pinned, revoked=pinned.revoked | known.revoked), files
-        return replace(known, revoked=pinned.revoked | known.revoked), files
+        deciding = pinned if pinned.keys or pinned.without_port else known
+        return replace(deciding, revoked=pinned.revoked | known.revoked), sealed.unreadable + usual.unreadable
 
     def _of(self, files: tuple[Path, ...]) -> HostKeys:
         with self._lock:
@@ -73,12 +59,13 @@ class KnownHostsFiles:
 
 
 @dataclass(slots=True)
-class Ground:
+class Shared:
     """What all connections of a run share."""
 
     known_hosts: KnownHostsFiles
     secrets: Secrets
-    gates: Gates = field(default_factory=Gates)
+    turns: LoginTurns = field(default_factory=LoginTurns)
+    open_connections: OpenConnections = field(default_factory=lambda: OpenConnections(connections_for(raise_limit())))
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     hops: dict[str, Connection] = field(default_factory=dict)
@@ -86,7 +73,7 @@ class Ground:
     _credentials: CredentialStore | None = None
 
     def credentials(self) -> CredentialStore:
-        from preflight.sessions.credentials import CredentialStore
+        from preflight.sessions.ssh.credentials import CredentialStore
 
         with self.lock:
             if self._credentials is None:
