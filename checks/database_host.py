@@ -11,6 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
 from preflight.plan.work import minutes_at_stake, work_with
 from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
+from preflight.probes.sql import quote_identifier
 from preflight.units import format_duration
 
 _LONGEST_WAIT = timedelta(minutes=10)
@@ -75,7 +76,7 @@ class DatabaseHost(Check):
                 f"{format_duration(idle)} (idle_session_timeout), this one perhaps before it was looked for",
                 expected=f"a process `postgres: {connection}`",
                 actual=f"no such process; the server's address is {address or 'not told'}",
-                remedy=f"ALTER ROLE {database.user} SET idle_session_timeout = 0, then run again",
+                remedy=f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again",
             )
         if not backend.sees_all:
             return unknown(

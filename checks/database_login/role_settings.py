@@ -63,7 +63,7 @@ def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgemen
             "the search_path holds bytes that are no UTF-8",
             expected="names that every client reads alike",
             actual=f"{path}, where {_REPLACED} stands for such a byte",
-            remedy=f"ALTER ROLE {user} SET search_path = ... in ASCII, or move to a database in UTF8",
+            remedy=undo_setting(login, identity, "search_path"),
         )
     if identity.setting("session_replication_role") == "replica":
         yield warned(
