@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
@@ -23,6 +24,13 @@ _LONGEST = 300
 _MOST_LINES = 20
 
 
+class Channel(StrEnum):
+    """Over which SSH channel a command is run."""
+
+    SHARED = "shared"
+    OWN = "own"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """`[checks.command.run.NAME]`: one command and how its end is understood."""
@@ -38,6 +46,8 @@ class Command:
     """OS account that runs it on the host, through sudo; the host's login when left out."""
     timeout: Annotated[timedelta, Above(0)] = timedelta(seconds=10)
     """After that it is ended, and UNKNOWN."""
+    channel: Channel = Channel.SHARED
+    """`own` for a command that takes long: on a host, the others of its batch then do not wait for it."""
     wanted: Name = "exit status 0"
     """What it confirms, in words for the report."""
     remedy: str = ""
@@ -90,7 +100,7 @@ class CommandCheck(Check):
         if not command.host:
             return {"ended": LocalCommand.of(command.argv, seconds)}
         account = AsAccount.on(self.plan.hosts[command.host], command.account)
-        return {"ended": HostCommand(command.host, account, command.argv, seconds)}
+        return {"ended": HostCommand(command.host, account, command.argv, seconds, command.channel is Channel.OWN)}
 
     def judge(self, subject: Subject, *, ended: Ended) -> Judgement:
         command: Command = subject.item

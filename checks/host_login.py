@@ -42,12 +42,23 @@ _REMEDIES = {
     "from-jump": "have the firewall opened from the jump host {jump} to {host} port {port}",
     "not-ssh": "correct `port` in [hosts.{host}]: something else than sshd answers there",
     "handshake": "have sshd on {host} looked at: it takes connections on port {port} and does not go on",
+    "start-up-file": "in ~/.bashrc (~/.cshrc) of {user} on {host}: nothing may read standard input or end the shell",
     "throttled": "have MaxStartups or PerSourcePenalties of sshd on {host} raised for this machine's address",
+    "turn": "run again with a longer --timeout: other logins took the time there was",
+    "busy": "run again with a longer --timeout, or when the machine preflight runs on has less to do",
+    "open-files": "raise the limit of open files where preflight runs (ulimit -n)",
+    "name-service": "mend the name service of the machine preflight runs on, or give [hosts.{host}] an IP address",
+    "refused-elsewhere": "have {owner} confirm the password, and correct the secret that [hosts.{host}] names",
+    "key-mode": "chmod 600 {key}",
+    "key-file": "put the key where preflight runs: {key}, or correct `key` in [hosts.{host}]",
+    "key-cipher": "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent",
+    "no-common-algorithm": "let sshd on {host} offer what the finding names, too, or name a `jump` host",
     "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
     "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
     "revoked": "do not log in: the key is marked @revoked; ask {owner} which key {host} has now",
     "cert-authority": "pin the host's own key: {seal}",
 }  # fmt: skip
+_LETS_THROUGH = ("nologin", "no-shell", "forced-command")
 _REMEDIES_BY_CAUSE = {
     Cause.UNREACHABLE: "have the way from this machine to {host} port {port} opened",
     Cause.REFUSED: "have sshd started on {host} port {port}, or correct `port` in [hosts.{host}]",
@@ -129,10 +140,35 @@ class HostLogin(Check):
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
+            known = lost.reason in _REMEDIES or lost.cause is Cause.UNSUPPORTED
+            if known:
+                return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=self._remedy(host, lost))
             return could_not_look(lost)
+        if lost.cause is Cause.NO_SHELL and lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
+            return passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
+        user = host.user or lost.session.get("user", "") or "the login"
+        return failed(
+            f"no login: {_what_failed(lost)}",
+            waivable=False,
+            expected=f"{user} logs in and runs a command",
+            actual=lost.detail,
+            remedy=self._remedy(host, lost),
+            minutes_at_stake=self._stake(host),
+        )
+
+    def _is_only_a_jump(self, host: Host) -> bool:
+        """Others are reached through it, and nothing of the plan runs there."""
+        plan = self.plan
+        used = {database.host for database in plan.databases.values()}
+        used |= {file.host for file in plan.rollback.files} if plan.rollback else set()
+        return any(other.jump == host.id for other in plan.hosts.values()) and not (
+            host.become or host.id in used or work_on(plan, host.id)
+        )
+
+    def _remedy(self, host: Host, lost: NoReply) -> str:
         template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
         user = host.user or lost.session.get("user", "") or "the login"
-        remedy = template.format(
+        return template.format(
             host=host.id,
             user=user,
             port=lost.session.get("port", host.ssh_port),
@@ -143,14 +179,7 @@ class HostLogin(Check):
             jump=lost.session.get("jump", host.jump),
             seal=seal_command(self.plan),
             pin_again=pin_again_command(self.plan, host),
-        )
-        return failed(
-            f"no login: {_what_failed(lost)}",
-            waivable=False,
-            expected=f"{user} logs in and runs a command",
-            actual=lost.detail,
-            remedy=remedy,
-            minutes_at_stake=self._stake(host),
+            key=host.key or "the key file",
         )
 
     def _logged_in(self, login: Login) -> Judgement:

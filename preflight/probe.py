@@ -128,6 +128,12 @@ NO_SECRET = "secret"
 """`NoReply.reason` where a secret reference of the plan yields nothing on the machine that preflight runs on: nothing
 was tried, so it tells nothing of the far end."""
 
+BUSY = "busy"
+"""`NoReply.reason` where this machine, or the one session with a target, had no time left for the question."""
+
+OPEN_FILES = "open-files"
+"""`NoReply.reason` where this machine's limit of open files kept a connection from being opened."""
+
 Answer = Reply | NoReply
 
 

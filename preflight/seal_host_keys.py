@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from preflight.errors import PreflightError
 from preflight.evidence import write_private
-from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
+from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 
 if TYPE_CHECKING:
-    from preflight.sessions.ssh import HostKeySeen
+    from preflight.sessions.ssh.pool import HostKeySeen
 
 _MODE = 0o644
 _HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"

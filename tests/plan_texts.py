@@ -59,6 +59,7 @@ become = ["postgres", { account = "orders", password = "prompt" }]
 jump = "bastion"
 known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]
 host_key_alias = "orders-db"
+login_within = "20s"
 person = "the DBA on call"
 lead_time = "1d"
 owner = "dba"

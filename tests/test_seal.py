@@ -15,8 +15,8 @@ from preflight.judging.manifest import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.seal import SealedManifest, SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
-from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey
-from preflight.sessions.ssh import HostKeySeen
+from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
+from preflight.sessions.ssh.pool import HostKeySeen
 from tests.toy import toy_plan
 
 NAMES = ["010.sql", "sub/dir/020.sql", "-n.sql", "-", " lead", "new\nline", "back\\slash", "$(id)", "ünï", "empty"]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
@@ -20,7 +21,7 @@ from preflight.probe import NoReply, Probe
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.probes.files import TARGET, LocalTexts, LocalTree
-from preflight.probes.hashed_file import FileState, HashedFile, HashedFileProbe
+from preflight.probes.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.probes.storage import PlacesProbe
 from preflight.units import format_duration, format_size
@@ -87,7 +88,7 @@ class RollbackReady(Check):
                 listing = PreviousBackups(planned.host.id, planned.account, planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
-                return {"file": HashedFileProbe(file.host, file.path)}
+                return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
             case Scripts() as scripts:
                 folder = beside(self.plan, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
@@ -123,7 +124,7 @@ class RollbackReady(Check):
             case PlannedBackup() as planned:
                 return self._judge_backup(planned, **facts)
             case RollbackFile() as file:
-                return _judge_file(file, facts["file"])
+                return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan, scripts.approved)
                 ways = WaysBack(scripts, folder, seal_command(self.plan), facts["approved"], facts["texts"])
@@ -140,6 +141,14 @@ class RollbackReady(Check):
         for planned in planned_backups(self.plan):
             if planned.backup.previous:
                 yield Subject(f"{planned.id} previous backup", planned, planned.owner)
+
+    @cached_property
+    def _beside_each_other(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """Host and folder -> the files there, which are one question."""
+        places: dict[tuple[str, str], set[str]] = {}
+        for file in self.plan.rollback.files if self.plan.rollback else ():
+            places.setdefault(_place(file), set()).add(file.path)
+        return {place: tuple(sorted(paths)) for place, paths in places.items()}
 
     def _files(self) -> Iterator[Subject]:
         rollback = self.plan.rollback
@@ -273,6 +282,10 @@ def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupK
     return file.kind
 
 
+def _place(file: RollbackFile) -> tuple[str, str]:
+    return file.host, file.path.rpartition("/")[0]
+
+
 def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
     expected = f"{file.path} on {file.host} with SHA-256 {file.sha256}"
     put_back = f"put the file of the running release back on {file.host}: {file.path}"
@@ -294,6 +307,13 @@ def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
             expected=expected,
             actual=f"nothing beyond {seen.behind} can be seen",
             remedy=f"let the login on {file.host} enter {seen.behind}",
+        )
+    if not seen.sha256:
+        return unknown(
+            "the file could not be hashed",
+            expected=expected,
+            actual="no SHA-256: no sha256sum, shasum or openssl there, or an error of its disk",
+            remedy=f"run on {file.host}: sha256sum {shlex.quote(file.path)}",
         )
     if seen.sha256 != file.sha256:
         changed = f", changed {seen.changed_at:%Y-%m-%d %H:%M} UTC" if seen.changed_at else ""

@@ -27,6 +27,7 @@ from preflight.plan.values import (
     Port,
     RemotePath,
     RoleRef,
+    SecretRef,
     Server,
     ServerRole,
     Sha256,
@@ -36,7 +37,6 @@ from preflight.plan.values import (
     Text,
     Url,
 )
-from preflight.secrets import SecretRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,8 @@ class Host:
     and the system's."""
     host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
+    login_within: Annotated[timedelta, Above(0)] = timedelta(seconds=15)
+    """Longest that a login may take, from the TCP connection to the accepted login; a jump host has its own."""
     network_zone: str = ""
     """From which part of the network it can be reached, where `preflight collect --zone` runs in each; its databases
     are asked from there too."""
@@ -96,6 +98,11 @@ class Host:
     def ssh_port(self) -> int:
         """The port to connect to, as far as the plan knows it."""
         return SSH_PORT if self.port is None else self.port
+
+    @property
+    def who(self) -> str:
+        """The login, in words."""
+        return self.user or "the login of ssh_config"
 
     @property
     def password_purpose(self) -> str:
@@ -119,7 +126,8 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate or peer."""
+    """Where the role's password is found; leave it out for a client certificate (in `~/.postgresql`)
+    or peer."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from preflight.probe import NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
+from preflight.probe import BUSY, NO_SECRET, OPEN_FILES, Cause, Family, NoReply, Reply, Unreadable
 from preflight.probes.fields import read_lines
 from preflight.probes.shell import ShellProbe
 
@@ -47,7 +47,13 @@ class LoginProbe(ShellProbe[Login]):
     family = Family.ACCESS
 
     def ask(self) -> str:
-        return 'printf \'user=%s\\nuid=%s\\nnode=%s\\n\' "$(id -un)" "$(id -u)" "$(uname -n)"'
+        return """\
+id=$(id)
+uid=${id#uid=}; uid=${uid%%[!0-9]*}
+user=$uid
+case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
+read -r node </proc/sys/kernel/hostname || node=$(uname -n)
+printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
 
     def read(self, reply: Reply) -> Login:
         found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
@@ -56,13 +62,19 @@ class LoginProbe(ShellProbe[Login]):
         return found
 
 
+_NOT_THE_ACCOUNT = frozenset(
+    {"jump", "internal", "name-service", "key-file", "turn", "throttled", "refused-elsewhere"}
+    | {NO_SECRET, BUSY, OPEN_FILES}
+)
+"""Reasons that lie on this machine, at a jump host with a line of its own, or in how many ask at once."""
+
+
 def nothing_learnt(lost: NoReply) -> bool:
-    """Whether a login that was not made says nothing of the account: the way to its host broke off at the jump host,
-    which has a line of its own, nobody tried, the secret is not there to try with, or this program's own limits ended
-    it."""
+    """Whether a login that was not made says nothing of the account: nobody tried, something before the host or on
+    this machine kept it from being tried, or this program's own limits ended it."""
     own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-    not_the_host = lost.reason in ("jump", "internal", NO_SECRET)
-    return own_limit or not_the_host or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
+    not_looked = lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED)
+    return own_limit or not_looked or lost.reason in _NOT_THE_ACCOUNT
 
 
 class Aging(StrEnum):
@@ -113,7 +125,8 @@ class _Told:
     chage: int
     """Its exit status."""
     pam_time: _PamTime
-    offset: timedelta
+    offset: timedelta | None
+    """From UTC; asked only where a key has a date."""
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
@@ -127,38 +140,51 @@ class ExpiryProbe(ShellProbe[Expiry]):
 
     def ask(self) -> str:
         return """\
-account=$(id -un)
+nl='
+'
+account=${LOGNAME:-$(id -un)}
 if command -v chage >/dev/null 2>&1; then
   text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
   case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
   printf 'chage=%s\\n' "$code"
-  printf '%s\\n' "$text" | head -n 20 | cut -c 1-200 | sed 's/^/said=/'
+  IFS=$nl
+  set -f
+  printf 'said=%.200s\\n' $text
+  unset IFS
+  set +f
 else
   printf 'chage=127\\n'
 fi
-if grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
-  /etc/pam.d/system-auth; then
-  if [ -r /etc/security/time.conf ]; then
-    printf 'pam_time=active\\n'
-    grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
-  else
-    printf 'pam_time=unreadable\\n'
-  fi
-else
-  printf 'pam_time=absent\\n'
-fi
-printf 'offset=%s\\n' "$(unset TZ; date +%z)"
-grep -hs 'expiry-time=' "$HOME/.ssh/authorized_keys" | head -n 50 | sed 's/^/key=/'
+found=$(grep -Hs -e '^[^#]*pam_time[.]so' -e 'expiry-time=' /etc/pam.d/sshd /etc/pam.d/common-account \\
+  /etc/pam.d/password-auth /etc/pam.d/system-auth "$HOME/.ssh/authorized_keys")
+case $nl$found in
+  *"$nl/etc/pam.d/"*)
+    if [ -r /etc/security/time.conf ]; then
+      printf 'pam_time=active\\n'
+      grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
+    else
+      printf 'pam_time=unreadable\\n'
+    fi ;;
+  *) printf 'pam_time=absent\\n' ;;
+esac
+case $found in
+  *expiry-time=*)
+    printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+    printf '%s\\n' "$found" | sed -n 's/^[^:]*authorized_keys:/key=/p' | head -n 50 ;;
+  *) echo offset= ;;
+esac
 exit 0"""
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)
+        if told.key and told.offset is None:
+            raise Unreadable("keys with dates, but no offset from UTC")
         active = told.pam_time is not _PamTime.ABSENT
         known = Expiry(
             Aging.KNOWN,
             time_rules=told.rule if active else None,
             time_rules_readable=told.pam_time is not _PamTime.UNREADABLE,
-            keys=tuple(_key_expiries(told.key, told.offset)),
+            keys=tuple(_key_expiries(told.key, told.offset or timedelta())),
         )
         if told.chage == 0:
             return replace(known, **_dates(told.said))

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
-from preflight.probe import Family, Question, Reply, Unreadable
+from preflight.probe import Reply, Unreadable
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.fields import output_of, read_fields, read_lines
 from preflight.probes.long_read import LongRead
-from preflight.probes.shell import ShellProbe, quoted
+from preflight.probes.shell import quoted
 from preflight.probes.tools import Major
 
 _CLUSTER = "-- PostgreSQL database cluster dump"
@@ -189,20 +188,14 @@ class _Archive:
 
 
 @dataclass(frozen=True)
-class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
+class ReadArchive(LongRead[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
 
     def ask(self) -> str:
         return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
@@ -223,20 +216,14 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
 
 
 @dataclass(frozen=True)
-class VerifyBase(LongRead, ShellProbe[BaseRead]):
+class VerifyBase(LongRead[BaseRead]):
     """Reads a whole base backup against its manifest."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_verifybackup, as it is called."""
 
     def ask(self) -> str:
         return self._text(_BASE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> BaseRead:
         told = read_lines(BaseRead, reply)
@@ -269,19 +256,13 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class ReadText(LongRead, ShellProbe[TextRead]):
+class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     kind: BackupKind
 
     def ask(self) -> str:
         return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """As for an archive."""

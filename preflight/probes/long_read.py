@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, TypeVar
 
-from preflight.probes.shell import AsAccount, filled, quoted
+from preflight.probe import Family, Question
+from preflight.probes.shell import AccountProbe, filled, quoted
+
+T = TypeVar("T")
 
 _GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
 _LOW = """\
@@ -25,10 +29,12 @@ run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"
 
 
 @dataclass(frozen=True)
-class LongRead:
-    """One file, read with a time limit of its own."""
+class LongRead(AccountProbe[T]):
+    """Reads a backup within a time limit of its own."""
 
-    account: AsAccount
+    family = Family.BACKUP
+    own_channel: ClassVar[bool] = True
+
     path: str
     seconds: float
     """How long the read may take."""
@@ -36,8 +42,8 @@ class LongRead:
     """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
     another question."""
 
-    def stdin_secret(self) -> str:
-        return self.account.password
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
 
     def _text(self, script: str, **values: str) -> str:
         if self.account.is_login:

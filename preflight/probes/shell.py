@@ -110,3 +110,13 @@ class ShellProbe(Probe[T]):
     """A probe whose question is shell text for a host."""
 
     via: ClassVar[Via] = Via.SSH
+
+
+@dataclass(frozen=True)
+class AccountProbe(ShellProbe[T]):
+    """A shell probe that looks as an account of the host."""
+
+    account: AsAccount
+
+    def stdin_secret(self) -> str:
+        return self.account.password

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.probes.shell import BOOT, AsAccount, BootId, ShellProbe, filled, quoted
+from preflight.probes.shell import BOOT, AccountProbe, BootId, filled, quoted
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _MEMORY = {"tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs"}
@@ -370,14 +370,12 @@ class _DirectoryTold(_PlaceTold):
 
 
 @dataclass(frozen=True)
-class DirectoryProbe(ShellProbe[Directory]):
+class DirectoryProbe(AccountProbe[Directory]):
     """One directory, as the account that will write there."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True  # a dead network mount hangs whoever looks at it
     timeout_seconds: ClassVar[float] = _SECONDS
 
-    account: AsAccount
     directory: str
 
     def ask(self) -> str:
@@ -390,9 +388,6 @@ class DirectoryProbe(ShellProbe[Directory]):
             PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
         )
         return self.account.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> Directory:
         told = read_lines(_DirectoryTold, reply)
@@ -413,22 +408,17 @@ class DirectoryProbe(ShellProbe[Directory]):
 
 
 @dataclass(frozen=True)
-class PlacesProbe(ShellProbe[Mapping[str, Place]]):
+class PlacesProbe(AccountProbe[Mapping[str, Place]]):
     """Where several directories lie, by path; what cannot be seen is told by its path."""
 
     family = Family.SPACE
-    own_channel: ClassVar[bool] = True
     timeout_seconds: ClassVar[float] = _SECONDS
 
-    account: AsAccount
     paths: tuple[str, ...]
 
     def ask(self) -> str:
         calls = "\n".join(f"place p{number}_ {quoted(path)}" for number, path in enumerate(self.paths))
         return self.account.or_login(filled(_PLACES, PLACE=_PLACE, CALLS=calls))
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
         fields = read_fields(output_of(reply))

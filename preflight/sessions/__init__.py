@@ -7,28 +7,29 @@ from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
-from preflight.probe import Answer, NoReply, Question
+from preflight.probe import Answer, Cause, NoReply, Question
 
 Deliver = Callable[[Question, Answer], None]
 
 
 class Session(Protocol):
-    """One conversation with one target. Opened at the first question, kept for the second round."""
+    """What asks one target. Opened at the first question, kept for the second round."""
 
     @property
     def stage(self) -> str:
-        """What it is waiting for just now, in words that follow "while": `connecting to 10.0.0.1:22`. Read from another
-        thread."""
+        """What is being waited for just now, for whoever waits no longer: `resolving db1`, `waiting for answers`."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """Calls `deliver` once for every question, as answers arrive.
+        """Calls `deliver` once for every question, as answers arrive, in the calling thread.
 
-        Runs in a thread of its own. It may return after the deadline: by then the caller has answered what was missing,
-        and takes nothing more. While questions with a channel of their own are under way, others may come by a second
-        call. Trouble in the outside world is delivered as `NoReply`, never raised."""
+        Aims to be done by the deadline, but may block past it where nothing bounds a call (a name service): by then
+        the caller has answered what was missing, and takes nothing more. While questions with a channel of their own
+        are under way, others may come by a second call. CannotAsk in the outside world is delivered as `NoReply`, never
+        raised."""
 
     def close(self) -> None:
-        """Ends the conversation and frees threads and sockets; safe to call twice and from another thread."""
+        """Frees threads and sockets and ends what is being asked; safe to call twice and from another thread. A
+        question that comes later opens the session again, unless its pool is closed."""
 
 
 class SessionFailed(PreflightError):
@@ -37,3 +38,13 @@ class SessionFailed(PreflightError):
     def __init__(self, answer: NoReply) -> None:
         super().__init__(answer.detail)
         self.answer = answer
+
+
+class CannotAsk(Exception):
+    """Why something could not be asked, on its way up to the `NoReply` it becomes; never leaves the sessions."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "") -> None:
+        super().__init__(detail)
+        self.cause = cause
+        self.detail = detail
+        self.reason = reason

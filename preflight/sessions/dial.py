@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -10,8 +11,8 @@ from typing import Any
 
 from preflight.clock import Deadline
 from preflight.plan.values import show_address
-from preflight.probe import Cause
-from preflight.sessions.trouble import Trouble
+from preflight.probe import OPEN_FILES, Cause
+from preflight.sessions import CannotAsk
 
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
 _KEEPALIVE_IDLE_SECONDS = 10
@@ -22,7 +23,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTD
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
-class DialFailed(Trouble):
+class DialFailed(CannotAsk):
     """No TCP connection."""
 
     def __init__(self, cause: Cause, detail: str, reason: str = "", address: str = "") -> None:
@@ -45,14 +46,13 @@ class Resolved:
 
 
 def resolve(name: str, port: int) -> Resolved:
-    """Blocks for as long as the system's resolver likes (no argument bounds `getaddrinfo`), so callers run it in a
-    thread they can abandon. Raises DialFailed."""
+    """Blocks for as long as the system's resolver likes: no argument bounds `getaddrinfo`. Raises DialFailed."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
             raise DialFailed(Cause.UNREACHABLE, f"the name {name} does not exist here", "no-such-name") from None
-        detail = f"the name {name} could not be resolved: {error.strerror}"
+        detail = f"the name {name} could not be resolved on this machine: {error.strerror}"
         raise DialFailed(Cause.UNREACHABLE, detail, "name-service") from None
     except UnicodeError:
         raise DialFailed(Cause.UNREACHABLE, f"{name!r} is no host name", "no-such-name") from None
@@ -76,7 +76,7 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
             troubles.append(_trouble(error, address, share))
     if not troubles:
         raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
-    rank = [Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
+    rank = [Cause.NOT_ASKED, Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
     raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
 
 
@@ -95,6 +95,9 @@ def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> Qu
 def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
+        return DialFailed(Cause.NOT_ASKED, detail, OPEN_FILES, address)
     if error.errno == errno.ECONNREFUSED:
         return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
     reason = "no-route" if error.errno in _NO_ROUTE else ""
@@ -123,6 +126,12 @@ class QuickSocket(socket.socket):
         ):
             if hasattr(socket, option):
                 self.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def close(self) -> None:
+        """Wakes a thread that is just reading, which closing alone does not."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As `socket.recv`, from the read-ahead first. Flags are not combined with the read-ahead."""

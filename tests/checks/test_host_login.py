@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Window
+from preflight.plan import Account, Become, Window
 from preflight.probe import Cause, NoReply
 from preflight.probes.accounts import Aging, Expiry, KeyExpiry, Login
 from tests.toy import toy_plan
@@ -191,7 +191,7 @@ def test_a_secret_that_is_not_there_to_try_with_tells_nothing_of_the_account() -
     assert judged(lost(Cause.NO_CREDENTIAL, "secret")).status is Status.UNKNOWN
 
 
-@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
+@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED})
 def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
     found = judged(lost(cause), lost(cause))
     assert (found.status, found.actual) == (Status.FAIL, "db1: what was seen")
@@ -217,7 +217,17 @@ REASONS = (
     "from-jump",
     "not-ssh",
     "handshake",
+    "start-up-file",
     "throttled",
+    "turn",
+    "busy",
+    "open-files",
+    "name-service",
+    "refused-elsewhere",
+    "key-mode",
+    "key-file",
+    "key-cipher",
+    "no-common-algorithm",
     "no-agent",
     "not-in-agent",
     "revoked",
@@ -245,11 +255,32 @@ def test_every_reason_has_a_remedy_of_its_own() -> None:
         lost(Cause.UNREADABLE),
         lost(Cause.UNREACHABLE, "jump"),
         lost(Cause.CUT_OFF, "internal"),
+        lost(Cause.REFUSED, "throttled"),
+        lost(Cause.NOT_ASKED, "open-files"),
+        lost(Cause.UNREACHABLE, "name-service"),
+        lost(Cause.UNSUPPORTED, "no-common-algorithm"),
         lost(Cause.TIMED_OUT, vantage=""),
     ],
 )
 def test_what_was_never_tried_is_unknown(answer: NoReply) -> None:
     assert judged(answer, answer).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("reason", ["nologin", "no-shell", "forced-command"])
+def test_a_jump_host_that_only_lets_through_passes_and_any_other_host_does_not(reason: str) -> None:
+    answer = lost(Cause.NO_SHELL, reason)
+    plan = toy_plan()
+    jump = replace(plan.hosts["db1"], become=())
+    behind = replace(jump, id="db2", jump="db1")
+    needed = replace(jump, become=(Become(account=Account("postgres")),))
+    alone = replace(plan, window=WINDOW, hosts={"db1": jump}, databases={}, backups={}, scripts={}, rollback=None)
+    as_jump = replace(alone, hosts={"db1": jump, "db2": behind})
+    status = []
+    for each in (alone, as_jump, replace(as_jump, hosts={"db1": needed, "db2": behind})):
+        check = HostLogin(each, ASKED_AT, HostLoginSettings())
+        subject = next(subject for subject in check.subjects() if subject.id == "db1")
+        status.append(check.judge(subject, login=answer, expiry=answer).status)
+    assert status == [Status.FAIL, Status.PASS, Status.FAIL]
 
 
 def test_a_login_whose_dates_could_not_be_asked_is_unknown_or_worse() -> None:

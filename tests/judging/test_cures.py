@@ -10,7 +10,7 @@ import pytest
 
 from preflight.judging.cures import beside, copy_command, pin_again_command, seal_command, ssh_command
 from preflight.plan import Account, Host, Plan
-from preflight.sessions.known_hosts import HostKeys
+from preflight.sessions.ssh.known_hosts import HostKeys
 from tests.site.asking import make_plan
 from tests.site.machine import clean_environment
 from tests.site.site import Site

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from preflight.clock import Deadline, monotonic
+from preflight.clock import monotonic
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.probe import Answer, NoReply, Question, Reply, Via
-from preflight.secrets import SecretRef, Secrets
-from preflight.sessions.ssh import SshPool
+from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.pool import SshPool
+from tests.sessions.asking import ask_within
 from tests.site.accounts import Account
 from tests.site.sshd import Sshd
 
@@ -85,17 +86,9 @@ def question(text: str, target: str = "db1", seconds: float = 10.0, **more: obje
 
 def ask_all(pool: SshPool, questions: Sequence[Question], seconds: float = GENEROUS_SECONDS) -> dict[str, Answer]:
     """The answers by question text; each question is answered once, and before the deadline."""
-    answers: dict[str, Answer] = {}
-
-    def deliver(asked: Question, answer: Answer) -> None:
-        assert asked.text not in answers, "answered twice"
-        answers[asked.text] = answer
-
-    begun = monotonic()
-    pool.session(questions[0].target).ask(questions, Deadline(seconds), deliver)
-    assert monotonic() - begun < seconds + LATE_SECONDS, "ask returned after its deadline"
-    assert len(answers) == len({asked.text for asked in questions})
-    return answers
+    answers = ask_within(pool.session(questions[0].target), questions, seconds)
+    assert sorted(asked.text for asked, _ in answers) == sorted(asked.text for asked in questions)
+    return {asked.text: answer for asked, answer in answers}
 
 
 def ask(pool: SshPool, text: str = "id -un", target: str = "db1", seconds: float = GENEROUS_SECONDS) -> Answer:

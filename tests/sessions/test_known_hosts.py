@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.sessions.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
+from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from tests.site.accounts import make_key
 from tests.site.machine import run
 

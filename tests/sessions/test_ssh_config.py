@@ -10,7 +10,7 @@ import pytest
 from preflight.clock import Deadline
 from preflight.loader import load_plan
 from preflight.plan import Account, Host
-from preflight.sessions.ssh_config import configure
+from preflight.sessions.ssh.config import configure
 from tests.plan_texts import MINIMAL
 from tests.site.machine import needs
 
@@ -47,3 +47,15 @@ def test_a_port_that_the_plan_names_counts_though_it_be_the_usual_one(tmp_path: 
 def test_a_host_built_without_a_port_leaves_it_open() -> None:
     host = Host(id="db1", user=Account("dba"), ssh_config=True)
     assert (host.port, host.ssh_port, port_of(host), port_of(replace(host, port=22))) == (None, 22, 2222, 22)
+
+
+@pytest.mark.parametrize("written", ["%d/.ssh/id_x", '"~/.ssh/my key"', "~/.ssh/%r"])
+def test_an_identity_file_is_found_as_ssh_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    key = tmp_path / ".ssh" / {"%": "id_x", '"': "my key", "~": "dba"}[written[0]]
+    key.touch()
+    (tmp_path / "config").write_text(f"Host db1\n  IdentityFile {written}\n")
+    assert configure(Host(id="db1", user=Account("dba"), ssh_config=True), Deadline(10)).host.key == key

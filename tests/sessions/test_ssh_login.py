@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from preflight.clock import Deadline
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.probe import Cause
-from preflight.secrets import SecretRef
+from preflight.sessions.ssh.credentials import asks_for_password
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run
@@ -292,3 +294,119 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     pool.close()
     pool.close()
     assert no_reply(ask(pool)).cause is Cause.NOT_ASKED
+
+
+@pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _"])
+def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
+    account = site.accounts.add("startup")
+    (account.home / ".bashrc").write_text(f"{line}\n")
+    host = key_host(site.sshd, account)
+    answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "start-up-file"), answer
+    assert "start-up file" in answer.detail
+
+
+def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
+) -> None:
+    key = tmp_path / "open_key"
+    key.write_bytes(good_account.key.read_bytes())
+    host = replace(key_host(sshd, good_account), key=key)
+    key.chmod(0o644)
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "key-mode")
+    assert "mode 0644" in answer.detail
+    key.chmod(0o600)
+    reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+
+
+def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "gcm_key"
+    run(needs("ssh-keygen"), "-q", "-t", "ed25519", "-Z", "aes256-gcm@openssh.com", "-N", "open sesame", "-f", key)
+    monkeypatch.setenv("KEY_PASSPHRASE", "open sesame")
+    host = replace(key_host(sshd, good_account), key=key, passphrase=SecretRef("env", "KEY_PASSPHRASE"))
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "key-cipher")
+    assert "aes256-gcm@openssh.com" in answer.detail
+
+
+@pytest.mark.parametrize("with_plain_key", [True, False])
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_a_certificate_in_the_agent_logs_in(
+    make_pool: MakePool, site: Site, agent: Path, tmp_path: Path, kind: str, with_plain_key: bool
+) -> None:
+    account = site.accounts.add("cert", authorize=False)
+    authority, key = make_key(tmp_path / "ca"), make_key(tmp_path / "user", kind=kind)
+    keygen = needs("ssh-keygen")
+    run(keygen, "-q", "-s", authority, "-I", "test", "-n", account.name, "-V", "-5m:+8h", key.with_suffix(".pub"))
+    certificate = tmp_path / "user-cert.pub"
+    trusting = site.start_sshd(options={"TrustedUserCAKeys": str(authority.with_suffix(".pub"))})
+    _add(agent, key)
+    if not with_plain_key:
+        run("ssh-add", "-q", "-d", key.with_suffix(".pub"), environment={"SSH_AUTH_SOCK": str(agent)})
+        certificate_only = tmp_path / "only"
+        certificate_only.write_bytes(key.read_bytes())
+        certificate_only.chmod(0o600)
+        (tmp_path / "only-cert.pub").write_bytes(certificate.read_bytes())
+        run("ssh-add", "-q", certificate_only, environment={"SSH_AUTH_SOCK": str(agent)})
+        (tmp_path / "only.pub").write_bytes(key.with_suffix(".pub").read_bytes())
+        (tmp_path / "only-cert.pub").unlink()
+        run("ssh-add", "-q", "-d", tmp_path / "only.pub", environment={"SSH_AUTH_SOCK": str(agent)})
+    host = replace(key_host(trusting, account), key=None, agent=_fingerprint(key))
+    answer = reply(ask(make_pool(host, known_hosts=trusting.known_hosts_lines())))
+    assert answer.text == account.name + "\n"
+    trusting.close()
+
+
+def test_a_wrong_password_that_many_hosts_share_is_refused_once(
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [password_host(unused_sshd, good_account, monkeypatch, "wrong", f"h{n}") for n in range(8)]
+    pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
+    assert sorted(answer.reason for answer in answers) == ["bad-credential", *["refused-elsewhere"] * 7]
+    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason == "bad-credential")
+    for answer in answers:
+        assert answer.reason == "bad-credential" or f"{refused_on} refused the same password" in answer.detail
+    assert unused_sshd.whole_log.count("Failed password") == 1
+
+
+def test_a_right_password_that_many_hosts_share_logs_in_to_all(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [password_host(sshd, good_account, monkeypatch, id_=f"h{n}") for n in range(8)]
+    pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts):
+            assert reply(answer).code == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_one"),
+    [
+        ("Password: ", True),
+        ("(dba@db1) Password: ", True),
+        ("Passwort: ", True),
+        ("Mot de passe : ", True),
+        ("Verification code: ", False),
+        ("One-time password (OATH) for `dba': ", False),
+        ("Enter PASSCODE: ", False),
+        ("", False),
+    ],
+)
+def test_only_a_prompt_for_a_password_gets_the_password(prompt: str, is_one: bool) -> None:
+    assert asks_for_password(prompt) is is_one
+
+
+def test_the_time_a_secret_takes_is_not_the_servers(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(good_account.password)
+    slow = SecretRef.parse(f"command:sh -c 'sleep 2; cat {tmp_path}/password'")
+    host = replace(key_host(sshd, good_account), key=None, password=slow, login_within=timedelta(seconds=1.5))
+    reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
+    answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
+    assert (answer.cause, "reading the credential" in answer.detail) == (Cause.TIMED_OUT, True)

@@ -181,7 +181,7 @@ def test_an_end_of_input_that_a_closed_channel_sends_late_does_not_end_the_conne
 ) -> None:
     pool = pool_of(good_account)
     reply(ask(pool, "true"))
-    transport = pool._connection("db1").open(Deadline(10)).transport
+    transport = pool._connection("db1").hold(Deadline(10)).transport
     channel = transport.open_session()
     channel.exec_command(f"until [ -e {tmp_path.name} ]; do sleep 0.01; done")
     with channel.lock:
@@ -196,6 +196,7 @@ def test_an_end_of_input_that_a_closed_channel_sends_late_does_not_end_the_conne
 
 
 KILL_SSHD = """\
+sleep 0.3 # what was answered before is on its way by then
 p=$PPID
 while [ "$(cat /proc/$p/comm)" != sshd ]; do p=$(cut -d' ' -f4 /proc/$p/stat); done
 kill -9 $p; sleep 60"""
@@ -241,12 +242,13 @@ def test_closing_the_pool_from_another_thread_ends_a_question(pool_of: PoolOf, g
 
 
 def test_the_module_is_imported_without_paramiko() -> None:
-    code = "import sys, preflight.sessions.ssh; sys.exit('paramiko' in sys.modules)"
+    code = "import sys, preflight.sessions.ssh.pool; sys.exit('paramiko' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_paramiko_is_imported_without_invoke() -> None:
     code = (
-        "import sys, preflight.sessions.transport; sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
+        "import sys, preflight.sessions.ssh.transport\n"
+        "sys.exit('invoke' in sys.modules or 'paramiko' not in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

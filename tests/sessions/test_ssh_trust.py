@@ -12,10 +12,10 @@ from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host
 from preflight.probe import Cause
-from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
-from preflight.sessions.known_hosts import HostKeys, format_line
-from preflight.sessions.ssh import SshPool
+from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.known_hosts import HostKeys, format_line
+from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, reply
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run
@@ -282,3 +282,21 @@ def test_a_circle_in_ssh_config_is_an_answer_not_a_hang(
     answer = no_reply(ask(make_pool(host), seconds=8))
     assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "jump")
     assert "circle" in answer.detail
+
+
+@pytest.mark.parametrize("where", ["sealed", "user"])
+def test_a_plain_name_is_trusted_on_another_port_wherever_it_is_pinned(
+    sshd: Sshd, good_account: Account, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / where).write_text(sshd.known_hosts_lines(sshd.address))
+    host = key_host(sshd, good_account)
+    pool = SshPool(
+        {"db1": host},
+        Secrets(tmp_path),
+        sealed_known_hosts=tmp_path / "sealed",
+        user_known_hosts=[tmp_path / "user"],
+    )
+    try:
+        reply(ask(pool))
+    finally:
+        pool.close()

@@ -1,0 +1,211 @@
+"""One attempt to reach a host: its address, the jump host before it, a turn to log in, TCP and the key exchange."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from preflight.clock import Deadline
+from preflight.plan import Host
+from preflight.plan.values import show_address
+from preflight.probe import Cause
+from preflight.sessions import CannotAsk, SessionFailed, dial
+from preflight.sessions.remote_text import one_line
+from preflight.sessions.ssh.channels import ChannelRefused, open_forward
+from preflight.sessions.ssh.known_hosts import KnownKeys
+from preflight.sessions.ssh.shared import Shared
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.transport import Transport
+
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class HasTransport(Protocol):
+    """A login, as far as what goes through it needs one."""
+
+    @property
+    def transport(self) -> Transport: ...
+
+
+class Jump(Protocol):
+    """A host that others are reached through."""
+
+    @property
+    def host(self) -> Host: ...
+
+    def hold(self, deadline: Deadline) -> HasTransport:
+        """The login, kept open until `release`. Raises SessionFailed."""
+
+    def release(self) -> None: ...
+
+
+class JumpFailed(CannotAsk):
+    """What failed is a jump host, and the same for all hosts behind it."""
+
+
+class Closed(CannotAsk):
+    """Whoever wanted the connection has closed it."""
+
+    def __init__(self) -> None:
+        super().__init__(Cause.NOT_ASKED, "the session was closed")
+
+
+class Attempt:
+    """Reaches a host. What is learned on the way goes into `session`, for replies and for the report."""
+
+    def __init__(
+        self, host: Host, jump: Jump | None, shared: Shared, deadline: Deadline, session: dict[str, str]
+    ) -> None:
+        """`deadline`: the time there is for this host; within it, each connection has `login_within` for its login."""
+        self._host = host
+        self._jump = jump
+        self._shared = shared
+        self._deadline = deadline
+        self._session = session
+        self._server = ""
+        self._closed = False
+        self._held_jump: Jump | None = None
+        self._lock = threading.Lock()
+        self.transport: Transport | None = None
+        self.stage = "connecting"
+        """What is being waited for, for the report of whoever cannot wait any longer."""
+        self.limit = deadline
+        """Until when the login must be accepted; runs from the TCP connect."""
+
+    def close(self) -> None:
+        """Ends the transport, from any thread and at any stage."""
+        self._closed = True
+        if self.transport is not None:
+            self.transport.close()
+        with self._lock:
+            jump, self._held_jump = self._held_jump, None
+        if jump is not None:
+            jump.release()
+
+    def reach(self, known: KnownKeys | None) -> Transport:
+        """A transport with its key exchange done, asking for a key of a type in `known` first; holds the turn to log
+        in until `end_turn`. A server that hangs up before it says anything is crowded (MaxStartups): it is connected
+        to again, later and later, until the deadline. Raises CannotAsk."""
+        with self.limited():
+            try:
+                return self._connect(known)
+            except _Dropped as dropped:
+                return self._come_again(known, dropped)
+
+    def end_turn(self, *, dropped: bool = False) -> None:
+        """Lets the next one log in."""
+        server, self._server = self._server, ""
+        if server:
+            self._shared.turns.give_back(server, dropped=dropped)
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Says of a step that ran out of time which limit that was."""
+        try:
+            yield
+        except CannotAsk as failed:
+            if failed.cause is not Cause.TIMED_OUT:
+                raise
+            limit = "login_within" if self.limit.left() < self._deadline.left() else "the time left for this host"
+            detail = f"{failed.detail}: {limit} ended after {self.limit.seconds:.1f} s"
+            raise CannotAsk(failed.cause, detail, failed.reason) from None
+
+    def _come_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
+        times, pause = 1, _FIRST_PAUSE_SECONDS
+        while True:
+            self.stage = f"waiting to come again: {dropped.detail}"
+            wait = pause * random.uniform(0.5, 1.5)  # noqa: S311  # spreads the callers, keeps no secret
+            if self._deadline.left() <= wait:
+                break
+            if self._shared.closing.wait(wait) or self._closed:
+                raise Closed
+            with self._shared.turns.returning(self._deadline) as taken:
+                if not taken:
+                    break
+                try:
+                    return self._connect(known)
+                except _Dropped as again:
+                    dropped, times = again, times + 1
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        detail = f"{dropped.detail}, {times} times in {self._deadline.seconds:.1f} s: sshd is crowded (MaxStartups)"
+        raise CannotAsk(Cause.REFUSED, f"{detail}, or turns this machine away", "throttled")
+
+    def _connect(self, known: KnownKeys | None) -> Transport:
+        from preflight.sessions.ssh.transport import HandshakeFailed, Transport
+
+        sock = self._socket()
+        self.stage = "exchanging keys"
+        self.transport = Transport(sock, self.limit.left(), known)
+        if self._closed:
+            self.transport.close()
+            raise Closed
+        try:
+            self.transport.shake_hands(self.limit)
+        except HandshakeFailed as failed:
+            self.end_turn(dropped=failed.nothing_received)
+            if self._closed:
+                raise Closed from None
+            kind = _Dropped if failed.nothing_received else CannotAsk
+            raise kind(failed.cause, f"{self._session['address']}: {failed.detail}", failed.reason) from None
+        self._session["server"] = one_line(self.transport.remote_version, 100)
+        return self.transport
+
+    def _take_turn(self, server: str) -> None:
+        self.stage = f"waiting for other logins at {server}"
+        if not self._shared.turns.take(server, self._deadline):
+            if self._closed or self._shared.closing.is_set():
+                raise Closed
+            raise CannotAsk(Cause.TIMED_OUT, f"other logins at {server} took all the time there was", "turn")
+        self._server = server
+
+    def _socket(self) -> Any:
+        if self._jump is not None:
+            return self._through(self._jump)
+        self.stage = f"resolving {self._host.address}"
+        resolved = dial.resolve(self._host.address, self._host.ssh_port)
+        self._take_turn(resolved.first)
+        self.stage = f"connecting to {resolved.first}"
+        self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
+        try:
+            sock, self._session["address"] = dial.connect(resolved, self.limit)
+        except dial.DialFailed as failed:
+            self._session["address"] = failed.address
+            raise
+        return sock
+
+    def _through(self, jump: Jump) -> Any:
+        name = jump.host.id
+        self._session["jump"] = name
+        self.stage = f"waiting for jump {name}"
+        transport = self._held(jump).transport
+        address = show_address(self._host.address, self._host.ssh_port)
+        self._session["address"] = address
+        self._take_turn(f"{address} through {name}")
+        self.stage = f"connecting to {address} through {name}"
+        self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
+        try:
+            return open_forward(transport, self._host.address, self._host.ssh_port, self.limit)
+        except ChannelRefused as refused:
+            reason = "jump" if refused.cause in (Cause.DENIED, Cause.CUT_OFF) else "from-jump"
+            raise CannotAsk(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None
+
+    def _held(self, jump: Jump) -> HasTransport:
+        try:
+            login = jump.hold(self._deadline)
+        except SessionFailed as failed:
+            detail = f"through jump {jump.host.id}: {failed.answer.detail.removeprefix(f'{jump.host.id}: ')}"
+            raise JumpFailed(failed.answer.cause, detail, "jump") from None
+        with self._lock:
+            before, self._held_jump = self._held_jump, jump
+        if before is not None:  # held for the connection that was dropped
+            before.release()
+        return login
+
+
+class _Dropped(CannotAsk):
+    """The server hung up before it said anything."""

@@ -1,0 +1,223 @@
+"""Many questions in one round trip: the script that asks them, and the reader that takes the answers apart.
+
+The script goes to the standard input of `env LC_ALL=C sh -s`, a command every login shell understands (csh and fish
+too). Around each question it prints a line with a random nonce, to standard output and to standard error alike, so
+that noisy profiles, binary output, a missing last line feed or an early `exit` cannot be mistaken for an answer, and
+an answer counts only when its end was seen on both streams.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+
+from preflight.clock import monotonic, now
+from preflight.probe import Question
+
+COMMAND = "env LC_ALL=C sh -s"
+OUTPUT_CAP_BYTES = 1024 * 1024
+"""Of one question, per stream."""
+LONGEST_ARGUMENT = 100_000
+"""Bytes; Linux refuses a single argument of more than 128 KiB, so longer texts are not given to `sh -c`."""
+_NOISE_CAP_BYTES = 64 * 1024
+_TIMED_OUT = 124  # exit status of timeout(1)
+_KILLED = 137  # the same after its -k
+
+_PRELUDE = """\
+LC_ALL=C; LANG=C; TZ=UTC0; export LC_ALL LANG TZ; unset TMOUT; umask 077
+mark() { printf '\\n%s %s\\n' "$NONCE" "$1"; printf '\\n%s %s\\n' "$NONCE" "$1" >&2; }
+limit=
+case $(timeout --help 2>&1 </dev/null) in
+*-k*) limit='timeout -k 2' ;;
+*) if timeout 9 true </dev/null >/dev/null 2>&1; then limit=timeout; fi ;;
+esac
+run() { if [ -n "$limit" ]; then $limit "$1" sh -c "$2"; else sh -c "$2"; fi; }
+ask() { mark "B $1"; run "$2" "$3" </dev/null; mark "E $1 $?"; }
+ask_with_stdin() { mark "B $1"; run "$2" "$3"; mark "E $1 $?"; }
+mark "S ${limit:-none}"
+"""
+
+
+class Stream(IntEnum):
+    OUT = 0
+    ERR = 1
+
+
+def new_nonce() -> str:
+    return secrets.token_hex(16)
+
+
+def script(nonce: str, questions: Sequence[Question]) -> bytes:
+    """The whole script. A question with a secret must be alone: its command reads the standard input, on which the
+    secret is written once the command is about to run."""
+    asked = "\n".join(_ask(number, question) for number, question in enumerate(questions))
+    # One compound command: the shell has read all of it before a question can read the standard input.
+    return f"{{ NONCE={nonce}\n{_PRELUDE}{asked}\nmark D\nexit 0; }}\n".encode("utf-8", "surrogateescape")
+
+
+def _ask(number: int, question: Question) -> str:
+    if len(question.text.encode("utf-8", "surrogateescape")) > LONGEST_ARGUMENT and not question.stdin_secret:
+        return f'mark "B {number}"; (\n{question.text}\n) </dev/null; mark "E {number} $?"'
+    function = "ask_with_stdin" if question.stdin_secret else "ask"
+    return f"{function} {number} {max(1, math.ceil(question.timeout_seconds))} {shlex.quote(question.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The complete answer to one question."""
+
+    number: int
+    code: int
+    out: bytes
+    err: bytes
+    asked_at: datetime
+    took_seconds: float
+    killed: bool
+    """The far end's timeout(1) ended it."""
+
+
+@dataclass(slots=True)
+class _Mark:
+    word: str
+    arguments: list[str]
+    body: bytes
+    """What came since the mark before."""
+
+
+class _MarkReader:
+    """Finds the marks in one stream, piece by piece, scanning each byte once."""
+
+    def __init__(self, nonce: str) -> None:
+        self._sign = b"\n" + nonce.encode("ascii") + b" "
+        self._buffer = bytearray()
+        self._scanned = 0
+        self.noise = bytearray()
+        """What came outside of answers: the chatter of profiles."""
+
+    @property
+    def pending(self) -> bytearray:
+        """What has come since the last mark and is not yet known to be noise."""
+        return self._buffer
+
+    def feed(self, data: bytes, inside: Callable[[], bool]) -> Iterator[_Mark]:
+        """`inside`: whether the bytes being read belong to an answer; what does not is kept only up to a cap."""
+        self._buffer += data
+        while True:
+            at = self._buffer.find(self._sign, self._scanned)
+            end = self._buffer.find(b"\n", at + len(self._sign)) if at >= 0 else -1
+            if end < 0:
+                self._scanned = at if at >= 0 else max(0, len(self._buffer) - len(self._sign))
+                if not inside() and at < 0:
+                    self._take_noise(self._scanned)
+                return
+            words = bytes(self._buffer[at + len(self._sign) : end]).decode("ascii", "replace").split()
+            mark = _Mark(words[0] if words else "", words[1:], bytes(self._buffer[:at]))
+            if not inside():
+                self._take_noise(at)
+                del self._buffer[: end + 1 - at]
+            else:
+                del self._buffer[: end + 1]
+            self._scanned = 0
+            yield mark
+
+    def _take_noise(self, size: int) -> None:
+        self.noise += self._buffer[: min(size, _NOISE_CAP_BYTES - len(self.noise))]
+        del self._buffer[:size]
+        self._scanned = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    """An answer being read."""
+
+    asked_at: datetime = field(default_factory=now)
+    since: float = field(default_factory=monotonic)
+    bodies: dict[Stream, bytes] = field(default_factory=dict)
+    code: int | None = None
+    ended: float = 0.0
+
+
+class BatchReader:
+    """Puts the answers of one batch together from its two output streams."""
+
+    def __init__(self, nonce: str, questions: Sequence[Question]) -> None:
+        self._questions = questions
+        self._readers = {stream: _MarkReader(nonce) for stream in Stream}
+        self._inside: dict[Stream, int | None] = dict.fromkeys(Stream)
+        self._open: dict[int, _Open] = {}
+        self._limit_word = ""
+        self.started = False
+        """The shell has begun to run the script."""
+        self.total_bytes = 0
+
+    def feed(self, stream: Stream, data: bytes) -> list[Frame]:
+        """The answers that `data` completes."""
+        self.total_bytes += len(data)
+        frames = []
+        for mark in self._readers[stream].feed(data, lambda: self._inside[stream] is not None):
+            frame = self._take(stream, mark)
+            if frame is not None:
+                frames.append(frame)
+        return frames
+
+    @property
+    def current(self) -> int | None:
+        """The number of the question that is being answered."""
+        return next(iter(self._open), None)
+
+    @property
+    def current_seconds(self) -> float:
+        """How long the current question has been running, in seconds."""
+        number = self.current
+        return 0.0 if number is None else monotonic() - self._open[number].since
+
+    @property
+    def overflowing(self) -> bool:
+        """The current answer has passed its cap."""
+        return any(
+            self._inside[stream] is not None and len(reader.pending) > OUTPUT_CAP_BYTES
+            for stream, reader in self._readers.items()
+        )
+
+    @property
+    def noise(self) -> bytes:
+        """What came outside of answers, standard error first: that is where a refusing login shell complains."""
+        return self._noise_of(Stream.ERR) + b"\n" + self._noise_of(Stream.OUT)
+
+    def _noise_of(self, stream: Stream) -> bytes:
+        reader = self._readers[stream]
+        return bytes(reader.noise if self._inside[stream] is not None else reader.noise + reader.pending)
+
+    def _take(self, stream: Stream, mark: _Mark) -> Frame | None:
+        match mark.word, mark.arguments:
+            case "S", [limit, *_]:
+                self.started = True
+                self._limit_word = limit
+            case "B", [number] if number.isdecimal() and int(number) < len(self._questions):
+                self._inside[stream] = int(number)
+                self._open.setdefault(int(number), _Open())
+            case "E", [number, code] if number == str(self._inside[stream]) and code.isdecimal():
+                return self._end(stream, int(number), int(code), mark.body)
+        return None
+
+    def _end(self, stream: Stream, number: int, code: int, body: bytes) -> Frame | None:
+        self._inside[stream] = None
+        answer = self._open[number]
+        answer.bodies[stream] = body
+        answer.code = code
+        if len(answer.bodies) < len(Stream):
+            return None
+        del self._open[number]
+        took = monotonic() - answer.since
+        out, err = answer.bodies[Stream.OUT], answer.bodies[Stream.ERR]
+        return Frame(number, code, out, err, answer.asked_at, took, self._was_killed(number, code, took))
+
+    def _was_killed(self, number: int, code: int, took: float) -> bool:
+        if self._limit_word != "timeout":
+            return False
+        return code == _TIMED_OUT or (code == _KILLED and took >= self._questions[number].timeout_seconds)

@@ -1,0 +1,136 @@
+"""`~/.ssh/config` through `ssh -G`: OpenSSH's own reading of its own file, where the plan opts in.
+
+paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, and runs `Match exec` on a mere look-up
+(as `ssh -G` does, too)."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import subprocess
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from preflight.clock import Deadline
+from preflight.plan import Account, Host
+from preflight.probe import Cause
+from preflight.sessions import CannotAsk
+
+_SECONDS = 5.0
+_AT_ONCE = threading.BoundedSemaphore(8)
+"""Programs started at the same time: each takes several descriptors and a core."""
+_LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
+
+
+class ConfigFailed(CannotAsk):
+    """`ssh -G` gave no answer that can be used."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "ssh-config") -> None:
+        super().__init__(cause, detail, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A host with what ssh_config adds to the plan."""
+
+    host: Host
+    jumps: tuple[Host, ...] = ()
+    """ProxyJump, the hop next to the host last."""
+    known_hosts: tuple[Path, ...] | None = None
+    """UserKnownHostsFile and GlobalKnownHostsFile; None without ssh_config."""
+    agent_socket: str = ""
+    """IdentityAgent; empty for SSH_AUTH_SOCK."""
+
+
+def configure(host: Host, deadline: Deadline) -> Configured:
+    """`host` completed from ssh_config where the plan says nothing. Raises ConfigFailed."""
+    options = parse(_ssh_g(host, deadline))
+    first = {name: values[0] for name, values in options.items() if values}
+    jump = first.get("proxyjump", "none")
+    if not host.jump and jump == "none" and first.get("proxycommand", "none") != "none":
+        detail = f"ssh_config reaches {host.id} by ProxyCommand, which is not supported; name a jump host"
+        raise ConfigFailed(Cause.UNSUPPORTED, detail, "proxy-command")
+    alias = first.get("hostkeyalias", "none")
+    complete = replace(
+        host,
+        address=first.get("hostname", host.address or host.id),
+        port=int(first["port"]) if host.port is None and first.get("port", "").isdecimal() else host.port,
+        user=host.user or Account(first.get("user", "")),
+        host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
+    )
+    complete = replace(complete, key=host.key or _first_identity(complete, options.get("identityfile", [])))
+    files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
+    agent = first.get("identityagent", "SSH_AUTH_SOCK")
+    return Configured(
+        host=complete,
+        jumps=() if host.jump or jump == "none" else tuple(_jump_host(spec) for spec in jump.split(",")),
+        known_hosts=tuple(Path(name).expanduser() for name in files if name != "none"),
+        agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(agent).expanduser()),
+    )
+
+
+def parse(output: str) -> dict[str, list[str]]:
+    """The lines of `ssh -G`: lower-case keyword, value. Lists of files are split, repeated keywords add up (an
+    identity file has a line of its own, so that its name may hold spaces)."""
+    options: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        keyword, _, value = line.strip().partition(" ")
+        if value:
+            options.setdefault(keyword.lower(), []).extend(value.split() if keyword in _LISTS else [value])
+    return options
+
+
+def _ssh_g(host: Host, deadline: Deadline) -> str:
+    argv = ["ssh", "-G"]
+    argv += [] if host.port is None else ["-p", str(host.port)]
+    argv += ["-l", host.user] if host.user else []
+    argv += ["--", host.address or host.id]
+    try:
+        with _AT_ONCE:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=min(_SECONDS, deadline.left()),
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
+    except FileNotFoundError:
+        detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
+        raise ConfigFailed(Cause.UNSUPPORTED, detail) from None
+    except subprocess.TimeoutExpired:
+        raise ConfigFailed(Cause.TIMED_OUT, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise ConfigFailed(Cause.UNSUPPORTED, f"`ssh -G` for {host.id}: {error}") from None
+    if done.returncode != 0:
+        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
+        raise ConfigFailed(Cause.UNSUPPORTED, detail)
+    return done.stdout
+
+
+def _first_identity(host: Host, names: list[str]) -> Path | None:
+    """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
+    if host.agent or host.password is not None:
+        return None
+    paths = (Path(_expanded(name, host)).expanduser() for name in names)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _expanded(name: str, host: Host) -> str:
+    """The tokens of ssh_config(5) in a file name, which `ssh -G` leaves as they are."""
+    values = {"%": "%", "d": str(Path.home()), "h": host.address, "r": host.user, "u": getpass.getuser()}
+    return re.sub(r"%(.)", lambda found: values.get(found[1], found[0]), name.strip('"'))
+
+
+def _jump_host(spec: str) -> Host:
+    """A hop of ProxyJump: `[user@]host[:port]` or `ssh://[user@]host[:port]`."""
+    user, _, place = spec.strip().removeprefix("ssh://").rpartition("@")
+    if place.startswith("["):
+        address, _, port = place[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        address, _, port = place.partition(":")
+    number = int(port) if port.isdecimal() else None
+    return Host(id=f"ProxyJump {spec.strip()}", address=address, port=number, user=Account(user), ssh_config=True)

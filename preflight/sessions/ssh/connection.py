@@ -1,0 +1,303 @@
+"""One host's SSH connection: reached, verified and logged in once, shared by everything that needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from preflight.clock import Deadline, monotonic, now
+from preflight.plan import Account, Host
+from preflight.probe import BUSY, OPEN_FILES, Cause, NoReply
+from preflight.sessions import CannotAsk, SessionFailed
+from preflight.sessions.remote_text import one_line
+from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
+from preflight.sessions.ssh.channels import ChannelSlots
+from preflight.sessions.ssh.config import Configured, configure
+from preflight.sessions.ssh.known_hosts import KnownKeys, PublicKey
+from preflight.sessions.ssh.shared import Shared
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.transport import Transport
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A connection that is logged in."""
+
+    transport: Transport
+    session: Mapping[str, str]
+    vantage: str
+    slots: ChannelSlots
+
+
+class Connection:
+    """Opened by the first who needs it, in the thread of whoever that is; failed once, failed for the whole run: a
+    refused login is never repeated. Closed when nobody uses it, it is opened again for whoever comes next."""
+
+    def __init__(self, host: Host, shared: Shared, jump: Connection | None = None) -> None:
+        self.host = host
+        self.reached = host
+        """The host as it is dialled: completed from ssh_config."""
+        self._shared = shared
+        self._planned_jump = self._jump = jump
+        self._changed = threading.Condition()
+        self._users = 0
+        self._opening = False
+        self._finished = False
+        self._login: Login | None = None
+        self._failure: NoReply | None = None
+        self._attempt: Attempt | None = None
+        self._session: dict[str, str] = {}
+        self.password_refused = False
+        """sudo has refused the login's password in this run; it is offered once."""
+
+    @property
+    def depth(self) -> int:
+        """How many jump hosts lie before it."""
+        return 0 if self._jump is None else self._jump.depth + 1
+
+    @property
+    def stage(self) -> str:
+        """What is being waited for: a step of the login, or answers."""
+        if self._login is not None:
+            return "waiting for answers"
+        attempt = self._attempt
+        return "waiting for its turn" if attempt is None else attempt.stage
+
+    @property
+    def alive(self) -> bool:
+        transport = self._transport
+        return transport is not None and transport.is_active()
+
+    @contextmanager
+    def used(self, deadline: Deadline) -> Iterator[Login]:
+        """The login, open for as long as it is used. Raises SessionFailed."""
+        login = self.hold(deadline)
+        try:
+            yield login
+        finally:
+            self.release()
+
+    def hold(self, deadline: Deadline) -> Login:
+        """The login, waited for no longer than the deadline, and kept open until `release`. Raises SessionFailed."""
+        with self._changed:
+            self._users += 1
+        try:
+            return self._open(deadline)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Says that it is used by one less."""
+        with self._changed:
+            self._users -= 1
+
+    def host_key(self, deadline: Deadline) -> PublicKey:
+        """The key the host shows, without a login. Raises SessionFailed."""
+        found = self._guarded(lambda: self._scan(deadline))
+        if isinstance(found, NoReply):
+            raise SessionFailed(found)
+        return found
+
+    def no_reply(self, cause: Cause, detail: str, reason: str = "", took: float = 0.0) -> NoReply:
+        """A `NoReply` with all that is known of this connection."""
+        vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
+        return NoReply(cause, detail, now(), took, vantage, reason, dict(self._session))
+
+    def close_if_idle(self) -> bool:
+        """Closes the connection if it is open and nobody uses it; whether it did."""
+        return self.close_unless_used(0)
+
+    def close_unless_used(self, by_others_than: int) -> bool:
+        """Closes the connection, also one that is just being opened, unless more than so many use it. A login under
+        way ends at once."""
+        with self._changed:
+            if self._users > by_others_than or self._attempt is None:
+                return False
+            attempt, self._attempt, self._login = self._attempt, None, None
+        self._drop(attempt)
+        return True
+
+    def finish(self) -> None:
+        """Ends the connection for good. Safe to call twice and from any thread."""
+        with self._changed:
+            self._finished = True
+            if self._failure is None:
+                self._failure = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+            attempt = self._attempt
+            self._changed.notify_all()
+        if attempt is not None:
+            self._drop(attempt)
+
+    def join(self, seconds: float) -> None:
+        """Waits for the transport's thread to end, after `finish`."""
+        transport = self._transport
+        if transport is not None and transport.is_alive():
+            transport.join(seconds)
+
+    @property
+    def _transport(self) -> Transport | None:
+        attempt = self._attempt
+        return None if attempt is None else attempt.transport
+
+    def _drop(self, attempt: Attempt) -> None:
+        attempt.close()
+        self._shared.open_connections.leave(self)
+
+    def _open(self, deadline: Deadline) -> Login:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._opening or self._finished, deadline.left())
+            if self._failure is not None:
+                raise SessionFailed(self._failure)
+            if self._login is not None:
+                return self._login
+            if self._opening:
+                detail = f"{self.host.id}: no login in the {deadline.seconds:.1f} s there were; last seen {self.stage}"
+                raise SessionFailed(self.no_reply(Cause.TIMED_OUT, detail, "turn", deadline.seconds))
+            self._opening = True
+        outcome = self._guarded(lambda: self._log_in(deadline))
+        login = self._keep(outcome)
+        if login is None:
+            closed = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+            raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else closed))
+        return login
+
+    def _keep(self, outcome: Login | NoReply) -> Login | None:
+        """Remembers how the login ended; the login, unless it failed or nobody wants it any more."""
+        with self._changed:
+            self._opening = False
+            attempt = self._attempt
+            if isinstance(outcome, Login) and attempt is not None and not self._finished:
+                self._login = outcome
+                attempt = None
+            elif isinstance(outcome, NoReply) and outcome.cause is not Cause.NOT_ASKED:
+                self._failure = self._failure or outcome
+            self._changed.notify_all()
+        if self._login is None:
+            if attempt is not None:
+                attempt.close()
+            self._shared.open_connections.leave(self)
+        return self._login
+
+    def _guarded(self, attempt: Callable[[], T]) -> T | NoReply:
+        """What `attempt` returns, or the `NoReply` of what it raises."""
+        begun = monotonic()
+        try:
+            return attempt()
+        except JumpFailed as failed:
+            return self.no_reply(failed.cause, failed.detail, failed.reason, monotonic() - begun)
+        except CannotAsk as failed:
+            detail = f"{self.host.id}: {failed.detail}"
+            return self.no_reply(failed.cause, detail, failed.reason, monotonic() - begun)
+        except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
+            detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
+            return self.no_reply(Cause.CUT_OFF, detail, "internal", monotonic() - begun)
+
+    def _scan(self, deadline: Deadline) -> PublicKey:
+        attempt = self._begin(self._configure(deadline), deadline)
+        try:
+            return attempt.reach(None).server_key()
+        finally:
+            attempt.end_turn()
+            attempt.close()
+
+    def _log_in(self, deadline: Deadline) -> Login:
+        """What does not depend on the host (the driver, files, secrets) is done before its time begins."""
+        begun = monotonic()
+        from preflight.sessions.ssh.credentials import log_in
+
+        configured = self._configure(deadline)
+        host = configured.host
+        attempt = self._begin(configured, deadline)
+        known, unreadable = self._shared.known_hosts.lookup(host, configured.known_hosts)
+        attempt.stage = "reading the credential"
+        credential = self._shared.credentials().of(host, configured.agent_socket, deadline)
+        self._session["auth"] = credential.description
+        if deadline.over:
+            detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
+            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
+        self._enter(attempt, deadline)
+        begun = monotonic()
+        try:
+            transport = attempt.reach(known)
+            self._check_host_key(transport, host, known, unreadable)
+            attempt.stage = f"logging in as {host.user}"
+            with attempt.limited():
+                log_in(transport, host.user, credential, attempt.limit)
+        finally:
+            attempt.end_turn()
+            if attempt.transport is not None and attempt.transport.banners:
+                self._session["banner"] = "\n".join(attempt.transport.banners)
+        self._session["login_ms"] = str(round((monotonic() - begun) * 1000))
+        return Login(transport, self._session, f"on {self.host.id} as {host.user}", ChannelSlots())
+
+    def _enter(self, attempt: Attempt, deadline: Deadline) -> None:
+        """Waits for a place among the open connections; behind a jump host, a connection needs no descriptor."""
+        attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
+        if self._jump is None and not self._shared.open_connections.enter(self, deadline):
+            detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
+            raise CannotAsk(Cause.NOT_ASKED, detail, OPEN_FILES)
+
+    def _configure(self, deadline: Deadline) -> Configured:
+        """The host as ssh_config completes it."""
+        host = self.host
+        configured = configure(host, deadline) if host.ssh_config else Configured(_with_address(host))
+        if not configured.host.user:
+            configured = replace(configured, host=replace(configured.host, user=Account(_own_name())))
+        self.reached = configured.host
+        self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
+        return configured
+
+    def _begin(self, configured: Configured, deadline: Deadline) -> Attempt:
+        """The attempt, with the jump hosts that ssh_config adds."""
+        with self._shared.lock:
+            jump = self._planned_jump
+            for hop in configured.jumps:
+                jump = self._hop(hop, jump)
+            before = jump
+            while before is not None:
+                if before is self:
+                    raise CannotAsk(Cause.UNREACHABLE, "jump hosts go in a circle", "jump")
+                before = before._jump
+            self._jump = jump
+        attempt = Attempt(configured.host, jump, self._shared, deadline, self._session)
+        with self._changed:
+            if self._finished:
+                raise Closed
+            self._attempt = attempt
+        return attempt
+
+    def _hop(self, host: Host, before: Connection | None) -> Connection:
+        """The connection to a ProxyJump host, shared by all that go through it. Call it with the lock of `Shared`."""
+        name = f"{host.id} {before.host.id if before else ''}"
+        return self._shared.hops.setdefault(name, Connection(host, self._shared, before))
+
+    def _check_host_key(self, transport: Transport, host: Host, known: KnownKeys, unreadable: tuple[str, ...]) -> None:
+        from preflight.sessions.ssh.transport import pinned_text, verify_host_key
+
+        key = transport.server_key()
+        self._session["fingerprint"] = key.fingerprint
+        self._session["key_type"] = key.type
+        wrong = verify_host_key(key, host, known, unreadable)
+        if wrong is not None:
+            self._session["pinned"] = pinned_text(known)
+            raise wrong
+
+
+def _with_address(host: Host) -> Host:
+    return replace(host, address=host.address or host.id)
+
+
+def _own_name() -> str:
+    """The login name of whoever runs this, as ssh takes it."""
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return ""

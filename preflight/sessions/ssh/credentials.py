@@ -1,0 +1,273 @@
+"""Exactly one credential per host, and what the server said to it. A refused login is never tried again."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from preflight.clock import Deadline
+from preflight.errors import SecretError
+from preflight.plan import Host
+from preflight.probe import NO_SECRET, Cause
+from preflight.sessions import CannotAsk
+from preflight.sessions.remote_text import one_line
+from preflight.sessions.secrets import Secrets
+from preflight.sessions.ssh.agent import Agent, find_key
+from preflight.sessions.ssh.key_files import KeyFile
+from preflight.sessions.ssh.transport import Transport, paramiko
+
+_TRIAL_SECONDS = 5.0
+"""Longest that a login waits for that of another host with the same password; PAM delays a refusal by 2 to 4 s."""
+_PASSWORD_PROMPT = re.compile(
+    r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
+    r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
+_NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
+_ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
+
+
+class Credential:
+    """What a login is made with; `description` is fit for the report."""
+
+    description = ""
+    method = ""
+
+    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+        """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
+        raise NotImplementedError
+
+    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """Around the one attempt, which ends with CannotAsk when it is refused. Raises CannotAsk when it must not be
+        made."""
+        return nullcontext()
+
+
+class KeyCredential(Credential):
+    """A private key, from a file or kept by the agent."""
+
+    method = "publickey"
+
+    def __init__(self, key: Any, description: str) -> None:
+        self._key = key
+        self.description = description
+
+    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+        return tuple(transport.auth_publickey(user, self._key))
+
+
+class AgentCredential(KeyCredential):
+    """A key kept by the agent; the agent is let go after the one attempt."""
+
+    def __init__(self, key: Any, description: str, agent: Agent) -> None:
+        super().__init__(key, description)
+        self._agent = agent
+
+    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+        try:
+            return super().offer(transport, user)
+        finally:
+            self._agent.close()
+
+
+class PasswordCredential(Credential):
+    """A password; typed at a keyboard-interactive prompt where the server takes no plain one."""
+
+    method = "password"
+    description = "password"
+
+    def __init__(self, password: str, host_id: str, trials: PasswordTrials) -> None:
+        self._password = password
+        self._host_id = host_id
+        self._trials = trials
+
+    def __repr__(self) -> str:
+        return "PasswordCredential()"
+
+    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
+        return self._trials.trial(user, self._password, self._host_id, deadline)
+
+    def offer(self, transport: Transport, user: str) -> Sequence[str]:
+        try:
+            return tuple(transport.auth_password(user, self._password, fallback=False))
+        except paramiko.BadAuthenticationType as refused:
+            if "keyboard-interactive" not in refused.allowed_types:
+                raise
+        answered: list[str] = []
+
+        def answer(title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
+            """The password to the first hidden prompt that asks for one; any other wants something else (a code, a
+            new password)."""
+            if not prompts:
+                return []
+            question = one_line(" ".join([title, instructions, *(text for text, _ in prompts)]))
+            if answered or len(prompts) > 1 or prompts[0][1] or not asks_for_password(prompts[0][0]):
+                raise _FurtherPrompt(question)
+            answered.append(question)
+            return [self._password]
+
+        return tuple(transport.auth_interactive(user, answer))
+
+
+def asks_for_password(prompt: str) -> bool:
+    """Whether a keyboard-interactive prompt is for the account's password, and for nothing else."""
+    return _PASSWORD_PROMPT.search(prompt) is not None
+
+
+class _FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
+    """The server asks for more than the password."""
+
+
+class PasswordTrials:
+    """A wrong password that many hosts share is refused once: one host is tried first, the others wait for it. An
+    account of a directory would be locked otherwise."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_trial: set[tuple[str, str]] = set()
+        self._accepted: set[tuple[str, str]] = set()
+        self._refused_by: dict[tuple[str, str], str] = {}
+
+    @contextmanager
+    def trial(self, user: str, password: str, host_id: str, deadline: Deadline) -> Iterator[None]:
+        """Around one attempt. Raises CannotAsk when another host has refused the same before, and none accepted it. A
+        host that does not answer holds the others up for a moment only."""
+        mine = (user, password)
+        with self._changed:
+            wait = min(deadline.left(), _TRIAL_SECONDS)
+            self._changed.wait_for(lambda: mine not in self._under_trial or mine in self._accepted, wait)
+            if mine in self._refused_by and mine not in self._accepted:
+                detail = f"not tried: {self._refused_by[mine]} refused the same password of {user}"
+                raise CannotAsk(Cause.NO_CREDENTIAL, detail, "refused-elsewhere")
+            self._under_trial.add(mine)
+        try:
+            yield
+        except CannotAsk as failed:
+            self._end(mine, refused_by=host_id if failed.reason == "bad-credential" else "")
+            raise
+        self._end(mine)
+
+    def _end(self, tried: tuple[str, str], refused_by: str | None = None) -> None:
+        with self._changed:
+            self._under_trial.discard(tried)
+            if refused_by is None:
+                self._accepted.add(tried)
+            elif refused_by:
+                self._refused_by.setdefault(tried, refused_by)
+            self._changed.notify_all()
+
+
+class CredentialStore:
+    """Reads each key file once per run, however many hosts share it."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._keys: dict[tuple[Path, str], KeyCredential | CannotAsk] = {}
+        self._lock = threading.Lock()
+        self._trials = PasswordTrials()
+
+    def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
+        """The one credential of `host`. Raises CannotAsk (no credential, passphrase) before anything is sent."""
+        if host.key is not None:
+            return self._key(host, host.key)
+        if host.agent:
+            key, mark, agent = find_key(host.agent, agent_socket, deadline)
+            return AgentCredential(key, f"agent {mark}", agent)
+        if host.password is not None:
+            reference = host.password
+            password = self._value(lambda: self._secrets.value(reference, host.password_purpose))
+            return PasswordCredential(password, host.id, self._trials)
+        raise CannotAsk(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
+
+    @staticmethod
+    def _value(read: Callable[[], str]) -> str:
+        try:
+            return read()
+        except SecretError as error:
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+
+    def _key(self, host: Host, path: Path) -> KeyCredential:
+        with self._lock:  # held while a passphrase is asked for: once, not once per host
+            cached = self._keys.get((path, str(host.passphrase)))
+            if cached is None:
+                try:
+                    cached = self._load(host, path.expanduser())
+                except CannotAsk as failed:
+                    cached = failed
+                self._keys[path, str(host.passphrase)] = cached
+        if isinstance(cached, CannotAsk):
+            raise CannotAsk(cached.cause, cached.detail, cached.reason)
+        return cached
+
+    def _load(self, host: Host, path: Path) -> KeyCredential:
+        file = KeyFile.read(path)
+        passphrase = None
+        if file.encrypted:
+            if host.passphrase is None:
+                detail = f"{path} is protected by a passphrase and the plan names none"
+                raise CannotAsk(Cause.DENIED, detail, "passphrase-needed")
+            reference = host.passphrase
+            passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
+        key, certified = file.open(passphrase)
+        return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))
+
+
+def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
+    """One attempt with one credential. Raises CannotAsk."""
+    with credential.trial(user, deadline):
+        _try(transport, user, credential, deadline)
+
+
+def _try(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
+    transport.auth_timeout = max(deadline.left(), 0.1)
+    try:
+        further = credential.offer(transport, user)
+    except paramiko.BadAuthenticationType as refused:
+        allowed = [one_line(method, 60) for method in refused.allowed_types]
+        if "keyboard-interactive" in allowed and credential.method == "password":
+            raise _bad_credential(transport, user, credential) from None
+        detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
+        raise CannotAsk(Cause.DENIED, detail, "method-not-allowed") from None
+    except _FurtherPrompt as prompt:
+        if _NEW_PASSWORD_PROMPT.search(str(prompt)):
+            detail = f"the password of {user} has to be changed first: {prompt}"
+            raise CannotAsk(Cause.NO_SHELL, detail, "password-expired") from None
+        raise CannotAsk(Cause.DENIED, f"the server asks {user} for more: {prompt}", "partial") from None
+    except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
+        raise _explain(transport, user, credential, error, deadline) from None
+    if further:
+        detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
+        raise CannotAsk(Cause.DENIED, one_line(detail), "partial")
+    if not transport.is_authenticated():
+        raise _bad_credential(transport, user, credential)
+
+
+def _explain(
+    transport: Transport, user: str, credential: Credential, error: Exception, deadline: Deadline
+) -> CannotAsk:
+    said = one_line("; ".join(filter(None, [*transport.banners, transport.parting_words])))
+    suffix = f": {said}" if said else ""
+    if "Too many authentication failures" in transport.parting_words:
+        return CannotAsk(Cause.DENIED, f"the server broke off the login of {user}{suffix}", "too-many-failures")
+    if transport.is_active():
+        if deadline.over or "timeout" in str(error).lower():
+            return CannotAsk(Cause.TIMED_OUT, f"the login of {user} got no answer")
+        if isinstance(error, paramiko.AuthenticationException):
+            return _bad_credential(transport, user, credential)
+    if isinstance(error, paramiko.SSHException) and "agent" in str(error):
+        return CannotAsk(Cause.NO_CREDENTIAL, one_line(str(error)), "no-agent")
+    if _ACCOUNT_REFUSED.search(said):
+        return CannotAsk(Cause.DENIED, f"the server refuses the account {user}{suffix}", "account-expired")
+    detail = f"the server closed the connection during the login of {user}"
+    return CannotAsk(Cause.CUT_OFF, f"{detail}{suffix}", "closed-during-login")
+
+
+def _bad_credential(transport: Transport, user: str, credential: Credential) -> CannotAsk:
+    said = one_line("; ".join(transport.banners))
+    detail = f"the server refused the {credential.description} of {user}" + (f"; it says: {said}" if said else "")
+    return CannotAsk(Cause.DENIED, detail, "bad-credential")

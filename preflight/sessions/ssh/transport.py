@@ -1,0 +1,257 @@
+"""The SSH transport: paramiko, set up as it has to be. Importing this module imports paramiko (0.1 s), so it is
+imported when the first SSH session is opened and not before."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.sessions import CannotAsk
+from preflight.sessions.remote_text import one_line
+from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
+
+if TYPE_CHECKING:
+    from preflight.plan import Host
+
+
+def _import_paramiko() -> Any:
+    """paramiko without `invoke`, which it wants only for `Match exec` in its ssh_config reader, not used here, and
+    which costs a third of its import time. paramiko's own code allows for its absence."""
+    absent = "invoke" not in sys.modules
+    if absent:
+        sys.modules["invoke"] = None  # type: ignore[assignment]
+    try:
+        import paramiko
+    finally:
+        if absent:
+            del sys.modules["invoke"]
+    quiet = logging.getLogger("paramiko")  # else whole tracebacks go to standard error
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    return paramiko
+
+
+paramiko: Any = _import_paramiko()
+_KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
+_BANNER_LIMIT = 4000
+_GRACE_SECONDS = 10.0
+"""What paramiko's own limit of the banner has on top of ours, so that ours is always the one that strikes: no type of
+paramiko's errors tells a server that was silent too long from one that hung up."""
+
+
+class HandshakeFailed(CannotAsk):
+    """The transport did not come up."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:
+        super().__init__(cause, detail, reason)
+        self.nothing_received = nothing_received
+        """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
+
+
+class Channel(paramiko.Channel):  # type: ignore[misc]
+    """A channel whose data and end of input carry its name, so that the transport can drop them when they are late."""
+
+    def request_command(self, command: str) -> None:
+        """`exec_command` without waiting for the answer, which is a round trip, and for which paramiko would wait for
+        ever. A refusal closes the channel while `event_ready` is False."""
+        request = paramiko.Message()
+        request.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+        request.add_int(self.remote_chanid)
+        request.add_string("exec")
+        request.add_boolean(True)
+        request.add_string(command)
+        self._event_pending()
+        self.transport._send_user_message(request)
+
+    def _send(self, s: bytes, m: Any) -> Any:
+        m.channel = self
+        return super()._send(s, m)
+
+    def _send_eof(self) -> Any:
+        message = super()._send_eof()
+        if message is not None:
+            message.channel = self
+        return message
+
+
+class Transport(paramiko.Transport):  # type: ignore[misc]
+    """paramiko's transport with the standard name of curve25519, without weak algorithms, with an ear for what the
+    server says on its way out, and without messages for a channel that is closed."""
+
+    _active_check_timeout = 2.0
+    """Seconds; how often an idle connection looks whether it is closed. paramiko looks ten times a second, for each of
+    a thousand hosts; `QuickSocket.close` wakes whoever reads."""
+    _preferred_kex = tuple(
+        name
+        for known in paramiko.Transport._preferred_kex
+        for name in dict.fromkeys((_KEX_ALIASES.get(known, known), known))
+    )
+    _kex_info = paramiko.Transport._kex_info | {
+        _KEX_ALIASES.get(name, name): engine for name, engine in paramiko.Transport._kex_info.items()
+    }
+    _preferred_ciphers = tuple(
+        sorted(
+            (name for name in paramiko.Transport._preferred_ciphers if "cbc" not in name),
+            key=lambda name: "gcm" not in name,  # it needs no MAC, which paramiko compares byte by byte in Python
+        )
+    )
+    _preferred_macs = tuple(name for name in paramiko.Transport._preferred_macs if "sha2" in name)
+
+    def __init__(self, sock: Any, seconds: float, known: KnownKeys | None) -> None:
+        """`seconds`: for the whole login. With `known`, a key of a pinned type is asked for first."""
+        super().__init__(sock)
+        self._in_order = threading.Lock()
+        self.daemon = True
+        self.auth_timeout = self.channel_timeout = max(seconds, 0.1)
+        self.banner_timeout = seconds + _GRACE_SECONDS
+        self.packetizer.start_handshake = _no_timer
+        self.banners: list[str] = []
+        """Every text the server sent before the login was decided, made printable."""
+        self.preface: list[str] = []
+        """Lines before the version string, for example `Exceeded MaxStartups`."""
+        self.debug_messages: list[bytes] = []
+        self.parting_words = ""
+        """The text of the server's disconnect message."""
+        self.refused_channel = ""
+        """Why the server refused the last channel it refused."""
+        if known is not None:
+            options = self.get_security_options()
+            options.key_types = known.ordered(options.key_types)
+
+    def _log(self, level: int, msg: Any, *args: Any) -> None:
+        """paramiko tells these things to its log only; nothing is really logged."""
+        if not isinstance(msg, str):
+            return
+        if msg.startswith("Auth banner: "):
+            self._remember(self.banners, _text_of(msg.removeprefix("Auth banner: ")))
+        elif msg.startswith("Banner: "):
+            self._remember(self.preface, msg.removeprefix("Banner: "))
+        elif msg.startswith("Disconnect (code"):
+            self.parting_words = one_line(msg.partition("): ")[2])
+        elif " open FAILED: " in msg:
+            self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
+
+    def _parse_debug(self, message: Any) -> None:
+        """sshd tells here which options the key in authorized_keys has; paramiko goes through it letter by letter."""
+        self.debug_messages.append(message.asbytes()[:_BANNER_LIMIT])
+
+    @property
+    def has_forced_command(self) -> bool:
+        """The server has said that the key's line in authorized_keys has a `command=`."""
+        return any(re.search(rb"key options:.*\bcommand\b", said) for said in self.debug_messages)
+
+    def open_channel(self, *arguments: Any, **keywords: Any) -> Any:
+        channel = super().open_channel(*arguments, **keywords)
+        channel.__class__ = Channel  # paramiko makes the object itself, and asks nobody of what class
+        return channel
+
+    def _send_user_message(self, data: Any) -> None:
+        """paramiko builds a message under the channel's lock and sends it without. When the server closes the channel
+        between the two, its thread's answer overtakes the message, and sshd ends the whole connection over it
+        ("packet referred to nonexistent channel")."""
+        with self._in_order:
+            channel = getattr(data, "channel", None)
+            if channel is None or not channel.closed:
+                super()._send_user_message(data)
+
+    @staticmethod
+    def _remember(texts: list[str], text: str) -> None:
+        line = one_line(text, 1000)
+        if line and sum(map(len, texts)) < _BANNER_LIMIT:
+            texts.append(line)
+
+    def close(self) -> None:
+        """Also ends the wait for a handshake."""
+        super().close()
+        if self.completion_event is not None:
+            self.completion_event.set()
+
+    def shake_hands(self, deadline: Deadline) -> None:
+        """Version strings and key exchange; no credential is sent. Raises HandshakeFailed and is closed then."""
+        done = threading.Event()
+        self.start_client(event=done)
+        finished = done.wait(deadline.left())
+        if finished and self.is_active():
+            return
+        trouble = self.get_exception()
+        self.close()
+        if not finished:
+            raise HandshakeFailed(Cause.TIMED_OUT, self._progress(), "handshake")
+        raise self._explain(trouble)
+
+    def _progress(self) -> str:
+        if not self.remote_version:
+            return "the server accepted the connection but sent no SSH version string"
+        return f"the key exchange with {one_line(self.remote_version, 80)} did not finish"
+
+    def _explain(self, trouble: Exception | None) -> HandshakeFailed:
+        said = one_line("; ".join(filter(None, [*self.preface, self.parting_words])))
+        suffix = f": {said}" if said else ""
+        if isinstance(trouble, paramiko.IncompatiblePeer):
+            what = one_line(str(trouble)).removeprefix("Incompatible ssh peer ").strip("()")
+            detail = f"{one_line(self.remote_version, 80)} and this tool share no algorithm: {what}"
+            return HandshakeFailed(Cause.UNSUPPORTED, detail, "no-common-algorithm")
+        if not self.remote_version:
+            if not self.preface or _is_throttle(said):
+                detail = f"the server closed the connection before it said anything of SSH{suffix}"
+                return HandshakeFailed(Cause.CUT_OFF, detail, nothing_received=True)
+            return HandshakeFailed(Cause.CUT_OFF, f"this is no SSH server{suffix}", "not-ssh")
+        return HandshakeFailed(Cause.CUT_OFF, f"the connection ended during the key exchange{suffix}")
+
+    def server_key(self) -> PublicKey:
+        """The key the server proved to hold in the key exchange."""
+        key = self.get_remote_server_key()
+        return PublicKey(key.get_name(), key.asbytes())
+
+
+def _no_timer(_seconds: float) -> None:
+    """Instead of the timer, a thread of its own, with which paramiko bounds a handshake: whoever waits for it does."""
+
+
+def _text_of(shown_bytes: str) -> str:
+    """The text in the `b'...'` that paramiko logs."""
+    try:
+        value = ast.literal_eval(shown_bytes)
+    except (SyntaxError, ValueError):
+        return shown_bytes
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_throttle(said: str) -> bool:
+    """What sshd writes to a client it turns away: MaxStartups, and PerSourcePenalties from OpenSSH 9.8 on."""
+    return "Exceeded MaxStartups" in said or "Not allowed at this time" in said
+
+
+def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> HandshakeFailed | None:
+    """What is wrong with the key a server showed; None when it is pinned."""
+    seen = f"{key.type} {key.fingerprint}"
+    where = host.host_key_alias or host.address
+    match known.status(key):
+        case KeyStatus.TRUSTED:
+            return None
+        case KeyStatus.REVOKED:
+            return HandshakeFailed(Cause.HOST_KEY_CHANGED, f"{where} shows the revoked key {seen}", "revoked")
+        case KeyStatus.CHANGED:
+            detail = f"{where} shows {seen}, but pinned is {pinned_text(known)}"
+            return HandshakeFailed(Cause.HOST_KEY_CHANGED, detail)
+    if known.only_cert_authority:
+        detail = f"CA-signed host keys are not supported, pin the key: {where} shows {seen}"
+        return HandshakeFailed(Cause.UNSUPPORTED, detail, "cert-authority")
+    detail = f"{where} shows {seen}, which is in no known_hosts file"
+    if pinned_text(known):
+        detail = f"{where} shows {seen}, but pinned are only keys of other types: {pinned_text(known)}"
+    if unreadable:
+        detail += f" (unreadable: {'; '.join(unreadable)})"
+    return HandshakeFailed(Cause.HOST_KEY_UNKNOWN, detail)
+
+
+def pinned_text(known: KnownKeys) -> str:
+    pinned: Sequence[PublicKey] = sorted(known.keys | known.without_port, key=lambda key: (key.type, key.blob))
+    return ", ".join(f"{key.type} {key.fingerprint}" for key in pinned)
