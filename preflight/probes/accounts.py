@@ -125,8 +125,7 @@ class _Told:
     chage: int
     """Its exit status."""
     pam_time: _PamTime
-    offset: timedelta | None
-    """From UTC; asked only where a key has a date."""
+    offset: timedelta
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
@@ -171,20 +170,18 @@ case $found in
   *expiry-time=*)
     printf 'offset=%s\\n' "$(unset TZ; date +%z)"
     printf '%s\\n' "$found" | sed -n 's/^[^:]*authorized_keys:/key=/p' | head -n 50 ;;
-  *) echo offset= ;;
+  *) printf 'offset=+0000\\n' ;; # without a date, it places nothing
 esac
 exit 0"""
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)
-        if told.key and told.offset is None:
-            raise Unreadable("keys with dates, but no offset from UTC")
         active = told.pam_time is not _PamTime.ABSENT
         known = Expiry(
             Aging.KNOWN,
             time_rules=told.rule if active else None,
             time_rules_readable=told.pam_time is not _PamTime.UNREADABLE,
-            keys=tuple(_key_expiries(told.key, told.offset or timedelta())),
+            keys=tuple(_key_expiries(told.key, told.offset)),
         )
         if told.chage == 0:
             return replace(known, **_dates(told.said))

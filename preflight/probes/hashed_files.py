@@ -20,20 +20,22 @@ for f in "$@"; do
   shift
   if [ -f "$f" ]; then
     set -- "$@" "$f"
-    if [ -r "$f" ]; then echo kind=file; else echo kind=unreadable; fi
-  elif [ -e "$f" ]; then echo kind=other; else
+    if [ -r "$f" ]; then echo 'kind=file '; else echo 'kind=unreadable '; fi
+  elif [ -e "$f" ]; then echo 'kind=other '; else
     p=$f; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
-    if [ -x "$p" ]; then echo kind=missing; else printf 'kind=hidden %s\\n' "$p"; fi
+    if [ -x "$p" ]; then echo 'kind=missing '; else printf 'kind=hidden %s\\n' "$p"; fi
   fi
 done
 if [ $# -gt 0 ]; then
   stats=$(stat -L -c 'stat=%s %Y %a %U %n' -- "$@")
   printf '%s\\n' "$stats"
   set -f
-  case $stats in
-    *stat=[1-9][0-9][0-9][0-9][0-9][0-9][0-9]*) tools='openssl sha256sum shasum' ;;
-    *) tools='sha256sum shasum openssl' ;;
-  esac
+  bytes=0
+  for word in $stats; do
+    case $word in stat=*[!0-9]*) ;; stat=?*) bytes=$((bytes + ${word#stat=})) ;; esac
+  done
+  tools='sha256sum shasum openssl'
+  [ "$bytes" -lt 600000 ] || tools='openssl sha256sum shasum'
   for tool in $tools; do
     command -v "$tool" >/dev/null || continue
     case $tool in shasum) tool='shasum -a 256' ;; openssl) tool='openssl dgst -sha256 -r' ;; esac
@@ -46,7 +48,7 @@ if [ $# -gt 0 ]; then
 fi
 echo end=yes
 exit 0"""
-# OpenSSL is five times as fast as Debian's sha256sum and takes four times as long to start: it pays from 1 MB on.
+# OpenSSL is five times as fast as Debian's sha256sum and takes three times as long to start: it pays from 0.6 MB on.
 _SECONDS_EACH = 60.0
 _SECONDS_AT_MOST = 300.0
 
@@ -75,6 +77,29 @@ class HashedFile:
     """The folder that cannot be entered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    state: FileState
+    behind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    size_bytes: Count
+    changed_at: datetime
+    mode: Mode
+    owner: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    kind: tuple[_Kind, ...]
+    end: End
+    stat: tuple[_Stat, ...] = ()
+    sha256: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
     """Files of one folder, by path, as the host's login sees them: one program hashes them all, and a folder on a dead
@@ -91,48 +116,27 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         return replace(super().question(), timeout_seconds=min(_SECONDS_EACH * len(self.paths), _SECONDS_AT_MOST))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
-        told = read_lines(_Told, reply)
-        if len(told.kind) != len(self.paths):
-            raise Unreadable(f"{len(told.kind)} of {len(self.paths)} files are told of")
-        sums = dict(map(_sum, told.sha256))
-        stats = {stat.path: stat for stat in told.stat}
-        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, told.kind, strict=True)}
+        shown = read_lines(_Shown, reply)
+        if len(shown.kind) != len(self.paths):
+            raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
+        sums = dict(map(_sum, shown.sha256))
+        stats = {stat.path: stat for stat in shown.stat}
+        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, shown.kind, strict=True)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    size_bytes: Count
-    changed_at: datetime
-    mode: Mode
-    owner: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    end: End
-    kind: tuple[str, ...] = ()
-    stat: tuple[_Stat, ...] = ()
-    sha256: tuple[str, ...] = ()
-
-
-def _file(path: str, kind: str, stats: Mapping[str, _Stat], sums: Mapping[str, str]) -> HashedFile:
-    word, _, behind = kind.partition(" ")
-    try:
-        state = FileState(word)
-    except ValueError:
-        raise Unreadable(f"kind={kind[:20]!r}") from None
-    if state not in (FileState.FILE, FileState.UNREADABLE):
-        return HashedFile(state, behind=behind)
+def _file(path: str, kind: _Kind, stats: Mapping[str, _Stat], sums: Mapping[str, str]) -> HashedFile:
+    if kind.state not in (FileState.FILE, FileState.UNREADABLE):
+        return HashedFile(kind.state, behind=kind.behind)
     if path not in stats:
-        raise Unreadable(f"stat says nothing of {path}")
-    stat, sha256 = stats[path], sums.get(path, "") if state is FileState.FILE else ""
-    return HashedFile(state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        raise Unreadable(f"a file without its size and permissions: {path}")
+    stat = stats[path]
+    sha256 = sums.get(path, "") if kind.state is FileState.FILE else ""
+    return HashedFile(kind.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
 
 
 def _sum(line: str) -> tuple[str, str]:
     """Path and hash of a line of sha256sum: a name with a backslash is escaped, and the line begins with one."""
     found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
     if not found:
-        raise Unreadable(f"sha256={line[:80]!r}")
+        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
     return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
