@@ -11,8 +11,16 @@ from typing import Annotated
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
-from preflight.judging.deploy_order import DeployOrder
-from preflight.judging.end_states import OPEN, TEST_AGE, EndState, UnkeptRule, end_states, in_a_word, unkept_rules
+from preflight.judging.end_states import (
+    OPEN,
+    TEST_AGE,
+    DeployOrder,
+    EndState,
+    UnkeptRule,
+    end_states,
+    in_a_word,
+    unkept_rules,
+)
 from preflight.judging.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind, Rule, Tested
 from preflight.plan.limits import Above

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.way_back import Pair, does_the_same, pairs
+from preflight.judging.sealed_scripts import Pair, pairs
 from preflight.plan import Scripts
 from preflight.questions.files import Texts, Tree
 from preflight.wording import listed
 
-from .script_effect import Effect, effect_of
+from .script_effect import Effect, does_the_same, effect_of
 
 _MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {

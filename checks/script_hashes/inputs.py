@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, warned
-from preflight.judging.psql_inputs import Input, find_inputs
+from preflight.judging.psql_script import Input, find_inputs
 from preflight.judging.sealed_scripts import MOST_NAMED
 from preflight.questions.files import SCRIPT_SUFFIXES
 from preflight.wording import counted, listed
@@ -35,7 +35,10 @@ def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
             actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
             remedy="see by hand what they include; smaller scripts whose names end in .sql are followed",
         )
-    places = [f"{visible(each.named_in)}: {visible(each.written)} {each.reason}" for each in found.open_places]
+    places = [
+        f"{visible(f'{name} line {place.line}')}: {visible(place.text)} {place.reason}"
+        for name, place in found.open_places
+    ]
     if places:
         yield not_sealable(
             f"{counted(len(places), 'command')} in the scripts whose effect cannot be sealed",

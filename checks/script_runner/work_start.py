@@ -10,7 +10,7 @@ from typing import Any
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.manifest import ManifestError, parse_manifest
-from preflight.judging.psql_inputs import below
+from preflight.judging.psql_script import below
 from preflight.plan import Plan
 from preflight.plan.work import Section, ServerWork, minutes_at_stake
 from preflight.probe import Probe

@@ -1,23 +1,25 @@
-"""From findings to GO, NO-GO or HOLD: the worst line wins. Pure."""
+"""From findings to GO, NO-GO or HOLD: the worst line wins, each at its price in the window. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from preflight.clock import clock_changes, zone
 from preflight.engine.waivers import apply_waivers
-from preflight.finding import Age, Finding, Severity, Status
+from preflight.finding import Age, Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
-from preflight.judging.price import as_found, priced
-from preflight.judging.schedule import schedule
-from preflight.judging.time_axis import events_inside
-from preflight.plan import Plan
+from preflight.judging.schedule import Schedule, schedule
+from preflight.plan import Plan, Window
 from preflight.plan.command_lines import Command
 from preflight.verdict import Decision, Verdict
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
 _GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
+_LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WAIVED)
+"""A waiver accepts that the server path is lost; it does not give the minutes back."""
 
 
 def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
@@ -83,3 +85,46 @@ def conclude(
         ages=tuple(ages),
         basis=tuple(basis),
     )
+
+
+def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, each that takes a server path away with what this alone costs."""
+    planned = schedule(plan)
+    prices = ((finding, _price(plan, planned, finding)) for finding in findings)
+    return [replace(finding, price=price) if price else finding for finding, price in prices]
+
+
+def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
+    """The schedule with everything that failed or could not be confirmed; the plan's own when nothing did."""
+    lost = {step for finding in findings if finding.status in _LOST for step in finding.steps}
+    return schedule(plan, over_network=lost)
+
+
+def _price(plan: Plan, planned: Schedule | None, finding: Finding) -> Price | None:
+    if planned is None or not finding.steps or finding.status not in _LOST:
+        return None
+    found = schedule(plan, over_network=finding.steps)
+    if found is None or not any(slot.over_network for slot in found.slots):
+        return None
+    return Price(max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60), found.finish_at, found.margin)
+
+
+def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:
+    """What the findings, the waivers and the calendar bring, from the window's start until credentials are no longer
+    needed; in time order, each once."""
+    first, last = plan.window.start, plan.window.needed_until
+    inside = {event for event in _all(plan, findings) if first <= event.at <= last}
+    return tuple(sorted(inside, key=lambda event: (event.at, event.text)))
+
+
+def _all(plan: Plan, findings: Sequence[Finding]) -> Iterator[Event]:
+    for finding in findings:
+        yield from finding.judgement.events
+    for waiver in plan.waivers:
+        yield Event(at=waiver.expires, text=f"waiver {waiver.id} expires")
+    yield from _clock_changes(plan.window)
+
+
+def _clock_changes(window: Window) -> Iterator[Event]:
+    for change in clock_changes(zone(window.zone), window.start, window.needed_until):
+        yield Event(at=change.at, text=change.text)

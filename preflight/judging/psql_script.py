@@ -1,18 +1,19 @@
 """What a psql script reads besides itself, and what it does that no hash can seal. Pure.
 
 psql takes a backslash outside quotes, dollar quotes and comments for a meta-command wherever it stands, not only at
-the beginning of a line (psqlscan.l and psqlscanslash.l of PostgreSQL; behaviour tried on psql 15). A pattern search
-would find includes in comments and string literals, and miss `select 1; \\i next.sql`.
+the beginning of a line (psqlscan.l, psqlscanslash.l and `parse_slash_copy` of PostgreSQL; behaviour tried on psql 15).
+A pattern search would find includes in comments and string literals, and miss `select 1; \\i next.sql`.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-
-from preflight.judging.psql_arguments import Argument, CopyKind, copy_source, read_arguments, rest_of_line
 
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
@@ -58,6 +59,16 @@ _ESCAPE_STRING = re.compile(r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[
 """An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
+_SPACE = " \t\n\r\f\v"
+_BLANKS = re.compile(r"[ \t\r\f\v]*")
+_QUOTED = re.compile(r"'((?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)")
+_DOUBLE_QUOTED = re.compile(r'"[^"\n]*(?:"|(?=\n)|\Z)')
+_BACKQUOTED = re.compile(r"`[^`\n]*(?:`|(?=\n)|\Z)")
+_VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
+_ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
+_CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
+_COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
+_COPY_FILE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^\s;]+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +106,95 @@ class Scan:
     before the script ends: what follows it in the session goes on after an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file that a script makes psql read."""
+
+    named_in: str
+    """`030_app1.sql line 4`."""
+    written: str
+    """`\\i sub/mid.sql`."""
+    path: str
+    """Relative to the folder; absolute or beginning with `~` when it lies outside."""
+    executed: bool
+
+    @property
+    def outside(self) -> bool:
+        return self.path.startswith(("/", "~"))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was found, in the order of the scripts."""
+
+    inputs: list[Input]
+    open_places: list[tuple[str, Unsealable]]
+    """The script, and a place in it."""
+
+
 @lru_cache(_MOST_SCANS)
 def scan_script(text: str) -> Scan:
     """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
     return _Reader(text.removeprefix("\ufeff")).scan()
+
+
+def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
+    """What the scripts `texts` (by path relative to `folder`) read.
+
+    psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script that
+    names it."""
+    found = Inputs([], [])
+    for name, text in texts.items():
+        scan, own_folder = scan_script(text), posixpath.dirname(posixpath.join(folder, name))
+        for include in scan.includes:
+            base = own_folder if include.relative else folder
+            # psql puts the home directory of whoever runs it for the tilde.
+            path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
+            written = f"{include.command} {include.path}"
+            found.inputs.append(Input(f"{name} line {include.line}", written, path, include.executed))
+        found.open_places.extend((name, place) for place in scan.unsealable)
+    return found
+
+
+def below(folder: str, path: str) -> str:
+    """`path` relative to `folder`, or as it is when it does not lie below."""
+    normal, top = posixpath.normpath(path), posixpath.normpath(folder)
+    return normal.removeprefix(f"{top}/")
+
+
+def after_block_comment(text: str, at: int) -> int:
+    """Where a block comment ends of which `at` is inside; nothing in it but such comments has a meaning: they nest."""
+    depth = 1
+    while depth:
+        edge = _BLOCK_EDGE.search(text, at)
+        if edge is None:
+            return len(text)
+        depth += 1 if edge[0] == "/*" else -1
+        at = edge.end()
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """One argument, quotes and escapes resolved."""
+
+    value: str
+    variable: bool = False
+    """Holds a psql variable, whose value the script's text does not fix."""
+    backquoted: bool = False
+    """Holds the output of a shell command."""
+
+
+class _CopyKind(Enum):
+    """Where `\\copy` reads from."""
+
+    FILE = "file"
+    PROGRAM = "program"
+    SCRIPT = "stdin"
+    """The data follow in the script."""
+    STANDARD_INPUT = "pstdin"
+    NOTHING = ""
+    """It writes, or cannot be understood."""
 
 
 class _Reader:
@@ -140,7 +236,7 @@ class _Reader:
             self._without_error_stop()
         match match.lastgroup:
             case "block":
-                return self._after_block(end)
+                return after_block_comment(self._text, end)
             case "word":
                 return self._word(match[0], end)
             case "quote":
@@ -157,17 +253,6 @@ class _Reader:
             case "command":
                 return self._command(match["name"], match.start(), end)
         return end
-
-    def _after_block(self, at: int) -> int:
-        """SQL's block comments nest."""
-        depth = 1
-        while depth:
-            edge = _BLOCK_EDGE.search(self._text, at)
-            if edge is None:
-                return len(self._text)
-            depth += 1 if edge[0] == "/*" else -1
-            at = edge.end()
-        return at
 
     def _word(self, word: str, end: int) -> int:
         if word in ("e", "E") and self._text.startswith("'", end):
@@ -216,11 +301,11 @@ class _Reader:
         if name == "":
             return end + 1 if self._text.startswith("\\", end) else end
         if name in _WHOLE_LINE:
-            arguments, end = rest_of_line(self._text, end)
+            arguments, end = _rest_of_line(self._text, end)
             if name == "copy":
                 self._copy(arguments, start, end)
         else:
-            given, end = read_arguments(self._text, end, pipes=name in _PIPES)
+            given, end = _read_arguments(self._text, end, pipes=name in _PIPES)
             self._arguments(name, given, start, end)
         if name in _ALWAYS_OPEN:
             self._note_unsealable(start, self._text[start:end], _ALWAYS_OPEN[name])
@@ -236,7 +321,7 @@ class _Reader:
             self._goes_on.append(self._turned_off)
             self._turned_off = None
 
-    def _arguments(self, name: str, given: list[Argument], start: int, end: int) -> None:
+    def _arguments(self, name: str, given: list[_Argument], start: int, end: int) -> None:
         written = self._text[start:end]
         if any(argument.backquoted for argument in given):
             self._note_unsealable(start, written, "runs a shell command between backquotes")
@@ -257,15 +342,15 @@ class _Reader:
             self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
-        kind, file = copy_source(arguments)
+        kind, file = _copy_source(arguments)
         match kind:
-            case CopyKind.FILE:
+            case _CopyKind.FILE:
                 self._note_include(start, "\\copy", file, executed=False)
-            case CopyKind.PROGRAM:
+            case _CopyKind.PROGRAM:
                 self._note_unsealable(start, self._text[start:end], "runs a shell command")
-            case CopyKind.STANDARD_INPUT:
+            case _CopyKind.STANDARD_INPUT:
                 self._note_unsealable(start, self._text[start:end], "reads the standard input")
-            case CopyKind.SCRIPT:
+            case _CopyKind.SCRIPT:
                 self._expect_data(end)
 
     def _note_include(
@@ -285,8 +370,96 @@ def _cut(written: str) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
 
 
-def _stops_on_error(name: str, given: list[Argument]) -> bool | None:
+def _stops_on_error(name: str, given: list[_Argument]) -> bool | None:
     """What the command makes of ON_ERROR_STOP, by psql's ParseVariableBool; None where it is about something else."""
     if name not in ("set", "unset") or not given or given[0].value != "ON_ERROR_STOP":
         return None
     return name == "set" and "".join(word.value for word in given[1:]).lower() not in _FALSE
+
+
+def _rest_of_line(text: str, at: int) -> tuple[str, int]:
+    """(text up to the line's end, where that is)."""
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    return text[at:end].strip(), end
+
+
+def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_Argument], int]:
+    """(arguments of a meta-command whose name ends at `at`, where reading goes on).
+
+    They end with the line, at the next meta-command, or at `\\\\`. `pipes`: an argument that begins with `|` takes the
+    rest of the line, as for `\\o` and `\\g`. Trailing semicolons are dropped, as `\\i` does."""
+    arguments: list[_Argument] = []
+    while True:
+        at = _skip_blanks(text, at)
+        if at >= len(text) or text[at] == "\n":
+            return arguments, at
+        if text[at] == "\\":
+            return arguments, at + 2 if text.startswith("\\\\", at) else at
+        if pipes and text[at] == "|":
+            command, at = _rest_of_line(text, at)
+            return [*arguments, _Argument(command)], at
+        argument, at = _read_argument(text, at)
+        arguments.append(argument)
+
+
+def _copy_source(arguments: str) -> tuple[_CopyKind, str]:
+    """(what `\\copy` reads, the file's name where it is one)."""
+    depth = 0
+    for number, token in enumerate(_COPY_TOKEN.finditer(arguments)):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        way = token[0].upper()
+        if depth == 0 and number > 0 and way in ("FROM", "TO"):
+            return _copy_target(way, arguments[token.end() :])
+    return _CopyKind.NOTHING, ""
+
+
+def _copy_target(way: str, rest: str) -> tuple[_CopyKind, str]:
+    found = _COPY_FILE.match(rest)
+    if found is None:
+        return _CopyKind.NOTHING, ""
+    word = (found[2] or "").lower()
+    if word == "program":
+        return _CopyKind.PROGRAM, ""
+    if way == "TO":
+        return _CopyKind.NOTHING, ""
+    if word in ("stdin", "pstdin"):
+        return _CopyKind(word), ""
+    return _CopyKind.FILE, found[2] if found[1] is None else found[1].replace("''", "'")
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return at if found is None else found.end()
+
+
+def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
+    value, variable, backquoted = "", False, False
+    unquoted = 0  # characters since the last quoted part; only these lose their semicolons
+    while at < len(text) and text[at] not in _SPACE and text[at] != "\\":
+        if found := _QUOTED.match(text, at):
+            value, unquoted = value + "".join(_unescaped(found[1])), 0
+        elif found := _DOUBLE_QUOTED.match(text, at):
+            value, unquoted = value + found[0], 0  # psql keeps these quotes
+        elif found := _BACKQUOTED.match(text, at):
+            value, unquoted, backquoted = value + found[0], 0, True
+        elif found := _VARIABLE.match(text, at):
+            value, unquoted, variable = value + found[0], 0, True
+        else:
+            value, unquoted = value + text[at], unquoted + 1
+        at = at + 1 if found is None else found.end()
+    stripped = value.rstrip(";")
+    return _Argument(value[: max(len(stripped), len(value) - unquoted)], variable, backquoted), at
+
+
+def _unescaped(quoted: str) -> Iterator[str]:
+    at = 0
+    for found in _ESCAPE.finditer(quoted):
+        yield quoted[at : found.start()]
+        octal, hexadecimal, other = found.groups()
+        if octal or hexadecimal:
+            yield chr(int(octal or hexadecimal, 8 if octal else 16) & 0xFF)
+        else:
+            yield _CONTROLS.get(other, other) if other else "'"
+        at = found.end()
+    yield quoted[at:]

@@ -14,8 +14,8 @@ import pytest
 from preflight_checks.database_host import DatabaseHost
 from preflight_checks.database_login import DatabaseLogin
 
+from preflight.engine.conclude import events_inside
 from preflight.finding import Finding, Status
-from preflight.judging.time_axis import events_inside
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
 from tests.site.accounts import Accounts, make_key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preflight.judging.way_back import Pair, does_the_same, pairs
+from preflight.judging.sealed_scripts import Pair, pairs
 
 PATTERN = "undo/{stem}.down.sql"
 
@@ -49,8 +49,3 @@ def test_pairs_of_up_and_down_share_their_stem() -> None:
 
 def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
     assert pairs("../{stem}.sql", (), "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
-
-
-def test_comments_and_white_space_make_no_other_script() -> None:
-    assert does_the_same("CREATE TABLE t (); -- forward", "/* back */\nCREATE  TABLE t ();\n")
-    assert not does_the_same("CREATE TABLE t ();", "DROP TABLE t;")
