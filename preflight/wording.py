@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
+
+
+def beside(folder: Path, path: Path) -> str:
+    """`path` as seen from `folder`, where it lies below."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def counted(number: int, one: str, many: str = "") -> str:

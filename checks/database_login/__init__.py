@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement
+from preflight.finding import Judgement, passed, warned
 from preflight.judging.ends import TimeOfNeed
+from preflight.judging.machines import server_of
 from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
 from preflight.questions.postgres import (
@@ -24,12 +25,10 @@ from preflight.questions.postgres import (
 )
 from preflight.questions.sql import quote_literal
 
-from .certificate import judge_certificate
-from .connections import Room, judge_connections
 from .planned_login import PlannedLogin
 from .role_settings import judge_settings
 from .roles import backup_roles, judge_backup_roles, judge_credential
-from .server import judge_server
+from .server import judge_certificate, judge_server
 
 _HBA = "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()"
 _LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
@@ -135,8 +134,7 @@ class DatabaseLogin(Check):
             return self._no_login(login, identity)
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
-        settings, need, role = self.settings, self._need, roles.get(login.database.user)
-        room = Room(settings.spare_sessions, settings.warn_used, settings.fail_used)
+        need, role = self._need, roles.get(login.database.user)
         return Judgement.of(
             [
                 *judge_server(login, identity, system),
@@ -144,7 +142,7 @@ class DatabaseLogin(Check):
                 *judge_credential(login, identity, role, need),
                 *judge_settings(login, identity),
                 *judge_backup_roles(login, roles, need),
-                *judge_connections(login, slots, role, room),
+                *self._connections(login, slots, role),
             ]
         )
 
@@ -177,3 +175,31 @@ class DatabaseLogin(Check):
                 date=self._need.good_date(),
             ),
         )
+
+    def _connections(self, login: PlannedLogin, slots: Slots, role: DatabaseRole | None) -> Iterator[Judgement]:
+        """What is left of the limits of server, database and role. Our own connection counts as free: it ends."""
+        database = login.database
+        plan, server = login.plan, server_of(login.plan, database)
+        same = [each for each in plan.databases.values() if server_of(plan, each) == server]
+        need = sum(each.sessions for each in same)
+        free, share = slots.most - slots.used + 1, (slots.used - 1) / max(slots.most, 1)
+        limits = [("server", free, need)]
+        if slots.database_limit >= 0:
+            limits.append((f"database {login.name}", slots.database_limit - slots.database_used + 1,
+                           database.sessions))  # fmt: skip
+        if role is not None and role.connection_limit >= 0 and not role.is_superuser:
+            wanted = sum(each.sessions for each in same if each.user == role.name)
+            limits.append((f"role {role.name}", role.connection_limit - role.sessions + 1, wanted))
+        for whose, left, needed in limits:
+            yield self._limit(login, whose, left, needed, share if whose == "server" else 0.0)
+
+    def _limit(self, login: PlannedLogin, whose: str, left: int, need: int, share: float) -> Judgement:
+        seen = f"{max(left, 0)} connections of the {whose} are free, {need} needed"
+        expected = f"at least {need + self.settings.spare_sessions} free"
+        remedy = f"have idle connections ended, or the limit of the {whose} raised"
+        if left < need or share >= self.settings.fail_used:
+            return login.failed(seen, expected, f"{left} free, {share:.0%} used", remedy)
+        # A limit set for this very work has no spare; only the server's own is shared with strangers.
+        if whose == "server" and (left < need + self.settings.spare_sessions or share >= self.settings.warn_used):
+            return warned(seen, expected=expected, actual=f"{left} free, {share:.0%} used", remedy=remedy)
+        return passed(seen)

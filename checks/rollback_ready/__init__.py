@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
-from preflight.judging.cures import beside, seal_command
+from preflight.judging.cures import seal_command
 from preflight.judging.machines import machine_of
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
@@ -25,6 +25,7 @@ from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesP
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.questions.storage import PlacesProbe
 from preflight.units import format_duration, format_size
+from preflight.wording import beside
 
 from .previous import Limits, judge_previous, no_backup
 from .restore_room import RestoreRoom
@@ -90,7 +91,7 @@ class RollbackReady(Check):
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
             case Scripts() as scripts:
-                folder = beside(self.plan, scripts.approved)
+                folder = beside(self.plan.folder, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
             case Database() as database:
                 probes: dict[str, Probe[Any]] = {}
@@ -126,7 +127,7 @@ class RollbackReady(Check):
             case RollbackFile() as file:
                 return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
-                folder = beside(self.plan, scripts.approved)
+                folder = beside(self.plan.folder, scripts.approved)
                 ways = WaysBack(scripts, folder, seal_command(self.plan), facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Database() as database:

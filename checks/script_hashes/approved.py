@@ -8,8 +8,8 @@ from preflight.finding import Judgement, failed, unknown
 from preflight.judging.sealed_scripts import named
 from preflight.questions.files import EntryKind
 
+from .difference import visible
 from .seen import SeenScripts
-from .text_diff import visible
 
 
 def judge_approved(seen: SeenScripts) -> Iterator[Judgement]:

@@ -10,8 +10,8 @@ from preflight.judging.sealed_scripts import MOST_NAMED
 from preflight.questions.files import SCRIPT_SUFFIXES
 from preflight.wording import counted, listed
 
+from .difference import visible
 from .seen import SeenScripts
-from .text_diff import visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"

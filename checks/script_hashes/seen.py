@@ -6,14 +6,14 @@ import posixpath
 import shlex
 from dataclasses import dataclass
 
-from preflight.judging.cures import beside, copy_command, seal_command, ssh_command
+from preflight.judging.cures import copy_command, seal_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.questions.files import Texts
 from preflight.questions.staged_reply import StagedEntry
+from preflight.wording import beside
 
 from .comparison import Comparison
-from .difference import Differences
-from .text_diff import visible
+from .difference import Differences, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class SeenScripts:
 
     @property
     def approved_folder(self) -> str:
-        return beside(self.plan, self.scripts.approved)
+        return beside(self.plan.folder, self.scripts.approved)
 
     @property
     def manifest(self) -> str:
-        return beside(self.plan, self.scripts.manifest)
+        return beside(self.plan.folder, self.scripts.manifest)
 
     @property
     def seal(self) -> str:

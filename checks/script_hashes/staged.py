@@ -11,8 +11,8 @@ from preflight.questions.files import EntryKind
 from preflight.wording import counted
 
 from .comparison import RUNNABLE_SUFFIXES, is_script
+from .difference import visible
 from .seen import SeenScripts, who_and_when
-from .text_diff import visible
 
 _MOST_POINTS = 10
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -11,6 +14,7 @@ from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.server_place import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
@@ -24,10 +28,10 @@ from preflight.questions.tools import (
     major_of_server,
     shown,
 )
-from preflight.questions.work_start import WorkStart
+from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
+from preflight.wording import visible
 
-from .script_order import OrderedScripts
-from .work_start import judge_command, judge_entered, judge_start, start_probes
+from .script_order import OrderedScripts, judge_command
 
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
@@ -50,6 +54,16 @@ _REMEDIES = {
     LoginRefusal.TOO_OLD: "have the server's own client programs installed on {host}, first on the PATH of {account}",
     LoginRefusal.OTHER: "run it by hand as {account} on {host} and cure what it complains of: "
     "{program} -w -U {role} -d {database}",
+}
+_IN_THE_WAY = {
+    Start.ABSENT: "the folder is not there",
+    Start.CLOSED: "the folder cannot be entered",
+    Start.MISSING: "there is no such program",
+    Start.DENIED: "it is not executable",
+    Start.LOG_IS_FOLDER: "a folder has that name",
+    Start.LOG_DENIED: "the file is there and cannot be written",
+    Start.LOG_ABSENT: "there is no such folder",
+    Start.LOG_CLOSED: "no file can be made in the folder",
 }
 
 
@@ -85,13 +99,27 @@ class ScriptRunner(Check):
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item
-        probes = {**start_probes(self.plan, work)}
+        probes = self._start_probes(work)
         if work.connects:
             account = AsAccount.on(work.host, work.account)
             programs = programs_of(self.plan, work.host.id, work.account)
             probes["programs"] = ProgramsProbe(work.host.id, account, programs)
         if work.section is Section.SCRIPTS:
             probes["manifest"], probes["texts"] = sealing_probes(self.plan, self.plan.scripts[work.id])
+        return probes
+
+    def _start_probes(self, work: ServerWork) -> dict[str, Probe[Any]]:
+        """Whether the login can enter the folder from which it starts the work as another account; whether that account
+        finds the program of a `command`, and may write the log."""
+        entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
+        account = AsAccount.on(work.host, work.account)
+        probes: dict[str, Probe[Any]] = {}
+        if entry and not work.by_login:
+            probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
+        if work.command:
+            probes["start"] = WorkStartProbe(work.host.id, account, entry.staged if entry else "/", work.command[0])
+        elif entry and entry.log:
+            probes["start"] = WorkStartProbe(work.host.id, account, log=entry.log)
         return probes
 
     def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
@@ -127,14 +155,48 @@ class ScriptRunner(Check):
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
         if entered is not None:
-            points += judge_entered(self.plan, work, entered)
+            points += self._judge_entered(work, entered)
         if start is not None:
-            points += judge_start(self.plan, work, start)
+            points.append(self._judge_start(work, start))
         if manifest is not None and work.command:
             points += judge_command(self.plan, work, manifest)
         elif manifest is not None and texts is not None:
             points += OrderedScripts.of(self.plan, work, manifest, texts).judge()
         return Judgement.of(points)
+
+    def _judge_entered(self, work: ServerWork, entered: WorkStart) -> Iterator[Judgement]:
+        if entered.state is not Start.READY:
+            folder, seen = self.plan.scripts[work.id].staged, _IN_THE_WAY[entered.state]
+            yield self._failed(
+                work,
+                f"{entered.account} cannot start the work in {folder}: {seen}",
+                f"a folder that the login may enter, because it starts the line of {work.account} there",
+                f"{seen}, as {entered.account} sees it",
+                f"on {work.host.id}: setfacl -m u:{entered.account}:x {shlex.quote(folder)}, or chmod o+x",
+            )
+
+    def _judge_start(self, work: ServerWork, seen: WorkStart) -> Judgement:
+        """Whether the account finds the program of the `command`, or may write the log."""
+        account = work.account or seen.account
+        name = visible(work.command[0] if work.command else self.plan.scripts[work.id].log)
+        can = f"{account} can {'start' if work.command else 'write'} {name}"
+        expected = f"{can}, on {work.host.id}"
+        if seen.account != account:
+            return unknown(
+                f"whether {can} is not known",
+                expected=expected,
+                actual=f"{seen.account} looked, who may not become {account}",
+                remedy=f"have this line in sudoers on {work.host.id}: {seen.account} ALL=({account}) NOPASSWD: /bin/sh",
+            )
+        if seen.state is Start.READY:
+            return passed(can)
+        why = _IN_THE_WAY[seen.state]
+        actual = f"{why}, as {account} sees it"
+        if work.command:
+            remedy = f"have it put there, executable for {account}; or correct `command` of {work.table}"
+            return self._failed(work, f"{name} does not start: {why}", expected, actual, remedy)
+        remedy = _log_remedy(work, name, seen.state, account)
+        return self._failed(work, f"{name} cannot be written: {why}", expected, actual, remedy)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
         if run.ran and major_of(run.said) is None:
@@ -310,3 +372,14 @@ def _method(work: ServerWork) -> Method:
 
 def _psql(work: ServerWork) -> str:
     return f"{work.program_folder}psql"
+
+
+def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
+    folder = shlex.quote(posixpath.dirname(log) or "/")
+    cures = {
+        Start.LOG_ABSENT: f"mkdir -p -- {folder} && chown {account} -- {folder}",
+        Start.LOG_CLOSED: f"chown {account} -- {folder}",
+        Start.LOG_DENIED: f"chown {account} -- {shlex.quote(log)}",
+    }
+    cure = f"on {work.host.id}: {cures[state]}; or " if state in cures else ""
+    return f"{cure}name another file: `log` of {work.table}"

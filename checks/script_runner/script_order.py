@@ -1,17 +1,22 @@
-"""Whether the scripts that will run are the sealed ones, all of them, and stop at the first error: a part of the check
+"""Whether what will run is sealed, is all that is sealed, and stops at the first error: a part of the check
 script-runner. Pure."""
 
 from __future__ import annotations
 
+import posixpath
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.psql_script import below
 from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork, minutes_at_stake
 from preflight.questions.files import LocalText, Texts
+from preflight.wording import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +118,47 @@ def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:
     for entry in plan.scripts.values():
         found.setdefault(entry.manifest, []).append(entry)
     return found
+
+
+def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
+    """What can be said of the `command` of scripts: it is sealed where it lies in the folder, and who says that it
+    stops."""
+    yield from _sealed(plan, work, manifest)
+    yield _stopping(plan, work)
+
+
+def _sealed(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
+    """A program that lies in the staged folder is sealed with the rest of it."""
+    path = below(plan.scripts[work.id].staged, posixpath.join(plan.scripts[work.id].staged, work.command[0]))
+    if "/" not in work.command[0] or path.startswith("/"):
+        return
+    try:
+        names = parse_manifest(manifest.text)
+    except ManifestError:
+        return  # script-hashes says so
+    if not manifest.problem and path not in names:
+        yield failed(
+            f"{visible(path)} is not sealed",
+            expected=f"{visible(path)} in the manifest, because it lies in the staged folder",
+            actual="the manifest does not list it",
+            remedy=f"put it into the approved folder of {work.table}, have it approved, then seal again",
+            minutes_at_stake=minutes_at_stake(plan, [work]),
+        )
+
+
+def _stopping(plan: Plan, work: ServerWork) -> Judgement:
+    shown = plan.scripts[work.id].stops_on_error
+    command = visible(shlex.join(work.command))
+    if shown:
+        return warned(
+            f"that {command} stops at the first error is said, not observed",
+            expected="a rehearsal in which it stopped",
+            actual=shown,
+            remedy="rehearse it with a script that fails, and look at its exit status",
+        )
+    return unknown(
+        f"whether {command} stops at the first error is not known",
+        expected="a command that ends at the first error, with another status than 0",
+        actual="it is not psql, and its text is not read",
+        remedy=f'let it run on a script that fails; then write in {work.table}: stops_on_error = "shown DATE, WHERE"',
+    )

@@ -7,11 +7,7 @@ from pathlib import Path
 
 from preflight.plan import Host, Plan
 from preflight.plan.values import SSH_PORT
-
-
-def beside(plan: Plan, path: Path) -> str:
-    """`path` as seen from the plan's folder, where it lies below."""
-    return str(path.relative_to(plan.folder) if path.is_relative_to(plan.folder) else path)
+from preflight.wording import beside
 
 
 def seal_command(plan: Plan) -> str:
@@ -22,7 +18,7 @@ def pin_again_command(plan: Plan, host: Host) -> str:
     """Takes the host's pinned key out and asks for the one it shows now: `preflight seal` replaces none."""
     address = host.address or host.id
     name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.ssh_port}")
-    file = beside(plan, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
+    file = beside(plan.folder, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
     return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {seal_command(plan)}"
 
 
@@ -43,8 +39,10 @@ def _options(plan: Plan, host: Host, *, port: str = "-p") -> list[str]:
     if host.port is not None:
         options += [port, str(host.port)]
     if host.key:
-        options += ["-i", beside(plan, host.key)]
-    files = [beside(plan, file) for file in host.known_hosts or (plan.sealed_known_hosts, Path("~/.ssh/known_hosts"))]
+        options += ["-i", beside(plan.folder, host.key)]
+    files = [
+        beside(plan.folder, file) for file in host.known_hosts or (plan.sealed_known_hosts, Path("~/.ssh/known_hosts"))
+    ]
     options += ["-o", "UserKnownHostsFile=" + " ".join(f'"{file}"' if " " in file else file for file in files)]
     if host.host_key_alias:
         options += ["-o", f"HostKeyAlias={host.host_key_alias}"]

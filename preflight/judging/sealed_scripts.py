@@ -7,13 +7,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.judging.cures import beside
 from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.psql_script import find_inputs, scan_script
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import ScriptOrder
 from preflight.questions.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
-from preflight.wording import listed, visible
+from preflight.wording import beside, listed, visible
 
 MOST_NAMED = 8
 """Of one kind; more are counted."""
@@ -74,7 +73,9 @@ class SealedScripts:
 
 def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
     """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
-    return LocalFile(TARGET, beside(plan, entry.manifest)), LocalTexts(TARGET, beside(plan, entry.approved))
+    return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
+        TARGET, beside(plan.folder, entry.approved)
+    )
 
 
 def sealed_scripts(entry: Scripts, manifest: LocalText, texts: Texts) -> SealedScripts:

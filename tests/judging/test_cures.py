@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from preflight.judging.cures import beside, copy_command, pin_again_command, seal_command, ssh_command
+from preflight.judging.cures import copy_command, pin_again_command, seal_command, ssh_command
 from preflight.plan import Account, Host, Plan
 from preflight.sessions.ssh.known_hosts import HostKeys
+from preflight.wording import beside
 from tests.site.asking import make_plan
 from tests.site.machine import clean_environment
 from tests.site.site import Site
@@ -45,9 +46,9 @@ def test_a_file_and_a_folder_are_copied_as_printed(plan: Plan, site: Site, host:
     (source / "010 a.sql").write_text("select 1;\n")
     target.mkdir(mode=0o777)
     target.chmod(0o777)
-    folder = copy_command(plan, plan.hosts[host], f"{beside(plan, source)}/.", str(target))
+    folder = copy_command(plan, plan.hosts[host], f"{beside(plan.folder, source)}/.", str(target))
     assert pasted(plan, folder).returncode == 0, pasted(plan, folder).stderr
-    one = copy_command(plan, plan.hosts[host], beside(plan, source / "010 a.sql"), f"{target}/020.sql")
+    one = copy_command(plan, plan.hosts[host], beside(plan.folder, source / "010 a.sql"), f"{target}/020.sql")
     assert pasted(plan, one).returncode == 0, pasted(plan, one).stderr
     assert {path.name for path in target.iterdir()} == {"010 a.sql", "020.sql"}
 
@@ -74,5 +75,5 @@ def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, s
 
 
 def test_what_lies_elsewhere_keeps_its_whole_path(plan: Plan) -> None:
-    assert beside(plan, plan.folder / "sql" / "a.sql") == "sql/a.sql"
-    assert beside(plan, Path("/srv/a.sql")) == "/srv/a.sql"
+    assert beside(plan.folder, plan.folder / "sql" / "a.sql") == "sql/a.sql"
+    assert beside(plan.folder, Path("/srv/a.sql")) == "/srv/a.sql"
