@@ -111,10 +111,8 @@ class ClockSkew(Check):
             f"less than {_shown(self.settings.warn_from)} off, more than {_shown(self.settings.fail_above)} spoils "
             "the evidence"
         )
-        if off > self.settings.fail_above:
-            judgement = failed(summary, expected=expected, actual=actual, remedy=remedy)
-        else:
-            judgement = warned(summary, expected=expected, actual=actual, remedy=remedy)
+        verdict = failed if off > self.settings.fail_above else warned
+        judgement = verdict(summary, expected=expected, actual=actual, remedy=remedy)
         return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))
 
     def _agreeing(

@@ -89,10 +89,8 @@ class CommandCheck(Check):
 
     def subjects(self) -> Sequence[Subject]:
         commands: Mapping[str, Command] = self.settings.run
-        return [Subject(each.id, each, each.owner or self._host_owner(each)) for each in commands.values()]
-
-    def _host_owner(self, command: Command) -> str:
-        return self.plan.hosts[command.host].owner if command.host else ""
+        owners = {host.id: host.owner for host in self.plan.hosts.values()}
+        return [Subject(each.id, each, each.owner or owners.get(each.host, "")) for each in commands.values()]
 
     def probes(self, subject: Subject) -> Probes:
         command: Command = subject.item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Subject
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.judging.end_states import can_go_live_in_part
 from preflight.plan import Decision, DecisionKind, Release, Step
@@ -33,9 +33,6 @@ class Decisions(Check):
         steps = [Subject(step.id, step, owner) for step in self.plan.steps if step.blocking and step.is_risky]
         release = [Subject("release", self.plan.release, owner)] if any(self._of_release()) else []
         return [*steps, *release]
-
-    def probes(self, subject: Subject) -> Probes:
-        return {}
 
     def judge(self, subject: Subject) -> Judgement:
         if isinstance(subject.item, Step):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.check import Check, Probes, Subject
@@ -128,13 +128,13 @@ class OnCall(Check):
             summary = f"{seen}, later than the moment judged"
             return failed(summary, expected=expected, actual=seen, remedy=f"correct the date; else {remedy}")
         if age > limit:
-            old = failed(
+            return failed(
                 f"{seen}, {format_duration(age)} before the moment judged",
                 expected=expected,
                 actual=format_duration(age),
                 remedy=remedy,
+                quantity=Quantity(value=age.total_seconds(), unit="s"),
             )
-            return replace(old, quantity=Quantity(value=age.total_seconds(), unit="s"))
         return passed(seen)
 
     def _people(self, role: Role) -> tuple[_Person, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Subject
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.plan import Scripts
 from preflight.plan.people import is_named, same_person
@@ -30,9 +30,6 @@ class ScriptPeople(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [Subject(scripts.id, scripts, self.plan.owner_of(scripts)) for scripts in self.plan.scripts.values()]
-
-    def probes(self, subject: Subject) -> Probes:
-        return {}
 
     def judge(self, subject: Subject) -> Judgement:
         scripts: Scripts = subject.item

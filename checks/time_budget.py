@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.schedule import Schedule, schedule, time_in_window
@@ -39,9 +39,6 @@ class TimeBudget(Check):
             return []
         decides = (each.decides for each in self.plan.decisions if each.on is DecisionKind.ROLLBACK)
         return [Subject("window", self.plan.window, next(decides, ""))]
-
-    def probes(self, subject: Subject) -> Probes:
-        return {}
 
     def judge(self, subject: Subject) -> Judgement:
         return Judgement.of(self._points())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Subject
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.end_states import (
@@ -21,7 +21,7 @@ from preflight.judging.end_states import (
     in_a_word,
     unkept_rules,
 )
-from preflight.judging.version_tests import Gap, GapStatus, in_words, is_of_use, rule_in_words
+from preflight.judging.version_tests import Gap, GapStatus, Versions, in_words, is_of_use, rule_in_words
 from preflight.plan import DecisionKind, Rule, Tested
 from preflight.plan.limits import Above
 from preflight.units import format_duration
@@ -64,9 +64,6 @@ class VersionPairs(Check):
             return []
         return [Subject("end states", self.plan.applications, self._owner())]
 
-    def probes(self, subject: Subject) -> Probes:
-        return {}
-
     def judge(self, subject: Subject) -> Judgement:
         return Judgement.of(self._points())
 
@@ -81,7 +78,7 @@ class VersionPairs(Check):
         states = end_states(self.plan, self.moment, max_age)
         yield from self._gaps(states)
         yield from (self._unkept(each) for each in unkept_rules(self.plan, self.moment, max_age))
-        yield from (self._no_target(rule) for rule in self.plan.rules if self._excludes_target(rule))
+        yield from (self._no_target(rule) for rule in self.plan.rules if rule.exclude and self._is_target(rule.exclude))
         yield from (self._useless(record) for record in self.plan.tested if not is_of_use(self.plan, record))
         yield from self._unplanned()
         if not any(state.status in OPEN for state in states):
@@ -105,28 +102,26 @@ class VersionPairs(Check):
                 remedy=self._remedy(gap, within),
                 details=_where(gap, within),
             )
-
         if len(met) > _MOST_GAPS:
-            yield self._more_gaps(len(met) - _MOST_GAPS)
-
-    def _more_gaps(self, number: int) -> Judgement:
-        return failed(
-            f"{number} more combinations are not shown to work",
-            expected=self._expected(),
-            actual=f"{number} more combinations without such a test",
-            remedy="test the release as a whole, and agree [[rules]] with `together` for what goes back together",
-        )
+            more = f"{len(met) - _MOST_GAPS} more combinations"
+            yield failed(
+                f"{more} are not shown to work",
+                expected=self._expected(),
+                actual=f"{more} without such a test",
+                remedy="test the release as a whole, and agree [[rules]] with `together` for what goes back together",
+            )
 
     def _remedy(self, gap: Gap, within: Sequence[EndState]) -> str:
         before = f"before {format_moment(self.plan.window.start, self.plan.window.zone)}"
         again = {GapStatus.FAILED: "mend and test again", GapStatus.TOO_OLD: "test again"}.get(gap.status, "test")
         test = f"{again} {gap.named} {before} and write it as [[tested]]"
-        if any(self._is_target(state) for state in within):
+        if any(self._is_target(state.versions) for state in within):
             return f"{test}; the release itself ends there, so no rule can take its place"
         return f"{test}, or agree [[rules]] with `together` or `exclude` and who `decides`"
 
-    def _is_target(self, state: EndState) -> bool:
-        return all(self.plan.applications[name].to == version for name, version in state.versions.items())
+    def _is_target(self, versions: Versions) -> bool:
+        """Whether this is where the release itself ends."""
+        return all(self.plan.applications[name].to == version for name, version in versions.items())
 
     def _unkept(self, unkept: UnkeptRule) -> Judgement:
         final, waiting, named = unkept.final, unkept.waiting, in_words(unkept.versions)
@@ -136,11 +131,6 @@ class VersionPairs(Check):
             expected="a rule that can be kept whatever fails, or versions tested together",
             actual=f"{named}: {unkept.gap.reason}; the undo of {final} is none",
             remedy=f"deploy {final} after {waiting}, or find a way to take {final} back, or test {named}",
-        )
-
-    def _excludes_target(self, rule: Rule) -> bool:
-        return bool(rule.exclude) and all(
-            self.plan.applications[name].to == version for name, version in rule.exclude.items()
         )
 
     def _no_target(self, rule: Rule) -> Judgement:

@@ -76,9 +76,9 @@ class Check(ABC):
     def subjects(self) -> Sequence[Subject]:
         """What the plan gives this check to judge; empty when the plan has nothing of the kind."""
 
-    @abstractmethod
     def probes(self, subject: Subject) -> Probes:
-        """What must be known about `subject`; asked in the first round."""
+        """What must be known about `subject`; asked in the first round. Nothing, for a check that reads the plan."""
+        return {}
 
     def follow_up(self, subject: Subject, *_args: Any, **_facts: Any) -> Probes:
         """Probes that need another one's answer; asked in the second round, never a third."""

@@ -12,7 +12,7 @@ from preflight.questions.jobs import HostJobs, Systemd, Table
 from preflight.questions.pg_cron import PgCronJob
 from preflight.questions.timers import Timer, shown
 
-from .cron import AnacronJob, CronJob, parse_schedule, read_anacrontab, read_crontab
+from .cron import CronJob, parse_schedule, read_anacrontab, read_crontab
 
 _RISKY = re.compile(
     r"backup|dump|pgbackrest|barman|wal-?g|rsync|snapshot|vacuum|reindex|cluster(?:db)?\b|reboot|shutdown|poweroff"
@@ -160,11 +160,8 @@ def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) 
     daily = parse_schedule(f"0 {anacrontab.first_hour} * * *")
     runs = tuple(run for run in daily.runs(interval.start - late, interval.end, where) if run + late > interval.start)
     for job in anacrontab.jobs:
-        found.add(JobStarts(table.source, "root", _period(job), shown(job.command), runs, late))
-
-
-def _period(job: AnacronJob) -> str:
-    return f"every {job.period} d" if job.period.isdecimal() else job.period
+        period = f"every {job.period} d" if job.period.isdecimal() else job.period
+        found.add(JobStarts(table.source, "root", period, shown(job.command), runs, late))
 
 
 def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) -> None:

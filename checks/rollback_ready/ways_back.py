@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import Pair, pairs
+from preflight.judging.sealed_scripts import Pair, named, pairs
 from preflight.plan import Scripts
 from preflight.questions.files import Texts, Tree
-from preflight.wording import listed
 
 from .script_effect import Effect, does_the_same, effect_of
 
-_MOST_NAMED = 8
 _SUMMARIES: Mapping[Effect, str] = {
     Effect.NOTHING: "does nothing",
     Effect.READS: "changes nothing",
@@ -58,7 +56,8 @@ class WaysBack:
             )
             return
         points = [point for pair in found for point in self._judge_pair(pair)]
-        yield from points or [_all_have_one(found)]
+        names = named(pair.forward for pair in found)
+        yield from points or [passed(f"{len(found)} scripts have their way back: {names}")]
 
     def _judge_pair(self, pair: Pair) -> Iterator[Judgement]:
         if not pair.present:
@@ -103,8 +102,3 @@ class WaysBack:
 
     def _expected(self, pair: Pair) -> str:
         return f"{posixpath.join(self.folder, pair.back)} takes {pair.forward} back"
-
-
-def _all_have_one(found: Sequence[Pair]) -> Judgement:
-    names = listed((pair.forward for pair in found), _MOST_NAMED)
-    return passed(f"{len(found)} scripts have their way back: {names}")
