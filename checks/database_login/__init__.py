@@ -26,8 +26,7 @@ from preflight.questions.postgres import (
 from preflight.questions.sql import quote_literal
 
 from .planned_login import PlannedLogin
-from .role_settings import judge_settings
-from .roles import backup_roles, judge_backup_roles, judge_credential
+from .roles import backup_roles, judge_backup_roles, judge_credential, judge_settings
 from .server import judge_certificate, judge_server
 
 _HBA = "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()"

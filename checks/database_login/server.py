@@ -12,7 +12,7 @@ from preflight.questions.postgres import Identity
 from preflight.questions.tools import major_of_server, shown
 
 from .planned_login import PlannedLogin
-from .role_settings import undo_setting
+from .roles import undo_setting
 
 _VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
 

@@ -27,9 +27,9 @@ from preflight.questions.storage import PlacesProbe
 from preflight.units import format_duration, format_size
 from preflight.wording import beside
 
-from .previous import Limits, judge_previous, no_backup
+from .reading import judge_read
 from .restore_room import RestoreRoom
-from .seen import Read, SeenBackup
+from .seen import Read, SeenBackup, judge_age, judge_owner, judge_size, no_backup
 from .ways_back import WaysBack
 
 _PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
@@ -228,8 +228,15 @@ class RollbackReady(Check):
         return Judgement.of([being_written, *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
-        limits = Limits(self.settings.read_within, self.settings.warn_size_ratio, self.settings.least_size_ratio)
-        return Judgement.of(judge_previous(seen, self.moment, limits))
+        settings = self.settings
+        return Judgement.of(
+            [
+                judge_age(seen, self.moment),
+                *judge_owner(seen),
+                judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
+                *judge_read(seen, settings.read_within),
+            ]
+        )
 
     # Room for what is restored.
 
@@ -290,18 +297,17 @@ def _place(file: RollbackFile) -> tuple[str, str]:
 def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
     expected = f"{file.path} on {file.host} with SHA-256 {file.sha256}"
     put_back = f"put the file of the running release back on {file.host}: {file.path}"
-    what = {
-        FileState.MISSING: "the file is not there",
-        FileState.OTHER: "it is no regular file",
-        FileState.UNREADABLE: "the login may not read the file",
-    }.get(seen.state)
-    if what:
-        actual = f"mode {seen.mode:04o} of {seen.owner}" if seen.state is FileState.UNREADABLE else "no such file"
-        read = f"let the login read it on {file.host}: chmod or setfacl {shlex.quote(file.path)}"
-        remedy = read if seen.state is FileState.UNREADABLE else put_back
-        verdict = unknown if seen.state is FileState.UNREADABLE else failed
-        return verdict(what, expected=expected, actual="no regular file" if seen.state is FileState.OTHER else actual,
-                       remedy=remedy)  # fmt: skip
+    if seen.state is FileState.MISSING:
+        return failed("the file is not there", expected=expected, actual="no such file", remedy=put_back)
+    if seen.state is FileState.OTHER:
+        return failed("it is no regular file", expected=expected, actual="no regular file", remedy=put_back)
+    if seen.state is FileState.UNREADABLE:
+        return unknown(
+            "the login may not read the file",
+            expected=expected,
+            actual=f"mode {seen.mode:04o} of {seen.owner}",
+            remedy=f"let the login read it on {file.host}: chmod or setfacl {shlex.quote(file.path)}",
+        )
     if seen.state is FileState.HIDDEN:
         return unknown(
             f"the login may not look into {seen.behind}",

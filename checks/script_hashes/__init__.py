@@ -17,10 +17,8 @@ from preflight.questions.staged import MOST_FORMS, Forms, StagedBeginning, Stage
 from preflight.questions.staged_reply import StagedTree
 from preflight.wording import counted
 
-from .approved import judge_approved
-from .comparison import Comparison
-from .difference import Differences
-from .inputs import judge_inputs
+from .approved import judge_approved, judge_inputs
+from .comparison import Comparison, Differences
 from .seen import SeenScripts
 from .staged import judge_staged
 

@@ -1,16 +1,29 @@
-"""Three states of a folder of scripts held against each other: approved, sealed, staged. Pure; judges nothing."""
+"""Three states of a folder of scripts held against each other: approved, sealed, staged; and how staged files differ
+from the approved ones, in words and as bounded diffs that are safe to show. Pure; judges nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 
 from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
+from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
 from preflight.questions.staged_reply import StagedEntry, StagedTree
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
+MOST_DIFF_LINES = 20
+MOST_COLUMNS = 120
+_MOST_COMPARED_LINES = 400
+"""Per side, after equal beginnings and ends are set aside: comparing takes quadratic time at worst."""
+_CONTEXT_LINES = 2
+_BOM = "\ufeff"
+_FOREIGN_BYTE = re.compile(r"\\x[89a-f][0-9a-f]|\N{REPLACEMENT CHARACTER}")
+
+_Opcode = tuple[str, int, int, int, int]
 
 
 def is_script(name: str) -> bool:
@@ -83,3 +96,163 @@ class Comparison:
     def _is_manifest(self, entry: StagedEntry) -> bool:
         """A copy of the manifest may be staged with the scripts; another manifest is an extra file."""
         return bool(self.manifest_sha256) and entry.sha256 == self.manifest_sha256 and entry.path not in self.sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    files: Comparison
+    approved_texts: Mapping[str, str]
+    read: Mapping[str, StagedBeginning]
+    """What was read of staged files, by path; each has an approved text."""
+    forms: Mapping[str, Forms]
+    """Hashes of staged files' normalised forms, by path."""
+
+    def describe(self, name: str) -> str:
+        """`2 lines differ`, `the same but for ...`, or no more than `other content`."""
+        if name in self.files.staged_as_approved:
+            return "it is as in the approved folder now, not as sealed"
+        if name in self.read:
+            approved, staged = self._texts(name)
+            if approved != staged:
+                return describe_difference(approved, staged, cut=not self.read[name].whole)
+            if not self.read[name].whole:
+                return f"the first {TEXT_CAP_BYTES // 1024} KiB are the same, what follows is not"
+        return self._describe_forms(name)
+
+    def diff(self, name: str) -> str:
+        """A bounded unified diff; empty where there is nothing to show."""
+        if name not in self.read:
+            return ""
+        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}")
+
+    def _describe_forms(self, name: str) -> str:
+        approved, staged = self.files.approved_tree.files.get(name), self.forms.get(name)
+        if approved is None or staged is None or not approved.sha256_bare:
+            return "other content"
+        if staged.without_cr == approved.sha256_without_cr:
+            return f"the same but for line endings ({'LF instead of CRLF' if approved.crlf else 'CRLF instead of LF'})"
+        if staged.bare == approved.sha256_bare:
+            return "the same but for line endings, byte order mark or newlines at the end"
+        return "other content"
+
+    def _texts(self, name: str) -> tuple[str, str]:
+        """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;
+        and where only the beginning was read, no more than that is looked at here."""
+        approved, staged = self.approved_texts[name], self.read[name].text
+        if "\N{REPLACEMENT CHARACTER}" in approved:
+            approved, staged = (_FOREIGN_BYTE.sub("\N{REPLACEMENT CHARACTER}", text) for text in (approved, staged))
+        if self.read[name].whole:
+            return approved, staged
+        return approved[:TEXT_CAP_BYTES], staged[:TEXT_CAP_BYTES]
+
+
+def describe_difference(old: str, new: str, *, cut: bool = False) -> str:
+    """`the same but for line endings (CRLF instead of LF)`, or `3 lines differ`.
+
+    `cut`: the texts are only the beginnings of longer ones, so nothing can be said of their ends."""
+    if old == new:
+        return "the beginnings are the same" if cut else "no difference"
+    ways = list(_ways(old, new, cut))
+    old_lines, new_lines = _lines(old), _lines(new)
+    if old_lines == new_lines:
+        return f"the same but for {' and '.join(ways)}" if ways else "the same but for newlines at the end"
+    if [line.rstrip() for line in old_lines] == [line.rstrip() for line in new_lines]:
+        return f"the same but for {' and '.join([*ways, 'blanks at line ends'])}"
+    opcodes = _opcodes(old_lines, new_lines)
+    count = sum(max(old_end - old_at, new_end - new_at) for _, old_at, old_end, new_at, new_end in opcodes)
+    besides = f", besides {' and '.join(ways)}" if ways else ""
+    return f"{'at least ' if cut else ''}{count} line{' differs' if count == 1 else 's differ'}{besides}"
+
+
+def unified_diff(old: str, new: str, old_name: str, new_name: str, most_lines: int = MOST_DIFF_LINES) -> str:
+    """At most `most_lines` lines; the last says how many were left out. Empty when only line endings, the byte order
+    mark or newlines at the end differ.
+
+    Control characters become escapes; so do blanks where lines differ in nothing visible."""
+    old_lines, new_lines = _lines(old), _lines(new)
+    opcodes = _opcodes(old_lines, new_lines)
+    if not opcodes:
+        return ""
+    exact = _look_equal(old_lines, new_lines, opcodes)
+    lines = [f"--- {visible(old_name)}", f"+++ {visible(new_name)}"]
+    for mark, text in _marked(old_lines, new_lines, opcodes):
+        lines.append(text if mark == "@" else mark + visible(text, exact=exact))
+    cut = [line if len(line) <= MOST_COLUMNS else line[: MOST_COLUMNS - 3] + "..." for line in lines]
+    if len(cut) > most_lines:
+        cut[most_lines - 1 :] = [f"... {len(cut) - most_lines + 1} more lines of difference"]
+    return "\n".join(cut)
+
+
+def visible(text: str, *, exact: bool = False) -> str:
+    """The beginning of `text` on one line, safe for a terminal. `exact`: tabs and blanks at its end can be told
+    apart."""
+    line = text[: MOST_COLUMNS * 4]
+    if exact:
+        body = line.rstrip(" ")
+        line = body + "\N{MIDDLE DOT}" * (len(line) - len(body))
+    else:
+        line = line.replace("\t", "    ")
+    return "".join(character if character.isprintable() else _escaped(character) for character in line)
+
+
+def _ways(old: str, new: str, cut: bool) -> Iterator[str]:
+    """The differences that no line shows."""
+    if _ending(old) != _ending(new):
+        yield f"line endings ({_ending(new)} instead of {_ending(old)})"
+    if old.startswith(_BOM) != new.startswith(_BOM):
+        yield f"the byte order mark ({'added' if new.startswith(_BOM) else 'removed'})"
+    if not cut and old.endswith("\n") != new.endswith("\n"):
+        yield f"the final newline ({'added' if new.endswith(chr(10)) else 'removed'})"
+
+
+def _ending(text: str) -> str:
+    crlf = text.count("\r\n")
+    if crlf and crlf == text.count("\n"):
+        return "CRLF"
+    return "mixed" if "\r" in text else "LF"
+
+
+def _lines(text: str) -> list[str]:
+    """Without what `_ways` tells."""
+    return text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+
+
+def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[_Opcode]:
+    """The differing stretches, as `SequenceMatcher.get_opcodes` names them."""
+    start, stop = 0, 0
+    shorter = min(len(old), len(new))
+    while start < shorter and old[start] == new[start]:
+        start += 1
+    while stop < shorter - start and old[-1 - stop] == new[-1 - stop]:
+        stop += 1
+    old_part, new_part = old[start : len(old) - stop], new[start : len(new) - stop]
+    if max(len(old_part), len(new_part)) > _MOST_COMPARED_LINES:
+        return [("replace", start, start + len(old_part), start, start + len(new_part))]
+    found = SequenceMatcher(None, old_part, new_part, autojunk=False).get_opcodes()
+    return [(tag, a + start, b + start, c + start, d + start) for tag, a, b, c, d in found if tag != "equal"]
+
+
+def _marked(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) -> Iterator[tuple[str, str]]:
+    """(`@`, ` `, `-` or `+`, text) of every line, with context before and after each stretch."""
+    shown_to = 0
+    for number, (_, old_at, old_end, new_at, new_end) in enumerate(opcodes):
+        lead = max(shown_to, old_at - _CONTEXT_LINES)
+        if number == 0 or lead > shown_to:
+            yield "@", f"@@ line {old_at + 1}, now {new_at + 1} @@"
+        yield from ((" ", line) for line in old[lead:old_at])
+        yield from (("-", line) for line in old[old_at:old_end])
+        yield from (("+", line) for line in new[new_at:new_end])
+        following = opcodes[number + 1][1] if number + 1 < len(opcodes) else len(old)
+        shown_to = min(old_end + _CONTEXT_LINES, following)
+        yield from ((" ", line) for line in old[old_end:shown_to])
+
+
+def _look_equal(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) -> bool:
+    """Whether a removed and an added line would be shown alike."""
+    removed = {visible(line).rstrip() for _, at, end, _, _ in opcodes for line in old[at:end]}
+    added = {visible(line).rstrip() for _, _, _, at, end in opcodes for line in new[at:end]}
+    return bool(removed & added)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -12,8 +12,7 @@ from preflight.questions.files import Texts
 from preflight.questions.staged_reply import StagedEntry
 from preflight.wording import beside
 
-from .comparison import Comparison
-from .difference import Differences, visible
+from .comparison import Comparison, Differences, visible
 
 
 @dataclass(frozen=True, slots=True)

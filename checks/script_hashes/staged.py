@@ -10,8 +10,7 @@ from preflight.judging.sealed_scripts import named
 from preflight.questions.files import EntryKind
 from preflight.wording import counted
 
-from .comparison import RUNNABLE_SUFFIXES, is_script
-from .difference import visible
+from .comparison import RUNNABLE_SUFFIXES, is_script, visible
 from .seen import SeenScripts, who_and_when
 
 _MOST_POINTS = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from preflight_checks.script_hashes.difference import MOST_COLUMNS, describe_difference, unified_diff
+from preflight_checks.script_hashes.comparison import MOST_COLUMNS, describe_difference, unified_diff
 
 TEXT = "select 1;\nselect 2;\nselect 3;\n"
 
