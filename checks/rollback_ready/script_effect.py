@@ -144,7 +144,7 @@ class _Run:
         for statement in statements(text):
             act = _act(statement)
             if act is _Act.STOPS and not self.depth:
-                return self._stopped()
+                return Effect.CALLS if self.done is _Act.CALLS else Effect.STOPS
             self._take(_Act.NOTHING if act is _Act.STOPS else act)
             if self.done is _Act.CHANGES:
                 return Effect.CHANGES
@@ -167,9 +167,6 @@ class _Run:
             case _:
                 self.done = max(self.done, act, key=_weight)
 
-    def _stopped(self) -> Effect:
-        return Effect.CALLS if self.done is _Act.CALLS else Effect.STOPS
-
     def _ended(self) -> Effect:
         if self.pending is _Act.CHANGES:
             return Effect.UNFINISHED
@@ -188,17 +185,12 @@ def _act(statement: Statement) -> _Act:
         if pattern.fullmatch(statement.syntax):
             return act
     if _QUERY.match(statement.syntax):
-        return _query(statement.syntax)
+        writes = _WRITES.search(_FOR_UPDATE.sub("", statement.syntax))
+        return _Act.CHANGES if writes else _calls(statement.syntax)
     do = _DO.fullmatch(statement.syntax)
     if do and not _OTHER_LANGUAGE.search(do["before"] + do["after"]) and len(statement.strings) == 1:
         return _code(statement.strings[0])
     return _Act.CHANGES
-
-
-def _query(syntax: str) -> _Act:
-    if _WRITES.search(_FOR_UPDATE.sub("", syntax)):
-        return _Act.CHANGES
-    return _calls(syntax)
 
 
 def _calls(syntax: str) -> _Act:

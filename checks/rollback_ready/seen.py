@@ -1,5 +1,5 @@
-"""One earlier backup: what was seen of it, the words to speak of it, and what it is worth by its listing: how old, whose,
-and how large beside the one before. Pure."""
+"""One earlier backup: what was seen of it, the words to speak of it, and what it is worth by its listing: how old, of
+whom, and how large beside the one before. Pure."""
 
 from __future__ import annotations
 
