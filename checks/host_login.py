@@ -17,7 +17,7 @@ from preflight.judging.unseen import could_not_look
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import Cause, NoReply
-from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date
@@ -141,9 +141,9 @@ class HostLogin(Check):
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if nothing_learnt(lost):
             known = lost.reason in _REMEDIES or lost.cause is Cause.UNSUPPORTED
-            if known:
-                return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=self._remedy(host, lost))
-            return could_not_look(lost)
+            if not known:
+                return could_not_look(lost)
+            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=self._remedy(host, lost))
         if lost.cause is Cause.NO_SHELL and lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
             return passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
         user = host.user or lost.session.get("user", "") or "the login"
@@ -161,9 +161,8 @@ class HostLogin(Check):
         plan = self.plan
         used = {database.host for database in plan.databases.values()}
         used |= {file.host for file in plan.rollback.files} if plan.rollback else set()
-        return any(other.jump == host.id for other in plan.hosts.values()) and not (
-            host.become or host.id in used or work_on(plan, host.id)
-        )
+        needed = host.become or work_on(plan, host.id) or host.id in used
+        return not needed and any(other.jump == host.id for other in plan.hosts.values())
 
     def _remedy(self, host: Host, lost: NoReply) -> str:
         template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
@@ -177,9 +176,9 @@ class HostLogin(Check):
             date=self._need.good_date(),
             credential="password" if host.password else "key",
             jump=lost.session.get("jump", host.jump),
+            key=host.key or "the key file",
             seal=seal_command(self.plan),
             pin_again=pin_again_command(self.plan, host),
-            key=host.key or "the key file",
         )
 
     def _logged_in(self, login: Login) -> Judgement:

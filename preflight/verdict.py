@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from preflight.engine.waivers import WaiverUse, apply_waivers
 from preflight.errors import ExitCode
 from preflight.finding import Age, Event, Finding, Severity, Status
 from preflight.judging.end_states import EndState, end_states, most_test_age
@@ -16,7 +17,6 @@ from preflight.judging.schedule import Schedule, schedule
 from preflight.judging.time_axis import events_inside
 from preflight.plan import Plan
 from preflight.plan.command_lines import Command
-from preflight.waivers import WaiverUse, apply_waivers
 from preflight.wording import counted
 
 

@@ -152,8 +152,8 @@ VOCABULARY = (
 )
 MOST_FILES = 8
 STILL_MORE = {
-    "backup_duration": 9, "backup_space": 10, "competing_jobs": 12, "database_login": 16, "rollback_ready": 28,
-    "script_hashes": 19, "script_runner": 17,
+    "backup_space": 10, "competing_jobs": 12, "database_login": 16, "rollback_ready": 28,
+    "script_hashes": 19, "script_runner": 16,
 }  # fmt: skip
 """Checks that take more files to understand than they should, and how many. No number here may grow."""
 

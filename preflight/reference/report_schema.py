@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from preflight.engine.waivers import WaiverState
 from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.judging.end_states import StateStatus
 from preflight.report.formats.json import SCHEMA
 from preflight.verdict import Decision
-from preflight.waivers import WaiverState
 
 Schema = dict[str, Any]
 

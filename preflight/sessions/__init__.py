@@ -17,15 +17,16 @@ class Session(Protocol):
 
     @property
     def stage(self) -> str:
-        """What is being waited for just now, for whoever waits no longer: `resolving db1`, `waiting for answers`."""
+        """What it is waiting for just now, in words that follow "while": `resolving db1`, `waiting for answers`. Read
+        from another thread."""
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """Calls `deliver` once for every question, as answers arrive, in the calling thread.
 
-        Aims to be done by the deadline, but may block past it where nothing bounds a call (a name service): by then
-        the caller has answered what was missing, and takes nothing more. While questions with a channel of their own
-        are under way, others may come by a second call. Trouble in the outside world is delivered as `NoReply`, never
-        raised."""
+        Aims to be done by the deadline, but may block past it where nothing bounds a call (a name service): whoever
+        asks waits no longer than the deadline and leaves the thread behind. While questions with a channel of their
+        own are under way, others may come by a second call. Trouble in the outside world is delivered as `NoReply`,
+        never raised."""
 
     def close(self) -> None:
         """Frees threads and sockets and ends what is being asked; safe to call twice and from another thread. A

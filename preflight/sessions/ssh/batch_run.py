@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from preflight.clock import monotonic
 from preflight.probe import Cause, Question
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.command_channel import CommandChannel
+from preflight.sessions.ssh.command_channel import CommandChannel, News
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.transport import Channel
 
 _GRACE_SECONDS = 3.0
 """More than the 2 s that `timeout -k 2` waits at the far end, so that the far end's own word arrives first."""
 _TOTAL_CAP_BYTES = 32 * 1024 * 1024
 _FOREVER_SECONDS = 3600.0
-
-Numbered = tuple[int, Question]
-"""A question and its number among those that were asked together."""
 
 
 class Ending(Enum):
@@ -34,28 +35,29 @@ class BatchRun:
 
     def __init__(
         self,
-        questions: Sequence[Numbered],
+        questions: Sequence[Question],
         secret: str | None,
-        answered: Callable[[Numbered, batch.Frame], None],
-        start: Callable[[str], CommandChannel],
+        answered: Callable[[Question, batch.Frame], None],
+        channel: Channel,
+        news: News,
     ) -> None:
-        """`secret`: written to the only question's standard input once its command runs. `start`: runs a command."""
+        """`secret`: written to the only question's standard input once its command runs. `news`: see
+        `CommandChannel`."""
         nonce = batch.new_nonce()
-        asked = [question for _, question in questions]
         self.begun = monotonic()
-        self.reader = batch.BatchReader(nonce, asked)
-        self._script: bytes | None = batch.script(nonce, asked)
+        self.reader = batch.BatchReader(nonce, questions)
+        self._script: bytes | None = batch.script(nonce, questions)
         self._secret = secret
         self._open = dict(enumerate(questions))
         self._answered = answered
-        self.command = start(batch.COMMAND)
+        self.command = CommandChannel(channel, batch.COMMAND, news)
 
     @property
-    def unanswered(self) -> list[Numbered]:
+    def unanswered(self) -> list[Question]:
         return list(self._open.values())
 
     @property
-    def current(self) -> Numbered | None:
+    def current(self) -> Question | None:
         """The question that is being answered."""
         number = self.reader.current
         return None if number is None else self._open[number]
@@ -86,7 +88,7 @@ class BatchRun:
             return too_much(batch.OUTPUT_CAP_BYTES)
         if self.current is None or self.reader.total_bytes > _TOTAL_CAP_BYTES:
             return too_much(_TOTAL_CAP_BYTES)
-        return Cause.TIMED_OUT, f"took more than {self.current[1].timeout_seconds:.0f} s and did not end"
+        return Cause.TIMED_OUT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
 
     def _hear(self, stream: batch.Stream, data: bytes) -> bool:
         for frame in self.reader.feed(stream, data):
@@ -110,7 +112,7 @@ class BatchRun:
             return 0.0
         if self.current is None:
             return _FOREVER_SECONDS
-        return max(0.0, self.current[1].timeout_seconds + _GRACE_SECONDS - self.reader.current_seconds)
+        return max(0.0, self.current.timeout_seconds + _GRACE_SECONDS - self.reader.current_seconds)
 
 
 def too_much(cap_bytes: int) -> tuple[Cause, str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from preflight.clock import Deadline, monotonic
 from preflight.errors import SecretError
 from preflight.plan import SecretRef
-from preflight.probe import NO_SECRET, Answer, Cause, Question, Reply
-from preflight.sessions import Deliver, SessionFailed
+from preflight.probe import NO_SECRET, Cause, Question, Reply
+from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.batch_run import BatchRun, Ending, Numbered, too_much
-from preflight.sessions.ssh.channels import ChannelRefused
-from preflight.sessions.ssh.command_channel import CommandChannel, News
+from preflight.sessions.ssh.batch_run import BatchRun, Ending, too_much
+from preflight.sessions.ssh.command_channel import News
 from preflight.sessions.ssh.connection import Connection, Login
 from preflight.sessions.ssh.shared import a_little_before
 
@@ -50,7 +50,7 @@ class SshSession:
         asking = _Asking(self._connection, self._secrets, a_little_before(deadline), deliver)
         self._asking.append(asking)
         try:
-            asking.run(list(enumerate(questions)))
+            asking.run(questions)
         finally:
             self._asking.remove(asking)
 
@@ -72,21 +72,23 @@ class _Asking:
         self._deliver = deliver
         self._news = News()
         self._given_up = False
-        self._waiting: list[list[Numbered]] = []
+        self._waiting: list[list[Question]] = []
         self._running: list[BatchRun] = []
 
-    def run(self, questions: list[Numbered]) -> None:
+    def run(self, questions: Sequence[Question]) -> None:
         """Returns when every question has its answer."""
         try:
             with self._connection.used(self._deadline) as login:
                 self._waiting = list(_batches(questions))
                 try:
                     self._watch(login)
+                except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
+                    self._answer_rest(Cause.CUT_OFF, f"the connection broke with {type(error).__name__}")
                 finally:
                     for run in self._running:
                         login.slots.close(run.command.channel)
         except SessionFailed as failed:
-            for _, question in questions:
+            for question in questions:
                 self._deliver(question, failed.answer)
 
     def give_up(self) -> None:
@@ -104,10 +106,10 @@ class _Asking:
                     login.slots.close(run.command.channel)
                     self._settle(login, run, ending)
             if self._given_up:
-                self._answer_rest(Cause.NOT_ASKED, lambda _: "the session was closed")
+                self._answer_rest(Cause.NOT_ASKED, "the session was closed")
                 return
             if self._deadline.over:
-                self._answer_rest(Cause.TIMED_OUT, self._out_of_time)
+                self._out_of_time()
                 return
             if self._running or self._waiting:
                 self._news.wait_once(self._wait_seconds())
@@ -127,33 +129,19 @@ class _Asking:
             if not self._start_one(login, questions):
                 return
 
-    def _start_one(self, login: Login, questions: list[Numbered]) -> bool:
+    def _start_one(self, login: Login, questions: list[Question]) -> bool:
         """Whether the batch needs no more waiting: it runs, or has its answers."""
-        secret = None
         try:
-            if _has_secret(questions):
-                secret = self._secret_of(questions[0][1])
+            secret = self._secret_of(questions[0]) if _has_secret(questions) else None
             channel = login.slots.open(login.transport, self._deadline)
             if channel is None:
                 return False
-            self._waiting.remove(questions)
-            self._running.append(
-                BatchRun(
-                    questions,
-                    secret,
-                    lambda asked, frame: self._put_frame(login, asked, frame),
-                    lambda command: CommandChannel(channel, command, self._news),
-                )
-            )
-        except ChannelRefused as refused:
-            self._waiting.remove(questions)
-            self._put_all(questions, refused.cause, refused.detail)
-        except SecretError as error:
-            self._waiting.remove(questions)
-            self._put_all(questions, Cause.NO_CREDENTIAL, str(error), NO_SECRET)
-        except _AlreadyRefused as refused_before:
-            self._waiting.remove(questions)
-            self._put_all(questions, Cause.DENIED, str(refused_before), "sudo-password-refused")
+        except CannotAsk as failed:
+            self._put_all(questions, failed.cause, failed.detail, failed.reason)
+        else:
+            answered = partial(self._put_frame, login)
+            self._running.append(BatchRun(questions, secret, answered, channel, self._news))
+        self._waiting.remove(questions)
         return True
 
     def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
@@ -163,7 +151,7 @@ class _Asking:
             case Ending.STUCK if run.current is not None:
                 stuck = run.current
                 self._put_all([stuck], *run.complaint())
-                rest = [numbered for numbered in unanswered if numbered[0] != stuck[0]]
+                rest = [question for question in unanswered if question is not stuck]
                 self._waiting += [rest] if rest else []
             case Ending.STUCK:
                 self._put_all(unanswered, *run.complaint())
@@ -177,20 +165,20 @@ class _Asking:
             case Ending.REFUSED | Ending.CUT_OFF:
                 self._put_all(unanswered, Cause.CUT_OFF, "the connection was lost before the answer was complete")
 
-    def _answer_rest(self, cause: Cause, say: Callable[[BatchRun | None], str]) -> None:
+    def _answer_rest(self, cause: Cause, detail: str) -> None:
+        for questions in [*(run.unanswered for run in self._running), *self._waiting]:
+            self._put_all(questions, cause, detail)
+
+    def _out_of_time(self) -> None:
         for run in self._running:
-            self._put_all(run.unanswered, cause, say(run))
+            what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
+            detail = f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
+            self._put_all(run.unanswered, Cause.TIMED_OUT, detail)
         for questions in self._waiting:
-            self._put_all(questions, cause, say(None))
+            detail = f"its turn did not come in {self._deadline.seconds:.1f} s, all the time there was for this host"
+            self._put_all(questions, Cause.TIMED_OUT, detail)
 
-    def _out_of_time(self, run: BatchRun | None) -> str:
-        within = f"within {self._deadline.seconds:.1f} s, all that was left for this host"
-        if run is None:
-            return f"its turn did not come {within}"
-        what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
-        return f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
-
-    def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Numbered]) -> None:
+    def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Question]) -> None:
         said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
         status = run.command.exit_status
@@ -209,24 +197,23 @@ class _Asking:
         self._put_all(unanswered, Cause.NO_SHELL, detail, reason)
 
     def _secret_of(self, question: Question) -> str:
-        """The secret of a question that is asked alone. Raises SecretError, and _AlreadyRefused."""
+        """The secret of a question that is asked alone. Raises CannotAsk."""
         if self._connection.password_refused:
-            raise _AlreadyRefused("sudo refused the password before; it is not offered again in this run")
+            detail = "sudo refused the password before; it is not offered again in this run"
+            raise CannotAsk(Cause.DENIED, detail, "sudo-password-refused")
         try:
-            parsed = SecretRef.parse(question.stdin_secret)
-        except ValueError as error:
-            raise SecretError(str(error)) from None
-        return self._secrets.value(parsed, self._connection.host.password_purpose)
+            reference = SecretRef.parse(question.stdin_secret)
+            return self._secrets.value(reference, self._connection.host.password_purpose)
+        except (ValueError, SecretError) as error:
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
 
-    def _put_frame(self, login: Login, numbered: Numbered, frame: batch.Frame) -> None:
-        question = numbered[1]
+    def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
-            answer: Answer = self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds)
-            self._deliver(question, answer)
+            self._deliver(question, self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds))
             return
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
-            self._put_all([numbered], *too_much(batch.OUTPUT_CAP_BYTES))
+            self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
             return
         if question.stdin_secret and _SUDO_REFUSED.search(decode(frame.err)):
             self._connection.password_refused = True
@@ -241,26 +228,22 @@ class _Asking:
         )
         self._deliver(question, reply)
 
-    def _put_all(self, questions: Sequence[Numbered], cause: Cause, detail: str, reason: str = "") -> None:
+    def _put_all(self, questions: Sequence[Question], cause: Cause, detail: str, reason: str = "") -> None:
         answer = self._connection.no_reply(cause, f"{self._connection.host.id}: {detail}", reason)
-        for _, question in questions:
+        for question in questions:
             self._deliver(question, answer)
 
 
-class _AlreadyRefused(Exception):
-    """sudo has refused this password in this run."""
-
-
-def _batches(questions: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
     """What is asked together, those that may take longest last; then those that want a channel of their own."""
-    together = [numbered for numbered in questions if not _needs_own_channel(numbered[1])]
+    together = [question for question in questions if not _needs_own_channel(question)]
     if together:
-        yield sorted(together, key=lambda numbered: numbered[1].timeout_seconds)
-    yield from ([numbered] for numbered in questions if _needs_own_channel(numbered[1]))
+        yield sorted(together, key=lambda question: question.timeout_seconds)
+    yield from ([question] for question in questions if _needs_own_channel(question))
 
 
-def _has_secret(questions: Sequence[Numbered]) -> bool:
-    return any(question.stdin_secret for _, question in questions)
+def _has_secret(questions: Sequence[Question]) -> bool:
+    return any(question.stdin_secret for question in questions)
 
 
 def _needs_own_channel(question: Question) -> bool:

@@ -82,8 +82,8 @@ class Channel(paramiko.Channel):  # type: ignore[misc]
 
 
 class Transport(paramiko.Transport):  # type: ignore[misc]
-    """paramiko's transport with the standard name of curve25519, without weak algorithms, with an ear for what the
-    server says on its way out, and without messages for a channel that is closed."""
+    """paramiko's transport with the standard name of curve25519, without weak algorithms; it keeps what the server
+    says when it refuses or ends a connection, and sends nothing to a channel that is closed."""
 
     _active_check_timeout = 2.0
     """Seconds; how often an idle connection looks whether it is closed. paramiko looks ten times a second, for each of

@@ -26,8 +26,8 @@ class _Server:
 
 class LoginTurns:
     """Turns to log in, by server. A server that drops connections gets half as many at once from then on, and slowly
-    more again as logins succeed. Connections that were dropped come again by a narrow way of their own, so that
-    servers which turn out to be one sshd are not crowded by them."""
+    more again as logins succeed. Of the connections that were dropped only a few come again at the same time, whatever
+    their addresses: many may turn out to be one sshd."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

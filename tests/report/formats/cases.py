@@ -24,8 +24,8 @@ from preflight.finding import (
     unknown,
     warned,
 )
-from preflight.loader import load_plan
 from preflight.plan import Plan
+from preflight.plan.load import load_plan
 from preflight.verdict import Verdict, conclude
 
 PLAN = Path(__file__).parent.parent / "release.toml"
