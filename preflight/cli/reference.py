@@ -15,10 +15,10 @@ from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry, find_checks
 from preflight.errors import ExitCode
+from preflight.reference import printed as explanation_report
 from preflight.reference.explanation import explain as explanation_of
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
-from preflight.report import explanation as explanation_report
 
 _PLAN = click.option(
     "--plan",

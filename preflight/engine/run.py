@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from preflight.clock import Deadline, now
 from preflight.engine.answered import Answered
 from preflight.engine.command_sheet import command_sheet
+from preflight.engine.conclude import conclude
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
 from preflight.plan.network_zones import is_asked_from
 from preflight.probe import Answer, Question
-from preflight.verdict import Verdict, conclude
+from preflight.verdict import Verdict
 
 TIMEOUT_SECONDS = 60.0
 """Whole-run deadline when the caller names none."""

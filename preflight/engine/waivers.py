@@ -6,37 +6,14 @@ never covered, and every waiver is told, whatever became of it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 
 from preflight.finding import Finding, Judgement, Status
 from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Plan, Waiver
 from preflight.units import parse_quantity
-
-
-class WaiverState(StrEnum):
-    COVERS = "covers"
-    EXPIRED = "expired"
-    NOT_YET = "not yet granted"
-    UNMATCHED = "unmatched"
-    """No check or subject of the plan has that name."""
-    BEYOND = "beyond its limit"
-    FORBIDDEN = "not waivable"
-    NOT_A_FAILURE = "not a failure"
-    """What could not be seen cannot be accepted."""
-    UNUSED = "unused"
-
-
-@dataclass(frozen=True, slots=True)
-class WaiverUse:
-    """What became of one waiver."""
-
-    waiver: Waiver
-    state: WaiverState
-    text: str
-    """One sentence for the report."""
+from preflight.verdict import WaiverState, WaiverUse
 
 
 def apply_waivers(

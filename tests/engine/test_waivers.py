@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from preflight.engine.waivers import WaiverState, WaiverUse, apply_waivers
+from preflight.engine.waivers import apply_waivers
 from preflight.finding import Finding, Judgement, Quantity, Severity, Status, failed, passed, unknown, warned
 from preflight.plan import Plan, Waiver
+from preflight.verdict import WaiverState, WaiverUse
 from tests.toy import MOMENT, toy_plan
 
 PLAN = toy_plan()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preflight.clock import format_moment
-from preflight.engine.waivers import WaiverState, WaiverUse
 from preflight.finding import Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
@@ -16,7 +15,7 @@ from preflight.report.document.head import not_selected
 from preflight.report.document.order import pairs_by_cause
 from preflight.runs.difference import Change, Difference, Line, Pair
 from preflight.units import format_duration
-from preflight.verdict import Verdict
+from preflight.verdict import Verdict, WaiverState, WaiverUse
 from preflight.wording import counted
 
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)

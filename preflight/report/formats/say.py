@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from preflight.engine.waivers import WaiverState, WaiverUse
 from preflight.finding import Severity, Status
 from preflight.judging.schedule import Schedule
 from preflight.plan import Window
@@ -21,7 +20,7 @@ from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.head import not_selected
 from preflight.report.document.times import begun_now
 from preflight.report.view import PLAIN, View
-from preflight.verdict import Decision, Verdict
+from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _MOST_PEOPLE = 3
 _LONGEST_REASON = 300
