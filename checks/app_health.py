@@ -50,6 +50,7 @@ _NOT_LOOKED = {
     "ca-file": "correct `ca` in the plan, or put the file there",
     "server-name": "correct `server_name` in the plan",
     "no-such-name": "correct the URL in the plan, or have the name {host} entered in the DNS",
+    "name-service": "mend the name service of the machine that runs preflight, then run again",
     "content-encoding": "have {app} or the proxy before it heed `Accept-Encoding: identity`",
     "run-deadline": "run again with a longer --timeout",
 }

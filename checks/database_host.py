@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
 from preflight.plan.work import minutes_at_stake, work_with
 from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
+from preflight.probes.sql import quote_identifier
+from preflight.units import format_duration
+
+_LONGEST_WAIT = timedelta(minutes=10)
+"""Between the login and the look on the host: more than a run takes."""
 
 
 class DatabaseHost(Check):
@@ -63,6 +69,15 @@ class DatabaseHost(Check):
                 remedy=f"confirm by hand that the server of {database.id} runs on {host}: a container, hidepid or "
                 "update_process_title = off hide it",
             )
+        idle = _idle_limit(identity)
+        if idle is not None:
+            return unknown(
+                f"whether the server runs on {host} cannot be seen: it ends idle sessions after "
+                f"{format_duration(idle)} (idle_session_timeout), this one perhaps before it was looked for",
+                expected=f"a process `postgres: {connection}`",
+                actual=f"no such process; the server's address is {address or 'not told'}",
+                remedy=f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again",
+            )
         if not backend.sees_all:
             return unknown(
                 f"whether the server runs on {host} cannot be seen: processes of others are hidden (hidepid)",
@@ -84,3 +99,10 @@ class DatabaseHost(Check):
         if address not in backend.addresses:
             return False
         return database.connect is Connect.TUNNEL or not ipaddress.ip_address(address).is_loopback
+
+
+def _idle_limit(identity: Identity) -> timedelta | None:
+    """After how long the server ends the session; None for a time that no run takes, or without a limit."""
+    told = identity.setting("idle_session_timeout") or ""
+    limit = timedelta(milliseconds=int(told)) if told.isdecimal() else timedelta()
+    return limit if timedelta() < limit < _LONGEST_WAIT else None

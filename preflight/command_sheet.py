@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.judging.schedule import schedule
 from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
@@ -33,8 +34,8 @@ def _order(plan: Plan, entry_id: str, evidence: Evidence) -> ScriptOrder:
     manifest, texts = sealing_probes(plan, entry)
     try:
         return sealed_scripts(entry, _read(manifest, evidence), _read(texts, evidence)).order
-    except Unreadable as error:
-        return ScriptOrder(problem=str(error))
+    except CRASHES as error:  # a damaged file of evidence must not take the report with it
+        return ScriptOrder(problem=str(error) or type(error).__name__)
 
 
 def _read(probe: Probe[T], evidence: Evidence) -> T:

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from preflight.plan.release_plan import FORMAT
+
 TODO = "TODO"
 _UNDO = f'{{ kind = "{TODO}: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }}'
 
@@ -58,7 +60,7 @@ def _lines(known: Beginnings) -> Iterator[str]:
 
 
 def _release_and_window(known: Beginnings) -> Iterator[str]:
-    yield from ("", "[release]", _text("id", known.release, "the release's number"))
+    yield from ("", f"format = {FORMAT}", "", "[release]", _text("id", known.release, "the release's number"))
     yield _text("title", known.title, "what is deployed")
     yield '# ticket = "CHG-1"                  # the change request'
     yield from ("", "[window]", _text("zone", known.zone, "IANA name such as Europe/Berlin"))

@@ -74,7 +74,7 @@ def judge(
         partial=inspection.partial,
         unconfirmed=unconfirmed,
         vantage=vantage,
-        commands=command_sheet(inspection.plan, answered.evidence),
+        commands=command_sheet(inspection.plan, evidence),
         ages=answered.ages(),
         basis=basis,
     )

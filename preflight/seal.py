@@ -14,7 +14,7 @@ from preflight.evidence import write_private
 from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.probes.files import EntryKind
-from preflight.sessions.local_files import Problem, TooMuchToRead, list_tree
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.wording import counted, listed, visible
 
 _READ_SECONDS = 60.0

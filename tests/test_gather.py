@@ -17,6 +17,7 @@ from tests.toy import Script, reply
 
 ONE, TWO = Question(Via.SSH, "db1", "echo one"), Question(Via.SSH, "db1", "echo two")
 ELSEWHERE = Question(Via.SSH, "db2", "echo one")
+FAST = Question(Via.SSH, "db1", "echo fast", timeout_seconds=0.1)
 
 
 Ask = Callable[[Sequence[Question], Deadline, Deliver], None]
@@ -148,9 +149,9 @@ def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_that_hangs_is_replaced(short_limits: None, one_worker: None) -> None:
     release = threading.Event()
     hanging = hangs(release)
-    answers = gather([ONE, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(20))
+    answers = gather([FAST, ELSEWHERE], opener(db1=hanging, db2=Script()), Deadline(20))
     release.set()
-    assert isinstance(answers[ONE.id], NoReply)
+    assert isinstance(answers[FAST.id], NoReply)
     assert isinstance(answers[ELSEWHERE.id], Reply)
 
 
@@ -204,9 +205,8 @@ def test_what_a_session_delivers_too_late_is_dropped(short_limits: None) -> None
         deliver(questions[0], reply("late"))
         delivered.set()
 
-    fast = Question(Via.SSH, "db1", "echo one", 0.1)
     with Asking(opener(db1=Fake(late), db2=Script()), Deadline(20)) as asking:
-        asking.ask([fast])
+        asking.ask([FAST])
         lost = asking.next_answer()
         assert lost is not None
         assert isinstance(lost[1], NoReply)

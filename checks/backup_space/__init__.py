@@ -17,13 +17,11 @@ from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.probes.backup_files import Listing, PreviousBackups
-from preflight.probes.machine import MachineProbe
 from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
-from .forecast import Growth, begins_at, nightly_growth, wal_growth
-from .need import Need, largest_of, names, need_of, total, total_files
+from .need import Growth, Need, begins_at, largest_of, names, need_of, nightly_growth, total, total_files, wal_growth
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SPARE_INODES = 100
@@ -115,7 +113,7 @@ class BackupSpace(Check):
             if each.writes_many_files or not (backup.expected or backup.previous):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
-            return {**wanted, **{f"machine {each.host.id}": MachineProbe(each.host.id) for each in subject.item}}
+            return wanted
         return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
 
     def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
@@ -173,13 +171,13 @@ class BackupSpace(Check):
         storage of it is added up. A backup that is alone there, and one whose place is not known, has its own line."""
         sharing: dict[tuple[object, ...], list[PlannedBackup]] = {}
         for each in backups:
-            storage, boot = _storage(facts[f"directory {each.id}"]), facts[f"machine {each.host.id}"]
-            if storage:
-                sharing.setdefault((*machine_of(each.host, boot), storage), []).append(each)
+            directory: Directory = facts[f"directory {each.id}"]
+            if _storage(directory):
+                sharing.setdefault((*machine_of(each.host, directory.boot), _storage(directory)), []).append(each)
         groups = [group for group in sharing.values() if len({machine_of(each.host) for each in group}) > 1]
         for group in groups:
             first, needs = group[0], tuple(_need(each, facts) for each in group)
-            directory: Directory = facts[f"directory {first.id}"]
+            directory = facts[f"directory {first.id}"]
             lacking = [need for need in needs if need.expected <= 0]
             if lacking:
                 yield _size_not_known(lacking[0])

@@ -29,6 +29,10 @@ def undo_setting(login: PlannedLogin, identity: Identity, name: str) -> str:
     return template.format(name=name, role=login.role, database=login.database_name)
 
 
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
+
+
 def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
     """Those that break scripts."""
     database, user = login.database, login.database.user
@@ -53,6 +57,13 @@ def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgemen
             expected="a search_path with public or $user",
             actual=path or "empty",
             remedy=f"make sure the scripts name their schemas, or: {undo_setting(login, identity, 'search_path')}",
+        )
+    if _REPLACED in path:
+        yield warned(
+            "the search_path holds bytes that are no UTF-8",
+            expected="names that every client reads alike",
+            actual=f"{path}, where {_REPLACED} stands for such a byte",
+            remedy=undo_setting(login, identity, "search_path"),
         )
     if identity.setting("session_replication_role") == "replica":
         yield warned(

@@ -8,8 +8,8 @@ from datetime import timedelta
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
-from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead
 from preflight.probes.backup_files import BackupKind
+from preflight.probes.backup_reads import ArchiveRead, BaseRead, TextRead
 from preflight.probes.sudo import Refusal, refusal
 from preflight.units import format_duration, format_size
 

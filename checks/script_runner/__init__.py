@@ -12,7 +12,6 @@ from preflight.plan import ServerRole
 from preflight.plan.server_place import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.probes.files import LocalText, Texts
-from preflight.probes.output_files import OutputFiles
 from preflight.probes.shell import AsAccount
 from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
 from preflight.probes.tools import (
@@ -28,7 +27,7 @@ from preflight.probes.tools import (
 from preflight.probes.work_start import WorkStart
 
 from .script_order import OrderedScripts
-from .work_start import judge_command, judge_entered, judge_log, start_probes
+from .work_start import judge_command, judge_entered, judge_start, start_probes
 
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
@@ -117,8 +116,7 @@ class ScriptRunner(Check):
         programs: Programs = (),
         login: ServerLogin | None = None,
         entered: WorkStart | None = None,
-        program: WorkStart | None = None,
-        log: OutputFiles | None = None,
+        start: WorkStart | None = None,
         manifest: LocalText | None = None,
         texts: Texts | None = None,
     ) -> Judgement:
@@ -130,12 +128,12 @@ class ScriptRunner(Check):
             points += self._judge_versions(work, mine, login)
         if entered is not None:
             points += judge_entered(self.plan, work, entered)
-        if program is not None:
-            points += judge_command(self.plan, work, program, manifest)
+        if start is not None:
+            points += judge_start(self.plan, work, start)
+        if manifest is not None and work.command:
+            points += judge_command(self.plan, work, manifest)
         elif manifest is not None and texts is not None:
             points += OrderedScripts.of(self.plan, work, manifest, texts).judge()
-        if log is not None:
-            points += judge_log(self.plan, work, log)
         return Judgement.of(points)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:

@@ -15,37 +15,34 @@ from preflight.plan import Plan
 from preflight.plan.work import Section, ServerWork, minutes_at_stake
 from preflight.probe import Probe
 from preflight.probes.files import LocalText
-from preflight.probes.output_files import OutputFiles, OutputFilesProbe, Writing
 from preflight.probes.shell import AsAccount
 from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
 from preflight.wording import visible
 
-_WRITING = {
-    Writing.FOLDER: "a folder has that name",
-    Writing.DENIED: "the file is there and cannot be written",
-    Writing.ABSENT: "there is no such folder",
-    Writing.CLOSED: "no file can be made in the folder",
-}
-_STARTING = {
+_SEEN = {
     Start.ABSENT: "the folder is not there",
     Start.CLOSED: "the folder cannot be entered",
     Start.MISSING: "there is no such program",
     Start.DENIED: "it is not executable",
+    Start.LOG_IS_FOLDER: "a folder has that name",
+    Start.LOG_DENIED: "the file is there and cannot be written",
+    Start.LOG_ABSENT: "there is no such folder",
+    Start.LOG_CLOSED: "no file can be made in the folder",
 }
 
 
 def start_probes(plan: Plan, work: ServerWork) -> Mapping[str, Probe[Any]]:
     """Whether the login can enter the folder from which it starts the work as another account; whether that account
     finds the program of a `command`, and may write the log."""
-    folder = plan.scripts[work.id].staged if work.section is Section.SCRIPTS else ""
+    entry = plan.scripts[work.id] if work.section is Section.SCRIPTS else None
     account = AsAccount.on(work.host, work.account)
     probes: dict[str, Probe[Any]] = {}
-    if folder and not work.by_login:
-        probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), folder)
+    if entry and not work.by_login:
+        probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
     if work.command:
-        probes["program"] = WorkStartProbe(work.host.id, account, folder or "/", work.command[0])
-    if log := _log(plan, work):
-        probes["log"] = OutputFilesProbe(work.host.id, account, (log,))
+        probes["start"] = WorkStartProbe(work.host.id, account, entry.staged if entry else "/", work.command[0])
+    elif entry and entry.log:
+        probes["start"] = WorkStartProbe(work.host.id, account, log=entry.log)
     return probes
 
 
@@ -53,73 +50,56 @@ def judge_entered(plan: Plan, work: ServerWork, entered: WorkStart) -> Iterator[
     if entered.state is not Start.READY:
         folder = plan.scripts[work.id].staged
         yield failed(
-            f"{entered.account} cannot start the work in {folder}: {_STARTING[entered.state]}",
+            f"{entered.account} cannot start the work in {folder}: {_SEEN[entered.state]}",
             expected=f"a folder that the login may enter, because it starts the line of {work.account} there",
-            actual=f"{_STARTING[entered.state]}, as {entered.account} sees it",
+            actual=f"{_SEEN[entered.state]}, as {entered.account} sees it",
             remedy=f"on {work.host.id}: setfacl -m u:{entered.account}:x {shlex.quote(folder)}, or chmod o+x",
             minutes_at_stake=minutes_at_stake(plan, [work]),
         )
 
 
-def judge_command(
-    plan: Plan, work: ServerWork, program: WorkStart, manifest: LocalText | None = None
-) -> Iterator[Judgement]:
-    """What can be said of a `command`: its program is there for the account, and sealed where it lies in the folder."""
-    name, account = visible(work.command[0]), work.account or program.account
-    stake = minutes_at_stake(plan, [work])
-    if program.account != account:
-        yield unknown(
-            f"whether {account} can start {name} is not known",
-            expected=f"{name}, executable for {account}",
-            actual=f"{program.account} looked, who may not become {account}",
-            remedy=f"have this line in sudoers on {work.host.id}: {program.account} ALL=({account}) NOPASSWD: /bin/sh",
-        )
-    elif program.state is not Start.READY:
-        yield failed(
-            f"{name} does not start: {_STARTING[program.state]}",
-            expected=f"{name}, executable for {account} on {work.host.id}",
-            actual=f"{_STARTING[program.state]}, as {account} sees it",
-            remedy=f"have it put there, executable for {account}; or correct `command` of {work.table}",
-            minutes_at_stake=stake,
-        )
-    else:
-        yield passed(f"{name} is there for {account}")
-    if manifest is not None:
-        yield from _sealed(plan, work, manifest)
-        yield _stopping(plan, work)
-
-
-def judge_log(plan: Plan, work: ServerWork, seen: OutputFiles) -> Iterator[Judgement]:
-    log = _log(plan, work)
-    state, account = seen.states[log], work.account or seen.account
+def judge_start(plan: Plan, work: ServerWork, seen: WorkStart) -> Iterator[Judgement]:
+    """Whether the account finds the program of the `command`, or may write the log."""
+    account = work.account or seen.account
+    name = visible(work.command[0] if work.command else plan.scripts[work.id].log)
+    can = f"{account} can {'start' if work.command else 'write'} {name}"
     if seen.account != account:
         yield unknown(
-            f"whether {visible(log)} can be written is not known",
-            expected=f"a file that {account} may write on {work.host.id}",
+            f"whether {can} is not known",
+            expected=f"{can}, on {work.host.id}",
             actual=f"{seen.account} looked, who may not become {account}",
-            remedy=f"let {seen.account} look as {account}, or leave `log` out of {work.table}",
+            remedy=f"have this line in sudoers on {work.host.id}: {seen.account} ALL=({account}) NOPASSWD: /bin/sh",
         )
-    elif state is Writing.WRITABLE:
-        yield passed(f"{visible(log)} can be written")
+    elif seen.state is Start.READY:
+        yield passed(can)
     else:
-        yield _unwritable(plan, work, log, state, account)
+        yield failed(
+            f"{name} {'does not start' if work.command else 'cannot be written'}: {_SEEN[seen.state]}",
+            expected=f"{can}, on {work.host.id}",
+            actual=f"{_SEEN[seen.state]}, as {account} sees it",
+            remedy=f"have it put there, executable for {account}; or correct `command` of {work.table}"
+            if work.command
+            else _log_remedy(work, name, seen.state, account),
+            minutes_at_stake=minutes_at_stake(plan, [work]),
+        )
 
 
-def _unwritable(plan: Plan, work: ServerWork, log: str, state: Writing, account: str) -> Judgement:
+def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
     folder = shlex.quote(posixpath.dirname(log) or "/")
     cures = {
-        Writing.ABSENT: f"mkdir -p -- {folder} && chown {account} -- {folder}",
-        Writing.CLOSED: f"chown {account} -- {folder}",
-        Writing.DENIED: f"chown {account} -- {shlex.quote(log)}",
+        Start.LOG_ABSENT: f"mkdir -p -- {folder} && chown {account} -- {folder}",
+        Start.LOG_CLOSED: f"chown {account} -- {folder}",
+        Start.LOG_DENIED: f"chown {account} -- {shlex.quote(log)}",
     }
     cure = f"on {work.host.id}: {cures[state]}; or " if state in cures else ""
-    return failed(
-        f"{visible(log)} cannot be written: {_WRITING[state]}",
-        expected=f"a file that {account} may write; without it psql runs no script",
-        actual=f"{_WRITING[state]}, as {account} sees it",
-        remedy=f"{cure}name another file: `log` of {work.table}",
-        minutes_at_stake=minutes_at_stake(plan, [work]),
-    )
+    return f"{cure}name another file: `log` of {work.table}"
+
+
+def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
+    """What can be said of the `command` of scripts: it is sealed where it lies in the folder, and who says that it
+    stops."""
+    yield from _sealed(plan, work, manifest)
+    yield _stopping(plan, work)
 
 
 def _sealed(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
@@ -157,7 +137,3 @@ def _stopping(plan: Plan, work: ServerWork) -> Judgement:
         actual="it is not psql, and its text is not read",
         remedy=f'let it run on a script that fails; then write in {work.table}: stops_on_error = "shown DATE, WHERE"',
     )
-
-
-def _log(plan: Plan, work: ServerWork) -> str:
-    return plan.scripts[work.id].log if work.section is Section.SCRIPTS else ""

@@ -23,8 +23,8 @@ from preflight.report.view import PLAIN
 from preflight.run import collect
 from preflight.runs import saved_runs
 from preflight.runs.difference import Difference
-from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
 from preflight.verdict import Verdict
 
 

@@ -22,7 +22,7 @@ from preflight.report import command_sheet as command_sheet_report
 from preflight.report import lint as lint_report
 from preflight.report.lint import LintedPlan
 from preflight.run import TIMEOUT_SECONDS
-from preflight.sessions.local import LocalPool
+from preflight.sessions.local import LocalSession
 
 
 @click.command()
@@ -102,5 +102,5 @@ def _beside(plan: Plan) -> Evidence:
     def keep(question: Question, answer: Answer) -> None:
         answers[question.id] = (question, answer)
 
-    LocalPool(plan.folder).session().ask(list(sheet_questions(plan)), Deadline(TIMEOUT_SECONDS), keep)
+    LocalSession(plan.folder).ask(list(sheet_questions(plan)), Deadline(TIMEOUT_SECONDS), keep)
     return Evidence(plan.digest, now(), answers)

@@ -15,8 +15,8 @@ from preflight.errors import ExitCode
 from preflight.plan import Plan
 from preflight.seal import SealError, describe, seal_scripts
 from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
-from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
 
 _SCAN_SECONDS = 15.0

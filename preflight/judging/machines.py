@@ -12,7 +12,7 @@ Machine = tuple[object, ...]
 def machine_of(host: Host, boot: str = "") -> Machine:
     """By the boot that the host was seen in, which one kernel has; else by where the plan says it is reached.
 
-    `boot`: what `MachineProbe` read; empty where nobody looked or the host shows none."""
+    `boot`: the boot id that a question read; empty where nobody looked or the host shows none."""
     return (boot,) if boot else (host.address or host.id, host.ssh_port, host.jump)
 
 

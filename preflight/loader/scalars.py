@@ -19,8 +19,7 @@ from typing import Any
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
-from preflight.plan import Account, Bytes, RemotePath, Sha256
-from preflight.secrets import SecretRef
+from preflight.plan import Account, Bytes, RemotePath, SecretRef, Sha256
 from preflight.units import parse_duration, parse_size
 
 _LONGEST_WORD = 64

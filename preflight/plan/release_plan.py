@@ -11,7 +11,7 @@ from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, W
 from preflight.plan.limits import Between
 from preflight.plan.release import Release, Role, Window
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
-from preflight.secrets import SecretRef
+from preflight.plan.values import SecretRef
 
 T = TypeVar("T")
 

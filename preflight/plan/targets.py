@@ -27,6 +27,7 @@ from preflight.plan.values import (
     Port,
     RemotePath,
     RoleRef,
+    SecretRef,
     Server,
     ServerRole,
     Sha256,
@@ -36,7 +37,6 @@ from preflight.plan.values import (
     Text,
     Url,
 )
-from preflight.secrets import SecretRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,11 @@ class Host:
         return SSH_PORT if self.port is None else self.port
 
     @property
+    def who(self) -> str:
+        """The login, in words."""
+        return self.user or "the login of ssh_config"
+
+    @property
     def password_purpose(self) -> str:
         """What a prompt for the login's password says; sudo asks for the same one."""
         return f"password of the login on host {self.id}"
@@ -121,7 +126,8 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate or peer."""
+    """Where the role's password is found; leave it out for a client certificate (in `~/.postgresql`)
+    or peer."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

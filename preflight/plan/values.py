@@ -30,6 +30,32 @@ Account = NewType("Account", str)
 """An account or role name: no white space, no control characters, does not begin with a hyphen."""
 
 
+SECRET_SCHEMES = ("env", "file", "command", "prompt")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is found: `env:NAME`, `file:PATH`, `command:ARGV` or `prompt`. Holds no value: those live in
+    `preflight.sessions.secrets`."""
+
+    scheme: str
+    argument: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> SecretRef:
+        """Raises ValueError for anything that is no reference; its text never repeats the input, which may well
+        be a password that somebody typed into the plan."""
+        scheme, _, argument = text.partition(":")
+        if scheme not in SECRET_SCHEMES or (scheme != "prompt" and not argument.strip()):
+            raise ValueError(
+                "not a secret reference; write env:NAME, file:PATH, command:ARGV or prompt, never the secret itself"
+            )
+        return cls(scheme, argument.strip())
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.argument}" if self.argument else self.scheme
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """Annotation: the value names an entry of this section of the plan."""

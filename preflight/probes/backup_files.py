@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 MOST_LISTED = 6
 
@@ -155,13 +155,12 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class PreviousBackups(ShellProbe[Listing]):
+class PreviousBackups(AccountProbe[Listing]):
     """Lists the newest matches of a glob, as the account that takes the backups."""
 
     family = Family.BACKUP
     timeout_seconds: ClassVar[float] = 20.0
 
-    account: AsAccount
     pattern: str
 
     def ask(self) -> str:
@@ -173,9 +172,6 @@ class PreviousBackups(ShellProbe[Listing]):
             MOST=str(MOST_LISTED),
         )
         return self.account.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> Listing:
         fields = read_fields(output_of(reply))

@@ -5,25 +5,129 @@ tells what the archive is, and the full read that it is there."""
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
-from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.probes.backup_contents import ArchiveRead, BaseRead, TextRead, connected_to
+from preflight.probe import Reply, Unreadable
 from preflight.probes.backup_files import BackupKind
 from preflight.probes.fields import output_of, read_fields, read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.long_read import LongRead
+from preflight.probes.shell import quoted
+from preflight.probes.tools import Major
+
+_CLUSTER = "-- PostgreSQL database cluster dump"
+_DBNAME = re.compile(r"dbname='(.*)'")
+_MAJOR = re.compile(r"(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRead:
+    """What pg_restore made of an archive."""
+
+    listed: bool
+    """It could show the table of contents."""
+    code: int
+    """Exit status of the full read, or of the listing where that failed."""
+    said: str
+    """Its complaint; empty when there was none."""
+    database: str
+    server: str
+    """`Dumped from database version`, the first word."""
+    tables: int
+    """Tables whose data is in it."""
+
+    @property
+    def whole(self) -> bool:
+        return self.code == 0
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRead:
+    """What came of reading SQL text, compressed or not, to its end."""
+
+    readable: bool
+    as_account: bool
+    code: int = 0
+    """Exit status of what read it."""
+    said: str = ""
+    size_bytes: int = 0
+    """Of the text, unpacked."""
+    first_line: str = ""
+    """The first line by which pg_dump or pg_dumpall says what it writes; empty for other text."""
+    holds_archive: bool = False
+    """Unpacked, it is an archive for pg_restore."""
+    complete: bool = False
+    """It ends as what began it ends: of a whole cluster's dump, the end of one database is none."""
+    server: str = ""
+    databases: Mapping[str, int] = field(default_factory=dict)
+    """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
+    tables_before: int = 0
+    """COPY and INSERT commands before any `\\connect`."""
+
+    @property
+    def is_dump(self) -> bool:
+        return bool(self.first_line)
+
+    @property
+    def of_cluster(self) -> bool:
+        """It is pg_dumpall's."""
+        return self.first_line == _CLUSTER
+
+    @property
+    def last_line(self) -> str:
+        """By which it would be complete; since the minor releases of 2025 others may follow."""
+        return f"{self.first_line} complete"
+
+    @property
+    def database(self) -> str:
+        """Of its first `\\connect`."""
+        return next(iter(self.databases), "")
+
+    @property
+    def tables(self) -> int:
+        """COPY and INSERT commands in all."""
+        return self.tables_before + sum(self.databases.values())
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRead:
+    """What pg_verifybackup said of a base backup: every file against the manifest, and the WAL it needs."""
+
+    code: int
+    said: str
+
+
+def connected_to(argument: str) -> str:
+    """The database's name in what pg_dump writes after `\\connect` (appendPsqlMetaConnect): the name alone, quoted
+    unless it is plain, or a connection string where it holds more than letters, digits, `_` and `.`."""
+    word = argument.strip().removeprefix("-reuse-previous=on ")
+    if len(word) > 1 and word[0] == word[-1] == '"':
+        word = word[1:-1].replace('""', '"')
+    quoted_name = _DBNAME.fullmatch(word)
+    return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
+
+
+def major_in(version: str) -> Major | None:
+    """`15.18` is 15, `9.6.24` is 9.6; None for anything else."""
+    found = _MAJOR.match(version)
+    if found is None:
+        return None
+    first = int(found[1])
+    return (first,) if first >= 10 else (first, int(found[2] or 0))
+
 
 _MOST_DATABASES = 1000
-_GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
 _SAID_CHARACTERS = 300
 
-_LOW = """\
-low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
-t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
-"""
 _ARCHIVE = """\
 LC_ALL=C; export LC_ALL
 f=@FILE@
@@ -44,16 +148,6 @@ f=@FILE@
 said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
 exit 0"""
-_RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
-# The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
-_RUN_WITHOUT_PROMPT = """\
-ulimit -t @SECONDS@
-sudo -k -n -l -u @ACCOUNT@ -- $t @PROGRAM@ -l -- "$f" >/dev/null 2>&1 </dev/null || t=
-run() { low sudo -k -n -u @ACCOUNT@ -- $t "$@" </dev/null; }"""
-_RUN_WITH_PASSWORD = """\
-ulimit -t @SECONDS@
-IFS= read -r secret
-run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"""
 _TEXT = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
@@ -84,33 +178,6 @@ _READERS = {
 }
 
 
-@dataclass(frozen=True)
-class LongRead:
-    """What the probes here have in common: a time limit of their own."""
-
-    account: AsAccount
-    path: str
-    seconds: float
-    """How long the read may take."""
-    state: str = field(default="", kw_only=True)
-    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
-    another question."""
-
-    def stdin_secret(self) -> str:
-        return self.account.password
-
-    def _text(self, script: str, **values: str) -> str:
-        if self.account.is_login:
-            run = _RUN_AS_LOGIN
-        else:
-            run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
-        seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
-        account = "" if self.account.is_login else quoted(self.account.account)
-        named = {"FILE": quoted(self.path), "ACCOUNT": account, "SECONDS": seconds, **values}
-        text = filled(filled(script, LOW=_LOW, RUN=run), **named)
-        return f"# as listed: {self.state}\n{text}" if self.state else text
-
-
 @dataclass(frozen=True, slots=True)
 class _Archive:
     list_code: int
@@ -121,20 +188,14 @@ class _Archive:
 
 
 @dataclass(frozen=True)
-class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
+class ReadArchive(LongRead[ArchiveRead]):
     """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_restore, as it is called."""
 
     def ask(self) -> str:
         return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
@@ -155,20 +216,14 @@ class ReadArchive(LongRead, ShellProbe[ArchiveRead]):
 
 
 @dataclass(frozen=True)
-class VerifyBase(LongRead, ShellProbe[BaseRead]):
+class VerifyBase(LongRead[BaseRead]):
     """Reads a whole base backup against its manifest."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     program: str
     """pg_verifybackup, as it is called."""
 
     def ask(self) -> str:
         return self._text(_BASE, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> BaseRead:
         told = read_lines(BaseRead, reply)
@@ -201,19 +256,13 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class ReadText(LongRead, ShellProbe[TextRead]):
+class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
-
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
 
     kind: BackupKind
 
     def ask(self) -> str:
         return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def may_be_kept(self, reply: Reply) -> bool:
         """As for an archive."""

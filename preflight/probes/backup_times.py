@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.probes.backup_reads import LongRead
+from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import End, read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.long_read import LongRead
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
 SAMPLE_SECONDS = 2.0
@@ -79,7 +79,7 @@ class UnplacedTime:
 
 
 @dataclass(frozen=True)
-class BackupBegan(LongRead, ShellProbe[datetime | UnplacedTime | None]):
+class BackupBegan(LongRead[datetime | UnplacedTime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
 
     pg_dump makes the file at the moment that it writes into the header: where the birth of the file and the header's
@@ -98,9 +98,6 @@ class BackupBegan(LongRead, ShellProbe[datetime | UnplacedTime | None]):
 
     def ask(self) -> str:
         return self._text(_BEGAN, PROGRAM=quoted(self.program))
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
 
     def read(self, reply: Reply) -> datetime | UnplacedTime | None:
         told = read_lines(_Began, reply)
@@ -139,22 +136,18 @@ class _Sampled:
 
 
 @dataclass(frozen=True)
-class WriteRate(ShellProbe[float | None]):
+class WriteRate(AccountProbe[float | None]):
     """Bytes a second that a directory takes, by writing at most `SAMPLE_BYTES` for at most `SAMPLE_SECONDS` to a file
     without a name; None where the host cannot do that."""
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = 20.0
 
-    account: AsAccount
     directory: str
 
     def ask(self) -> str:
         sample = filled(_SAMPLE, BYTES=str(SAMPLE_BYTES), SECONDS=f"{SAMPLE_SECONDS:g}")
         return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> float | None:
         sample = read_lines(_Sampled, reply).sample

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from preflight.clock import zone
 from preflight.probe import Reply, Unreadable
 from preflight.probes.fields import read_lines, read_row
-from preflight.probes.machine import BOOT, BootId
-from preflight.probes.postgres import SqlProbe
-from preflight.probes.shell import ShellProbe
+from preflight.probes.shell import BOOT, BootId, ShellProbe
+from preflight.probes.sql import SqlProbe
 
 HOST_ZONE = """\
 printf 'offset=%s\\n' "$(unset TZ; date +%z)"

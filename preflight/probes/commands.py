@@ -1,5 +1,5 @@
 """Questions that are commands of the plan's own: a monitoring plugin or a script, on a host or beside the plan. Pure;
-`preflight.sessions.local_command` runs the local ones."""
+`preflight.sessions.local.command` runs the local ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from preflight.probe import Probe, Question, Reply, Via
 from preflight.probes.files import TARGET
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probes.shell import AccountProbe, quoted
 
 _SENTENCE = "run a command of the plan's own, without a shell, in the plan's folder"
 
@@ -75,10 +75,9 @@ class LocalCommand(Probe[Ended]):
 
 
 @dataclass(frozen=True)
-class HostCommand(ShellProbe[Ended]):
+class HostCommand(AccountProbe[Ended]):
     """A command run on a host, as the login or as an account reached through sudo."""
 
-    account: AsAccount
     argv: tuple[str, ...]
     seconds: float
     alone: bool
@@ -87,9 +86,6 @@ class HostCommand(ShellProbe[Ended]):
     def ask(self) -> str:
         # Such a program may compare the host's own local times; ours are asked in UTC.
         return "unset TZ; " + self.account.command(" ".join(quoted(word) for word in self.argv))
-
-    def stdin_secret(self) -> str:
-        return "" if self.account.is_login else self.account.password
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds, own_channel=self.alone)

@@ -14,7 +14,7 @@ from preflight.probe import Reply, Unreadable
 from preflight.probes.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.probes.fields import read_lines
 from preflight.probes.redaction import SED_PROGRAM
-from preflight.probes.shell import NOT_ALLOWED, AsAccount, ShellProbe, filled
+from preflight.probes.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.probes.timers import Timer, read_timers, shown
 
 _MOST_LINES = 300
@@ -190,10 +190,8 @@ class _CrontabTold(_TablesTold):
 
 
 @dataclass(frozen=True)
-class CrontabProbe(ShellProbe[OwnCrontab]):
+class CrontabProbe(AccountProbe[OwnCrontab]):
     """The crontab of the login, or of an account that it may become."""
-
-    account: AsAccount
 
     def ask(self) -> str:
         return self.account.wrap(f"""\
@@ -208,9 +206,6 @@ else
   esac
 fi
 printf 'end=\\n'""")
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> OwnCrontab:
         name = self.account.account

@@ -47,14 +47,9 @@ def parse_json(body: str) -> JsonValue:
     return value
 
 
-def json_value(body: str, path: str) -> JsonValue:
+def value_at(value: JsonValue, path: str) -> JsonValue:
     """The value at a dotted path: object keys and, in lists, numbers from 0. A key with dots in it is found as well:
     the longest key that fits is tried first. Raises BodyError, which names the keys there are."""
-    return value_at(parse_json(body), path)
-
-
-def value_at(value: JsonValue, path: str) -> JsonValue:
-    """As `json_value`, in a value already parsed."""
     parts = path.split(".")
     found, result = _find(value, parts)
     if found:

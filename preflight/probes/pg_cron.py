@@ -6,8 +6,8 @@ from dataclasses import astuple, dataclass, replace
 
 from preflight.probe import Reply, Unreadable
 from preflight.probes.fields import read_row, read_rows
-from preflight.probes.postgres import SqlProbe
 from preflight.probes.redaction import sql_redacted
+from preflight.probes.sql import SqlProbe
 from preflight.probes.timers import shown
 
 _MOST_JOBS = 500

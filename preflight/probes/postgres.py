@@ -9,21 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
-from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
 from preflight.probes.fields import Until, read_lines, read_row, read_rows
 from preflight.probes.shell import ShellProbe, quoted
-from preflight.probes.sql import quote_literal
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SqlProbe(Probe[T]):
-    """A probe whose question is one SQL statement for a database."""
-
-    via: ClassVar[Via] = Via.SQL
+from preflight.probes.sql import SqlProbe, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +78,11 @@ SELECT current_user::text AS "user", current_database()::text AS database,
 
 def nothing_learnt(lost: NoReply) -> bool:
     """Whether a login that was not made says nothing of the role: the tunnel's SSH login failed, which is that host's
-    own line, nobody tried, the secret is not there to try with, the question failed and not the login, or this
-    program's own limits ended it."""
+    own line, nobody tried, this machine has no secret, driver or name service to try with, the question failed and not
+    the login, or this program's own limits ended it."""
     own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
     logged_in = bool(lost.session.get("backend_pid"))
-    not_the_server = lost.reason in ("host", "no-driver", BUSY, NO_SECRET)
+    not_the_server = lost.reason in ("host", "name-service", "no-driver", BUSY, NO_SECRET)
     return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
 
 

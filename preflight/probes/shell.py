@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from preflight.plan import Host
+from preflight.plan.limits import Matches
 from preflight.probe import Probe, Via
 
 T = TypeVar("T")
@@ -27,6 +28,13 @@ done
 """
 """Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: on Debian it is five
 times as fast as sha256sum."""
+
+
+BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
+"""Prints the boot that the host's kernel is in, empty where it shows none (random(4)): no other machine has it, and no
+clone, as it may have /etc/machine-id."""
+
+BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
 
 
 def quoted(value: str) -> str:
@@ -102,3 +110,13 @@ class ShellProbe(Probe[T]):
     """A probe whose question is shell text for a host."""
 
     via: ClassVar[Via] = Via.SSH
+
+
+@dataclass(frozen=True)
+class AccountProbe(ShellProbe[T]):
+    """A shell probe that looks as an account of the host."""
+
+    account: AsAccount
+
+    def stdin_secret(self) -> str:
+        return self.account.password

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Between
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import Count, read_row, read_rows
-from preflight.probes.postgres import SqlProbe
+from preflight.probes.sql import SqlProbe
 
 _SECONDS = 20.0
 

@@ -1,8 +1,14 @@
-"""SQL text: names and values written so that PostgreSQL reads just them, whatever is in them."""
+"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from preflight.probe import Probe, Via
+
+T = TypeVar("T")
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS = frozenset(
@@ -23,6 +29,13 @@ _KEYWORDS = frozenset(
 )
 """Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
 which is everybody where a role is named."""
+
+
+@dataclass(frozen=True)
+class SqlProbe(Probe[T]):
+    """A probe whose question is one SQL statement for a database."""
+
+    via: ClassVar[Via] = Via.SQL
 
 
 def quote_identifier(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.probes.shell import FIND_HASH_TOOL, AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
 from preflight.probes.staged_reply import MOST_ENTRIES, SHA256, Records, StagedTree, read_tree
 
 TEXT_CAP_BYTES = 64 * 1024
@@ -87,22 +87,18 @@ exit 0
 
 
 @dataclass(frozen=True)
-class StagedFolder(ShellProbe[StagedTree]):
-    """Lists and hashes everything below a folder, as `reader` or else as the login."""
+class StagedFolder(AccountProbe[StagedTree]):
+    """Lists and hashes everything below a folder, as `account` or else as the login."""
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 60.0
 
-    reader: AsAccount
     folder: str
 
     def ask(self) -> str:
         limit = str(MOST_ENTRIES + 2)
         script = filled(_TREE, STAGE=quoted(self.folder), LIMIT=limit, FIND_TOOL=FIND_HASH_TOOL)
-        return self.reader.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.reader.password
+        return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
         return replace(read_tree(Records(reply.text)), complaint=reply.error.strip())
@@ -117,24 +113,20 @@ class Forms:
 
 
 @dataclass(frozen=True)
-class StagedForms(ShellProbe[dict[str, Forms]]):
+class StagedForms(AccountProbe[dict[str, Forms]]):
     """Hashes of files without their carriage returns, and without byte order mark and last newlines: what tells a
     change of content from a change by the transfer. Files that cannot be read are not in the answer."""
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 30.0
 
-    reader: AsAccount
     folder: str
     names: tuple[str, ...]
 
     def ask(self) -> str:
         names = " ".join(_file(name) for name in self.names)
         script = filled(_FORMS, STAGE=quoted(self.folder), NAMES=names, FIND_TOOL=FIND_HASH_TOOL)
-        return self.reader.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.reader.password
+        return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
         records = Records(reply.text)
@@ -157,20 +149,16 @@ class StagedBeginning:
 
 
 @dataclass(frozen=True)
-class StagedText(ShellProbe[StagedBeginning]):
+class StagedText(AccountProbe[StagedBeginning]):
     """The first `TEXT_CAP_BYTES` of one staged file, for a diff."""
 
     family = Family.SCRIPTS
-    reader: AsAccount
     folder: str
     name: str
 
     def ask(self) -> str:
         script = filled(_TEXT, STAGE=quoted(self.folder), NAME=_file(self.name), BYTES=str(TEXT_CAP_BYTES + 1))
-        return self.reader.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.reader.password
+        return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedBeginning:
         text, _, status = reply.text.rpartition("\0")

@@ -5,7 +5,8 @@ same question is asked as the login; the answer says who looked, and its permiss
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -14,8 +15,135 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.probes.mounts import Mount, Quota, device_name, mount_of, read_quotas
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import BOOT, AccountProbe, BootId, filled, quoted
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_MEMORY = {"tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs"}
+_LAYERED = {"overlay", "overlayfs", "aufs"}
+_NETWORK = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "ceph", "glusterfs", "lustre", "afs", "beegfs", "gpfs",
+    "ncpfs", "coda", "davfs", "prl_fs", "vboxsf",
+}  # fmt: skip
+
+
+class StorageKind(StrEnum):
+    """What keeps the bytes of a file system, as far as its type tells."""
+
+    DISK = "a disk"
+    MEMORY = "memory"
+    """Gone after a restart."""
+    LAYER = "a container's layer"
+    """Gone with the container."""
+    NETWORK = "the network"
+    FUSE = "a program (FUSE)"
+    """May be a disk or the network; only the program knows."""
+    AUTOMOUNTER = "the automounter"
+    """Nothing is mounted there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo."""
+
+    device: str
+    """`major:minor`."""
+    point: str
+    read_only: bool
+    """The mount, or the file system below it."""
+    type: str
+    """As the kernel calls it: `ext4`, `nfs4`, `fuse.sshfs`."""
+    source: str
+
+    @property
+    def kind(self) -> StorageKind:
+        if self.type in _MEMORY:
+            return StorageKind.MEMORY
+        if self.type in _LAYERED:
+            return StorageKind.LAYER
+        if self.type in _NETWORK:
+            return StorageKind.NETWORK
+        if self.type == "fuse" or self.type.startswith("fuse."):
+            return StorageKind.FUSE
+        return StorageKind.AUTOMOUNTER if self.type == "autofs" else StorageKind.DISK
+
+    @property
+    def storage(self) -> str:
+        """Equal for two mounts that fill up together: the device, or the pool of a ZFS dataset."""
+        return f"zfs {self.source.partition('/')[0]}" if self.type == "zfs" else self.device
+
+    @property
+    def label(self) -> str:
+        return f"{self.point} ({self.type}, {self.source})"
+
+
+def mount_of(path: str, device: str, lines: Iterable[str]) -> Mount | None:
+    """The mount that `path` (absolute, without links) lies on; None when no line fits.
+
+    `device`: `major:minor` by stat(2), empty when not known. It tells a mount from one that lies hidden below a later
+    mount; where it fits none (btrfs shows another one), the longest mount point decides."""
+    fitting = [mount for mount in map(_parsed, lines) if _holds(mount.point, path)]
+    exact = [mount for mount in fitting if mount.device == device]
+    # Of several mounts on one point, the last one is seen.
+    return max(enumerate(exact or fitting), key=lambda each: (len(each[1].point), each[0]), default=(0, None))[1]
+
+
+def device_name(number: int) -> str:
+    """`major:minor` of a device number, as Linux packs it."""
+    major = (number >> 8) & 0xFFF | (number >> 32) & ~0xFFF
+    minor = number & 0xFF | (number >> 12) & ~0xFF
+    return f"{major}:{minor & 0xFFFFFFFF}"
+
+
+def _holds(point: str, path: str) -> bool:
+    return point == "/" or path == point or path.startswith(f"{point}/")
+
+
+def _parsed(line: str) -> Mount:
+    before, dash, after = line.partition(" - ")
+    fields, about = before.split(" "), after.split(" ")
+    if not dash or len(fields) < 6 or len(about) < 3:
+        raise Unreadable(f"no line of mountinfo: {line[:60]!r}")
+    options = {*fields[5].split(","), *about[2].split(",")}
+    return Mount(fields[2], _unescaped(fields[4]), "ro" in options, about[0], _unescaped(about[1]))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+_QUOTA_UNIT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The hard limit of an account, or of its group, on one file system."""
+
+    source: str
+    """The file system's device, as in mountinfo."""
+    left_bytes: int | None
+    """None without a limit of blocks."""
+    left_files: int | None
+
+
+def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
+    """The limits in the output of `quota -w -p`; headings, and what is no row of figures, are left out.
+
+    A row holds: file system, blocks of 1 KiB (`*` when beyond the limit), soft limit, hard limit, grace, and the same
+    for files."""
+    return tuple(quota for line in lines if (quota := _quota(line.split())) is not None)
+
+
+def _quota(words: list[str]) -> Quota | None:
+    figures = [word.rstrip("*") for word in words[1:]]
+    if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
+        return None
+    blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
+    return Quota(
+        words[0],
+        max(0, most_blocks - blocks) * _QUOTA_UNIT_BYTES if most_blocks else None,
+        max(0, most_files - files) if most_files else None,
+    )
+
 
 PROOF_BYTES = 1024 * 1024
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
@@ -48,7 +176,7 @@ if [ -w "$d" ] && [ -x "$d" ]; then echo access=yes; else echo access=no; fi
 proof=; [ ! -d "$d" ] || proof=$(python3 -I -c '@PROOF@' "$d" 2>/dev/null)
 printf 'proof=%s\\n' "${proof:-none}"
 printf 'fsize=%s\\n' "$(ulimit -f)"
-c=$real # `ls` marks an access control list with a plus sign
+@BOOT@c=$real # `ls` marks an access control list with a plus sign
 while :; do
   case $(ls -ld -- "$c") in ??????????+*) acl=+ ;; *) acl=- ;; esac
   printf 'chain=%s\\n' "$(stat -c '%a %u %g' -- "$c") $acl $c"
@@ -160,6 +288,8 @@ class Directory:
     chain: tuple[Link, ...]
     """The directory first, `/` last."""
     quotas: tuple[Quota, ...] = ()
+    boot: str = ""
+    """Boot id of the machine; empty where it shows none."""
 
     @property
     def as_account(self) -> bool:
@@ -233,19 +363,19 @@ class _DirectoryTold(_PlaceTold):
     access: bool
     proof: Annotated[str, Matches("written|none|E[A-Z0-9]*", "what came of a file without a name")]
     fsize: str
+    boot: BootId
     end: End
     chain: tuple[Link, ...] = ()
     quota: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class DirectoryProbe(ShellProbe[Directory]):
+class DirectoryProbe(AccountProbe[Directory]):
     """One directory, as the account that will write there."""
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS
 
-    account: AsAccount
     directory: str
 
     def ask(self) -> str:
@@ -253,13 +383,11 @@ class DirectoryProbe(ShellProbe[Directory]):
             _DIRECTORY,
             DIRECTORY=quoted(self.directory),
             PLACE=_PLACE,
+            BOOT=BOOT,
             ACCOUNT="" if self.account.is_login else quoted(self.account.account),
             PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
         )
         return self.account.or_login(script)
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> Directory:
         told = read_lines(_DirectoryTold, reply)
@@ -275,25 +403,22 @@ class DirectoryProbe(ShellProbe[Directory]):
             file_limit_bytes=None if told.fsize == "unlimited" else whole_number(told.fsize) * _BLOCK_BYTES,
             chain=_complete(told.chain, told.real),
             quotas=read_quotas(told.quota),
+            boot=told.boot,
         )
 
 
 @dataclass(frozen=True)
-class PlacesProbe(ShellProbe[Mapping[str, Place]]):
+class PlacesProbe(AccountProbe[Mapping[str, Place]]):
     """Where several directories lie, by path; what cannot be seen is told by its path."""
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS
 
-    account: AsAccount
     paths: tuple[str, ...]
 
     def ask(self) -> str:
         calls = "\n".join(f"place p{number}_ {quoted(path)}" for number, path in enumerate(self.paths))
         return self.account.or_login(filled(_PLACES, PLACE=_PLACE, CALLS=calls))
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
         fields = read_fields(output_of(reply))

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probes.shell import AccountProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -85,18 +85,14 @@ class _Runs:
 
 
 @dataclass(frozen=True)
-class ProgramsProbe(ShellProbe[Programs]):
+class ProgramsProbe(AccountProbe[Programs]):
     """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
     every further refusal would count towards locking the account."""
 
     family = Family.ACCESS
-    account: AsAccount
     programs: tuple[str, ...]
 
     timeout_seconds = _SUDO_SECONDS
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def ask(self) -> str:
         tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
@@ -168,16 +164,11 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class ReachProbe(ShellProbe[Reach]):
+class ReachProbe(AccountProbe[Reach]):
     """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
 
     family = Family.ACCESS
-    account: AsAccount
-
     timeout_seconds = _SUDO_SECONDS
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def ask(self) -> str:
         become = quoted(self.account.account)

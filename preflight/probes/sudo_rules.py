@@ -12,7 +12,9 @@ from preflight.probes.fields import read_fields
 from preflight.probes.shell import ShellProbe
 
 _STAMP = "%Y%m%d%H%M%SZ"
+# sudo reads a NOTAFTER without a zone by the TZ of whoever calls it.
 _ASK = """\
+unset TZ
 sudo -k -n -ll 2>/dev/null </dev/null | awk '
   /^Sudoers entry/ { accounts = "root"; after = "" }
   sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }

@@ -11,7 +11,7 @@ from enum import StrEnum
 from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
 from preflight.probes.fields import read_fields, read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, quoted
+from preflight.probes.shell import AccountProbe, quoted
 
 _VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
 _NO_SCHEMA = "preflight_no_such_schema"
@@ -114,12 +114,11 @@ class ServerLogin:
 
 
 @dataclass(frozen=True)
-class ServerLoginProbe(ShellProbe[ServerLogin]):
+class ServerLoginProbe(AccountProbe[ServerLogin]):
     """Logs in on the host as the work will: without a prompt (`-w`), without a psqlrc (`-X`), with whatever password
     file, peer mapping and environment the account has there."""
 
     family = Family.ACCESS
-    account: AsAccount
     program: str
     """As it is called: a name or a path."""
     method: Method
@@ -130,9 +129,6 @@ class ServerLoginProbe(ShellProbe[ServerLogin]):
     """psql, which tells where it arrived: used instead of `program` where the account has it and sudo lists it."""
 
     timeout_seconds = _LOGIN_SECONDS
-
-    def stdin_secret(self) -> str:
-        return self.account.password
 
     def ask(self) -> str:
         run = self._call(self.program, self.method)

@@ -1,4 +1,5 @@
-"""Asks whether an account can start work on a host: enter the folder, find the program. Nothing is started."""
+"""Asks whether an account can start work on a host: enter the folder, find the program, write the log. It looks at
+permission bits and mount flags alone: nothing is started or written."""
 
 from __future__ import annotations
 
@@ -7,19 +8,27 @@ from enum import StrEnum
 
 from preflight.probe import Family, Reply
 from preflight.probes.fields import read_lines
-from preflight.probes.shell import AsAccount, ShellProbe, filled, quoted
+from preflight.probes.shell import AccountProbe, filled, quoted
 
 _SCRIPT = """\
 exec </dev/null
 printf 'account=%s\\n' "$(id -un)"
-f=@FOLDER@ p=@PROGRAM@ s=ready
+f=@FOLDER@ p=@PROGRAM@ l=@LOG@ s=ready
 if [ ! -d "$f" ]; then s=absent
 elif ! cd -- "$f"; then s=closed
-else case $p in
+else
+  case $p in
   '') ;;
   */*) if [ ! -f "$p" ]; then s=missing; elif [ ! -x "$p" ]; then s=denied; fi ;;
   *) command -v -- "$p" >/dev/null || s=missing ;;
   esac
+  d=${l%/*}; d=${d:-/}
+  if [ -z "$l" ]; then :
+  elif [ -d "$l" ]; then s=log-is-folder
+  elif [ -e "$l" ]; then [ -w "$l" ] || s=log-denied
+  elif [ ! -d "$d" ]; then s=log-absent
+  elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=log-closed
+  fi
 fi 2>/dev/null
 printf 'state=%s\\n' "$s"
 exit 0
@@ -38,6 +47,13 @@ class Start(StrEnum):
     """The program is not there, or not on the account's PATH."""
     DENIED = "denied"
     """The program is there and cannot be executed."""
+    LOG_IS_FOLDER = "log-is-folder"
+    LOG_DENIED = "log-denied"
+    """The log is there and cannot be written."""
+    LOG_ABSENT = "log-absent"
+    """The log's folder is not there, or cannot be seen."""
+    LOG_CLOSED = "log-closed"
+    """No file can be made in the log's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +64,19 @@ class WorkStart:
 
 
 @dataclass(frozen=True)
-class WorkStartProbe(ShellProbe[WorkStart]):
-    """Looks as `starter`, or as the login where sudo does not give it a shell of that account."""
+class WorkStartProbe(AccountProbe[WorkStart]):
+    """Looks as `account`, or as the login where sudo does not give it a shell of that account."""
 
     family = Family.ACCESS
-    starter: AsAccount
-    folder: str
+    folder: str = "/"
     program: str = ""
-    """As it is called: a name, or a path that may be relative to the folder; empty for the folder alone."""
+    """As it is called: a name, or a path that may be relative to the folder; empty for none."""
+    log: str = ""
+    """Absolute path of a file that will be written; empty for none."""
 
     def ask(self) -> str:
-        return self.starter.or_login(filled(_SCRIPT, FOLDER=quoted(self.folder), PROGRAM=quoted(self.program)))
-
-    def stdin_secret(self) -> str:
-        return self.starter.password
+        words = {"FOLDER": self.folder, "PROGRAM": self.program, "LOG": self.log}
+        return self.account.or_login(filled(_SCRIPT, **{name: quoted(word) for name, word in words.items()}))
 
     def read(self, reply: Reply) -> WorkStart:
         return read_lines(WorkStart, reply)

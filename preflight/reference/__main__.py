@@ -9,10 +9,11 @@ from pathlib import Path
 from preflight.clock import now
 from preflight.inspection import inspect
 from preflight.loader import load_plan
-from preflight.reference.checks_page import checks_page, with_checks_table
+from preflight.reference.checks_page import checks_page
 from preflight.reference.explanation import explain
 from preflight.reference.plan_page import plan_page
 from preflight.reference.plan_schema import plan_schema
+from preflight.reference.readme import with_tables
 from preflight.reference.report_schema import report_schema
 from preflight.registry import find_checks
 
@@ -26,7 +27,7 @@ def pages() -> dict[str, str]:
     inspection = inspect(load_plan(_EXAMPLE, registry.settings()), registry, now())
     explanations = [explain(check, inspection) for check in registry.checks]
     return {
-        "README.md": with_checks_table(_README.read_text("utf-8"), explanations),
+        "README.md": with_tables(_README.read_text("utf-8"), explanations),
         "docs/reference/plan.md": plan_page(registry),
         "docs/reference/checks.md": checks_page(explanations),
         "docs/schema/plan.schema.json": json.dumps(plan_schema(registry), indent=2) + "\n",

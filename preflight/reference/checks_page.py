@@ -8,23 +8,10 @@ from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.plan_page import key_table
 from preflight.report.markup import table
 
-_BEGIN = "<!-- checks, written by `python -m preflight.reference` -->\n"
-_END = "\n<!-- end of checks -->\n"
-
 
 def checks_page(explanations: Sequence[Explanation]) -> str:
     """The page; a test compares it with docs/reference/checks.md."""
     return "\n".join(_lines(explanations)) + "\n"
-
-
-def with_checks_table(readme: str, explanations: Sequence[Explanation]) -> str:
-    """The README with the table of all checks between its two marks. Raises ValueError when they are not there."""
-    before, begin, rest = readme.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not end:
-        raise ValueError(f"no {_BEGIN.strip()} and {_END.strip()} in the README")
-    rows = [(f"[`{each.id}`](docs/reference/checks.md#{each.id})", each.question) for each in explanations]
-    return "".join([before, begin, "\n".join(table(("check", "question"), rows)), end, after])
 
 
 def _lines(explanations: Sequence[Explanation]) -> Iterator[str]:

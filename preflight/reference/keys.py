@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, Sha256
+from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256
 from preflight.plan.limits import (
     Above,
     BelowFolder,
@@ -28,7 +28,6 @@ from preflight.plan.limits import (
 )
 from preflight.plan.server_place import ServerPlace
 from preflight.record import Form, Shape, fields_of
-from preflight.secrets import SecretRef
 from preflight.units import format_duration, format_size
 
 _WORDS: Mapping[Any, str] = {

@@ -109,7 +109,7 @@ def markdown_text(text: str) -> str:
     thing, or any markup, stand in a code span: no system looks into one, and it reads well as it stands, for such
     words are mostly paths, addresses and keys anyway."""
     shown = clean(text[:_MOST_IN_MARKDOWN]).strip()
-    more = shortened(text, _MOST_IN_MARKDOWN)[_MOST_IN_MARKDOWN:] if len(text) > _MOST_IN_MARKDOWN else ""
+    more = shortened(text, _MOST_IN_MARKDOWN)[_MOST_IN_MARKDOWN:]
     first, blank, rest = shown.partition(" ")
     begin, rest = (markdown_code(first) + blank, rest) if _OPENS_A_BLOCK.fullmatch(first) else ("", shown)
     return begin + " ".join(map(_clause, _CLAUSE.split(rest))) + more

@@ -151,7 +151,7 @@ def _lines(plan: Plan, first_round: Sequence[Question], beside: Overview) -> Ite
 def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
     asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
-    said = f"{host.id}: {counted(asked, 'question')} as {host.user or 'the login of ssh_config'}"
+    said = f"{host.id}: {counted(asked, 'question')} as {host.who}"
     accounts = [work.account for work in work_on(plan, host.id)]
     for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
         if account not in ("", host.user):
@@ -213,8 +213,7 @@ def _target(plan: Plan, via: Via, target: str) -> str:
 
 
 def _host(host: Host) -> str:
-    user = host.user or "the login of ssh_config"
-    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {user}, by {_credential(host)}"
+    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {host.who}, by {_credential(host)}"
     if host.jump:
         where += f", through {host.jump}"
     if host.ssh_config:

@@ -17,8 +17,9 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
         yield _way_in(database)
         for work in work_with(plan, database.id):
             if work.connects:
+                who = work.account or work.host.who
                 text = (
-                    f"On {work.host.id}: {work.account} logs in to {_name(database)} as {work.login} without a prompt "
+                    f"On {work.host.id}: {who} logs in to {_name(database)} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
                 )
                 yield Requirement(owner=database.owner, text=text, checks=("script-runner",))

@@ -26,14 +26,14 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
 
 
 def _login(plan: Plan, host: Host) -> Requirement:
-    user = host.user or "the login of ssh_config"
-    how = "a password, which whoever runs preflight holds"
+    login = f"The login {host.user}" if host.user else "The login of ssh_config"
+    how = "a password, which whoever runs preflight holds" if host.password else "the key of ssh_config"
     if host.key or host.agent:
         how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
     until = format_moment(plan.window.needed_until, plan.window.zone)
     elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
     text = (
-        f"The login {user} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
+        f"{login} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
         f"with a shell and without a forced command. Account, password and key hold past {until}."
     )
     return Requirement(owner=host.owner, text=text, checks=("host-login",))
@@ -78,7 +78,7 @@ def _started(plan: Plan, work: ServerWork) -> str:
 
 def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     text = (
-        f"On {host.id}: {host.user} becomes {account} without a prompt for the programs of the work, and for a shell "
+        f"On {host.id}: {host.who} becomes {account} without a prompt for the programs of the work, and for a shell "
         f"that looks at the folders only {account} may see. Where the programs lie elsewhere, with their paths there."
     )
     if any(entry.account == account and entry.password for entry in host.become):
@@ -98,23 +98,25 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
 def _folders(plan: Plan) -> Iterator[Requirement]:
     for backup in plan.backups.values():
         host = plan.host_of(backup)
-        account, folder = backup.account or host.user, shlex.quote(backup.directory)
+        account = backup.account or host.user
         text = (
-            f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by {account}."
+            f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by "
+            f"{account or host.who}."
         )
-        line = f"install -d -m 0700 -o {shlex.quote(account)} {folder}"
-        checks = ("backup-location", "backup-space")
-        yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=checks)
+        yield _folder(host, text, account, "0700", backup.directory, "backup-location", "backup-space")
     for scripts in plan.scripts.values():
         host = plan.host_of(scripts)
         account = scripts.account or host.user
-        starts = "" if account == host.user else f", to be entered by {host.user}, who starts the line there"
-        mode = "0751" if starts else "0750"
-        text = (
-            f"On {host.id}: the folder for the staged scripts, readable by {account}{starts}; not writable by others."
-        )
-        line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(scripts.staged)}"
-        yield Requirement(owner=host.owner, text=text, lines=(line,), language="sh", checks=("script-hashes",))
+        who = account or host.who
+        starts = "" if account == host.user else f", to be entered by {host.who}, who starts the line there"
+        text = f"On {host.id}: the folder for the staged scripts, readable by {who}{starts}; not writable by others."
+        yield _folder(host, text, account, "0751" if starts else "0750", scripts.staged, "script-hashes")
         if scripts.log:
-            text = f"On {host.id}: {account} may write {scripts.log}, whose folder is there."
+            text = f"On {host.id}: {who} may write {scripts.log}, whose folder is there."
             yield Requirement(owner=host.owner, text=text, checks=("script-runner",))
+
+
+def _folder(host: Host, text: str, account: str, mode: str, folder: str, *checks: str) -> Requirement:
+    """With the line that makes it, where the plan names the account."""
+    line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(folder)}"
+    return Requirement(owner=host.owner, text=text, lines=(line,) if account else (), language="sh", checks=checks)

@@ -46,14 +46,13 @@ class Resolved:
 
 
 def resolve(name: str, port: int) -> Resolved:
-    """Blocks for as long as the system's resolver likes (no argument bounds `getaddrinfo`), so callers run it in a
-    thread they can abandon. Raises DialFailed."""
+    """Blocks for as long as the system's resolver likes: no argument bounds `getaddrinfo`. Raises DialFailed."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
             raise DialFailed(Cause.UNREACHABLE, f"the name {name} does not exist here", "no-such-name") from None
-        detail = f"the name {name} could not be resolved: {error.strerror}"
+        detail = f"the name {name} could not be resolved on this machine: {error.strerror}"
         raise DialFailed(Cause.UNREACHABLE, detail, "name-service") from None
     except UnicodeError:
         raise DialFailed(Cause.UNREACHABLE, f"{name!r} is no host name", "no-such-name") from None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Plan
 from preflight.probe import Via
-from preflight.secrets import Secrets
 from preflight.sessions import Session
+from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
     import paramiko
@@ -60,23 +60,22 @@ class Pools:
             case Via.SSH:
                 return self._ssh_pool().session
             case Via.SQL:
-                from preflight.sessions.sql import SqlPool
+                from preflight.sessions.postgres import SqlPool
 
                 self._ssh_pool()  # first, so that it is closed after the databases
                 sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, self._open_channel)
                 self._closers.append(sql.close)
                 return sql.session
             case Via.HTTP:
-                from preflight.sessions.http import HttpPool
+                from preflight.sessions.http import HttpSession
 
-                http = HttpPool(self._plan.folder)
-                self._closers.append(http.close)
-                return http.session
+                http = HttpSession(self._plan.folder)
+                return lambda _application_id: http
             case Via.LOCAL:
-                from preflight.sessions.local import LocalPool
+                from preflight.sessions.local import LocalSession
 
-                local = LocalPool(self._plan.folder)
-                return lambda _target: local.session()
+                local = LocalSession(self._plan.folder)
+                return lambda _target: local
 
     def _ssh_pool(self) -> SshPool:
         from preflight.sessions.ssh.pool import SshPool

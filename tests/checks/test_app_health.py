@@ -20,7 +20,7 @@ from preflight.inspection import inspect
 from preflight.plan import Application, Endpoint, Plan, Window
 from preflight.probe import Cause, NoReply, Reply
 from preflight.registry import Registry
-from tests.sessions.http_site import ask, drips, raw_server, says, stays_silent
+from tests.sessions.http.asking import ask, drips, raw_server, says, stays_silent
 from tests.site.https import HttpsApp
 from tests.site.machine import free_port
 from tests.site.site import Site
@@ -332,6 +332,7 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
     [
         (Cause.UNREACHABLE, "no-route", "port 443 opened"),
         (Cause.UNREACHABLE, "no-such-name", "DNS"),
+        (Cause.UNREACHABLE, "name-service", "the machine that runs preflight"),
         (Cause.TIMED_OUT, "connect", "port 443 opened"),
         (Cause.TIMED_OUT, "run-deadline", "--timeout"),
         (Cause.TIMED_OUT, "", "opened"),

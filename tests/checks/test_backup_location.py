@@ -15,9 +15,8 @@ from preflight.finding import Judgement, Status
 from preflight.loader import load_plan
 from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, RemotePath, Step
 from preflight.probe import Cause, NoReply
-from preflight.probes.mounts import Mount
 from preflight.probes.sizes import DataDirectories
-from preflight.probes.storage import Directory, DirectoryKind, Link, Place
+from preflight.probes.storage import Directory, DirectoryKind, Link, Mount, Place
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

@@ -26,9 +26,8 @@ from preflight.plan import (
     Step,
 )
 from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.mounts import Mount, Quota
 from preflight.probes.sizes import DataDirectories, Sizes, WalRate
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place
+from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -335,42 +334,43 @@ def test_only_backups_of_the_same_machine_are_asked_about() -> None:
     assert names(Host(id="db1-too", address="db1")) == own | {"directory billing", "sizes billing"}
 
 
-def several(**facts: Any) -> Judgement:
+def several(**places: Directory) -> Judgement:
     """Of `orders` on db1, which needs 10 GiB, and `billing` on another host of the plan, which needs 20 GiB."""
     billing = replace(BILLING, expected=Bytes(20 * GIB))
     found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing, hosts=[Host(id="db2")])
     subject = next(each for each in found.subjects() if each.id == "storage of several hosts")
-    known: dict[str, Any] = {name: directory(29, path=f"/backup/{name}") for name in ("orders", "billing")}
-    facts = {**{f"directory {name}": place for name, place in known.items()}, **facts}
-    conclusion: Judgement = found.judge(subject, **facts)
+    conclusion: Judgement = found.judge(subject, **{f"directory {name}": place for name, place in places.items()})
     return conclusion
 
 
+def in_boot(boot: str, name: str, **changes: Any) -> Directory:
+    return replace(directory(29, path=f"/backup/{name}", **changes), boot=boot)
+
+
 def test_hosts_that_are_one_machine_are_added_up() -> None:
-    found = several(**{"machine db1": "b1", "machine db2": "b1"})
+    found = several(orders=in_boot("b1", "orders"), billing=in_boot("b1", "billing"))
     assert found.status is Status.FAIL
     assert found.summary == "orders and billing do not fit together: 1 GiB missing, 29 GiB free"
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "billing",
     [
-        {"machine db1": "b1", "machine db2": "b2"},
-        {"machine db1": "b1", "machine db2": ""},
-        {"machine db1": "b1", "machine db2": "b1", "directory billing": directory(29, path="/b", mount=OTHER_DISK)},
-        {"machine db1": "b1", "machine db2": "b1", "directory billing": missing("/backup/billing")},
+        in_boot("b2", "billing"),
+        in_boot("", "billing"),
+        in_boot("b1", "billing", mount=OTHER_DISK),
+        replace(missing("/backup/billing"), boot="b1"),
     ],
     ids=["machines", "not seen", "disks", "missing"],
 )
-def test_backups_that_do_not_share_a_disk_are_left_to_their_own_lines(facts: dict[str, Any]) -> None:
-    assert several(**facts).status is Status.PASS
+def test_backups_that_do_not_share_a_disk_are_left_to_their_own_lines(billing: Directory) -> None:
+    assert several(orders=in_boot("b1", "orders"), billing=billing).status is Status.PASS
 
 
 def test_a_size_nobody_tells_is_unknown_there_too() -> None:
-    shared = {"machine db1": "b1", "machine db2": "b1"}
     found = check(ORDERS, BILLING, hosts=[Host(id="db2")])
-    places = {f"directory {name}": directory(path=f"/backup/{name}") for name in ("orders", "billing")}
-    assert found.judge(found.subjects()[-1], **places, **shared).status is Status.UNKNOWN
+    places = {f"directory {name}": in_boot("b1", name) for name in ("orders", "billing")}
+    assert found.judge(found.subjects()[-1], **places).status is Status.UNKNOWN
 
 
 def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,16 @@ def test_a_process_of_the_connection_proves_the_host() -> None:
 )
 def test_without_the_process_the_address_decides_and_the_line_says_so(backend: Backend | None, status: Status) -> None:
     assert judged(backend).status is status
+
+
+@pytest.mark.parametrize(
+    ("idle_ms", "status"), [("2000", Status.UNKNOWN), ("0", Status.FAIL), ("7200000", Status.FAIL), ("x", Status.FAIL)]
+)
+def test_a_session_that_may_have_ended_before_the_look_proves_nothing(idle_ms: str, status: Status) -> None:
+    settings = {"idle_session_timeout": {"setting": idle_ms}}
+    found = judged(ELSEWHERE, replace(IDENTITY, session={"settings": json.dumps(settings)}))
+    assert found.status is status
+    assert ("after 2 s (idle_session_timeout)" in found.summary) is (status is Status.UNKNOWN)
 
 
 def test_loopback_is_an_address_of_every_machine() -> None:

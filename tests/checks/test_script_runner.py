@@ -12,7 +12,6 @@ from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, Database, Plan, RemotePath, Scripts, Step
 from preflight.probes.files import LocalText, Texts
-from preflight.probes.output_files import OutputFiles, OutputFilesProbe, Writing
 from preflight.probes.sudo import ProgramRun
 from preflight.probes.tools import Method, ServerLogin, ServerLoginProbe
 from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
@@ -49,7 +48,7 @@ def plan_of(*entries: dict[str, Any], backup: dict[str, Any] | None = None, **da
     return toy_plan(databases={"orders": orders}, backups=backups, scripts=scripts, steps=steps)
 
 
-SEEN = ("texts", "manifest", "arrived", "start", "writing", "seen_by")
+SEEN = ("texts", "manifest", "arrived", "start", "seen_by")
 
 
 def judge(*others: dict[str, Any], database: dict[str, Any] | None = None, **entry: Any) -> Judgement:
@@ -66,7 +65,6 @@ def judgement_of(
     manifest: LocalText | None = None,
     arrived: ServerLogin | None = None,
     start: Start = Start.READY,
-    writing: Writing = Writing.WRITABLE,
     seen_by: str = "",
 ) -> Judgement:
     check = ScriptRunner(plan, MOMENT)
@@ -84,10 +82,8 @@ def judgement_of(
         match probe:
             case ServerLoginProbe():
                 facts[name] = arrived or ServerLogin(None, "", login, "orders", 5432, 150018)
-            case OutputFilesProbe():
-                facts[name] = OutputFiles(seen_by or probe.writer.account, dict.fromkeys(probe.paths, writing))
             case WorkStartProbe():
-                facts[name] = WorkStart(seen_by or probe.starter.account, start)
+                facts[name] = WorkStart(seen_by or probe.account.account, start)
     if "manifest" in probes:
         facts["manifest"] = manifest or LocalText(format_manifest(dict.fromkeys(texts, "0" * 64)))
         facts["texts"] = Texts(texts)
@@ -191,14 +187,14 @@ def test_a_script_that_turns_it_on_again_before_the_next_statement_passes() -> N
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (Writing.ABSENT, "there is no such folder"),
-        (Writing.CLOSED, "no file can be made in the folder"),
-        (Writing.DENIED, "cannot be written"),
-        (Writing.FOLDER, "a folder has that name"),
+        (Start.LOG_ABSENT, "there is no such folder"),
+        (Start.LOG_CLOSED, "no file can be made in the folder"),
+        (Start.LOG_DENIED, "cannot be written"),
+        (Start.LOG_IS_FOLDER, "a folder has that name"),
     ],
 )
-def test_a_log_that_cannot_be_written_fails(state: Writing, words: str) -> None:
-    found = judge(log=LOG, writing=state)
+def test_a_log_that_cannot_be_written_fails(state: Start, words: str) -> None:
+    found = judge(log=LOG, start=state)
     assert found.status is Status.FAIL, told(found)
     assert f"{LOG} cannot be written" in found.summary
     assert words in found.summary

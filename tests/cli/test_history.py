@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.test_gate import change_plan, plan, preflight
+from tests.cli.program import preflight
+from tests.cli.test_gate import change_plan, plan
 
 __all__ = ["plan"]
 

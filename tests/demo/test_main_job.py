@@ -24,8 +24,8 @@ from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.view import View
 from preflight.run import collect, judge
-from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
 
 ADVISORY = {"competing-jobs"}

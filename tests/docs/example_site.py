@@ -195,7 +195,7 @@ class ExampleSite:
         apps = []
         for host, machine, version, delay in (
             ("app1-a", first, "4.1", 0.0),
-            ("app1-b", self.here, "4.1", 2.2),
+            ("app1-b", self.here, "4.1", 2.05),
             ("app2", self.here, "2.7", 0.0),
         ):
             name = f"{host}.example.net"

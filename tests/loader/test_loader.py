@@ -21,9 +21,8 @@ from preflight import plan as plan_types
 from preflight.errors import PlanError
 from preflight.finding import Severity
 from preflight.loader import load_plan
-from preflight.plan import Become, Bytes, Plan, Undo, UndoKind
+from preflight.plan import Become, Bytes, Plan, SecretRef, Undo, UndoKind
 from preflight.plan.limits import Between
-from preflight.secrets import SecretRef
 from tests.plan_texts import ASSIGNMENTS, FULL, LINES, MINIMAL, VALUES, mutated_plans
 
 DATA = Path(__file__).parent.parent / "data"

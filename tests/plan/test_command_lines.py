@@ -6,7 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from preflight.plan import Account, BackupFormat, BackupMethod, Become, Restore, Step, Undo, UndoKind
+from preflight.plan import Account, BackupFormat, BackupMethod, Become, Restore, SecretRef, Step, Undo, UndoKind
 from preflight.plan.command_lines import (
     Act,
     ScriptOrder,
@@ -17,7 +17,6 @@ from preflight.plan.command_lines import (
     way_back_commands,
 )
 from preflight.plan.work import server_work
-from preflight.secrets import SecretRef
 from tests.plan.test_work import plan_of
 
 ORDER = ScriptOrder(("010.sql", "020.sql"), ("undo/010.sql", "undo/020.sql"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from preflight.plan import Account, Database, Host
-from preflight.secrets import SecretRef
+from preflight.plan import Account, Database, Host, SecretRef
 from tests.toy import toy_plan
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.backup_contents import TextRead, connected_to, major_in
 from preflight.probes.backup_files import BackupKind
-from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
+from preflight.probes.backup_reads import ReadArchive, ReadText, TextRead, VerifyBase, connected_to, major_in
 from preflight.probes.shell import AsAccount
 from tests.toy import MOMENT
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from preflight.clock import monotonic
 from preflight.probe import Reply, Unreadable
 from preflight.probes.http import Certificate, HttpGet, HttpRequest, certificate_of, reply_text
-from preflight.probes.json_body import BodyError, Number, equals, json_value, parse_json, shown
+from preflight.probes.json_body import BodyError, Number, equals, parse_json, shown, value_at
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
 
@@ -175,7 +175,7 @@ HEALTH = (
     ],
 )
 def test_a_value_is_found_at_its_path(path: str, value: object) -> None:
-    assert json_value(HEALTH, path) == value
+    assert value_at(parse_json(HEALTH), path) == value
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_value_is_found_at_its_path(path: str, value: object) -> None:
 )
 def test_an_absent_value_is_an_error_that_says_what_there_is(path: str, says: str) -> None:
     with pytest.raises(BodyError) as caught:
-        json_value(HEALTH, path)
+        value_at(parse_json(HEALTH), path)
     assert says in str(caught.value)
 
 
@@ -219,11 +219,11 @@ def test_json_that_cannot_be_relied_on_is_refused(body: str, says: str) -> None:
 
 
 def test_a_byte_order_mark_is_tolerated() -> None:
-    assert json_value('\ufeff{"status":"UP"}', "status") == "UP"
+    assert value_at(parse_json('\ufeff{"status":"UP"}'), "status") == "UP"
 
 
 def test_brackets_inside_texts_are_no_nesting() -> None:
-    assert json_value(json.dumps({"a": "[" * 500, "b": '\\"' + "{" * 500}), "b") == '\\"' + "{" * 500
+    assert value_at(parse_json(json.dumps({"a": "[" * 500, "b": '\\"' + "{" * 500})), "b") == '\\"' + "{" * 500
 
 
 def test_a_hostile_body_is_read_in_linear_time() -> None:

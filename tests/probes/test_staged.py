@@ -205,7 +205,7 @@ def test_who_may_not_become_the_account_looks_as_the_login() -> None:
     assert "sudo -k -n -l -u release -- /bin/sh" in probe.ask()
     assert 'else /bin/sh -c "$script"; fi' in probe.ask()
     assert probe.stdin_secret() == ""
-    with_password = replace(probe, reader=AsAccount("release", is_login=False, password="env:X"))
+    with_password = replace(probe, account=AsAccount("release", is_login=False, password="env:X"))
     assert with_password.ask().endswith('-- /bin/sh -c "$script" || /bin/sh -c "$script"')
     assert with_password.stdin_secret() == "env:X"
 

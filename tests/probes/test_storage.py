@@ -14,10 +14,20 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.probes.mounts import Quota, StorageKind, device_name, mount_of, read_quotas
 from preflight.probes.shell import AsAccount
 from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
+from preflight.probes.storage import (
+    Directory,
+    DirectoryKind,
+    DirectoryProbe,
+    Place,
+    PlacesProbe,
+    Quota,
+    StorageKind,
+    device_name,
+    mount_of,
+    read_quotas,
+)
 
 ME = AsAccount("me", is_login=True)
 ROOT_LINE = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw"

@@ -6,8 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from markdown_it import MarkdownIt
 
+from preflight.command_sheet import command_sheet as sheet_commands
+from preflight.command_sheet import sheet_questions
+from preflight.evidence import Evidence
 from preflight.loader import load_plan
 from preflight.plan.command_lines import ScriptOrder, night_commands
 from preflight.registry import find_checks
@@ -15,6 +19,7 @@ from preflight.report import command_sheet
 from preflight.report.formats import html, markdown, text
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go
+from tests.toy import MOMENT, reply
 
 PLAN = load_plan(Path("plans/example.toml"), find_checks(None).settings())
 ORDER = ScriptOrder(("010_a.sql", "020_b.sql"), ("undo/010_a.down.sql", "undo/020_b.down.sql"))
@@ -46,3 +51,14 @@ def test_without_any_there_is_no_fold_and_a_terminal_has_a_command_of_its_own() 
     assert "of the night" not in markdown.render(go()) + html.render(go())
     assert text.render(with_commands()) == text.render(go())
     assert all(f"     {line}\n" in command_sheet.render(PLAN, COMMANDS) for line in LINES)
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[1]", '{"files": 7}', "\0"])
+def test_damaged_evidence_leaves_the_scripts_unknown_and_the_report_whole(damaged: str) -> None:
+    answers = {each.id: (each, replace(reply(damaged), vantage="here")) for each in sheet_questions(PLAN)}
+    commands = sheet_commands(PLAN, Evidence(PLAN.digest, MOMENT, answers))
+    unknown = [each for each in commands if "which scripts run is not known" in each.note]
+    assert len(unknown) == len(PLAN.scripts)
+    assert not any(each.line for each in unknown)
+    nobody = sheet_commands(PLAN, Evidence(PLAN.digest, MOMENT))
+    assert [each.line for each in nobody] == [each.line for each in commands]

@@ -9,16 +9,15 @@ import pytest
 
 from preflight.check import Check
 from preflight.inspection import inspect
-from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath
+from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath, SecretRef
 from preflight.probe import Question, Via
 from preflight.probes.shell import AsAccount
 from preflight.probes.storage import PROOF_BYTES
 from preflight.registry import BrokenSource, Registry, find_checks
 from preflight.report.layout import WIDTH
 from preflight.report.questions import overview, render
-from preflight.secrets import SecretRef
-from preflight.sessions import batch
-from preflight.sessions.pg_statement import LOCK_SECONDS
+from preflight.sessions.postgres.connection import LOCK_SECONDS
+from preflight.sessions.ssh import batch
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
 
 SCRIPT = "exec </dev/null\n\nfor x in a b; do\n\tprintf '%s\\n' \"$x\"\ndone\n"

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from preflight.loader import load_plan
 from preflight.plan import Account as Login
-from preflight.plan import Become, RemotePath
+from preflight.plan import Become, RemotePath, SecretRef
 from preflight.registry import find_checks
 from preflight.report import requirements
 from preflight.requirements import requests
-from preflight.requirements.databases import quote_identifier
 from preflight.requirements.hosts import sudoers_line
-from preflight.secrets import SecretRef
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
@@ -57,6 +55,18 @@ def test_where_the_plan_leaves_the_port_open_the_usual_one_is_asked_for_or_that_
     assert "to `[2001:db8::1]:22/tcp`, or where ssh_config leads: SSH to db1." in text
 
 
+def test_a_login_that_only_ssh_config_names_is_told_in_words_and_stands_in_no_line() -> None:
+    host = replace(PLAN.hosts["db1"], user=Login(""), password=None, ssh_config=True)
+    backup = replace(PLAN.backups["orders"], account=Login(""))
+    plan = replace(PLAN, hosts={**PLAN.hosts, "db1": host}, backups={"orders": backup})
+    text = requirements.render(plan)
+    assert "The login of ssh_config on db1" in text
+    assert "by the key of ssh_config," in text
+    assert "writable by the login of ssh_config." in text
+    assert "the login of ssh_config logs in to orders as" in text
+    assert "''" not in text
+
+
 def test_the_log_of_psql_is_asked_for() -> None:
     scripts = replace(next(iter(PLAN.scripts.values())), log=RemotePath("/srv/log/orders.log"))
     text = requirements.render(replace(PLAN, scripts={scripts.id: scripts}))
@@ -70,12 +80,6 @@ def test_sudo_asks_for_a_password_only_where_the_plan_names_one() -> None:
     assert "PASSWD" not in sudoers_line(PLAN, asked, "postgres")
     assert sudoers_line(PLAN, host, "postgres").endswith(", /bin/sh"), "folders that only the account may see"
     assert sudoers_line(PLAN, host, "nobody") == f"{host.user} ALL=(nobody) NOPASSWD: /bin/sh"
-
-
-def test_names_are_quoted_as_sql_wants_them() -> None:
-    assert quote_identifier("public") == '"public"'
-    assert quote_identifier("Orders 1") == '"Orders 1"'
-    assert quote_identifier('a"b') == '"a""b"'
 
 
 def test_hostile_names_stay_text() -> None:

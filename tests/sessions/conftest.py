@@ -10,9 +10,9 @@ import pytest
 
 from preflight.clock import monotonic
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.probe import Answer, NoReply, Question, Reply, Via
-from preflight.secrets import SecretRef, Secrets
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.asking import ask_within
 from tests.site.accounts import Account

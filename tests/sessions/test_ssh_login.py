@@ -14,9 +14,8 @@ import pytest
 
 from preflight.clock import Deadline
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.probe import Cause
-from preflight.secrets import SecretRef
 from preflight.sessions.ssh.credentials import asks_for_password
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.site.accounts import Account, make_key

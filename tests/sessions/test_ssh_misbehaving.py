@@ -14,10 +14,10 @@ from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.probe import Cause, NoReply
-from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import SessionFailed, dial
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
 from preflight.sessions.ssh.transport import HandshakeFailed, Transport
 from tests.sessions import misbehaving

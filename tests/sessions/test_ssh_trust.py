@@ -12,8 +12,8 @@ from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host
 from preflight.probe import Cause
-from preflight.secrets import Secrets
 from preflight.sessions import SessionFailed
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.known_hosts import HostKeys, format_line
 from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, reply

@@ -15,8 +15,8 @@ from preflight.inspection import inspect
 from preflight.plan import Database, Host, Plan, Release, Window
 from preflight.registry import Registry
 from preflight.run import collect
-from preflight.secrets import Secrets
 from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
 
 NOW = datetime.now(UTC)
 WINDOW = Window(zone="UTC", start=NOW + timedelta(hours=9), end=NOW + timedelta(hours=15))

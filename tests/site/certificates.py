@@ -60,15 +60,16 @@ class Authority:
         *,
         not_after: datetime | None = None,
         not_before: datetime | None = None,
+        usage: str = "serverAuth",
     ) -> Certificate:
-        """A server certificate for DNS names and IP addresses, valid for a year unless told otherwise."""
+        """A certificate for DNS names and IP addresses, a server's and valid for a year unless told otherwise."""
         self._issued += 1
         stem = f"server{self._issued}"
         begins = not_before or datetime.now(UTC) - timedelta(days=400)
         ends = not_after or datetime.now(UTC) + timedelta(days=365)
         alternatives = ",".join(f"{'IP' if _is_address(name) else 'DNS'}:{name}" for name in names)
         (self._directory / f"{stem}.ext").write_text(
-            f"[server]\nsubjectAltName={alternatives}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
+            f"[server]\nsubjectAltName={alternatives}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n"
             "authorityKeyIdentifier=keyid\n"
         )
         subject = f"/CN={names[0]}"

@@ -13,8 +13,7 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, RemotePath, SslMode, Step
-from preflight.secrets import SecretRef
+from preflight.plan import Backup, Become, Database, Host, RemotePath, SecretRef, SslMode, Step
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import finding, make_plan, told
 from tests.site.mounts import Mounts

@@ -24,10 +24,10 @@ from preflight.plan import (
     Database,
     Host,
     RemotePath,
+    SecretRef,
     SslMode,
     Step,
 )
-from preflight.secrets import SecretRef
 from tests.site import accounts as site_accounts
 from tests.site.asking import findings, make_plan, told
 from tests.site.mounts import Mounts

@@ -12,8 +12,7 @@ from preflight_checks.clock_skew import ClockSkew
 from preflight import clock
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Database, Host, SslMode
-from preflight.secrets import SecretRef
+from preflight.plan import Database, Host, SecretRef, SslMode
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import findings, make_plan, told
 from tests.site.site import Site

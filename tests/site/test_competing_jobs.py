@@ -13,8 +13,7 @@ from preflight_checks.competing_jobs import CompetingJobs
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Become, Database, Host, SslMode
-from preflight.secrets import SecretRef
+from preflight.plan import Become, Database, Host, SecretRef, SslMode
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import WINDOW, findings, make_plan, told
 from tests.site.postgres import DatabaseRole

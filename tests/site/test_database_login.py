@@ -17,8 +17,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight.finding import Finding, Status
 from preflight.judging.time_axis import events_inside
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, ServerRole, SslMode, Step
-from preflight.secrets import SecretRef
+from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, make_plan, told
 from tests.site.machine import free_port

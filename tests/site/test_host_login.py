@@ -13,8 +13,7 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, Step
-from preflight.secrets import SecretRef
+from preflight.plan import Backup, Database, Host, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, make_plan, told
 from tests.site.machine import free_port

@@ -14,11 +14,11 @@ from preflight_checks.on_call import OnCall
 from preflight.finding import Finding, Status
 from preflight.inspection import inspect
 from preflight.plan import Account as Login
-from preflight.plan import Database, Host, Role, SslMode
+from preflight.plan import Database, Host, Role, SecretRef, SslMode
 from preflight.registry import Registry
 from preflight.run import collect
-from preflight.secrets import SecretRef, Secrets
 from preflight.sessions.pools import Pools
+from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, finding, make_plan, told
 from tests.site.machine import free_port

@@ -20,9 +20,8 @@ from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SslMode
+from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SecretRef, SslMode
 from preflight.report import requirements
-from preflight.secrets import SecretRef
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, findings, make_plan, told
 from tests.site.postgres import Cluster

@@ -29,10 +29,10 @@ from preflight.plan import (
     Rollback,
     RollbackFile,
     Scripts,
+    SecretRef,
     Sha256,
     SslMode,
 )
-from preflight.secrets import SecretRef
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, findings, make_plan, told
 from tests.site.mounts import Mounts

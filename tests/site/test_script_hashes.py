@@ -16,8 +16,7 @@ from preflight_checks.script_hashes import ScriptHashes
 from preflight.finding import Finding, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account as Login
-from preflight.plan import Become, Database, Host, Plan, RemotePath, Scripts
-from preflight.secrets import SecretRef
+from preflight.plan import Become, Database, Host, Plan, RemotePath, Scripts, SecretRef
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import finding, make_plan, told
 from tests.site.site import Site

@@ -254,3 +254,20 @@ def test_what_a_killed_run_left_behind_is_cleared_away(site: Site) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))
     assert site.directory.exists()
+
+
+def test_a_machine_of_its_own_has_its_own_ports_files_accounts_and_zone(site: Site) -> None:
+    machine = site.start_namespace(names={"db9.test": "127.0.0.1"}, zone="Asia/Kolkata")
+    machine.add_account("pf-inside")
+    machine.run("mkdir", "/preflight-inside")
+    assert machine.run("getent", "hosts", "db9.test").split() == ["127.0.0.1", "db9.test"]
+    assert machine.run("date", "+%z") == "+0530\n"
+    assert machine.run("ip", "-brief", "link").split()[0] == "lo"
+    assert not Path("/preflight-inside").exists()
+    with pytest.raises(KeyError):
+        pwd.getpwnam("pf-inside")
+    listener = machine.call(lambda: socket.create_server(("127.0.0.1", 22)))
+    with listener, machine.call(lambda: socket.create_connection(("127.0.0.1", 22))):
+        listener.accept()[0].close()
+    machine.close()
+    assert not Path(f"/proc/{machine.pid}").exists(), "nothing of it is left"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from preflight_checks.become import BecomeAccount
 from preflight_checks.clock_skew import ClockSkew
 from preflight_checks.command import Command, CommandCheck
 from preflight_checks.competing_jobs import CompetingJobs
@@ -18,7 +19,7 @@ from preflight_checks.host_login import HostLogin
 from preflight.check import Check
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Host
+from preflight.plan import Become, Host
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, WINDOW, findings, make_plan, told
 from tests.site.netns import Namespace
@@ -92,6 +93,17 @@ def test_a_key_ends_when_its_own_clock_says_so(abroad: Abroad, accounts: Account
     assert found.status is Status.FAIL, told(found)
     (event,) = found.judgement.events
     assert timedelta() <= ends - event.at <= timedelta(hours=1, minutes=1), "an hour early, as the clocks may change"
+
+
+def test_a_sudo_rule_ends_when_its_own_clock_says_so(abroad: Abroad) -> None:
+    """sudo reads a time without Z in the zone of its caller."""
+    at = (WINDOW.start + timedelta(minutes=10)).replace(microsecond=0)
+    rule = f"{abroad.host.user} ALL=(nobody) NOTAFTER={abroad.local(at):%Y%m%d%H%M%S} NOPASSWD: ALL\n"
+    abroad.machine.run("tee", "/etc/sudoers.d/zones", stdin=rule)
+    abroad.host = replace(abroad.host, become=(Become(account=Login("nobody")),))
+    (found,) = abroad.ask(BecomeAccount).values()
+    assert found.status is Status.FAIL, told(found)
+    assert [event.at for event in found.judgement.events] == [at]
 
 
 def test_a_command_of_the_plans_own_runs_by_its_own_clock(abroad: Abroad) -> None:

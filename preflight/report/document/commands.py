@@ -31,8 +31,7 @@ def command_lines(commands: Sequence[Command]) -> tuple[CommandLine, ...]:
 
 def _about(command: Command) -> str:
     work = command.work
-    login = work.host.user or "the login of ssh_config"
-    parts = [f"{command.act} {work.id}: on {work.host.id} as {login}"]
+    parts = [f"{command.act} {work.id}: on {work.host.id} as {work.host.who}"]
     if not work.by_login:
         parts.append(f"run by {work.account}")
     if command.folder:

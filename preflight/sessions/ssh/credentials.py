@@ -13,9 +13,9 @@ from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.plan import Host
 from preflight.probe import NO_SECRET, Cause
-from preflight.secrets import Secrets
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.agent import Agent, find_key
 from preflight.sessions.ssh.key_files import KeyFile
 from preflight.sessions.ssh.transport import Transport, paramiko

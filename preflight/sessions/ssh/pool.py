@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline, now
 from preflight.plan import Host
 from preflight.probe import Cause, NoReply, Question
-from preflight.secrets import Secrets
 from preflight.sessions import Deliver, Session, SessionFailed
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.connection import Connection
 from preflight.sessions.ssh.known_hosts import PublicKey
@@ -129,7 +129,7 @@ class SshPool:
 class _Unreachable:
     """The session with a host that the plan gives no way to."""
 
-    stage = "waiting for answers"
+    stage = "looking for a way to it"
 
     def __init__(self, answer: NoReply) -> None:
         self._answer = answer

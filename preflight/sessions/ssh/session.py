@@ -8,10 +8,11 @@ from functools import partial
 
 from preflight.clock import Deadline, monotonic
 from preflight.errors import SecretError
+from preflight.plan import SecretRef
 from preflight.probe import NO_SECRET, Cause, Question, Reply
-from preflight.secrets import SecretRef, Secrets
 from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, too_much
 from preflight.sessions.ssh.command_channel import News

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Host
-from preflight.secrets import Secrets
+from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.descriptors import OpenConnections, connections_for, raise_limit
 from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
 from preflight.sessions.ssh.turns import LoginTurns

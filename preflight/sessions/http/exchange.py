@@ -1,0 +1,260 @@
+"""One HTTP question to its end: name, connection, TLS, redirects, body; everything within one absolute deadline."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from email.message import Message
+from urllib.parse import urldefrag, urljoin
+
+from preflight import __version__
+from preflight.clock import Deadline, monotonic, now
+from preflight.probe import Answer, Cause, NoReply, Reply
+from preflight.probes.http import HttpRequest, reply_text
+from preflight.sessions import CannotAsk
+from preflight.sessions.dial import DialFailed, connect, resolve
+from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
+from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
+
+VANTAGE = "from here"
+MOST_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_KEPT_HEADERS = ("age", "cache-status", "content-type", "date", "server", "via", "x-cache")
+_LONGEST_HEADER = 500
+_HEADER_ROOM_BYTES = 256 * 1024
+"""For status lines, headers and the framing of chunks, beside the body."""
+_READ_BYTES = 16 * 1024
+_CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
+"""Python knows many more, among them some that are no character sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    headers: Message
+    body: bytes = b""
+    declared_bytes: int | None = None
+
+    @property
+    def location(self) -> str:
+        if self.status not in _REDIRECTS:
+            return ""
+        return str(self.headers.get("Location", ""))[:_LONGEST_HEADER]
+
+    @property
+    def text(self) -> str:
+        charset = (self.headers.get_content_charset() or "").lower()
+        return self.body.decode(charset if charset in _CHARSETS else "utf-8", "replace")
+
+
+class Exchange:
+    """Asks one request, once. `answer` never raises for the outside world."""
+
+    def __init__(self, request: HttpRequest, trust: Trust, deadline: Deadline) -> None:
+        """`deadline`: the session's own, which may be nearer than the request's."""
+        self._request = request
+        self._trust = trust
+        self._deadline = deadline
+        self._phase = "connect"
+        self._session: dict[str, str] = {}
+
+    def answer(self) -> Answer:
+        asked_at, begun = now(), monotonic()
+        seconds = self._request.max_seconds
+        cut_short = False
+        try:
+            self._load_trust()
+            asked_at, begun = now(), monotonic()
+            cut_short = self._deadline.left() < seconds
+            self._deadline = self._deadline.at_most(seconds)
+            status, text = self._ask()
+            return Reply(status, text, asked_at, monotonic() - begun, VANTAGE, session=self._session)
+        except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
+            cause, detail, reason = self._explained(error)
+            if cause is Cause.TIMED_OUT and cut_short:
+                reason = "run-deadline"
+                detail += "; the run's own time limit was nearer than the request's"
+            detail = f"{self._request.url}: {detail}"
+            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE, reason, self._session)
+
+    def _load_trust(self) -> None:
+        """Before the clock starts: reading root certificates is not the server's latency."""
+        if self._request.scheme == "https" or self._request.follow_redirects:
+            self._trust.context(self._request.ca)
+
+    def _ask(self) -> tuple[int, str]:
+        """Status and reply text, after the redirects that may be followed."""
+        request = self._request
+        hops: tuple[str, ...] = ()
+        while True:
+            response = self._get(request)
+            target, refused = None, ""
+            if response.location:
+                target, refused = redirect(self._request, request, response.location, len(hops))
+            if target is None:
+                break
+            request = target
+            hops = (*hops, target.url)
+        self._session["status"] = str(response.status)
+        return response.status, reply_text(
+            response.text,
+            body_bytes=len(response.body),
+            declared_bytes=response.declared_bytes,
+            final_url=request.url,
+            hops=hops,
+            headers={name: str(response.headers[name])[:_LONGEST_HEADER] for name in _kept(response.headers)},
+            location=_absolute(request.url, response.location),
+            redirect_refused=refused,
+        )
+
+    def _get(self, request: HttpRequest) -> _Response:
+        self._phase = "connect"
+        with self._connect(request) as sock:
+            if request.scheme == "http":
+                return self._converse(request, sock)
+            self._phase = "handshake"
+            context = self._trust.context(request.ca)
+            with secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as secured:
+                self._session["tls"] = secured.version() or ""
+                self._session["certificate"] = peer_certificate(secured, verified=True).to_json()
+                return self._converse(request, secured)
+
+    def _connect(self, request: HttpRequest) -> socket.socket:
+        # The host of the plan's URL also after a redirect to its server name: the name may lead to another instance.
+        resolved = resolve(self._request.host, request.port)
+        if self._deadline.over:
+            detail = f"the name {self._request.host} was not resolved in time"
+            raise DialFailed(Cause.TIMED_OUT, detail, "name-service")
+        sock, self._session["address"] = connect(resolved, self._deadline)
+        return sock
+
+    def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
+        self._phase = "headers"
+        wire = DeadlineSocket(sock, self._deadline, request.max_bytes + _HEADER_ROOM_BYTES)
+        _send(request, wire)
+        with _final_response(wire) as response:
+            self._session["status"] = str(response.status)
+            head = _Response(response.status, response.headers)
+            if head.location:
+                return head  # nobody reads the body of a redirect
+            self._phase = "body"
+            _require_unencoded(response)
+            declared = _declared_bytes(response)
+            return replace(head, body=_body(response, declared, request.max_bytes), declared_bytes=declared)
+
+    def _explained(self, error: Exception) -> tuple[Cause, str, str]:
+        """Cause, sentence and reason word. The order matters: most of these are subclasses of later ones."""
+        match error:
+            case DialFailed() if error.cause is Cause.TIMED_OUT and not error.reason:
+                return error.cause, error.detail, "connect"
+            case CannotAsk():
+                if isinstance(error, TlsFailed) and error.certificate:
+                    self._session["certificate"] = error.certificate.to_json()
+                return error.cause, error.detail, error.reason
+            case TooMuch():
+                return Cause.CUT_OFF, "the server sends more than the limit, without end", "body-too-large"
+            case TimeoutError():
+                detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
+                return Cause.TIMED_OUT, detail, self._phase
+            case http.client.RemoteDisconnected():
+                return Cause.CUT_OFF, "the server closed the connection without an answer", "no-answer"
+            case http.client.IncompleteRead():
+                return Cause.CUT_OFF, "the connection ended before the body was complete", "short-body"
+            case ssl.SSLError() if "CERTIFICATE" in (error.reason or ""):
+                return Cause.TLS, "the server wants a client certificate, which is not supported", "client-certificate"
+            case OSError():
+                return Cause.CUT_OFF, f"the connection was lost: {error.strerror or error}", "connection-lost"
+            case http.client.HTTPException() | ValueError():
+                return Cause.UNREADABLE, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}", "not-http"
+            case _:
+                return Cause.UNREADABLE, f"the answer cannot be read: {type(error).__name__}", "defect"
+
+
+def redirect(first: HttpRequest, current: HttpRequest, location: str, hops: int) -> tuple[HttpRequest | None, str]:
+    """The request a redirect leads to, or why it is not followed. Only the same host, and never out of TLS."""
+    if not first.follow_redirects:
+        return None, "the plan allows no redirect"
+    try:
+        target = replace(current, url=urldefrag(urljoin(current.url, location)).url)
+    except ValueError:
+        return None, "it points to no URL that can be asked"
+    if (urlhost := HttpRequest(target.url).host) not in (first.host, first.name):
+        return None, f"it points to another host, {urlhost}"
+    if current.scheme == "https" and target.scheme == "http":
+        return None, "it leaves TLS"
+    if hops >= MOST_REDIRECTS:
+        return None, f"it is redirect number {hops + 1}"
+    return target, ""
+
+
+def _absolute(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location) if location else ""
+    except ValueError:
+        return location
+
+
+def _send(request: HttpRequest, wire: DeadlineSocket) -> None:
+    headers = {
+        "Host": request.host_header,
+        "User-Agent": f"preflight/{__version__}",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Cache-Control": "no-cache",
+        "Connection": "close",
+    }
+    lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    wire.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+
+
+def _final_response(wire: DeadlineSocket) -> http.client.HTTPResponse:
+    """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
+    while True:
+        response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
+        response.begin()
+        if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
+            return response
+
+
+def _kept(headers: Message) -> Iterator[str]:
+    return (name for name in _KEPT_HEADERS if name in headers)
+
+
+def _require_unencoded(response: http.client.HTTPResponse) -> None:
+    encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
+        raise CannotAsk(Cause.UNREADABLE, detail, "content-encoding")
+
+
+def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
+    """What Content-Length promises; None where nothing is promised, as in a chunked answer."""
+    lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
+    if response.chunked:
+        return None
+    if len(lengths) > 1 or (lengths and response.length is None):
+        detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
+        raise CannotAsk(Cause.UNREADABLE, detail, "not-http")
+    return response.length
+
+
+def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
+    """The whole body, or CannotAsk: a part of one is no evidence."""
+    if declared is not None and declared > most:
+        raise CannotAsk(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
+    body = bytearray()
+    while declared is None or len(body) < declared:
+        # Never beyond the declared length: a server that keeps the connection open would never end the read.
+        chunk = response.read1(_READ_BYTES if declared is None else min(_READ_BYTES, declared - len(body)))
+        if not chunk:
+            break
+        body += chunk
+        if len(body) > most:
+            raise CannotAsk(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
+    if declared is not None and len(body) < declared:
+        detail = f"the body was cut short: {len(body)} of {declared} bytes came"
+        raise CannotAsk(Cause.CUT_OFF, detail, "short-body")
+    return bytes(body)

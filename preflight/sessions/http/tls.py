@@ -1,0 +1,124 @@
+"""TLS to a health endpoint: verified, or a reason in words why it could not be."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from socket import socket
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.probes.http import Certificate
+from preflight.sessions import CannotAsk
+from preflight.sessions.der import read_certificate
+
+_VERIFY_REASONS = {
+    9: "not-yet-valid",
+    10: "certificate-expired",
+    18: "self-signed",
+    19: "certificate-untrusted",
+    20: "certificate-untrusted",
+    21: "certificate-untrusted",
+    62: "certificate-name",
+    64: "certificate-name",
+}
+"""By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
+_VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
+class TlsFailed(CannotAsk):
+    """No verified TLS connection. `certificate` is what the server showed, where it showed one."""
+
+    def __init__(self, cause: Cause, detail: str, reason: str = "", certificate: Certificate | None = None) -> None:
+        super().__init__(cause, detail, reason)
+        self.certificate = certificate
+
+
+class Trust:
+    """One TLS context per file of root certificates and run; reading the system's roots takes tens of ms."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: relative names of files start there."""
+        self._folder = folder
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+
+    def context(self, ca: str) -> ssl.SSLContext:
+        """`ca`: PEM file; empty for the system's roots. Raises TlsFailed when it cannot be used."""
+        with self._lock:
+            if ca not in self._contexts:
+                self._contexts[ca] = self._load(ca)
+            return self._contexts[ca]
+
+    def _load(self, ca: str) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=str(self._folder / ca) if ca else None)
+        except ssl.SSLError:
+            raise TlsFailed(Cause.NOT_ASKED, f"{ca} holds no root certificates in PEM form", "ca-file") from None
+        except OSError as error:
+            raise TlsFailed(Cause.NOT_ASKED, f"{ca}: {error.strerror}", "ca-file") from None
+        # On from Python 3.13: refuses private roots without keyUsage, which Python 3.11 and everybody else accept.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
+def secure(
+    sock: socket, context: ssl.SSLContext, name: str, deadline: Deadline, connect_again: Callable[[], socket]
+) -> ssl.SSLSocket:
+    """TLS over `sock`, chain, dates and name verified. Raises TlsFailed, also for a connection that is lost meanwhile.
+
+    A refused certificate is looked at in a second handshake, on a socket of `connect_again`; no request goes there."""
+    try:
+        sock.settimeout(max(0.001, deadline.left()))
+        return context.wrap_socket(sock, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        reason = _VERIFY_REASONS.get(error.verify_code, "certificate-untrusted")
+        detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
+        raise TlsFailed(Cause.TLS, detail, reason, _look(connect_again, name, deadline)) from None
+    except ssl.SSLEOFError:
+        detail = "the server closed the connection during the TLS handshake"
+        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
+    except ssl.SSLError as error:
+        raise _without_certificate(error) from None
+    except TimeoutError:
+        detail = "the TLS handshake did not end in time; does this port speak TLS?"
+        raise TlsFailed(Cause.TIMED_OUT, detail, "handshake") from None
+    except OSError as error:
+        detail = f"the connection was lost during the TLS handshake: {error.strerror or error}"
+        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
+    except ValueError as error:
+        raise TlsFailed(Cause.NOT_ASKED, f"{name!r} cannot be a server name: {error}", "server-name") from None
+
+
+def peer_certificate(sock: ssl.SSLSocket, *, verified: bool) -> Certificate:
+    """Raises ValueError when it cannot be read."""
+    return read_certificate(sock.getpeercert(binary_form=True) or b"", verified=verified)
+
+
+def _look(connect_again: Callable[[], socket], name: str, deadline: Deadline) -> Certificate | None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # The facts are a help, not the finding: without them the refusal still stands.
+    with contextlib.suppress(Exception), connect_again() as plain:
+        plain.settimeout(max(0.001, deadline.left()))
+        with context.wrap_socket(plain, server_hostname=name) as looked_at:
+            return peer_certificate(looked_at, verified=False)
+    return None
+
+
+def _without_certificate(error: ssl.SSLError) -> TlsFailed:
+    problem = error.reason or str(error).upper().replace(" ", "_")  # an older Python does not know every reason
+    if any(word in problem for word in _NOT_TLS):
+        return TlsFailed(Cause.TLS, "the server does not speak TLS on this port", "plain-http")
+    if any(word in problem for word in _VERSION_PROBLEMS):
+        detail = f"no TLS version or cipher in common ({problem.replace('_', ' ').lower()})"
+        return TlsFailed(Cause.TLS, detail, "tls-protocol")
+    if "HANDSHAKE_FAILURE" in problem:
+        detail = "the server refuses the TLS handshake: no cipher in common, or it wants a client certificate"
+        return TlsFailed(Cause.TLS, detail, "tls-protocol")
+    return TlsFailed(Cause.TLS, f"the TLS handshake failed: {problem.replace('_', ' ').lower() or error}", "tls")

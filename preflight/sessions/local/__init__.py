@@ -1,0 +1,95 @@
+"""Answers questions about files beside the plan, and runs commands of the plan's own. Several at the same time, since a
+file system may hang (a lost network mount) and a command may take long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from preflight.clock import Deadline, monotonic, now
+from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probes.commands import CommandRequest
+from preflight.probes.files import FileAct, FileRequest
+from preflight.sessions import Deliver
+from preflight.sessions.local.command import run_command
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
+from preflight.sessions.parallel import answer_in_threads
+
+VANTAGE = "from here"
+_MOST_AT_ONCE = 4
+
+
+class LocalSession:
+    """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
+
+    stage = "reading files and running commands"
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the plan's; relative paths start there."""
+        self._folder = folder
+
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """See `preflight.sessions.Session`."""
+
+        def answer(question: Question) -> Answer:
+            return self._answer(question, deadline.at_most(question.timeout_seconds))
+
+        answer_in_threads(questions, answer, deliver, most_at_once=_MOST_AT_ONCE)
+
+    def close(self) -> None:
+        """Nothing stays open between questions."""
+
+    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+        asked_at, begun = now(), monotonic()
+
+        def lost(cause: Cause, detail: str) -> NoReply:
+            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE)
+
+        name = question.text
+        try:
+            if CommandRequest.is_one(question.text):
+                command = CommandRequest.parse(question.text)
+                name = command.argv[0]
+                ended = run_command(command.argv, self._folder, deadline)
+                code, text, error_text = ended.code, ended.output, ended.error
+            else:
+                request = FileRequest.parse(question.text)
+                name = request.path
+                code, text, error_text = 0, self._look(request, deadline), ""
+        except ValueError as error:
+            return lost(Cause.NOT_ASKED, str(error))
+        except Problem as problem:
+            code, text, error_text = 1, "", f"{name}: {problem}"
+        except TooMuchToRead as error:
+            return lost(Cause.CUT_OFF, f"{name}: {error}")
+        except TimeoutError as error:
+            return lost(Cause.TIMED_OUT, f"{name}: {error}")
+        except PermissionError:
+            return lost(Cause.DENIED, f"{name}: permission denied")
+        except FileNotFoundError:
+            return lost(Cause.UNREADABLE, f"{name}: it changed while it was looked at")
+        except OSError as error:
+            return lost(Cause.UNREADABLE, f"{name}: {error.strerror or error}")
+        return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
+
+    def _look(self, request: FileRequest, deadline: Deadline) -> str:
+        path = self._folder / request.path
+        match request.act:
+            case FileAct.TREE:
+                return json.dumps({"entries": list_tree(path, deadline)})
+            case FileAct.TEXTS:
+                texts, unread = read_scripts(path, deadline)
+                return json.dumps({"texts": texts, "unread": unread})
+            case FileAct.TEXT:
+                return _text_reply(read_text(path))
+
+
+def _text_reply(content: bytes) -> str:
+    """One line of JSON, then the text as it is, so that quoting does not hide a secret from redaction."""
+    try:
+        text, utf8 = content.decode("utf-8"), True
+    except UnicodeDecodeError:
+        text, utf8 = content.decode("utf-8", "replace"), False
+    return f"{json.dumps({'sha256': hashlib.sha256(content).hexdigest(), 'utf8': utf8})}\n{text}"

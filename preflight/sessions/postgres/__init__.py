@@ -1,0 +1,77 @@
+"""Asks databases, one connection each: the sessions of one run, and what they share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from preflight.clock import Deadline
+from preflight.plan import Database, Host
+from preflight.probes.http import Certificate
+from preflight.sessions.postgres.session import CLOSE_SECONDS, SqlSession
+from preflight.sessions.secrets import Secrets
+
+if TYPE_CHECKING:
+    import paramiko
+
+OpenChannel = Callable[[str, str, int, Deadline], "paramiko.Channel"]
+"""From a host of the plan to an address and port; raises SessionFailed."""
+
+
+class SqlPool:
+    """Nothing is connected, and psycopg is not imported, before somebody asks."""
+
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        hosts: Mapping[str, Host],
+        secrets: Secrets,
+        open_channel: OpenChannel,
+    ) -> None:
+        self.secrets = secrets
+        self.open_channel = open_channel
+        self._databases = databases
+        self._hosts = hosts
+        self._sessions: dict[str, SqlSession] = {}
+        self._certificates: dict[str, Certificate | None] = {}
+        self._looking: dict[str, threading.Lock] = {}
+        self._scrubbed = False
+        self._lock = threading.Lock()
+
+    def session(self, database_id: str) -> SqlSession:
+        """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
+        with self._lock:
+            if database_id not in self._sessions:
+                database = self._databases[database_id]
+                self._sessions[database_id] = SqlSession(database, self._hosts[database.host], self)
+            return self._sessions[database_id]
+
+    def close(self) -> None:
+        """Ends all connections. Safe to call twice and from any thread."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.begin_close()
+        deadline = Deadline(CLOSE_SECONDS)  # for all: what hangs in each of many databases must not add up
+        for session in sessions:
+            session.close(deadline.left())
+
+    def load_driver(self) -> None:
+        """Raises ImportError where there is none that works."""
+        from preflight.sessions.postgres.libpq import scrub_environment
+
+        with self._lock:
+            if not self._scrubbed:
+                scrub_environment(self.secrets, self._databases.values())
+                self._scrubbed = True
+
+    def certificate(self, server: str, look: Callable[[], Certificate | None]) -> Certificate | None:
+        """What `look` sees of the server's certificate. It looks once in a run, however many databases the server
+        has."""
+        with self._lock:
+            looking = self._looking.setdefault(server, threading.Lock())
+        with looking:
+            if server not in self._certificates:
+                self._certificates[server] = look()
+            return self._certificates[server]

@@ -1,0 +1,199 @@
+"""Statements on a connection that is logged in, each in a read-only transaction of its own, within limits of its own.
+
+Limits and the read-only mode are set for that transaction only. Set for the session they would hide the values that
+scripts get, and behind a pooler they would stay on a server connection that the application gets next. Everything is
+sent at once (libpq's pipeline mode), so any number of statements costs one round trip, and the server ends each by
+itself: no cancel request is needed when we go away.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import pq
+
+from preflight.clock import Deadline
+from preflight.probe import Cause
+from preflight.sessions import CannotAsk
+from preflight.sessions.postgres.libpq import wait
+from preflight.sessions.postgres.rows import Rows
+from preflight.sessions.remote_text import decode, one_line
+
+LOCK_SECONDS = 1.0
+_GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
+_LEAST_SECONDS = 0.05
+_ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
+_IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
+_TIMED_OUT = {"57014": "statement-timeout", "55P03": "lock-timeout"}
+_SERVER_TROUBLE = ("08", "40", "53", "57", "XX")
+"""Classes of SQLSTATE that say nothing about what was asked: connection, conflict with recovery, resources, operator,
+internal error."""
+
+
+class SqlError(Exception):
+    """The server's answer is an error: `SQLSTATE message`."""
+
+
+class ConnectionLost(CannotAsk):
+    """The connection cannot be used any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement."""
+
+    text: str
+    seconds: float
+    """What the server may take for it."""
+    limits: bool = True
+    """False leaves the role's own settings in force and visible."""
+
+
+Outcome = str | SqlError | CannotAsk
+"""A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    sqlstate: str
+    message: str
+
+
+class Connection:
+    """One thread at a time, and each flight of statements read to its end before the next is sent."""
+
+    def __init__(self, pgconn: pq.abc.PGconn, closing: threading.Event) -> None:
+        self._pgconn = pgconn
+        self._closing = closing
+        self._before = ["BEGIN READ ONLY"]
+        if pgconn.parameter_status(b"server_encoding") == b"SQL_ASCII":
+            # It keeps bytes of any kind, and refuses to send a client those that are no text in its encoding.
+            self._before.append("SET LOCAL client_encoding = 'SQL_ASCII'")
+        pgconn.nonblocking = 1
+        pgconn.enter_pipeline_mode()
+
+    def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
+        """Sends all statements, and gives their outcomes in order as they arrive.
+
+        Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
+        left = deadline.left() - _LEAST_SECONDS
+        if left < _LEAST_SECONDS:
+            return iter([CannotAsk(Cause.TIMED_OUT, "no time was left to ask") for _ in statements])
+        bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
+        groups = self._groups(bounded)
+        try:
+            self._send(groups, deadline)
+        except psycopg.Error as error:
+            raise _lost(error) from None
+        return self._outcomes(bounded, groups, deadline)
+
+    def _groups(self, statements: Sequence[Statement]) -> list[list[str]]:
+        """What is sent: each statement as the last of a group, in a transaction that the next group rolls back. A sync
+        ends each group and with it the effect of an error, so that the ROLLBACK runs in any case."""
+        groups: list[list[str]] = []
+        for statement in statements:
+            group = ["ROLLBACK", *self._before] if groups else [*self._before]
+            if statement.limits:
+                group.append(_limits(statement.seconds))
+            groups.append([*group, "" if "\0" in statement.text else statement.text])
+        return [*groups, ["ROLLBACK"]]
+
+    def _outcomes(
+        self, statements: Sequence[Statement], groups: Sequence[Sequence[str]], deadline: Deadline
+    ) -> Iterator[Outcome]:
+        for number, (statement, group) in enumerate(zip(statements, groups, strict=False), 1):
+            try:
+                outcome = self._outcome(group, statement.seconds, deadline)
+                if number == len(statements):
+                    self._outcome(groups[-1], 0, deadline)  # read to its end, so that the next flight can be sent
+            except psycopg.Error as error:
+                raise _lost(error) from None
+            if "\0" in statement.text:
+                outcome = CannotAsk(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
+            yield outcome
+
+    def _send(self, groups: Sequence[Sequence[str]], deadline: Deadline) -> None:
+        for group in groups:
+            for text in group:
+                self._pgconn.send_query_params(text.encode("utf-8", "surrogatepass"), None)
+            self._pgconn.pipeline_sync()
+        while self._pgconn.flush():
+            if not wait(self._pgconn, select.POLLOUT | select.POLLIN, deadline, self._closing):
+                raise self._no_answer()
+            self._pgconn.consume_input()
+
+    def _outcome(self, group: Sequence[str], seconds: float, deadline: Deadline) -> Outcome:
+        """Reads all results of a group: its first error, or the rows of its last statement."""
+        deadline = deadline.at_most(seconds + _GRACE_SECONDS)
+        refused: _Refused | None = None
+        rows = Rows()
+        current, last = 0, len(group) - 1
+        while True:
+            result = self._next(deadline)
+            if result is None:
+                current += 1
+                if current == last and refused is None:
+                    self._pgconn.set_single_row_mode()  # so that no more than a row is held beyond the cap
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return rows.as_json() if refused is None else self._error(refused, seconds)
+            elif result.status in _ROWS:
+                if current == last:
+                    rows.add(result)
+            elif result.status == pq.ExecStatus.FATAL_ERROR:
+                refused = refused or _refused(result)
+            elif result.status not in _IGNORED:
+                detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
+                raise ConnectionLost(Cause.UNREADABLE, detail, "no-rows")
+
+    def _next(self, deadline: Deadline) -> pq.abc.PGresult | None:
+        while self._pgconn.is_busy():
+            if not wait(self._pgconn, select.POLLIN, deadline, self._closing):
+                raise self._no_answer()
+            self._pgconn.consume_input()
+        if deadline.over:  # also for a server that never stops sending
+            raise self._no_answer()
+        result = self._pgconn.get_result()
+        if self._pgconn.status == pq.ConnStatus.BAD:
+            said = f": {one_line(decode(result.error_message))}" if result is not None else ""
+            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost{said}", "lost")
+        return result
+
+    def _no_answer(self) -> ConnectionLost:
+        if self._closing.is_set():
+            return ConnectionLost(Cause.NOT_ASKED, "the session was closed", "closing")
+        return ConnectionLost(Cause.TIMED_OUT, "the server fell silent", "silent")
+
+    def _error(self, refused: _Refused, seconds: float) -> SqlError | CannotAsk:
+        told = f"{refused.sqlstate} {refused.message}".strip()
+        if self._pgconn.status == pq.ConnStatus.BAD:
+            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
+        if refused.sqlstate in _TIMED_OUT:
+            detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
+            return CannotAsk(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
+        if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
+            return CannotAsk(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
+        return SqlError(told)
+
+
+def _lost(error: psycopg.Error) -> ConnectionLost:
+    return ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {one_line(str(error))}", "lost")
+
+
+def _limits(seconds: float) -> str:
+    """Statement and lock timeout in ms and the search path, until the end of the transaction."""
+    return (
+        f"SELECT pg_catalog.set_config('statement_timeout', '{max(1, round(seconds * 1000))}', true), "
+        f"pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
+        "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
+        "pg_catalog.set_config('search_path', 'pg_catalog', true)"
+    )
+
+
+def _refused(result: pq.abc.PGresult) -> _Refused:
+    sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    return _Refused(one_line(decode(sqlstate), 5), one_line(decode(message)))

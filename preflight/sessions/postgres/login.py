@@ -1,0 +1,182 @@
+"""One login to one database: exactly one attempt with the credential, bounded at every step, and explained."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from psycopg import pq
+
+from preflight.clock import Deadline
+from preflight.plan import Connect, Database, SslMode
+from preflight.plan.values import show_address
+from preflight.probe import Cause
+from preflight.sessions import CannotAsk
+from preflight.sessions.postgres.certificate import Stream, why_refused
+from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
+from preflight.sessions.postgres.refusal import Failed, explain
+
+_STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
+_NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
+_SECOND_LOOK_SECONDS = 3.0
+_TELLING = (Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE)
+"""Of several addresses' troubles: a refusal says more than silence, silence more than no route."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """One address at which libpq can reach the server."""
+
+    ip: str
+    port: int
+    connect_again: Callable[[Deadline], Stream]
+    """A second connection to the same server, for a look at its certificate."""
+    admit: Callable[[int], None] | None = None
+    """A tunnel's: told the port the connection comes from."""
+
+    @classmethod
+    def direct(cls, ip: str, port: int) -> ServerAddress:
+        return cls(ip, port, partial(_connect, ip, port))
+
+    def __str__(self) -> str:
+        return show_address(self.ip, self.port)
+
+
+def _connect(ip: str, port: int, deadline: Deadline) -> socket.socket:
+    sock = socket.create_connection((ip, port), max(0.001, deadline.left()))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent last does not wait for an ACK
+    return sock
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in, and as what the server must prove itself."""
+
+    database: Database
+    server_name: str
+    """The name the certificate must hold."""
+    password: str | None
+    closing: threading.Event
+
+    def __repr__(self) -> str:
+        return f"Login({self.database.id})"
+
+    def connect(self, addresses: Sequence[ServerAddress], deadline: Deadline) -> tuple[pq.abc.PGconn, ServerAddress]:
+        """A connection that is logged in, and its address. Another address is tried only when the one before led to no
+        TCP connection: after that it would be a second login attempt. Raises CannotAsk."""
+        troubles: list[CannotAsk] = []
+        for index, address in enumerate(addresses):
+            share = deadline.left() / (len(addresses) - index)
+            try:
+                return self._try(address, deadline.at_most(share)), address
+            except _NoConnection as none:
+                troubles.append(CannotAsk(none.cause, f"{address}: {none.detail}", none.reason))
+        raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
+
+    def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
+        try:
+            pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
+        except ValueError as error:
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), "parameter") from None
+        try:
+            self._complete(pgconn, address, deadline)
+        except BaseException:
+            pgconn.finish()
+            raise
+        return pgconn
+
+    def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
+        connected, word = False, ServerWord()
+        if pgconn.status != pq.ConnStatus.BAD:
+            if address.admit is not None:
+                address.admit(local_port(pgconn))
+            trace = Trace(pgconn)
+            try:
+                connected = self._poll(pgconn, trace, deadline)
+            finally:
+                word = trace.end()
+        if pgconn.status != pq.ConnStatus.OK:
+            trouble = self._why(pgconn, word, connected=connected)
+            if trouble.reason == "certificate-untrusted":
+                with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
+                    soon = deadline.at_most(_SECOND_LOOK_SECONDS)
+                    trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
+            raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
+
+    def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
+        """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
+        connected = False
+        step: int = pq.PollingStatus.WRITING
+        while step in _STEPS:
+            if not wait(pgconn, _STEPS[step], deadline, self.closing):
+                raise self._silent(connected, deadline)
+            step = pgconn.connect_poll()
+            connected = connected or pgconn.status not in _NOT_CONNECTED
+            if trace.too_long:
+                raise CannotAsk(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
+        return connected
+
+    def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
+        if self.closing.is_set():
+            return CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing")
+        if connected:
+            detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
+            return CannotAsk(Cause.TIMED_OUT, detail, "silent")
+        detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
+        return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
+
+    def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
+        failed = Failed(
+            role=self.database.user,
+            name=self.database.name or self.database.id,
+            tls=self.database.sslmode is not SslMode.DISABLE,
+            connected=connected,
+            word=word,
+            message=pgconn.get_error_message(),
+            used_password=pgconn.used_password,
+            needs_password=pgconn.needs_password,
+        )
+        return explain(failed)
+
+    @property
+    def ca_file(self) -> str:
+        """The roots to trust. `sslrootcert=system` would look in a folder of the bundled libpq's build machine."""
+        if self.database.sslrootcert is not None:
+            return str(self.database.sslrootcert)
+        if self.database.sslmode is SslMode.REQUIRE:
+            return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
+        paths = ssl.get_default_verify_paths()
+        return paths.cafile or paths.openssl_cafile
+
+    def _parameters(self, address: ServerAddress) -> dict[str, str]:
+        database = self.database
+        parameters = {
+            "host": self.server_name,
+            "hostaddr": address.ip,
+            "port": str(address.port),
+            "dbname": database.name or database.id,
+            "user": database.user,
+            "application_name": "preflight",
+            "client_encoding": "UTF8",
+            "sslmode": database.sslmode.value,  # "prefer" would repeat a refused login without TLS
+            "sslrootcert": self.ca_file,
+            "sslcrl": NOWHERE,
+            "gssencmode": "disable",
+            "passfile": NOWHERE,
+            "tcp_user_timeout": "20000",
+        }
+        if database.sslmode is SslMode.DISABLE and database.connect is Connect.DIRECT:
+            parameters["require_auth"] = "!password"  # never the password in clear text on the wire
+        if self.password is None:
+            return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
+        return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
+
+
+class _NoConnection(CannotAsk):
+    """There was no TCP connection, so no login attempt either."""

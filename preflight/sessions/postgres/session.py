@@ -1,0 +1,242 @@
+"""One database: a connection that is kept from the first question to the end.
+
+It stays open between the rounds because its backend is what proves, over SSH, that a host is the database's host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from preflight.clock import Deadline, monotonic, now
+from preflight.errors import SecretError
+from preflight.plan import Connect, Database, Host
+from preflight.plan.values import LOOPBACK, show_address
+from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
+from preflight.probes.http import Certificate
+from preflight.sessions import CannotAsk, Deliver, SessionFailed
+from preflight.sessions.dial import resolve
+from preflight.sessions.postgres.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    import paramiko
+    from psycopg import pq
+
+    from preflight.sessions.postgres import SqlPool
+    from preflight.sessions.postgres.connection import Connection, Outcome
+    from preflight.sessions.postgres.login import ServerAddress
+
+LOGIN_SECONDS = 10.0
+"""From the call to the server to the accepted login."""
+STATEMENT_SECONDS = 5.0
+"""What a statement may take unless its question asks for a channel of its own, which is how slow ones are marked."""
+CLOSE_SECONDS = 1.0
+_CERTIFICATE_SECONDS = 3.0
+
+
+class SqlSession:
+    """Asked by one thread at a time. A login that failed is never tried again."""
+
+    def __init__(self, database: Database, host: Host, pool: SqlPool) -> None:
+        self._database = database
+        self._pool = pool
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._pgconn: pq.abc.PGconn | None = None
+        self._connection: Connection | None = None
+        self._tunnel: Tunnel | None = None
+        self._failure: NoReply | None = None
+        self._session: dict[str, str] = {}
+        self._address = database.server_address(host)
+        if database.connect is Connect.TUNNEL:
+            self._session["tunnel"] = database.host
+        self._session["address"] = show_address(self._address, database.port)
+        self.stage = "waiting for its turn"
+
+    @property
+    def vantage(self) -> str:
+        tunnelled = self._database.connect is Connect.TUNNEL
+        place = f"through {self._database.host}" if tunnelled else "from here"
+        return f"{place} as {self._database.user}"
+
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """See `preflight.sessions.Session`."""
+        with self._lock:
+            waiting, begun = deque(questions), monotonic()
+            try:
+                for answer in self._answers(questions, deadline):
+                    deliver(waiting.popleft(), answer)
+            except CannotAsk as trouble:
+                self._failure = self._no_reply(trouble, begun)
+            except BaseException:
+                self._failure = self._closed()  # answers are left unread, and would be taken for the next ones
+                raise
+            finally:
+                if self._failure is not None or self._closing.is_set():
+                    self._finish()
+            for question in waiting:
+                deliver(question, replace(self._failure or self._closed(), asked_at=now()))
+
+    def begin_close(self) -> None:
+        """Tells a thread that is just asking to close for itself when it notices."""
+        self._closing.set()
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """See `preflight.sessions.Session`. Waits at most `seconds` for a thread that is just asking."""
+        self.begin_close()
+        deadline = Deadline(seconds)
+        if self._lock.acquire(timeout=seconds):
+            try:
+                self._finish(deadline.left())
+            finally:
+                self._lock.release()
+
+    def _answers(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Answer]:
+        """In the order of the questions. Raises CannotAsk when there will be no more; none at all after that."""
+        if self._failure is not None or self._closing.is_set():
+            return
+        outcomes = self._outcomes(questions, deadline)
+        from preflight.sessions.postgres.connection import SqlError
+
+        for _ in questions:
+            asked_at, begun = now(), monotonic()
+            match next(outcomes):
+                case CannotAsk() as trouble:
+                    yield replace(self._no_reply(trouble, begun), asked_at=asked_at)
+                case SqlError() as refused:
+                    error = self._pool.secrets.redact(str(refused))
+                    yield Reply(1, "", asked_at, monotonic() - begun, self.vantage, error, dict(self._session))
+                case rows:
+                    yield Reply(0, rows, asked_at, monotonic() - begun, self.vantage, "", dict(self._session))
+
+    def _outcomes(self, questions: Sequence[Question], deadline: Deadline) -> Iterator[Outcome]:
+        """Of the questions, in their order. What the server tells of itself is asked in one flight with the first of
+        them. Raises CannotAsk."""
+        server = None if self._connection is not None else self._log_in(deadline)
+        from preflight.sessions.postgres import facts
+        from preflight.sessions.postgres.connection import Statement
+
+        assert self._connection is not None  # noqa: S101 - or _log_in has raised
+        self.stage = "waiting for the server's answers"
+        statements = [Statement(question.text, _most_seconds(question)) for question in questions]
+        if server is None:
+            return self._connection.ask(statements, deadline)
+        outcomes = self._connection.ask([facts.QUESTION, *statements], deadline)
+        self._look_at_certificate(server, deadline)
+        told = next(outcomes)
+        if not isinstance(told, str):
+            outcomes = iter(list(outcomes))
+            told = next(self._connection.ask([facts.QUESTION_WITHIN_LIMITS], deadline))
+        if isinstance(told, str):
+            with contextlib.suppress(ValueError, LookupError, TypeError):  # something in between answered
+                self._note(facts.told(told))
+        return outcomes
+
+    def _log_in(self, deadline: Deadline) -> ServerAddress:
+        """The address that answered. Raises CannotAsk.
+
+        The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
+        name, and the host for a channel, is not the server's slowness."""
+        try:
+            self.stage = "loading the PostgreSQL driver"
+            self._pool.load_driver()
+            from preflight.sessions.postgres import facts
+            from preflight.sessions.postgres.connection import Connection
+            from preflight.sessions.postgres.login import Login
+
+            login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
+            addresses = self._addresses(deadline)
+            self.stage = f"logging in at {self._session['address']}"
+            self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
+        except ImportError as error:
+            detail = f"the PostgreSQL driver is unusable here: {error}"
+            raise CannotAsk(Cause.UNSUPPORTED, detail, "no-driver") from None
+        except SessionFailed as failed:
+            detail = f"through {self._database.host}: {failed.answer.detail}"
+            # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
+            reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
+            raise CannotAsk(failed.answer.cause, detail, reason) from None
+        self._session |= facts.known(self._pgconn)
+        if self._tunnel is None:
+            self._session["address"] = str(server)
+        self._connection = Connection(self._pgconn, self._closing)
+        return server
+
+    def _password(self) -> str | None:
+        reference = self._database.password
+        if reference is None:
+            return None
+        self.stage = f"reading the secret {reference}"
+        try:
+            return self._pool.secrets.value(reference, self._database.password_purpose)
+        except SecretError as error:
+            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+
+    def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
+        """Where to call the server. Raises CannotAsk and SessionFailed."""
+        from preflight.sessions.postgres.login import ServerAddress
+
+        database = self._database
+        if database.connect is Connect.DIRECT:
+            self.stage = f"resolving {self._address}"
+            resolved = resolve(self._address, database.port)
+            self._session["address"] = resolved.first
+            return [ServerAddress.direct(str(where[0]), database.port) for _, where in resolved.addresses]
+
+        def open_channel(deadline: Deadline) -> paramiko.Channel:
+            return self._pool.open_channel(database.host, self._address, database.port, deadline)
+
+        self.stage = f"opening a channel through {database.host}"
+        self._tunnel = Tunnel(open_channel(deadline))
+        return [ServerAddress(LOOPBACK, self._tunnel.port, open_channel, self._tunnel.admit)]
+
+    def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
+        """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
+        but the fact is lost when it fails."""
+        if self._session["ssl"] == "no":
+            return
+
+        def look() -> Certificate | None:
+            from preflight.sessions.postgres.certificate import shown_certificate
+
+            soon = deadline.at_most(_CERTIFICATE_SECONDS)
+            with contextlib.suppress(OSError, SessionFailed):
+                return shown_certificate(server.connect_again(soon), soon)
+            return None
+
+        certificate = self._pool.certificate(f"{self._session.get('tunnel')} {self._session['address']}", look)
+        if certificate is not None:
+            self._session["certificate"] = certificate.to_json()
+
+    def _note(self, told: dict[str, str]) -> None:
+        """Adds to the session what the server tells of itself."""
+        tls = told.pop("tls")
+        self._session |= told
+        # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
+        if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
+            self._session["ssl"] = tls
+
+    def _closed(self) -> NoReply:
+        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
+
+    def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
+        detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")
+        took = 0.0 if begun is None else monotonic() - begun
+        return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
+
+    def _finish(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise. Waits at
+        most `seconds` for a server behind a tunnel to close its end."""
+        if self._pgconn is not None:
+            self._pgconn.finish()
+        if self._tunnel is not None:
+            self._tunnel.finish(seconds if self._pgconn is not None else 0)
+        self._pgconn = self._connection = self._tunnel = None
+
+
+def _most_seconds(question: Question) -> float:
+    return question.timeout_seconds if question.own_channel else min(question.timeout_seconds, STATEMENT_SECONDS)

@@ -1,0 +1,152 @@
+"""The values of the plan's secret references, and their redaction.
+
+Values live only in a `Secrets` registry; every text that leaves the program passes through `Secrets.redact`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from preflight.errors import SecretError
+from preflight.plan import SecretRef
+
+MASK = "[secret]"
+_SHORTEST = 4  # a shorter value, masked, would blacken ordinary words all over a report; so it is not used
+_COMMAND_TIMEOUT_SECONDS = 20.0
+_LARGEST_FILE_BYTES = 64 * 1024
+
+
+class Secrets:
+    """The values of one run, resolved once each, and the redaction of all of them. Safe to share by threads."""
+
+    def __init__(self, base: Path, ask: Callable[[str], str] | None = None) -> None:
+        """`base`: relative `file:` references start there. `ask`: reads a hidden line from a terminal; None when
+        there is no terminal, so that a `prompt` is an error instead of a hang."""
+        self._base = base
+        self._ask = ask
+        self._values: dict[SecretRef, str] = {}
+        self._forms: set[str] = set()
+        self._lock = threading.Lock()
+        self._asking: dict[SecretRef, threading.Lock] = {}
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._values)} resolved)"
+
+    def value(self, ref: SecretRef, purpose: str = "") -> str:
+        """The secret that `ref` names. Raises SecretError; the error never holds a value.
+
+        `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
+        key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
+        with self._lock:
+            asking = self._asking.setdefault(key, threading.Lock())
+        # A lock for each reference: a command that hangs must hold up neither other secrets nor `redact`.
+        with asking:
+            if key not in self._values:
+                value = self._resolve(ref, purpose)
+                if not value:
+                    raise SecretError(f"{ref} is empty")
+                if len(value) < _SHORTEST:
+                    raise SecretError(
+                        f"{ref} is shorter than {_SHORTEST} characters: too short to be kept out of a report"
+                    )
+                forms = _forms(value)
+                with self._lock:
+                    self._forms |= forms  # before anybody has the value
+                    self._values[key] = value
+            return self._values[key]
+
+    def redact(self, text: str) -> str:
+        """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
+        with self._lock:
+            forms = sorted(self._forms, key=len, reverse=True)
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def _resolve(self, ref: SecretRef, purpose: str) -> str:
+        match ref.scheme:
+            case "env":
+                try:
+                    return os.environ[ref.argument]
+                except KeyError:
+                    raise SecretError(f"the environment variable {ref.argument} is not set") from None
+            case "file":
+                return _from_file(self._base / Path(ref.argument).expanduser())
+            case "command":
+                return _from_command(ref.argument)
+            case "prompt":
+                if self._ask is None:
+                    raise SecretError(f"a prompt for the {purpose or 'secret'} needs a terminal, and there is none")
+                return self._ask(purpose)
+            case _:
+                raise SecretError(f"no secret scheme {ref.scheme!r}")
+
+
+def _from_file(path: Path) -> str:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SecretError(f"{path} is no regular file")
+        if found.st_mode & 0o077:
+            raise SecretError(f"{path} can be read by others (mode {found.st_mode & 0o777:04o}); run: chmod 600 {path}")
+        if found.st_size > _LARGEST_FILE_BYTES:
+            raise SecretError(f"{path} has {found.st_size} bytes, too many for a secret")
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise SecretError(f"{path}: {error.strerror}") from None
+
+
+def _from_command(argument: str) -> str:
+    try:
+        argv = shlex.split(argument)
+        done = subprocess.run(  # by argv, never through a shell
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # may repeat the secret, so it is not shown
+            timeout=_COMMAND_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except ValueError:
+        raise SecretError("a command: reference has unbalanced quotes") from None
+    except subprocess.TimeoutExpired:
+        raise SecretError(f"command:{argument} took more than {_COMMAND_TIMEOUT_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise SecretError(f"command:{argument}: {error.strerror}") from None
+    if done.returncode:
+        raise SecretError(f"command:{argument} ended with {done.returncode}")
+    try:
+        return done.stdout.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"command:{argument} did not print UTF-8 text") from None
+
+
+def _forms(value: str) -> set[str]:
+    """The spellings in which libraries and shells repeat a value."""
+    escaped = re.sub(r"(['\\])", r"\\\1", value)  # libpq keyword/value quoting
+    spellings = {
+        value,
+        shlex.quote(value),
+        quote(value, safe="", errors="surrogateescape"),
+        quote_plus(value, errors="surrogateescape"),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        escaped,
+        value.replace("'", "''"),
+        base64.b64encode(value.encode("utf-8", "surrogateescape")).decode(),
+    }
+    spellings |= set(value.splitlines()) if "\n" in value else set()
+    return {form for form in spellings if len(form) >= _SHORTEST}

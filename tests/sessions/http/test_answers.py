@@ -1,0 +1,357 @@
+"""What the HTTP session makes of good, odd and broken answers."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from preflight.clock import monotonic
+from preflight.probe import Answer, Cause, NoReply, Reply
+from preflight.probes.http import LARGEST_BODY_BYTES, HttpGet
+from tests.sessions.conftest import LATE_SECONDS
+from tests.sessions.http.asking import (
+    Talk,
+    answered,
+    ask_all,
+    drips,
+    floods,
+    lost,
+    raw_server,
+    read_request,
+    says,
+    stays_silent,
+)
+from tests.site.https import HttpsApp
+from tests.site.machine import closed_port
+from tests.site.site import Site
+
+HUNG_SECONDS = 2.0
+"""For servers that hang after the handshake, which must be over by then."""
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def get(url: str, **more: object) -> HttpGet:
+    return HttpGet("app1", url, **more)  # type: ignore[arg-type]
+
+
+def app_get(app: HttpsApp, path: str = "/health", **more: object) -> HttpGet:
+    return get(app.url(path), **{"ca": str(app.ca), **more})
+
+
+def test_a_healthy_application_is_reported_with_everything_a_check_needs(https_app: HttpsApp) -> None:
+    https_app.answer_json({"status": "UP"})
+    answer = answered(app_get(https_app))
+    assert (answer.status, answer.body) == (200, '{"status": "UP"}')
+    assert answer.body_bytes == answer.declared_bytes == 16
+    assert answer.final_url == https_app.url()
+    assert answer.hops == ()
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.address == f"127.0.0.1:{https_app.port}"
+    assert 0 < answer.latency_seconds < 5
+    assert answer.certificate is not None
+    assert answer.certificate.verified
+    assert answer.certificate.names == ("localhost", "127.0.0.1")
+
+
+def test_the_request_asks_for_a_fresh_plain_answer_and_is_a_get(https_app: HttpsApp) -> None:
+    https_app.answer_json({})
+    answered(app_get(https_app, "/health?deep=1"))
+    [(method, path, headers)] = https_app.requests
+    assert (method, path) == ("GET", "/health?deep=1")
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["Connection"] == "close"
+    assert headers["User-Agent"].startswith("preflight/")
+    assert headers["Host"] == f"127.0.0.1:{https_app.port}"
+    assert "Authorization" not in headers
+    assert "Cookie" not in headers
+
+
+def test_an_error_status_is_an_answer_with_its_body(https_app: HttpsApp) -> None:
+    https_app.answer_json({"status": "DOWN"}, status=503)
+    answer = answered(app_get(https_app))
+    assert (answer.status, answer.body) == (503, '{"status": "DOWN"}')
+
+
+def test_a_proxy_of_the_environment_is_not_used(https_app: HttpsApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    https_app.answer_json({"status": "UP"})
+    with closed_port() as port:
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        assert answered(app_get(https_app)).status == 200
+
+
+def test_a_cached_answer_keeps_the_headers_that_give_it_away(https_app: HttpsApp) -> None:
+    https_app.answer("/health", "{}", headers={"Age": "86400", "X-Cache": "HIT"})
+    headers = answered(app_get(https_app)).headers
+    assert (headers["age"], headers["x-cache"]) == ("86400", "HIT")
+
+
+def test_an_ipv6_literal_is_asked(site: Site) -> None:
+    app = site.start_app(["::1"], address="::1")
+    try:
+        app.answer_json({"status": "UP"})
+        answer = answered(app_get(app))
+        assert answer.status == 200
+        assert answer.address == f"[::1]:{app.port}"
+        assert app.requests[0][2]["Host"] == f"[::1]:{app.port}"
+    finally:
+        app.close()
+
+
+def test_a_server_name_is_used_for_certificate_and_host_header_while_the_address_is_asked(site: Site) -> None:
+    app = site.start_app(["app1.example.net"])
+    try:
+        app.answer_json({"status": "UP"})
+        assert answered(app_get(app, server_name="app1.example.net")).status == 200
+        assert app.requests[0][2]["Host"] == f"app1.example.net:{app.port}"
+    finally:
+        app.close()
+
+
+def test_every_address_of_a_name_is_tried(https_app: HttpsApp) -> None:
+    """`localhost` may also be ::1, where this server does not listen."""
+    https_app.answer_json({"status": "UP"})
+    probe = get(https_app.url(host="localhost"), ca=str(https_app.ca))
+    assert answered(probe).address == f"127.0.0.1:{https_app.port}"
+
+
+def test_non_ascii_characters_in_a_path_are_quoted(https_app: HttpsApp) -> None:
+    https_app.answer_json({"status": "UP"}, "/gesundheit/%C3%BCber%20sicht")
+    assert answered(app_get(https_app, "/gesundheit/über%20sicht")).status == 200
+
+
+def test_endpoints_of_one_application_are_asked_at_the_same_time(https_app: HttpsApp) -> None:
+    for number in range(8):
+        https_app.answer_json({"status": "UP"}, f"/{number}", delay_seconds=0.7)
+    begun = monotonic()
+    answers = ask_all(Path(), [app_get(https_app, f"/{number}") for number in range(8)])
+    assert len(answers) == 8
+    assert monotonic() - begun < 5, "asked one after the other they take 5.6 s"
+
+
+def test_one_hanging_endpoint_costs_only_itself(https_app: HttpsApp) -> None:
+    https_app.answer_json({"status": "UP"})
+    with raw_server(stays_silent) as url:
+        slow, quick = ask_all(Path(), [get(url, max_seconds=0.5), app_get(https_app)])
+    assert isinstance(slow, NoReply)
+    assert slow.cause is Cause.TIMED_OUT
+    assert isinstance(quick, Reply)
+    assert quick.code == 200
+
+
+DRIPPING: dict[str, tuple[Talk, str]] = {
+    "silence": (stays_silent, "headers"),
+    "status line": (drips(b"", b"H"), "headers"),
+    "header": (drips(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"), "headers"),
+    "100 Continue": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "headers"),
+    "declared body": (drips(OK + b"Content-Length: 5000\r\n\r\n", b"x"), "body"),
+    "undeclared body": (drips(OK + b"\r\n", b"x"), "body"),
+    "chunks": (drips(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), "body"),
+}
+"""Servers that never come to an end, and the phase they are seen in last."""
+
+
+@pytest.fixture(scope="module")
+def dripped(site: Site) -> Mapping[tuple[str, bool], Answer]:
+    """The answers of all `DRIPPING` servers, with and without TLS, which are asked side by side."""
+    certificate = site.authority.issue()
+    probes = {}
+    with ExitStack() as stack:
+        for name, (talk, _) in DRIPPING.items():
+            for secured in (None, certificate):
+                url = stack.enter_context(raw_server(talk, secured))
+                probe = get(url, ca=str(site.authority.certificate), max_seconds=HUNG_SECONDS)
+                probes[name, secured is not None] = probe
+        begun = monotonic()
+        answers = ask_all(Path(), list(probes.values()))
+        assert monotonic() - begun < HUNG_SECONDS + LATE_SECONDS
+    return dict(zip(probes, answers, strict=True))
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("name", DRIPPING)
+def test_a_server_that_drips_ends_at_the_deadline(
+    dripped: Mapping[tuple[str, bool], Answer], name: str, secured: bool
+) -> None:
+    answer = dripped[name, secured]
+    assert isinstance(answer, NoReply), answer
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, DRIPPING[name][1])
+
+
+def test_a_stall_in_the_tls_handshake_ends_at_the_deadline() -> None:
+    with raw_server(stays_silent) as url:
+        begun = monotonic()
+        answer = lost(get(url.replace("http:", "https:"), max_seconds=0.6))
+        assert monotonic() - begun < 0.6 + LATE_SECONDS
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "handshake")
+
+
+def test_the_runs_nearer_deadline_is_not_held_against_the_application() -> None:
+    with raw_server(stays_silent) as url:
+        begun = monotonic()
+        answer = lost(get(url, max_seconds=10), seconds=0.4)
+        assert monotonic() - begun < 0.4 + LATE_SECONDS
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "run-deadline")
+
+
+def test_a_name_lookup_that_takes_too_long_is_not_held_against_the_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def takes_long(*_arguments: object, **_keywords: object) -> list[object]:
+        threading.Event().wait(0.1)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", takes_long)
+    answer = lost(get("http://app1.example.net/", max_seconds=0.05))
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "name-service")
+    assert "app1.example.net was not resolved in time" in answer.detail
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+    ids=["103", "102 three times", "100 and 103"],
+)
+def test_an_interim_response_is_not_the_answer(interim: bytes) -> None:
+    with raw_server(says(interim + OK + b"Content-Length: 2\r\n\r\nok")) as url:
+        answer = answered(get(url))
+    assert (answer.status, answer.body) == (200, "ok")
+
+
+def test_a_change_of_protocol_that_nobody_asked_for_is_the_answer() -> None:
+    with raw_server(says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")) as url:
+        assert answered(get(url)).status == 101
+
+
+@pytest.mark.parametrize(
+    ("first", "block"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500),
+        (OK + b"\r\n", b"x" * 65536),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"e" * 5000 + b"\r\nx\r\n"),
+    ],
+    ids=["100 Continue", "103 Early Hints", "body", "chunks", "chunk extensions"],
+)
+def test_a_flood_is_cut_off_long_before_the_deadline(first: bytes, block: bytes) -> None:
+    with raw_server(floods(first, block)) as url:
+        answer = lost(get(url, max_seconds=15))
+    assert (answer.cause, answer.reason) == (Cause.CUT_OFF, "body-too-large")
+    assert answer.took_seconds < 12
+
+
+def test_a_body_of_50_megabytes_is_not_read(https_app: HttpsApp) -> None:
+    https_app.answer("/health", b"x" * 50_000_000)
+    answer = lost(app_get(https_app))
+    assert (answer.cause, answer.reason) == (Cause.CUT_OFF, "body-too-large")
+    assert answer.session["status"] == "200"
+
+
+def test_a_body_at_the_cap_is_complete(https_app: HttpsApp) -> None:
+    https_app.answer("/health", b"x" * LARGEST_BODY_BYTES)
+    assert answered(app_get(https_app)).body_bytes == LARGEST_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'Content-Length: 5000\r\n\r\n{"status":"UP"}',
+        b'Transfer-Encoding: chunked\r\n\r\nf\r\n{"status":"UP"}\r\n',
+        b'Transfer-Encoding: chunked\r\n\r\nff\r\n{"status":"UP"}',
+    ],
+    ids=["declared", "last chunk missing", "inside a chunk"],
+)
+def test_a_body_that_is_cut_short_is_no_reply(rest: bytes) -> None:
+    with raw_server(says(OK + rest)) as url:
+        answer = lost(get(url))
+    assert (answer.cause, answer.reason) == (Cause.CUT_OFF, "short-body")
+
+
+def test_a_server_that_keeps_the_connection_open_does_not_delay_a_complete_answer() -> None:
+    def talk(connection: socket.socket, ended: threading.Event) -> None:
+        read_request(connection)
+        connection.sendall(OK + b"Content-Length: 2\r\nConnection: keep-alive\r\n\r\n{}")
+        ended.wait(20)
+
+    with raw_server(talk) as url:
+        answer = answered(get(url))
+    assert answer.body == "{}"
+    assert answer.latency_seconds < 8
+
+
+def test_a_chunked_answer_is_put_together() -> None:
+    with raw_server(says(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")) as url:
+        answer = answered(get(url))
+    assert (answer.body, answer.declared_bytes) == ("{}", None)
+
+
+def test_gzip_that_nobody_asked_for_is_said_in_clear_words() -> None:
+    body = gzip.compress(b'{"status":"UP"}')
+    head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with raw_server(says(head + body)) as url:
+        answer = lost(get(url))
+    assert (answer.cause, answer.reason) == (Cause.UNREADABLE, "content-encoding")
+    assert "gzip-encoded" in answer.detail
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x16\x03\x01" + b"\x00" * 50,
+        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        OK + b"Content-Length: many\r\n\r\nhello!",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(200)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70000 + b"\r\n\r\n",
+    ],
+    ids=["ssh", "binary", "two lengths", "no number", "200 headers", "long header"],
+)
+def test_what_is_no_http_is_unreadable(garbage: bytes) -> None:
+    with raw_server(says(garbage)) as url:
+        answer = lost(get(url))
+    assert (answer.cause, answer.reason) == (Cause.UNREADABLE, "not-http")
+
+
+def test_a_connection_that_closes_without_a_word_is_cut_off() -> None:
+    with raw_server(says(b"")) as url:
+        assert (lost(get(url)).cause, lost(get(url)).reason) == (Cause.CUT_OFF, "no-answer")
+
+
+def test_a_port_on_which_nothing_listens_is_refused() -> None:
+    with closed_port() as port:
+        answer = lost(get(f"http://127.0.0.1:{port}/health"))
+    assert answer.cause is Cause.REFUSED
+    assert "/health" in answer.detail
+
+
+def test_a_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_arguments: object, **_keywords: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = lost(get("http://no-such-name.invalid/"))
+    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "no-such-name")
+
+
+def test_text_in_a_declared_character_set_is_decoded() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nContent-Length: 4\r\n\r\n"
+    with raw_server(says(head + "größ".encode("latin-1"))) as url:
+        assert answered(get(url)).body == "größ"
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
+    with raw_server(says(OK + b"Content-Length: 4\r\n\r\n\xff\x00\xfe!")) as url:
+        answer = answered(get(url))
+    assert (answer.body, answer.body_bytes) == ("\ufffd\x00\ufffd!", 4)

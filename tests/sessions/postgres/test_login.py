@@ -1,0 +1,559 @@
+"""Why a login fails, against a real server and against servers that misbehave."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preflight.clock import Deadline, monotonic
+from preflight.plan import SecretRef, SslMode
+from preflight.probe import Answer, Cause
+from preflight.probes import http as certificate_facts
+from preflight.probes.postgres import nothing_learnt
+from preflight.sessions import Session
+from preflight.sessions.dial import DialFailed, resolve
+from preflight.sessions.postgres.libpq import ServerWord, read_trace
+from preflight.sessions.postgres.refusal import Failed, explain
+from preflight.sessions.postgres.session import LOGIN_SECONDS
+from tests.sessions.conftest import GENEROUS_SECONDS
+from tests.sessions.postgres import fakes
+from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
+from tests.site.certificates import Authority, Certificate
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
+
+__all__ = ["asker", "role"]
+
+NOBODY = DatabaseRole("nobody_here", "Pw-not-to-be-seen")
+CONNECTION = "connection received: host=127.0.0.1"
+
+
+def test_the_session_says_who_answered_and_how(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    answer = reply(asker.login(role, postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=postgres.ca))
+    session = answer.session
+    assert answer.vantage == f"from here as {role.name}"
+    assert session["address"] == f"127.0.0.1:{postgres.port}"
+    assert (session["ssl"], session["used_password"]) == ("TLSv1.3", "yes")
+    assert session["backend_pid"] == session["server_pid"]
+    statement = "SELECT usename, datname, application_name FROM pg_stat_activity WHERE pid = %s"
+    assert postgres.sql(statement, int(session["backend_pid"])) == [(role.name, "postgres", "preflight")]
+
+
+def refusal(asker: Asker, postgres: Cluster, who: DatabaseRole, **more: Any) -> tuple[Cause, str]:
+    """Cause and reason of a refused login. It gives no secret away, and the next question makes no second attempt."""
+    start = len(postgres.whole_log)
+    pool = asker.pool(who, postgres.port, **more)
+    first, second = no_reply(ask(pool, "SELECT 1")), no_reply(ask(pool, "SELECT 2"))
+    assert (second.cause, second.reason, second.detail) == (first.cause, first.reason, first.detail)
+    assert who.password not in repr((first, pool, asker.secrets))
+    assert first.session["address"] == f"127.0.0.1:{postgres.port}"
+    assert first.detail.startswith("app1: ")
+    postgres.wait_for_log("FATAL:", start)
+    assert postgres.whole_log[start:].count(CONNECTION) == 1, "more than one login attempt"
+    return first.cause, first.reason
+
+
+def test_a_wrong_password(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    assert refusal(asker, postgres, role, password="Pw-wrong") == (Cause.DENIED, "bad-password")
+
+
+def test_a_role_that_does_not_exist(asker: Asker, postgres: Cluster) -> None:
+    assert refusal(asker, postgres, NOBODY) == (Cause.DENIED, "bad-password")
+
+
+def test_an_expired_role(asker: Asker, postgres: Cluster) -> None:
+    expired = postgres.create_role("late", options="VALID UNTIL '2020-01-01'")
+    assert refusal(asker, postgres, expired) == (Cause.DENIED, "bad-password")
+
+
+def test_a_role_without_login(asker: Asker, postgres: Cluster) -> None:
+    group = postgres.create_role("group", options="NOSUPERUSER")
+    postgres.sql(f"ALTER ROLE {group.name} NOLOGIN")
+    assert refusal(asker, postgres, group) == (Cause.DENIED, "not-permitted-to-login")
+
+
+def test_a_missing_role_where_no_password_is_asked(asker: Asker, postgres: Cluster) -> None:
+    with postgres.hba(f"host all {NOBODY.name} 127.0.0.1/32 trust"):
+        assert refusal(asker, postgres, NOBODY) == (Cause.DENIED, "not-permitted-to-login")
+
+
+def test_a_reject_entry(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    with postgres.hba(f"host all {role.name} 127.0.0.1/32 reject"):
+        assert refusal(asker, postgres, role) == (Cause.DENIED, "no-pg-hba")
+
+
+def test_an_entry_for_tls_only(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    with postgres.hba("hostssl all all all scram-sha-256", "host all all all reject"):
+        assert refusal(asker, postgres, role, sslmode=SslMode.DISABLE) == (Cause.DENIED, "no-pg-hba")
+        assert reply(asker.login(role, postgres.port)).session["ssl"] == "TLSv1.3"
+
+
+def test_no_entry_at_all(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    path = postgres.data / "pg_hba.conf"
+    before = path.read_text()
+    path.write_text("\n".join(line for line in before.splitlines() if not line.startswith("host all")) + "\n")
+    try:
+        postgres.reload()
+        assert refusal(asker, postgres, role) == (Cause.DENIED, "no-pg-hba")
+    finally:
+        path.write_text(before)
+        postgres.reload()
+
+
+def test_a_database_that_does_not_exist(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    assert refusal(asker, postgres, role, name="nowhere") == (Cause.DENIED, "database-missing")
+
+
+def test_no_connect_privilege(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    database = postgres.create_database()
+    postgres.sql(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    assert refusal(asker, postgres, role, name=database) == (Cause.DENIED, "no-connect-privilege")
+
+
+def test_a_database_that_takes_no_connections(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    database = postgres.create_database()
+    postgres.sql(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    assert refusal(asker, postgres, role, name=database) == (Cause.REFUSED, "database-closed")
+
+
+def test_a_role_whose_connections_are_used_up(asker: Asker, postgres: Cluster) -> None:
+    limited = postgres.create_role("limited", options="CONNECTION LIMIT 0")
+    assert refusal(asker, postgres, limited) == (Cause.REFUSED, "too-many-connections")
+
+
+def test_a_plan_without_the_password_the_server_asks_for(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    answer = no_reply(asker.login(role, postgres.port, password=None))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "password-needed")
+
+
+def test_a_secret_that_cannot_be_had(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    pool = asker.pool(role, postgres.port)
+    asker.patch.delenv("DB_PASSWORD")
+    answer = no_reply(ask(pool, "SELECT 1"))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "secret")
+
+
+def test_a_password_with_every_awkward_character(asker: Asker, postgres: Cluster) -> None:
+    awkward = postgres.create_role("awkward", password="it's \\'a \"path\" = x%20{}\\ ü ")
+    assert reply(asker.login(awkward, postgres.port)).session["used_password"] == "yes"
+
+
+def test_a_wrong_password_that_nobody_looked_at(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    with postgres.hba(f"host all {role.name} 127.0.0.1/32 trust"):
+        answer = reply(asker.login(role, postgres.port, password="Pw-wrong"))
+    assert answer.session["used_password"] == "no"
+
+
+def test_the_callers_environment_changes_nothing(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGHOSTADDR": "127.0.0.9",
+        "PGOPTIONS": "-c search_path=elsewhere",
+        "PGPASSWORD": role.password,
+        "PGSERVICE": "no_such_service",
+        "PGSSLMODE": "disable",
+        "PGTZ": "Asia/Tokyo",
+    }.items():
+        monkeypatch.setenv(name, value)
+    answer = no_reply(asker.login(role, postgres.port, password=None))
+    assert answer.reason == "password-needed"
+    good = reply(asker.login(role, postgres.port))
+    assert good.session["ssl"] == "TLSv1.3"
+    assert "elsewhere" not in good.session["settings"]
+    assert "Tokyo" not in good.session["settings"]
+
+
+def test_a_password_that_the_plan_keeps_in_libpqs_own_variable(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", role.password)
+    pool = asker.pool(role, postgres.port)
+    database = pool._databases["app1"]
+    object.__setattr__(database, "password", SecretRef("env", "PGPASSWORD"))
+    assert reply(ask(pool, "SELECT 1")).session["used_password"] == "yes"
+
+
+def test_password_files_and_root_certificates_of_the_caller_are_not_used(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, clean_surroundings: Path, site: Site
+) -> None:
+    passwords = clean_surroundings / ".pgpass"
+    passwords.write_text(f"*:*:*:*:{role.password}\n")
+    passwords.chmod(0o600)
+    folder = clean_surroundings / ".postgresql"
+    folder.mkdir()
+    shutil.copy(Authority(site.new_path("other-ca")).certificate, folder / "root.crt")
+    assert no_reply(asker.login(role, postgres.port, password=None)).reason == "password-needed"
+    assert reply(asker.login(role, postgres.port)).session["ssl"] == "TLSv1.3", "the caller's root.crt was used"
+
+
+# TLS
+
+
+def test_a_certificate_for_another_name(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    verify: dict[str, Any] = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": postgres.ca}
+    answer = no_reply(asker.login(role, postgres.port, server_name="db2.test", **verify))
+    assert (answer.cause, answer.reason) == (Cause.TLS, "certificate-name")
+    assert "db2.test" in answer.detail
+    assert reply(asker.login(role, postgres.port, server_name="db1.test", **verify)).code == 0
+
+
+def test_a_certificate_from_an_unknown_authority(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, site: Site
+) -> None:
+    other = Authority(site.new_path("ca")).certificate
+    for mode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+        answer = no_reply(asker.login(role, postgres.port, sslmode=mode, sslrootcert=other))
+        assert (answer.cause, answer.reason) == (Cause.TLS, "certificate-untrusted")
+
+
+def test_the_systems_authorities_are_asked_when_the_plan_names_none(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    answer = no_reply(asker.login(role, postgres.port, sslmode=SslMode.VERIFY_FULL))
+    assert answer.cause == Cause.TLS
+    assert answer.reason in ("certificate-untrusted", "ca-file")
+
+
+@pytest.fixture
+def client_certificate(postgres: Cluster, clean_surroundings: Path, site: Site) -> Iterator[DatabaseRole]:
+    """A role that logs in by certificate alone, and its certificate where libpq looks for one."""
+    role = postgres.create_role("by_certificate")
+    authority = Authority(site.new_path("clients-ca"))
+    folder = clean_surroundings / ".postgresql"
+    folder.mkdir()
+    issued = authority.issue([role.name], usage="clientAuth")
+    shutil.copy(issued.certificate, folder / "postgresql.crt")
+    shutil.copy(issued.key, folder / "postgresql.key")
+    (folder / "postgresql.key").chmod(0o600)
+    (postgres.data / "clients.crt").write_bytes(authority.certificate.read_bytes())
+    postgres.sql("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'")
+    with postgres.hba(f"hostssl all {role.name} 127.0.0.1/32 cert"):
+        yield role
+    postgres.sql("ALTER SYSTEM RESET ssl_ca_file")
+    postgres.reload()
+    shutil.rmtree(folder)
+
+
+def test_a_plan_without_a_password_offers_the_client_certificate(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+) -> None:
+    assert reply(asker.login(client_certificate, postgres.port, password=None)).session["used_password"] == "no"
+
+
+def test_a_password_of_the_plan_is_the_only_credential(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+) -> None:
+    answer = no_reply(asker.login(client_certificate, postgres.port))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "no-pg-hba")
+
+
+def test_a_client_key_that_others_can_read_is_named(
+    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole, clean_surroundings: Path
+) -> None:
+    (clean_surroundings / ".postgresql" / "postgresql.key").chmod(0o644)
+    answer = no_reply(asker.login(client_certificate, postgres.port, password=None))
+    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "client-key")
+    assert "postgresql.key" in answer.detail
+
+
+@contextmanager
+def certificate(postgres: Cluster, issued: Certificate) -> Iterator[None]:
+    pairs = ((issued.certificate, postgres.data / "server.crt"), (issued.key, postgres.data / "server.key"))
+    before = [target.read_bytes() for _, target in pairs]
+    for source, target in pairs:
+        target.write_bytes(source.read_bytes())
+    postgres.reload()
+    try:
+        yield
+    finally:
+        for (_, target), content in zip(pairs, before, strict=True):
+            target.write_bytes(content)
+        postgres.reload()
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "reason"),
+    [(-20, -10, "certificate-expired"), (10, 20, "certificate-not-yet-valid")],
+)
+def test_a_certificate_outside_its_dates(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, site: Site, begins: int, ends: int, reason: str
+) -> None:
+    today = datetime.now(UTC)
+    dates = {"not_before": today + timedelta(days=begins), "not_after": today + timedelta(days=ends)}
+    start = len(postgres.whole_log)
+    with certificate(postgres, site.authority.issue(["127.0.0.1"], **dates)):
+        answer = no_reply(
+            asker.login(role, postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=site.authority.certificate)
+        )
+    assert (answer.cause, answer.reason) == (Cause.TLS, reason)
+    assert "FATAL" not in postgres.whole_log[start:], "the second look was taken for a login"
+
+
+def test_a_server_without_tls(asker: Asker, role: DatabaseRole) -> None:
+    def says_no(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"N")
+        connection.recv(4096)
+
+    with fakes.fake_server(says_no) as (port, clients):
+        answer = no_reply(asker.login(role, port))
+    assert (answer.cause, answer.reason) == (Cause.TLS, "tls-unsupported")
+    assert len(clients) == 1
+
+
+# The network
+
+
+def test_nothing_listens(asker: Asker, role: DatabaseRole) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        answer = no_reply(asker.login(role, unused.getsockname()[1]))
+    assert (answer.cause, answer.reason) == (Cause.REFUSED, "refused")
+
+
+def test_no_such_name(asker: Asker, role: DatabaseRole) -> None:
+    answer = no_reply(asker.login(role, 5432, address="no-such-host.invalid"))
+    assert (answer.cause, answer.reason) in [(Cause.UNREACHABLE, "no-such-name"), (Cause.UNREACHABLE, "name-service")]
+
+
+def test_a_name_service_that_does_not_answer_is_this_machines_trouble(
+    asker: Asker, role: DatabaseRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    answer = no_reply(asker.login(role, 5432, address="db1.example.net"))
+    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "name-service")
+    assert "on this machine" in answer.detail
+    assert nothing_learnt(answer)
+
+
+def test_what_a_session_waits_for_can_be_told_while_it_waits(asker: Asker, role: DatabaseRole, mocker: Any) -> None:
+    pool = asker.pool(role, 5432, address="db1.example.net")
+    stages: list[str] = []
+
+    def resolve(*_: object) -> None:
+        stages.append(pool.session("app1").stage)
+        raise DialFailed(Cause.UNREACHABLE, "no", "no-such-name")
+
+    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=resolve)
+    no_reply(ask(pool, "SELECT 1"))
+    assert stages == ["resolving db1.example.net"]
+
+
+def test_the_time_for_the_login_begins_after_our_own_preparations(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: Any
+) -> None:
+    """What a secret, a name or the driver takes is not the server's slowness."""
+    pool = asker.pool(role, postgres.port)
+    prepared: list[float] = []
+
+    def note(result: Any) -> Any:
+        prepared.append(monotonic())
+        return result
+
+    for owner, name in ((asker.secrets, "value"), (pool, "load_driver")):
+        real = getattr(owner, name)
+        mocker.patch.object(owner, name, side_effect=lambda *given, real=real: note(real(*given)))
+    mocker.patch("preflight.sessions.postgres.session.resolve", side_effect=lambda *given: note(resolve(*given)))
+    begun: list[float] = []
+
+    class Noting(Deadline):
+        def at_most(self, seconds: float) -> Deadline:
+            if seconds == LOGIN_SECONDS:
+                begun.append(monotonic())
+            return super().at_most(seconds)
+
+    pool.session("app1").ask([question("SELECT 1")], Noting(GENEROUS_SECONDS), lambda _asked, answer: reply(answer))
+    assert len(prepared) == 3
+    assert len(begun) == 1
+    assert begun[0] >= max(prepared)
+
+
+def test_no_route(asker: Asker, role: DatabaseRole) -> None:
+    # A broadcast address cannot be dialled, whatever the machine's routes are.
+    answer = no_reply(asker.login(role, 5432, address="255.255.255.255"))
+    assert answer.cause is Cause.UNREACHABLE
+    assert answer.reason in ("no-route", "unreachable")
+
+
+def test_an_address_that_swallows_the_attempt_to_connect(asker: Asker, role: DatabaseRole) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        answer = no_reply(asker.login(role, full.getsockname()[1], seconds=0.5))
+        for client in clients:
+            client.close()
+    assert (answer.cause, answer.reason) == (Cause.TIMED_OUT, "no-answer")
+
+
+def test_the_next_address_is_tried_when_the_first_does_not_answer(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    # "localhost" may stand for ::1 first, where nobody listens.
+    answer = reply(asker.login(role, postgres.port, address="localhost"))
+    assert answer.session["address"] == f"127.0.0.1:{postgres.port}"
+
+
+@pytest.mark.parametrize(
+    ("serve", "cause", "reason", "seconds"),
+    [
+        (fakes.silent, Cause.TIMED_OUT, "silent", 1.0),
+        (fakes.speaks_http, Cause.UNREADABLE, "not-postgresql", GENEROUS_SECONDS),
+        (fakes.closes, Cause.CUT_OFF, "closed", GENEROUS_SECONDS),
+    ],
+)
+def test_what_listens_there_is_no_postgresql(
+    asker: Asker, role: DatabaseRole, serve: fakes.Serve, cause: Cause, reason: str, seconds: float
+) -> None:
+    with fakes.fake_server(serve) as (port, clients):
+        answer = no_reply(asker.login(role, port, seconds=seconds))
+    assert (answer.cause, answer.reason) == (cause, reason)
+    assert len(clients) == 1
+
+
+@pytest.mark.parametrize("sslmode", [SslMode.REQUIRE, SslMode.DISABLE])
+def test_an_sshd_on_the_port(asker: Asker, role: DatabaseRole, sslmode: SslMode) -> None:
+    with fakes.fake_server(fakes.speaks_ssh) as (port, _):
+        answer = no_reply(asker.login(role, port, seconds=0.6, sslmode=sslmode))
+    assert answer.cause in (Cause.TLS, Cause.UNREADABLE, Cause.TIMED_OUT)
+
+
+def test_a_server_that_never_stops_talking(asker: Asker, role: DatabaseRole) -> None:
+    begun = monotonic()
+    with fakes.fake_server(fakes.fills_the_trace) as (port, _):
+        answer = no_reply(asker.login(role, port, sslmode=SslMode.DISABLE, seconds=40))
+    assert answer.cause is Cause.UNREADABLE
+    assert monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "routine", "expected"),
+    [
+        ("28P01", "Passwort-Authentifizierung für Benutzer »x« fehlgeschlagen", "auth_failed",
+         (Cause.DENIED, "bad-password")),
+        ("28000", "kein pg_hba.conf-Eintrag für Host »127.0.0.1«", "ClientAuthentication",
+         (Cause.DENIED, "no-pg-hba")),
+        ("28000", "Rolle »x« hat keine Berechtigung zum Einloggen", "InitializeSessionUserId",
+         (Cause.DENIED, "not-permitted-to-login")),
+        ("28000", "Authentifizierung fehlgeschlagen", "auth_failed", (Cause.DENIED, "authentication-failed")),
+        ("3D000", "Datenbank »x« existiert nicht", "InitPostgres", (Cause.DENIED, "database-missing")),
+        ("53300", "tut mir leid, schon zu viele Verbindungen", "InitProcess", (Cause.REFUSED, "too-many-connections")),
+        ("57P03", "das Datenbanksystem startet", "ProcessStartupPacket", (Cause.REFUSED, "starting-up")),
+        ("57P01", "Verbindung wird abgebrochen", "ProcessInterrupts", (Cause.CUT_OFF, "closed")),
+        ("08P01", "unsupported startup parameter", "", (Cause.DENIED, "server-refused")),
+    ],
+)  # fmt: skip
+def test_the_reason_does_not_depend_on_the_servers_language(
+    asker: Asker, role: DatabaseRole, sqlstate: str, message: str, routine: str, expected: tuple[Cause, str]
+) -> None:
+    with fakes.fake_server(fakes.refuses("FATAL", sqlstate, message, routine)) as (port, clients):
+        answer = no_reply(asker.login(role, port, sslmode=SslMode.DISABLE))
+    assert (answer.cause, answer.reason) == expected
+    assert f"({sqlstate}: {message})" in answer.detail
+    assert len(clients) == 1
+
+
+def test_a_password_is_never_sent_in_clear_text_without_tls(asker: Asker, role: DatabaseRole) -> None:
+    received: list[bytes] = []
+    with fakes.fake_server(fakes.asks_for_clear_text(received)) as (port, _):
+        answer = no_reply(asker.login(role, port, sslmode=SslMode.DISABLE))
+    assert (answer.cause, answer.reason) == (Cause.DENIED, "cleartext-password")
+    assert received in ([], [b""])
+
+
+def test_a_password_that_the_server_repeats_is_masked(asker: Asker, role: DatabaseRole) -> None:
+    from preflight.plan import Connect
+
+    received: list[bytes] = []
+    with fakes.fake_server(fakes.asks_for_clear_text(received)) as (port, _):
+        answer = no_reply(asker.login(role, port, sslmode=SslMode.DISABLE, connect=Connect.TUNNEL))
+    assert role.password.encode() in received[0], "clear text is allowed inside the SSH connection"
+    assert answer.reason == "bad-password"
+    assert role.password not in repr(answer)
+    assert "[secret]" in answer.detail
+
+
+def test_the_trace_is_read_by_its_codes_only() -> None:
+    fields = b'S "FATAL" V "FATAL" C "28P01" M "a\n R "x" C "00000"" F "auth.c" R "auth_failed" \\x00\n'
+    line = b"10:00\tB\t98\tErrorResponse\t " + fields
+    assert read_trace(line) == ServerWord("28P01", "auth_failed")
+    assert read_trace(line.replace(b"ErrorResponse", b"NoticeResponse")) == ServerWord()
+    assert read_trace(b"") == ServerWord()
+
+
+def test_without_codes_a_refusal_is_still_a_refusal() -> None:
+    message = 'connection to server at "127.0.0.1", port 5432 failed: FATAL:  zu viele Verbindungen\n'
+    failed = Failed(role="x", name="app", tls=True, connected=True, word=ServerWord(), message=message)
+    trouble = explain(failed)
+    assert (trouble.cause, trouble.reason) == (Cause.DENIED, "server-refused")
+    assert "FATAL: zu viele Verbindungen" in trouble.detail
+
+
+def test_a_driver_that_cannot_be_loaded_is_said_to_be_unusable(
+    asker: Asker, role: DatabaseRole, mocker: Callable[..., Any]
+) -> None:
+    pool = asker.pool(role, 5432)
+    mocker.patch.object(pool, "load_driver", side_effect=ImportError("no libpq"))  # type: ignore[attr-defined]
+    answer = no_reply(ask(pool, "SELECT 1"))
+    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "no-driver")
+
+
+def test_until_when_the_servers_certificate_is_valid_is_seen_without_a_word_in_its_log(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    before = len(postgres.whole_log)
+    session = reply(asker.login(role, postgres.port)).session
+    shown = certificate_facts.Certificate.from_json(session["certificate"])
+    assert "db1.test" in shown.names
+    assert timedelta(days=364) < shown.not_after - datetime.now(UTC) <= timedelta(days=365)
+    log = postgres.whole_log[before:]
+    assert log.count(CONNECTION) == 2, "one for the login, one for the look"
+    assert log.count(f"connection authorized: user={role.name}") == 1
+    for complaint in ("SSL", "startup packet", "handshake", "could not"):
+        assert complaint not in log.replace("SSL enabled", "")
+
+
+def test_without_tls_no_second_connection_is_made(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    before = len(postgres.whole_log)
+    session = reply(asker.login(role, postgres.port, sslmode=SslMode.DISABLE)).session
+    assert "certificate" not in session
+    assert postgres.whole_log[before:].count(CONNECTION) == 1
+
+
+def test_many_databases_of_one_server_are_one_look_at_its_certificate(
+    asker: Asker, postgres: Cluster, role: DatabaseRole
+) -> None:
+    before = len(postgres.whole_log)
+    pool = asker.pool(role, postgres.port)
+    [database] = pool._databases.values()
+    pool._databases = {name: replace(database, id=name) for name in ("app1", "app2", "app3")}
+    sessions = [pool.session(name) for name in pool._databases]
+    answers: list[Answer] = []
+
+    def ask_one(session: Session) -> None:
+        session.ask([question("SELECT 1")], Deadline(GENEROUS_SECONDS), lambda _asked, answer: answers.append(answer))
+
+    threads = [threading.Thread(target=ask_one, args=(session,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("certificate" in reply(answer).session for answer in answers)
+    assert len(answers) == 3
+    assert postgres.whole_log[before:].count(CONNECTION) == 3 + 1

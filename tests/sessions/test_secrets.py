@@ -1,0 +1,144 @@
+"""Secret references: where values come from, and that they go nowhere."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from preflight.errors import SecretError
+from preflight.plan import SecretRef
+from preflight.sessions.secrets import MASK, Secrets
+
+CANARY = "c4n'ary %\\\"pass wörd"
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Secrets:
+    return Secrets(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["env:DB1", "file:db1.secret", "command:pass show 'db 1'", "prompt"])
+def test_references_are_read_and_written_the_same(text: str) -> None:
+    assert str(SecretRef.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["hunter22", "env:", "vault:hunter22", "", "file: ", ":hunter22"])
+def test_a_literal_is_refused_and_never_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="not a secret reference") as refused:
+        SecretRef.parse(text)
+    assert "hunter22" not in str(refused.value)
+
+
+def test_from_the_environment(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB1", CANARY)
+    assert secrets.value(SecretRef("env", "DB1")) == CANARY
+
+
+def test_from_a_private_file(secrets: Secrets, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(CANARY + "\n")
+    path.chmod(0o600)
+    assert secrets.value(SecretRef("file", "secret")) == CANARY
+
+
+def test_from_a_command_by_argv_without_a_shell(secrets: Secrets) -> None:
+    assert secrets.value(SecretRef("command", "printf %s '$HOME;x'")) == "$HOME;x"
+
+
+def test_from_a_prompt_that_names_its_purpose(tmp_path: Path) -> None:
+    asked: list[str] = []
+    secrets = Secrets(tmp_path, lambda purpose: asked.append(purpose) or CANARY)  # type: ignore[func-returns-value]
+    for _ in range(2):
+        assert secrets.value(SecretRef("prompt"), "password of dbadmin on db1") == CANARY
+    secrets.value(SecretRef("prompt"), "password of dbadmin on db2")
+    assert asked == ["password of dbadmin on db1", "password of dbadmin on db2"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"),
+    [
+        ("env:NOT_SET", "NOT_SET is not set"),
+        ("env:EMPTY", "is empty"),
+        ("env:SHORT", "is shorter than 4 characters"),
+        ("file:absent", "No such file"),
+        ("file:open", "chmod 600"),
+        ("file:folder", "no regular file"),
+        ("file:binary", "not UTF-8"),
+        ("command:false", "ended with 1"),
+        ("command:no-such-program-at-all", "No such file"),
+        ("command:echo 'x", "unbalanced quotes"),
+        ("prompt", "needs a terminal"),
+    ],
+)
+def test_what_yields_nothing_is_a_clear_error(
+    secrets: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ref: str, said: str
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("SHORT", "qzx")
+    (tmp_path / "open").write_text("hunter22")
+    (tmp_path / "open").chmod(0o644)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary").chmod(0o600)
+    with pytest.raises(SecretError, match=said) as error:
+        secrets.value(SecretRef.parse(ref))
+    assert "hunter22" not in str(error.value)
+    assert "qzx" not in str(error.value)
+
+
+def test_a_known_value_is_masked_in_every_usual_spelling(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    import base64
+    import json
+    import shlex
+    from urllib.parse import quote, quote_plus
+
+    monkeypatch.setenv("DB1", CANARY)
+    secrets.value(SecretRef("env", "DB1"))
+    for spelling in (
+        CANARY, shlex.quote(CANARY), quote(CANARY, safe=""), quote_plus(CANARY), json.dumps(CANARY), repr(CANARY),
+        json.dumps(CANARY, ensure_ascii=False), base64.b64encode(CANARY.encode()).decode(),
+    ):  # fmt: skip
+        assert secrets.redact(f"before {spelling} after").replace(MASK, "").strip("'\" ").startswith("before")
+        assert MASK in secrets.redact(spelling), spelling
+
+
+def test_no_repr_shows_a_value(secrets: Secrets) -> None:
+    os.environ["DB_CANARY"] = "hunter22"
+    try:
+        ref = SecretRef("env", "DB_CANARY")
+        secrets.value(ref)
+        assert "hunter22" not in repr(secrets) + repr(ref) + str(ref)
+    finally:
+        del os.environ["DB_CANARY"]
+
+
+def test_a_command_that_hangs_holds_up_neither_other_secrets_nor_redaction(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    monkeypatch.setenv("DB1", CANARY)
+    slow = threading.Thread(target=secrets.value, args=(SecretRef("command", f"cat {fifo}"),), daemon=True)
+    slow.start()
+    end = os.open(fifo, os.O_WRONLY)  # the command has begun to read
+
+    def use() -> None:
+        secrets.redact(secrets.value(SecretRef("env", "DB1")))
+
+    quick = threading.Thread(target=use, daemon=True)
+    quick.start()
+    quick.join(10)
+    held_up = quick.is_alive()
+    os.write(end, b"late-value")
+    os.close(end)
+    slow.join(10)
+    assert not held_up
+    assert secrets.redact("late-value") == MASK
+
+
+def test_a_value_that_is_no_text_is_masked_too(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "DB1", "p\udcffss-word")
+    assert secrets.redact(secrets.value(SecretRef("env", "DB1"))) == MASK
