@@ -20,6 +20,7 @@ _ID = """\
 # Stand-in: the login's name instead of the one account that all demo hosts share.
 case "$1" in
     -un|-nu|-run) printf '%s\\n' "$LOGNAME" ;;
+    '') printf 'uid=%s(%s)\\n' "$(PATH={system_path} id -u)" "$LOGNAME" ;;
     *) PATH={system_path} exec id "$@" ;;
 esac
 """
