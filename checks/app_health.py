@@ -15,8 +15,8 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
 from preflight.probe import Cause, NoReply
-from preflight.probes.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
-from preflight.probes.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
+from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
+from preflight.questions.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
 
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120

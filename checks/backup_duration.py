@@ -13,8 +13,8 @@ from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Step
 from preflight.plan.limits import GUESS
-from preflight.probes.backup_files import BackupFile, Listing, PreviousBackups
-from preflight.probes.backup_times import BackupBegan, UnplacedTime, WriteRate
+from preflight.questions.backup_files import BackupFile, Listing, PreviousBackups
+from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
 from preflight.units import format_duration, format_size
 
 _LIST_SECONDS = 20.0

@@ -11,7 +11,7 @@ from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.machines import is_one_machine, machine_of
 from preflight.plan import Database, Host
 from preflight.probe import NoReply, Probe
-from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
 from preflight.units import format_duration
 
 _WITNESSES = ("witness_1", "witness_2", "witness_3")

@@ -13,8 +13,8 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Above
-from preflight.probes.commands import Ended, HostCommand, LocalCommand, as_typed
-from preflight.probes.shell import AsAccount
+from preflight.questions.commands import Ended, HostCommand, LocalCommand, as_typed
+from preflight.questions.shell import AsAccount
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127

@@ -10,8 +10,8 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Connect, Database
 from preflight.plan.work import minutes_at_stake, work_with
-from preflight.probes.postgres import Backend, BackendProbe, Identity, IdentityProbe
-from preflight.probes.sql import quote_identifier
+from preflight.questions.postgres import Backend, BackendProbe, Identity, IdentityProbe
+from preflight.questions.sql import quote_identifier
 from preflight.units import format_duration
 
 _LONGEST_WAIT = timedelta(minutes=10)

@@ -17,7 +17,7 @@ from preflight.judging.unseen import could_not_look
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import Cause, NoReply
-from preflight.probes.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date

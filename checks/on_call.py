@@ -14,9 +14,9 @@ from preflight.judging.unseen import could_not_look
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.people import is_named, same_person
 from preflight.probe import NoReply
-from preflight.probes import accounts, postgres
-from preflight.probes.accounts import Login, LoginProbe
-from preflight.probes.postgres import Identity, IdentityProbe
+from preflight.questions import accounts, postgres
+from preflight.questions.accounts import Login, LoginProbe
+from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.units import format_duration
 
 _LOGINS = 100

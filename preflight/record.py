@@ -1,8 +1,8 @@
 """Builds frozen dataclasses from plain values by their annotations: the one strict reader of tables, objects, rows and
 lines.
 
-A syntax says how single values are written: JSON here, texts of programs and servers in `preflight.probes.fields`, a
-plan's TOML in `preflight.loader`. The walk over dataclasses, tuples and mappings is the same for all. Nothing is
+A syntax says how single values are written: JSON here, texts of programs and servers in `preflight.questions.fields`, a
+plan's TOML in `preflight.plan.load`. The walk over dataclasses, tuples and mappings is the same for all. Nothing is
 guessed: a key that is missing, unknown or holds another type is an error with its place.
 """
 

@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from preflight.answered import Answered
 from preflight.check import Check
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
-from preflight.inspection import Inspection, inspect
-from preflight.loader import load_plan
 from preflight.plan import Plan
+from preflight.plan.load import load_plan
 from preflight.probe import Answer, Cause, NoReply, Question, Reply
-from preflight.registry import Registry
 
 MOMENT = datetime(2026, 10, 16, 12, 0, tzinfo=UTC)
 """When everything is asked and judged: the day before the window of `HEAD`."""

@@ -1,23 +1,22 @@
-"""From findings to GO, NO-GO or HOLD, and to the exit code. The worst line wins; nothing here formats."""
+"""What one run answers: GO, NO-GO or HOLD, the exit code, and all that the report says."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from preflight.errors import ExitCode
-from preflight.finding import Age, Event, Finding, Severity, Status
-from preflight.judging.end_states import EndState, end_states, most_test_age
-from preflight.judging.price import as_found, priced
-from preflight.judging.schedule import Schedule, schedule
-from preflight.judging.time_axis import events_inside
-from preflight.plan import Plan
+from preflight.finding import Age, Event, Finding, Status
+from preflight.judging.end_states import EndState
+from preflight.judging.schedule import Schedule
+from preflight.plan import Plan, Waiver
 from preflight.plan.command_lines import Command
-from preflight.waivers import WaiverUse, apply_waivers
 from preflight.wording import counted
+
+REPORT_SCHEMA = 2
+"""Of the report in JSON. Raised only when a field changes its meaning or goes away; new fields do not raise it."""
 
 
 class Decision(StrEnum):
@@ -27,8 +26,29 @@ class Decision(StrEnum):
 
 
 _EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}
-_OVER = "the window is over at the moment judged: correct start and end in [window]"
-_GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
+
+
+class WaiverState(StrEnum):
+    COVERS = "covers"
+    EXPIRED = "expired"
+    NOT_YET = "not yet granted"
+    UNMATCHED = "unmatched"
+    """No check or subject of the plan has that name."""
+    BEYOND = "beyond its limit"
+    FORBIDDEN = "not waivable"
+    NOT_A_FAILURE = "not a failure"
+    """What could not be seen cannot be accepted."""
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverUse:
+    """What became of one waiver."""
+
+    waiver: Waiver
+    state: WaiverState
+    text: str
+    """One sentence for the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,68 +102,3 @@ class Verdict:
         waived = f" with {counted(self.waived, 'waiver')}" if self.waived else ""
         gaps = f"; {counted(len(self.unconfirmed), 'thing')} unconfirmed" if self.unconfirmed else ""
         return f"GO{waived}{gaps}"
-
-
-def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:
-    """The decision and, where no finding explains it, its reason.
-
-    `partial`: part of the checks was deselected; then the best possible answer is HOLD, whatever was seen.
-    `over`: the moment judged lies behind the window. Then dates were held against a past end, so nothing is confirmed
-    for any window to come: a plan copied from the last release must not be GO."""
-    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
-    if any(finding.status is Status.FAIL for finding in blocking):
-        return Decision.NO_GO, _OVER if over else ""
-    if not any(finding.status in _GREEN for finding in blocking):
-        return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
-    if partial:
-        return Decision.HOLD, "part of the checks was not selected"
-    if over:
-        return Decision.HOLD, _OVER
-    if all(finding.status in _GREEN for finding in blocking):
-        return Decision.GO, ""
-    return Decision.HOLD, ""
-
-
-def conclude(
-    plan: Plan,
-    findings: Sequence[Finding],
-    *,
-    planned: int,
-    evidence_digest: str,
-    collected_at: datetime,
-    moment: datetime,
-    partial: bool = False,
-    unconfirmed: Sequence[str] = (),
-    vantage: str = "",
-    commands: Sequence[Command] = (),
-    ages: Sequence[Age] = (),
-    basis: Sequence[str] = (),
-) -> Verdict:
-    """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
-    findings, uses = apply_waivers(plan, findings, moment)
-    findings = priced(plan, findings)
-    counts = Counter(finding.status for finding in findings)
-    if planned != counts.total():
-        raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
-    decision, reason = decide(findings, partial=partial, over=moment >= plan.window.end)
-    return Verdict(
-        plan=plan,
-        decision=decision,
-        reason=reason,
-        findings=tuple(findings),
-        counts=dict(counts),
-        planned=planned,
-        evidence_digest=evidence_digest,
-        collected_at=collected_at,
-        moment=moment,
-        unconfirmed=tuple(unconfirmed),
-        vantage=vantage,
-        waivers=uses,
-        planned_schedule=schedule(plan),
-        found_schedule=as_found(plan, findings),
-        events=events_inside(plan, findings),
-        end_states=end_states(plan, moment, most_test_age(plan)),
-        commands=tuple(commands),
-        ages=tuple(ages),
-        basis=tuple(basis),
-    )

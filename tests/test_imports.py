@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,44 @@ import pytest
 from tests.plan_texts import MINIMAL
 
 ROOT = Path(__file__).parent.parent
-DRIVERS = {"paramiko", "psycopg"}
-PURE = tuple(
-    f"preflight.{name}"
-    for name in (
-        *("check", "finding", "plan", "probe", "clock", "units", "record", "faults", "wording"),
-        "judging",
-    )
-)
-"""What checks may know: the design's list, and pure modules that hold parts of one check's judgement."""
-IMPURE = tuple(
-    f"preflight.{name}"
-    for name in ("cli", "sessions", "demo", "report", "gather", "run", "inspection", "registry", "loader", "evidence")
-)
-"""What questions, and the parts of checks, must not know: everything that asks, prints, or runs them."""
+KNOWS: dict[str, set[str]] = {
+    "vocabulary": set(),
+    "plan": set(),
+    "questions": {"plan"},
+    "judging": {"plan", "questions"},
+    "checks": {"plan", "questions", "judging"},
+    "sessions": {"plan", "questions"},
+    "engine": {"plan", "judging", "sessions"},
+    "testing": {"plan", "engine"},
+    "runs": {"plan", "engine"},
+    "prerequisites": {"plan", "questions"},
+    "report": {"plan", "judging", "engine", "runs", "prerequisites"},
+    "reference": {"plan", "judging", "engine", "report"},
+    "seal": {"plan", "questions", "judging", "sessions"},
+    "demo": set(),
+    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "demo"},
+}
+"""Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand
+before it, so that no two know each other."""
+EXCEPTIONS = {
+    ("preflight/check.py", "plan"),
+    ("preflight/verdict.py", "plan"),
+    ("preflight/verdict.py", "judging"),
+    ("preflight/__main__.py", "cli"),
+}
+"""Single modules that name types, or start the program."""
+OUTSIDE = {"click", "socket", "subprocess", "os", "time", "sys", "ssl", "http", "paramiko", "psycopg"}
+"""What touches the world: the pure rooms import none of it."""
+MAY_TOUCH = {
+    "vocabulary": {"os", "time", "sys"},  # each in one module: evidence writes files, clock reads the clock
+    "plan": {"os"},
+    "engine": {"sys"},
+    "runs": {"os"},
+    "seal": {"os"},
+    "sessions": OUTSIDE - {"click", "time"},
+    "demo": OUTSIDE - {"click", "time", "psycopg"},
+    "cli": OUTSIDE - {"time", "paramiko", "psycopg"},
+}
 
 
 def imports(path: Path) -> set[str]:
@@ -62,65 +87,46 @@ def files(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+SOURCE = [*files("preflight"), *files("checks")]
+
+
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", files("preflight/plan"), ids=named)
-def test_the_plan_knows_nothing_that_is_made_of_it(path: Path) -> None:
-    below = ("preflight.plan", "preflight.clock", "preflight.probe", "preflight.sessions.secrets", "preflight.units")
-    assert not [name for name in ours(path) if not f"{name}.".startswith(tuple(f"{each}." for each in below))]
+def room(name: str) -> str:
+    """The room of a module of ours, by its dotted name."""
+    top, *rest = name.split(".")
+    if top in ("checks", "preflight_checks"):
+        return "checks"
+    if rest and ((ROOT / "preflight" / rest[0]).is_dir() or rest[0] == "testing"):
+        return rest[0]
+    return "vocabulary"
 
 
-@pytest.mark.parametrize("name", ["probe", "finding", "units", "wording"])
-def test_the_bottom_modules_import_nothing_of_ours(name: str) -> None:
-    assert not ours(ROOT / "preflight" / f"{name}.py")
+def faults(path: Path) -> Iterator[str]:
+    """What a module imports, or calls, and its room does not allow."""
+    own = room(named(path).removesuffix(".py").replace("/", "."))
+    for name in ours(path):
+        other = room(name)
+        allowed = KNOWS[own] | {own, "vocabulary"}
+        if other not in allowed and (named(path), other) not in EXCEPTIONS:
+            yield f"{own} must not know {other}: {named(path)} imports {name}"
+    for name in roots(path) & OUTSIDE - MAY_TOUCH.get(own, set()):
+        yield f"{own} touches nothing outside: {named(path)} imports {name}"
+    if named(path) != "preflight/clock.py":
+        text = path.read_text(encoding="utf-8")
+        calls = [call for call in ("datetime.now(", "datetime.utcnow(", "date.today(") if call in text]
+        yield from (f"one place reads the clock, preflight.clock: {named(path)} calls {call}" for call in calls)
 
 
-@pytest.mark.parametrize("path", files("checks"), ids=named)
-def test_checks_stay_pure(path: Path) -> None:
-    assert not [name for name in ours(path) if name.startswith(IMPURE)]
-    assert not roots(path) & (DRIVERS | {"click", "socket", "subprocess", "os", "time", "sys", "ssl", "http"})
-
-
-PARTS_OF_CHECKS = [
-    path
-    for path in files("preflight")
-    if path.stem != "clock" and named(path).removesuffix(".py").replace("/", ".").startswith(PURE)
-]
-
-
-@pytest.mark.parametrize("path", [*files("preflight/probes"), *PARTS_OF_CHECKS], ids=named)
-def test_probes_and_parts_of_checks_stay_pure(path: Path) -> None:
-    assert not roots(path) & (DRIVERS | {"click", "socket", "subprocess", "os", "time", "sys", "ssl", "http"})
-    assert not [name for name in ours(path) if name.startswith(IMPURE)]
-
-
-@pytest.mark.parametrize("path", [*files("preflight"), *files("checks")], ids=named)
-def test_only_sessions_and_the_demo_import_the_drivers(path: Path) -> None:
-    if not named(path).startswith(("preflight/sessions/", "preflight/demo/")):
-        assert not roots(path) & DRIVERS
-
-
-@pytest.mark.parametrize("path", files("preflight/report"), ids=named)
-def test_reports_neither_print_nor_know_the_program(path: Path) -> None:
-    assert not roots(path) & {"click", "sys", "os", "time", "socket", "subprocess"}
-
-
-@pytest.mark.parametrize("path", [*files("preflight"), *files("checks")], ids=named)
-def test_click_is_known_to_the_command_line_only(path: Path) -> None:
-    if not named(path).startswith("preflight/cli/"):
-        assert "click" not in roots(path)
-
-
-@pytest.mark.parametrize("path", [*files("preflight"), *files("checks")], ids=named)
-def test_one_place_reads_the_clock(path: Path) -> None:
-    if named(path) == "preflight/clock.py":
-        return
-    text = path.read_text(encoding="utf-8")
-    assert "time" not in roots(path), "use preflight.clock"
-    for call in ("datetime.now(", "datetime.utcnow(", "date.today("):
-        assert call not in text
+def test_rooms_know_only_what_stands_before_them() -> None:
+    order = list(KNOWS)
+    assert [
+        f"{one} knows {other}" for one in order for other in KNOWS[one] if order.index(other) > order.index(one)
+    ] == []
+    assert {room(named(path).removesuffix(".py").replace("/", ".")) for path in SOURCE} == set(KNOWS)
+    assert [fault for path in SOURCE for fault in faults(path)] == []
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from preflight.loader import load_plan
-from preflight.plan.coverage import unconfirmed
+from preflight.engine.registry import find_checks
+from preflight.plan.gaps import unconfirmed
+from preflight.plan.load import load_plan
 from preflight.reference.plan_page import section_classes
-from preflight.registry import find_checks
 
 EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))

@@ -13,7 +13,7 @@ import pytest
 
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.probes.fields import Count, End, Mode, Until, read_lines, read_row, read_rows
+from preflight.questions.fields import Count, End, Mode, Until, read_lines, read_row, read_rows
 from preflight.record import parse_json, read_record
 
 AT = datetime(2026, 10, 16, 19, tzinfo=UTC)

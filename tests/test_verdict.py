@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from preflight.engine.conclude import conclude, decide
 from preflight.errors import ExitCode
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.plan import Waiver
-from preflight.verdict import Decision, conclude, decide
+from preflight.verdict import Decision
 from tests.toy import MOMENT, toy_plan
 
 GREEN = {Status.PASS, Status.WARN, Status.WAIVED}

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from preflight.check import Check, Probes, Subject
+from preflight.engine.registry import Registry
 from preflight.finding import Judgement, failed, passed
 from preflight.plan import Host, Plan, Release, Window
 from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
-from preflight.registry import Registry
 from preflight.sessions import Deliver
 
 MOMENT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)

@@ -14,9 +14,9 @@ from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Ref, RemotePath
 from preflight.probe import NoReply
-from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe
-from preflight.probes.sql import quote_identifier
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
+from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe
+from preflight.questions.sql import quote_identifier
+from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
 from preflight.units import format_size
 
 from .writing import judge_absent, judge_writing

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat
-from preflight.probes.storage import PROOF_BYTES, Directory, DirectoryKind
+from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind
 from preflight.units import format_size
 
 _NETWORK_ONLY = "only a backup over the network is left"

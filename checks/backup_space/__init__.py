@@ -16,9 +16,9 @@ from preflight.judging.machines import Machine, machine_of
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
-from preflight.probes.backup_files import Listing, PreviousBackups
-from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
+from preflight.questions.backup_files import Listing, PreviousBackups
+from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
+from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
 from .need import Growth, Need, begins_at, largest_of, names, need_of, nightly_growth, total, total_files, wal_growth

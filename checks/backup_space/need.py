@@ -12,9 +12,9 @@ from statistics import median
 from preflight.judging.backups import PlannedBackup
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupFormat, BackupMethod
-from preflight.probes.backup_files import BackupFile, Listing
-from preflight.probes.sizes import Sizes, WalRate
-from preflight.probes.storage import Directory, device_name
+from preflight.questions.backup_files import BackupFile, Listing
+from preflight.questions.sizes import Sizes, WalRate
+from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need
 
 _GIB = 1024**3

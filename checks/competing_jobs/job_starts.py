@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import zone
-from preflight.probes.jobs import HostJobs, Systemd, Table
-from preflight.probes.pg_cron import PgCronJob
-from preflight.probes.timers import Timer, shown
+from preflight.questions.jobs import HostJobs, Systemd, Table
+from preflight.questions.pg_cron import PgCronJob
+from preflight.questions.timers import Timer, shown
 
 from .cron import AnacronJob, CronJob, parse_schedule, read_anacrontab, read_crontab
 

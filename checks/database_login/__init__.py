@@ -12,7 +12,7 @@ from preflight.finding import Judgement
 from preflight.judging.ends import TimeOfNeed
 from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
-from preflight.probes.postgres import (
+from preflight.questions.postgres import (
     DatabaseRole,
     Identity,
     IdentityProbe,
@@ -22,7 +22,7 @@ from preflight.probes.postgres import (
     SystemIdentifierProbe,
     nothing_learnt,
 )
-from preflight.probes.sql import quote_literal
+from preflight.questions.sql import quote_literal
 
 from .certificate import judge_certificate
 from .connections import Room, judge_connections

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from preflight.finding import Judgement, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import SslMode
-from preflight.probes.http import Certificate
-from preflight.probes.postgres import Identity
+from preflight.questions.http import Certificate
+from preflight.questions.postgres import Identity
 
 from .planned_login import PlannedLogin
 

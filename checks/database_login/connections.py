@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.machines import server_of
-from preflight.probes.postgres import DatabaseRole, Slots
+from preflight.questions.postgres import DatabaseRole, Slots
 
 from .planned_login import PlannedLogin
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from preflight.finding import Judgement, failed
 from preflight.plan import Database, Plan
 from preflight.plan.work import ServerWork, minutes_at_stake, work_with
-from preflight.probes.sql import quote_identifier
+from preflight.questions.sql import quote_identifier
 
 
 @dataclass(frozen=True, slots=True)

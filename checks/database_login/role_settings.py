@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
-from preflight.probes.postgres import Identity
+from preflight.questions.postgres import Identity
 from preflight.units import format_duration
 
 from .planned_login import PlannedLogin

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan.work import Section
-from preflight.probes.postgres import DatabaseRole, Identity
-from preflight.probes.sql import quote_identifier
+from preflight.questions.postgres import DatabaseRole, Identity
+from preflight.questions.sql import quote_identifier
 
 from .planned_login import PlannedLogin
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import Database, ServerRole, SslMode
-from preflight.probes.postgres import Identity
-from preflight.probes.tools import major_of_server, shown
+from preflight.questions.postgres import Identity
+from preflight.questions.tools import major_of_server, shown
 
 from .planned_login import PlannedLogin
 from .role_settings import undo_setting

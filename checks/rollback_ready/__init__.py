@@ -18,12 +18,12 @@ from preflight.judging.machines import machine_of
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.probe import NoReply, Probe
-from preflight.probes.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
-from preflight.probes.backup_reads import ReadArchive, ReadText, VerifyBase
-from preflight.probes.files import TARGET, LocalTexts, LocalTree
-from preflight.probes.hashed_files import FileState, HashedFile, HashedFilesProbe
-from preflight.probes.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
-from preflight.probes.storage import PlacesProbe
+from preflight.questions.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
+from preflight.questions.backup_reads import ReadArchive, ReadText, VerifyBase
+from preflight.questions.files import TARGET, LocalTexts, LocalTree
+from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
+from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
+from preflight.questions.storage import PlacesProbe
 from preflight.units import format_duration, format_size
 
 from .previous import Limits, judge_previous, no_backup

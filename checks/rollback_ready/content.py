@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.probe import NoReply
-from preflight.probes.backup_reads import ArchiveRead, TextRead
-from preflight.probes.sizes import LiveTables
-from preflight.probes.tools import major_of_server, shown
+from preflight.questions.backup_reads import ArchiveRead, TextRead
+from preflight.questions.sizes import LiveTables
+from preflight.questions.tools import major_of_server, shown
 from preflight.wording import listed
 
 from .seen import SeenBackup

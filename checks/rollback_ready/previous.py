@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup
-from preflight.probes.backup_files import Listing
+from preflight.questions.backup_files import Listing
 from preflight.units import format_duration, format_size
 
 from .reading import judge_read

@@ -8,9 +8,9 @@ from datetime import timedelta
 from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.unseen import could_not_look
 from preflight.probe import Cause, NoReply
-from preflight.probes.backup_files import BackupKind
-from preflight.probes.backup_reads import ArchiveRead, BaseRead, TextRead
-from preflight.probes.sudo import Refusal, refusal
+from preflight.questions.backup_files import BackupKind
+from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
+from preflight.questions.sudo import Refusal, refusal
 from preflight.units import format_duration, format_size
 
 from .content import judge_content

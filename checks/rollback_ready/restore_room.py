@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.plan import Database
-from preflight.probes.sql import quote_identifier
-from preflight.probes.storage import Place
+from preflight.questions.sql import quote_identifier
+from preflight.questions.storage import Place
 from preflight.units import format_need, format_size
 
 

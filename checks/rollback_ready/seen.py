@@ -9,9 +9,9 @@ from preflight.finding import Judgement, failed
 from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.probe import NoReply
-from preflight.probes.backup_files import BackupFile, Listing
-from preflight.probes.backup_reads import ArchiveRead, BaseRead, TextRead
-from preflight.probes.sizes import LiveTables
+from preflight.questions.backup_files import BackupFile, Listing
+from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
+from preflight.questions.sizes import LiveTables
 
 Read = ArchiveRead | TextRead | BaseRead
 

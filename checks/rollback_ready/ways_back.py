@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.way_back import Pair, does_the_same, pairs
 from preflight.plan import Scripts
-from preflight.probes.files import Texts, Tree
+from preflight.questions.files import Texts, Tree
 from preflight.wording import listed
 
 from .script_effect import Effect, effect_of

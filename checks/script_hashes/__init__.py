@@ -11,17 +11,10 @@ from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
-from preflight.probes.files import TARGET, LocalText, LocalTree, Texts, Tree
-from preflight.probes.shell import AsAccount
-from preflight.probes.staged import (
-    MOST_FORMS,
-    Forms,
-    StagedBeginning,
-    StagedFolder,
-    StagedForms,
-    StagedText,
-)
-from preflight.probes.staged_reply import StagedTree
+from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
+from preflight.questions.shell import AsAccount
+from preflight.questions.staged import MOST_FORMS, Forms, StagedBeginning, StagedFolder, StagedForms, StagedText
+from preflight.questions.staged_reply import StagedTree
 from preflight.wording import counted
 
 from .approved import judge_approved

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown
 from preflight.judging.sealed_scripts import named
-from preflight.probes.files import EntryKind
+from preflight.questions.files import EntryKind
 
 from .seen import SeenScripts
 from .text_diff import visible

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from preflight.probes.files import SCRIPT_SUFFIXES, EntryKind, Tree
-from preflight.probes.staged_reply import StagedEntry, StagedTree
+from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
+from preflight.questions.staged_reply import StagedEntry, StagedTree
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preflight.probes.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
+from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
 
 from .comparison import Comparison
 from .text_diff import describe_difference, unified_diff

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from preflight.finding import Judgement, failed, warned
 from preflight.judging.psql_inputs import Input, find_inputs
 from preflight.judging.sealed_scripts import MOST_NAMED
-from preflight.probes.files import SCRIPT_SUFFIXES
+from preflight.questions.files import SCRIPT_SUFFIXES
 from preflight.wording import counted, listed
 
 from .seen import SeenScripts

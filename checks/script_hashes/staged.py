@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.judging.sealed_scripts import named
-from preflight.probes.files import EntryKind
+from preflight.questions.files import EntryKind
 from preflight.wording import counted
 
 from .comparison import RUNNABLE_SUFFIXES, is_script

@@ -11,10 +11,10 @@ from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.server_place import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
-from preflight.probes.files import LocalText, Texts
-from preflight.probes.shell import AsAccount
-from preflight.probes.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
-from preflight.probes.tools import (
+from preflight.questions.files import LocalText, Texts
+from preflight.questions.shell import AsAccount
+from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
+from preflight.questions.tools import (
     LoginRefusal,
     Major,
     Method,
@@ -24,7 +24,7 @@ from preflight.probes.tools import (
     major_of_server,
     shown,
 )
-from preflight.probes.work_start import WorkStart
+from preflight.questions.work_start import WorkStart
 
 from .script_order import OrderedScripts
 from .work_start import judge_command, judge_entered, judge_start, start_probes

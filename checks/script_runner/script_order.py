@@ -11,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork, minutes_at_stake
-from preflight.probes.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from preflight.judging.psql_inputs import below
 from preflight.plan import Plan
 from preflight.plan.work import Section, ServerWork, minutes_at_stake
 from preflight.probe import Probe
-from preflight.probes.files import LocalText
-from preflight.probes.shell import AsAccount
-from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.files import LocalText
+from preflight.questions.shell import AsAccount
+from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from preflight.wording import visible
 
 _SEEN = {

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from preflight.answered import Answered
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
 from preflight.cli.progress import Progress
 from preflight.cli.report_options import ReportOptions, deliver
 from preflight.clock import monotonic, now
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.run import collect
 from preflight.evidence import Evidence, write_private
-from preflight.inspection import Inspection, inspect
 from preflight.plan import Plan
 from preflight.report.formats import render
 from preflight.report.view import PLAIN
-from preflight.run import collect
 from preflight.runs import saved_runs
 from preflight.runs.difference import Difference
 from preflight.sessions.pools import Pools

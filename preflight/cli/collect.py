@@ -12,8 +12,8 @@ from preflight.cli.loading import PLAN, load
 from preflight.cli.output import OutputError, write_stdout
 from preflight.cli.run import timeout_option
 from preflight.clock import now
+from preflight.engine.inspection import inspect
 from preflight.evidence import Evidence, write_private
-from preflight.inspection import inspect
 from preflight.plan.network_zones import network_zones
 from preflight.probe import NoReply
 from preflight.runs.inputs import read_inputs

@@ -10,6 +10,6 @@ from click.shell_completion import CompletionItem
 
 def complete_check(_context: click.Context, _parameter: click.Parameter, begun: str) -> Sequence[CompletionItem]:
     """The ids of checks; those of a plan's own folder are not known here."""
-    from preflight.registry import find_checks
+    from preflight.engine.registry import find_checks
 
     return [CompletionItem(check.id) for check in find_checks(None).checks if check.id.startswith(begun)]

@@ -8,7 +8,7 @@ from preflight.cli.console import complain
 from preflight.cli.gate import hold_gate
 from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import inspect_and_report
-from preflight.run import TIMEOUT_SECONDS
+from preflight.engine.run import TIMEOUT_SECONDS
 
 
 @click.command()

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from preflight.answered import Answered
 from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
 from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, report_options
 from preflight.cli.run import timeout_option
 from preflight.clock import now
+from preflight.engine.answered import Answered
+from preflight.engine.run import judge
 from preflight.evidence import Evidence
-from preflight.plan.coverage import unconfirmed
-from preflight.run import judge
+from preflight.plan.gaps import unconfirmed
 from preflight.runs import saved_runs
 from preflight.runs.difference import Difference, Outcome, compare
 from preflight.runs.gate import start_from

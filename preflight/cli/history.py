@@ -10,7 +10,7 @@ import click
 from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
-from preflight.plan.coverage import unconfirmed
+from preflight.plan.gaps import unconfirmed
 from preflight.report import history as history_report
 from preflight.runs import saved_runs
 from preflight.runs.history import Entry, entry_of

@@ -12,7 +12,7 @@ import click
 from preflight.cli.console import CallError, has_terminal
 from preflight.cli.output import write_stdout
 from preflight.clock import zone
-from preflight.new_plan import Beginnings, new_plan
+from preflight.plan.new_plan import Beginnings, new_plan
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from preflight.loader import load_plan
+from preflight.engine.registry import Registry, find_checks
 from preflight.plan import Plan
-from preflight.registry import Registry, find_checks
+from preflight.plan.load import load_plan
 
 PLAN = click.argument(
     "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."

@@ -10,18 +10,18 @@ from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline, now
-from preflight.command_sheet import command_sheet, sheet_questions
+from preflight.engine.command_sheet import command_sheet, sheet_questions
+from preflight.engine.inspection import inspect
+from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
-from preflight.inspection import inspect
 from preflight.plan import Plan
-from preflight.plan.coverage import outlived, unconfirmed, unstaffed
-from preflight.plan_files import missing_files
+from preflight.plan.gaps import outlived, unconfirmed, unstaffed
+from preflight.plan.missing_files import missing_files
 from preflight.probe import Answer, Question
 from preflight.report import command_sheet as command_sheet_report
 from preflight.report import lint as lint_report
 from preflight.report.lint import LintedPlan
-from preflight.run import TIMEOUT_SECONDS
 from preflight.sessions.local import LocalSession
 
 

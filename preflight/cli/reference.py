@@ -12,13 +12,13 @@ from preflight.cli.console import complain, no_such
 from preflight.cli.loading import load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry, find_checks
 from preflight.errors import ExitCode
-from preflight.inspection import inspect
+from preflight.reference import printed as explanation_report
 from preflight.reference.explanation import explain as explanation_of
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
-from preflight.registry import Registry, find_checks
-from preflight.report import explanation as explanation_report
 
 _PLAN = click.option(
     "--plan",

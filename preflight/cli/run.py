@@ -12,10 +12,10 @@ from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN
 from preflight.cli.report_options import ReportOptions, deliver, report_options
 from preflight.clock import now
+from preflight.engine.run import TIMEOUT_SECONDS
+from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError
-from preflight.plan.coverage import unconfirmed
-from preflight.run import TIMEOUT_SECONDS
-from preflight.run import judge as judge_evidence
+from preflight.plan.gaps import unconfirmed
 from preflight.runs.inputs import read_inputs
 from preflight.runs.merge import MergeError, merge
 

@@ -13,8 +13,8 @@ from preflight.cli.output import write_stdout
 from preflight.clock import Deadline
 from preflight.errors import ExitCode
 from preflight.plan import Plan
-from preflight.seal import SealError, describe, seal_scripts
-from preflight.seal_host_keys import HostKeyError, merge_known_hosts, write_known_hosts
+from preflight.seal.host_keys import HostKeyError, merge_known_hosts, write_known_hosts
+from preflight.seal.scripts import SealError, describe, seal_scripts
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool

@@ -20,7 +20,7 @@ _ID = """\
 # Stand-in: the login's name instead of the one account that all demo hosts share.
 case "$1" in
     -un|-nu|-run) printf '%s\\n' "$LOGNAME" ;;
-    '') printf 'uid=%s(%s)\\n' "$(PATH={system_path} id -u)" "$LOGNAME" ;;
+    '') PATH={system_path} id | sed "s/^\\(uid=[0-9]*\\)([^)]*)/\\1($LOGNAME)/" ;;
     *) PATH={system_path} exec id "$@" ;;
 esac
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from preflight.finding import Judgement, failed
 from preflight.plan import Backup, BackupFormat, BackupMethod, Host, Plan
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, server_work
-from preflight.probes.shell import AsAccount
+from preflight.questions.shell import AsAccount
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from preflight.judging.psql_script import scan_script
 from preflight.judging.way_back import Pair, pairs
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import ScriptOrder
-from preflight.probes.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
+from preflight.questions.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
 from preflight.wording import listed, visible
 
 MOST_NAMED = 8

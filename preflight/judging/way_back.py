@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preflight.judging.psql_inputs import find_inputs
 from preflight.judging.sql_text import without_comments
-from preflight.probes.files import SCRIPT_SUFFIXES
+from preflight.questions.files import SCRIPT_SUFFIXES
 
 _UP = ".up"
 

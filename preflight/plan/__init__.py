@@ -1,9 +1,9 @@
-"""What a release plan may say, as frozen dataclasses. `preflight.loader` reads and validates the TOML file.
+"""What a release plan may say, as frozen dataclasses. `preflight.plan.load` reads and validates the TOML file.
 
 The field's annotation is the rule the loader enforces: a `timedelta` is written as `"30min"`, a `datetime` as a local
 time in the window's zone, a `Path` is relative to the plan's folder, a `RemotePath` is absolute on a host,
 `Annotated[str, Ref("hosts")]` must name an entry of `[hosts]`, and a limit such as `Between` is kept to. What several
-values must say together is in `preflight.loader.rules`. Docstrings under fields become the plan reference.
+values must say together is in `preflight.plan.rules`. Docstrings under fields become the plan reference.
 """
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Undo, Waiver

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 from preflight.clock import now
-from preflight.inspection import inspect
-from preflight.loader import load_plan
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import find_checks
+from preflight.plan.load import load_plan
 from preflight.reference.checks_page import checks_page
 from preflight.reference.explanation import explain
 from preflight.reference.plan_page import plan_page
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.readme import with_tables
 from preflight.reference.report_schema import report_schema
-from preflight.registry import find_checks
 
 _EXAMPLE = Path("plans/example.toml")
 _README = Path("README.md")

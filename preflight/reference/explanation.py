@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from preflight.check import Check
+from preflight.engine.inspection import Inspection
 from preflight.finding import Severity
-from preflight.inspection import Inspection
 from preflight.probe import Question
 from preflight.reference.keys import Key, keys
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
+from preflight.engine.registry import Registry
 from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
 from preflight.reference.keys import Key, in_words, keys
-from preflight.registry import Registry
 from preflight.report.markup import table
 
 _SECTIONS = {

@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from preflight.engine.registry import Registry
 from preflight.finding import Severity
 from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, SecretRef, Sha256
 from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, ShownOn
 from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import Key, keys
-from preflight.registry import Registry
 from preflight.units import DURATION, SIZE
 
 Schema = dict[str, Any]

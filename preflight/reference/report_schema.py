@@ -10,9 +10,7 @@ from typing import Any
 from preflight.errors import ExitCode
 from preflight.finding import Severity, Status
 from preflight.judging.end_states import StateStatus
-from preflight.report.formats.json import SCHEMA
-from preflight.verdict import Decision
-from preflight.waivers import WaiverState
+from preflight.verdict import REPORT_SCHEMA, Decision, WaiverState
 
 Schema = dict[str, Any]
 
@@ -29,7 +27,7 @@ def report_schema() -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "preflight report",
         **_object(
-            schema={"const": SCHEMA},
+            schema={"const": REPORT_SCHEMA},
             verdict=_one_of(Decision),
             headline={**_TEXT, "description": "The verdict in words: `GO with 1 waiver; 1 thing unconfirmed`."},
             exit_code={"enum": [int(each) for each in (ExitCode.GO, ExitCode.NO_GO, ExitCode.HOLD)]},

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 import preflight
+from preflight.engine.inspection import Inspection
+from preflight.engine.registry import Registry
 from preflight.errors import PlanProblem
-from preflight.inspection import Inspection
-from preflight.registry import Registry
 from preflight.report.formats.github import capped, command
 from preflight.report.harmless import clean, json_text, no_command
 from preflight.report.layout import wrapped

@@ -11,11 +11,11 @@ from itertools import count, groupby
 from textwrap import indent
 
 from preflight.check import Check
-from preflight.inspection import Inspection
+from preflight.engine.inspection import Inspection
+from preflight.engine.registry import Registry
 from preflight.plan import Connect, Database, Host, Plan
 from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
-from preflight.registry import Registry
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
 from preflight.wording import counted

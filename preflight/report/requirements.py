@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from preflight.clock import format_moment
 from preflight.plan import Plan
+from preflight.prerequisites import Request, Requirement, requests
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced
-from preflight.requirements import Request, Requirement, requests
 from preflight.units import format_duration
 
 

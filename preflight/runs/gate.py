@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preflight.clock import format_moment
+from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
-from preflight.inspection import Inspection
 from preflight.runs.inputs import changed
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import format_duration

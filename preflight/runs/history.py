@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from preflight.answered import Answered
-from preflight.inspection import inspect
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
+from preflight.engine.run import judge
 from preflight.plan import Plan
-from preflight.registry import Registry
-from preflight.run import judge
 from preflight.runs.inputs import changed
 from preflight.runs.saved_runs import SavedRun
 from preflight.verdict import Decision, Verdict

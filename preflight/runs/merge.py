@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.answered import Answered
 from preflight.clock import format_moment
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import Inspection
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
-from preflight.inspection import Inspection
 from preflight.plan import Plan
 from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Answer, Cause, NoReply, Question, Reply

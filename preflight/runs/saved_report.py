@@ -13,9 +13,8 @@ from preflight.evidence import load_saved, require_schema
 from preflight.finding import Severity, Status
 from preflight.probe import Unreadable
 from preflight.record import parse_json, read_record
-from preflight.report.formats.json import SCHEMA
 from preflight.runs.difference import Line, Outcome, Point
-from preflight.verdict import Decision
+from preflight.verdict import REPORT_SCHEMA, Decision
 
 
 class ReportError(PreflightError):
@@ -31,7 +30,7 @@ def read_report(text: str) -> Outcome:
     """The report that `--format json` prints. Raises ReportError, which says where it has another shape."""
     try:
         found = parse_json(text)
-        require_schema(found, SCHEMA, "verdict", ReportError)
+        require_schema(found, REPORT_SCHEMA, "verdict", ReportError)
         report = read_record(_Report, found, exact=False, complete=True)  # what else it tells is not compared
     except Unreadable as error:
         raise ReportError(f"no JSON report: {error}") from None

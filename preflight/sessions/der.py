@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from preflight.probes.http import Certificate
+from preflight.questions.http import Certificate
 
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from preflight_checks.app_health import AppHealth
 
-from preflight.answered import Answered
 from preflight.clock import now
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Event, Finding, Judgement, Status
-from preflight.inspection import inspect
 from preflight.plan import Application, Endpoint, Plan, Window
 from preflight.probe import Cause, NoReply, Reply
-from preflight.registry import Registry
 from tests.sessions.http.asking import ask, drips, raw_server, says, stays_silent
 from tests.site.https import HttpsApp
 from tests.site.machine import free_port

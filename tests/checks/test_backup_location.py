@@ -12,11 +12,11 @@ from preflight_checks.backup_location import BackupLocation, BackupLocationSetti
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.loader import load_plan
 from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, RemotePath, Step
+from preflight.plan.load import load_plan
 from preflight.probe import Cause, NoReply
-from preflight.probes.sizes import DataDirectories
-from preflight.probes.storage import Directory, DirectoryKind, Link, Mount, Place
+from preflight.questions.sizes import DataDirectories
+from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

@@ -13,7 +13,6 @@ from preflight_checks.backup_space import BackupSpace, BackupSpaceSettings
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.loader import load_plan
 from preflight.plan import (
     Account,
     Backup,
@@ -25,9 +24,10 @@ from preflight.plan import (
     RemotePath,
     Step,
 )
-from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.sizes import DataDirectories, Sizes, WalRate
-from preflight.probes.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
+from preflight.plan.load import load_plan
+from preflight.questions.backup_files import BackupFile, BackupKind, Listing
+from preflight.questions.sizes import DataDirectories, Sizes, WalRate
+from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

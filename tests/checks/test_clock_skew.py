@@ -12,7 +12,7 @@ from preflight_checks.clock_skew import ClockSkew, ClockSkewSettings
 from preflight.finding import Judgement, Quantity, Status
 from preflight.plan import Account, Database
 from preflight.probe import Cause, NoReply, Reply, Unreadable
-from preflight.probes.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
 from tests.toy import lost, toy_plan
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)

@@ -10,9 +10,9 @@ from preflight_checks.command import Command, CommandCheck, CommandSettings
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.loader import load_plan
 from preflight.plan import Account, Role
-from preflight.probes.commands import CommandRequest, Ended
+from preflight.plan.load import load_plan
+from preflight.questions.commands import CommandRequest, Ended
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 

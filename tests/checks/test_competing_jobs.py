@@ -12,11 +12,11 @@ from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
 
 from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Window
-from preflight.probes.clocks import HostZone
-from preflight.probes.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
-from preflight.probes.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
-from preflight.probes.shell import AsAccount
-from preflight.probes.timers import Timer
+from preflight.questions.clocks import HostZone
+from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
+from preflight.questions.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.questions.shell import AsAccount
+from preflight.questions.timers import Timer
 from tests.toy import MOMENT, toy_plan
 
 PRAGUE = HostZone("Europe/Prague", timedelta(hours=2))

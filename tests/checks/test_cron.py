@@ -8,7 +8,7 @@ import pytest
 from preflight_checks.competing_jobs.cron import parse_schedule, read_anacrontab, read_crontab
 
 from preflight.clock import ClockChange, clock_changes, zone
-from preflight.probes.timers import Timer, parse_calendar, parse_span
+from preflight.questions.timers import Timer, parse_calendar, parse_span
 
 PRAGUE = zone("Europe/Prague")
 SPRING = (datetime(2026, 3, 28, 21, tzinfo=UTC), datetime(2026, 3, 29, 4, tzinfo=UTC))

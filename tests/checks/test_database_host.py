@@ -10,7 +10,7 @@ from preflight_checks.database_host import DatabaseHost
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Connect, Database
-from preflight.probes.postgres import Backend, Identity
+from preflight.questions.postgres import Backend, Identity
 from tests.toy import MOMENT, toy_plan
 
 IDENTITY = Identity("release", "orders", 150018, False, "192.0.2.7", 5432, 35540, 4711, "2026-10-01 00:00:00", "")

@@ -14,8 +14,8 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, ServerRole, SslMode
 from preflight.probe import Cause, NoReply
-from preflight.probes.http import Certificate
-from preflight.probes.postgres import DatabaseRole, Identity, Slots
+from preflight.questions.http import Certificate
+from preflight.questions.postgres import DatabaseRole, Identity, Slots
 from tests.toy import MOMENT, toy_plan
 
 SETTINGS = {

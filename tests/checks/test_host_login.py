@@ -12,7 +12,7 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Window
 from preflight.probe import Cause, NoReply
-from preflight.probes.accounts import Aging, Expiry, KeyExpiry, Login
+from preflight.questions.accounts import Aging, Expiry, KeyExpiry, Login
 from tests.toy import toy_plan
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)

@@ -12,13 +12,13 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
-from preflight.answered import Answered
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Quantity, Status
-from preflight.inspection import inspect
 from preflight.plan import Account, Database, Freshness, Host, Plan, Role, Window
 from preflight.probe import Answer, Cause, NoReply, Reply, Via
-from preflight.registry import Registry
 from tests.toy import MOMENT, toy_plan
 
 NEW_YORK = Window(zone="America/New_York", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))

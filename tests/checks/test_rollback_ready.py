@@ -23,10 +23,10 @@ from preflight.plan import (
     Sha256,
 )
 from preflight.probe import Cause, NoReply
-from preflight.probes.backup_files import BackupFile, BackupKind, Listing
-from preflight.probes.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
-from preflight.probes.sizes import DataDirectories, LiveTables, Sizes
-from preflight.probes.storage import Mount, Place
+from preflight.questions.backup_files import BackupFile, BackupKind, Listing
+from preflight.questions.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
+from preflight.questions.sizes import DataDirectories, LiveTables, Sizes
+from preflight.questions.storage import Mount, Place
 from tests.toy import MOMENT, toy_plan
 
 MIB = 1024 * 1024

@@ -16,9 +16,9 @@ from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.probe import Cause, NoReply
-from preflight.probes.files import EntryKind, LocalText, Texts, Tree, TreeEntry
-from preflight.probes.staged import Forms, StagedBeginning
-from preflight.probes.staged_reply import StagedEntry, StagedTree
+from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
+from preflight.questions.staged import Forms, StagedBeginning
+from preflight.questions.staged_reply import StagedEntry, StagedTree
 from tests.toy import MOMENT, toy_plan
 
 WHEN = datetime(2026, 10, 16, 18, 2, 11, tzinfo=UTC)

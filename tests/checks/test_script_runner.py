@@ -11,10 +11,10 @@ from preflight_checks.script_runner import ScriptRunner
 from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, Database, Plan, RemotePath, Scripts, Step
-from preflight.probes.files import LocalText, Texts
-from preflight.probes.sudo import ProgramRun
-from preflight.probes.tools import Method, ServerLogin, ServerLoginProbe
-from preflight.probes.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.files import LocalText, Texts
+from preflight.questions.sudo import ProgramRun
+from preflight.questions.tools import Method, ServerLogin, ServerLoginProbe
+from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from tests.toy import MOMENT, toy_plan
 
 TEXTS = {

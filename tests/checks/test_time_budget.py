@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preflight_checks.time_budget import TimeBudget
 
-from preflight.answered import Answered
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Quantity, Status
-from preflight.inspection import inspect
 from preflight.judging.schedule import schedule
-from preflight.loader import load_plan
 from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
-from preflight.registry import Registry
+from preflight.plan.load import load_plan
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"

@@ -16,7 +16,7 @@ from tests.cli.program import preflight, write_plan
 CHECK = '''
 from preflight.check import Check, Subject
 from preflight.finding import failed, passed
-from preflight.probes.files import TARGET, LocalFile
+from preflight.questions.files import TARGET, LocalFile
 
 class Answer(Check):
     """Does the file say yes?"""

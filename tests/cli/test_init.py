@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
-from preflight.loader import load_plan
-from preflight.new_plan import Beginnings, new_plan
-from preflight.registry import find_checks
+from preflight.plan.load import load_plan
+from preflight.plan.new_plan import Beginnings, new_plan
 from tests.cli.program import argv
 
 WHOLE = (

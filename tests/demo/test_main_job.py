@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from preflight.answered import Answered
 from preflight.clock import now
 from preflight.demo.site import DemoSite
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.registry import find_checks
+from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Severity, Status
-from preflight.inspection import Inspection, inspect
-from preflight.loader import load_plan
-from preflight.plan.coverage import unconfirmed
-from preflight.registry import find_checks
+from preflight.plan.gaps import unconfirmed
+from preflight.plan.load import load_plan
 from preflight.report import questions as questions_report
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.view import View
-from preflight.run import collect, judge
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from preflight.check import Subject
+from preflight.engine.inspection import inspect
+from preflight.engine.run import collect, judge
 from preflight.finding import Event, Finding, Judgement, Severity, Status, failed, passed
-from preflight.inspection import inspect
 from preflight.judging.price import as_found, priced
 from preflight.judging.time_axis import events_inside
 from preflight.plan import Plan, Role, Step, Undo, UndoKind, Waiver, Window
-from preflight.run import collect, judge
 from tests.toy import MOMENT, Ready, Script, registry, toy_plan
 
 HOUR = timedelta(hours=1)

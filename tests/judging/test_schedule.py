@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from preflight.judging.schedule import Schedule, Slot, schedule, time_in_window
-from preflight.loader import load_plan
 from preflight.plan import Plan, Step, Undo, UndoKind
+from preflight.plan.load import load_plan
 from tests.window_plans import NONE, NOTHING, RESTORE, SCRIPT, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from preflight.cli.main import cli
+from preflight.engine.registry import find_checks
 from preflight.reference.__main__ import pages
 from preflight.reference.explanation import explain, missing
-from preflight.registry import find_checks
 from tests.cli.program import argv
 
 PROJECT = Path(__file__).parent.parent.parent

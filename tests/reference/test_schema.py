@@ -13,12 +13,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
-from preflight.loader import load_plan
+from preflight.plan.load import load_plan
 from preflight.reference.plan_page import section_classes
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
-from preflight.registry import find_checks
 from preflight.report.formats import json as json_report
 from preflight.verdict import Verdict
 from tests.plan_texts import FULL, MINIMAL

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from preflight.command_sheet import command_sheet as sheet_commands
-from preflight.command_sheet import sheet_questions
+from preflight.engine.command_sheet import command_sheet as sheet_commands
+from preflight.engine.command_sheet import sheet_questions
+from preflight.engine.registry import find_checks
 from preflight.evidence import Evidence
-from preflight.loader import load_plan
 from preflight.plan.command_lines import ScriptOrder, night_commands
-from preflight.registry import find_checks
+from preflight.plan.load import load_plan
 from preflight.report import command_sheet
 from preflight.report.formats import html, markdown, text
 from preflight.verdict import Verdict

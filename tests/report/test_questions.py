@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from preflight.check import Check
-from preflight.inspection import inspect
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import BrokenSource, Registry, find_checks
 from preflight.plan import Account, Application, Backup, Become, Connect, Database, Host, Plan, RemotePath, SecretRef
 from preflight.probe import Question, Via
-from preflight.probes.shell import AsAccount
-from preflight.probes.storage import PROOF_BYTES
-from preflight.registry import BrokenSource, Registry, find_checks
+from preflight.questions.shell import AsAccount
+from preflight.questions.storage import PROOF_BYTES
 from preflight.report.layout import WIDTH
 from preflight.report.questions import overview, render
 from preflight.sessions.postgres.connection import LOCK_SECONDS

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from preflight.loader import load_plan
+from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
 from preflight.plan import Become, RemotePath, SecretRef
-from preflight.registry import find_checks
+from preflight.plan.load import load_plan
+from preflight.prerequisites import requests
+from preflight.prerequisites.hosts import sudoers_line
 from preflight.report import requirements
-from preflight.requirements import requests
-from preflight.requirements.hosts import sudoers_line
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 

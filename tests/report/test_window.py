@@ -8,6 +8,7 @@ from itertools import takewhile
 
 import pytest
 
+from preflight.engine.conclude import conclude
 from preflight.finding import Event, Finding, Quantity, Severity, failed, passed, unknown
 from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
@@ -15,8 +16,7 @@ from preflight.plan import Application, Role, Waiver
 from preflight.report.document.times import margin, times
 from preflight.report.formats import html, say, text
 from preflight.report.view import View
-from preflight.verdict import Verdict, conclude
-from preflight.waivers import WaiverState, WaiverUse
+from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
 
 WAIVER = Waiver(

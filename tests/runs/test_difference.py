@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
 from preflight.report import difference as report
 from preflight.report.formats import json as json_report
 from preflight.report.layout import WIDTH
 from preflight.runs.difference import Change, Line, Outcome, Pair, Point, compare
 from preflight.runs.saved_report import ReportError, load_report, read_report
-from preflight.verdict import Verdict, conclude
+from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 
 BAD = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED)

@@ -10,15 +10,15 @@ from typing import ClassVar
 
 import pytest
 
-from preflight.answered import Answered
 from preflight.check import Check, Probes, Subject
 from preflight.clock import now
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Status, passed
-from preflight.inspection import Inspection, inspect
 from preflight.plan import Freshness
 from preflight.probe import Answer, Family, Question, Reply
-from preflight.run import collect, judge
 from preflight.runs.gate import start_from
 from preflight.runs.saved_runs import SavedRun
 from preflight.verdict import Decision

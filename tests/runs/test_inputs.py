@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from preflight import __version__
-from preflight.loader import load_plan
+from preflight.engine.registry import find_checks
 from preflight.plan import Scripts
-from preflight.registry import find_checks
+from preflight.plan.load import load_plan
 from preflight.runs.inputs import changed, read_inputs
 from tests.plan_texts import MINIMAL
 from tests.toy import toy_plan

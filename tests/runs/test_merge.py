@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from preflight.engine.inspection import Inspection, inspect
+from preflight.engine.run import judge
 from preflight.evidence import Evidence
 from preflight.finding import Status
-from preflight.inspection import Inspection, inspect
 from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Cause, NoReply, Question, Reply
-from preflight.run import judge
 from preflight.runs.merge import MergeError, merge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Ready, registry, toy_plan

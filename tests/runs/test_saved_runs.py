@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from preflight.answered import Answered
+from preflight.engine.answered import Answered
+from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.report.formats import json as json_report
-from preflight.run import collect, judge
 from preflight.runs import saved_runs
 from preflight.runs.saved_runs import DAYS_KEPT, MOST_RUNS, SavedRun, UnreadableRun
 from tests.runs.test_freshness import asked_at, at

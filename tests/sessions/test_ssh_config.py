@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import Deadline
-from preflight.loader import load_plan
 from preflight.plan import Account, Host
+from preflight.plan.load import load_plan
 from preflight.sessions.ssh.config import configure
 from tests.plan_texts import MINIMAL
 from tests.site.machine import needs

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from preflight.answered import Answered
 from preflight.check import Check
+from preflight.engine.answered import Answered
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
+from preflight.engine.run import collect
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
-from preflight.inspection import inspect
 from preflight.plan import Database, Host, Plan, Release, Window
-from preflight.registry import Registry
-from preflight.run import collect
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 

@@ -11,12 +11,12 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.host_login import HostLogin
 from preflight_checks.on_call import OnCall
 
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
+from preflight.engine.run import collect
 from preflight.finding import Finding, Status
-from preflight.inspection import inspect
 from preflight.plan import Account as Login
 from preflight.plan import Database, Host, Role, SecretRef, SslMode
-from preflight.registry import Registry
-from preflight.run import collect
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account, Accounts

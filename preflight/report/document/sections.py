@@ -15,8 +15,7 @@ from preflight.report.document.head import not_selected
 from preflight.report.document.order import pairs_by_cause
 from preflight.runs.difference import Change, Difference, Line, Pair
 from preflight.units import format_duration
-from preflight.verdict import Verdict
-from preflight.waivers import WaiverState, WaiverUse
+from preflight.verdict import Verdict, WaiverState, WaiverUse
 from preflight.wording import counted
 
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)

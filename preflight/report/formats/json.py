@@ -11,10 +11,8 @@ from preflight.judging.end_states import EndState, telling_first
 from preflight.judging.schedule import Schedule
 from preflight.report.harmless import json_text
 from preflight.report.view import PLAIN, View
-from preflight.verdict import Verdict
+from preflight.verdict import REPORT_SCHEMA, Verdict
 
-SCHEMA = 2
-"""Raised only when a field changes its meaning or goes away; new fields do not raise it."""
 _MOST_END_STATES = 100
 _JUDGEMENT = ("summary", "expected", "actual", "remedy", "minutes_at_stake", "details")
 
@@ -22,7 +20,7 @@ _JUDGEMENT = ("summary", "expected", "actual", "remedy", "minutes_at_stake", "de
 def render(verdict: Verdict, _view: View = PLAIN) -> str:
     plan, window = verdict.plan, verdict.plan.window
     document: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": REPORT_SCHEMA,
         "verdict": verdict.decision,
         "headline": verdict.headline,
         "exit_code": verdict.exit_code,

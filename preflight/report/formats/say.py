@@ -20,8 +20,7 @@ from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.head import not_selected
 from preflight.report.document.times import begun_now
 from preflight.report.view import PLAIN, View
-from preflight.verdict import Decision, Verdict
-from preflight.waivers import WaiverState, WaiverUse
+from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _MOST_PEOPLE = 3
 _LONGEST_REASON = 300

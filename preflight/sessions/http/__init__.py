@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline, now
 from preflight.probe import Answer, Cause, NoReply, Question
-from preflight.probes.http import HttpRequest
+from preflight.questions.http import HttpRequest
 from preflight.sessions import Deliver
 from preflight.sessions.http.exchange import VANTAGE, Exchange
 from preflight.sessions.http.tls import Trust

@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urljoin
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Reply
-from preflight.probes.http import HttpRequest, reply_text
+from preflight.questions.http import HttpRequest, reply_text
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch

@@ -11,7 +11,7 @@ from socket import socket
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.probes.http import Certificate
+from preflight.questions.http import Certificate
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 

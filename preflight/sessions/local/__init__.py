@@ -10,8 +10,8 @@ from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, Cause, NoReply, Question, Reply
-from preflight.probes.commands import CommandRequest
-from preflight.probes.files import FileAct, FileRequest
+from preflight.questions.commands import CommandRequest
+from preflight.questions.files import FileAct, FileRequest
 from preflight.sessions import Deliver
 from preflight.sessions.local.command import run_command
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from preflight.clock import Deadline
-from preflight.probes.files import (
+from preflight.questions.files import (
     LARGEST_SCRIPT_BYTES,
     LARGEST_TEXT_BYTES,
     MOST_BYTES,

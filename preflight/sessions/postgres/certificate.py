@@ -13,7 +13,7 @@ from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.probe import Cause
-from preflight.probes.http import Certificate
+from preflight.questions.http import Certificate
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 

@@ -17,7 +17,7 @@ from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
-from preflight.probes.http import Certificate
+from preflight.questions.http import Certificate
 from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+from preflight.engine.conclude import conclude
 from preflight.finding import (
     Age,
     Event,
@@ -24,9 +25,9 @@ from preflight.finding import (
     unknown,
     warned,
 )
-from preflight.loader import load_plan
 from preflight.plan import Plan
-from preflight.verdict import Verdict, conclude
+from preflight.plan.load import load_plan
+from preflight.verdict import Verdict
 
 PLAN = Path(__file__).parent.parent / "release.toml"
 COLLECTED = datetime(2026, 10, 16, 15, 4, 9, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status
 from preflight.report import speech
 from preflight.report.formats import say
-from preflight.verdict import Verdict, conclude
-from preflight.waivers import WaiverState, WaiverUse
+from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import CASES, COLLECTED, NO_LOGIN, go, hold, hostile, no_go, waived
 
 MOST_WORDS = 115

@@ -11,7 +11,7 @@ from preflight.finding import Judgement, Severity, failed, passed
 from preflight.plan import Ref, RemotePath
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.probes.shell import ShellProbe, quoted
+from preflight.questions.shell import ShellProbe, quoted
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.probes.http import HttpAnswer, HttpGet
+from preflight.questions.http import HttpAnswer, HttpGet
 from preflight.sessions.http import HttpSession
 from tests.site.certificates import Certificate
 

@@ -13,7 +13,7 @@ import pytest
 
 from preflight.clock import monotonic
 from preflight.probe import Answer, Cause, NoReply, Reply
-from preflight.probes.http import LARGEST_BODY_BYTES, HttpGet
+from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet
 from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http.asking import (
     Talk,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from preflight.probes.http import HttpGet, HttpRequest
+from preflight.questions.http import HttpGet, HttpRequest
 from preflight.sessions.http.exchange import redirect
 from tests.sessions.http.asking import answered
 from tests.site.https import HttpsApp

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Cause, NoReply
-from preflight.probes.http import HttpGet, certificate_of
+from preflight.questions.http import HttpGet, certificate_of
 from preflight.sessions.der import read_certificate
 from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
 from tests.site.certificates import Authority, Certificate

@@ -14,7 +14,7 @@ from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline
 from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
-from preflight.probes.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.questions.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
 from preflight.sessions.local import LocalSession
 from preflight.sessions.local import files as local_files
 

@@ -17,8 +17,8 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SecretRef, SslMode
 from preflight.probe import Answer, Cause
-from preflight.probes import http as certificate_facts
-from preflight.probes.postgres import nothing_learnt
+from preflight.questions import http as certificate_facts
+from preflight.questions.postgres import nothing_learnt
 from preflight.sessions import Session
 from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.libpq import ServerWord, read_trace

@@ -1,0 +1,148 @@
+"""What the engine concludes about one planned check: the check's own judgement, or why there is none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from preflight.check import Check, Subject
+from preflight.engine.inspection import PlannedCheck, described
+from preflight.errors import CRASHES
+from preflight.finding import Age, Finding, Judgement, Status, unknown
+from preflight.plan import Plan
+from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Reply
+from preflight.units import format_duration
+
+_COULD_NOT_LOOK = (Status.UNKNOWN, Status.FAIL, Status.SKIPPED, Status.STALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of everything that one planned check asked."""
+
+    facts: Mapping[str, Any]
+    """Fact name -> what its probe read; a `NoReply` where it could not."""
+    answers: Sequence[Answer]
+    ages: Sequence[Age]
+    """Of the replies."""
+    crash: str = ""
+    """Of the check itself, on the way here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Conclusion:
+    judgement: Judgement
+    cause: str = ""
+    owner: str = ""
+    """Who cures it, where that is not the subject's owner."""
+
+
+def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
+    """The one line of the report for a planned check. Never raises for a faulty check."""
+    conclusion = _conclude(item, seen)
+    return Finding(
+        check=item.check_id,
+        title=item.title,
+        subject=item.subject.id,
+        severity=item.severity,
+        judgement=conclusion.judgement,
+        cause=conclusion.cause,
+        owner=conclusion.owner or plan.person(item.subject.owner),
+        steps=item.subject.steps,
+        cure_by=_cure_by(plan, item.subject),
+        **_provenance(seen.answers),
+    )
+
+
+def first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> NoReply | None:
+    """The first fact that nobody could be asked for, those aside that the check judges itself."""
+    lost = (fact for name, fact in facts.items() if isinstance(fact, NoReply) and name not in wanted)
+    return next(lost, None)
+
+
+def _conclude(item: PlannedCheck, seen: Seen) -> _Conclusion:
+    if item.skipped:
+        return _Conclusion(Judgement(status=Status.SKIPPED, summary="not selected in this run"))
+    if seen.crash or item.check is None:
+        return _crashed(item, seen.crash)
+    lost = first_lost(seen.facts, item.check.judges_no_reply)
+    if lost is not None:
+        return _could_not_look(lost)
+    try:
+        judgement = _judge(item.check, item.subject, seen.facts)
+    except CRASHES as error:  # one crashed check must not take the report with it
+        return _crashed(item, described(error))
+    lost = first_lost(seen.facts, frozenset())
+    if lost is not None and judgement.status not in _COULD_NOT_LOOK:
+        return _could_not_look(lost)
+    if lost is not None and lost.reason == NO_SECRET and judgement.status is Status.UNKNOWN:
+        return _could_not_look(lost)  # the cure and its owner are the same for all that miss the secret
+    # A check that sees a NoReply and calls it UNKNOWN shares its cause with the checks that never saw it.
+    cause = _cause_of(lost) if lost is not None and judgement.status is Status.UNKNOWN else ""
+    return _Conclusion(_aged(judgement, seen.ages), cause)
+
+
+def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgement:
+    """Raises what a faulty check raises, also for a judgement that is none."""
+    judgement = check.judge(subject, **facts)
+    if not isinstance(judgement, Judgement):
+        raise TypeError(f"judge returned {type(judgement).__name__}, not a Judgement")
+    _ = [Status(each.status) for each in (judgement, *judgement.points)]
+    if check.waivable:
+        return judgement
+    points = tuple(replace(point, waivable=False) for point in judgement.points)
+    return replace(judgement, waivable=False, points=points)
+
+
+def _aged(judgement: Judgement, ages: Sequence[Age]) -> Judgement:
+    """STALE in place of what was concluded from an answer too old. What failed stays failed until asked again."""
+    age = max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
+    if age is None or judgement.status not in (Status.PASS, Status.WARN):
+        return judgement
+    return Judgement(
+        status=Status.STALE,
+        summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",
+        expected=f"at most {format_duration(age.most)} old ({age.family} in [freshness])",
+        actual=judgement.summary,
+        remedy="ask again: preflight gate PLAN",
+        events=judgement.events,
+    )
+
+
+def _could_not_look(lost: NoReply) -> _Conclusion:
+    if lost.reason == NO_SECRET:
+        said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail} (where preflight runs)"
+        remedy = "set it where preflight runs, or name another reference in the plan"
+        return _Conclusion(unknown(said, remedy=remedy), said, "whoever runs preflight")
+    judgement = unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again")
+    return _Conclusion(judgement, _cause_of(lost))
+
+
+def _cause_of(lost: NoReply) -> str:
+    return f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
+
+
+def _crashed(item: PlannedCheck, crash: str) -> _Conclusion:
+    said = f"the check {item.check_id} failed itself: {crash}"
+    judgement = unknown(said, remedy="report it to the check's author")
+    return _Conclusion(judgement, f"defect of {item.check_id}: {crash}")
+
+
+def _cure_by(plan: Plan, subject: Subject) -> datetime:
+    """When the cure must have been asked for at the latest: its lead time before the window."""
+    role = plan.roles.get(subject.owner)
+    lead_times = [subject.lead_time, role.lead_time if role else None]
+    return plan.window.start - max((lead for lead in lead_times if lead), default=timedelta())
+
+
+def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:
+    seen = [answer for answer in answers if not (isinstance(answer, NoReply) and answer.cause is Cause.NOT_ASKED)]
+    vantages = dict.fromkeys(answer.vantage for answer in seen if answer.vantage)
+    waited = max((answer.took_seconds for answer in seen if isinstance(answer, NoReply)), default=0.0)  # for one login
+    return {
+        "vantage": ", ".join(vantages),
+        "oldest_evidence_at": min((answer.asked_at for answer in seen), default=None),
+        "took_seconds": round(waited + sum(answer.took_seconds for answer in seen if isinstance(answer, Reply)), 6),
+    }

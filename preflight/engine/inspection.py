@@ -1,0 +1,133 @@
+"""One inspection: which checks are planned for which subjects, and what they ask first. Pure.
+
+What the answers make of it is `preflight.engine.answered`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from preflight.check import Check, Probes, Subject
+from preflight.engine.registry import Registry
+from preflight.errors import CRASHES
+from preflight.finding import Severity
+from preflight.plan import Plan
+from preflight.probe import Probe, Question
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedProbe:
+    """A probe and the question it stands for. Equal probes of one inspection are one and the same of these."""
+
+    probe: Probe[Any]
+    question: Question
+
+
+PlannedProbes = Mapping[str, PlannedProbe]
+"""Fact name -> what is asked for it."""
+
+
+class ProbePlanner:
+    """Makes the question of each probe, once for all equal probes."""
+
+    def __init__(self) -> None:
+        self._planned: dict[Probe[Any], PlannedProbe] = {}
+
+    def plan(self, probes: Probes) -> PlannedProbes:
+        """Raises what a faulty probe raises."""
+        return {name: self._plan(probe) for name, probe in probes.items()}
+
+    def _plan(self, probe: Probe[Any]) -> PlannedProbe:
+        try:
+            planned = self._planned.get(probe)
+        except TypeError:  # a plug-in's probe that holds a list
+            return PlannedProbe(probe, probe.question())
+        if planned is None:
+            planned = self._planned[probe] = PlannedProbe(probe, probe.question())
+        return planned
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """One check of one subject."""
+
+    check: Check | None
+    check_id: str
+    title: str
+    severity: Severity
+    subject: Subject
+    probes: PlannedProbes = field(default_factory=dict)
+    crash: str = ""
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that was planned, before anything is asked."""
+
+    plan: Plan
+    moment: datetime
+    items: Sequence[PlannedCheck]
+    partial: bool
+    planner: ProbePlanner = field(default_factory=ProbePlanner, repr=False, compare=False)
+    """For the probes of the second round."""
+
+    @property
+    def planned(self) -> int:
+        return len(self.items)
+
+    def first_round(self) -> list[Question]:
+        """What is asked first. Equal probes of different checks give one question."""
+        asked = (planned.question for item in self.items for planned in item.probes.values())
+        return list({question.id: question for question in asked}.values())
+
+
+def inspect(
+    plan: Plan, registry: Registry, moment: datetime, selected: Callable[[str], bool] = lambda _: True
+) -> Inspection:
+    """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN."""
+    planner = ProbePlanner()
+    items = [item for check in registry.checks for item in _items(check, plan, moment, selected(check.id), planner)]
+    items += _unloaded(registry)
+    partial = not all(map(selected, registry.ids))
+    return Inspection(plan, moment, items, partial, planner)
+
+
+def _unloaded(registry: Registry) -> Iterable[PlannedCheck]:
+    plug_in = Subject("plug-in", None)
+    for source in registry.broken:
+        title = "the check can be loaded"
+        yield PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem)
+
+
+def _items(
+    check_class: type[Check], plan: Plan, moment: datetime, selected: bool, planner: ProbePlanner
+) -> Iterator[PlannedCheck]:
+    table = plan.checks.get(check_class.id, {})
+    severity = Severity(str(table.get("severity", check_class.severity)))
+    settings = {key: value for key, value in table.items() if key != "severity"}
+    try:
+        check = check_class(plan, moment, check_class.Settings(**settings))
+        subjects = list(check.subjects())
+        if len({subject.id for subject in subjects}) != len(subjects):
+            raise ValueError("two subjects have the same id")
+    except CRASHES as error:  # see inspect
+        subject = Subject("all", None)
+        yield PlannedCheck(None, check_class.id, check_class.title, severity, subject, crash=described(error))
+        return
+    for subject in subjects:
+        probes: PlannedProbes = {}
+        crash = ""
+        if selected:
+            try:
+                probes = planner.plan(check.probes(subject))
+            except CRASHES as error:  # see inspect
+                crash = described(error)
+        yield PlannedCheck(check, check.id, check.title, severity, subject, probes, crash, skipped=not selected)
+
+
+def described(error: BaseException) -> str:
+    """A crash in one line: its type, and its words where it has some."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,101 @@
+"""Waivers: one failing finding accepted for this window, exactly, up to a limit, by a named role. Pure.
+
+A waiver covers a finding only when every failing observation in it is within a limit; what it was not granted for is
+never covered, and every waiver is told, whatever became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from preflight.finding import Finding, Judgement, Status
+from preflight.judging.ends import TimeOfNeed
+from preflight.plan import Plan, Waiver
+from preflight.units import parse_quantity
+from preflight.verdict import WaiverState, WaiverUse
+
+
+def apply_waivers(
+    plan: Plan, findings: Sequence[Finding], moment: datetime
+) -> tuple[list[Finding], tuple[WaiverUse, ...]]:
+    """The findings with `waiver` set where one covers them, and what became of every waiver of the plan."""
+    unusable = {waiver.id: _unusable(plan, waiver, moment) for waiver in plan.waivers}
+    result = []
+    covering: set[str] = set()
+    for finding in findings:
+        own = [waiver for waiver in _meant(plan, finding) if unusable[waiver.id] is None]
+        used = _covering(finding, own)
+        covering.update(used)
+        result.append(replace(finding, waiver=", ".join(used)) if used else finding)
+    uses = [unusable[waiver.id] or _use(waiver, findings, waiver.id in covering) for waiver in plan.waivers]
+    return result, tuple(uses)
+
+
+def _meant(plan: Plan, finding: Finding) -> list[Waiver]:
+    return [waiver for waiver in plan.waivers if (waiver.check, waiver.subject) == (finding.check, finding.subject)]
+
+
+def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
+    """Valid from its granting until the window's end and its reserve are over."""
+    need = TimeOfNeed(plan, moment)
+    if waiver.granted > moment:
+        text = f"is granted from {need.told(waiver.granted)} on, after the moment judged"
+        return WaiverUse(waiver, WaiverState.NOT_YET, text)
+    if not need.outlasted_by(waiver.expires):
+        text = f"expires {need.told(waiver.expires)}, needed until {need.told(need.until)}"
+        return WaiverUse(waiver, WaiverState.EXPIRED, text)
+    return None
+
+
+def _covering(finding: Finding, waivers: Iterable[Waiver]) -> list[str]:
+    """The waivers that together cover every failing observation of a failed finding; none when one is left over."""
+    if finding.judgement.status is not Status.FAIL:
+        return []
+    used: dict[str, None] = {}
+    waivers = list(waivers)
+    for point in _failing(finding.judgement):
+        covering = next((waiver for waiver in waivers if point.waivable and _within(point, waiver.limit)), None)
+        if covering is None:
+            return []
+        used[covering.id] = None
+    return list(used)
+
+
+def _failing(judgement: Judgement) -> list[Judgement]:
+    """Everything that keeps it from being green: also what could not be seen, which no waiver covers."""
+    points = judgement.points or (judgement,)
+    return [point for point in points if point.status not in (Status.PASS, Status.WARN)]
+
+
+def _within(point: Judgement, limit: str) -> bool:
+    if point.status is not Status.FAIL:
+        return False
+    if point.quantity is None:
+        return bool(point.actual.strip()) and limit.strip() == point.actual.strip()
+    most = parse_quantity(limit)
+    if most is None or most[1] != point.quantity.unit:
+        return False
+    return point.quantity.value <= most[0] if point.quantity.more_is_worse else point.quantity.value >= most[0]
+
+
+def _use(waiver: Waiver, findings: Sequence[Finding], covers: bool) -> WaiverUse:
+    finding = next((each for each in findings if (each.check, each.subject) == (waiver.check, waiver.subject)), None)
+    if finding is None:
+        subjects = [each.subject for each in findings if each.check == waiver.check]
+        known = f"its subjects are {', '.join(subjects)}" if subjects else f"the plan has no check {waiver.check}"
+        return WaiverUse(waiver, WaiverState.UNMATCHED, f"covers nothing: {known}")
+    if covers:
+        return WaiverUse(waiver, WaiverState.COVERS, finding.judgement.summary)
+    status = finding.judgement.status
+    if status in (Status.PASS, Status.WARN):
+        return WaiverUse(waiver, WaiverState.UNUSED, f"is not needed: the check is {status}; take it out of the plan")
+    if status is not Status.FAIL:
+        return WaiverUse(waiver, WaiverState.NOT_A_FAILURE, f"cannot cover what is {status}: only what was seen")
+    failing = _failing(finding.judgement)
+    if not all(point.waivable for point in failing):
+        return WaiverUse(
+            waiver, WaiverState.FORBIDDEN, "cannot be waived: identity, script content and server role never are"
+        )
+    point = next((each for each in failing if not _within(each, waiver.limit)), failing[0])
+    return WaiverUse(waiver, WaiverState.BEYOND, f"covers up to {waiver.limit}; found {point.actual or point.summary}")

@@ -1,0 +1,127 @@
+"""Loads a plan: reads the file, converts every section, checks what they say together; all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from preflight import __version__
+from preflight.errors import PlanError, PlanProblem
+from preflight.faults import Keys
+from preflight.finding import Severity
+from preflight.plan import Plan
+from preflight.plan.limits import ZoneName
+from preflight.plan.release_plan import FORMAT
+from preflight.plan.rules import check_rules
+from preflight.plan.scalars import Surroundings
+from preflight.plan.source import Problems, read_source
+from preflight.plan.tables import Tables
+from preflight.record import shape_of
+from preflight.wording import visible
+
+CheckSettings = Mapping[str, type | None]
+"""Check id -> the frozen dataclass of what `[checks.ID]` may set; None for a check that cannot be loaded, which is told
+elsewhere: its table is kept as written."""
+FindSettings = Callable[[Plan], CheckSettings]
+"""Finds the checks that a plan has something for; its `[checks]` are as written."""
+
+
+def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = None) -> Plan:
+    """The plan in a TOML file, valid to the last key. Raises PlanError with everything that is wrong.
+
+    `check_settings`: validates `[checks.ID]` too; the plan then holds converted values, else the tables as they are
+    written. A callable is asked once, with the plan as far as it could be read."""
+    source = read_source(path)
+    if not source.tables:
+        raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
+    problems = Problems(source)
+    _require_format(source.tables, problems)
+    path = source.path.absolute()
+    tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
+    plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
+    check_rules(plan, source.tables, problems)
+    if check_settings is not None:
+        known = check_settings(plan) if callable(check_settings) else check_settings
+        plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
+    if problems.found:
+        raise PlanError(problems.found)
+    return _with_owners(plan)
+
+
+def _require_format(raw: Mapping[str, Any], problems: Problems) -> None:
+    """Keys of another format may mean something else: nothing of such a plan is read. Raises PlanError."""
+    written = raw.get("format")
+    if type(written) is int and written != FORMAT:
+        read = f"preflight {__version__}, which reads format {FORMAT}"
+        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
+        raise PlanError(problems.found)
+
+
+def _with_owners(plan: Plan) -> Plan:
+    """Who owns the machine owns the database on it, and who owns the database its backups and scripts, where the plan
+    says nothing else."""
+    databases = {
+        name: replace(entry, owner=entry.owner or plan.hosts[entry.host].owner)
+        for name, entry in plan.databases.items()
+    }
+    owned = replace(plan, databases=databases)
+    return replace(
+        owned,
+        backups={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.backups.items()},
+        scripts={name: replace(entry, owner=owned.owner_of(entry)) for name, entry in plan.scripts.items()},
+    )
+
+
+def _zone(raw: Mapping[str, Any]) -> str:
+    """The zone of the plan's times, needed before its section is read; UTC where it is faulty, which is noted when
+    the section is read."""
+    window = raw.get("window")
+    name = window.get("zone") if isinstance(window, Mapping) else None
+    return name if isinstance(name, str) and not ZoneName().complaint(name) else "UTC"
+
+
+def _declared(raw: Mapping[str, Any]) -> dict[str, Collection[str]]:
+    """Section -> names of its entries as written, faulty entries too: a reference to one does not dangle."""
+    sections: dict[str, Collection[str]] = {key: value for key, value in raw.items() if isinstance(value, Mapping)}
+    steps = raw.get("steps")
+    tables = [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list) else []
+    sections["steps"] = dict.fromkeys(step["id"] for step in tables if isinstance(step.get("id"), str))
+    return sections
+
+
+def _checks(
+    raw: Mapping[str, Mapping[str, object]], known: CheckSettings, tables: Tables, problems: Problems
+) -> dict[str, Mapping[str, object]]:
+    checks: dict[str, Mapping[str, object]] = {}
+    for check_id, table in raw.items():
+        settings = known.get(check_id)
+        if settings is not None:
+            checks[check_id] = _check(table, settings, ("checks", check_id), tables, problems)
+        elif check_id in known:
+            checks[check_id] = table
+        else:
+            problems.add_unknown(("checks", check_id), "unknown check", known)
+    return checks
+
+
+def _check(
+    table: Mapping[str, object], settings: type, keys: Keys, tables: Tables, problems: Problems
+) -> dict[str, object]:
+    """Severity and settings as converted, only those that were written."""
+    before = len(problems.found)
+    values: dict[str, object] = {}
+    if "severity" in table:
+        values["severity"] = tables.value(shape_of(Severity), table["severity"], (*keys, "severity"))
+    try:
+        written = tables.fields(settings, table, keys, beside=("severity",))
+        if len(problems.found) == before:
+            settings(**written)  # may refuse values that do not go together
+    except ValueError as error:
+        problems.add(keys, visible(str(error)))
+        return values
+    except (NameError, TypeError) as error:  # a plug-in's own settings, with annotations that mean nothing here
+        problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
+        return values
+    return values | written

@@ -1,0 +1,233 @@
+"""Questions about the account that logs in to a host: who it is there, and until when it may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from preflight.probe import BUSY, NO_SECRET, OPEN_FILES, Cause, Family, NoReply, Reply, Unreadable
+from preflight.questions.fields import read_lines
+from preflight.questions.shell import ShellProbe
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_C_DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4})")
+_EXPIRY_OPTION = re.compile(r'expiry-time="(\d{8}(?:\d{4}(?:\d{2})?)?)(Z?)"')
+_KEY_BLOB = re.compile(r"(?:^|\s)(?:ssh-|ecdsa-|sk-)[\w@.-]+\s+([A-Za-z0-9+/]+={0,2})")
+_MUST_CHANGE = "password must be changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A shell that answered: the account and machine it runs on, and what the session knows of the way there."""
+
+    user: str
+    uid: int
+    node: str
+    """The machine's own name for itself (`uname -n`)."""
+    asked_at: datetime
+    session: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def banner(self) -> str:
+        """What the server said before the login, expiry warnings of PAM included; one line each."""
+        return self.session.get("banner", "")
+
+
+@dataclass(frozen=True)
+class LoginProbe(ShellProbe[Login]):
+    """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
+
+    family = Family.ACCESS
+
+    def ask(self) -> str:
+        return """\
+id=$(id)
+uid=${id#uid=}; uid=${uid%%[!0-9]*}
+user=$uid
+case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
+read -r node </proc/sys/kernel/hostname || node=$(uname -n)
+printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
+
+    def read(self, reply: Reply) -> Login:
+        found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
+        if not found.user:
+            raise Unreadable("id tells no name")
+        return found
+
+
+_NOT_THE_ACCOUNT = frozenset(
+    {"jump", "internal", "name-service", "key-file", "turn", "throttled", "refused-elsewhere"}
+    | {NO_SECRET, BUSY, OPEN_FILES}
+)
+"""Reasons that lie on this machine, at a jump host with a line of its own, or in how many ask at once."""
+
+
+def nothing_learnt(lost: NoReply) -> bool:
+    """Whether a login that was not made says nothing of the account: nobody tried, something before the host or on
+    this machine kept it from being tried, or this program's own limits ended it."""
+    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
+    not_looked = lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED)
+    return own_limit or not_looked or lost.reason in _NOT_THE_ACCOUNT
+
+
+class Aging(StrEnum):
+    """What chage(1) could say of the account."""
+
+    KNOWN = "known"
+    NOT_LOCAL = "not local"
+    """The account is in no local password file: a directory (LDAP, SSSD, Kerberos) holds its dates."""
+    NOT_SHOWN = "not shown"
+    """chage is missing, or may not read the shadow file."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExpiry:
+    """One line of authorized_keys with an `expiry-time` option."""
+
+    fingerprint: str
+    until: datetime
+    """UTC; for a time without `Z`, an hour early, because a clock change of the server may lie before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Until when the account may log in, as far as the host tells it."""
+
+    aging: Aging
+    said: str = ""
+    """chage's words where it does not know the account."""
+    account_expires: date | None = None
+    """Logins are refused from 00:00 UTC of this day."""
+    password_expires: date | None = None
+    """Last day on which the password holds; from the next 00:00 UTC a change is forced, for logins by key too."""
+    must_change: bool = False
+    time_rules: tuple[str, ...] | None = None
+    """Rules of pam_time; None where it is not active for sshd."""
+    time_rules_readable: bool = True
+    keys: tuple[KeyExpiry, ...] = ()
+
+
+class _PamTime(StrEnum):
+    ACTIVE = "active"
+    UNREADABLE = "unreadable"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    chage: int
+    """Its exit status."""
+    pam_time: _PamTime
+    offset: timedelta
+    said: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExpiryProbe(ShellProbe[Expiry]):
+    """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
+
+    family = Family.ACCESS
+
+    def ask(self) -> str:
+        return """\
+nl='
+'
+account=${LOGNAME:-$(id -un)}
+if command -v chage >/dev/null 2>&1; then
+  text=$(chage -i -l "$account" 2>&1 </dev/null); code=$?
+  case $text in *option*) text=$(chage -l "$account" 2>&1 </dev/null); code=$? ;; esac
+  printf 'chage=%s\\n' "$code"
+  IFS=$nl
+  set -f
+  printf 'said=%.200s\\n' $text
+  unset IFS
+  set +f
+else
+  printf 'chage=127\\n'
+fi
+found=$(grep -Hs -e '^[^#]*pam_time[.]so' -e 'expiry-time=' /etc/pam.d/sshd /etc/pam.d/common-account \\
+  /etc/pam.d/password-auth /etc/pam.d/system-auth "$HOME/.ssh/authorized_keys")
+case $nl$found in
+  *"$nl/etc/pam.d/"*)
+    if [ -r /etc/security/time.conf ]; then
+      printf 'pam_time=active\\n'
+      grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
+    else
+      printf 'pam_time=unreadable\\n'
+    fi ;;
+  *) printf 'pam_time=absent\\n' ;;
+esac
+case $found in
+  *expiry-time=*)
+    printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+    printf '%s\\n' "$found" | sed -n 's/^[^:]*authorized_keys:/key=/p' | head -n 50 ;;
+  *) printf 'offset=+0000\\n' ;; # without a date, it places nothing
+esac
+exit 0"""
+
+    def read(self, reply: Reply) -> Expiry:
+        told = read_lines(_Told, reply)
+        active = told.pam_time is not _PamTime.ABSENT
+        known = Expiry(
+            Aging.KNOWN,
+            time_rules=told.rule if active else None,
+            time_rules_readable=told.pam_time is not _PamTime.UNREADABLE,
+            keys=tuple(_key_expiries(told.key, told.offset)),
+        )
+        if told.chage == 0:
+            return replace(known, **_dates(told.said))
+        words = " ".join(told.said).strip()
+        aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
+        return replace(known, aging=aging, said=words or "chage is not installed")
+
+
+def _dates(lines: Sequence[str]) -> dict[str, Any]:
+    shown = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    if "Account expires" not in shown or "Password expires" not in shown:
+        raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
+    must_change = _MUST_CHANGE in (shown["Password expires"], shown.get("Last password change", ""))
+    return {
+        "account_expires": _day(shown["Account expires"]),
+        "password_expires": None if must_change else _day(shown["Password expires"]),
+        "must_change": must_change,
+    }
+
+
+def _day(text: str) -> date | None:
+    """A date of chage, in ISO form or (shadow before 4.7, without `-i`) that of the C locale; None for `never`."""
+    if text == "never":
+        return None
+    found = _C_DATE.fullmatch(text)
+    try:
+        if found:
+            return date(int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]))
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(f"no date of chage: {text[:40]!r}") from None
+
+
+def _key_expiries(lines: Sequence[str], offset: timedelta) -> list[KeyExpiry]:
+    """Broken lines are left out: sshd does not accept them either."""
+    found = []
+    for line in lines:
+        option, blob = _EXPIRY_OPTION.search(line), _KEY_BLOB.search(line)
+        if line.lstrip().startswith("#") or not option or not blob:
+            continue
+        try:
+            moment = datetime.strptime(option[1].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            digest = hashlib.sha256(base64.b64decode(blob[1], validate=True)).digest()
+        except (ValueError, binascii.Error):
+            continue
+        if not option[2]:
+            moment -= offset + timedelta(hours=1)
+        found.append(KeyExpiry("SHA256:" + base64.b64encode(digest).decode().rstrip("="), moment))
+    return found

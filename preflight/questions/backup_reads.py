@@ -1,0 +1,299 @@
+"""Questions that read a backup to its end on its host, at the lowest priority: only that proves it can be read.
+
+`pg_restore -l` shows a whole table of contents for an archive cut off after one per cent of its length, so the list
+tells what the archive is, and the full read that it is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from preflight.probe import Reply, Unreadable
+from preflight.questions.backup_files import BackupKind
+from preflight.questions.fields import output_of, read_fields, read_lines
+from preflight.questions.long_read import LongRead
+from preflight.questions.shell import quoted
+from preflight.questions.tools import Major
+
+_CLUSTER = "-- PostgreSQL database cluster dump"
+_DBNAME = re.compile(r"dbname='(.*)'")
+_MAJOR = re.compile(r"(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRead:
+    """What pg_restore made of an archive."""
+
+    listed: bool
+    """It could show the table of contents."""
+    code: int
+    """Exit status of the full read, or of the listing where that failed."""
+    said: str
+    """Its complaint; empty when there was none."""
+    database: str
+    server: str
+    """`Dumped from database version`, the first word."""
+    tables: int
+    """Tables whose data is in it."""
+
+    @property
+    def whole(self) -> bool:
+        return self.code == 0
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRead:
+    """What came of reading SQL text, compressed or not, to its end."""
+
+    readable: bool
+    as_account: bool
+    code: int = 0
+    """Exit status of what read it."""
+    said: str = ""
+    size_bytes: int = 0
+    """Of the text, unpacked."""
+    first_line: str = ""
+    """The first line by which pg_dump or pg_dumpall says what it writes; empty for other text."""
+    holds_archive: bool = False
+    """Unpacked, it is an archive for pg_restore."""
+    complete: bool = False
+    """It ends as what began it ends: of a whole cluster's dump, the end of one database is none."""
+    server: str = ""
+    databases: Mapping[str, int] = field(default_factory=dict)
+    """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
+    tables_before: int = 0
+    """COPY and INSERT commands before any `\\connect`."""
+
+    @property
+    def is_dump(self) -> bool:
+        return bool(self.first_line)
+
+    @property
+    def of_cluster(self) -> bool:
+        """It is pg_dumpall's."""
+        return self.first_line == _CLUSTER
+
+    @property
+    def last_line(self) -> str:
+        """By which it would be complete; since the minor releases of 2025 others may follow."""
+        return f"{self.first_line} complete"
+
+    @property
+    def database(self) -> str:
+        """Of its first `\\connect`."""
+        return next(iter(self.databases), "")
+
+    @property
+    def tables(self) -> int:
+        """COPY and INSERT commands in all."""
+        return self.tables_before + sum(self.databases.values())
+
+    @property
+    def server_major(self) -> Major | None:
+        return major_in(self.server)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRead:
+    """What pg_verifybackup said of a base backup: every file against the manifest, and the WAL it needs."""
+
+    code: int
+    said: str
+
+
+def connected_to(argument: str) -> str:
+    """The database's name in what pg_dump writes after `\\connect` (appendPsqlMetaConnect): the name alone, quoted
+    unless it is plain, or a connection string where it holds more than letters, digits, `_` and `.`."""
+    word = argument.strip().removeprefix("-reuse-previous=on ")
+    if len(word) > 1 and word[0] == word[-1] == '"':
+        word = word[1:-1].replace('""', '"')
+    quoted_name = _DBNAME.fullmatch(word)
+    return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
+
+
+def major_in(version: str) -> Major | None:
+    """`15.18` is 15, `9.6.24` is 9.6; None for anything else."""
+    found = _MAJOR.match(version)
+    if found is None:
+        return None
+    first = int(found[1])
+    return (first,) if first >= 10 else (first, int(found[2] or 0))
+
+
+_MOST_DATABASES = 1000
+_SAID_CHARACTERS = 300
+
+_ARCHIVE = """\
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@@RUN@
+list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
+printf 'list_code=%s\\n' "$code"
+printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
+printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')"
+said=$list
+[ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
+if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)"
+exit 0"""
+_BASE = """\
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@@RUN@
+said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
+exit 0"""
+_TEXT = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+f=@FILE@
+@LOW@printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
+if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
+{ low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
+  $1 == "preflight-status" { code = $2; next }
+  { last[NR % 40] = $0; bytes += length($0) + 1 }
+  NR <= 200 && begin == "" && /^-- PostgreSQL database (cluster )?dump$/ { begin = $0 }
+  NR <= 200 && /^PGDMP/ { inner = 1 }
+  version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
+  /^\\\\connect / { name[++databases] = substr($0, 10, 200) }
+  /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables[databases + 0]++ }
+  END {
+    for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
+    printf "code=%s\\nbytes=%.0f\\nbegin=%s\\ninner=%d\\nversion=%s\\ncomplete=%d\\ntables=%d\\n",
+      code, bytes, begin, inner, version, complete, tables[0]
+    for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
+  }'
+exit 0"""
+_READERS = {
+    BackupKind.TEXT: "cat",
+    BackupKind.GZIP: "gzip -dc",
+    BackupKind.BZIP2: "bzip2 -dc",
+    BackupKind.XZ: "xz -dc",
+    BackupKind.ZSTD: "zstd -dc",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    list_code: int
+    tables: int
+    code: int
+    said: str
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadArchive(LongRead[ArchiveRead]):
+    """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
+
+    program: str
+    """pg_restore, as it is called."""
+
+    def ask(self) -> str:
+        return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        """A read that failed is tried again: it may have been for want of a program, a right or time."""
+        return bool(self.state) and self.read(reply).whole
+
+    def read(self, reply: Reply) -> ArchiveRead:
+        told = read_lines(_Archive, reply)
+        listed = told.list_code == 0
+        if (told.code == 0) > listed:
+            raise Unreadable("the full read ends well where the listing did not")
+        header = {name: value.strip() for name, _, value in (line.partition(":") for line in told.header)}
+        if listed and not {"dbname", "Dumped from database version"} <= set(header):
+            raise Unreadable("the table of contents does not say what was dumped")
+        server = header.get("Dumped from database version", "").partition(" ")[0]
+        return ArchiveRead(
+            listed, told.code, told.said[:_SAID_CHARACTERS], header.get("dbname", ""), server, told.tables
+        )
+
+
+@dataclass(frozen=True)
+class VerifyBase(LongRead[BaseRead]):
+    """Reads a whole base backup against its manifest."""
+
+    program: str
+    """pg_verifybackup, as it is called."""
+
+    def ask(self) -> str:
+        return self._text(_BASE, PROGRAM=quoted(self.program))
+
+    def read(self, reply: Reply) -> BaseRead:
+        told = read_lines(BaseRead, reply)
+        return replace(told, said=told.said[:_SAID_CHARACTERS])
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    ran_as: str
+    account: str
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    tables: int
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    code: int
+    bytes: int
+    begin: str
+    inner: bool
+    version: str
+    complete: bool
+    tables: int
+    database: tuple[_Connected, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadText(LongRead[TextRead]):
+    """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
+
+    kind: BackupKind
+
+    def ask(self) -> str:
+        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        """As for an archive."""
+        read = self.read(reply)
+        return bool(self.state) and read.readable and read.code == 0
+
+    def read(self, reply: Reply) -> TextRead:
+        fields = read_fields(output_of(reply))
+        looked = read_lines(_Looked, {name: fields.pop(name, []) for name in ("ran_as", "account", "readable")})
+        as_account = looked.ran_as == looked.account
+        if not looked.readable:
+            return TextRead(False, as_account)
+        told = read_lines(_Text, fields)
+        return TextRead(
+            True,
+            as_account,
+            told.code,
+            " ".join(reply.error.split())[:_SAID_CHARACTERS],
+            told.bytes,
+            told.begin,
+            told.inner,
+            told.complete,
+            told.version,
+            _databases(told.database),
+            told.tables,
+        )
+
+
+def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        name = connected_to(line.argument)
+        found[name] = found.get(name, 0) + line.tables
+    return found

@@ -1,0 +1,158 @@
+"""Questions about time: when an earlier backup was begun, and how fast its folder takes what is written to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from preflight.probe import Family, Reply, Unreadable
+from preflight.questions.fields import End, read_lines
+from preflight.questions.long_read import LongRead
+from preflight.questions.shell import AccountProbe, filled, quoted
+
+SAMPLE_BYTES = 64 * 1024**2
+SAMPLE_SECONDS = 2.0
+
+# An archive holds the clock of whoever dumped, without its zone (WriteHead in pg_backup_archiver.c), and pg_restore
+# shows it as a time of its own zone; the session's own TZ is UTC. So the moment is sought at which the host's clock
+# shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
+_BEGAN = """\
+LC_ALL=C; export LC_ALL; unset TZ
+f=@FILE@
+@LOW@@RUN@
+list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
+text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
+printf 'code=%s\\ntext=%s\\n' "$code" "$text"
+zones() {
+  { cat /etc/environment /etc/crontab /etc/cron.d/*; crontab -l; } 2>/dev/null </dev/null |
+    sed -n "s|^ *TZ *= *[\\"']\\{0,1\\}\\([A-Za-z0-9_+/:-]*\\).*|\\1|p" | sort -u | head -n 20
+}
+[ -n "$text" ] && t=$(date -d "${text% *}" +%s 2>/dev/null) || exit 0
+for s in -3600 -1800 0 1800 3600; do
+  at=$((t + s))
+  [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
+  printf 'at=%s\\noffset=%s\\n' "$at" "$(date -d "@$at" +%z)"
+  zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
+done
+exit 0"""
+_RATE = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
+printf 'sample=%s\\nend=yes\\n' "$said"
+exit 0"""
+# O_TMPFILE makes a file without a name, gone when the program ends; each block is on the disk before the next one.
+_SAMPLE = """\
+import os, sys, time
+block = os.urandom(1 << 20)
+file = os.open(sys.argv[1], os.O_TMPFILE | os.O_WRONLY, 0o600)
+begun = time.monotonic()
+written = 0
+while written < @BYTES@ and time.monotonic() - begun < @SECONDS@:
+    written += os.write(file, block)
+    os.fdatasync(file)
+print(written, round((time.monotonic() - begun) * 1e6))
+"""
+
+
+_ZONES_LIE_APART = timedelta(minutes=15)
+_FARTHEST_ZONES = timedelta(hours=15)
+_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
+_COPY_IS_LATER_BY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    code: int
+    text: str
+    at: tuple[datetime, ...] = ()
+    offset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedTime:
+    """When an archive was begun, by a clock in a zone that is not known."""
+
+    text: str
+    """As pg_restore shows it."""
+
+
+@dataclass(frozen=True)
+class BackupBegan(LongRead[datetime | UnplacedTime | None]):
+    """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
+
+    pg_dump makes the file at the moment that it writes into the header: where the birth of the file and the header's
+    clock differ by whole quarters of an hour, which is how zones differ, the birth is the moment. Without such a birth
+    (written over an older file, copied, not kept by the file system) the header counts in the host's own zone, unless
+    cron or every session there has another one, or the file would have been finished before it was begun."""
+
+    family = Family.BACKUP
+
+    program: str
+    """pg_restore, as it is called."""
+    changed_at: datetime
+    """When the archive was last changed, UTC."""
+    born_at: datetime | None
+    """When its file or folder was made, UTC; None where that is not known."""
+
+    def ask(self) -> str:
+        return self._text(_BEGAN, PROGRAM=quoted(self.program))
+
+    def read(self, reply: Reply) -> datetime | UnplacedTime | None:
+        told = read_lines(_Began, reply)
+        if told.code != 0 or not told.text:
+            return None
+        if self.born_at is not None and _differ_as_zones_do(self.born_at, told.text):
+            return self.born_at
+        if len(told.at) != 1 or len(set(told.offset)) != 1 or told.at[0] > self.changed_at:
+            return UnplacedTime(told.text)
+        began = told.at[0]
+        copied = self.born_at is not None and began + _COPY_IS_LATER_BY < self.born_at <= self.changed_at
+        return None if copied else began
+
+
+def _differ_as_zones_do(moment: datetime, text: str) -> bool:
+    """Whether a clock in some zone shows `text` at that moment, or a few seconds from it."""
+    try:
+        shown = datetime.fromisoformat(text.rpartition(" ")[0]).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    quarters = round((moment - shown) / _ZONES_LIE_APART)
+    beside = abs(moment - shown - quarters * _ZONES_LIE_APART)
+    return beside <= _FILE_IS_MADE_WITHIN and abs(moment - shown) <= _FARTHEST_ZONES
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    written: int
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    sample: _Sample | None
+    end: End
+
+
+@dataclass(frozen=True)
+class WriteRate(AccountProbe[float | None]):
+    """Bytes a second that a directory takes, by writing at most `SAMPLE_BYTES` for at most `SAMPLE_SECONDS` to a file
+    without a name; None where the host cannot do that."""
+
+    family = Family.SPACE
+    timeout_seconds: ClassVar[float] = 20.0
+
+    directory: str
+
+    def ask(self) -> str:
+        sample = filled(_SAMPLE, BYTES=str(SAMPLE_BYTES), SECONDS=f"{SAMPLE_SECONDS:g}")
+        return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
+
+    def read(self, reply: Reply) -> float | None:
+        sample = read_lines(_Sampled, reply).sample
+        if sample is None:
+            return None
+        if sample.written <= 0 or sample.microseconds <= 0:
+            raise Unreadable("nothing was written in no time")
+        return sample.written / sample.microseconds * 1e6

@@ -1,0 +1,161 @@
+"""Questions about clocks: what time it is at the far end, and in which zone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+from preflight.clock import zone
+from preflight.probe import Reply, Unreadable
+from preflight.questions.fields import read_lines, read_row
+from preflight.questions.shell import BOOT, BootId, ShellProbe
+from preflight.questions.sql import SqlProbe
+
+HOST_ZONE = """\
+printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+printf 'localtime=%s\\n' "$(readlink -f /etc/localtime 2>/dev/null | cut -c 1-200)"
+printf 'zone=%s\\n' "$(head -n 1 /etc/timezone 2>/dev/null | cut -c 1-60)"
+"""
+"""Tells the zone of a host's daemons, as `ZoneTold` has it. The session's own TZ is UTC."""
+
+_EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
+_ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
+
+
+@dataclass(frozen=True)
+class ZoneTold:
+    """The lines of `HOST_ZONE`."""
+
+    offset: timedelta
+    localtime: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostZone:
+    """The zone in which a host's cron and systemd read times."""
+
+    name: str
+    """IANA name; empty where the host does not show one, or this machine does not know it."""
+    offset: timedelta
+    """From UTC, at the time of the reply."""
+
+    @property
+    def where(self) -> tzinfo:
+        """Without a name, a zone that never changes its clocks."""
+        return zone(self.name) if self.name else timezone(self.offset)
+
+    @property
+    def text(self) -> str:
+        """`Europe/Prague (+02:00)`."""
+        shown = f"{timezone(self.offset)}".removeprefix("UTC") or "+00:00"
+        return f"{self.name} ({shown})" if self.name else f"{shown}, of no known zone"
+
+    @classmethod
+    def of(cls, told: ZoneTold, at: datetime) -> HostZone:
+        """`at`: when the host was asked."""
+        found = _ZONE_FILE.fullmatch(told.localtime)
+        # Debian's own file counts where /etc/localtime is a copy, which has no name.
+        names = [found[1] if found else "", told.zone.strip()]
+        return cls(next((name for name in names if _fits(name, told.offset, at)), ""), told.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at a far clock, between two looks at ours."""
+
+    earliest: datetime
+    """What it said, UTC."""
+    latest: datetime
+    """The same, or a second later where it tells whole seconds only."""
+    asked_at: datetime
+    """By our clock, UTC."""
+    answered_at: datetime
+    zone: str
+    """The zone of a host, or the TimeZone and log_timezone of a server; for the report."""
+    boot: str = ""
+    """Boot id of a host; empty where it shows none, and for a server."""
+
+    @property
+    def offset(self) -> timedelta:
+        """By how much the far clock is ahead of ours, at the least; negative when it is behind. Zero when it agrees
+        within the time the answer took, so that a slow connection is never taken for a wrong clock."""
+        if self.earliest > self.answered_at:
+            return self.earliest - self.answered_at
+        if self.latest < self.asked_at:
+            return self.latest - self.asked_at
+        return timedelta()
+
+
+@dataclass(frozen=True)
+class _HostTold(ZoneTold):
+    at: str
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerTold:
+    at: str
+    timezone: str
+    log_timezone: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class HostClockProbe(ShellProbe[Reading]):
+    """The clock of a host. A second `attempt` is a question of its own."""
+
+    attempt: int = 1
+
+    def ask(self) -> str:
+        return f"""\
+: {self.attempt}
+printf 'at=%s\\n' "$(date +%s.%N)"
+{HOST_ZONE}{BOOT}"""
+
+    def read(self, reply: Reply) -> Reading:
+        told = read_lines(_HostTold, reply)
+        return replace(_reading(reply, told.at, HostZone.of(told, reply.asked_at).text), boot=told.boot)
+
+
+@dataclass(frozen=True)
+class ServerClockProbe(SqlProbe[Reading]):
+    """The clock of a database server. A second `attempt` is a question of its own."""
+
+    attempt: int = 1
+
+    def ask(self) -> str:
+        # The number is one of ours, not a value from outside.
+        return f"""\
+SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, current_setting('TimeZone') AS timezone,
+  current_setting('log_timezone') AS log_timezone, '{self.attempt:d}' AS attempt"""  # noqa: S608
+
+    def read(self, reply: Reply) -> Reading:
+        told = read_row(_ServerTold, reply)
+        return _reading(reply, told.at, f"TimeZone {told.timezone[:40]}, log_timezone {told.log_timezone[:40]}")
+
+
+def _reading(reply: Reply, at: str, zone_text: str) -> Reading:
+    answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
+    return Reading(*_moments(at), reply.asked_at, answered_at, zone_text)
+
+
+def _moments(text: str) -> tuple[datetime, datetime]:
+    """(earliest, latest) that `1797591600.25` stands for; where `date` knows no parts of a second, all of it."""
+    found = _EPOCH.fullmatch(text)
+    if not found:
+        raise Unreadable(f"no time of date: {text[:40]!r}")
+    second = datetime.fromtimestamp(int(found[1]), UTC)
+    if found[2] is None or not found[2].isdecimal():
+        return second, second + timedelta(seconds=1)
+    moment = second + timedelta(seconds=int(found[2]) / 10 ** len(found[2]))
+    return moment, moment
+
+
+def _fits(name: str, offset: timedelta, at: datetime) -> bool:
+    """Whether this machine knows the zone, and gives it the same time as the host does."""
+    try:
+        return bool(name) and at.astimezone(zone(name)).utcoffset() == offset
+    except ValueError:
+        return False

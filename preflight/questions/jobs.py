@@ -1,0 +1,288 @@
+"""Questions about what starts by itself on a host: crontabs, the system's tables and folders, anacron, systemd's
+timers. Commands are cleared of secrets on the host, before they are sent."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from preflight.probe import Reply, Unreadable
+from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
+from preflight.questions.fields import read_lines
+from preflight.questions.redaction import SED_PROGRAM
+from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
+from preflight.questions.timers import Timer, read_timers, shown
+
+_MOST_LINES = 300
+"""Of one table; more are counted as not seen."""
+_LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
+_DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+_FUNCTIONS = filled(
+    """\
+hide() { sed -E @REDACTION@; }
+lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOST@s/^/line=/p; @MORE@s/.*/cut=/p'; }
+[ "$(printf '#\\nx\\n' | lines)" = line=x ] || printf 'tools=unusable\\n'
+""",
+    REDACTION=shlex.quote(SED_PROGRAM),
+    MOST=str(_MOST_LINES),
+    MORE=str(_MOST_LINES + 1),
+)
+
+_JOBS = """\
+table() {
+  if [ -r "$2" ]; then printf '%s=%s\\n' "$1" "$2"; lines <"$2"; else printf 'unread=%s\\n' "$2"; fi
+}
+folder() {
+  if [ ! -d "$2" ]; then :
+  elif [ -r "$2" ] && [ -x "$2" ]; then for file in "$2"/*; do [ -f "$file" ] && table "$1" "$file"; done
+  else printf 'unread=%s\\n' "$2"; fi
+}
+printf 'epoch=%s\\nuptime=%s\\n' "$(date +%s)" "$(cut -d ' ' -f 1 /proc/uptime 2>/dev/null)"
+cron=none
+command -v crontab >/dev/null 2>&1 && cron=crontab
+for file in /usr/sbin/fcron /usr/sbin/crond /sbin/crond /usr/sbin/cron; do [ -e "$file" ] && cron=${file##*/}; done
+printf 'cron=%s\\n' "$cron"
+if [ -e /usr/sbin/anacron ]; then printf 'anacron=yes\\n'; else printf 'anacron=no\\n'; fi
+[ -e /etc/crontab ] && table table /etc/crontab
+[ -e /etc/anacrontab ] && table anacrontab /etc/anacrontab
+folder table /etc/cron.d
+for name in crontabs tabs .; do folder spool "/var/spool/cron/$name"; done
+for name in hourly daily weekly monthly; do
+  for file in "/etc/cron.$name"/*; do [ -f "$file" ] && printf 'part=%s\\n' "$file"; done
+done
+show='systemctl show --no-pager'
+if ! command -v systemctl >/dev/null 2>&1; then printf 'systemd=absent\\n'
+elif text=$($show --property=Id,Unit,ActiveState,TimersCalendar,TimersMonotonic,RandomizedDelayUSec \\
+  --property=NextElapseUSecRealtime,NextElapseUSecMonotonic '*.timer' 2>/dev/null); then
+  printf 'systemd=running\\n'
+  printf '%s\\n' "$text" | cut -c 1-600 | sed 's/^/timer=/'
+  units=$(printf '%s\\n' "$text" | sed -n 's/^Unit=//p' | sort -u)
+  set -f
+  [ -z "$units" ] || $show --property=Id,ExecStart -- $units 2>/dev/null | hide | cut -c 1-600 | sed 's/^/service=/'
+else
+  text=$($show '*.timer' 2>&1 | head -n 1 | cut -c 1-200)
+  case $text in
+    *'not been booted'*) printf 'systemd=offline\\n' ;;
+    *) printf 'systemd=failed\\nsaid=%s\\n' "$text" ;;
+  esac
+fi
+"""
+
+
+class Systemd(StrEnum):
+    """Whether timers could be asked for."""
+
+    RUNNING = "running"
+    OFFLINE = "offline"
+    """Installed, but another program is process 1."""
+    ABSENT = "absent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The telling lines of one crontab."""
+
+    source: str
+    """Its path, or whose crontab it is."""
+    user: str = ""
+    """Whose crontab; empty where the lines name the user."""
+    lines: tuple[str, ...] = ()
+    cut: bool = False
+    """It has more lines than are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostJobs:
+    """What starts by itself on a host, as far as the login may see it."""
+
+    zone: HostZone
+    cron: str
+    """Name of the cron daemon, `crontab` where only that program is seen, `none` without any."""
+    tables: tuple[Table, ...] = ()
+    anacrontab: Table | None = None
+    """None where anacron is not installed, or has no table."""
+    has_anacron: bool = False
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Folder (`/etc/cron.daily`) -> names of the scripts in it."""
+    unread: tuple[str, ...] = ()
+    """Files and folders that are there and may not be read."""
+    systemd: Systemd = Systemd.ABSENT
+    timers: tuple[Timer, ...] = ()
+    unread_timers: tuple[str, ...] = ()
+    """Active timers whose description is not understood."""
+    said: str = ""
+    """systemctl's words where it failed."""
+
+
+@dataclass(frozen=True)
+class _TablesTold:
+    """The lines of tables, whose order is read apart."""
+
+    end: str
+    line: tuple[str, ...] = field(default=(), kw_only=True)
+    cut: tuple[str, ...] = field(default=(), kw_only=True)
+    said: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class _HostTold(ZoneTold, _TablesTold):
+    epoch: datetime
+    uptime: str
+    cron: str
+    anacron: bool
+    systemd: Systemd
+    table: tuple[str, ...] = ()
+    spool: tuple[str, ...] = ()
+    anacrontab: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    part: tuple[str, ...] = ()
+    timer: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostJobsProbe(ShellProbe[HostJobs]):
+    """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
+
+    def ask(self) -> str:
+        return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}printf 'end=\\n'"
+
+    def read(self, reply: Reply) -> HostJobs:
+        pairs = _pairs(reply)
+        told = read_lines(_HostTold, _fields(pairs))
+        tables = _tables(pairs)
+        timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
+        return HostJobs(
+            zone=HostZone.of(told, told.epoch),
+            cron=told.cron,
+            tables=tuple(table for kind, table in tables if kind != "anacrontab" and _is_run(table, told.cron)),
+            anacrontab=next((table for kind, table in tables if kind == "anacrontab" and told.anacron), None),
+            has_anacron=told.anacron,
+            parts=_parts(told.part),
+            unread=tuple(map(shown, told.unread)),
+            systemd=told.systemd,
+            timers=timers,
+            unread_timers=unread_timers,
+            said=shown(" ".join(told.said)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCrontab:
+    """What `crontab -l` of one account printed."""
+
+    account: str
+    table: Table | None = None
+    """None where it has none, or could not be asked."""
+    refused: str = ""
+    """Why it could not be asked."""
+
+
+@dataclass(frozen=True)
+class _CrontabTold(_TablesTold):
+    crontab: str
+
+
+@dataclass(frozen=True)
+class CrontabProbe(AccountProbe[OwnCrontab]):
+    """The crontab of the login, or of an account that it may become."""
+
+    def ask(self) -> str:
+        return self.account.wrap(f"""\
+{_FUNCTIONS}
+if ! command -v crontab >/dev/null 2>&1; then printf 'crontab=absent\\n'
+elif text=$(crontab -l 2>/dev/null); then printf 'crontab=%s\\n' "$(id -un)"; printf '%s\\n' "$text" | lines
+else
+  text=$(crontab -l 2>&1 >/dev/null | head -n 1 | cut -c 1-200)
+  case $text in
+    *'no crontab for'*|*'No such file'*) printf 'crontab=none\\n' ;;
+    *) printf 'crontab=refused\\nsaid=%s\\n' "$text" ;;
+  esac
+fi
+printf 'end=\\n'""")
+
+    def read(self, reply: Reply) -> OwnCrontab:
+        name = self.account.account
+        if reply.code == NOT_ALLOWED:
+            return OwnCrontab(name, refused=f"sudo gives the login no shell of {name}")
+        if reply.code != 0:
+            return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
+        pairs = _pairs(reply)
+        told = read_lines(_CrontabTold, _fields(pairs))
+        if told.crontab in ("absent", "none"):
+            return OwnCrontab(name)
+        if told.crontab == "refused":
+            return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
+        ((_, table),) = _tables(pairs)
+        return OwnCrontab(name, table)
+
+
+_SECTIONS = ("table", "anacrontab", "spool", "crontab")
+_Pairs = Sequence[tuple[str, str]]
+
+
+def _pairs(reply: Reply) -> _Pairs:
+    """The `name=value` lines in order. Raises Unreadable for any other, and where the last one is missing."""
+    pairs = []
+    for line in reply.text.split("\n"):
+        name, equals, value = line.partition("=")
+        if not line.strip():
+            continue
+        if not equals:
+            raise Unreadable(f"an unknown line: {line[:60]!r}")
+        pairs.append((name, value.rstrip("\r")))
+    if not pairs or pairs[-1] != ("end", ""):
+        raise Unreadable("the answer has no end")
+    return pairs
+
+
+def _fields(pairs: _Pairs) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _tables(pairs: _Pairs) -> list[tuple[str, Table]]:
+    """(kind, table), each with the lines that follow it."""
+    found: list[tuple[str, str, list[str]]] = []
+    cut: set[int] = set()
+    for name, value in pairs:
+        if name in _SECTIONS:
+            found.append((name, value, []))
+        elif name in ("line", "cut"):
+            if not found:
+                raise Unreadable("a line of no table")
+            if name == "line":
+                found[-1][2].append(value)
+            else:
+                cut.add(len(found) - 1)
+    return [(kind, _table(kind, source, lines, number in cut)) for number, (kind, source, lines) in enumerate(found)]
+
+
+def _table(kind: str, source: str, lines: Iterable[str], cut: bool) -> Table:
+    user = {"spool": source.rpartition("/")[2], "crontab": source}.get(kind, "")
+    where = f"crontab of {shown(user)}" if user else shown(source)
+    return Table(where, user, tuple(lines), cut)
+
+
+def _is_run(table: Table, cron: str) -> bool:
+    """Whether cron reads the file: Debian's takes no name with a dot, the others leave out what packages left over."""
+    folder, _, name = table.source.rpartition("/")
+    if folder != "/etc/cron.d":
+        return True
+    return bool(_DEBIAN_NAME.fullmatch(name)) if cron == "cron" else not _LEFT_OVERS.search(name)
+
+
+def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        found[folder] = (*found.get(folder, ()), shown(name))
+    return found

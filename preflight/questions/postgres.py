@@ -1,0 +1,263 @@
+"""Questions to a database server about who answers, the roles that will work, and how many may. One SQL statement
+each; they need no more than CONNECT. Values are cast to text, since text means the same in every version."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
+from preflight.questions.fields import Until, read_lines, read_row, read_rows
+from preflight.questions.shell import ShellProbe, quoted
+from preflight.questions.sql import SqlProbe, quote_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which server answered, and what the connection knows of itself."""
+
+    user: str
+    database: str
+    version_num: int
+    in_recovery: bool
+    server_address: str | None
+    """As the server sees it; None for a socket."""
+    server_port: int | None
+    client_port: int | None
+    backend_pid: int
+    """Process id at the server; another than the client library's when a pooler is between."""
+    started_at: str
+    cluster_name: str
+    session: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pooled(self) -> bool:
+        """Somebody between us and the server answers for it."""
+        seen = self.session.get("backend_pid", "")
+        return bool(seen) and seen != str(self.backend_pid)
+
+    def setting(self, name: str) -> str | None:
+        """The role's effective setting, before this program set anything; None where nobody tells."""
+        return self._of_setting(name, "setting")
+
+    def setting_source(self, name: str) -> str:
+        """Where it was set, as pg_settings calls it (`user`, `database user`); empty where nobody tells."""
+        return self._of_setting(name, "source") or ""
+
+    def _of_setting(self, name: str, column: str) -> str | None:
+        try:
+            value = json.loads(self.session.get("settings", "{}"))[name][column]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class IdentityProbe(SqlProbe[Identity]):
+    """Who answers, as any role may ask it."""
+
+    family = Family.IDENTITY
+
+    def ask(self) -> str:
+        return """\
+SELECT current_user::text AS "user", current_database()::text AS database,
+  current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
+  host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
+  inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
+  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS started_at,
+  current_setting('cluster_name') AS cluster_name"""
+
+    def read(self, reply: Reply) -> Identity:
+        return read_row(Identity, reply, session=dict(reply.session))
+
+
+def nothing_learnt(lost: NoReply) -> bool:
+    """Whether a login that was not made says nothing of the role: the tunnel's SSH login failed, which is that host's
+    own line, nobody tried, this machine has no secret, driver or name service to try with, the question failed and not
+    the login, or this program's own limits ended it."""
+    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
+    logged_in = bool(lost.session.get("backend_pid"))
+    not_the_server = lost.reason in ("host", "name-service", "no-driver", BUSY, NO_SECRET)
+    return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    system_identifier: str
+
+
+@dataclass(frozen=True)
+class SystemIdentifierProbe(SqlProbe[str]):
+    """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
+
+    family = Family.IDENTITY
+
+    def ask(self) -> str:
+        return "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
+
+    def read(self, reply: Reply) -> str:
+        if reply.code != 0:
+            if reply.error.startswith("42501"):  # insufficient_privilege
+                return ""
+            raise Unreadable(f"the server answers {reply.error[:200]}")
+        return read_row(_System, reply).system_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRole:
+    """A role of the server."""
+
+    name: str
+    can_login: bool
+    is_superuser: bool
+    connection_limit: int
+    """-1 for none."""
+    valid_until: Until | None
+    """UTC; until then its password is accepted. None for no end."""
+    has_connect: bool
+    """CONNECT on the database asked."""
+    sessions: int
+    """Its connections now, in all databases."""
+
+
+@dataclass(frozen=True)
+class RolesProbe(SqlProbe[Mapping[str, DatabaseRole]]):
+    """The roles of these names that exist; a name that is missing has no role."""
+
+    family = Family.ACCESS
+    names: tuple[str, ...]
+
+    def ask(self) -> str:
+        names = ", ".join(quote_literal(name) for name in self.names)
+        # Names of roles are quoted as literals; everything else is fixed text.
+        return f"""\
+SELECT rolname::text AS name, rolcanlogin::text AS can_login, rolsuper::text AS is_superuser,
+  rolconnlimit::text AS connection_limit,
+  CASE WHEN rolvaliduntil IS NULL OR rolvaliduntil = 'infinity' THEN NULL
+    WHEN rolvaliduntil = '-infinity' OR rolvaliduntil < '0001-01-01' THEN '0'
+    ELSE floor(extract(epoch FROM rolvaliduntil))::bigint::text END AS valid_until,
+  has_database_privilege(oid, current_database(), 'CONNECT')::text AS has_connect,
+  (SELECT count(*) FROM pg_stat_activity WHERE usesysid = pg_roles.oid)::text AS sessions
+FROM pg_roles WHERE rolname IN ({names})"""  # noqa: S608
+
+    def read(self, reply: Reply) -> Mapping[str, DatabaseRole]:
+        roles = read_rows(DatabaseRole, reply)
+        if not {role.name for role in roles} <= set(self.names):
+            raise Unreadable("a role nobody asked for")
+        return {role.name: role for role in roles}
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Connections of the server and of the database, our own counted among them."""
+
+    most: int
+    """For ordinary roles: max_connections less the reserved ones."""
+    used: int
+    database_limit: int
+    """-1 for none."""
+    database_used: int
+
+
+@dataclass(frozen=True)
+class SlotsProbe(SqlProbe[Slots]):
+    """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
+    hides which of its rows are clients."""
+
+    def ask(self) -> str:
+        return """\
+SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
+  (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,
+  datconnlimit::text AS database_limit,
+  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used
+FROM pg_database d WHERE datname = current_database()"""
+
+    def read(self, reply: Reply) -> Slots:
+        return read_row(Slots, reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a host shows of one database connection."""
+
+    titles: tuple[tuple[int, str], ...]
+    """(process id, title) of its PostgreSQL processes that carry the connection's role, database and client port."""
+    sees_all: bool
+    """The account may see the processes of others; without that, no process found means nothing."""
+    addresses: frozenset[str]
+    """The host's own IP addresses."""
+
+
+class _Sees(StrEnum):
+    ALL = "all"
+    OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class _Title:
+    pid: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    sees: _Sees
+    backend: tuple[_Title, ...] = ()
+    address: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackendProbe(ShellProbe[Backend]):
+    """Looks on a host for the server process of one open connection. Its title (`postgres: ROLE DATABASE
+    ADDRESS(PORT) idle`) is readable to every account; a container's processes show up under other ids."""
+
+    family = Family.IDENTITY
+    user: str
+    database: str
+    client_port: int
+
+    def ask(self) -> str:
+        # grep finds itself and this shell too; only titles of PostgreSQL are kept.
+        pattern = f"({self.client_port})"
+        return f"""\
+for file in $(grep -lsF -e {quoted(pattern)} /proc/[0-9]*/cmdline 2>/dev/null); do
+  pid=${{file#/proc/}}; pid=${{pid%/cmdline}}
+  title=$({{ tr '\\0' ' ' <"$file" | head -n 1 | cut -c 1-300; }} 2>/dev/null)
+  case $title in postgres:*) printf 'backend=%s %s\\n' "$pid" "$title" ;; esac
+done
+if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees=all; else echo sees=own; fi
+PATH=$PATH:/usr/sbin:/sbin
+{{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
+  grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
+exit 0"""
+
+    def read(self, reply: Reply) -> Backend:
+        found = read_lines(_Seen, reply)
+        return Backend(
+            titles=tuple(self._titles(found.backend)),
+            sees_all=found.sees is _Sees.ALL,
+            addresses=frozenset(_addresses(found.address)),
+        )
+
+    def _titles(self, seen: Sequence[_Title]) -> list[tuple[int, str]]:
+        wanted = re.compile(
+            rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
+        )
+        return [(title.pid, title.text.strip()) for title in seen if wanted.match(title.text)]
+
+
+def _addresses(lines: Sequence[str]) -> list[str]:
+    found: list[Any] = []
+    for line in lines:
+        word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
+        try:
+            found.append(ipaddress.ip_address(word))
+        except ValueError:
+            continue
+    return [str(address) for address in found]

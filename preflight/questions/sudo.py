@@ -1,0 +1,206 @@
+"""Questions about programs that an account of a host has to run: the login's own, or one reached through sudo.
+
+`sudo -l` proves that a command is listed, not that it runs without a password, and a cached ticket of somebody's
+earlier sudo makes anything run. So the very program is run, harmlessly (`--version`), with `-k`; the listing only
+tells afterwards where sudo found it, and why it refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from preflight.probe import Family, Reply, Unreadable
+from preflight.questions.fields import read_lines
+from preflight.questions.shell import AccountProbe, quoted
+
+_SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
+
+
+class Refusal(StrEnum):
+    """Why a program did not run, as far as its output tells."""
+
+    NO_SUDO = "sudo is not installed"
+    NOT_FOUND = "the program is not found"
+    UNKNOWN_ACCOUNT = "there is no such account"
+    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)"
+    NOT_ALLOWED = "sudo does not allow it"
+    WRONG_PASSWORD = "sudo refuses the password"
+    NEEDS_PASSWORD = "sudo asks for a password"
+    OTHER = "it fails"
+
+
+_SIGNS = (
+    (Refusal.UNKNOWN_ACCOUNT, r"unknown user|no such user|invalid user"),
+    (Refusal.NEEDS_TERMINAL, r"must have a tty"),
+    (Refusal.WRONG_PASSWORD, r"incorrect password|sorry, try again|no password was provided|authentication failure"),
+    (Refusal.NOT_ALLOWED, r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo"),
+    (Refusal.NEEDS_PASSWORD, r"a password is required|a terminal is required|no askpass program"),
+    (Refusal.NO_SUDO, r"sudo: (?:command )?not found|sudo: no such file"),
+    (Refusal.NOT_FOUND, r"command not found|: not found|no such file or directory"),
+)
+
+
+def refusal(said: str) -> Refusal:
+    """Which refusal the output of a failed sudo, or of a shell, stands for."""
+    return next((kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE)), Refusal.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRun:
+    """What came of one program."""
+
+    program: str
+    code: int
+    path: str
+    """Where the account's PATH, or sudo's, finds it; empty where nobody says."""
+    said: str
+    """Standard output and error, cut short."""
+
+    @property
+    def ran(self) -> bool:
+        return self.code == 0
+
+    @property
+    def refusal(self) -> Refusal:
+        """Why it did not run; meaningful only then."""
+        return refusal(self.said)
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its output: complaints come last."""
+        return self.said.strip().rpartition("\n")[2]
+
+
+Programs = tuple[ProgramRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    program: tuple[str, ...]
+    code: tuple[int, ...]
+    path: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProgramsProbe(AccountProbe[Programs]):
+    """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
+    every further refusal would count towards locking the account."""
+
+    family = Family.ACCESS
+    programs: tuple[str, ...]
+
+    timeout_seconds = _SUDO_SECONDS
+
+    def ask(self) -> str:
+        tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
+        return f"{_SHOW}\n{self._try()}\n{tries}\nexit 0"
+
+    def _try(self) -> str:
+        if self.account.is_login:
+            return _TRY_AS_LOGIN
+        run = _TRY_WITH_PASSWORD if self.account.password else _TRY_WITHOUT_PROMPT
+        return run.replace("ACCOUNT", quoted(self.account.account))
+
+    def read(self, reply: Reply) -> Programs:
+        told = read_lines(_Runs, reply)
+        if told.program != self.programs or not len(told.program) == len(told.code) == len(told.path) == len(told.said):
+            raise Unreadable(f"answers for {len(told.program)} of {len(self.programs)} programs")
+        return tuple(
+            ProgramRun(program, code, path if path.startswith("/") else "", _lines(said))
+            for program, code, path, said in zip(told.program, told.code, told.path, told.said, strict=True)
+        )
+
+
+_TRY_AS_LOGIN = """\
+try() { path=$(command -v "$1"); out=$("$1" --version 2>&1 </dev/null); show "$1" $? "$path" "$out"; }"""
+_TRY_WITHOUT_PROMPT = """\
+try() {
+  out=$(sudo -k -n -u ACCOUNT -- "$1" --version 2>&1 </dev/null); code=$?
+  path=$(sudo -k -n -l -u ACCOUNT -- "$1" 2>/dev/null </dev/null | head -n 1)
+  show "$1" "$code" "$path" "$out"
+}"""
+_TRY_WITH_PASSWORD = """\
+IFS= read -r secret; refused=
+try() {
+  if [ -z "$refused" ]; then
+    out=$(printf '%s\\n' "$secret" | sudo -S -k -p '' -u ACCOUNT -- "$1" --version 2>&1); code=$?
+    case $out in *"incorrect password"*|*"ry again"*|*"no password was"*) refused=yes ;; esac
+  fi
+  show "$1" "$code" "" "$out"
+}"""
+_SHOW = """\
+show() {
+  said=$(printf '%s\\n' "$4" | head -n 8 | cut -c 1-300 | tr '\\n' '|')
+  printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\n' "$1" "$2" "$3" "$said"
+}"""
+
+
+def _lines(said: str) -> str:
+    return said.replace("|", "\n").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whether sudo gives the login a shell of another account, and what its rules list otherwise."""
+
+    code: int
+    said: str
+    rules: tuple[str, ...]
+    """The login's sudo rules for the account, as `sudo -l` prints them: `(postgres) NOPASSWD: /usr/bin/psql`."""
+
+    @property
+    def refusal(self) -> Refusal:
+        return refusal(self.said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    code: int
+    said: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReachProbe(AccountProbe[Reach]):
+    """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
+
+    family = Family.ACCESS
+    timeout_seconds = _SUDO_SECONDS
+
+    def ask(self) -> str:
+        become = quoted(self.account.account)
+        shell = f"-u {become} -- /bin/sh -c 'id -un'"
+        if self.account.password:
+            return (
+                "IFS= read -r secret\n"
+                f"out=$(printf '%s\\n' \"$secret\" | sudo -S -k -p '' {shell} 2>&1); code=$?; rules=\n"
+                'case $out in *"not allowed"*) '
+                "rules=$(printf '%s\\n' \"$secret\" | sudo -S -k -p '' -l 2>/dev/null) ;; esac\n" + _TELL
+            )
+        return (
+            f"if sudo -k -n -l -u {become} -- /bin/sh >/dev/null 2>&1 </dev/null\n"
+            f"then out=$(sudo -k -n {shell} 2>&1 </dev/null); code=$?; rules=\n"
+            "else out=$(sudo -k -n -l 2>&1 </dev/null); code=1; rules=$out; fi\n" + _TELL
+        )
+
+    def read(self, reply: Reply) -> Reach:
+        told = read_lines(_Told, reply)
+        return Reach(told.code, "\n".join(told.said), tuple(_rules_for(self.account.account, told.rule)))
+
+
+_TELL = """\
+printf 'code=%s\\n' "$code"
+printf '%s\\n' "$out" | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
+printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
+exit 0"""
+
+
+def _rules_for(account: str, rules: Sequence[str]) -> Iterator[str]:
+    for rule in rules:
+        found = re.match(r"\(([^)]*)\)", rule)
+        accounts = found[1].partition(":")[0].split(",") if found else []
+        if {name.strip() for name in accounts} & {account, "ALL"}:
+            yield rule

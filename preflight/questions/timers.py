@@ -1,0 +1,239 @@
+"""systemd's timers: what `systemctl show` prints of them and of the units they start, in the zone UTC, and the runs
+that their calendar expressions and time spans stand for. Pure.
+
+The shape is that of `print_property` in systemd's systemctl-show.c, the same since timers have calendars. The rules are
+those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mon..Fri *-*-* 06:00:00`), and only that
+is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first time,
+for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from preflight.clock import zone
+from preflight.questions.job_times import Schedule
+from preflight.units import format_duration
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CALENDAR = re.compile(
+    r"(?:(?P<weekdays>[A-Z][A-Za-z,.]*) )?(?P<year>[\d*,./]+)-(?P<month>[\d*,./]+)(?P<from>[-~])(?P<day>[\d*,./]+)"
+    r" (?P<hour>[\d*,./]+):(?P<minute>[\d*,./]+):[\d*,./]+(?: (?P<zone>[A-Za-z]\S*))?"
+)
+_PART = re.compile(r"(?:\*|(\d{1,4})(?:\.\.(\d{1,4}))?)(?:/(\d{1,4}))?")
+_SPAN_UNITS = {
+    "y": 31_557_600.0,
+    "month": 2_629_800.0,
+    "w": 604_800.0,
+    "d": 86_400.0,
+    "h": 3600.0,
+    "min": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
+_MOST_RUNS = 10_000
+_LONGEST_SHOWN = 160
+_SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+_SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
+_REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
+_ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """An active timer."""
+
+    name: str
+    starts: str
+    """The unit that it starts."""
+    calendars: tuple[str, ...] = ()
+    every: timedelta | None = None
+    """How long after the last start (or end) of its unit it starts it again; None for timers of the calendar only."""
+    next_at: datetime | None = None
+    """UTC; None when it starts nothing any more."""
+    delay: timedelta = timedelta()
+    """The most by which systemd puts off a start at random."""
+    command: str = ""
+
+    @property
+    def when(self) -> str:
+        parts = [*self.calendars, *([f"every {format_duration(self.every)}"] if self.every else [])]
+        late = f", up to {format_duration(self.delay)} later" if self.delay else ""
+        return ("; ".join(parts) or "once") + late
+
+    def runs(self, start: datetime, end: datetime, where: tzinfo) -> list[datetime]:
+        """The moments from `start` to `end` at which it elapses on a machine in the zone `where`; the unit starts up to
+        `delay` later. All UTC. Raises ValueError for an expression that is not understood."""
+        found: set[datetime] = set()
+        for text in self.calendars:
+            schedule, zone_name = parse_calendar(text)
+            found.update(schedule.runs(start, end, zone(zone_name) if zone_name else where))
+        if self.next_at and self.every:
+            skipped = max(0, (start - self.next_at) // self.every)
+            more = min(_MOST_RUNS, max(0, (end - self.next_at) // self.every - skipped + 1))
+            found.update(self.next_at + self.every * (skipped + count) for count in range(more))
+        elif self.next_at and not self.calendars:  # with a calendar, it is a run of that, put off at random
+            found.add(self.next_at)
+        return sorted(moment for moment in found if start <= moment <= end)
+
+
+def parse_calendar(text: str) -> tuple[Schedule, str]:
+    """(schedule, name of its zone or empty) of a normalized calendar expression; seconds are left out. Raises
+    ValueError."""
+    match = _CALENDAR.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is no calendar expression")
+    year = match["year"]
+    from_end = match["from"] == "~"
+    schedule = Schedule(
+        minutes=_numbers(match["minute"], 0, 59),
+        hours=_numbers(match["hour"], 0, 23),
+        days=_days_from_end(match["day"]) if from_end else _numbers(match["day"], 1, 31),
+        months=_numbers(match["month"], 1, 12),
+        weekdays=_weekdays(match["weekdays"]) if match["weekdays"] else frozenset(range(7)),
+        years=None if year == "*" else _numbers(year, 1970, 2199),
+        days_from_end=from_end,
+    )
+    return schedule, match["zone"] or ""
+
+
+def parse_span(text: str) -> timedelta:
+    """A time span as systemd prints it: `1d 2h 3min 4.5s`, or `0`. Raises ValueError."""
+    found = _SPAN.findall(text)
+    if text.strip() != "0" and (not found or _SPAN.sub("", text).strip()):
+        raise ValueError(f"{text!r} is no time span")
+    return timedelta(seconds=sum(float(number) * _SPAN_UNITS[unit] for number, unit in found))
+
+
+def _numbers(field: str, low: int, high: int) -> frozenset[int]:
+    """The numbers that `01,05..10/2` stands for; `a/n` goes on to the end of the range. Raises ValueError."""
+    found: set[int] = set()
+    for part in field.split(","):
+        match = _PART.fullmatch(part)
+        if not match:
+            raise ValueError(f"{part!r} is no part of a calendar expression")
+        first = low if match[1] is None else int(match[1])
+        alone = match[1] is not None and match[2] is None and match[3] is None
+        last = first if alone else int(match[2] or high)
+        step = int(match[3] or 1)
+        if step < 1 or not low <= first <= last <= high:
+            raise ValueError(f"{part!r} is out of range")
+        found.update(range(first, last + 1, step))
+    return frozenset(found)
+
+
+def _days_from_end(field: str) -> frozenset[int]:
+    """`03` is the last day but two; `07/1` is that day from the end and all later ones. Raises ValueError."""
+    found: set[int] = set()
+    for part in field.split(","):
+        match = re.fullmatch(r"(\d{1,2})(?:/(\d{1,2}))?", part)
+        if not match or not 1 <= int(match[1]) <= 31 or int(match[2] or 1) < 1:
+            raise ValueError(f"{part!r} is no day from the end of a month")
+        step = int(match[2] or 31)
+        found.update(range(int(match[1]), 0, -step))
+    return frozenset(found)
+
+
+def _weekdays(text: str) -> frozenset[int]:
+    """`Mon..Fri` or `Mon,Sat` as numbers, 0 for Sunday. Raises ValueError."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("..")
+        names = range(_WEEKDAYS.index(first), _WEEKDAYS.index(last or first) + 1)
+        found.update((number + 1) % 7 for number in names)
+    if not found:
+        raise ValueError(f"{text!r} names no weekday")
+    return frozenset(found)
+
+
+def shown(text: str, limit: int = _LONGEST_SHOWN) -> str:
+    """`text` of a host on one line of at most `limit` characters, without control and direction characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def read_timers(
+    timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
+) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
+    """(active timers, names of active ones that cannot be read) from `systemctl show` of timers and of what they start.
+
+    `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
+    commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
+    booted_at = _booted_at(at, uptime)
+    timers, unread = [], []
+    for record in _records(timer_lines):
+        if _first(record, "ActiveState") != "active":
+            continue
+        try:
+            timers.append(_timer(record, booted_at, commands))
+        except (ValueError, OverflowError):
+            unread.append(shown(_first(record, "Id")) or "a timer without a name")
+    return tuple(timers), tuple(unread)
+
+
+_Record = Mapping[str, Sequence[str]]
+
+
+def _records(lines: Iterable[str]) -> list[_Record]:
+    """What systemctl shows of each unit: property -> values; an empty line is between two units."""
+    found: list[dict[str, list[str]]] = [{}]
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not line:
+            found.append({})
+        elif equals:
+            found[-1].setdefault(name, []).append(value)
+    return [record for record in found if record]
+
+
+def _first(record: _Record, name: str) -> str:
+    return next(iter(record.get(name, ())), "")
+
+
+def _command(record: _Record) -> str:
+    found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
+    return shown("; ".join(match[1] for match in found if match))
+
+
+def _booted_at(at: datetime, uptime: str) -> datetime | None:
+    return at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
+
+
+def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
+    """Raises ValueError."""
+    name, starts = _first(record, "Id"), _first(record, "Unit")
+    if not name or not starts:
+        raise ValueError("a timer without a name or a unit")
+    calendars = [_SHOWN_CALENDAR.fullmatch(value) for value in record.get("TimersCalendar", ()) if value]
+    if not all(calendars):
+        raise ValueError("a calendar of another shape")
+    repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    delay = _first(record, "RandomizedDelayUSec")
+    return Timer(
+        name=shown(name),
+        starts=shown(starts),
+        calendars=tuple(match[1] for match in calendars if match),
+        every=min((parse_span(span) for span in repeated), default=None),
+        next_at=_next_at(record, booted_at),
+        delay=parse_span(delay) if delay else timedelta(),
+        command=commands.get(starts, ""),
+    )
+
+
+def _next_at(record: _Record, booted_at: datetime | None) -> datetime | None:
+    """The earlier of what the timer's calendars and its times since boot say."""
+    moments = []
+    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
+    if by_calendar:
+        moments.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
+    since_boot = _first(record, "NextElapseUSecMonotonic")
+    if since_boot not in ("", "0", "infinity", "n/a"):
+        if booted_at is None:
+            raise ValueError("a time since boot, and no time of the boot")
+        moments.append(booted_at + parse_span(since_boot))
+    return min(moments, default=None)

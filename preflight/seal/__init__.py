@@ -1,0 +1,1 @@
+"""What `preflight seal` writes beside the plan: manifests of scripts, and pinned host keys."""

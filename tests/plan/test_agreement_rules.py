@@ -1,0 +1,150 @@
+"""What a plan says about agreements: every message with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preflight.errors import PlanError
+from preflight.plan import Plan
+from preflight.plan.load import load_plan
+from tests.plan_texts import MINIMAL
+
+APPLICATIONS = '[applications]\na = { from = "1.0", to = "2.0" }\nb = { from = "1.0", to = "2.0" }\n'  # 7 to 9
+ROLE = '[roles.lead]\nprimary = "x"\n'  # lines 10 to 11
+BASE = MINIMAL + APPLICATIONS + ROLE
+ROLE_WITH_ACCESS = '[roles.dba]\nprimary = "y"\naccess = [{}]\n'
+HOST = '[hosts.db1]\nuser = "x"\nagent = "k.pub"\n'
+RULE = "[[rules]]\n"  # line 12
+KINDS = '"together", "unrelated", "exclude"'
+
+
+def load(folder: Path, added: str) -> Plan:
+    path = folder / "x.toml"
+    path.write_text(BASE + added, encoding="utf-8")
+    return load_plan(path)
+
+
+def problems(folder: Path, added: str) -> list[str]:
+    with pytest.raises(PlanError) as caught:
+        load(folder, added)
+    return [str(error).partition("x.toml:")[2].strip() for error in caught.value.errors]
+
+
+def step(name: str, deploys: str) -> str:
+    return f'[[steps]]\nid = "{name}"\nminutes = 1\n' + (f'deploys = "{deploys}"\n' if deploys else "")
+
+
+def waiver(name: str, expires: str) -> str:
+    return (
+        f'[[waivers]]\nid = "{name}"\ncheck = "app-health"\nsubject = "a"\nreason = "x"\nlimit = "1"\n'
+        f'approved_by = "lead"\ngranted = 2026-10-16T18:00:00\nexpires = {expires}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        RULE + 'together = ["a", "b"]\n',
+        RULE + 'unrelated = ["a", "b"]\ndecides = "lead"\n',
+        RULE + 'exclude = { a = "2.0", b = "1.0" }\nreason = "x"\ndecides = "lead"\n',
+        '[[tested]]\nversions = { a = "2.0", b = "0.9" }\non = 2026-10-01\nevidence = "run 1"\n',
+        "".join(step(name, deploys) for name, deploys in (("s", "a"), ("t", "b"), ("u", ""), ("v", ""))),
+        waiver("W-1", "2026-10-16T18:00:01") + waiver("W-2", "2026-10-17T08:00:00"),
+        ROLE_WITH_ACCESS.format('"db1", "orders"') + HOST + '[databases.orders]\nhost = "db1"\nuser = "x"\n',
+    ],
+)
+def test_sound_agreements_are_accepted(tmp_path: Path, added: str) -> None:
+    assert load(tmp_path, added)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ('reason = "x"', [f"12: rules[1]: exactly one of {KINDS} is required"]),
+        ('together = ["a", "b"]\nunrelated = ["a", "b"]',
+         [f'14: rules[1].unrelated: exactly one of {KINDS} may be given, found "together", "unrelated"']),
+        ('together = ["a"]', ["13: rules[1].together: names at least two different applications"]),
+        ('together = []', ["13: rules[1].together: names at least two different applications"]),
+        ('unrelated = ["a", "a"]', ["13: rules[1].unrelated: names at least two different applications"]),
+        ('together = ["a", "c"]',
+         ['13: rules[1].together[2]: "c" is not declared in [applications]; declared: "a", "b"']),
+        ('together = "a"', ["13: rules[1].together: expected an array, found a string; write it in [ ]"]),
+        ('exclude = { a = "2.1", b = "1.0" }\nreason = "x"\ndecides = "lead"',
+         ['13: rules[1].exclude.a: "2.1" is neither `from` nor `to`: "1.0", "2.0"; did you mean "2.0"?']),
+        ('exclude = {}\nreason = "x"\ndecides = "lead"', ["13: rules[1].exclude: names no versions"]),
+        ('exclude = { a = "2.0" }',
+         ["12: rules[1].decides: is required where a rule excludes an end state",
+          "12: rules[1].reason: is required where a rule excludes an end state"]),
+        ('exclude = { a = "2.0" }\nreason = " "\ndecides = "lead"',
+         ["14: rules[1].reason: is empty, and is required where a rule excludes an end state"]),
+        ('exclude = { a = "2.0" }\nreason = "x"\ndecides = "leed"',
+         ['15: rules[1].decides: "leed" is not declared in [roles]; did you mean "lead"?']),
+        ('exclude = "a"\nreason = "x"\ndecides = "lead"', ["13: rules[1].exclude: expected a table, found a string"]),
+    ],
+)  # fmt: skip
+def test_a_faulty_rule_is_named_with_line_and_key(tmp_path: Path, rule: str, expected: list[str]) -> None:
+    assert sorted(problems(tmp_path, RULE + rule + "\n")) == expected
+
+
+def test_a_version_of_an_application_that_is_itself_faulty_is_not_noted_twice(tmp_path: Path) -> None:
+    rule = RULE + 'exclude = { c = "9" }\nreason = "x"\ndecides = "lead"\n'
+    assert problems(tmp_path, '[applications.c]\nto = "2"\n' + rule) == ["12: applications.c.from: is required"]
+
+
+@pytest.mark.parametrize("section", ["rules", "tested", "waivers", "steps"])
+def test_a_section_that_holds_no_tables_is_noted_once(tmp_path: Path, section: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(f"{section} = [1]\n" + BASE, encoding="utf-8")
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    assert [error.message for error in caught.value.errors] == ["expected a table, found an integer"]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ('versions = {}\non = 2026-10-01', "13: tested[1].versions: names no versions"),
+        ('versions = { a = "2" }\non = "2026-10-01"',
+         "14: tested[1].on: expected a date such as 2026-10-10, found a string; write it without quotes"),
+        ('versions = { a = "2" }\non = 2026-10-01T00:00:00',
+         "14: tested[1].on: expected a date such as 2026-10-10, found a date and time"),
+        ('on = 2026-10-01', "12: tested[1].versions: is required"),
+        ('versions = 1\non = 2026-10-01', "13: tested[1].versions: expected a table, found an integer"),
+    ],
+)  # fmt: skip
+def test_a_faulty_record_is_named_with_line_and_key(tmp_path: Path, record: str, expected: str) -> None:
+    assert problems(tmp_path, f'[[tested]]\n{record}\nevidence = "x"\n') == [expected]
+
+
+def test_two_steps_must_not_deploy_the_same_application(tmp_path: Path) -> None:
+    assert problems(tmp_path, step("s", "a") + step("t", "a")) == [
+        '19: steps[2].deploys: "a" is deployed by step "s" already'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (HOST,
+         '14: roles.dba.access[1]: "db2" is not declared in [hosts] or [databases]; did you mean "db1"?'),
+        (HOST.replace("db1", "web"),
+         '14: roles.dba.access[1]: "db2" is not declared in [hosts] or [databases]; declared: "web"'),
+        ("", '14: roles.dba.access[1]: "db2" is not declared in [hosts] or [databases]; declared: none'),
+    ],
+)  # fmt: skip
+def test_access_names_a_host_or_a_database(tmp_path: Path, declared: str, expected: str) -> None:
+    assert problems(tmp_path, ROLE_WITH_ACCESS.format('"db2"') + declared) == [expected]
+
+
+@pytest.mark.parametrize("expires", ["2026-10-16T18:00:00", "2026-10-16T17:59:59"])
+def test_a_waiver_expires_after_it_is_granted(tmp_path: Path, expires: str) -> None:
+    assert problems(tmp_path, waiver("W-1", expires)) == [
+        "20: waivers[1].expires: the waiver must expire after it is granted"
+    ]
+
+
+def test_the_ids_of_waivers_are_unique(tmp_path: Path) -> None:
+    twice = waiver("W-1", "2026-10-17T08:00:00") * 2
+    assert problems(tmp_path, twice) == ['22: waivers[2].id: "W-1" is the id of an earlier waiver']

@@ -1,0 +1,141 @@
+"""Replies about the login's account, recorded on Debian 12, and what is refused of them."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, date, datetime
+
+import pytest
+
+from preflight.probe import Reply, Unreadable
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, LoginProbe
+
+AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
+AGING = """\
+chage=0
+said=Last password change\t\t\t\t\t: 2026-09-25
+said=Password expires\t\t\t\t\t: 2026-11-24
+said=Password inactive\t\t\t\t\t: never
+said=Account expires\t\t\t\t\t\t: 2027-01-01
+said=Minimum number of days between password change\t\t: 0
+pam_time=absent
+offset=+0000
+"""
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPGIbW2mBF5BbyLGuaUJCXcAqHOl7NMXOAQ0GFkb1kbd me"
+
+
+def reply(text: str, code: int = 0) -> Reply:
+    return Reply(code, text, AT, 0.1, "on db1 as dbadmin")
+
+
+def expiry(text: str) -> Expiry:
+    return ExpiryProbe("db1").read(reply(text))
+
+
+def test_dates_are_read_in_both_forms_of_chage() -> None:
+    assert (expiry(AGING).password_expires, expiry(AGING).account_expires) == (date(2026, 11, 24), date(2027, 1, 1))
+    older = AGING.replace("2026-11-24", "Nov 24, 2026").replace("2027-01-01", "never")
+    assert (expiry(older).password_expires, expiry(older).account_expires) == (date(2026, 11, 24), None)
+
+
+def test_a_password_that_must_be_changed_is_seen() -> None:
+    forced = AGING.replace("2026-09-25", "password must be changed").replace("2026-11-24", "password must be changed")
+    assert expiry(forced).must_change
+    assert not expiry(AGING).must_change
+
+
+@pytest.mark.parametrize(
+    ("said", "aging"),
+    [
+        ("chage=1\nsaid=chage: user 'ldapuser' does not exist in /etc/passwd", Aging.NOT_LOCAL),
+        ("chage=1\nsaid=chage: Permission denied.", Aging.NOT_SHOWN),
+        ("chage=127", Aging.NOT_SHOWN),
+    ],
+)
+def test_an_account_chage_does_not_know_is_told_apart(said: str, aging: Aging) -> None:
+    found = expiry(f"{said}\npam_time=absent\noffset=+0000\n")
+    assert found.aging is aging
+    assert found.said
+    assert found.account_expires is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "instead"),
+    [
+        ("chage=0", ""),
+        ("chage=0", "chage=zero"),
+        ("chage=0", "chage=0\nchage=1"),
+        ("2027-01-01", "soon"),
+        ("2027-01-01", "2027-13-01"),
+        ("2027-01-01", "Foo 1, 2027"),
+        ("Account expires", "Konto läuft ab"),
+        ("pam_time=absent", ""),
+        ("pam_time=absent", "pam_time=perhaps"),
+        ("offset=+0000", ""),
+        ("offset=+0000", "noise without an equals sign"),
+    ],
+)
+def test_a_reply_of_another_shape_is_refused(damage: str, instead: str) -> None:
+    assert damage in AGING
+    with pytest.raises(Unreadable):
+        expiry(AGING.replace(damage, instead))
+
+
+@pytest.mark.parametrize(
+    ("option", "offset", "until"),
+    [
+        ('expiry-time="20261017"', "+0000", "2026-10-16T23:00"),
+        ('expiry-time="20261017Z"', "+0200", "2026-10-17T00:00"),
+        ('no-pty,expiry-time="202610170230"', "+0200", "2026-10-16T23:30"),
+        ('expiry-time="20261017023015Z"', "-0400", "2026-10-17T02:30"),
+        ('expiry-time="202610170230"', "-0400", "2026-10-17T05:30"),
+    ],
+)
+def test_the_end_of_a_key_is_read_in_the_servers_zone(option: str, offset: str, until: str) -> None:
+    (key,) = expiry(AGING.replace("+0000", offset) + f"key={option} {KEY}\n").keys
+    assert key.until.isoformat().startswith(until)
+    made = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=KEY, capture_output=True, text=True, check=True)
+    assert key.fingerprint == made.stdout.split()[1]
+
+
+@pytest.mark.parametrize(
+    "line", [f'#expiry-time="20261017" {KEY}', 'expiry-time="2026" x', f'expiry-time="20261317" {KEY}']
+)
+def test_lines_sshd_does_not_take_are_left_out(line: str) -> None:
+    assert expiry(AGING + f"key={line}\n").keys == ()
+
+
+def test_rules_of_hours_are_kept_where_pam_time_is_active() -> None:
+    assert expiry(AGING).time_rules is None
+    active = AGING.replace("pam_time=absent", "pam_time=active\nrule=sshd;*;dbadmin;Wk0800-1800")
+    assert expiry(active).time_rules == ("sshd;*;dbadmin;Wk0800-1800",)
+    hidden = expiry(AGING.replace("pam_time=absent", "pam_time=unreadable"))
+    assert (hidden.time_rules, hidden.time_rules_readable) == ((), False)
+
+
+def test_a_login_is_a_name_and_a_number() -> None:
+    login = LoginProbe("db1").read(reply("user=dbadmin\nuid=1017\nnode=db1\n"))
+    assert (login.user, login.uid, login.node, login.asked_at) == ("dbadmin", 1017, "db1", AT)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "user=dbadmin\nuid=1017\n", "user=\nuid=1\nnode=db1\n", "user=a\nuid=x\nnode=db1\n", "garbage"]
+)
+def test_a_shell_that_answers_otherwise_is_no_login(text: str) -> None:
+    with pytest.raises(Unreadable):
+        LoginProbe("db1").read(reply(text))
+
+
+def test_an_id_that_failed_is_no_login() -> None:
+    with pytest.raises(Unreadable):
+        LoginProbe("db1").read(reply("user=dbadmin\nuid=1017\nnode=db1\n", 1))
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_the_questions_run_in_any_posix_shell(shell: str) -> None:
+    for probe in (LoginProbe("db1"), ExpiryProbe("db1")):
+        done = subprocess.run(
+            [shell, "-c", probe.ask()], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+        )
+        probe.read(reply(done.stdout, done.returncode))
+        assert not done.stderr

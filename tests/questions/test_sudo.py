@@ -1,0 +1,101 @@
+"""What sudo and shells say, recorded with sudo 1.9.13, and how it is told apart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from preflight.probe import Reply, Unreadable
+from preflight.questions.shell import AsAccount
+from preflight.questions.sudo import Programs, ProgramsProbe, ReachProbe, Refusal, refusal
+
+LOGIN = AsAccount("dbadmin", is_login=True)
+POSTGRES = AsAccount("postgres", is_login=False)
+WITH_PASSWORD = AsAccount("postgres", is_login=False, password="env:SUDO")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("sudo: a password is required", Refusal.NEEDS_PASSWORD),
+        ("sudo: a terminal is required to read the password", Refusal.NEEDS_PASSWORD),
+        ("sudo: sorry, you must have a tty to run sudo", Refusal.NEEDS_TERMINAL),
+        ("sudo: unknown user nosuch\nsudo: error initializing audit plugin sudoers_audit", Refusal.UNKNOWN_ACCOUNT),
+        ("Sorry, user a is not allowed to execute '/usr/bin/psql --version' as b on vm.", Refusal.NOT_ALLOWED),
+        ("a is not in the sudoers file.  This incident will be reported.", Refusal.NOT_ALLOWED),
+        ("Sorry, user a may not run sudo on vm.", Refusal.NOT_ALLOWED),
+        (
+            "Sorry, try again.\n\nsudo: no password was provided\nsudo: 1 incorrect password attempt",
+            Refusal.WRONG_PASSWORD,
+        ),
+        ("sudo: psql: command not found", Refusal.NOT_FOUND),
+        ("sh: 1: psql: not found", Refusal.NOT_FOUND),
+        ("sh: 2: sudo: not found", Refusal.NO_SUDO),
+        ("bash: line 3: sudo: command not found", Refusal.NO_SUDO),
+        ("Segmentation fault", Refusal.OTHER),
+        ("", Refusal.OTHER),
+    ],
+)
+def test_refusals_are_told_apart(said: str, kind: Refusal) -> None:
+    assert refusal(said) is kind
+
+
+def reply(text: str) -> Reply:
+    return Reply(0, text, datetime(2026, 10, 16, tzinfo=UTC), 0.1, "on db1 as dbadmin")
+
+
+def read(text: str, *programs: str) -> Programs:
+    return ProgramsProbe("db1", POSTGRES, programs or ("psql",)).read(reply(text))
+
+
+GOOD = "program=psql\ncode=0\npath=/usr/bin/psql\nsaid=psql (PostgreSQL) 15.18|\n"
+
+
+def test_a_program_that_ran_is_read() -> None:
+    (run,) = read(GOOD)
+    assert (run.ran, run.path, run.said) == (True, "/usr/bin/psql", "psql (PostgreSQL) 15.18")
+
+
+def test_a_path_is_only_a_path() -> None:
+    assert read(GOOD.replace("/usr/bin/psql", "alias psql"))[0].path == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        GOOD * 2,
+        GOOD.replace("program=psql", "program=pg_dump"),
+        GOOD.replace("code=0\n", ""),
+        GOOD.replace("0", "x"),
+    ],
+)
+def test_answers_that_do_not_fit_the_programs_are_refused(text: str) -> None:
+    with pytest.raises(Unreadable):
+        read(text)
+
+
+def test_only_a_password_of_the_plan_reaches_standard_input() -> None:
+    assert [
+        ProgramsProbe("db1", who, ("psql",)).question().stdin_secret for who in (LOGIN, POSTGRES, WITH_PASSWORD)
+    ] == [
+        "",
+        "",
+        "env:SUDO",
+    ]
+    assert "sudo" not in ProgramsProbe("db1", LOGIN, ("psql",)).ask()
+    assert "sudo -k -n -u postgres" in ProgramsProbe("db1", POSTGRES, ("psql",)).ask()
+
+
+def test_names_are_quoted() -> None:
+    odd = AsAccount("a; reboot", is_login=False)
+    assert "-u 'a; reboot' --" in ProgramsProbe("db1", odd, ("psql",)).ask()
+    assert "try 'psql; reboot'" in ProgramsProbe("db1", odd, ("psql; reboot",)).ask()
+    assert "-u 'a; reboot' --" in ReachProbe("db1", odd).ask()
+
+
+def test_rules_for_the_account_are_found_among_all_rules() -> None:
+    rules = ["(postgres) NOPASSWD: /usr/bin/psql", "(ALL : ALL) ALL", "(root, postgres) /bin/a", "(root) ALL"]
+    text = "code=1\nsaid=\n" + "".join(f"rule={rule}\n" for rule in rules)
+    assert ReachProbe("db1", POSTGRES).read(reply(text)).rules == tuple(rules[:3])

@@ -1,0 +1,63 @@
+"""What is read from pg_stat_wal, of a real server too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from preflight.probe import Reply, Unreadable
+from preflight.questions.sizes import WalRate, WalRateProbe
+from tests.site.site import Site
+
+PROBE = WalRateProbe("orders")
+AT = datetime(2026, 10, 16, 19, tzinfo=UTC)
+ROW = '{{"seen_at": "{now}", "bytes": "{bytes}", "seconds": "{seconds}", "most_bytes": "{most}", "held": "{held}"}}'
+
+
+def reply(text: str, code: int = 0, error: str = "") -> Reply:
+    return Reply(code, text, AT, 0.1, "here", error)
+
+
+def test_a_row_is_read() -> None:
+    text = ROW.format(now=1792177200, bytes=3600, seconds=60, most=100, held="false")
+    assert PROBE.read(reply(f"[{text}]")) == WalRate(datetime.fromtimestamp(1792177200, UTC), 3600, 60, 100, held=False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"held": "maybe"}, {"bytes": "-1"}, {"seconds": "0"}, {"most": ""}, {"now": "soon"}], ids=str
+)
+def test_anything_else_is_not_read(wrong: dict[str, str]) -> None:
+    known = {"now": "1", "bytes": "1", "seconds": "1", "most": "1", "held": "true"}
+    with pytest.raises(Unreadable):
+        PROBE.read(reply(f"[{ROW.format(**{**known, **wrong})}]"))
+    with pytest.raises(Unreadable):
+        PROBE.read(reply("[]"))
+
+
+def test_a_server_without_the_view_tells_nothing() -> None:
+    assert PROBE.read(reply("", 1, '42P01: relation "pg_stat_wal" does not exist')) is None
+
+
+def test_growth_is_the_rate_bounded_by_max_wal_size_unless_something_holds_it_back() -> None:
+    rate = WalRate(AT, 100, 10, 1000, held=False)
+    assert rate.growth(timedelta(seconds=50)) == 500
+    assert rate.growth(timedelta(seconds=500)) == 1000
+    assert rate.growth(timedelta(seconds=-5)) == 0
+    assert WalRate(AT, 100, 10, 1000, held=True).growth(timedelta(seconds=500)) == 5000
+
+
+def test_a_real_server_answers_any_role(site: Site) -> None:
+    role = site.postgres.create_role("wal")
+    with psycopg.connect(
+        host=site.postgres.address, port=site.postgres.port, dbname="postgres", user=role.name, password=role.password
+    ) as connection:
+        row = connection.execute(PROBE.ask()).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    now, bytes_, seconds, most, held = row
+    assert int(now) > 0
+    assert int(bytes_) > 0
+    assert int(seconds) >= 1
+    assert int(most) >= 1024**2
+    assert held in ("true", "false")
