@@ -12,7 +12,7 @@ from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
 from preflight.plan.network_zones import is_asked_from
-from preflight.probe import Answer, Question
+from preflight.probe import Answer, Question, Via
 from preflight.verdict import Verdict
 
 TIMEOUT_SECONDS = 60.0
@@ -54,6 +54,9 @@ def collect(
                 return answered
             on_answer(*arrived)
             due = answered.add(*arrived)
+            asked = arrived[0]
+            if asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
+                asking.close(asked.via, asked.target)
 
 
 def judge(
