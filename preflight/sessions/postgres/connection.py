@@ -188,9 +188,11 @@ def _limits(seconds: float) -> list[str]:
     first and by itself: a role's own may be too short for anything slower than SET."""
     return [
         f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}",
-        (f"SELECT pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
-        "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
-        "pg_catalog.set_config('search_path', 'pg_catalog', true)"),
+        (
+            f"SELECT pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
+            "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
+            "pg_catalog.set_config('search_path', 'pg_catalog', true)"
+        ),
     ]
 
 
