@@ -7,8 +7,7 @@ values must say together is in `preflight.plan.rules`. Docstrings under fields b
 """
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Undo, Waiver
-from preflight.plan.release import Release, Role, Window
-from preflight.plan.release_plan import Plan
+from preflight.plan.release_plan import Plan, Release, Role, Window
 from preflight.plan.targets import (
     Application,
     Backup,
