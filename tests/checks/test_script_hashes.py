@@ -17,8 +17,7 @@ from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.probe import Cause, NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
-from preflight.questions.staged import Forms, StagedBeginning
-from preflight.questions.staged_reply import StagedEntry, StagedTree
+from preflight.questions.staged import Forms, StagedBeginning, StagedEntry, StagedTree
 from tests.toy import MOMENT, toy_plan
 
 WHEN = datetime(2026, 10, 16, 18, 2, 11, tzinfo=UTC)
