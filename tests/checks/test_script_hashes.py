@@ -265,7 +265,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("damaged manifest", assign(manifest=LocalText("<html>")), Status.FAIL, "cannot be relied on"),
     ("manifest with ..", assign(manifest=LocalText("0" * 64 + "  ../x\n")), Status.FAIL, "leaves the folder"),
     # the approved folder
-    ("approved folder gone", assign(tree=lambda _: Tree(problem="no such folder")), Status.FAIL, "cannot be read"),
+    ("approved folder gone", assign(tree=lambda _: Tree((), "no such folder")), Status.FAIL, "cannot be read"),
     ("approved file gone", state("data/rows.csv", None, "approved"), Status.FAIL, "gone: data/rows.csv"),
     ("approved file added", state("x.txt", "x", "approved"), Status.FAIL, "added: x.txt"),
     ("approved file changed", state("data/rows.csv", "x", "approved"), Status.FAIL, "changed: data/rows.csv"),
