@@ -11,7 +11,6 @@ from preflight.engine.conclude import conclude
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
-from preflight.plan.network_zones import is_asked_from
 from preflight.probe import Answer, Question, Via
 from preflight.verdict import Verdict
 
@@ -41,7 +40,7 @@ def collect(
         inspection,
         Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone),
         earlier=earlier,
-        asks=lambda question: not network_zone or is_asked_from(plan, network_zone, question),
+        asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
     )
     with Asking(open_session, Deadline(timeout_seconds), mask=mask) as asking:
         due = answered.begin()
