@@ -12,7 +12,7 @@ from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.machines import machine_of, server_of
 from preflight.judging.unseen import could_not_look
 from preflight.plan import Database, Host, Plan, Role
-from preflight.plan.people import is_named, same_person
+from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply
 from preflight.questions import accounts, postgres
 from preflight.questions.accounts import Login, LoginProbe

@@ -159,7 +159,7 @@ VOCABULARY = (
 )
 MOST_FILES = 8
 STILL_MORE = {
-    "competing_jobs": 9, "database_login": 10, "rollback_ready": 21, "script_hashes": 11,
+    "competing_jobs": 9, "database_login": 10, "rollback_ready": 20, "script_hashes": 10,
 }  # fmt: skip
 """Checks that take more files to understand than they should, and how many. No number here may grow."""
 

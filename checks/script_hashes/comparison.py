@@ -10,8 +10,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 
 from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
-from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning
-from preflight.questions.staged_reply import StagedEntry, StagedTree
+from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""

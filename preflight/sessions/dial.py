@@ -14,6 +14,7 @@ from preflight.plan.values import show_address
 from preflight.probe import OPEN_FILES, Cause
 from preflight.sessions import CannotAsk
 
+NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
 _KEEPALIVE_IDLE_SECONDS = 10
 _KEEPALIVE_INTERVAL_SECONDS = 5
@@ -96,8 +97,7 @@ def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-        return DialFailed(Cause.NOT_ASKED, detail, OPEN_FILES, address)
+        return DialFailed(Cause.NOT_ASKED, NO_DESCRIPTOR, OPEN_FILES, address)
     if error.errno == errno.ECONNREFUSED:
         return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
     reason = "no-route" if error.errno in _NO_ROUTE else ""

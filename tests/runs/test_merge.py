@@ -11,7 +11,6 @@ from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import judge
 from preflight.evidence import Evidence
 from preflight.finding import Status
-from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Cause, NoReply, Question, Reply
 from preflight.runs.merge import MergeError, merge
 from preflight.verdict import Decision
@@ -30,7 +29,7 @@ def inspection() -> Inspection:
 def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: float = 0) -> Evidence:
     """What a collector in `zone` brings; an empty one asks everything."""
     at = MOMENT + timedelta(minutes=minutes)
-    asked = [each for each in inspection.first_round() if not zone or is_asked_from(inspection.plan, zone, each)]
+    asked = [each for each in inspection.first_round() if not zone or inspection.plan.is_asked_from(zone, each)]
     answers: dict[str, tuple[Question, Reply | NoReply]] = {
         each.id: (each, Reply(0, word, at, 0.1, f"on {each.target}")) for each in asked
     }
@@ -38,7 +37,7 @@ def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: flo
 
 
 def test_the_zones_of_a_plan_stand_in_its_order(inspection: Inspection) -> None:
-    assert network_zones(inspection.plan) == ("east", "west")
+    assert inspection.plan.network_zones == ("east", "west")
 
 
 def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> None:

@@ -10,6 +10,9 @@ from preflight.clock import Deadline, now
 from preflight.probe import Answer, Cause, NoReply, Question
 from preflight.sessions import Session
 
+GRACE_SECONDS = 0.5
+"""As the engine gives it: a session knows best what it waited for, so its own word comes first."""
+
 
 def ask_within(session: Session, questions: Sequence[Question], seconds: float) -> list[tuple[Question, Answer]]:
     """The answers as they arrive; what is missing at the end of the time is a timeout that names the stage."""
@@ -25,7 +28,7 @@ def ask_within(session: Session, questions: Sequence[Question], seconds: float) 
     threading.Thread(target=work, name="asking", daemon=True).start()
     answers: list[tuple[Question, Answer]] = []
     try:
-        while (item := arrived.get(timeout=deadline.left() + 0.01)) is not None:
+        while (item := arrived.get(timeout=deadline.left() + GRACE_SECONDS)) is not None:
             answers.append(item)
     except queue.Empty:
         missing = [asked for asked in questions if asked not in [each for each, _ in answers]]

@@ -16,8 +16,9 @@ from psycopg import pq
 from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
-from preflight.probe import Cause
+from preflight.probe import OPEN_FILES, Cause
 from preflight.sessions import CannotAsk
+from preflight.sessions.dial import NO_DESCRIPTOR
 from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
@@ -93,7 +94,9 @@ class Login:
 
     def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()
-        if pgconn.status != pq.ConnStatus.BAD:
+        if pgconn.status == pq.ConnStatus.BAD:
+            _require_descriptor()
+        else:
             if address.admit is not None:
                 address.admit(local_port(pgconn))
             trace = Trace(pgconn)
@@ -176,6 +179,14 @@ class Login:
         if self.password is None:
             return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
         return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
+
+
+def _require_descriptor() -> None:
+    """libpq fails without a word when this machine has no descriptor left. Raises CannotAsk."""
+    try:
+        socket.socket().close()
+    except OSError:
+        raise CannotAsk(Cause.NOT_ASKED, NO_DESCRIPTOR, OPEN_FILES) from None
 
 
 class _NoConnection(CannotAsk):

@@ -13,7 +13,7 @@ import pytest
 
 from preflight.clock import monotonic
 from preflight.probe import Answer, Cause, NoReply, Reply
-from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet
+from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet, HttpRequest
 from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http.asking import (
     Talk,
@@ -37,7 +37,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 def get(url: str, **more: object) -> HttpGet:
-    return HttpGet("app1", url, **more)  # type: ignore[arg-type]
+    return HttpGet("app1", HttpRequest(url, **more))  # type: ignore[arg-type]
 
 
 def app_get(app: HttpsApp, path: str = "/health", **more: object) -> HttpGet:

@@ -153,7 +153,7 @@ def test_a_file_in_place_of_the_folder_is_a_negative_answer(tmp_path: Path) -> N
 
 
 def test_an_empty_folder_is_an_empty_tree_without_a_problem(tmp_path: Path, sql: Path) -> None:
-    assert tree(tmp_path) == Tree()
+    assert tree(tmp_path) == Tree(())
 
 
 def test_what_may_not_be_read_is_no_reply(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import socket
 import threading
@@ -16,7 +18,7 @@ import pytest
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SecretRef, SslMode
-from preflight.probe import Answer, Cause
+from preflight.probe import OPEN_FILES, Answer, Cause
 from preflight.questions import http as certificate_facts
 from preflight.questions.postgres import nothing_learnt
 from preflight.sessions import Session
@@ -379,6 +381,20 @@ def test_the_time_for_the_login_begins_after_our_own_preparations(
     assert len(prepared) == 3
     assert len(begun) == 1
     assert begun[0] >= max(prepared)
+
+
+def test_a_limit_of_open_files_is_this_machines(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
+    reply(asker.login(role, postgres.port))  # all that is imported late
+    pool = asker.pool(role, postgres.port)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), hard))
+        try:
+            answer = no_reply(ask(pool, "SELECT 1"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (answer.cause, answer.reason) == (Cause.NOT_ASKED, OPEN_FILES), answer
+    assert nothing_learnt(answer)
 
 
 def test_no_route(asker: Asker, role: DatabaseRole) -> None:
