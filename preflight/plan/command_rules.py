@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from preflight.faults import Keys, listed, quoted
-from preflight.plan import Backup, BackupMethod, Plan, Restore, Scripts
-from preflight.plan.source import Problems
+from preflight.faults import quoted
+from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Restore, Scripts
+from preflight.plan.rules import Broken, in_each, more_than_one, repeated
 
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
@@ -21,76 +21,68 @@ _WRITTEN = re.compile(r"-[hpUdfFDwW]|--(?:host|port|username|dbname|file|format|
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
-def check_commands(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
-    for name, scripts in plan.scripts.items():
-        _note(problems, ("scripts", name), _scripts(scripts, raw["scripts"][name]))
-    for name, backup in plan.backups.items():
-        table = raw["backups"][name]
-        _note(problems, ("backups", name), _backup(backup, table))
-        if backup.restore:
-            _note(problems, ("backups", name, "restore"), _restore(backup, backup.restore, table["restore"]))
+def broken_commands(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from in_each("scripts", plan.scripts, raw, _scripts)
+    yield from in_each("backups", plan.backups, raw, _backup)
 
 
-def _note(problems: Problems, keys: Keys, found: Iterator[tuple[Keys, str]]) -> None:
-    for below, message in found:
-        problems.add((*keys, *below), message)
-
-
-def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
-    named = [key for key in ("database", "host") if key in raw]
-    if not named:
-        yield ("database",), 'is required; or "host", for a command that is about no PostgreSQL database'
-    elif len(named) > 1:
-        yield ("host",), f"exactly one of {listed(named)} may be given"
-    elif named == ["host"] and "command" not in raw:
-        yield ("command",), "is required where no database is named: psql runs scripts in a database"
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from more_than_one(("database", "host"), raw)
+    if "database" not in raw and "host" not in raw:
+        yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
+    elif "database" not in raw and "command" not in raw:
+        yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
         yield from _empty(raw)
     elif "stops_on_error" in raw:
-        yield ("stops_on_error",), "is said of a `command`; psql is made to stop at the first error"
+        yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
     if scripts.program and scripts.program.rpartition("/")[2] != "psql":
-        yield ("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]'
-    for at, file in enumerate(scripts.files or ()):
-        if file is not None and file in scripts.files[:at]:
-            yield ("files", at), f"{quoted(file)} is listed twice"
+        yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
+    for at, file in repeated(enumerate(scripts.files or ())):
+        yield Broken(("files", at), f"{quoted(file)} is listed twice")
     for name in scripts.variables or ():
         if not _VARIABLE.fullmatch(name):
-            yield ("variables", name), "expected the name of a psql variable: letters, digits and _"
+            yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif name in _OF_PSQL_ITSELF:
-            yield ("variables", name), "is a variable with which psql runs scripts in another way"
+            yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
 
 
-def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
-    if "command" in raw and "taken_by" in raw:
-        yield ("taken_by",), f"exactly one of {listed(('command', 'taken_by'))} may be given"
+def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from more_than_one(("command", "taken_by"), raw)
     if "command" in raw or "taken_by" in raw:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
     yield from _empty(raw)
     yield from _options(backup.options)
     if backup.file and _PLACEHOLDER.search(backup.file):
-        yield ("file",), "expected a name that holds no other placeholder than {date}"
+        yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
+    suits = backup.format in (BackupFormat.PLAIN, BackupFormat.TAR)
+    if backup.method is BackupMethod.PG_BASEBACKUP and "format" in raw and not suits:
+        yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
+    if backup.restore:
+        for broken in _restore(backup, backup.restore, raw["restore"]):
+            yield broken._replace(keys=("restore", *broken.keys))
 
 
-def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "command" in raw:
         yield from _without(raw, ("into", "options"), "is pg_restore's, and `command` runs something else")
     elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
-        yield ("command",), "is required for a backup that pg_dump does not take here"
+        yield Broken(("command",), "is required for a backup that pg_dump does not take here")
     yield from _empty(raw)
     yield from _options(restore.options)
 
 
-def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[tuple[Keys, str]]:
-    yield from (((key,), why) for key in keys if key in raw)
+def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
+    yield from (Broken((key,), why) for key in keys if key in raw)
 
 
-def _empty(raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
     if raw.get("command") == []:
-        yield ("command",), "names no program"
+        yield Broken(("command",), "names no program")
 
 
-def _options(options: tuple[str, ...] | None) -> Iterator[tuple[Keys, str]]:
+def _options(options: tuple[str, ...] | None) -> Iterator[Broken]:
     for at, option in enumerate(options or ()):
         if option is not None and _WRITTEN.match(option):
-            yield ("options", at), "is written by the tool, from the keys of the plan"
+            yield Broken(("options", at), "is written by the tool, from the keys of the plan")

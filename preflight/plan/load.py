@@ -12,9 +12,10 @@ from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys
 from preflight.finding import Severity
 from preflight.plan import Plan
+from preflight.plan.command_rules import broken_commands
 from preflight.plan.limits import ZoneName
 from preflight.plan.release_plan import FORMAT
-from preflight.plan.rules import check_rules
+from preflight.plan.rules import broken_rules
 from preflight.plan.scalars import Surroundings
 from preflight.plan.source import Problems, read_source
 from preflight.plan.tables import Tables
@@ -41,7 +42,8 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
-    check_rules(plan, source.tables, problems)
+    for broken in (*broken_rules(plan, source.tables), *broken_commands(plan, source.tables)):
+        problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings
         plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
