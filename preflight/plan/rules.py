@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from preflight.faults import Keys, listed, nearest_name, quoted
+from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import Database, Endpoint, Host, Plan, Rule, SslMode, Step, Tested, Waiver
 from preflight.units import format_duration
 
@@ -232,10 +232,8 @@ def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     for role_id, role in plan.roles.items():
         for index, name in _present(role.access):
             if name not in declared:
-                nearest = nearest_name(name, declared)
-                known = "" if nearest else f"; declared: {listed(declared)}"
-                message = f"{quoted(name)} is not declared in [hosts] or [databases]{known}"
-                yield Broken(("roles", role_id, "access", index), message, nearest)
+                misfit = not_declared(name, "[hosts] or [databases]", declared)
+                yield Broken(("roles", role_id, "access", index), str(misfit), misfit.nearest)
 
 
 def _waiver(waiver: Waiver, _raw: Mapping[str, Any]) -> Iterator[Broken]:

@@ -1,5 +1,9 @@
 """Questions about what starts by itself on a host: crontabs, the system's tables and folders, anacron, systemd's
-timers. Commands are cleared of secrets on the host, before they are sent."""
+timers.
+
+Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
+password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
+knows it again."""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ from enum import StrEnum
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
 from preflight.questions.fields import read_lines
-from preflight.questions.redaction import SED_PROGRAM
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.questions.timers import Timer, read_timers, shown
 
@@ -21,6 +24,26 @@ _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
 _DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+MASK = "[redacted]"
+
+_WORDS = (
+    r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
+    r"|api[_-]?key|access[_-]?key|private[_-]?key"
+)
+_SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
+
+SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
+s/\[redacted\]["'].*/{MASK}/
+s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
+s,://[^@[:space:]]*@,://{MASK}@,g
+s/([[:space:]](-u|--user))[[:space:]=]*[^[:space:]:]+:[^[:space:]]+/\1 {MASK}/g
+/mysql|maria|mongo|redis|ldap|docker|zip|7z|ftp|smb|xtrabackup/s/([[:space:]]-[pPaw])[[:space:]]*[^-[:space:]][^[:space:]]*/\1{MASK}/g
+"""
+r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: the value of NAME=value where the name
+speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
+alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAME:PASSWORD after -u; passwords as
+-pPASSWORD or -p PASSWORD, for programs that take them."""
 
 _FUNCTIONS = filled(
     """\
@@ -286,3 +309,9 @@ def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
         folder, _, name = path.rpartition("/")
         found[folder] = (*found.get(folder, ()), shown(name))
     return found
+
+
+def sql_redacted(column: str) -> str:
+    """An SQL expression: the text of `column` up to the first word that speaks of a secret, URLs without logins."""
+    cut = f"regexp_replace({column}, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i')"
+    return f"regexp_replace({cut}, '://[^@[:space:]]*@', '://{MASK}@', 'g')"

@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
-from preflight.questions.redaction import MASK, SED_PROGRAM
+from preflight.questions.jobs import (
+    MASK,
+    SED_PROGRAM,
+    CrontabProbe,
+    HostJobs,
+    HostJobsProbe,
+    OwnCrontab,
+    Systemd,
+    Table,
+)
 from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
 
