@@ -14,7 +14,6 @@ from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Plan, Ref
-from preflight.plan.command_rules import broken_commands
 from preflight.plan.limits import ManyLines, ZoneName
 from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
@@ -44,7 +43,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
-    for broken in (*broken_rules(plan, source.tables), *broken_commands(plan, source.tables)):
+    for broken in broken_rules(plan, source.tables):
         problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings

@@ -7,17 +7,41 @@ credential that was named.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
-from preflight.plan import Database, Endpoint, Host, Plan, Rule, SslMode, Step, Tested, Waiver
+from preflight.plan import (
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Database,
+    Endpoint,
+    Host,
+    Plan,
+    Restore,
+    Rule,
+    Scripts,
+    SslMode,
+    Step,
+    Tested,
+    Waiver,
+)
 from preflight.units import format_duration
 
 T = TypeVar("T")
 
 _KINDS = ("together", "unrelated", "exclude")
 _CREDENTIALS = ("password", "key", "agent")
+_OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
+_OF_CLIENT = ("server", "file", "options")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
+"""Variables with which psql would run the scripts in another way."""
+_WRITTEN = re.compile(r"-[hpUdfFDwW]|--(?:host|port|username|dbname|file|format|pgdata|no-password|password)(?:=|$)")
+"""Options that the tool writes itself, or that would wait at a prompt."""
+_PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
 class Broken(NamedTuple):
@@ -33,35 +57,36 @@ Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
 
 
 def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    """Every rule that is not kept to, but those of `preflight.plan.command_rules`. `plan`: a draft whose parts may be
-    None; `raw`: the tables as parsed."""
+    """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
     yield from _release(plan, raw)
     yield from _window(plan)
-    yield from in_each("hosts", plan.hosts, raw, _host)
+    yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
-    yield from in_each("databases", plan.databases, raw, _database)
+    yield from _in_each("databases", plan.databases, raw, _database)
+    yield from _in_each("scripts", plan.scripts, raw, _scripts)
+    yield from _in_each("backups", plan.backups, raw, _backup)
     for name, application in plan.applications.items():
         for index, endpoint in _present(application.health):
             yield from _below(("applications", name, "health", index), _endpoint(endpoint))
     yield from _steps(dict(_present(plan.steps)))
     yield from _steps_fit(plan)
     yield from _deployments(plan)
-    yield from in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
-    yield from in_each("tested", dict(_present(plan.tested)), raw, _tested)
+    yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
+    yield from _in_each("tested", dict(_present(plan.tested)), raw, _tested)
     yield from _access(plan, raw)
-    yield from in_each("waivers", dict(_present(plan.waivers)), raw, _waiver)
-    for index, name in repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
+    yield from _in_each("waivers", dict(_present(plan.waivers)), raw, _waiver)
+    for index, name in _repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
         yield Broken(("waivers", index, "id"), f"{quoted(name)} is the id of an earlier waiver")
 
 
-def in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rules: Rules[T]) -> Iterator[Broken]:
+def _in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rules: Rules[T]) -> Iterator[Broken]:
     """What is broken in the entries of a section, by their names or their places."""
     for key, entry in entries.items():
         yield from _below((section, key), rules(entry, raw[section][key]))
 
 
-def repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """The places of names that stood there before."""
     seen: set[str] = set()
     for index, name in named:
@@ -70,7 +95,7 @@ def repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         seen.add(name)
 
 
-def more_than_one(names: Sequence[str], raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _more_than_one(names: Sequence[str], raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Two of `names`, of which at most one may be given."""
     given = [name for name in names if name in raw]
     if len(given) > 1:
@@ -116,7 +141,7 @@ def _window(plan: Plan) -> Iterator[Broken]:
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    yield from more_than_one(_CREDENTIALS, raw)
+    yield from _more_than_one(_CREDENTIALS, raw)
     named = [key for key in _CREDENTIALS if key in raw]
     without_key = "passphrase" in raw and "key" not in named
     if host.ssh_config:
@@ -129,7 +154,7 @@ def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("passphrase",), 'belongs to a "key", and there is none')
         if "user" not in raw:
             yield Broken(("user",), "is required, or ssh_config = true")
-    for index, account in repeated((index, become.account) for index, become in _present(host.become)):
+    for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
         yield Broken(("become", index), f"{quoted(account)} is listed twice")
 
 
@@ -147,6 +172,67 @@ def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
 
 
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _more_than_one(("database", "host"), raw)
+    if "database" not in raw and "host" not in raw:
+        yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
+    elif "database" not in raw and "command" not in raw:
+        yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
+    if "command" in raw:
+        yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
+        yield from _empty(raw)
+    elif "stops_on_error" in raw:
+        yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
+    if scripts.program and scripts.program.rpartition("/")[2] != "psql":
+        yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
+    for at, file in _repeated(enumerate(scripts.files or ())):
+        yield Broken(("files", at), f"{quoted(file)} is listed twice")
+    for name in scripts.variables or ():
+        if not _VARIABLE.fullmatch(name):
+            yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
+        elif name in _OF_PSQL_ITSELF:
+            yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
+
+
+def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _more_than_one(("command", "taken_by"), raw)
+    if "command" in raw or "taken_by" in raw:
+        yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
+    yield from _empty(raw)
+    yield from _options(backup.options)
+    if backup.file and _PLACEHOLDER.search(backup.file):
+        yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
+    suits = backup.format in (BackupFormat.PLAIN, BackupFormat.TAR)
+    if backup.method is BackupMethod.PG_BASEBACKUP and "format" in raw and not suits:
+        yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
+    if backup.restore:
+        yield from _below(("restore",), _restore(backup, backup.restore, raw["restore"]))
+
+
+def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if "command" in raw:
+        yield from _without(raw, ("into", "options"), "is pg_restore's, and `command` runs something else")
+    elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
+        yield Broken(("command",), "is required for a backup that pg_dump does not take here")
+    yield from _empty(raw)
+    yield from _options(restore.options)
+
+
+def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
+    yield from (Broken((key,), why) for key in keys if key in raw)
+
+
+def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if raw.get("command") == []:
+        yield Broken(("command",), "names no program")
+
+
+def _options(options: tuple[str, ...] | None) -> Iterator[Broken]:
+    for at, option in enumerate(options or ()):
+        if option is not None and _WRITTEN.match(option):
+            yield Broken(("options", at), "is written by the tool, from the keys of the plan")
+
+
 def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if endpoint.final_url and not endpoint.follow_redirects:
         yield Broken(("final_url",), "is used only with follow_redirects = true")
@@ -156,7 +242,7 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
 
 
 def _steps(steps: Mapping[int, Step]) -> Iterator[Broken]:
-    for index, name in repeated((index, step.id) for index, step in steps.items()):
+    for index, name in _repeated((index, step.id) for index, step in steps.items()):
         yield Broken(("steps", index, "id"), f"{quoted(name)} is the id of an earlier step")
     for index, step in steps.items():
         over_network, minutes = step.minutes_over_network, step.minutes
@@ -197,7 +283,7 @@ def _deployments(plan: Plan) -> Iterator[Broken]:
 def _rule(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if not any(key in raw for key in _KINDS):
         yield Broken((), f"exactly one of {listed(_KINDS)} is required")
-    yield from more_than_one(_KINDS, raw)
+    yield from _more_than_one(_KINDS, raw)
     for key, names in (("together", rule.together), ("unrelated", rule.unrelated)):
         if isinstance(raw.get(key), list) and None not in names and len(set(names)) < 2:
             yield Broken((key,), "names at least two different applications")
