@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from preflight import __version__
 from preflight.errors import PreflightError
 from preflight.probe import Answer, Question, Reply, Unreadable
-from preflight.record import parse_json, read_record
+from preflight.record import fields_of, parse_json, read_record
 from preflight.units import format_size
 
 T = TypeVar("T")
@@ -27,7 +27,13 @@ T = TypeVar("T")
 SCHEMA = 1
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
-_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else dict(value)
+
+
+_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain).encode
 """The one way in which evidence is written: its digest is over this."""
 
 
@@ -71,9 +77,7 @@ class Evidence:
     def _lines(self) -> Sequence[str]:
         """One line of JSON for each question with its answer, in a fixed order."""
         pairs = sorted(self.answers.values(), key=lambda pair: (pair[0].via, pair[0].target, pair[0].text))
-        return [
-            _dump({"question": _question_json(question), "answer": _answer_json(answer)}) for question, answer in pairs
-        ]
+        return [_dump({"question": _written(question), "answer": _written(answer)}) for question, answer in pairs]
 
     def to_json(self) -> str:
         """One question with its answer on each line."""
@@ -219,24 +223,6 @@ def _write_through(path: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _question_json(question: Question) -> dict[str, Any]:
-    return {
-        "via": question.via.value,
-        "target": question.target,
-        "text": question.text,
-        "timeout_seconds": question.timeout_seconds,
-        "own_channel": question.own_channel,
-        "stdin_secret": question.stdin_secret,
-    }
-
-
-def _answer_json(answer: Answer) -> dict[str, Any]:
-    common = {
-        "asked_at": answer.asked_at.isoformat(),
-        "took_seconds": answer.took_seconds,
-        "vantage": answer.vantage,
-        "session": dict(answer.session),
-    }
-    if isinstance(answer, Reply):
-        return {"code": answer.code, "text": answer.text, "error": answer.error, **common}
-    return {"cause": answer.cause.value, "detail": answer.detail, "reason": answer.reason, **common}
+def _written(record: Any) -> dict[str, Any]:
+    """The values of a question or an answer, by the keys that `read_record` reads."""
+    return {key: getattr(record, each.name) for key, each in fields_of(record.__class__).items()}

@@ -68,6 +68,13 @@ def listed(names: Collection[str]) -> str:
     return wording.listed(map(quoted, names), _MOST_LISTED) or "none"
 
 
+def not_declared(name: str, where: str, declared: Collection[str]) -> Misfit:
+    """The fault of a name that should be declared in `where`."""
+    nearest = nearest_name(name, declared)
+    known = "" if nearest else f"; declared: {listed(declared)}"
+    return Misfit(f"{quoted(name)} is not declared in {where}{known}", nearest)
+
+
 def nearest_name(name: str, known: Collection[str]) -> str:
     """The known name that was probably meant, the first of those equally near; empty when none is near."""
     if len(name) > LONGEST_SHOWN or len(known) > _MOST_COMPARED:  # comparing takes time with the square of the length

@@ -41,8 +41,6 @@ class Command:
     """Program and arguments; empty where the plan does not say, or where nobody has to start anything."""
     folder: str = ""
     """Where it is started; empty where that does not matter."""
-    sudo: str = ""
-    """`sudo -n -u ACCOUNT`, or without `-n` where sudo asks for a password; empty for the host's login itself."""
     minutes: float | None = None
     """Expected, of the whole step or of taking it back; None where the plan does not say."""
     note: str = ""
@@ -53,7 +51,7 @@ class Command:
         """For the shell of the host's login; empty where there is nothing to paste."""
         if not self.argv:
             return ""
-        start = f"{self.sudo} " if self.sudo else ""
+        start = f"{self.work.sudo} " if self.work.sudo else ""
         into = f"cd {shlex.quote(self.folder)} && " if self.folder else ""
         return into + start + shlex.join(self.argv)
 
@@ -71,7 +69,7 @@ class ScriptOrder:
 
 def backup_command(plan: Plan, work: ServerWork) -> Command:
     entry = plan.backups[work.id]
-    command = Command(act=Act.BACKUP, work=work, sudo=_sudo(work), minutes=_minutes(plan, work.step))
+    command = Command(act=Act.BACKUP, work=work, minutes=_minutes(plan, work.step))
     if entry.taken_by:
         return replace(command, note=f"taken by {entry.taken_by}; nothing to start, its result is judged")
     if entry.command:
@@ -97,9 +95,7 @@ def backup_path(plan: Plan, entry: Backup) -> str:
 def script_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Iterator[Command]:
     """The forward scripts: one line for all of them."""
     entry = plan.scripts[work.id]
-    command = Command(
-        act=Act.SCRIPTS, work=work, folder=entry.staged, sudo=_sudo(work), minutes=_minutes(plan, work.step)
-    )
+    command = Command(act=Act.SCRIPTS, work=work, folder=entry.staged, minutes=_minutes(plan, work.step))
     if entry.command:
         yield replace(command, argv=entry.command)
     elif order.problem or not order.forward:
@@ -119,7 +115,6 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
             work=work,
             argv=psql_argv(entry, work, (back,)),
             folder=entry.staged,
-            sudo=_sudo(work),
             minutes=minutes,
             note=_password(work),
         )
@@ -129,7 +124,7 @@ def restore_command(plan: Plan, work: ServerWork) -> Command:
     entry = plan.backups[work.id]
     restore = entry.restore
     minutes = _restore_minutes(plan, entry)
-    command = Command(act=Act.RESTORE, work=work, sudo=_sudo(work), minutes=minutes)
+    command = Command(act=Act.RESTORE, work=work, minutes=minutes)
     if restore is None:
         return replace(command, note=f"the plan does not say how: add [backups.{entry.id}.restore]")
     if restore.command:
@@ -192,17 +187,9 @@ def _restore_minutes(plan: Plan, entry: Backup) -> float | None:
     return max((undo.minutes for undo in undos if undo.kind is UndoKind.RESTORE), default=None)
 
 
-def _sudo(work: ServerWork) -> str:
-    if work.by_login:
-        return ""
-    asks = any(entry.account == work.account and entry.password for entry in work.host.become)
-    return f"sudo {'' if asks else '-n '}-u {shlex.quote(work.account)}"
-
-
 def _password(work: ServerWork) -> str:
     """Where passwords come from; the host's own login is the reader's."""
-    sudo = _sudo(work)
-    asked = f"sudo asks for the password of {work.host.user}; " if sudo and "-n" not in sudo else ""
+    asked = f"sudo asks for the password of {work.host.user}; " if work.sudo_asks else ""
     return (
         f"{asked}password of {work.login}: ~{work.account}/.pgpass on {work.host.id}; none with peer or a certificate"
     )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys
+from preflight.faults import Keys, Misfit, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import Plan
-from preflight.plan.limits import ZoneName
+from preflight.plan import EntryId, Plan, Ref
+from preflight.plan.limits import ManyLines, ZoneName
+from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
-from preflight.plan.rules import check_rules
-from preflight.plan.scalars import Surroundings
+from preflight.plan.rules import broken_rules
+from preflight.plan.scalars import Surroundings, choice, readers, text
 from preflight.plan.source import Problems, read_source
-from preflight.plan.tables import Tables
-from preflight.record import shape_of
+from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
 
 CheckSettings = Mapping[str, type | None]
@@ -41,7 +43,8 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
-    check_rules(plan, source.tables, problems)
+    for broken in broken_rules(plan, source.tables):
+        problems.add(*broken)
     if check_settings is not None:
         known = check_settings(plan) if callable(check_settings) else check_settings
         plan = replace(plan, checks=_checks(plan.checks, known, tables, problems))
@@ -125,3 +128,90 @@ def _check(
         problems.add(keys, f"the check's settings cannot be read: {visible(str(error))}")
         return values
     return values | written
+
+
+class Tables(Reader):
+    """Builds the plan's dataclasses from tables and notes every problem on the way.
+
+    What comes out while there are problems is a draft: a faulty value is replaced by its default, or by None where it
+    has none, so that the rest can still be judged. Only a caller that found no problem may use it as the real thing.
+    """
+
+    def __init__(self, problems: Problems, around: Surroundings, declared: Mapping[str, Collection[str]]) -> None:
+        """`declared`: the names of the entries of each section, for references to them."""
+        super().__init__(readers(around))
+        self._problems = problems
+        self._declared = declared
+
+    def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
+        self._problems.add(keys, message, nearest)
+        return INVALID
+
+    def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
+        if instead := instead_of(keys, table):
+            self._problems.add(keys, instead)
+            return
+        value = table[str(keys[-1])]
+        many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
+        noun = "table" if isinstance(value, Mapping) or many_tables else "key"
+        self._problems.add_unknown(keys, f"unknown {noun}", known)
+
+    def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
+        if isinstance(value, str) and hasattr(cls, "shorthand"):
+            short = fields_of(cls)[cls.shorthand]
+            return cls(**{cls.shorthand: self.value_or_default(short, value, keys)})
+        return super().record(cls, value, keys, **preset)
+
+    def scalar(self, shape: Shape, value: Any) -> Any:
+        if shape.type is str:
+            return text(value, many_lines=any(isinstance(mark, ManyLines) for mark in shape.marks))
+        if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
+            return choice(shape.type, value)
+        if shape.type not in self._scalars:
+            raise TypeError(f"a plan cannot hold a value of type {shape.type!r}")
+        return super().scalar(shape, value)
+
+    def check(self, mark: Any, value: Any) -> None:
+        if isinstance(mark, Ref):
+            self._require_declared(mark.section, value)
+        super().check(mark, value)
+
+    def union(self, options: Collection[Shape], value: Any, keys: Keys) -> Any:
+        """The scalar whose type the value has already."""
+        meant = next((option for option in options if option.type is type(value)), None)
+        if meant:
+            return self.value(meant, value, keys)
+        advice = '; write a dotted path as one quoted key: "a.b" = ...' if isinstance(value, Mapping) else ""
+        return self.fault(keys, f"expected a string, a number or a boolean, found {kind_of(value)}{advice}")
+
+    def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
+        """Entries `[section.NAME]`, whose name becomes the field `id`, or values by name."""
+        (inner,) = shape.inner
+        found = {}
+        for name, element in value.items():
+            if inner.form is Form.RECORD:
+                self.value(shape_of(EntryId), name, (*keys, name))
+                found[name] = self.record(inner.type, element, (*keys, name), id=name)
+            elif self._is_name(shape.marks, name, (*keys, name)):
+                found[name] = self.value(inner, element, (*keys, name))
+        return {name: each for name, each in found.items() if each is not INVALID and each is not None}
+
+    def _is_name(self, marks: Collection[Any], name: str, keys: Keys) -> bool:
+        try:
+            if not name.strip():
+                raise Misfit("the key is empty")
+            for mark in marks:
+                self.check(mark, name)
+        except Misfit as misfit:
+            self.fault(keys, str(misfit), misfit.nearest)
+            return False
+        return True
+
+    def _require_declared(self, section: str, name: str) -> None:
+        declared = self._declared.get(section, ())
+        if name in declared:
+            return
+        header = "[[steps]]" if section == "steps" else f"[{section}]"
+        if not declared:
+            raise Misfit(f"{quoted(name)} is not declared; the plan has no {header}")
+        raise not_declared(name, header, declared)

@@ -1,170 +1,330 @@
 """What several values of a plan must say together.
 
-Each rule looks at the draft (faulty values are their defaults or None there) and at the raw tables, where it counts
-whether a key was written at all: a faulty password is still a credential that was named.
+Each rule looks at the draft (faulty values are their defaults or None there; they have been noted already and are not
+noted twice) and at the raw tables, where it counts whether a key was written at all: a faulty password is still a
+credential that was named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from preflight.faults import Keys, listed, quoted
+from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import (
+    Backup,
     BackupFormat,
     BackupMethod,
     Database,
     Endpoint,
     Host,
     Plan,
+    Restore,
+    Rule,
+    Scripts,
     SslMode,
     Step,
+    Tested,
+    Waiver,
 )
-from preflight.plan.agreement_rules import check_agreements, present
-from preflight.plan.command_rules import check_commands
-from preflight.plan.source import Problems
 from preflight.units import format_duration
 
+T = TypeVar("T")
+
+_KINDS = ("together", "unrelated", "exclude")
 _CREDENTIALS = ("password", "key", "agent")
+_OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
+_OF_CLIENT = ("server", "file", "options")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
+"""Variables with which psql would run the scripts in another way."""
+_WRITTEN = re.compile(r"-[hpUdfFDwW]|--(?:host|port|username|dbname|file|format|pgdata|no-password|password)(?:=|$)")
+"""Options that the tool writes itself, or that would wait at a prompt."""
+_PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
-def check_rules(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
-    """Notes every broken rule. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
-    _check_release(plan, raw, problems)
-    _check_window(plan, problems)
-    for name, host in plan.hosts.items():
-        _check_credential(host, raw["hosts"][name], ("hosts", name), problems)
-        _check_become(host, ("hosts", name), problems)
-    _check_jumps(plan, problems)
-    _check_network_zones(plan, problems)
-    for name, database in plan.databases.items():
-        _check_root_certificate(database, raw["databases"][name], ("databases", name), problems)
-    for name, backup in plan.backups.items():
-        basebackup = backup.method is BackupMethod.PG_BASEBACKUP
-        if basebackup and "format" in raw["backups"][name] and not _suits_basebackup(backup.format):
-            problems.add(("backups", name, "format"), 'pg_basebackup writes "plain" or "tar"')
-    check_commands(plan, raw, problems)
+class Broken(NamedTuple):
+    """A rule that a plan does not keep to."""
+
+    keys: Keys
+    message: str
+    nearest: str = ""
+
+
+Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
+"""The rules of one entry, given its draft and its raw table; they name keys below it."""
+
+
+def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
+    yield from _release(plan, raw)
+    yield from _window(plan)
+    yield from _in_each("hosts", plan.hosts, raw, _host)
+    yield from _jumps(plan)
+    yield from _network_zones(plan)
+    yield from _in_each("databases", plan.databases, raw, _database)
+    yield from _in_each("scripts", plan.scripts, raw, _scripts)
+    yield from _in_each("backups", plan.backups, raw, _backup)
     for name, application in plan.applications.items():
-        for index, endpoint in present(application.health):
-            _check_endpoint(endpoint, ("applications", name, "health", index), problems)
-    _check_steps(dict(present(plan.steps)), problems)
-    _check_steps_fit(plan, problems)
-    check_agreements(plan, raw, problems)
+        for index, endpoint in _present(application.health):
+            yield from _below(("applications", name, "health", index), _endpoint(endpoint))
+    yield from _steps(dict(_present(plan.steps)))
+    yield from _steps_fit(plan)
+    yield from _deployments(plan)
+    yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
+    yield from _in_each("tested", dict(_present(plan.tested)), raw, _tested)
+    yield from _access(plan, raw)
+    yield from _in_each("waivers", dict(_present(plan.waivers)), raw, _waiver)
+    for index, name in _repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
+        yield Broken(("waivers", index, "id"), f"{quoted(name)} is the id of an earlier waiver")
 
 
-def _check_release(plan: Plan, raw: Mapping[str, Any], problems: Problems) -> None:
+def _in_each(section: str, entries: Mapping[Any, T], raw: Mapping[str, Any], rules: Rules[T]) -> Iterator[Broken]:
+    """What is broken in the entries of a section, by their names or their places."""
+    for key, entry in entries.items():
+        yield from _below((section, key), rules(entry, raw[section][key]))
+
+
+def _repeated(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The places of names that stood there before."""
+    seen: set[str] = set()
+    for index, name in named:
+        if name and name in seen:
+            yield index, name
+        seen.add(name)
+
+
+def _more_than_one(names: Sequence[str], raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """Two of `names`, of which at most one may be given."""
+    given = [name for name in names if name in raw]
+    if len(given) > 1:
+        yield Broken((given[1],), f"exactly one of {listed(names)} may be given, found {listed(given)}")
+
+
+def _below(keys: Keys, found: Iterable[Broken]) -> Iterator[Broken]:
+    return (each._replace(keys=(*keys, *each.keys)) for each in found)
+
+
+def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """The elements that are there, with their places; in a draft a faulty one is None."""
+    return ((index, element) for index, element in enumerate(elements) if element is not None)
+
+
+def _release(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if not plan.release or plan.release.attempt < 2:
         return
     for key in ("backed_out_because", "changed_since"):
         written = raw["release"].get(key)
         if written is None:
-            problems.add(("release", key), f"is required for attempt {plan.release.attempt}")
+            yield Broken(("release", key), f"is required for attempt {plan.release.attempt}")
         elif isinstance(written, str) and not written.strip():
-            problems.add(("release", key), f"is empty, and is required for attempt {plan.release.attempt}")
+            yield Broken(("release", key), f"is empty, and is required for attempt {plan.release.attempt}")
 
 
-def _check_network_zones(plan: Plan, problems: Problems) -> None:
+def _network_zones(plan: Plan) -> Iterator[Broken]:
     """Each target is asked from somewhere: with zones, a target without one would be asked from nowhere."""
-    entries = [
+    zones = plan.network_zones
+    placed = [
         *((("hosts", name), entry.network_zone) for name, entry in plan.hosts.items()),
         *((("applications", name), entry.network_zone) for name, entry in plan.applications.items()),
     ]
-    zones = dict.fromkeys(zone for _, zone in entries if zone)
-    for keys, zone in entries:
+    for keys, zone in placed:
         if zones and not zone:
-            problems.add((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
+            yield Broken((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
 
 
-def _check_window(plan: Plan, problems: Problems) -> None:
+def _window(plan: Plan) -> Iterator[Broken]:
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
-        problems.add(("window", "end"), "the window must end after it starts")
+        yield Broken(("window", "end"), "the window must end after it starts")
 
 
-def _check_credential(host: Host, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
+def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _more_than_one(_CREDENTIALS, raw)
     named = [key for key in _CREDENTIALS if key in raw]
-    if len(named) > 1:
-        problems.add((*keys, named[1]), f"exactly one of {listed(_CREDENTIALS)} may be given, found {listed(named)}")
+    without_key = "passphrase" in raw and "key" not in named
     if host.ssh_config:
-        if "passphrase" in raw and named and "key" not in named:
-            problems.add((*keys, "passphrase"), 'belongs to a "key", and the host logs in without one')
-        return
-    if not named:
-        problems.add(keys, f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
-    if "passphrase" in raw and "key" not in named:
-        problems.add((*keys, "passphrase"), 'belongs to a "key", and there is none')
-    if "user" not in raw:
-        problems.add((*keys, "user"), "is required, or ssh_config = true")
+        if without_key and named:
+            yield Broken(("passphrase",), 'belongs to a "key", and the host logs in without one')
+    else:
+        if not named:
+            yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+        if without_key:
+            yield Broken(("passphrase",), 'belongs to a "key", and there is none')
+        if "user" not in raw:
+            yield Broken(("user",), "is required, or ssh_config = true")
+    for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
+        yield Broken(("become", index), f"{quoted(account)} is listed twice")
 
 
-def _check_become(host: Host, keys: Keys, problems: Problems) -> None:
-    seen: set[str] = set()
-    for index, become in present(host.become):
-        if become.account in seen:
-            problems.add((*keys, "become", index), f"{quoted(become.account)} is listed twice")
-        elif become.account:
-            seen.add(become.account)
-
-
-def _check_jumps(plan: Plan, problems: Problems) -> None:
+def _jumps(plan: Plan) -> Iterator[Broken]:
     """A host's connection must not lead through itself."""
     ways = {name: [host.jump] if host.jump in plan.hosts else [] for name, host in plan.hosts.items()}
     for cycle in _cycles(ways):
-        first = ("hosts", cycle[0], "jump")
-        if len(cycle) == 1:
-            problems.add(first, "a host cannot be its own jump host")
-        else:
-            problems.add(first, f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}")
+        message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
+        yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
 
 
-def _check_root_certificate(database: Database, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> None:
+def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
     verifies = database.sslmode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
     if "sslrootcert" in raw and not verifies:
-        problems.add((*keys, "sslrootcert"), 'is used only with sslmode "verify-ca" or "verify-full"')
+        yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
 
 
-def _suits_basebackup(form: BackupFormat) -> bool:
-    return form in (BackupFormat.PLAIN, BackupFormat.TAR)
+def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _more_than_one(("database", "host"), raw)
+    if "database" not in raw and "host" not in raw:
+        yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
+    elif "database" not in raw and "command" not in raw:
+        yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
+    if "command" in raw:
+        yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
+        yield from _empty(raw)
+    elif "stops_on_error" in raw:
+        yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
+    if scripts.program and scripts.program.rpartition("/")[2] != "psql":
+        yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
+    for at, file in _repeated(enumerate(scripts.files or ())):
+        yield Broken(("files", at), f"{quoted(file)} is listed twice")
+    for name in scripts.variables or ():
+        if not _VARIABLE.fullmatch(name):
+            yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
+        elif name in _OF_PSQL_ITSELF:
+            yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
 
 
-def _check_endpoint(endpoint: Endpoint, keys: Keys, problems: Problems) -> None:
+def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _more_than_one(("command", "taken_by"), raw)
+    if "command" in raw or "taken_by" in raw:
+        yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
+    yield from _empty(raw)
+    yield from _options(backup.options)
+    if backup.file and _PLACEHOLDER.search(backup.file):
+        yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
+    suits = backup.format in (BackupFormat.PLAIN, BackupFormat.TAR)
+    if backup.method is BackupMethod.PG_BASEBACKUP and "format" in raw and not suits:
+        yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
+    if backup.restore:
+        yield from _below(("restore",), _restore(backup, backup.restore, raw["restore"]))
+
+
+def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if "command" in raw:
+        yield from _without(raw, ("into", "options"), "is pg_restore's, and `command` runs something else")
+    elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
+        yield Broken(("command",), "is required for a backup that pg_dump does not take here")
+    yield from _empty(raw)
+    yield from _options(restore.options)
+
+
+def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
+    yield from (Broken((key,), why) for key in keys if key in raw)
+
+
+def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if raw.get("command") == []:
+        yield Broken(("command",), "names no program")
+
+
+def _options(options: tuple[str, ...] | None) -> Iterator[Broken]:
+    for at, option in enumerate(options or ()):
+        if option is not None and _WRITTEN.match(option):
+            yield Broken(("options", at), "is written by the tool, from the keys of the plan")
+
+
+def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
     if endpoint.final_url and not endpoint.follow_redirects:
-        problems.add((*keys, "final_url"), "is used only with follow_redirects = true")
-    if not (endpoint.url or "").startswith("http:"):
-        return
-    for key, given in (("server_name", endpoint.server_name), ("ca", endpoint.ca)):
-        if given:
-            problems.add((*keys, key), "is used only with an https URL")
+        yield Broken(("final_url",), "is used only with follow_redirects = true")
+    if (endpoint.url or "").startswith("http:"):
+        given = {"server_name": endpoint.server_name, "ca": endpoint.ca}
+        yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
 
 
-def _check_steps(steps: Mapping[int, Step], problems: Problems) -> None:
-    places: dict[str, int] = {}
+def _steps(steps: Mapping[int, Step]) -> Iterator[Broken]:
+    for index, name in _repeated((index, step.id) for index, step in steps.items()):
+        yield Broken(("steps", index, "id"), f"{quoted(name)} is the id of an earlier step")
     for index, step in steps.items():
-        keys = ("steps", index)
-        if step.id and places.setdefault(step.id, index) != index:
-            problems.add((*keys, "id"), f"{quoted(step.id)} is the id of an earlier step")
         over_network, minutes = step.minutes_over_network, step.minutes
         if over_network is not None and minutes is not None and over_network < minutes:
-            problems.add((*keys, "minutes_over_network"), "must be at least the step's minutes")
+            yield Broken(("steps", index, "minutes_over_network"), "must be at least the step's minutes")
+    places: dict[str, int] = {}
+    for index, step in steps.items():
+        if step.id:
+            places.setdefault(step.id, index)
     ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}
     for cycle in _cycles(ways):
-        if len(cycle) == 1:
-            message = "a step cannot come after itself"
-        else:
-            message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
-        problems.add(("steps", places[cycle[0]], "after"), message)
+        message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
+        yield Broken(("steps", places[cycle[0]], "after"), message if cycle[1:] else "a step cannot come after itself")
 
 
-def _check_steps_fit(plan: Plan, problems: Problems) -> None:
+def _steps_fit(plan: Plan) -> Iterator[Broken]:
     """A step that alone is longer than the window is a slip; whether all of them fit, the check time-budget judges."""
     window = plan.window
     if not (window and window.start and window.end and window.start < window.end):
         return
     length = window.end - window.start
-    for index, step in present(plan.steps):
+    for index, step in _present(plan.steps):
         if step.minutes is not None and step.minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
-            problems.add(("steps", index, "minutes"), message)
+            yield Broken(("steps", index, "minutes"), message)
+
+
+def _deployments(plan: Plan) -> Iterator[Broken]:
+    deploying: dict[str, str] = {}
+    for index, step in _present(plan.steps):
+        if step.deploys in deploying:
+            message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
+            yield Broken(("steps", index, "deploys"), message)
+        elif step.deploys:
+            deploying[step.deploys] = step.id or ""
+
+
+def _rule(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if not any(key in raw for key in _KINDS):
+        yield Broken((), f"exactly one of {listed(_KINDS)} is required")
+    yield from _more_than_one(_KINDS, raw)
+    for key, names in (("together", rule.together), ("unrelated", rule.unrelated)):
+        if isinstance(raw.get(key), list) and None not in names and len(set(names)) < 2:
+            yield Broken((key,), "names at least two different applications")
+    if "exclude" in raw:
+        yield from _exclude(plan, rule, raw)
+
+
+def _exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if raw["exclude"] == {}:
+        yield Broken(("exclude",), "names no versions")
+    for name, version in rule.exclude.items():
+        application = plan.applications.get(name)
+        known = [application.from_, application.to] if application else []
+        if version not in known and all(known) and known:
+            message = f"{quoted(version)} is neither `from` nor `to`: {listed(known)}"
+            yield Broken(("exclude", name), message, nearest_name(version, known))
+    for key in ("reason", "decides"):
+        if key not in raw:
+            yield Broken((key,), "is required where a rule excludes an end state")
+    if isinstance(raw.get("reason"), str) and not raw["reason"].strip():
+        yield Broken(("reason",), "is empty, and is required where a rule excludes an end state")
+
+
+def _tested(tested: Tested, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if tested.versions is not None and not raw["versions"]:
+        yield Broken(("versions",), "names no versions")
+
+
+def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    sections = (raw.get("hosts"), raw.get("databases"))
+    declared = [name for section in sections if isinstance(section, Mapping) for name in section]
+    for role_id, role in plan.roles.items():
+        for index, name in _present(role.access):
+            if name not in declared:
+                misfit = not_declared(name, "[hosts] or [databases]", declared)
+                yield Broken(("roles", role_id, "access", index), str(misfit), misfit.nearest)
+
+
+def _waiver(waiver: Waiver, _raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
+        yield Broken(("expires",), "the waiver must expire after it is granted")
 
 
 def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:
@@ -172,6 +332,7 @@ def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:
     that share a name.
 
     Without recursion: a plan may chain more steps than Python has frames."""
+    order = {name: place for place, name in enumerate(ways)}
     done: set[str] = set()
     for start in ways:
         trail: dict[str, Iterator[str]] = {} if start in done else {start: iter(ways[start])}
@@ -183,12 +344,8 @@ def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:
                 del trail[last]
             elif name in trail:
                 names = list(trail)
-                yield _from_first(names[names.index(name) :], ways)
+                cycle = names[names.index(name) :]
+                first = cycle.index(min(cycle, key=order.__getitem__))
+                yield cycle[first:] + cycle[:first]
             elif name not in done:
                 trail[name] = iter(ways[name])
-
-
-def _from_first(cycle: list[str], ways: Mapping[str, list[str]]) -> list[str]:
-    order = {name: place for place, name in enumerate(ways)}
-    first = cycle.index(min(cycle, key=order.__getitem__))
-    return cycle[first:] + cycle[:first]

@@ -1,13 +1,19 @@
-"""Reads a plan's file: bounded, without hanging, and every trouble as a `PlanError` with file and line."""
+"""Reads a plan's file: bounded, without hanging, and every trouble as a `PlanError` with file and line.
+
+The line of every key, which `tomllib` does not tell, is found by a walk over the text that `tomllib` has parsed: it is
+known to be valid, and the walk only needs to know where keys and values begin and end. Where it loses its way it stops:
+keys further down then have no line, never a wrong one."""
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +21,6 @@ from typing import Any
 
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, dotted, listed, nearest_name
-from preflight.plan.lines import key_lines
 from preflight.units import format_size
 from preflight.wording import visible
 
@@ -76,79 +81,209 @@ class Problems:
 
 def read_source(path: Path) -> Source:
     """Reads and parses a TOML file. Raises PlanError."""
-    content, trouble = _read(path)
-    if trouble:
-        raise _error(path, trouble)
-    bare = content.removeprefix(_BOM)
-    line: int | None
-    text, trouble, line = _decode(bare)
-    if not trouble:
-        trouble, line = _refused(text)
-    tables: dict[str, Any] = {}
-    if not trouble:
-        tables, trouble, line = _parse(text)
-    if trouble:
-        raise _error(path, trouble, line)
-    return Source(path, tables, text, hashlib.sha256(content).hexdigest())
+    content = _read(path)
+    text = _decode(path, content.removeprefix(_BOM))
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#"):
+            raise _error(path, f"more than {_MOST_DOTS} dots in one line", number)
+    return Source(path, _parse(path, text), text, hashlib.sha256(content).hexdigest())
 
 
 def _error(path: Path, message: str, line: int | None = None) -> PlanError:
     return PlanError([PlanProblem(visible(str(path)), line, "", message)])
 
 
-def _read(path: Path) -> tuple[bytes, str]:
-    """(content, "") or (b"", what is wrong). O_NONBLOCK: opening a pipe must not wait for its writer."""
+def _read(path: Path) -> bytes:
+    """Raises PlanError. O_NONBLOCK: opening a pipe must not wait for its writer."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):
-                return b"", "is a directory; name the plan's file"
+                raise _error(path, "is a directory; name the plan's file")
             if not stat.S_ISREG(mode):
-                return b"", "is no regular file"
+                raise _error(path, "is no regular file")
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(LARGEST_BYTES + 1)
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return b"", "no such file"
+        raise _error(path, "no such file") from None
     except OSError as error:
-        return b"", f"cannot be read: {error.strerror}"
+        raise _error(path, f"cannot be read: {error.strerror}") from None
     except ValueError:
-        return b"", "cannot be read: a path holds no NUL"
+        raise _error(path, "cannot be read: a path holds no NUL") from None
     if len(content) > LARGEST_BYTES:
-        return b"", f"is larger than {format_size(LARGEST_BYTES)}, too much for a plan"
-    return content, ""
+        raise _error(path, f"is larger than {format_size(LARGEST_BYTES)}, too much for a plan")
+    return content
 
 
-def _decode(content: bytes) -> tuple[str, str, int | None]:
+def _decode(path: Path, content: bytes) -> str:
+    """Raises PlanError."""
     try:
-        return content.decode("utf-8"), "", None
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        column = error.start - content.rfind(b"\n", 0, error.start)
-        return "", f"not UTF-8: byte 0x{content[error.start]:02x} at byte {column} of the line", line
+        start = error.start
+    # Outside, so that no context keeps the file's bytes.
+    column = start - content.rfind(b"\n", 0, start)
+    message = f"not UTF-8: byte 0x{content[start]:02x} at byte {column} of the line"
+    raise _error(path, message, content.count(b"\n", 0, start) + 1)
 
 
-def _refused(text: str) -> tuple[str, int | None]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#"):
-            return f"more than {_MOST_DOTS} dots in one line", number
-    return "", None
-
-
-def _parse(text: str) -> tuple[dict[str, Any], str, int | None]:
-    """(tables, what is wrong, line). tomllib raises a bare ValueError too, for a number of more than 4300 digits."""
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Raises PlanError. tomllib raises a bare ValueError too, for a number of more than 4300 digits."""
+    line: int | None
     try:
-        return tomllib.loads(text), "", None
+        return tomllib.loads(text)
     except RecursionError:
-        return {}, "not TOML that can be read: nested too deep", None
+        message, line = "not TOML that can be read: nested too deep", None
     except ValueError as error:
-        said = str(error)
+        message, line = _explained(str(error), text)
+    raise _error(path, message, line)  # outside, as above
+
+
+def _explained(said: str, text: str) -> tuple[str, int | None]:
+    """(what is wrong, line) from the words of tomllib."""
     match = _PLACE.fullmatch(said)
     if match is None:
-        return {}, f"not TOML: {visible(said)}", None
+        return f"not TOML: {visible(said)}", None
     message = visible(_PLAINER.get(match["message"], match["message"]))
     if match["line"] is None:
-        return {}, f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
-    return {}, f"not TOML: {message} (column {match['column']})", int(match["line"])
+        return f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
+    return f"not TOML: {message} (column {match['column']})", int(match["line"])
+
+
+_DEEPEST = 64
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = re.compile(r'[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|(?P<quoted>"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'))[ \t]*')
+_VALUES = (
+    re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}', re.DOTALL),
+    re.compile(r"'''.*?'{3,5}", re.DOTALL),
+    re.compile(r'"(?:[^"\\\n]|\\.)*"'),
+    re.compile(r"'[^'\n]*'"),
+    re.compile(r"(?:\d{4}-\d\d-\d\d (?=\d))?[^\s,\]}#]+"),  # numbers, booleans, dates; one space before the time
+)
+
+
+class _Lost(Exception):
+    pass
+
+
+def key_lines(text: str) -> dict[Keys, int]:
+    """The line, counted from 1, on which each key, table and array element of a valid TOML text begins."""
+    walk = _Walk(text)
+    with suppress(_Lost, RecursionError):
+        walk.document()
+    return walk.lines
+
+
+class _Walk:
+    def __init__(self, text: str) -> None:
+        self.lines: dict[Keys, int] = {}
+        self._text = text
+        self._at = 0
+        self._breaks = [match.start() for match in re.finditer("\n", text)]
+        self._last_element: dict[Keys, int] = {}
+
+    def document(self) -> None:
+        table: Keys = ()
+        while self._blank() and self._at < len(self._text):
+            if self._text.startswith("[[", self._at):
+                table = self._header(2)
+            elif self._text.startswith("[", self._at):
+                table = self._header(1)
+            else:
+                self._pair(table)
+
+    def _header(self, brackets: int) -> Keys:
+        start = self._at
+        self._at += brackets
+        keys = self._keys()
+        self._expect("]" * brackets)
+        path: Keys = ()
+        for key in keys[:-1]:  # [steps.undo] belongs to the latest [[steps]]
+            path = self._inside((*path, key), start)
+        path = (*path, keys[-1])
+        if brackets == 1:
+            self.lines[path] = self._line(start)
+            return path
+        self.lines.setdefault(path, self._line(start))
+        self._last_element[path] = self._last_element.get(path, -1) + 1
+        element = (*path, self._last_element[path])
+        self.lines[element] = self._line(start)
+        return element
+
+    def _inside(self, path: Keys, start: int) -> Keys:
+        self.lines.setdefault(path, self._line(start))
+        return (*path, self._last_element[path]) if path in self._last_element else path
+
+    def _pair(self, table: Keys) -> None:
+        start = self._at
+        path = table
+        for key in self._keys():
+            path = (*path, key)
+            self.lines.setdefault(path, self._line(start))
+        self._expect("=")
+        self._blank()
+        self._value(path)
+
+    def _value(self, path: Keys) -> None:
+        if self._text.startswith("[", self._at):
+            self._array(path)
+        elif self._text.startswith("{", self._at):
+            self._inline_table(path)
+        else:
+            for form in _VALUES:
+                match = form.match(self._text, self._at)
+                if match:
+                    self._at = match.end()
+                    return
+            raise _Lost
+
+    def _array(self, path: Keys) -> None:
+        self._at += 1
+        element = 0
+        while self._blank() and not self._text.startswith("]", self._at):
+            self.lines[(*path, element)] = self._line(self._at)
+            self._value((*path, element))
+            element += 1
+            self._comma()
+        self._expect("]")
+
+    def _inline_table(self, path: Keys) -> None:
+        self._at += 1
+        while self._blank() and not self._text.startswith("}", self._at):
+            self._pair(path)
+            self._comma()
+        self._expect("}")
+
+    def _keys(self) -> list[str]:
+        keys: list[str] = []
+        while match := _KEY.match(self._text, self._at):
+            self._at = match.end()
+            keys.append(match["bare"] or tomllib.loads(f"key = {match['quoted']}")["key"])
+            if not self._text.startswith(".", self._at):
+                break
+            self._at += 1
+        if not 0 < len(keys) <= _DEEPEST:
+            raise _Lost
+        return keys
+
+    def _comma(self) -> None:
+        self._blank()
+        if self._text.startswith(",", self._at):
+            self._at += 1
+
+    def _blank(self) -> bool:
+        """Steps over white space, line breaks and comments."""
+        match = _BLANK.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return True
+
+    def _expect(self, token: str) -> None:
+        if not self._text.startswith(token, self._at):
+            raise _Lost
+        self._at += len(token)
+
+    def _line(self, offset: int) -> int:
+        return bisect.bisect_left(self._breaks, offset) + 1

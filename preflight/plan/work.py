@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,6 +73,16 @@ class ServerWork:
     def by_login(self) -> bool:
         """Whether the account is the host's login itself."""
         return self.account == self.host.user
+
+    @property
+    def sudo_asks(self) -> bool:
+        """Whether sudo wants the login's password before it gives the account."""
+        return not self.by_login and any(each.account == self.account and each.password for each in self.host.become)
+
+    @property
+    def sudo(self) -> str:
+        """`sudo -n -u ACCOUNT`, or without `-n` where sudo asks for a password; empty for the host's login itself."""
+        return "" if self.by_login else f"sudo {'' if self.sudo_asks else '-n '}-u {shlex.quote(self.account)}"
 
     @property
     def connection(self) -> Connection:

@@ -16,8 +16,6 @@ from preflight.probe import BUSY, NO_SECRET, OPEN_FILES, Cause, Family, NoReply,
 from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_C_DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4})")
 _EXPIRY_OPTION = re.compile(r'expiry-time="(\d{8}(?:\d{4}(?:\d{2})?)?)(Z?)"')
 _KEY_BLOB = re.compile(r"(?:^|\s)(?:ssh-|ecdsa-|sk-)[\w@.-]+\s+([A-Za-z0-9+/]+={0,2})")
 _MUST_CHANGE = "password must be changed"
@@ -206,10 +204,9 @@ def _day(text: str) -> date | None:
     """A date of chage, in ISO form or (shadow before 4.7, without `-i`) that of the C locale; None for `never`."""
     if text == "never":
         return None
-    found = _C_DATE.fullmatch(text)
     try:
-        if found:
-            return date(int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]))
+        if text[:1].isalpha():
+            return datetime.strptime(text, "%b %d, %Y").replace(tzinfo=UTC).date()
         return date.fromisoformat(text)
     except ValueError:
         raise Unreadable(f"no date of chage: {text[:40]!r}") from None

@@ -168,7 +168,7 @@ class PreviousBackups(AccountProbe[Listing]):
             _LIST,
             FOLDER=quoted(fixed_folder(self.pattern)),
             GLOB=glob_word(self.pattern),
-            ACCOUNT="" if self.account.is_login else quoted(self.account.account),
+            ACCOUNT=self.account.word,
             MOST=str(MOST_LISTED),
         )
         return self.account.or_login(script)

@@ -15,7 +15,7 @@ from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.questions.backup_files import BackupKind
 from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
-from preflight.questions.tools import Major
+from preflight.questions.tools import Major, major_in
 
 T = TypeVar("T")
 
@@ -59,15 +59,13 @@ class LongRead(AccountProbe[T]):
         else:
             run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
         seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
-        account = "" if self.account.is_login else quoted(self.account.account)
-        named = {"FILE": quoted(self.path), "ACCOUNT": account, "SECONDS": seconds, **values}
+        named = {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": seconds, **values}
         text = filled(filled(script, LOW=_LOW, RUN=run), **named)
         return f"# as listed: {self.state}\n{text}" if self.state else text
 
 
 _CLUSTER = "-- PostgreSQL database cluster dump"
 _DBNAME = re.compile(r"dbname='(.*)'")
-_MAJOR = re.compile(r"(\d+)(?:\.(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +161,6 @@ def connected_to(argument: str) -> str:
         word = word[1:-1].replace('""', '"')
     quoted_name = _DBNAME.fullmatch(word)
     return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
-
-
-def major_in(version: str) -> Major | None:
-    """`15.18` is 15, `9.6.24` is 9.6; None for anything else."""
-    found = _MAJOR.match(version)
-    if found is None:
-        return None
-    first = int(found[1])
-    return (first,) if first >= 10 else (first, int(found[2] or 0))
 
 
 _MOST_DATABASES = 1000

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 from preflight.probe import Probe, Question, Reply, Via
 from preflight.questions.files import TARGET
 from preflight.questions.shell import AccountProbe, quoted
+from preflight.record import parse_json, read_record
 
 _SENTENCE = "run a command of the plan's own, without a shell, in the plan's folder"
 
@@ -30,10 +31,11 @@ class Ended:
 class CommandRequest:
     """The text that stands for a local command in questions: a sentence for people, then JSON."""
 
-    argv: tuple[str, ...]
+    run: tuple[str, ...]
+    """Program and arguments."""
 
     def text(self) -> str:
-        return f"{_SENTENCE}\n{json.dumps({'run': list(self.argv)})}"
+        return f"{_SENTENCE}\n{json.dumps({'run': self.run})}"
 
     @classmethod
     def is_one(cls, text: str) -> bool:
@@ -42,11 +44,8 @@ class CommandRequest:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError."""
-        try:
-            request = cls(tuple(json.loads(text.partition("\n")[2])["run"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"not the text of a command: {error}") from None
-        if request.text() != text or not request.argv or not all(isinstance(word, str) for word in request.argv):
+        request = read_record(cls, parse_json(text.partition("\n")[2]))
+        if request.text() != text or not request.run:
             raise ValueError("the two lines of the command do not say the same")
         return request
 

@@ -1,19 +1,22 @@
 """Questions about what starts by itself on a host: crontabs, the system's tables and folders, anacron, systemd's
-timers. Commands are cleared of secrets on the host, before they are sent."""
+timers.
+
+Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
+password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
+knows it again."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
-from preflight.questions.fields import read_lines
-from preflight.questions.redaction import SED_PROGRAM
+from preflight.questions.fields import End, read_lines
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.questions.timers import Timer, read_timers, shown
 
@@ -22,11 +25,34 @@ _MOST_LINES = 300
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
 _DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
+MASK = "[redacted]"
+
+_WORDS = (
+    r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
+    r"|api[_-]?key|access[_-]?key|private[_-]?key"
+)
+_SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
+
+SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
+s/\[redacted\]["'].*/{MASK}/
+s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
+s,://[^@[:space:]]*@,://{MASK}@,g
+s/([[:space:]](-u|--user))[[:space:]=]*[^[:space:]:]+:[^[:space:]]+/\1 {MASK}/g
+/mysql|maria|mongo|redis|ldap|docker|zip|7z|ftp|smb|xtrabackup/s/([[:space:]]-[pPaw])[[:space:]]*[^-[:space:]][^[:space:]]*/\1{MASK}/g
+"""
+r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: the value of NAME=value where the name
+speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
+alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAME:PASSWORD after -u; passwords as
+-pPASSWORD or -p PASSWORD, for programs that take them."""
+
 _FUNCTIONS = filled(
     """\
 hide() { sed -E @REDACTION@; }
-lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOST@s/^/line=/p; @MORE@s/.*/cut=/p'; }
-[ "$(printf '#\\nx\\n' | lines)" = line=x ] || printf 'tools=unusable\\n'
+n=0 # of the table whose lines are told
+lines() {
+  grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n "1,@MOST@s/^/line=$n /p; @MORE@s/.*/cut=$n/p"
+}
+[ "$(printf '#\\nx\\n' | lines)" = 'line=0 x' ] || printf 'tools=unusable\\n'
 """,
     REDACTION=shlex.quote(SED_PROGRAM),
     MOST=str(_MOST_LINES),
@@ -35,7 +61,8 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOS
 
 _JOBS = """\
 table() {
-  if [ -r "$2" ]; then printf '%s=%s\\n' "$1" "$2"; lines <"$2"; else printf 'unread=%s\\n' "$2"; fi
+  if [ -r "$2" ]; then n=$((n + 1)); printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"
+  else printf 'unread=%s\\n' "$2"; fi
 }
 folder() {
   if [ ! -d "$2" ]; then :
@@ -120,13 +147,25 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    table: int
+    """Its number, counted from 1."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    kind: str
+    path: str
+
+
 @dataclass(frozen=True)
 class _TablesTold:
-    """The lines of tables, whose order is read apart."""
-
-    end: str
-    line: tuple[str, ...] = field(default=(), kw_only=True)
-    cut: tuple[str, ...] = field(default=(), kw_only=True)
+    end: End
+    line: tuple[_Line, ...] = field(default=(), kw_only=True)
+    cut: tuple[int, ...] = field(default=(), kw_only=True)
+    """Tables, by their numbers."""
     said: tuple[str, ...] = field(default=(), kw_only=True)
 
 
@@ -137,9 +176,7 @@ class _HostTold(ZoneTold, _TablesTold):
     cron: str
     anacron: bool
     systemd: Systemd
-    table: tuple[str, ...] = ()
-    spool: tuple[str, ...] = ()
-    anacrontab: tuple[str, ...] = ()
+    table: tuple[_Found, ...] = ()
     unread: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
@@ -151,18 +188,17 @@ class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
     def ask(self) -> str:
-        return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}printf 'end=\\n'"
+        return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
-        pairs = _pairs(reply)
-        told = read_lines(_HostTold, _fields(pairs))
-        tables = _tables(pairs)
+        told = read_lines(_HostTold, reply)
+        tables = _tables(told)
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
             cron=told.cron,
-            tables=tuple(table for kind, table in tables if kind != "anacrontab" and _is_run(table, told.cron)),
-            anacrontab=next((table for kind, table in tables if kind == "anacrontab" and told.anacron), None),
+            tables=tuple(table for found, table in tables if found.kind != "anacrontab" and _is_run(table, told.cron)),
+            anacrontab=next((table for found, table in tables if found.kind == "anacrontab" and told.anacron), None),
             has_anacron=told.anacron,
             parts=_parts(told.part),
             unread=tuple(map(shown, told.unread)),
@@ -205,7 +241,7 @@ else
     *) printf 'crontab=refused\\nsaid=%s\\n' "$text" ;;
   esac
 fi
-printf 'end=\\n'""")
+echo end=yes""")
 
     def read(self, reply: Reply) -> OwnCrontab:
         name = self.account.account
@@ -213,63 +249,24 @@ printf 'end=\\n'""")
             return OwnCrontab(name, refused=f"sudo gives the login no shell of {name}")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
-        pairs = _pairs(reply)
-        told = read_lines(_CrontabTold, _fields(pairs))
+        told = read_lines(_CrontabTold, reply)
         if told.crontab in ("absent", "none"):
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        ((_, table),) = _tables(pairs)
-        return OwnCrontab(name, table)
+        return OwnCrontab(name, _table(_Found("spool", told.crontab), told, 0))
 
 
-_SECTIONS = ("table", "anacrontab", "spool", "crontab")
-_Pairs = Sequence[tuple[str, str]]
+def _tables(told: _HostTold) -> list[tuple[_Found, Table]]:
+    if any(not 1 <= line.table <= len(told.table) for line in told.line):
+        raise Unreadable("a line of no table")
+    return [(found, _table(found, told, number)) for number, found in enumerate(told.table, start=1)]
 
 
-def _pairs(reply: Reply) -> _Pairs:
-    """The `name=value` lines in order. Raises Unreadable for any other, and where the last one is missing."""
-    pairs = []
-    for line in reply.text.split("\n"):
-        name, equals, value = line.partition("=")
-        if not line.strip():
-            continue
-        if not equals:
-            raise Unreadable(f"an unknown line: {line[:60]!r}")
-        pairs.append((name, value.rstrip("\r")))
-    if not pairs or pairs[-1] != ("end", ""):
-        raise Unreadable("the answer has no end")
-    return pairs
-
-
-def _fields(pairs: _Pairs) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {}
-    for name, value in pairs:
-        fields.setdefault(name, []).append(value)
-    return fields
-
-
-def _tables(pairs: _Pairs) -> list[tuple[str, Table]]:
-    """(kind, table), each with the lines that follow it."""
-    found: list[tuple[str, str, list[str]]] = []
-    cut: set[int] = set()
-    for name, value in pairs:
-        if name in _SECTIONS:
-            found.append((name, value, []))
-        elif name in ("line", "cut"):
-            if not found:
-                raise Unreadable("a line of no table")
-            if name == "line":
-                found[-1][2].append(value)
-            else:
-                cut.add(len(found) - 1)
-    return [(kind, _table(kind, source, lines, number in cut)) for number, (kind, source, lines) in enumerate(found)]
-
-
-def _table(kind: str, source: str, lines: Iterable[str], cut: bool) -> Table:
-    user = {"spool": source.rpartition("/")[2], "crontab": source}.get(kind, "")
-    where = f"crontab of {shown(user)}" if user else shown(source)
-    return Table(where, user, tuple(lines), cut)
+def _table(found: _Found, told: _TablesTold, number: int) -> Table:
+    user = found.path.rpartition("/")[2] if found.kind == "spool" else ""
+    lines = tuple(line.text for line in told.line if line.table == number)
+    return Table(f"crontab of {shown(user)}" if user else shown(found.path), user, lines, number in told.cut)
 
 
 def _is_run(table: Table, cron: str) -> bool:
@@ -286,3 +283,9 @@ def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
         folder, _, name = path.rpartition("/")
         found[folder] = (*found.get(folder, ()), shown(name))
     return found
+
+
+def sql_redacted(column: str) -> str:
+    """An SQL expression: the text of `column` up to the first word that speaks of a secret, URLs without logins."""
+    cut = f"regexp_replace({column}, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i')"
+    return f"regexp_replace({cut}, '://[^@[:space:]]*@', '://{MASK}@', 'g')"

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, replace
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.fields import read_row, read_rows
-from preflight.questions.redaction import sql_redacted
+from preflight.questions.jobs import sql_redacted
 from preflight.questions.sql import SqlProbe
 from preflight.questions.timers import shown
 

@@ -66,6 +66,11 @@ class AsAccount:
         entry = next((entry for entry in host.become if entry.account == account), None)
         return cls(account, is_login=False, password=str(entry.password) if entry and entry.password else "")
 
+    @property
+    def word(self) -> str:
+        """The name for a shell; nothing for the login, as `id` wants it."""
+        return "" if self.is_login else quoted(self.account)
+
     def command(self, argv: str) -> str:
         """`argv` (already quoted) as the account; sudo uses no cached ticket and never waits at a prompt."""
         if self.is_login:

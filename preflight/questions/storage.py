@@ -384,7 +384,7 @@ class DirectoryProbe(AccountProbe[Directory]):
             DIRECTORY=quoted(self.directory),
             PLACE=_PLACE,
             BOOT=BOOT,
-            ACCOUNT="" if self.account.is_login else quoted(self.account.account),
+            ACCOUNT=self.account.word,
             PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
         )
         return self.account.or_login(script)

@@ -13,7 +13,8 @@ from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, quoted
 
-_VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
+_PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
+_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _NO_SCHEMA = "preflight_no_such_schema"
 _LOGIN_SECONDS = 20.0
 _LONGEST_SHOWN = 400
@@ -29,8 +30,14 @@ Major = tuple[int, ...]
 
 
 def major_of(said: str) -> Major | None:
-    """The major version that `PROGRAM --version` printed (`16.14 (Debian ...)`, `18beta1`); None for no such text."""
-    found = _VERSION.search(said)
+    """The major version that `PROGRAM --version` printed; None for no such text."""
+    found = _PROGRAM.search(said)
+    return major_in(found[1]) if found else None
+
+
+def major_in(version: str) -> Major | None:
+    """`15.18` and `15beta1` are 15, `9.6.24` is 9.6; None for anything else."""
+    found = _VERSION.match(version)
     if found is None:
         return None
     first = int(found[1])

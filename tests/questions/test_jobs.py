@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
-from preflight.questions.redaction import MASK, SED_PROGRAM
+from preflight.questions.jobs import (
+    MASK,
+    SED_PROGRAM,
+    CrontabProbe,
+    HostJobs,
+    HostJobsProbe,
+    OwnCrontab,
+    Systemd,
+    Table,
+)
 from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
 
@@ -27,7 +35,7 @@ uptime=86400.5
 cron=cron
 anacron=no
 """
-OFFLINE = "systemd=offline\nend=\n"
+OFFLINE = "systemd=offline\nend=yes\n"
 TIMERS = """\
 systemd=running
 timer=Unit=pg-backup.service
@@ -56,7 +64,7 @@ service=ExecStart={ path=/usr/bin/pg_dump ; argv[]=/usr/bin/pg_dump -Fc orders ;
 service=Id=pg-backup.service
 service=
 service=Id=systemd-tmpfiles-clean.service
-end=
+end=yes
 """
 
 
@@ -162,9 +170,9 @@ def test_a_timer_of_another_shape_is_not_lost(old: str, new: str) -> None:
 
 def test_tables_are_read_with_their_users() -> None:
     found = read(
-        HEAD + "table=/etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n"
-        "table=/etc/cron.d/backup\nline=0 1 * * * postgres pg_dump\ncut=rest\nunread=/etc/cron.d/secret\n"
-        "unread=/var/spool/cron/crontabs\nspool=/var/spool/cron/./root\nline=@daily clean\n"
+        HEAD + "table=table /etc/crontab\nline=1 17 * * * * root run-parts /etc/cron.hourly\n"
+        "table=table /etc/cron.d/backup\nline=2 0 1 * * * postgres pg_dump\ncut=2\nunread=/etc/cron.d/secret\n"
+        "unread=/var/spool/cron/crontabs\ntable=spool /var/spool/cron/./root\nline=3 @daily clean\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
@@ -183,13 +191,16 @@ def test_tables_are_read_with_their_users() -> None:
      ("crond", "x.rpmnew", False), ("crontab", "a.dpkg-old", False)],
 )  # fmt: skip
 def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) -> None:
-    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=/etc/cron.d/{name}\nline=* * * * * root x\n"
+    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=table /etc/cron.d/{name}\nline=1 * * * * * root x\n"
     assert bool(read(text + OFFLINE).tables) is is_run
 
 
 @pytest.mark.parametrize(("anacron", "there"), [("yes", True), ("no", False)])
 def test_a_table_of_anacron_counts_where_anacron_is(anacron: str, there: bool) -> None:
-    text = HEAD.replace("anacron=no", f"anacron={anacron}") + "anacrontab=/etc/anacrontab\nline=1 5 cron.daily true\n"
+    text = (
+        HEAD.replace("anacron=no", f"anacron={anacron}")
+        + "table=anacrontab /etc/anacrontab\nline=1 1 5 cron.daily true\n"
+    )
     assert (read(text + OFFLINE).anacrontab is not None) is there
 
 
@@ -220,9 +231,9 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         HEAD,
         HEAD + "systemd=offline\n",
         HEAD + OFFLINE + "more\n",
-        HEAD + "line=* * * * * x\n" + OFFLINE,
+        HEAD + "line=1 * * * * * x\n" + OFFLINE,
         HEAD + "rumour=1\n" + OFFLINE,
-        HEAD + "systemd=maybe\nend=\n",
+        HEAD + "systemd=maybe\nend=yes\n",
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),
         (HEAD + OFFLINE).replace("offset=+0200", "offset=CEST"),
         (HEAD + OFFLINE).replace("cron=cron\n", ""),

@@ -51,8 +51,8 @@ class LocalSession:
         try:
             if CommandRequest.is_one(question.text):
                 command = CommandRequest.parse(question.text)
-                name = command.argv[0]
-                ended = run_command(command.argv, self._folder, deadline)
+                name = command.run[0]
+                ended = run_command(command.run, self._folder, deadline)
                 code, text, error_text = ended.code, ended.output, ended.error
             else:
                 request = FileRequest.parse(question.text)

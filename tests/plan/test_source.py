@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from preflight.faults import Keys
-from preflight.plan.lines import key_lines
+from preflight.plan.source import key_lines
 from tests.plan_texts import FULL, mutated_plans
 
 TRICKY = '''\
