@@ -15,9 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from preflight.clock import Deadline
+from preflight.demo import DemoError
 from preflight.demo.account import Account
 from preflight.demo.child import Child
-from preflight.demo.errors import DemoError
 
 SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -149,21 +149,22 @@ def _labelled(label: str, text: str) -> Iterator[str]:
 
 def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
-    open_lines = [pair.line for pair in difference.still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
+    still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
+    open_lines = [pair.line for pair in still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
     if open_lines:
         yield paint.bold(f"{len(open_lines)} still open")
         for line in open_lines:
             text = f"{line.check}  {line.subject}: {line.points[0].summary}"
             yield from wrapped(text, BODY, f"{line.status.upper():<9}")
         yield ""
-    if difference.added:
-        yield from wrapped(f"not in OLD: {_counted(difference.added, lambda pair: pair.line.status)}", "")
+    if added:
+        yield from wrapped(f"not in OLD: {_counted(added)}", "")
     counts = [f"{len(difference.which(change))} {change}" for change in Change if difference.which(change)]
     yield from wrapped(f"{len(difference.pairs)} lines: {', '.join(counts) or 'none'}", "")
-    if difference.still:
-        yield from wrapped(f"still: {_counted(difference.still, lambda pair: pair.line.status)}", "")
+    if still:
+        yield from wrapped(f"still: {_counted(still)}", "")
 
 
-def _counted(pairs: Iterable[Pair], status: Callable[[Pair], Status]) -> str:
-    counts = Counter(map(status, pairs))
+def _counted(pairs: Iterable[Pair]) -> str:
+    counts = Counter(pair.line.status for pair in pairs)
     return ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])

@@ -26,9 +26,8 @@ import psycopg
 import pytest
 
 from preflight import clock
-from preflight.demo import plan_file
+from preflight.demo import DemoError, plan_file
 from preflight.demo.account import site_account
-from preflight.demo.errors import DemoError
 from preflight.demo.postgres import Postgres, Programs, Source, find_programs
 from preflight.demo.site import DemoSite
 from tests.site.machine import needs, needs_root, run
