@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.plan_page import key_table
 from preflight.report.markup import table
+from preflight.report.questions import second_round
 
 
 def checks_page(explanations: Sequence[Explanation]) -> str:
@@ -21,7 +22,7 @@ def _lines(explanations: Sequence[Explanation]) -> Iterator[str]:
     yield ""
     yield f"{NIGHT} `preflight show PLAN` prints what is asked, word for word."
     yield ""
-    rows = [(f"[{each.id}](#{each.id})", str(each.severity), each.question) for each in explanations]
+    rows = [(f"[{each.check.id}](#{each.check.id})", str(each.check.severity), each.question) for each in explanations]
     yield from table(("check", "severity", "question"), rows)
     for each in explanations:
         yield from _check(each)
@@ -29,24 +30,25 @@ def _lines(explanations: Sequence[Explanation]) -> Iterator[str]:
 
 def _check(explanation: Explanation) -> Iterator[str]:
     yield ""
-    yield f"## {explanation.id}"
+    yield f"## {explanation.check.id}"
     yield ""
     yield f"**{explanation.question}**"
     yield ""
     yield _prose(explanation.why)
     yield ""
-    if explanation.second_round:
-        yield f"- **Second round:** {explanation.second_round}"
-    yield f"- **Needs:** {explanation.needs}."
-    yield f"- **Mostly cured by:** {explanation.cure}."
-    waivable = "may be covered by a waiver" if explanation.waivable else "no waiver ever covers it"
+    later = second_round(explanation.check)
+    if later:
+        yield f"- **Second round:** {later}"
+    yield f"- **Needs:** {explanation.check.needs}."
+    yield f"- **Mostly cured by:** {explanation.check.cure}."
+    waivable = "may be covered by a waiver" if explanation.check.waivable else "no waiver ever covers it"
     families = (
         f"; answers age by `{'`, `'.join(explanation.families)}` in `[freshness]`" if explanation.families else ""
     )
-    yield f"- **Severity:** {explanation.severity}, {waivable}{families}."
+    yield f"- **Severity:** {explanation.check.severity}, {waivable}{families}."
     if explanation.settings:
         yield ""
-        yield f"Settings, in `[checks.{explanation.id}]`:"
+        yield f"Settings, in `[checks.{explanation.check.id}]`:"
         yield ""
         yield from key_table(list(explanation.settings))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
@@ -12,14 +11,16 @@ from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
 from preflight.reference.keys import Key, in_words, keys
 from preflight.report.markup import table
+from preflight.wording import first_paragraph
 
-_SECTIONS = {
+_NAMES = {
     "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
     "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
     "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
     "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
     "freshness": "Freshness",
 }  # fmt: skip
+SECTIONS: Mapping[str, type] = {section: getattr(plan_types, name) for section, name in _NAMES.items()}
 _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
 
@@ -43,14 +44,13 @@ def _lines(registry: Registry) -> Iterator[str]:
         f"`format = {FORMAT}` may stand above the first table: it says which format the plan is written in. Another "
         f"number is an error, and nothing else of such a plan is read; left out, it is {FORMAT}."
     )
-    for section, name in _SECTIONS.items():
-        cls = getattr(plan_types, name)
+    for section, cls in SECTIONS.items():
         yield ""
-        yield f"## `{_header(section, name)}`"
+        yield f"## `{_header(section, cls.__name__)}`"
         yield ""
         yield _meaning(cls)
         yield ""
-        yield from key_table(keys(cls, without=("id",) if name in _NAMED else ()))
+        yield from key_table(keys(cls, without=("id",) if cls.__name__ in _NAMED else ()))
     yield ""
     yield "## `[checks.ID]`"
     yield ""
@@ -88,14 +88,6 @@ def _header(section: str, name: str) -> str:
 
 def _meaning(cls: Any) -> str:
     """What follows the section's own name in the docstring."""
-    meaning = _first_paragraph(cls).partition(": ")[2] or _first_paragraph(cls)
+    said = first_paragraph(cls)
+    meaning = said.partition(": ")[2] or said
     return meaning[:1].upper() + meaning[1:]
-
-
-def _first_paragraph(cls: Any) -> str:
-    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
-
-
-def section_classes() -> dict[str, type]:
-    """Section -> its dataclass; a test holds it against the plan's own fields."""
-    return {section: getattr(plan_types, name) for section, name in _SECTIONS.items()}

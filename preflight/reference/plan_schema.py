@@ -21,6 +21,7 @@ from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl,
 from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import Key, keys
 from preflight.units import DURATION, SIZE
+from preflight.wording import first_paragraph
 
 Schema = dict[str, Any]
 
@@ -72,8 +73,7 @@ class _Builder:
         tables = {}
         for check in registry.checks:
             properties = {"severity": severity, **{key.name: self.key(key) for key in keys(check.Settings)}}
-            question = (inspect.getdoc(check) or check.title).splitlines()[0]
-            tables[check.id] = _table(properties, [], question)
+            tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 
     def value(self, shape: Shape) -> Schema:
@@ -102,8 +102,8 @@ class _Builder:
         if name not in self.definitions:
             self.definitions[name] = {}  # a type that holds itself finds it
             own = keys(cls, without=("id",) if named else ())
-            text = " ".join((inspect.getdoc(cls) or name).split("\n\n")[0].split())
-            table = _table({key.name: self.key(key) for key in own}, [key.name for key in own if key.required], text)
+            required = [key.name for key in own if key.required]
+            table = _table({key.name: self.key(key) for key in own}, required, first_paragraph(cls))
             short = getattr(cls, "shorthand", None)
             if short:
                 bare = next(self.key(key) for key in own if key.name == short)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
-from preflight.wording import counted
+from preflight.wording import counted, first_paragraph
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
@@ -79,9 +78,9 @@ def overview(shown_as: str, inspection: Inspection, registry: Registry) -> Overv
     """`shown_as`: the plan's file as the caller wrote it."""
     subjects = Counter(item.check_id for item in inspection.items if item.check)
     later = [
-        f"{check.id} ({counted(subjects[check.id], 'subject')}): {_said_of_second_round(check)}"
+        f"{check.id} ({counted(subjects[check.id], 'subject')}): {second_round(check)}"
         for check in registry.checks
-        if subjects[check.id] and check.follow_up is not Check.follow_up
+        if subjects[check.id] and second_round(check)
     ]
     broken = [
         f"What {source.name} would ask is not known, it cannot be loaded: {source.problem}"
@@ -90,10 +89,11 @@ def overview(shown_as: str, inspection: Inspection, registry: Registry) -> Overv
     return Overview(shown_as, purposes(inspection), later, broken)
 
 
-def _said_of_second_round(check: type[Check]) -> str:
-    """The first paragraph of the docstring of the check's own `follow_up`."""
-    said = inspect.cleandoc(check.follow_up.__doc__ or "its author does not say what.")
-    return " ".join(said.partition("\n\n")[0].split())
+def second_round(check: type[Check]) -> str:
+    """What it may ask once it has its first answers, in its author's words; empty for a check that asks once."""
+    if check.follow_up is Check.follow_up:
+        return ""
+    return first_paragraph(check.follow_up) or "its author does not say what."
 
 
 def render(plan: Plan, first_round: Sequence[Question], beside: Overview | None = None) -> str:
