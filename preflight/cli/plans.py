@@ -77,8 +77,7 @@ def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
         write_stdout(requirements_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
-    beside = questions_report.overview(str(plan_path), inspection, registry)
-    write_stdout(questions_report.render(plan, inspection.first_round(), beside))
+    write_stdout(questions_report.render(inspection, registry, inspection.first_round(), str(plan_path)))
 
 
 def _beside(plan: Plan) -> Evidence:
