@@ -21,9 +21,9 @@ import paramiko
 from preflight import clock
 from preflight.demo import plan_file
 from preflight.demo.account import new_folder, new_memory_folder, site_account
-from preflight.demo.health_app import ROOT_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY, HealthApp
+from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
-from preflight.demo.postgres import Postgres, Source, Tls, find_programs
+from preflight.demo.postgres import Postgres, Source, find_programs
 from preflight.demo.signals import deferred, interruptible
 from preflight.demo.ssh_server import Login
 
@@ -108,10 +108,8 @@ class DemoSite:
         self._database_folder = (memory or self.folder) / "postgres"
 
     def _start_postgres(self) -> None:
-        tls = Tls(SERVER_CERTIFICATE, SERVER_KEY)
-        sockets = self.folder / "s"
         programs = find_programs(self._source)
-        self.postgres = Postgres(programs, self._database_folder, sockets, self._account, tls)
+        self.postgres = Postgres(programs, self._database_folder, self.folder / "s", self._account)
         self._stack.callback(self.postgres.stop)
         # psql reads a value after -v from its arguments, where everybody could read it; \set comes on standard input.
         known = "".join(f"\\set {name}_password '{self._passwords[name]}'\n" for name in ("release", "backup"))
@@ -127,7 +125,7 @@ class DemoSite:
 
     def _start_host(self, name: str, login: Login, *, become: Sequence[str] = (), database: bool = False) -> None:
         """A host; on a database host the client programs and the login to the local server are set up."""
-        path = self.postgres.programs.folder if database else None
+        path = self.postgres.programs if database else None
         local = {"PGHOST": str(self.postgres.sockets), "PGPORT": str(self.postgres.port)} if database else {}
         host = DemoHost(self.folder / name, self._account, login, become=become, path=path, environment=local)
         self._stack.callback(host.stop)
