@@ -26,6 +26,7 @@ from preflight.demo.host import DemoHost
 from preflight.demo.postgres import Postgres, Source, find_programs
 from preflight.demo.signals import deferred, interruptible
 from preflight.demo.ssh_server import Login
+from preflight.evidence import write_private
 
 PLAN_NAME = "demo.toml"
 DATABASE_HOSTS = {"orders": "db1", "billing": "db2"}
@@ -168,7 +169,7 @@ class DemoSite:
         (folder / "secrets").mkdir(parents=True)
         folder.chmod(0o700)
         for name, password in self._passwords.items():
-            _write_private(folder / "secrets" / f"{name}.password", password + "\n")
+            write_private(folder / "secrets" / f"{name}.password", password + "\n")
         self._key.write_private_key_file(str(folder / "secrets" / "login.key"))
         shutil.copyfile(ROOT_CERTIFICATE, folder / "ca.pem")
         for database in DATABASE_HOSTS:
@@ -231,9 +232,3 @@ def _sha256(file: Path) -> str:
 
 def _set_time(file: Path, moment: datetime) -> None:
     os.utime(file, (moment.timestamp(), moment.timestamp()))
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Mode 0600 from the first byte on."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)

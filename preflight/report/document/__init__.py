@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
+from preflight.report.command_sheet import CommandLine, command_lines
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.commands import CommandLine, command_lines
 from preflight.report.document.findings import entries
 from preflight.report.document.head import facts
 from preflight.report.document.order import findings_by_host

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import preflight
 from preflight.finding import Status
+from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.document.commands import FOREWORD
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
 from preflight.report.svg import picture
