@@ -78,17 +78,16 @@ def keep_and_deliver(
     difference: Difference | None = None,
 ) -> int:
     """Keeps the run, writes the reports, gives the exit code. `difference`: what changed since an earlier run."""
-    troubles = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
-    if evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
-        for trouble in troubles:
-            complain(f"preflight: {trouble}")
-        troubles = []
+    trouble = "" if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    if trouble and evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
+        complain(f"preflight: {trouble}")
+        trouble = ""
     return deliver(
         verdict,
         report,
         mask=asked.mask,
         took_seconds=asked.took_seconds,
-        troubles=troubles,
+        trouble=trouble,
         difference=difference,
     )
 
@@ -111,8 +110,8 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     return inspect(plan, registry, named or moment, report.selects(registry.ids))
 
 
-def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
-    """Saves the run, or just its evidence where a place is named; the result is what went wrong."""
+def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> str:
+    """Saves the run, or just its evidence where a place is named; the result is what went wrong, empty for nothing."""
     mask = asked.mask
     try:
         if path is None:
@@ -121,8 +120,8 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
             write_private(path, mask(asked.answered.evidence.to_json()))
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
-        return [f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"]
-    return []
+        return f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"
+    return ""
 
 
 def vantage_of_this_run() -> str:

@@ -163,12 +163,12 @@ def deliver(
     *,
     mask: Callable[[str], str] = str,
     took_seconds: float | None = None,
-    troubles: Sequence[str] = (),
+    trouble: str = "",
     difference: Difference | None = None,
 ) -> int:
     """Writes every report asked for and gives the exit code: the one of the format on standard output, and never 0
-    when something that was asked for could not be written."""
-    problems = list(troubles)
+    when something that was asked for could not be written. `trouble`: what went wrong before."""
+    problems = [trouble] if trouble else []
 
     view = View(
         verbose=report.verbose, short=report.short, took_seconds=took_seconds, difference=difference, command=called()

@@ -88,7 +88,7 @@ class DemoSite:
         self._drop_backup_location("db2", "billing")
         self._change_staged_script("db2", "billing", "020_rounding.sql", b"round(total, 2)", b"round(total, 1)")
         self._truncate_newest_backup("db2", "billing")
-        start, end = (plan_file.as_utc(moment) for moment in self.window)
+        start, end = (clock.local_to_utc(moment, plan_file.ZONE) for moment in self.window)
         self.postgres.query(f"ALTER ROLE release VALID UNTIL '{(start + _ROLE_LEFT).isoformat()}'")
         # An account is refused from 00:00 UTC of the day chage names; the window ends in the morning of that day.
         self.hosts["app1-a"].expire_account(end.date())

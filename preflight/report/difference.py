@@ -9,7 +9,7 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Severity, Status
-from preflight.report.document.order import pairs_by_cause
+from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, WIDTH, Paint, wrapped
 from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
@@ -83,7 +83,7 @@ def _head(difference: Difference, paint: Paint) -> Iterator[str]:
     if apart:
         yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
-        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}") if paint.on else f"{'NOTE':<9}")
+        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}"))
 
 
 def _told(outcome: Outcome) -> str:
@@ -107,17 +107,12 @@ def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]
         yield from wrapped(f"{what}{advisory}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-        yield from wrapped(names, _LABELLED, BODY + "lines   ")
-    yield from _severities(first)
+        yield from _labelled("lines", names)
+    if first.old and first.new and first.old.severity is not first.new.severity:
+        yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
     yield from _values(first, change)
-    owners = ", ".join(dict.fromkeys(pair.line.owner for pair in group if pair.line.owner))
-    if owners and change is not Change.CURED:
-        yield from wrapped(owners, _LABELLED, BODY + "owner   ")
-
-
-def _severities(pair: Pair) -> Iterator[str]:
-    if pair.old and pair.new and pair.old.severity is not pair.new.severity:
-        yield from wrapped(f"was {pair.old.severity}, is {pair.new.severity}", BODY)
+    if change is not Change.CURED:
+        yield from _labelled("owner", owners(pair.line for pair in group))
 
 
 def _values(pair: Pair, change: Change) -> Iterator[str]:
@@ -129,7 +124,7 @@ def _values(pair: Pair, change: Change) -> Iterator[str]:
     for point in was:
         yield from _point(point, "was")
     if pair.new is None:
-        yield from wrapped("no such line in NEW", _LABELLED, BODY + "now     ")
+        yield from _labelled("now", "no such line in NEW")
     for point in now:
         yield from _point(point, "now")
         if point.status is not Status.PASS:
