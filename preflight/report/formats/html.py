@@ -47,7 +47,7 @@ def _head(shown: Document) -> Html:
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{shown.headline} {shown.release}"),
+        el("title", f"{shown.headline} {shown.release.id}"),
         el("style", Html(STYLE)),
     )
 
@@ -75,10 +75,10 @@ def _body(shown: Document) -> Html:
 
 def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
-    mark, kind = _MARKS[shown.decision]
+    (mark, kind), release = _MARKS[shown.decision], shown.release
     more = shown.headline.removeprefix(shown.decision).strip(" ;")
     title, about = (
-        " ".join(part for part in parts if part) for parts in ((shown.release, shown.title), (shown.ticket, more))
+        " ".join(part for part in parts if part) for parts in ((release.id, release.title), (release.ticket, more))
     )
     return el(
         "div",

@@ -45,8 +45,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 
 def _head(shown: Document) -> Lines:
-    title = " ".join(part for part in (shown.release, shown.title) if part)
-    ticket = f" ({markdown_text(shown.ticket)})" if shown.ticket else ""
+    title = " ".join(part for part in (shown.release.id, shown.release.title) if part)
+    ticket = f" ({markdown_text(shown.release.ticket)})" if shown.release.ticket else ""
     yield f"# {shown.headline} - {markdown_text(title)}{ticket}"
     yield ""
     for fact in shown.facts:

@@ -89,7 +89,8 @@ def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]
 
 
 def _headline(shown: Document, paint: Paint) -> str:
-    title = "  ".join(part for part in (shown.release, shown.title, shown.ticket) if part)
+    release = shown.release
+    title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
     return f"{_decision(shown, paint)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
 
 
