@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -85,9 +85,9 @@ class DemoSite:
         """Breaks the site, and what its plan leaves open, as on the night the tool exists for."""
         self.write_plan(night=True)
         self.hosts["db1"].server.refuse_login = True
-        self._drop_backup_location("db2", "billing")
-        self._change_staged_script("db2", "billing", "020_rounding.sql", b"round(total, 2)", b"round(total, 1)")
-        self._truncate_newest_backup("db2", "billing")
+        self._drop_backup_location()
+        self._change_staged_script()
+        self._truncate_newest_backup()
         start, end = (clock.local_to_utc(moment, plan_file.ZONE) for moment in self.window)
         self.postgres.query(f"ALTER ROLE release VALID UNTIL '{(start + _ROLE_LEFT).isoformat()}'")
         # An account is refused from 00:00 UTC of the day chage names; the window ends in the morning of that day.
@@ -155,7 +155,7 @@ class DemoSite:
         older_at = made_at - _BACKUP_INTERVAL
         older = host.put(f"archive/{database}/{database}-{older_at:%Y%m%d}.dump", newest.read_bytes())
         for file, moment in ((newest, made_at), (older, older_at)):
-            _set_time(file, moment)
+            os.utime(file, (moment.timestamp(), moment.timestamp()))
 
     def _start_apps(self) -> None:
         self.apps: dict[str, HealthApp] = {}
@@ -205,21 +205,21 @@ class DemoSite:
             lines.append(f"{_sha256(target)}  {name.as_posix()}\n")
         (folder / f"{database}.SHA256SUMS").write_text("".join(lines))
 
-    def _drop_backup_location(self, host: str, database: str) -> None:
+    def _drop_backup_location(self) -> None:
         """The folder is not on the server: the backup could only go over the network to another machine."""
-        (self.hosts[host].root / "backup" / database).rmdir()
+        (self.hosts["db2"].root / "backup/billing").rmdir()
 
-    def _change_staged_script(self, host: str, database: str, script: str, old: bytes, new: bytes) -> None:
+    def _change_staged_script(self) -> None:
         """Somebody improved a script after its approval, on the server only."""
-        approved = (_SQL / database / script).read_bytes()
-        self.hosts[host].put(f"release/{database}/{script}", approved.replace(old, new))
+        approved = (_SQL / "billing/020_rounding.sql").read_bytes()
+        self.hosts["db2"].put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
 
-    def _truncate_newest_backup(self, host: str, database: str) -> None:
+    def _truncate_newest_backup(self) -> None:
         """The disk was full for a moment: the newest backup ends in the middle."""
-        newest = max((self.hosts[host].root / "archive" / database).iterdir(), key=lambda file: file.stat().st_mtime)
-        made_at = datetime.fromtimestamp(newest.stat().st_mtime, UTC)
-        os.truncate(newest, newest.stat().st_size * 6 // 10)
-        _set_time(newest, made_at)
+        newest = max((self.hosts["db2"].root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
+        before = newest.stat()
+        os.truncate(newest, before.st_size * 6 // 10)
+        os.utime(newest, (before.st_mtime, before.st_mtime))
 
 
 def _scripts(database: str) -> list[Path]:
@@ -228,7 +228,3 @@ def _scripts(database: str) -> list[Path]:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _set_time(file: Path, moment: datetime) -> None:
-    os.utime(file, (moment.timestamp(), moment.timestamp()))

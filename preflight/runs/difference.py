@@ -76,6 +76,11 @@ class Outcome:
     """When the evidence was collected, UTC."""
     lines: tuple[Line, ...]
 
+    @property
+    def decision(self) -> str:
+        """The first word of the headline."""
+        return self.headline.partition(" ")[0].rstrip(";")
+
     @classmethod
     def of(cls, verdict: Verdict) -> Outcome:
         return cls(
