@@ -11,7 +11,7 @@ from preflight.clock import format_moment
 from preflight.finding import Severity, Status
 from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
-from preflight.report.layout import BODY, WIDTH, Paint, wrapped
+from preflight.report.layout import BODY, WIDTH, Paint, detail, wrapped
 from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
 from preflight.units import format_duration
 
@@ -24,7 +24,6 @@ _TITLES = {
     Change.CURED: "cured",
 }
 """In the order of the report."""
-_LABELLED = BODY + " " * 8
 
 
 def render(difference: Difference, *, color: bool = False) -> str:
@@ -107,12 +106,12 @@ def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]
         yield from wrapped(f"{what}{advisory}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-        yield from _labelled("lines", names)
+        yield from detail("lines", names)
     if first.old and first.new and first.old.severity is not first.new.severity:
         yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
     yield from _values(first, change)
     if change is not Change.CURED:
-        yield from _labelled("owner", owners(pair.line for pair in group))
+        yield from detail("owner", owners(pair.line for pair in group))
 
 
 def _values(pair: Pair, change: Change) -> Iterator[str]:
@@ -124,22 +123,17 @@ def _values(pair: Pair, change: Change) -> Iterator[str]:
     for point in was:
         yield from _point(point, "was")
     if pair.new is None:
-        yield from _labelled("now", "no such line in NEW")
+        yield from detail("now", "no such line in NEW")
     for point in now:
         yield from _point(point, "now")
         if point.status is not Status.PASS:
-            yield from _labelled("wanted", point.expected)
-            yield from _labelled("cure", point.remedy)
+            yield from detail("wanted", point.expected)
+            yield from detail("cure", point.remedy)
 
 
 def _point(point: Point, label: str) -> Iterator[str]:
     found = f"; found {point.actual}" if point.actual and point.actual not in point.summary else ""
-    yield from _labelled(label, point.summary + found)
-
-
-def _labelled(label: str, text: str) -> Iterator[str]:
-    if text:
-        yield from wrapped(text, _LABELLED, f"{BODY}{label:<8}")
+    yield from detail(label, point.summary + found)
 
 
 def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
