@@ -9,12 +9,13 @@ from preflight.report import difference
 from preflight.report.document import Document, document
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Entry, Table
+from preflight.report.document.head import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
 from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, detail, labelled, wrapped
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
-from preflight.wording import counted, listed
+from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
@@ -161,7 +162,7 @@ def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
     gaps = shown.unconfirmed
     if gaps:
         told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
-        yield f"The plan leaves {counted(len(gaps), 'thing')} unconfirmed:"
+        yield f"{unconfirmed_in_words(gaps).capitalize()}:"
         for line in told:
             yield from wrapped(line, "    ", "  - ")
         if len(told) < len(gaps):
