@@ -12,9 +12,8 @@ from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import find_checks
 from preflight.plan.load import load_plan
-from preflight.reference.checks_page import checks_page
 from preflight.reference.explanation import Explanation, explain
-from preflight.reference.plan_page import plan_page
+from preflight.reference.pages import checks_page, plan_page
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
 from preflight.report import formats

@@ -1,16 +1,18 @@
-"""The plan reference, Markdown, from the plan's own types."""
+"""The reference pages, Markdown: the plan's from its own types, the checks' from the checks themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
 from preflight.engine.registry import Registry
 from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
+from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
 from preflight.report.markup import table
+from preflight.report.questions import second_round
 from preflight.wording import first_paragraph
 
 _NAMES = {
@@ -26,10 +28,15 @@ _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
 def plan_page(registry: Registry) -> str:
     """The page; a test compares it with docs/reference/plan.md."""
-    return "\n".join(_lines(registry)) + "\n"
+    return "\n".join(_plan_lines(registry)) + "\n"
 
 
-def _lines(registry: Registry) -> Iterator[str]:
+def checks_page(explanations: Sequence[Explanation]) -> str:
+    """The page; a test compares it with docs/reference/checks.md."""
+    return "\n".join(_checks_lines(explanations)) + "\n"
+
+
+def _plan_lines(registry: Registry) -> Iterator[str]:
     yield "# Plan reference"
     yield ""
     yield "<!-- Written by `python -m preflight.reference`; edit the types in preflight/plan instead. -->"
@@ -50,7 +57,7 @@ def _lines(registry: Registry) -> Iterator[str]:
         yield ""
         yield _meaning(cls)
         yield ""
-        yield from key_table(keys(cls, without=("id",) if cls.__name__ in _NAMED else ()))
+        yield from _key_table(keys(cls, without=("id",) if cls.__name__ in _NAMED else ()))
     yield ""
     yield "## `[checks.ID]`"
     yield ""
@@ -66,8 +73,8 @@ def _lines(registry: Registry) -> Iterator[str]:
     yield from table(("check", "settings"), rows)
 
 
-def key_table(found: list[Key]) -> Iterator[str]:
-    """Key, value, default and meaning; used for the settings of checks too."""
+def _key_table(found: list[Key]) -> Iterator[str]:
+    """Key, value, default and meaning."""
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
@@ -91,3 +98,45 @@ def _meaning(cls: Any) -> str:
     said = first_paragraph(cls)
     meaning = said.partition(": ")[2] or said
     return meaning[:1].upper() + meaning[1:]
+
+
+def _checks_lines(explanations: Sequence[Explanation]) -> Iterator[str]:
+    yield "# Checks reference"
+    yield ""
+    yield "<!-- Written by `python -m preflight.reference`; edit the checks instead. -->"
+    yield ""
+    yield f"{NIGHT} `preflight show PLAN` prints what is asked, word for word."
+    yield ""
+    rows = [(f"[{each.check.id}](#{each.check.id})", str(each.check.severity), each.question) for each in explanations]
+    yield from table(("check", "severity", "question"), rows)
+    for each in explanations:
+        yield from _check(each)
+
+
+def _check(explanation: Explanation) -> Iterator[str]:
+    yield ""
+    yield f"## {explanation.check.id}"
+    yield ""
+    yield f"**{explanation.question}**"
+    yield ""
+    yield _prose(explanation.why)
+    yield ""
+    later = second_round(explanation.check)
+    if later:
+        yield f"- **Second round:** {later}"
+    yield f"- **Needs:** {explanation.check.needs}."
+    yield f"- **Mostly cured by:** {explanation.check.cure}."
+    waivable = "may be covered by a waiver" if explanation.check.waivable else "no waiver ever covers it"
+    families = (
+        f"; answers age by `{'`, `'.join(explanation.families)}` in `[freshness]`" if explanation.families else ""
+    )
+    yield f"- **Severity:** {explanation.check.severity}, {waivable}{families}."
+    if explanation.settings:
+        yield ""
+        yield f"Settings, in `[checks.{explanation.check.id}]`:"
+        yield ""
+        yield from _key_table(list(explanation.settings))
+
+
+def _prose(text: str) -> str:
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
