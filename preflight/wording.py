@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +28,11 @@ def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
 def shortened(text: str, most: int) -> str:
     """The first `most` characters, and how many are left out."""
     return text if len(text) <= most else f"{text[:most]} .. and {len(text) - most} more characters"
+
+
+def first_paragraph(described: object) -> str:
+    """Of its docstring, on one line; empty for one without."""
+    return " ".join(inspect.cleandoc(described.__doc__ or "").partition("\n\n")[0].split())
 
 
 def visible(text: str) -> str:

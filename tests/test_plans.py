@@ -12,7 +12,7 @@ import pytest
 from preflight.engine.registry import find_checks
 from preflight.plan.gaps import unconfirmed
 from preflight.plan.load import load_plan
-from preflight.reference.plan_page import section_classes
+from preflight.reference.pages import SECTIONS
 
 EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))
@@ -34,7 +34,7 @@ def test_the_manifests_are_read_by_sha256sum(path: Path) -> None:
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text()
-    tables = list(section_classes().values())
+    tables = list(SECTIONS.values())
     tables += [check.Settings for check in find_checks().checks]
     keys = {(table.__name__, field.name.rstrip("_")) for table in tables for field in dataclasses.fields(table)}
     assert len(keys) > 100, "the tables are found"

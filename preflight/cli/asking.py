@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
-from preflight.cli.progress import Progress
 from preflight.cli.report_options import ReportOptions, deliver
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
@@ -19,6 +20,7 @@ from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import collect
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
+from preflight.probe import Answer, Question
 from preflight.report.formats import render
 from preflight.report.view import PLAIN
 from preflight.runs import saved_runs
@@ -26,6 +28,8 @@ from preflight.runs.difference import Difference
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Verdict
+
+_SECONDS_BETWEEN_LINES = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def ask(
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     _prompt(inspection.plan, secrets, zone)
-    progress, started = Progress(), monotonic()
+    progress, started = _Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
             answered = collect(
@@ -78,17 +82,16 @@ def keep_and_deliver(
     difference: Difference | None = None,
 ) -> int:
     """Keeps the run, writes the reports, gives the exit code. `difference`: what changed since an earlier run."""
-    troubles = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
-    if evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
-        for trouble in troubles:
-            complain(f"preflight: {trouble}")
-        troubles = []
+    trouble = "" if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    if trouble and evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
+        complain(f"preflight: {trouble}")
+        trouble = ""
     return deliver(
         verdict,
         report,
         mask=asked.mask,
         took_seconds=asked.took_seconds,
-        troubles=troubles,
+        trouble=trouble,
         difference=difference,
     )
 
@@ -111,8 +114,8 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     return inspect(plan, registry, named or moment, report.selects(registry.ids))
 
 
-def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
-    """Saves the run, or just its evidence where a place is named; the result is what went wrong."""
+def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> str:
+    """Saves the run, or just its evidence where a place is named; the result is what went wrong, empty for nothing."""
     mask = asked.mask
     try:
         if path is None:
@@ -121,8 +124,8 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
             write_private(path, mask(asked.answered.evidence.to_json()))
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
-        return [f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"]
-    return []
+        return f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"
+    return ""
 
 
 def vantage_of_this_run() -> str:
@@ -131,3 +134,38 @@ def vantage_of_this_run() -> str:
     except (KeyError, OSError):
         user = f"uid {os.getuid()}"
     return f"from {os.uname().nodename} as {user}"
+
+
+class _Progress:
+    """A line on standard error: how many answers came, and what is still awaited. Silent where that is no terminal."""
+
+    def __init__(self) -> None:
+        self._on = sys.stderr is not None and sys.stderr.isatty()
+        self._open: dict[str, Question] = {}
+        self._total = 0
+        self._shown_at = 0.0
+
+    def expect(self, questions: Sequence[Question]) -> None:
+        self._open.update((question.id, question) for question in questions)
+        self._total += len(questions)
+        self._show()
+
+    def count(self, question: Question, _answer: Answer) -> None:
+        self._open.pop(question.id, None)
+        if monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES or not self._open:
+            self._show()
+
+    def clear(self) -> None:
+        if self._on:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def _show(self) -> None:
+        if not self._on:
+            return
+        self._shown_at = monotonic()
+        counts = Counter((question.via, question.target) for question in self._open.values())
+        awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
+        line = f"asked {self._total}, answered {self._total - len(self._open)}; waiting for {awaited or 'nothing'}"
+        sys.stderr.write(f"\r\033[K{line[:99]}")
+        sys.stderr.flush()

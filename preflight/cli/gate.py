@@ -55,7 +55,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         asked.answered,
         unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
-        basis=basis.when_not_asked() if no_ask else basis.when_asked(asked.answered.evidence),
+        basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
     return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
 

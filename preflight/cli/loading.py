@@ -1,11 +1,12 @@
-"""Reads a plan together with the checks that apply to it; used by every command that takes a plan."""
+"""Plans and checks as commands name them: a plan is read together with the checks that apply to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from preflight.engine.registry import Registry, find_checks
 from preflight.plan import Plan
@@ -28,3 +29,8 @@ def load(path: Path) -> tuple[Plan, Registry]:
 
     plan = load_plan(path, settings)
     return plan, found[0]
+
+
+def complete_check(_context: click.Context, _parameter: click.Parameter, begun: str) -> Sequence[CompletionItem]:
+    """What a shell is offered for the id of a check; those of a plan's own folder are not known here."""
+    return [CompletionItem(check.id) for check in find_checks(None).checks if check.id.startswith(begun)]

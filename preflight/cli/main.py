@@ -17,14 +17,14 @@ from preflight.errors import ExitCode, PlanError, PreflightError
 
 _COMMANDS = {
     "run": ("preflight.cli.run", "Ask the real systems and print the go/no-go report."),
-    "collect": ("preflight.cli.collect", "Only ask, in one network zone, and keep the answers for `judge`."),
+    "collect": ("preflight.cli.run", "Only ask, in one network zone, and keep the answers for `judge`."),
     "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
-    "diff": ("preflight.cli.diff", "Show what changed between two JSON reports."),
+    "diff": ("preflight.cli.earlier", "Show what changed between two JSON reports."),
     "gate": (
         "preflight.cli.gate",
         "At the start of the call: ask again, judge, say what changed since the newest run.",
     ),
-    "history": ("preflight.cli.history", "List the saved runs of a release, each judged again."),
+    "history": ("preflight.cli.earlier", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.plans", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.plans", "Print every question that would be sent, word for word."),

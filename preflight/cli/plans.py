@@ -8,7 +8,7 @@ import click
 
 from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
-from preflight.cli.output import write_stdout
+from preflight.cli.output import format_option, write_stdout
 from preflight.clock import Deadline, now
 from preflight.engine.command_sheet import command_sheet, sheet_questions
 from preflight.engine.inspection import inspect
@@ -33,22 +33,15 @@ from preflight.sessions.local import LocalSession
     type=click.Path(path_type=Path),
     help="Release plans, TOML files.",
 )
-@click.option(
-    "--format",
-    "name",
-    type=click.Choice(lint_report.FORMATS),
-    default="text",
-    show_default=True,
-    help="What is printed on standard output.",
-)
+@format_option(lint_report.FORMATS)
 @click.pass_context
-def lint(context: click.Context, plan_paths: tuple[Path, ...], name: str) -> None:
+def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str) -> None:
     """Check plans without a network; say what they leave unconfirmed."""
     plans = [_linted(path) for path in plan_paths]
-    if name == "text":
+    if stdout_format == "text":
         for problem in (problem for plan in plans for problem in plan.problems):
             complain(str(problem))
-    write_stdout(lint_report.render(name, plans))
+    write_stdout(lint_report.render(stdout_format, plans))
     faulty = any(True for plan in plans for _ in plan.faults())
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
 
@@ -66,32 +59,24 @@ def _linted(path: Path) -> LintedPlan:
 
 @click.command()
 @PLAN
-@click.option(
-    "--format",
-    "name",
-    type=click.Choice(("text", "markdown")),
-    default="text",
-    show_default=True,
-    help="The questions as text, or what to request from whom as Markdown, to be sent.",
-)
+@format_option(("text", "markdown"), "The questions as text, or what to request from whom as Markdown, to be sent.")
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
-def show(plan_path: Path, name: str, commands: bool) -> None:
+def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
     from preflight.report import questions as questions_report
     from preflight.report import requirements as requirements_report
 
-    if commands and name != "text":
+    if commands and stdout_format != "text":
         raise CallError("--commands prints text; leave --format out")
     plan, registry = load(plan_path)
     if commands:
         write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
         return
-    if name == "markdown":
+    if stdout_format == "markdown":
         write_stdout(requirements_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
-    beside = questions_report.overview(str(plan_path), inspection, registry)
-    write_stdout(questions_report.render(plan, inspection.first_round(), beside))
+    write_stdout(questions_report.render(inspection, registry, inspection.first_round(), str(plan_path)))
 
 
 def _beside(plan: Plan) -> Evidence:

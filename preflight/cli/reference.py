@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.completion import complete_check
 from preflight.cli.console import complain, no_such
-from preflight.cli.loading import load
+from preflight.cli.loading import complete_check, load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
 from preflight.engine.inspection import inspect

@@ -12,9 +12,18 @@ from typing import Any
 
 import click
 
-from preflight.cli.completion import complete_check
 from preflight.cli.console import CallError, complain, no_such
-from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
+from preflight.cli.loading import complete_check
+from preflight.cli.output import (
+    COLOR,
+    OutputError,
+    called,
+    carries_unicode,
+    format_option,
+    wants_color,
+    write_file,
+    write_stdout,
+)
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.errors import ExitCode
 from preflight.plan import Plan, Window
@@ -24,14 +33,7 @@ from preflight.runs.difference import Difference
 from preflight.verdict import Verdict
 
 _OPTIONS = (
-    click.option(
-        "--format",
-        "stdout_format",
-        type=click.Choice(FORMATS),
-        default="text",
-        show_default=True,
-        help="What is printed on standard output.",
-    ),
+    format_option(FORMATS),
     click.option(
         "--output",
         "outputs",
@@ -58,13 +60,7 @@ _OPTIONS = (
         metavar="TIME",
         help="Judge as if at this moment: '2026-10-17 02:30', or '02:30' in the window; 24-hour, in its zone.",
     ),
-    click.option(
-        "--color",
-        type=click.Choice(("auto", "always", "never")),
-        default="auto",
-        show_default=True,
-        help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
-    ),
+    COLOR,
     click.option("-v", "--verbose", is_flag=True, help="Show the passes and everything the plan leaves unconfirmed."),
     click.option("--short", is_flag=True, help="Five lines: the verdict, its times, what blocks."),
 )
@@ -167,12 +163,12 @@ def deliver(
     *,
     mask: Callable[[str], str] = str,
     took_seconds: float | None = None,
-    troubles: Sequence[str] = (),
+    trouble: str = "",
     difference: Difference | None = None,
 ) -> int:
     """Writes every report asked for and gives the exit code: the one of the format on standard output, and never 0
-    when something that was asked for could not be written."""
-    problems = list(troubles)
+    when something that was asked for could not be written. `trouble`: what went wrong before."""
+    problems = [trouble] if trouble else []
 
     view = View(
         verbose=report.verbose, short=report.short, took_seconds=took_seconds, difference=difference, command=called()

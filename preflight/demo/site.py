@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,11 +21,12 @@ import paramiko
 from preflight import clock
 from preflight.demo import plan_file
 from preflight.demo.account import new_folder, new_memory_folder, site_account
-from preflight.demo.health_app import ROOT_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY, HealthApp
+from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
-from preflight.demo.postgres import Postgres, Source, Tls, find_programs
+from preflight.demo.postgres import Postgres, Source, find_programs
 from preflight.demo.signals import deferred, interruptible
 from preflight.demo.ssh_server import Login
+from preflight.evidence import write_private
 
 PLAN_NAME = "demo.toml"
 DATABASE_HOSTS = {"orders": "db1", "billing": "db2"}
@@ -84,10 +85,10 @@ class DemoSite:
         """Breaks the site, and what its plan leaves open, as on the night the tool exists for."""
         self.write_plan(night=True)
         self.hosts["db1"].server.refuse_login = True
-        self._drop_backup_location("db2", "billing")
-        self._change_staged_script("db2", "billing", "020_rounding.sql", b"round(total, 2)", b"round(total, 1)")
-        self._truncate_newest_backup("db2", "billing")
-        start, end = (plan_file.as_utc(moment) for moment in self.window)
+        self._drop_backup_location()
+        self._change_staged_script()
+        self._truncate_newest_backup()
+        start, end = (clock.local_to_utc(moment, plan_file.ZONE) for moment in self.window)
         self.postgres.query(f"ALTER ROLE release VALID UNTIL '{(start + _ROLE_LEFT).isoformat()}'")
         # An account is refused from 00:00 UTC of the day chage names; the window ends in the morning of that day.
         self.hosts["app1-a"].expire_account(end.date())
@@ -108,10 +109,8 @@ class DemoSite:
         self._database_folder = (memory or self.folder) / "postgres"
 
     def _start_postgres(self) -> None:
-        tls = Tls(SERVER_CERTIFICATE, SERVER_KEY)
-        sockets = self.folder / "s"
         programs = find_programs(self._source)
-        self.postgres = Postgres(programs, self._database_folder, sockets, self._account, tls)
+        self.postgres = Postgres(programs, self._database_folder, self.folder / "s", self._account)
         self._stack.callback(self.postgres.stop)
         # psql reads a value after -v from its arguments, where everybody could read it; \set comes on standard input.
         known = "".join(f"\\set {name}_password '{self._passwords[name]}'\n" for name in ("release", "backup"))
@@ -127,7 +126,7 @@ class DemoSite:
 
     def _start_host(self, name: str, login: Login, *, become: Sequence[str] = (), database: bool = False) -> None:
         """A host; on a database host the client programs and the login to the local server are set up."""
-        path = self.postgres.programs.folder if database else None
+        path = self.postgres.programs if database else None
         local = {"PGHOST": str(self.postgres.sockets), "PGPORT": str(self.postgres.port)} if database else {}
         host = DemoHost(self.folder / name, self._account, login, become=become, path=path, environment=local)
         self._stack.callback(host.stop)
@@ -156,7 +155,7 @@ class DemoSite:
         older_at = made_at - _BACKUP_INTERVAL
         older = host.put(f"archive/{database}/{database}-{older_at:%Y%m%d}.dump", newest.read_bytes())
         for file, moment in ((newest, made_at), (older, older_at)):
-            _set_time(file, moment)
+            os.utime(file, (moment.timestamp(), moment.timestamp()))
 
     def _start_apps(self) -> None:
         self.apps: dict[str, HealthApp] = {}
@@ -170,7 +169,7 @@ class DemoSite:
         (folder / "secrets").mkdir(parents=True)
         folder.chmod(0o700)
         for name, password in self._passwords.items():
-            _write_private(folder / "secrets" / f"{name}.password", password + "\n")
+            write_private(folder / "secrets" / f"{name}.password", password + "\n")
         self._key.write_private_key_file(str(folder / "secrets" / "login.key"))
         shutil.copyfile(ROOT_CERTIFICATE, folder / "ca.pem")
         for database in DATABASE_HOSTS:
@@ -206,21 +205,21 @@ class DemoSite:
             lines.append(f"{_sha256(target)}  {name.as_posix()}\n")
         (folder / f"{database}.SHA256SUMS").write_text("".join(lines))
 
-    def _drop_backup_location(self, host: str, database: str) -> None:
+    def _drop_backup_location(self) -> None:
         """The folder is not on the server: the backup could only go over the network to another machine."""
-        (self.hosts[host].root / "backup" / database).rmdir()
+        (self.hosts["db2"].root / "backup/billing").rmdir()
 
-    def _change_staged_script(self, host: str, database: str, script: str, old: bytes, new: bytes) -> None:
+    def _change_staged_script(self) -> None:
         """Somebody improved a script after its approval, on the server only."""
-        approved = (_SQL / database / script).read_bytes()
-        self.hosts[host].put(f"release/{database}/{script}", approved.replace(old, new))
+        approved = (_SQL / "billing/020_rounding.sql").read_bytes()
+        self.hosts["db2"].put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
 
-    def _truncate_newest_backup(self, host: str, database: str) -> None:
+    def _truncate_newest_backup(self) -> None:
         """The disk was full for a moment: the newest backup ends in the middle."""
-        newest = max((self.hosts[host].root / "archive" / database).iterdir(), key=lambda file: file.stat().st_mtime)
-        made_at = datetime.fromtimestamp(newest.stat().st_mtime, UTC)
-        os.truncate(newest, newest.stat().st_size * 6 // 10)
-        _set_time(newest, made_at)
+        newest = max((self.hosts["db2"].root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
+        before = newest.stat()
+        os.truncate(newest, before.st_size * 6 // 10)
+        os.utime(newest, (before.st_mtime, before.st_mtime))
 
 
 def _scripts(database: str) -> list[Path]:
@@ -229,13 +228,3 @@ def _scripts(database: str) -> list[Path]:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _set_time(file: Path, moment: datetime) -> None:
-    os.utime(file, (moment.timestamp(), moment.timestamp()))
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Mode 0600 from the first byte on."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)

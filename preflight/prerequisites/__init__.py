@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from preflight.clock import format_moment
 from preflight.plan import Plan
-from preflight.prerequisites import databases, hosts, network, people
+from preflight.prerequisites import databases, hosts, network
 from preflight.prerequisites.requirement import Requirement
+from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,24 @@ def _all(plan: Plan) -> Iterator[Requirement]:
     yield from hosts.requirements(plan)
     yield from databases.requirements(plan)
     yield from network.requirements(plan)
-    yield from people.requirements(plan)
+    yield from _presence(plan)
 
 
 def _lead_time(plan: Plan, owner: str) -> timedelta:
     role = plan.roles.get(owner)
     return (role.lead_time if role else None) or timedelta()
+
+
+def _presence(plan: Plan) -> Iterator[Requirement]:
+    """What people are asked for: to be there."""
+    window, age = plan.window, format_duration(plan.freshness.people)
+    for role in plan.roles.values():
+        who = f"{role.primary} and, as standby, {role.standby}" if role.standby else f"{role.primary} and a standby"
+        text = (
+            f"{who} say that they will be there from {format_moment(window.start, window.zone)} until "
+            f"{format_moment(window.needed_until, window.zone)}, not more than {age} before it begins."
+        )
+        yield Requirement(owner=role.id, text=text, checks=("on-call",))
 
 
 __all__ = ["Request", "Requirement", "requests"]

@@ -3,19 +3,22 @@ code."""
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import find_checks
 from preflight.plan.load import load_plan
-from preflight.reference.checks_page import checks_page
-from preflight.reference.explanation import explain
-from preflight.reference.plan_page import plan_page
+from preflight.reference.explanation import Explanation, explain
+from preflight.reference.pages import checks_page, plan_page
 from preflight.reference.plan_schema import plan_schema
-from preflight.reference.readme import with_tables
 from preflight.reference.report_schema import report_schema
+from preflight.report import formats
+from preflight.report.markup import table
+from preflight.wording import first_paragraph
 
 _EXAMPLE = Path("plans/example.toml")
 _README = Path("README.md")
@@ -27,12 +30,35 @@ def pages() -> dict[str, str]:
     inspection = inspect(load_plan(_EXAMPLE, registry.settings()), registry, now())
     explanations = [explain(check, inspection) for check in registry.checks]
     return {
-        "README.md": with_tables(_README.read_text("utf-8"), explanations),
+        "README.md": _with_tables(_README.read_text("utf-8"), explanations),
         "docs/reference/plan.md": plan_page(registry),
         "docs/reference/checks.md": checks_page(explanations),
         "docs/schema/plan.schema.json": json.dumps(plan_schema(registry), indent=2) + "\n",
         "docs/schema/report.schema.json": json.dumps(report_schema(), indent=2) + "\n",
     }
+
+
+def _with_tables(readme: str, explanations: Sequence[Explanation]) -> str:
+    """The README with each table between its two marks. Raises ValueError when they are not there."""
+    asked = {each.check.id: each.question for each in explanations}
+    checks = [(f"[`{name}`](docs/reference/checks.md#{name})", question) for name, question in asked.items()]
+    readme = _with_table(readme, "checks", ("check", "question"), checks)
+    return _with_table(readme, "formats", ("format", ""), [(f"`{name}`", _purpose(name)) for name in formats.FORMATS])
+
+
+def _purpose(name: str) -> str:
+    """For whom a format is: the first sentence of its module's docstring."""
+    said = first_paragraph(importlib.import_module(f"{formats.__name__}.{name}"))
+    return said.partition(". ")[0].rstrip(".")
+
+
+def _with_table(readme: str, name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    begin, end = f"<!-- {name}, written by `python -m preflight.reference` -->\n", f"\n<!-- end of {name} -->\n"
+    before, found, rest = readme.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"no place for {name} in the README")
+    return "".join([before, begin, "\n".join(table(head, rows)), end, after])
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from preflight.check import Check
 from preflight.engine.inspection import Inspection
-from preflight.finding import Severity
 from preflight.probe import Question
 from preflight.reference.keys import Key, keys
 
@@ -23,55 +21,32 @@ NIGHT = (
 class Explanation:
     """What a reader of one check is told."""
 
-    id: str
-    title: str
+    check: type[Check]
     question: str
     why: str
     """Why it exists, what it asks and how it judges."""
-    severity: Severity
-    waivable: bool
     families: tuple[str, ...]
     """What its answers tell: the keys of `[freshness]` by which they age."""
     asks: tuple[Question, ...]
     """What it asks in the first round about one subject of a plan."""
     subject: str
     """Which subject that is; empty where the plan has none for it."""
-    second_round: str
-    """What it may ask when the first answers make that necessary; empty for nothing."""
     settings: tuple[Key, ...]
-    needs: str
-    cure: str
 
 
 def explain(check: type[Check], inspection: Inspection | None = None) -> Explanation:
     """`inspection`: of the plan whose questions are shown."""
     question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
     subject, asks, families = _first_subject(check, inspection)
-    own = check.follow_up is not Check.follow_up
     return Explanation(
-        id=check.id,
-        title=check.title,
+        check=check,
         question=question,
         why=why.strip(),
-        severity=check.severity,
-        waivable=check.waivable,
         families=families,
         asks=asks,
         subject=subject,
-        second_round=" ".join((inspect.getdoc(check.follow_up) or "").split()) if own else "",
         settings=tuple(keys(check.Settings)),
-        needs=check.needs,
-        cure=check.cure,
     )
-
-
-def missing(explanation: Explanation) -> Iterator[str]:
-    """The parts that its author has left out."""
-    parts = {"question": explanation.question, "why": explanation.why, "needs": explanation.needs}
-    for name, text in (*parts.items(), ("cure", explanation.cure)):
-        if not text:
-            yield name
-    yield from (f"settings.{key.name}" for key in explanation.settings if not key.text)
 
 
 def _first_subject(

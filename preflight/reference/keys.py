@@ -28,34 +28,49 @@ from preflight.plan.limits import (
     ZoneName,
 )
 from preflight.record import Form, Shape, fields_of
-from preflight.units import format_duration, format_size
+from preflight.units import DURATION, SIZE, format_duration, format_size
 
-_WORDS: Mapping[Any, str] = {
-    str: "text",
-    object: "anything",
-    bool: "true or false",
-    int: "whole number",
-    float: "number",
-    timedelta: 'duration: `"30min"`',
-    Bytes: 'size: `"20GiB"`',
-    datetime: "local date and time: `2026-10-17T00:00:00`",
-    date: "date: `2026-10-10`",
-    Path: "path beside the plan",
-    RemotePath: "absolute path on the host",
-    Sha256: "SHA-256, 64 hex digits",
-    Account: "account name",
-    SecretRef: '`"env:NAME"`, `"file:PATH"`, `"command:ARGV"` or `"prompt"`',
+Schema = dict[str, Any]
+
+
+def _pattern(pattern: str) -> Schema:
+    return {"type": "string", "pattern": pattern}
+
+
+VALUES: Mapping[Any, tuple[str, Schema]] = {
+    str: ("text", {"type": "string"}),
+    object: ("anything", {}),
+    bool: ("true or false", {"type": "boolean"}),
+    int: ("whole number", {"type": "integer"}),
+    float: ("number", {"type": "number"}),
+    timedelta: ('duration: `"30min"`', _pattern(DURATION)),
+    Bytes: ('size: `"20GiB"`', _pattern(SIZE)),
+    datetime: ("local date and time: `2026-10-17T00:00:00`", _pattern(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d")),
+    date: ("date: `2026-10-10`", _pattern(r"^\d{4}-\d\d-\d\d$")),
+    Path: ("path beside the plan", {"type": "string", "minLength": 1}),
+    RemotePath: ("absolute path on the host", _pattern("^/")),
+    Sha256: ("SHA-256, 64 hex digits", _pattern("^[0-9a-f]{64}$")),
+    Account: ("account name", _pattern(r"^[^\s-]\S*$")),
+    SecretRef: (
+        '`"env:NAME"`, `"file:PATH"`, `"command:ARGV"` or `"prompt"`',
+        _pattern("^(env:|file:|command:|prompt)"),
+    ),
 }
-_LIMIT_WORDS: Mapping[type, str] = {
-    Filled: "",
-    NetworkAddress: "host name or IP address",
-    HttpUrl: "http or https URL",
-    ZoneName: "IANA name: `Europe/Berlin`",
-    BelowFolder: "path below the folder",
-    ServerPlace: '`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`',
-    ShownOn: '`"shown DATE, WHERE"`',
-    GuessOrDated: '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
+"""Type of a key -> what its value is, in words and as JSON Schema."""
+LIMITS: Mapping[type, tuple[str, str]] = {
+    Filled: ("", r"\S"),
+    NetworkAddress: ("host name or IP address", ""),
+    HttpUrl: ("http or https URL", "^https?://"),
+    ZoneName: ("IANA name: `Europe/Berlin`", ""),
+    BelowFolder: ("path below the folder", ""),
+    ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
+    ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
+    GuessOrDated: (
+        '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
+        r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$",
+    ),
 }
+"""What limits a text -> the text in words, and the pattern that it matches; empty for what only lint can see."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,7 +163,7 @@ def in_words(shape: Shape) -> str:
 
 
 def _scalar(shape: Shape) -> str:
-    words = _WORDS.get(shape.type, "text")
+    words, _ = VALUES.get(shape.type, VALUES[str])
     for limit in shape.marks:
         match limit:
             case Ref(section):
@@ -160,5 +175,6 @@ def _scalar(shape: Shape) -> str:
             case Above(low) if shape.type is not timedelta:
                 words += f" above {low:g}"
             case _:
-                words = _LIMIT_WORDS.get(type(limit), "") or words
+                said, _ = LIMITS.get(type(limit), ("", ""))
+                words = said or words
     return words

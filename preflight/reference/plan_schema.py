@@ -8,39 +8,16 @@ that go together) it does not refuse.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from preflight.engine.registry import Registry
 from preflight.finding import Severity
-from preflight.plan import Account, Bytes, EntryId, Plan, RemotePath, SecretRef, Sha256
-from preflight.plan.limits import Above, Between, Filled, GuessOrDated, HttpUrl, Matches, ShownOn
+from preflight.plan import EntryId, Plan
+from preflight.plan.limits import Above, Between, Matches
 from preflight.record import Form, Shape, shape_of
-from preflight.reference.keys import Key, keys
-from preflight.units import DURATION, SIZE
-
-Schema = dict[str, Any]
-
-_DAY = r"^\d{4}-\d\d-\d\d$"
-_SCALARS: Mapping[Any, Schema] = {
-    str: {"type": "string"},
-    object: {},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    timedelta: {"type": "string", "pattern": DURATION},
-    Bytes: {"type": "string", "pattern": SIZE},
-    datetime: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"},
-    date: {"type": "string", "pattern": _DAY},
-    Path: {"type": "string", "minLength": 1},
-    RemotePath: {"type": "string", "pattern": "^/"},
-    Sha256: {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-    Account: {"type": "string", "pattern": r"^[^\s-]\S*$"},
-    SecretRef: {"type": "string", "pattern": "^(env:|file:|command:|prompt)"},
-}
+from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
+from preflight.wording import first_paragraph
 
 
 def plan_schema(registry: Registry) -> Schema:
@@ -72,8 +49,7 @@ class _Builder:
         tables = {}
         for check in registry.checks:
             properties = {"severity": severity, **{key.name: self.key(key) for key in keys(check.Settings)}}
-            question = (inspect.getdoc(check) or check.title).splitlines()[0]
-            tables[check.id] = _table(properties, [], question)
+            tables[check.id] = _table(properties, [], first_paragraph(check))
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 
     def value(self, shape: Shape) -> Schema:
@@ -88,7 +64,7 @@ class _Builder:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return {"enum": [each.value for each in shape.type]}
-        return _limited(dict(_SCALARS[shape.type]), shape.marks)
+        return _limited(dict(VALUES[shape.type][1]), shape.marks)
 
     def _table(self, inner: Shape) -> Schema:
         if inner.form is Form.RECORD:
@@ -102,8 +78,8 @@ class _Builder:
         if name not in self.definitions:
             self.definitions[name] = {}  # a type that holds itself finds it
             own = keys(cls, without=("id",) if named else ())
-            text = " ".join((inspect.getdoc(cls) or name).split("\n\n")[0].split())
-            table = _table({key.name: self.key(key) for key in own}, [key.name for key in own if key.required], text)
+            required = [key.name for key in own if key.required]
+            table = _table({key.name: self.key(key) for key in own}, required, first_paragraph(cls))
             short = getattr(cls, "shorthand", None)
             if short:
                 bare = next(self.key(key) for key in own if key.name == short)
@@ -130,12 +106,8 @@ def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
                 schema["exclusiveMinimum"] = low
             case Matches(pattern, _):
                 schema["pattern"] = f"^(?:{pattern})$"
-            case Filled():
-                schema["pattern"] = r"\S"
-            case HttpUrl():
-                schema["pattern"] = "^https?://"
-            case ShownOn():
-                schema["pattern"] = r"^shown \d{4}-\d\d-\d\d, \S"
-            case GuessOrDated():
-                schema["pattern"] = r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$"
+            case _:
+                _, pattern = LIMITS.get(type(limit), ("", ""))
+                if pattern:
+                    schema["pattern"] = pattern
     return schema

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words
 from preflight.report.layout import wrapped
-from preflight.report.questions import text_of
+from preflight.report.questions import second_round, text_of
 
 _BODY = " " * 10
 
 
 def listed(explanations: Sequence[Explanation]) -> str:
     """One paragraph for each: id, severity, question."""
-    width = max((len(each.id) for each in explanations), default=0)
+    width = max((len(each.check.id) for each in explanations), default=0)
     lines: list[str] = []
     for each in explanations:
-        lines += wrapped(each.question, " " * (width + 12), f"{each.id:<{width}}  {each.severity:<9} ")
+        lines += wrapped(each.question, " " * (width + 12), f"{each.check.id:<{width}}  {each.check.severity:<9} ")
     return "\n".join(lines) + "\n"
 
 
@@ -28,21 +28,21 @@ def render(explanation: Explanation) -> str:
 
 
 def _lines(each: Explanation) -> Iterator[str]:
-    yield from wrapped(f"{each.id}: {each.question}", "")
+    yield from wrapped(f"{each.check.id}: {each.question}", "")
     yield ""
     for paragraph in re.split(r"\n\s*\n", each.why):
         if paragraph:
             yield from wrapped(" ".join(paragraph.split()), "")
             yield ""
-    waivable = "a waiver may cover it" if each.waivable else "no waiver ever covers it"
-    yield from wrapped(f"{each.severity}; {waivable}", _BODY, "severity  ")
-    yield from wrapped(each.needs or "its author does not say", _BODY, "needs     ")
-    yield from wrapped(each.cure or "each finding names its own", _BODY, "cure      ")
+    waivable = "a waiver may cover it" if each.check.waivable else "no waiver ever covers it"
+    yield from wrapped(f"{each.check.severity}; {waivable}", _BODY, "severity  ")
+    yield from wrapped(each.check.needs or "its author does not say", _BODY, "needs     ")
+    yield from wrapped(each.check.cure or "each finding names its own", _BODY, "cure      ")
     if each.families:
         yield from wrapped(f"{', '.join(each.families)} in [freshness]", _BODY, "ages by   ")
     yield ""
     if each.settings:
-        yield f"Settings, in [checks.{each.id}]:"
+        yield f"Settings, in [checks.{each.check.id}]:"
         for key in each.settings:
             yield from _setting(key)
         yield ""
@@ -70,7 +70,8 @@ def _asks(each: Explanation) -> Iterator[str]:
     elif each.subject:
         yield from wrapped(f"It asks nobody: for {each.subject} it reads the plan and the answers of others.", "")
     else:
-        yield "What it asks of a plan, word for word: preflight explain " + each.id + " --plan PLAN"
-    if each.second_round:
+        yield "What it asks of a plan, word for word: preflight explain " + each.check.id + " --plan PLAN"
+    later = second_round(each.check)
+    if later:
         yield ""
-        yield from wrapped(each.second_round, "  ", "Then, where needed: ")
+        yield from wrapped(later, "  ", "Then, where needed: ")

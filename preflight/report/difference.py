@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Severity, Status
-from preflight.report.document.order import pairs_by_cause
+from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
-from preflight.report.layout import BODY, WIDTH, Paint, wrapped
+from preflight.report.layout import BODY, WIDTH, Paint, detail, wrapped
 from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
 from preflight.units import format_duration
 
@@ -24,7 +24,6 @@ _TITLES = {
     Change.CURED: "cured",
 }
 """In the order of the report."""
-_LABELLED = BODY + " " * 8
 
 
 def render(difference: Difference, *, color: bool = False) -> str:
@@ -83,7 +82,7 @@ def _head(difference: Difference, paint: Paint) -> Iterator[str]:
     if apart:
         yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
-        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}") if paint.on else f"{'NOTE':<9}")
+        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}"))
 
 
 def _told(outcome: Outcome) -> str:
@@ -107,17 +106,12 @@ def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]
         yield from wrapped(f"{what}{advisory}", BODY)
     if len(group) > 1:
         names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-        yield from wrapped(names, _LABELLED, BODY + "lines   ")
-    yield from _severities(first)
+        yield from detail("lines", names)
+    if first.old and first.new and first.old.severity is not first.new.severity:
+        yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
     yield from _values(first, change)
-    owners = ", ".join(dict.fromkeys(pair.line.owner for pair in group if pair.line.owner))
-    if owners and change is not Change.CURED:
-        yield from wrapped(owners, _LABELLED, BODY + "owner   ")
-
-
-def _severities(pair: Pair) -> Iterator[str]:
-    if pair.old and pair.new and pair.old.severity is not pair.new.severity:
-        yield from wrapped(f"was {pair.old.severity}, is {pair.new.severity}", BODY)
+    if change is not Change.CURED:
+        yield from detail("owner", owners(pair.line for pair in group))
 
 
 def _values(pair: Pair, change: Change) -> Iterator[str]:
@@ -129,41 +123,37 @@ def _values(pair: Pair, change: Change) -> Iterator[str]:
     for point in was:
         yield from _point(point, "was")
     if pair.new is None:
-        yield from wrapped("no such line in NEW", _LABELLED, BODY + "now     ")
+        yield from detail("now", "no such line in NEW")
     for point in now:
         yield from _point(point, "now")
         if point.status is not Status.PASS:
-            yield from _labelled("wanted", point.expected)
-            yield from _labelled("cure", point.remedy)
+            yield from detail("wanted", point.expected)
+            yield from detail("cure", point.remedy)
 
 
 def _point(point: Point, label: str) -> Iterator[str]:
     found = f"; found {point.actual}" if point.actual and point.actual not in point.summary else ""
-    yield from _labelled(label, point.summary + found)
-
-
-def _labelled(label: str, text: str) -> Iterator[str]:
-    if text:
-        yield from wrapped(text, _LABELLED, f"{BODY}{label:<8}")
+    yield from detail(label, point.summary + found)
 
 
 def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
-    open_lines = [pair.line for pair in difference.still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
+    still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
+    open_lines = [pair.line for pair in still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
     if open_lines:
         yield paint.bold(f"{len(open_lines)} still open")
         for line in open_lines:
             text = f"{line.check}  {line.subject}: {line.points[0].summary}"
             yield from wrapped(text, BODY, f"{line.status.upper():<9}")
         yield ""
-    if difference.added:
-        yield from wrapped(f"not in OLD: {_counted(difference.added, lambda pair: pair.line.status)}", "")
+    if added:
+        yield from wrapped(f"not in OLD: {_counted(added)}", "")
     counts = [f"{len(difference.which(change))} {change}" for change in Change if difference.which(change)]
     yield from wrapped(f"{len(difference.pairs)} lines: {', '.join(counts) or 'none'}", "")
-    if difference.still:
-        yield from wrapped(f"still: {_counted(difference.still, lambda pair: pair.line.status)}", "")
+    if still:
+        yield from wrapped(f"still: {_counted(still)}", "")
 
 
-def _counted(pairs: Iterable[Pair], status: Callable[[Pair], Status]) -> str:
-    counts = Counter(map(status, pairs))
+def _counted(pairs: Iterable[Pair]) -> str:
+    counts = Counter(pair.line.status for pair in pairs)
     return ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])

@@ -54,6 +54,12 @@ def labelled(label: str, lines: Sequence[str], hanging: int = 0) -> Iterator[str
         yield from wrapped(line, BODY + " " * hanging, BODY if number else f"{label:<{len(BODY)}}")
 
 
+def detail(label: str, text: str) -> Iterator[str]:
+    """A line of an entry's body, its label before it; nothing for an empty text."""
+    if text:
+        yield from wrapped(text, BODY + " " * 8, f"{BODY}{label:<8}")
+
+
 def columns(label: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The rows of a table below each other, the label before the first; folded where they are too wide for columns."""
     shown = [[clean(cell) for cell in row] for row in rows]

@@ -19,6 +19,7 @@ import preflight
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.errors import PlanProblem
+from preflight.report.document.head import unconfirmed_in_words
 from preflight.report.formats.github import capped, command
 from preflight.report.harmless import clean, json_text, no_command
 from preflight.report.layout import wrapped
@@ -118,7 +119,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     for label, text in told:
         yield from wrapped(text, " " * 11, f"  {label:<9}")
     if linted.unconfirmed:
-        yield f"  The plan leaves {counted(len(linted.unconfirmed), 'thing')} unconfirmed:"
+        yield f"  {unconfirmed_in_words(linted.unconfirmed).capitalize()}:"
         for line in linted.unconfirmed:
             yield from wrapped(line, "    ", "  - ")
 

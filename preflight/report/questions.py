@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count, groupby
 from textwrap import indent
 
@@ -18,7 +16,7 @@ from preflight.plan.work import programs_of, work_on
 from preflight.probe import Question, Via
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
-from preflight.wording import counted
+from preflight.wording import counted, first_paragraph
 
 _ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
@@ -61,47 +59,19 @@ _MANNERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What is printed beside the questions."""
-
-    shown_as: str = ""
-    """The plan's file as the caller wrote it; its name when left out."""
-    asked_for: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Question id -> the checks and subjects that want its answer."""
-    second_round: Sequence[str] = ()
-    """What each check may ask once it has its first answers."""
-    broken: Sequence[str] = ()
-    """A sentence for each source of checks that cannot be loaded, so that its questions are not known."""
+def render(inspection: Inspection, registry: Registry, first_round: Sequence[Question], shown_as: str) -> str:
+    """`first_round`: what a run would ask first. `shown_as`: the plan's file as the caller wrote it."""
+    return "\n".join(_lines(inspection, registry, first_round, shown_as)) + "\n"
 
 
-def overview(shown_as: str, inspection: Inspection, registry: Registry) -> Overview:
-    """`shown_as`: the plan's file as the caller wrote it."""
-    subjects = Counter(item.check_id for item in inspection.items if item.check)
-    later = [
-        f"{check.id} ({counted(subjects[check.id], 'subject')}): {_said_of_second_round(check)}"
-        for check in registry.checks
-        if subjects[check.id] and check.follow_up is not Check.follow_up
-    ]
-    broken = [
-        f"What {source.name} would ask is not known, it cannot be loaded: {source.problem}"
-        for source in registry.broken
-    ]
-    return Overview(shown_as, purposes(inspection), later, broken)
+def second_round(check: type[Check]) -> str:
+    """What it may ask once it has its first answers, in its author's words; empty for a check that asks once."""
+    if check.follow_up is Check.follow_up:
+        return ""
+    return first_paragraph(check.follow_up) or "its author does not say what."
 
 
-def _said_of_second_round(check: type[Check]) -> str:
-    """The first paragraph of the docstring of the check's own `follow_up`."""
-    said = inspect.cleandoc(check.follow_up.__doc__ or "its author does not say what.")
-    return " ".join(said.partition("\n\n")[0].split())
-
-
-def render(plan: Plan, first_round: Sequence[Question], beside: Overview | None = None) -> str:
-    """`first_round`: what a run would ask first."""
-    return "\n".join(_lines(plan, first_round, beside or Overview())) + "\n"
-
-
-def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
+def _purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     """Question id -> `check subject` of everything that is judged by its answer."""
     found: dict[str, list[str]] = {}
     for item in inspection.items:
@@ -113,16 +83,18 @@ def purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _lines(plan: Plan, first_round: Sequence[Question], beside: Overview) -> Iterator[str]:
+def _lines(inspection: Inspection, registry: Registry, first_round: Sequence[Question], shown_as: str) -> Iterator[str]:
+    plan, asked_for = inspection.plan, _purposes(inspection)
     ordered = sorted(first_round, key=lambda question: (_ORDER.index(question.via), question.target))
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield from wrapped(title, "")
-    what = f"What `preflight run {beside.shown_as or plan.path.name}` asks, word for word: {_total(ordered)}."
+    what = f"What `preflight run {shown_as}` asks, word for word: {_total(ordered)}."
     yield from wrapped(f"{what} Nothing was asked to print this.", "")
     yield ""
     for promise in _PROMISES:
         yield from wrapped(promise, "    ", "  - ")
-    for problem in beside.broken:
+    for source in registry.broken:
+        problem = f"What {source.name} would ask is not known, it cannot be loaded: {source.problem}"
         yield from wrapped(problem, "    ", "  - ")
     yield ""
     for host in plan.hosts.values():
@@ -139,13 +111,13 @@ def _lines(plan: Plan, first_round: Sequence[Question], beside: Overview) -> Ite
                 number = next(numbers)
                 same = first.setdefault((via, question.text), f"{number} on {target}")
                 yield ""
-                yield from _question(number, question, beside.asked_for.get(question.id, ()))
+                yield from _question(number, question, asked_for.get(question.id, ()))
                 if same == f"{number} on {target}":
                     yield from text_of(question)
                 else:
                     yield f"{_VERBATIM}(the same text as question {same})"
     yield ""
-    yield from _second_round(beside.second_round)
+    yield from _second_round(inspection, registry)
 
 
 def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
@@ -246,11 +218,14 @@ def _database(plan: Plan, database: Database) -> str:
     )
 
 
-def _second_round(descriptions: Sequence[str]) -> Iterator[str]:
+def _second_round(inspection: Inspection, registry: Registry) -> Iterator[str]:
     yield from wrapped(
         "Second round: the answers decide whether more is asked, over the same logins and under the same limits; there "
         "is no third. A run saves every question that was really sent, with its answer, as evidence.",
         "  ",
     )
-    for description in descriptions:
-        yield from wrapped(description, "    ", "  - ")
+    subjects = Counter(item.check_id for item in inspection.items if item.check)
+    for check in registry.checks:
+        later = second_round(check)
+        if subjects[check.id] and later:
+            yield from wrapped(f"{check.id} ({counted(subjects[check.id], 'subject')}): {later}", "    ", "  - ")

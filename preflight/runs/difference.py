@@ -76,6 +76,11 @@ class Outcome:
     """When the evidence was collected, UTC."""
     lines: tuple[Line, ...]
 
+    @property
+    def decision(self) -> str:
+        """The first word of the headline."""
+        return self.headline.partition(" ")[0].rstrip(";")
+
     @classmethod
     def of(cls, verdict: Verdict) -> Outcome:
         return cls(
@@ -142,30 +147,6 @@ class Difference:
         return tuple(pair for pair in self.pairs if pair.change is change)
 
     @property
-    def new(self) -> tuple[Pair, ...]:
-        return self.which(Change.NEW)
-
-    @property
-    def changed(self) -> tuple[Pair, ...]:
-        return self.which(Change.CHANGED)
-
-    @property
-    def disappeared(self) -> tuple[Pair, ...]:
-        return self.which(Change.DISAPPEARED)
-
-    @property
-    def cured(self) -> tuple[Pair, ...]:
-        return self.which(Change.CURED)
-
-    @property
-    def added(self) -> tuple[Pair, ...]:
-        return self.which(Change.ADDED)
-
-    @property
-    def still(self) -> tuple[Pair, ...]:
-        return self.which(Change.STILL)
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before he compares; empty for two runs of one plan, the older one first."""
         return tuple(_notes(self.before, self.after))
@@ -221,8 +202,7 @@ def _notes(old: Outcome, new: Outcome) -> Iterator[str]:
 
 
 def _line(finding: Finding) -> Line:
-    judgement = finding.judgement
-    points = [point for point in judgement.points if point.status is not Status.PASS]
+    own = finding.judgement
     return Line(
         check=finding.check,
         subject=finding.subject,
@@ -230,13 +210,13 @@ def _line(finding: Finding) -> Line:
         severity=finding.severity,
         points=tuple(
             Point(
-                status=point.status if points else finding.status,
+                status=finding.status if point is own else point.status,  # its own may be waived, or too old
                 summary=point.summary,
                 expected=point.expected,
                 actual=point.actual,
                 remedy=point.remedy,
             )
-            for point in points or [judgement]
+            for point in own.telling_points()
         ),
         owner=finding.owner,
         cause=finding.cause,

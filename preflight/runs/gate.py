@@ -24,23 +24,17 @@ class Basis:
     """Which run that is; or why there is none to start from."""
     remarks: tuple[str, ...] = ()
 
-    def when_asked(self, evidence: Evidence) -> tuple[str, ...]:
-        """For the report, once everything was asked: how much of `evidence` is of the run before."""
+    def grounds(self, evidence: Evidence | None) -> tuple[str, ...]:
+        """For the report: how much of `evidence` is of the run before. None: nothing was asked."""
         if self.earlier is None:
             return (self.run, *self.remarks)
+        if evidence is None:
+            return (f"{self.run}, judged again without asking", *self.remarks)
         before = self.earlier.answers
         kept = sum(before.get(question.id, ("", ""))[1] is answer for question, answer in evidence)
-        if not kept:
-            return (f"{self.run}: everything is asked again", *self.remarks)
         reads = "the full read of 1 backup" if kept == 1 else f"the full reads of {kept} backups"
-        line = f"{self.run}: everything is asked again but {reads}, unchanged since"
-        return (line, *self.remarks)
-
-    def when_not_asked(self) -> tuple[str, ...]:
-        """For the report, where nothing is asked."""
-        if self.earlier is None:
-            return (self.run, *self.remarks)
-        return (f"{self.run}, judged again without asking", *self.remarks)
+        but = f" but {reads}, unchanged since" if kept else ""
+        return (f"{self.run}: everything is asked again{but}", *self.remarks)
 
 
 def start_from(

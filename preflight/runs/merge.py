@@ -7,7 +7,7 @@ answers neither is believed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from preflight.clock import format_moment
@@ -58,7 +58,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
                 contradicted.setdefault(question_id, {sources[question_id]}).add(name)
     for question_id, names in contradicted.items():
         question, answer = answers[question_id]
-        detail = f"{question.target}: {_listed(sorted(names))} answer it differently"
+        detail = f"{question.target}: {' and '.join(sorted(names))} answer it differently"
         answers[question_id] = (question, NoReply(Cause.CONTRADICTION, detail, answer.asked_at))
     evidence = Evidence(
         plan_digest=plan.digest,
@@ -104,7 +104,7 @@ def _provenance(plan: Plan, name: str, part: Evidence) -> str:
 
 
 def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, _Pair]) -> list[str]:
-    found = Counter((answers[key][0].target, _listed(sorted(names))) for key, names in contradicted.items())
+    found = Counter((answers[key][0].target, " and ".join(sorted(names))) for key, names in contradicted.items())
     return [
         f"{target}: {names} answer {counted(count, 'question')} differently, and neither is believed: pass one of them"
         for (target, names), count in found.items()
@@ -124,7 +124,3 @@ def _gaps(answered: Answered) -> list[str]:
             cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"
             found.append(f"nobody asked {', '.join(targets)}: {cure}")
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names)

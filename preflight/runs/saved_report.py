@@ -34,12 +34,10 @@ def read_report(text: str) -> Outcome:
         report = read_record(_Report, found, exact=False, complete=True)  # what else it tells is not compared
     except Unreadable as error:
         raise ReportError(f"no JSON report: {error}") from None
-    if report.headline.partition(" ")[0].rstrip(";") != report.verdict:
-        raise ReportError(f"its headline and its verdict, {report.verdict}, do not agree")
     if report.planned != len(report.findings):
         raise ReportError(f"{report.planned} checks were planned, {len(report.findings)} are in it: it is not whole")
     zone = report.window.zone
-    return Outcome(
+    outcome = Outcome(
         headline=report.headline,
         release=report.release.id,
         plan_file=report.plan.file,
@@ -50,6 +48,9 @@ def read_report(text: str) -> Outcome:
         collected_at=_shown(report.collected_at, zone, "collected_at"),
         lines=tuple(map(_line, report.findings)),
     )
+    if outcome.decision != report.verdict:
+        raise ReportError(f"its headline and its verdict, {report.verdict}, do not agree")
+    return outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

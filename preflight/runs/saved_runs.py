@@ -142,7 +142,6 @@ def _newest_of_each_decision(runs: list[Path]) -> set[str]:
         if len(found) == 2:
             break
         outcome = _outcome(path)
-        decision = outcome.headline.partition(" ")[0].rstrip(";") if outcome else ""
-        if decision in (Decision.GO, Decision.NO_GO):
-            found.setdefault(decision, path.name)
+        if outcome and outcome.decision in (Decision.GO, Decision.NO_GO):
+            found.setdefault(outcome.decision, path.name)
     return set(found.values())

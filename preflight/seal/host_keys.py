@@ -30,19 +30,35 @@ class HostKeyMerge:
     text: str
     added: tuple[str, ...]
     """Host ids whose key is new in the file."""
-    known: tuple[str, ...]
-    """Host ids whose key is pinned already."""
 
 
-def merge_host_keys(
-    text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], *, file: str = "known_hosts"
-) -> HostKeyMerge:
-    """`text` with a line for every host whose key is not pinned yet; no line of it is changed or lost. Pure.
+def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
+    """The file, which need not exist, with a line for every host whose key is not pinned yet; no line of it is changed
+    or lost, and nothing is written. `seen`: the key each host shows, by host id.
 
-    `pinned`: what `text` says, as read by `HostKeys.read`. `seen`: the key each host shows, by host id. `file` is
-    named in errors. Raises HostKeyError for a key that differs from a pinned one, also one of another type."""
+    Raises HostKeyError for a key that differs from a pinned one, also one of another type."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostKeyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    pinned = HostKeys.read([path])
+    if pinned.unreadable:
+        raise HostKeyError("\n".join(pinned.unreadable))
+    return _merged(text, pinned, seen, path.name)
+
+
+def write_known_hosts(path: Path, merge: HostKeyMerge) -> None:
+    """Writes the file, atomically. Raises HostKeyError; the file is then as it was."""
+    try:
+        write_private(path, merge.text, _MODE)
+    except OSError as error:
+        raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
+
+
+def _merged(text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], file: str) -> HostKeyMerge:
+    """`pinned`: what `text` says. `file` is named in errors."""
     added: dict[str, PublicKey] = {}
-    new_hosts, known_hosts = [], []
+    new_hosts = []
     problems: list[str] = []
     lines: list[str] = []
     for host, shown in seen.items():
@@ -53,7 +69,7 @@ def merge_host_keys(
         if status is KeyStatus.REVOKED:
             problems.append(f"{host}: shows {_named(key)}, which {file} revokes")
         elif status is KeyStatus.TRUSTED or added.get(name) == key:
-            known_hosts.append(host)
+            continue
         elif known.keys or name in added:
             others = sorted(known.keys, key=_named) or [added[name]]
             problems.append(_changed(host, key, others, text, file))
@@ -64,29 +80,7 @@ def merge_host_keys(
     if problems:
         raise HostKeyError("\n".join(problems))
     head = text if text.endswith("\n") or not text else f"{text}\n"
-    return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts), tuple(known_hosts))
-
-
-def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
-    """`merge_host_keys` for a file, which need not exist; writes nothing. Raises HostKeyError."""
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise HostKeyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    pinned = HostKeys.read([path])
-    if pinned.unreadable:
-        raise HostKeyError("\n".join(pinned.unreadable))
-    return merge_host_keys(text, pinned, seen, file=path.name)
-
-
-def write_known_hosts(path: Path, merge: HostKeyMerge) -> None:
-    """Writes the file, atomically, if the merge adds anything. Raises HostKeyError; the file is then as it was."""
-    if not merge.added:
-        return
-    try:
-        write_private(path, merge.text, _MODE)
-    except OSError as error:
-        raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
+    return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts))
 
 
 def _changed(host: str, key: PublicKey, pinned: Sequence[PublicKey], text: str, file: str) -> str:

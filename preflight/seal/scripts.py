@@ -36,6 +36,8 @@ class SealedManifest:
     path: Path
     files: Mapping[str, str]
     """SHA-256 by path relative to `approved`."""
+    text: str
+    """The manifest's own."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
@@ -51,7 +53,7 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
     """Writes the manifest of every [scripts] entry, in the plan's order; an unchanged one is left alone.
 
     Raises SealError with everything that is in the way; then nothing was written, unless the last line says so."""
-    sealed: list[tuple[SealedManifest, str]] = []
+    sealed: list[SealedManifest] = []
     problems: list[str] = []
     for scripts in plan.scripts.values():
         try:
@@ -61,10 +63,10 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
     problems += _shared(plan)
     if problems:
         raise SealError("\n".join(problems))
-    for manifest, text in sealed:
+    for manifest in sealed:
         if manifest.changed:
-            _write(manifest.path, text)
-    return [manifest for manifest, _ in sealed]
+            _write(manifest.path, manifest.text)
+    return sealed
 
 
 def describe(manifest: SealedManifest) -> str:
@@ -79,21 +81,20 @@ def describe(manifest: SealedManifest) -> str:
     return "\n".join(lines)
 
 
-def _seal(scripts: Scripts) -> tuple[SealedManifest, str]:
+def _seal(scripts: Scripts) -> SealedManifest:
     files = _hashes(scripts)
-    text = format_manifest(files)
     before, previous = _before(scripts.manifest)
-    manifest = SealedManifest(
+    return SealedManifest(
         scripts=scripts.id,
         approved=scripts.approved,
         path=scripts.manifest,
         files=files,
+        text=format_manifest(files),
         added=tuple(sorted(set(files) - set(before))),
         removed=tuple(sorted(set(before) - set(files))),
         modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
         previous=previous,
     )
-    return manifest, text
 
 
 def _hashes(scripts: Scripts) -> Mapping[str, str]:

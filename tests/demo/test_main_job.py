@@ -166,7 +166,7 @@ def test_no_secret_appears_anywhere(which: str, request: pytest.FixtureRequest) 
         "text report": run.text(),
         "json report": json_report.render(run.verdict),
         "evidence": run.evidence.to_json(),
-        "questions": questions_report.render(run.inspection.plan, run.inspection.first_round()),
+        "questions": questions_report.render(run.inspection, find_checks(), run.inspection.first_round(), "demo.toml"),
         "log": run.log,
         "process list": run.process_list,
         "repr": repr(run.inspection.plan) + repr(run.evidence),

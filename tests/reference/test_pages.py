@@ -12,7 +12,7 @@ import pytest
 from preflight.cli.main import cli
 from preflight.engine.registry import find_checks
 from preflight.reference.__main__ import pages
-from preflight.reference.explanation import explain, missing
+from preflight.reference.explanation import explain
 from tests.cli.program import argv
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -26,7 +26,12 @@ def test_the_published_page_is_up_to_date(name: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("check", find_checks(None).checks, ids=lambda check: check.id)
 def test_every_check_explains_itself_in_full(check: type) -> None:
-    assert list(missing(explain(check))) == []
+    explanation = explain(check)
+    assert explanation.question
+    assert explanation.why
+    assert explanation.check.needs
+    assert explanation.check.cure
+    assert all(key.text for key in explanation.settings)
 
 
 def test_the_readme_names_every_command_and_no_other() -> None:

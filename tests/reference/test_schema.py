@@ -16,7 +16,7 @@ import pytest
 from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
-from preflight.reference.plan_page import section_classes
+from preflight.reference.pages import SECTIONS
 from preflight.reference.plan_schema import plan_schema
 from preflight.reference.report_schema import report_schema
 from preflight.report.formats import json as json_report
@@ -105,7 +105,7 @@ def test_what_the_schema_refuses_lint_refuses_too(old: str, new: str, tmp_path: 
 
 def test_every_section_and_key_is_described() -> None:
     schema = plan_schema(find_checks(None))
-    assert set(schema["properties"]) == {section.partition(".")[0] for section in section_classes()} | {
+    assert set(schema["properties"]) == {section.partition(".")[0] for section in SECTIONS} | {
         "checks",
         "format",
     }

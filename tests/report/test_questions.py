@@ -15,7 +15,7 @@ from preflight.probe import Question, Via
 from preflight.questions.shell import AsAccount
 from preflight.questions.storage import PROOF_BYTES
 from preflight.report.layout import WIDTH
-from preflight.report.questions import overview, render
+from preflight.report.questions import render
 from preflight.sessions.postgres.connection import LOCK_SECONDS
 from preflight.sessions.ssh import batch
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan
@@ -50,8 +50,12 @@ QUESTIONS = [
 ]
 
 
+def printed(plan: Plan, questions: list[Question]) -> str:
+    return render(inspect(plan, registry(), MOMENT), registry(), questions, "x.toml")
+
+
 def test_every_question_stands_there_word_for_word(plan: Plan) -> None:
-    text = render(plan, QUESTIONS)
+    text = printed(plan, QUESTIONS)
     shown = [line.removeprefix("      |").removeprefix(" ") for line in text.splitlines() if line.startswith("      |")]
     texts = [question.text.rstrip("\n").split("\n") for question in sorted_like_the_report()]
     assert texts[0] == texts[2], "the same words for another host"
@@ -66,7 +70,7 @@ def sorted_like_the_report() -> list[Question]:
 
 
 def test_each_target_says_who_logs_in_and_with_what(plan: Plan) -> None:
-    text = " ".join(render(plan, QUESTIONS).split())
+    text = " ".join(printed(plan, QUESTIONS).split())
     for said in (
         "host bastion: bastion port 22 as ops, by the SSH agent's key SHA256:abc",
         (
@@ -88,32 +92,32 @@ def test_each_target_says_who_logs_in_and_with_what(plan: Plan) -> None:
 
 
 def test_limits_channels_and_secrets_are_printed_with_the_question(plan: Plan) -> None:
-    text = " ".join(render(plan, QUESTIONS).split())
+    text = " ".join(printed(plan, QUESTIONS).split())
     assert "at most 60 s, in a channel of its own; the value of file:sudo.txt is written to its standard input" in text
     assert "at most 3 s | GET https://app1/health" in text
 
 
 def test_what_is_said_of_the_sessions_is_so() -> None:
-    text = " ".join(render(toy_plan(), QUESTIONS).split())
+    text = " ".join(printed(toy_plan(), QUESTIONS).split())
     assert f"`{batch.COMMAND}`" in text
     assert f"a lock_timeout of {LOCK_SECONDS:g} s" in text
 
 
 def test_only_the_questions_may_be_wider_than_the_page(plan: Plan) -> None:
     wide = Question(Via.SSH, "db1", "echo " + "x" * 300)
-    lines = render(plan, [*QUESTIONS, wide]).splitlines()
+    lines = printed(plan, [*QUESTIONS, wide]).splitlines()
     assert [line for line in lines if len(line) > WIDTH] == ["      | echo " + "x" * 300]
 
 
 def test_nothing_that_a_terminal_acts_on_gets_through() -> None:
-    text = render(toy_plan(), [Question(Via.SSH, "db1", "echo '\x1b]0;owned\x07\u202e'\ttab")])
+    text = printed(toy_plan(), [Question(Via.SSH, "db1", "echo '\x1b]0;owned\x07\u202e'\ttab")])
     assert "\\x1b]0;owned\\x07\\u202e'\ttab" in text
     assert "\x1b" not in text
 
 
 def test_the_checks_that_share_a_question_are_named() -> None:
     inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready, Deep), MOMENT)
-    text = render(inspection.plan, inspection.first_round(), overview("x.toml", inspection, registry(Ready, Deep)))
+    text = render(inspection, registry(Ready, Deep), inspection.first_round(), "x.toml")
     assert "for ready db1, deep db1" in text
     assert "2 questions to 2 targets" in text
     assert "What `preflight run x.toml` asks" in text
@@ -121,7 +125,7 @@ def test_the_checks_that_share_a_question_are_named() -> None:
 
 def test_the_second_round_says_what_each_check_may_ask_then() -> None:
     inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready, Deep), MOMENT)
-    text = render(inspection.plan, QUESTIONS, overview("x.toml", inspection, registry(Ready, Deep)))
+    text = render(inspection, registry(Ready, Deep), QUESTIONS, "x.toml")
     assert "there is no third" in " ".join(text.split())
     assert text.splitlines()[-1] == "  - deep (2 subjects): The same again, with the first word in it."
     assert "- ready" not in text
@@ -129,13 +133,13 @@ def test_the_second_round_says_what_each_check_may_ask_then() -> None:
 
 def test_a_check_that_has_nothing_to_judge_is_not_named() -> None:
     inspection = inspect(toy_plan([]), registry(Deep), MOMENT)
-    assert "- deep" not in render(inspection.plan, [], overview("x.toml", inspection, registry(Deep)))
+    assert "- deep" not in render(inspection, registry(Deep), [], "x.toml")
 
 
 def test_a_check_that_cannot_be_loaded_is_named() -> None:
     broken = Registry((Ready,), (BrokenSource("own.py", "SyntaxError"),))
     inspection = inspect(toy_plan(), broken, MOMENT)
-    text = " ".join(render(inspection.plan, QUESTIONS, overview("x.toml", inspection, broken)).split())
+    text = " ".join(render(inspection, broken, QUESTIONS, "x.toml").split())
     assert "What own.py would ask is not known, it cannot be loaded: SyntaxError" in text
 
 
@@ -148,26 +152,26 @@ def test_every_check_says_itself_what_its_second_round_asks(check: type[Check]) 
 
 def test_each_host_is_summed_up_with_its_accounts_and_their_programs(plan: Plan) -> None:
     backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"), account=Account("postgres"))
-    text = render(replace(plan, backups={"orders": backup}), QUESTIONS)
+    text = printed(replace(plan, backups={"orders": backup}), QUESTIONS)
     assert "  db1: 1 question as dbadmin; with sudo as postgres: pg_dump\n" in text
     assert "  bastion: 1 question as ops\n" in text
-    assert "  db1: 1 question as dbadmin; with sudo as postgres: no program that the plan names\n" in render(
+    assert "  db1: 1 question as dbadmin; with sudo as postgres: no program that the plan names\n" in printed(
         plan, QUESTIONS
     )
 
 
 def test_what_is_written_on_a_server_is_said_openly() -> None:
-    assert "a file of 1 MiB that has no name (O_TMPFILE)" in " ".join(render(toy_plan(), []).split())
+    assert "a file of 1 MiB that has no name (O_TMPFILE)" in " ".join(printed(toy_plan(), []).split())
     assert PROOF_BYTES == 1024 * 1024
 
 
 def test_a_plan_that_asks_nothing_says_so() -> None:
-    assert "0 questions to 0 targets" in render(toy_plan([]), [])
+    assert "0 questions to 0 targets" in printed(toy_plan([]), [])
 
 
 def test_a_script_for_another_shell_is_shown_without_the_quoting_that_carries_it_there() -> None:
     text = AsAccount("postgres", is_login=False).wrap("awk '\n{ print }' /etc/motd\necho 'it'\\''s'")
-    shown = render(toy_plan(), [Question(Via.SSH, "db1", text)])
+    shown = printed(toy_plan(), [Question(Via.SSH, "db1", text)])
     assert "'\"'\"'" not in shown
     assert "/bin/sh -c '\n      |     awk '\n      |     { print }' /etc/motd\n" in shown
     assert "      | else exit 77; fi\n" in shown

@@ -123,15 +123,16 @@ LINES = st.dictionaries(st.sampled_from("abcdef"), STATUSES).map(
 @given(LINES, LINES)
 def test_every_line_of_both_is_in_exactly_one_list_and_only_a_pass_is_cured(old: Outcome, new: Outcome) -> None:
     found = compare(old, new)
-    lists = [*found.new, *found.changed, *found.disappeared, *found.cured, *found.added, *found.still]
+    lists = [pair for change in Change for pair in found.which(change)]
+    cured = found.which(Change.CURED)
     assert len(lists) == len(found.pairs)
     assert {pair.line.subject for pair in lists} == {each.subject for each in (*old.lines, *new.lines)}
-    for pair in found.cured:
+    for pair in cured:
         assert (pair.old, pair.new) != (None, None)
         assert pair.line.status is Status.PASS
     bad_before = {each.subject for each in old.lines if each.status in BAD}
     passes_now = {each.subject for each in new.lines if each.status is Status.PASS}
-    assert {pair.line.subject for pair in found.cured} == bad_before & passes_now
+    assert {pair.line.subject for pair in cured} == bad_before & passes_now
 
 
 # What a reader must know first

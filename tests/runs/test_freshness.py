@@ -142,7 +142,7 @@ def asks_again(inspection: Inspection, old: Evidence, answer: str = "ready") -> 
     basis = start_from(inspection, saved(old), INPUTS, inspection.moment)
     script = asked_at(inspection.moment, answer)
     answered = collect(inspection, script.open, 5, earlier=basis.earlier, inputs=INPUTS)
-    told = basis.when_asked(answered.evidence)[0]
+    told = basis.grounds(answered.evidence)[0]
     return [question.text for question in script.asked], told, judge(answered).decision
 
 
@@ -217,7 +217,7 @@ def test_without_asking_nothing_of_a_void_run_is_judged() -> None:
     old = replace(answers(inspection, AT_START), inputs={})
     basis = start_from(inspection, saved(old), INPUTS, AT_START, ask=False)
     assert basis.earlier is None
-    assert basis.when_not_asked()[0].endswith("nothing of it is judged")
+    assert basis.grounds(None)[0].endswith("nothing of it is judged")
 
 
 def test_without_asking_fresh_evidence_is_judged_and_stale_is_hold() -> None:
@@ -226,7 +226,7 @@ def test_without_asking_fresh_evidence_is_judged_and_stale_is_hold() -> None:
         basis = start_from(inspection, saved(answers(inspection, AT_START - age)), INPUTS, AT_START, ask=False)
         assert basis.earlier is not None
         assert judge(Answered(inspection, basis.earlier)).decision is decision
-        assert basis.when_not_asked()[0].endswith("judged again without asking")
+        assert basis.grounds(None)[0].endswith("judged again without asking")
 
 
 def test_evidence_from_the_future_is_void() -> None:

@@ -171,8 +171,9 @@ def shown(
 
 def pin(path: Path, seen: Mapping[str, HostKeySeen]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     merge = merge_known_hosts(path, seen)
-    write_known_hosts(path, merge)
-    return merge.added, merge.known
+    if merge.added:
+        write_known_hosts(path, merge)
+    return merge.added, tuple(host for host in seen if host not in merge.added)
 
 
 def test_new_keys_are_added_and_trusted_from_then_on(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
+from preflight.plan import Release
+from preflight.report.command_sheet import CommandLine, command_lines
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.commands import CommandLine, command_lines
 from preflight.report.document.findings import entries
 from preflight.report.document.head import facts
 from preflight.report.document.order import findings_by_host
@@ -36,9 +37,7 @@ class Document:
     """The status whose colour the decision has."""
     exit_code: int
     planned: int
-    release: str
-    title: str
-    ticket: str
+    release: Release
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
     blockers: tuple[Blocker, ...]
@@ -68,16 +67,14 @@ class Document:
 
 def document(verdict: Verdict, view: View) -> Document:
     """Everything a report says of a verdict."""
-    release, blocking = verdict.plan.release, tuple(blockers(verdict))
+    blocking = tuple(blockers(verdict))
     return Document(
         headline=verdict.headline,
         decision=verdict.decision,
         status=_DECISION_STATUS[verdict.decision],
         exit_code=int(verdict.exit_code),
         planned=verdict.planned,
-        release=release.id,
-        title=release.title,
-        ticket=release.ticket,
+        release=verdict.plan.release,
         facts=facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from preflight.clock import zone
 from preflight.finding import Finding, Severity, Status
-from preflight.report.document.order import findings_by_cause, findings_in_order, is_behind
+from preflight.report.document.order import cost, findings_by_cause, findings_in_order, is_behind, owners
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
@@ -65,14 +65,13 @@ def ask_by_words(verdict: Verdict, at: datetime) -> str:
 
 
 def _one(verdict: Verdict, finding: Finding) -> Blocker:
-    minutes = finding.price.minutes if finding.price else finding.judgement.minutes_at_stake
     ask_by = _ask_by(verdict, finding.cure_by)
     return Blocker(
         status=finding.status,
         what=f"{finding.check} {finding.subject}",
         why=finding.judgement.summary,
         cure=finding.judgement.remedy,
-        minutes=minutes or 0.0,
+        minutes=cost(finding),
         ask_by=ask_by,
         ask_by_words=ask_by_words(verdict, ask_by),
         owner=finding.owner,
@@ -94,7 +93,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
         minutes=0.0,
         ask_by=ask_by,
         ask_by_words=ask_by_words(verdict, ask_by),
-        owner=", ".join(dict.fromkeys(each.owner for each in asked if each.owner)),
+        owner=owners(asked),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report.document.blocks import Entry, Labelled, Point
-from preflight.report.document.order import findings_by_cause, findings_in_order
+from preflight.report.document.order import findings_by_cause, findings_in_order, owners
 from preflight.report.document.times import price_text
 from preflight.verdict import Verdict
 from preflight.wording import counted
@@ -83,7 +83,7 @@ def _cause_entry(folded: Sequence[Finding]) -> Entry:
         ("cause", first.cause),
         ("open", ", ".join(f"{each.check} {each.subject}" for each in folded)),
         ("cure", first.judgement.remedy),
-        ("owner", ", ".join(dict.fromkeys(each.owner for each in folded if each.owner))),
+        ("owner", owners(folded)),
     ]
     check = f"{counted(len(folded), 'check')} could not look"
     return Entry(status=Status.UNKNOWN, check=check, facts=_labelled(facts))

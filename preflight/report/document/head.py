@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from preflight.clock import format_moment
 from preflight.finding import WORST_FIRST, Status
@@ -29,6 +29,11 @@ def not_selected(verdict: Verdict) -> list[str]:
     return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
 
 
+def unconfirmed_in_words(gaps: Sequence[str]) -> str:
+    """`the plan leaves 2 things unconfirmed`."""
+    return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
+
+
 def _facts(verdict: Verdict, took_seconds: float | None) -> Iterator[tuple[str, list[str]]]:
     plan, window = verdict.plan, verdict.plan.window
     yield "window", [window_span(window)]
@@ -51,4 +56,4 @@ def _not_checked(verdict: Verdict) -> Iterator[str]:
     if skipped:
         yield f"not selected: {', '.join(skipped)}"
     if verdict.unconfirmed:
-        yield f"the plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed, below"
+        yield f"{unconfirmed_in_words(verdict.unconfirmed)}, below"

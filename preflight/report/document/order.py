@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
@@ -22,7 +22,13 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
     def rank(finding: Finding) -> tuple[float, ...]:
         behind = sum(count for cause, count in hanging.items() if is_behind(cause, finding))
         ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
-        return (WORST_FIRST.index(finding.status), ask_by, -_minutes(finding), -behind, _first(places, finding.subject))
+        return (
+            WORST_FIRST.index(finding.status),
+            ask_by,
+            -cost(finding),
+            -behind,
+            _first(places, finding.subject),
+        )
 
     untold = (Status.PASS, Status.SKIPPED)
     shown = [each for each in findings if each.severity is severity and each.status not in untold]
@@ -48,6 +54,16 @@ def findings_by_host(plan: Plan, findings: Sequence[Finding]) -> dict[str, list[
     return {name: group for name, group in groups.items() if group}
 
 
+def cost(finding: Finding) -> float:
+    """Minutes of the window that are lost if it stays so; 0 where the plan does not price it."""
+    return finding.price.minutes if finding.price else finding.judgement.minutes_at_stake or 0.0
+
+
+def owners(findings: Iterable[Finding | Line]) -> str:
+    """Who owns any of them, each once."""
+    return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))
+
+
 def is_folded(finding: Finding) -> bool:
     """Whether it is told with all others of its cause."""
     return bool(finding.cause) and finding.status is Status.UNKNOWN
@@ -70,10 +86,6 @@ def pairs_by_cause(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 def _unseen_because(line: Line | None) -> str:
     return line.cause if line is not None and line.status is Status.UNKNOWN else ""
-
-
-def _minutes(finding: Finding) -> float:
-    return finding.price.minutes if finding.price else finding.judgement.minutes_at_stake or 0.0
 
 
 def _places(plan: Plan) -> dict[str, int]:

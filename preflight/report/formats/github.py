@@ -13,12 +13,11 @@ from typing import TypeVar
 from preflight.finding import Status
 from preflight.report.document.blocks import Entry
 from preflight.report.document.findings import entries
-from preflight.report.document.head import counts
+from preflight.report.document.head import counts, unconfirmed_in_words
 from preflight.report.document.times import times
 from preflight.report.harmless import annotation_property, annotation_text
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
-from preflight.wording import counted
 
 _MOST = 10
 _MOST_OF_A_TITLE = 200
@@ -44,8 +43,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
         if entry.status is not Status.WAIVED:
             told["error" if entry.status in _RED and not entry.advisory else "warning"].append(_entry(entry))
     if verdict.unconfirmed:
-        title = f"the plan leaves {counted(len(verdict.unconfirmed), 'thing')} unconfirmed"
-        told["warning"].append((title, "\n".join(verdict.unconfirmed)))
+        told["warning"].append((unconfirmed_in_words(verdict.unconfirmed), "\n".join(verdict.unconfirmed)))
     return "".join(command(level, path, *each) for level, all_ in told.items() for each in _told(all_))
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import preflight
 from preflight.finding import Status
+from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.document.commands import FOREWORD
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
-from preflight.report.style import CONTENT_SECURITY_POLICY, STYLE
 from preflight.report.svg import picture
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted
 
+STYLE = Path(__file__).with_name("page.css").read_text("utf-8")
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""Nothing is loaded and nothing runs: not from elsewhere, and not from text that got into the page."""
 _MARKS = {Decision.GO: ("\u2713", "go"), Decision.NO_GO: ("\u2715", "nogo"), Decision.HOLD: ("?", "hold")}
 _MOST_CHARACTERS_OF_DETAILS = 20_000
 _LEGEND = (
@@ -39,7 +47,7 @@ def _head(shown: Document) -> Html:
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{shown.headline} {shown.release}"),
+        el("title", f"{shown.headline} {shown.release.id}"),
         el("style", Html(STYLE)),
     )
 
@@ -67,10 +75,10 @@ def _body(shown: Document) -> Html:
 
 def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
-    mark, kind = _MARKS[shown.decision]
+    (mark, kind), release = _MARKS[shown.decision], shown.release
     more = shown.headline.removeprefix(shown.decision).strip(" ;")
     title, about = (
-        " ".join(part for part in parts if part) for parts in ((shown.release, shown.title), (shown.ticket, more))
+        " ".join(part for part in parts if part) for parts in ((release.id, release.title), (release.ticket, more))
     )
     return el(
         "div",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Section, Table
-from preflight.report.document.commands import FOREWORD
 from preflight.report.drawing import drawn
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced, fenced_text, limited, table
@@ -45,8 +45,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 
 def _head(shown: Document) -> Lines:
-    title = " ".join(part for part in (shown.release, shown.title) if part)
-    ticket = f" ({markdown_text(shown.ticket)})" if shown.ticket else ""
+    title = " ".join(part for part in (shown.release.id, shown.release.title) if part)
+    ticket = f" ({markdown_text(shown.release.ticket)})" if shown.release.ticket else ""
     yield f"# {shown.headline} - {markdown_text(title)}{ticket}"
     yield ""
     for fact in shown.facts:

@@ -7,8 +7,7 @@ that never happened changes no gauge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.finding import Status
 from preflight.report.harmless import label_value
@@ -55,12 +54,12 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
         margin = found.margin.total_seconds()
         yield _family("margin_seconds", "From the last risky step to decide-by.", [(release, margin)])
     for name, (text, at) in moments.items():
-        yield _family(f"{name}_timestamp_seconds", text, [(release, _seconds(at))])
+        yield _family(f"{name}_timestamp_seconds", text, [(release, at.timestamp())])
     if view.took_seconds is not None:
         yield _family("run_duration_seconds", "How long the run took.", [(release, view.took_seconds)])
 
 
-def _family(name: str, text: str, samples: Sequence[Sample] | Iterable[Sample]) -> Iterator[str]:
+def _family(name: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
     """A gauge; of two samples with equal labels, which the format forbids, the first."""
     yield f"# HELP preflight_{name} {text}"
     yield f"# TYPE preflight_{name} gauge"
@@ -70,7 +69,3 @@ def _family(name: str, text: str, samples: Sequence[Sample] | Iterable[Sample]) 
         lines.setdefault(f"preflight_{name}{{{written}}}", value)
     for line, value in lines.items():
         yield f"{line} {float(value):.15g}"
-
-
-def _seconds(at: datetime) -> float:
-    return at.timestamp()

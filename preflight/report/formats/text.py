@@ -8,13 +8,14 @@ from preflight.finding import Status
 from preflight.report import difference
 from preflight.report.document import Document, document
 from preflight.report.document.blockers import Blocker
-from preflight.report.document.blocks import Entry, Labelled, Table
+from preflight.report.document.blocks import Entry, Table
+from preflight.report.document.head import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
-from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, labelled, wrapped
+from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, detail, labelled, wrapped
 from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
-from preflight.wording import counted, listed
+from preflight.wording import listed
 
 SCREEN_LINES = 24
 _LEAST_ROWS = 3
@@ -89,7 +90,8 @@ def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]
 
 
 def _headline(shown: Document, paint: Paint) -> str:
-    title = "  ".join(part for part in (shown.release, shown.title, shown.ticket) if part)
+    release = shown.release
+    title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
     return f"{_decision(shown, paint)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
 
 
@@ -121,20 +123,17 @@ def _entry(entry: Entry, paint: Paint) -> Iterator[str]:
     yield _title(entry.status, entry.check, entry.subject, paint, bold=True) + (" (advisory)" * entry.advisory)
     for point in entry.points:
         yield from wrapped(point.summary, BODY)
-        yield from _labels(point.labelled)
+        for fact in point.labelled:
+            yield from detail(fact.label, fact.text)
         for line in clean_lines(point.details) if point.details else []:
             yield (BODY + "  | " + line)[:WIDTH]
-    yield from _labels(entry.facts)
+    for fact in entry.facts:
+        yield from detail(fact.label, fact.text)
 
 
 def _title(status: Status, check: str, subject: str, paint: Paint, *, bold: bool) -> str:
     name = f"{check}  {cut(clean(subject), _LONGEST_SUBJECT)}".rstrip()
     return paint.status(status, f"{status.upper():<9}") + (paint.bold(name) if bold else name)
-
-
-def _labels(facts: tuple[Labelled, ...]) -> Iterator[str]:
-    for fact in facts:
-        yield from wrapped(fact.text, BODY + " " * 8, f"{BODY}{fact.label:<8}")
 
 
 def _passes(shown: Document, paint: Paint) -> Iterator[list[str]]:
@@ -163,7 +162,7 @@ def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
     gaps = shown.unconfirmed
     if gaps:
         told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
-        yield f"The plan leaves {counted(len(gaps), 'thing')} unconfirmed:"
+        yield f"{unconfirmed_in_words(gaps).capitalize()}:"
         for line in told:
             yield from wrapped(line, "    ", "  - ")
         if len(told) < len(gaps):

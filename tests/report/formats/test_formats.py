@@ -10,7 +10,7 @@ import pytest
 
 from preflight.finding import failed, unknown
 from preflight.report.formats import FORMATS, exit_code, render
-from preflight.report.style import CONTENT_SECURITY_POLICY, STYLE
+from preflight.report.formats.html import CONTENT_SECURITY_POLICY, STYLE
 from preflight.report.view import PLAIN, View
 from tests.report.formats.cases import CASES, EXIT_CODES, hostile, no_go
 from tests.report.golden import compare

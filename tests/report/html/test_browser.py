@@ -11,7 +11,7 @@ import pytest
 
 from preflight.finding import failed
 from preflight.report.formats import html
-from preflight.report.style import CONTENT_SECURITY_POLICY
+from preflight.report.formats.html import CONTENT_SECURITY_POLICY
 from preflight.verdict import Verdict
 from tests.report.formats.cases import CASES, HOSTILE, hostile, no_go
 from tests.report.html.browser import Browser

@@ -1,34 +1,42 @@
-"""The plan reference, Markdown, from the plan's own types."""
+"""The reference pages, Markdown: the plan's from its own types, the checks' from the checks themselves."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_origin, get_type_hints
 
 from preflight import plan as plan_types
 from preflight.engine.registry import Registry
 from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
+from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
 from preflight.report.markup import table
+from preflight.report.questions import second_round
+from preflight.wording import first_paragraph
 
-_SECTIONS = {
+_NAMES = {
     "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
     "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
     "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
     "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
     "freshness": "Freshness",
 }  # fmt: skip
+SECTIONS: Mapping[str, type] = {section: getattr(plan_types, name) for section, name in _NAMES.items()}
 _NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
 
 
 def plan_page(registry: Registry) -> str:
     """The page; a test compares it with docs/reference/plan.md."""
-    return "\n".join(_lines(registry)) + "\n"
+    return "\n".join(_plan_lines(registry)) + "\n"
 
 
-def _lines(registry: Registry) -> Iterator[str]:
+def checks_page(explanations: Sequence[Explanation]) -> str:
+    """The page; a test compares it with docs/reference/checks.md."""
+    return "\n".join(_checks_lines(explanations)) + "\n"
+
+
+def _plan_lines(registry: Registry) -> Iterator[str]:
     yield "# Plan reference"
     yield ""
     yield "<!-- Written by `python -m preflight.reference`; edit the types in preflight/plan instead. -->"
@@ -43,14 +51,13 @@ def _lines(registry: Registry) -> Iterator[str]:
         f"`format = {FORMAT}` may stand above the first table: it says which format the plan is written in. Another "
         f"number is an error, and nothing else of such a plan is read; left out, it is {FORMAT}."
     )
-    for section, name in _SECTIONS.items():
-        cls = getattr(plan_types, name)
+    for section, cls in SECTIONS.items():
         yield ""
-        yield f"## `{_header(section, name)}`"
+        yield f"## `{_header(section, cls.__name__)}`"
         yield ""
         yield _meaning(cls)
         yield ""
-        yield from key_table(keys(cls, without=("id",) if name in _NAMED else ()))
+        yield from _key_table(keys(cls, without=("id",) if cls.__name__ in _NAMED else ()))
     yield ""
     yield "## `[checks.ID]`"
     yield ""
@@ -66,8 +73,8 @@ def _lines(registry: Registry) -> Iterator[str]:
     yield from table(("check", "settings"), rows)
 
 
-def key_table(found: list[Key]) -> Iterator[str]:
-    """Key, value, default and meaning; used for the settings of checks too."""
+def _key_table(found: list[Key]) -> Iterator[str]:
+    """Key, value, default and meaning."""
     rows = []
     for key in found:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
@@ -88,14 +95,48 @@ def _header(section: str, name: str) -> str:
 
 def _meaning(cls: Any) -> str:
     """What follows the section's own name in the docstring."""
-    meaning = _first_paragraph(cls).partition(": ")[2] or _first_paragraph(cls)
+    said = first_paragraph(cls)
+    meaning = said.partition(": ")[2] or said
     return meaning[:1].upper() + meaning[1:]
 
 
-def _first_paragraph(cls: Any) -> str:
-    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+def _checks_lines(explanations: Sequence[Explanation]) -> Iterator[str]:
+    yield "# Checks reference"
+    yield ""
+    yield "<!-- Written by `python -m preflight.reference`; edit the checks instead. -->"
+    yield ""
+    yield f"{NIGHT} `preflight show PLAN` prints what is asked, word for word."
+    yield ""
+    rows = [(f"[{each.check.id}](#{each.check.id})", str(each.check.severity), each.question) for each in explanations]
+    yield from table(("check", "severity", "question"), rows)
+    for each in explanations:
+        yield from _check(each)
 
 
-def section_classes() -> dict[str, type]:
-    """Section -> its dataclass; a test holds it against the plan's own fields."""
-    return {section: getattr(plan_types, name) for section, name in _SECTIONS.items()}
+def _check(explanation: Explanation) -> Iterator[str]:
+    yield ""
+    yield f"## {explanation.check.id}"
+    yield ""
+    yield f"**{explanation.question}**"
+    yield ""
+    yield _prose(explanation.why)
+    yield ""
+    later = second_round(explanation.check)
+    if later:
+        yield f"- **Second round:** {later}"
+    yield f"- **Needs:** {explanation.check.needs}."
+    yield f"- **Mostly cured by:** {explanation.check.cure}."
+    waivable = "may be covered by a waiver" if explanation.check.waivable else "no waiver ever covers it"
+    families = (
+        f"; answers age by `{'`, `'.join(explanation.families)}` in `[freshness]`" if explanation.families else ""
+    )
+    yield f"- **Severity:** {explanation.check.severity}, {waivable}{families}."
+    if explanation.settings:
+        yield ""
+        yield f"Settings, in `[checks.{explanation.check.id}]`:"
+        yield ""
+        yield from _key_table(list(explanation.settings))
+
+
+def _prose(text: str) -> str:
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))

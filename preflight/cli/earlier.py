@@ -1,0 +1,70 @@
+"""`preflight history` and `preflight diff`: earlier runs listed, and two of their reports compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from preflight.cli.console import CallError
+from preflight.cli.loading import PLAN, load
+from preflight.cli.output import COLOR, format_option, wants_color, write_stdout
+from preflight.plan.gaps import unconfirmed
+from preflight.report import difference as difference_report
+from preflight.report import history as history_report
+from preflight.runs import saved_runs
+from preflight.runs.difference import compare
+from preflight.runs.history import Entry, entry_of
+from preflight.runs.inputs import read_inputs
+from preflight.runs.saved_report import ReportError, load_report
+
+
+@click.command()
+@PLAN
+@format_option(("text", "json"))
+def history(plan_path: Path, stdout_format: str) -> None:
+    """List the saved runs of the plan's release, newest first, each judged again.
+
+    A file that was changed by hand or is of another plan is named as such and never judged. The exit code says that
+    the list could be made; it is no verdict.
+    """
+    plan, registry = load(plan_path)
+    inputs, gaps = read_inputs(plan), unconfirmed(plan)
+
+    def entries() -> Iterator[Entry]:
+        for found in saved_runs.every(plan):
+            if isinstance(found, saved_runs.SavedRun):
+                yield entry_of(plan, registry, found, inputs, gaps)
+            else:
+                yield Entry(path=found.path, changes=(found.reason,))
+
+    try:
+        found = list(entries())
+    except OSError as error:
+        raise CallError(f"the saved runs cannot be listed: {error.strerror}") from None
+    write_stdout((history_report.render if stdout_format == "text" else history_report.as_json)(plan, found))
+
+
+@click.command()
+@click.argument("old_path", metavar="OLD", type=click.Path(path_type=Path))
+@click.argument("new_path", metavar="NEW", type=click.Path(path_type=Path))
+@format_option(("text", "json"))
+@COLOR
+def diff(old_path: Path, new_path: Path, stdout_format: str, color: str) -> None:
+    """Show what changed between two reports: new, changed, disappeared, cured.
+
+    OLD and NEW are files written by `--output json=FILE` or `--format json`, the older one first. A line that is no
+    longer looked at has disappeared; only one that was looked at again and passes is cured.
+
+    The exit code says that both could be read (0) or not (2). It is no verdict: that is `run`'s or `gate`'s.
+    """
+    try:
+        difference = compare(load_report(old_path), load_report(new_path))
+    except ReportError as error:
+        raise CallError(str(error)) from None
+    if stdout_format == "json":
+        write_stdout(difference_report.as_json(difference))
+    else:
+        write_stdout(difference_report.render(difference, color=wants_color(color, os.environ)))

@@ -1,9 +1,0 @@
-"""Why the demo cannot run on this machine."""
-
-from __future__ import annotations
-
-from preflight.errors import PreflightError
-
-
-class DemoError(PreflightError):
-    """The demo's site cannot be started; the text says what is missing and what to install."""
