@@ -143,8 +143,9 @@ def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
                 assert hashlib.sha256(copy.read_bytes()).hexdigest() == sha256
         names = [line.split("  ")[1] for line in lines if "undo/" not in line]
         backwards = [f"undo/{Path(name).stem}.down.sql" for name in reversed(names)]
-        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in names), database)
-        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in backwards), database)
+        for name in (*names, *backwards):
+            script = folder / entry["approved"] / name
+            demo.postgres.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=script.read_text())
 
 
 def test_databases_take_the_plans_role(demo: DemoSite) -> None:
