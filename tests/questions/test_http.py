@@ -240,9 +240,7 @@ def seconds_to_refuse(body: str) -> float:
 def test_a_hostile_body_is_read_in_linear_time() -> None:
     for short, long in zip(hostile(2_000), hostile(30_000), strict=True):
         base = max(0.0005, min(seconds_to_refuse(short) for _ in range(3)))
-        assert min(seconds_to_refuse(long) for _ in range(3)) < 100 * base, (
-            "15 times as much is not 225 times as long"
-        )
+        assert min(seconds_to_refuse(long) for _ in range(3)) < 100 * base, "15 times as much is not 225 times as long"
 
 
 @pytest.mark.parametrize(
