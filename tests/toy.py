@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,23 +11,26 @@ from typing import Any, ClassVar
 from preflight.check import Check, Probes, Subject
 from preflight.engine.registry import Registry
 from preflight.finding import Judgement, failed, passed
-from preflight.plan import Host, Plan, Release, Window
+from preflight.plan import Account, Host, Plan, Release, Window
 from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
 from preflight.sessions import Deliver
 
 MOMENT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
+WINDOW = Window(zone="UTC", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
+SECTIONS = ("roles", "hosts", "databases", "backups", "scripts", "applications")
+"""The plan's tables of entries."""
 
 
-def toy_plan(hosts: Sequence[str] = ("db1",), **fields: Any) -> Plan:
-    window = Window(zone="UTC", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
-    return Plan(
-        path=Path("plans/toy.toml"),
-        digest="0" * 64,
-        release=Release(id="REL-1"),
-        window=window,
-        hosts={name: Host(id=name, user="dbadmin") for name in hosts},  # type: ignore[arg-type]
-        **fields,
-    )
+def toy_plan(hosts: Iterable[Any] = ("db1",), **fields: Any) -> Plan:
+    """A plan of these entries. `hosts`: entries or only their names; a table of entries may be a sequence of them."""
+    entries = [Host(id=host, user=Account("dbadmin")) if isinstance(host, str) else host for host in hosts]
+    named = {name: by_id(value) if name in SECTIONS else value for name, value in {"hosts": entries, **fields}.items()}
+    head = {"path": Path("plans/toy.toml"), "digest": "0" * 64, "release": Release(id="REL-1"), "window": WINDOW}
+    return Plan(**{**head, **named})
+
+
+def by_id(entries: Iterable[Any] | Mapping[str, Any]) -> Mapping[str, Any]:
+    return entries if isinstance(entries, Mapping) else {entry.id: entry for entry in entries}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
-"""Runs the real program in a process of its own, as a shell or a CI job does."""
+"""Runs the real program: inside this process, or in one of its own where that is what the test is about."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
+from preflight.cli import console, main
 from tests.site.netns import Namespace
 
 BASE = """
@@ -41,13 +48,45 @@ def argv(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "preflight", *map(str, arguments)]
 
 
-def preflight(
-    *arguments: str | Path, cwd: Path | None = None, stdin: str = "", inside: Namespace | None = None, **more: str
+def preflight(*arguments: str | Path, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    """Calls the program's entry in this process, with streams that are no terminal; `more` goes into its environment.
+    Everything that a process would take with it at its end is put back."""
+    typed = ["preflight", *map(str, arguments)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2))
+    with (
+        contextlib.chdir(cwd or Path.cwd()),
+        patch.dict(os.environ, environment(**more), clear=True),
+        patch.multiple(sys, argv=typed, stdin=io.StringIO(), stdout=out, stderr=err),
+        patch.object(console, "_masks", []),
+        _end_of_process(),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(typed, code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+
+@contextlib.contextmanager
+def _end_of_process() -> Iterator[None]:
+    """Puts back the handler of signals, and the main module, after which click names the program."""
+    handler, module = signal.getsignal(signal.SIGTERM), sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = module
+        signal.signal(signal.SIGTERM, handler)
+
+
+def preflight_process(
+    *arguments: str | Path, inside: Namespace | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """`inside` a namespace it runs in the folder /."""
+    """The same in a process of its own, as a shell or a CI job starts it; `inside` a namespace in the folder /."""
     command = argv(*arguments) if inside is None else inside.enter(argv(*arguments))
     return subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=90, env=environment(**more), cwd=cwd
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, env=environment(**more)
     )
 
 

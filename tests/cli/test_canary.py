@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cli.program import BASE, environment, preflight, write_plan
+from tests.cli.program import BASE, environment, preflight, preflight_process, write_plan
 from tests.site.postgres import Cluster
 from tests.site.sshd import Sshd
 
@@ -34,14 +34,11 @@ def test_a_refused_secret_is_in_no_output_evidence_or_log(
     user = good_account.name  # type: ignore[attr-defined]
     plan = write_plan(tmp_path, BASE + SITE.format(sshd=sshd, postgres=postgres, user=user))
     (tmp_path / "plan.known_hosts").write_text(sshd.known_hosts_lines())
-    kept = tmp_path / "evidence.json"
-    outputs = []
-    for form in ("text", "json"):
-        done = preflight(
-            "run", plan, "--format", form, "-v", "--evidence", kept, DB1_PASSWORD=CANARY, PREFLIGHT_TRACEBACK="1"
-        )
-        assert done.returncode == 1, done.stderr
-        outputs += [done.stdout, done.stderr, kept.read_text()]
+    kept, report = tmp_path / "evidence.json", tmp_path / "report.json"
+    options = ("-v", "--output", f"json={report}", "--evidence", kept)
+    done = preflight_process("run", plan, *options, DB1_PASSWORD=CANARY, PREFLIGHT_TRACEBACK="1")
+    assert done.returncode == 1, done.stderr
+    outputs = [done.stdout, done.stderr, report.read_text(), kept.read_text()]
     outputs += [preflight(command, plan, DB1_PASSWORD=CANARY).stdout for command in ("show", "lint")]
     assert "refused the password" in outputs[0]
     assert not [text for text in outputs if "hunter22" in text]

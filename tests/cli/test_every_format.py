@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from preflight.cli.main import cli
 from preflight.clock import now
 from preflight.report.formats import FORMATS
 from tests.cli.program import preflight
@@ -55,8 +53,8 @@ def test_one_saved_run_has_the_same_exit_code_in_every_format(plan: Path, case: 
     assert "Traceback" not in first.stderr
     saved = run_of(plan)
     files = [f"--output={name}={plan.parent / name}" for name in FORMATS]
-    done = _judge(plan, saved, *selection, *files)
-    assert done.exit_code == code, done.stdout
+    done = preflight("judge", plan, saved, *selection, *files)
+    assert done.returncode == code, done.stdout
     assert done.stdout.startswith(headline)
     for name in FORMATS:
         text = (plan.parent / name).read_text()
@@ -65,8 +63,4 @@ def test_one_saved_run_has_the_same_exit_code_in_every_format(plan: Path, case: 
             assert headline.partition(" ")[0] in text
     for name in FORMATS:
         wanted = NAGIOS[code] if name == "nagios" else code
-        assert _judge(plan, saved, *selection, "--format", name).exit_code == wanted, name
-
-
-def _judge(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["judge", *map(str, arguments)])
+        assert preflight("judge", plan, saved, *selection, "--format", name).returncode == wanted, name

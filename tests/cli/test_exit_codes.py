@@ -152,7 +152,7 @@ def test_a_closed_standard_output_never_ends_in_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_is_130_and_quick(tmp_path: Path, which: signal.Signals) -> None:
+def test_an_interruption_is_130_and_waits_for_no_answer(tmp_path: Path, which: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         plan = write_plan(tmp_path, BASE + DEAD_HOST.replace("port = 1", f"port = {port}"))

@@ -15,7 +15,7 @@ from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
 from preflight.plan.new_plan import Beginnings, new_plan
-from tests.cli.program import argv
+from tests.cli.program import argv, preflight
 
 WHOLE = (
     *("--release", "REL-9", "--title", 'A "quoted" \\ title', "--zone", "Europe/Berlin"),
@@ -37,10 +37,6 @@ FILLED = {
 }
 
 
-def init(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv("init", *arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-
-
 def problems(path: Path) -> dict[int, str]:
     """Line -> what lint says of it."""
     try:
@@ -60,7 +56,7 @@ def filled_in(text: str) -> str:
 @pytest.mark.parametrize("arguments", [(), WHOLE, WHOLE[:6]])
 def test_lint_names_every_todo_by_its_line_and_nothing_else(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     path = tmp_path / "plan.toml"
-    done = init(path, *arguments)
+    done = preflight("init", path, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{path} is written. What is left to do: preflight lint {path}\n"
     text = path.read_text()
@@ -73,7 +69,7 @@ def test_lint_names_every_todo_by_its_line_and_nothing_else(tmp_path: Path, argu
 
 def test_once_filled_in_it_is_valid_and_every_entry_is_there(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
-    init(path, *WHOLE)
+    preflight("init", path, *WHOLE)
     path.write_text(filled_in(path.read_text()))
     assert problems(path) == {}
     plan = load_plan(path)
@@ -95,7 +91,7 @@ def test_the_shortest_plan_filled_in_is_valid_too(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("mine")
-    done = init(path)
+    done = preflight("init", path)
     assert done.returncode == 2
     assert "is there already" in done.stderr
     assert path.read_text() == "mine"
@@ -113,7 +109,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistyped_option_is_told_and_nothing_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    done = init(tmp_path / "plan.toml", *arguments)
+    done = preflight("init", tmp_path / "plan.toml", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []

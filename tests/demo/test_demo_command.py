@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import argv, environment, preflight
+from tests.cli.program import argv, environment, preflight_process
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -42,19 +42,19 @@ def folder() -> Iterator[Path]:
 
 
 def test_the_demo_is_go(folder: Path) -> None:
-    done = preflight("demo", TMPDIR=str(folder))
+    done = preflight_process("demo", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("GO")
 
 
 def test_the_night_is_no_go(folder: Path) -> None:
-    done = preflight("demo", "--night", TMPDIR=str(folder))
+    done = preflight_process("demo", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("NO-GO")
 
 
 def test_the_gate_keeps_only_the_reads_of_unchanged_backups(folder: Path) -> None:
-    done = preflight("demo", "--gate", TMPDIR=str(folder))
+    done = preflight_process("demo", "--gate", TMPDIR=str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     run, gate = done.stdout.split("\nbasis    ")
     assert run.startswith("GO  REL-DEMO")
@@ -65,7 +65,7 @@ def test_the_gate_keeps_only_the_reads_of_unchanged_backups(folder: Path) -> Non
 
 
 def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) -> None:
-    done = preflight("demo", "--gate", "--night", TMPDIR=str(folder))
+    done = preflight_process("demo", "--gate", "--night", TMPDIR=str(folder))
     assert done.returncode == 1, done.stdout + done.stderr
     run, gate = done.stdout.split("\nbasis    ")
     assert run.startswith("GO  REL-DEMO")

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from preflight.cli.main import cli
 from preflight.clock import now
 from preflight.demo.site import DemoSite
+from tests.cli.program import preflight
 
 KEPT = "everything is asked again but the full reads of 2 backups, unchanged since"
 
@@ -30,7 +29,7 @@ def demo() -> Iterator[DemoSite]:
 def ask(demo: DemoSite, *command: str) -> dict[str, Any]:
     """The JSON report of `preflight run` or `preflight gate`."""
     name, *options = command
-    done = CliRunner().invoke(cli, [name, str(demo.plan_path), *options, "--format", "json"])
+    done = preflight(name, demo.plan_path, *options, "--format", "json")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tests.cli.program import preflight
+from tests.cli.program import preflight, preflight_process
 from tests.site.accounts import make_key
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run
@@ -91,7 +91,7 @@ class ExampleSite:
         return plan
 
     def preflight(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return preflight(*arguments, inside=self.here, SSH_AUTH_SOCK=str(self._agent), **ENVIRONMENT)
+        return preflight_process(*arguments, inside=self.here, SSH_AUTH_SOCK=str(self._agent), **ENVIRONMENT)
 
     def close(self) -> None:
         self._stack.close()

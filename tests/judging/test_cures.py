@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from preflight.judging.cures import copy_command, pin_again_command, seal_command, ssh_command
-from preflight.plan import Account, Host, Plan
+from preflight.plan import Plan
 from preflight.sessions.ssh.known_hosts import HostKeys
 from preflight.wording import beside
-from tests.site.asking import make_plan
+from tests.site.asking import host_on, make_plan
 from tests.site.machine import clean_environment
 from tests.site.site import Site
 
@@ -25,7 +25,7 @@ def plan(site: Site, tmp_path: Path) -> Plan:
     key.write_bytes(login.key.read_bytes())
     key.chmod(0o600)
     sshd = site.sshd
-    direct = Host(id="db1", address=sshd.address, port=sshd.port, user=Account(login.name), key=key)
+    direct = host_on(sshd, login, key=key)
     hosts = [direct, replace(direct, id="behind", jump="db1")]
     return make_plan(tmp_path, hosts=hosts, known_hosts=sshd.known_hosts_lines())
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from preflight.cli.main import cli
 from preflight.engine.registry import find_checks
 from preflight.reference.__main__ import pages
 from preflight.reference.explanation import explain
-from tests.cli.program import argv
+from tests.cli.program import preflight
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -41,9 +39,8 @@ def test_the_readme_names_every_command_and_no_other() -> None:
 
 def completed(words: str) -> list[str]:
     """What the shell offers for the last word."""
-    environment = {**os.environ, "_PREFLIGHT_COMPLETE": "bash_complete", "COMP_WORDS": words}
-    environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-    done = subprocess.run(argv(), env=environment, capture_output=True, text=True, check=True)
+    last = str(len(words.split(" ")) - 1)
+    done = preflight(_PREFLIGHT_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=last)
     return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,35 +14,38 @@ from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
-from preflight.plan import Database, Host, Plan, Release, Window
+from preflight.plan import Account as Login
+from preflight.plan import Database, Host, Plan, SslMode, Window
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
+from tests.site.accounts import Account
+from tests.site.postgres import Cluster
+from tests.site.sshd import Sshd
+from tests.toy import toy_plan
 
 NOW = datetime.now(UTC)
 WINDOW = Window(zone="UTC", start=NOW + timedelta(hours=9), end=NOW + timedelta(hours=15))
 
 
-def make_plan(
-    folder: Path,
-    *,
-    hosts: Sequence[Host] = (),
-    databases: Sequence[Database] = (),
-    known_hosts: str = "",
-    window: Window = WINDOW,
-    **sections: Any,
-) -> Plan:
-    """A plan in `folder`, with the pinned host keys beside it as `preflight seal` leaves them."""
-    plan = Plan(
-        path=folder / "plan.toml",
-        digest="0" * 64,
-        release=Release(id="REL-1"),
-        window=window,
-        hosts={host.id: host for host in hosts},
-        databases={database.id: database for database in databases},
-        **sections,
-    )
+def make_plan(folder: Path, *, known_hosts: str = "", window: Window = WINDOW, **sections: Any) -> Plan:
+    """A plan in `folder`, with the pinned host keys beside it as `preflight seal` leaves them. `sections`: as for
+    `toy_plan`; without any no host is named."""
+    plan = toy_plan(path=folder / "plan.toml", **{"hosts": (), "window": window, **sections})
     plan.sealed_known_hosts.write_text(known_hosts)
     return plan
+
+
+def host_on(sshd: Sshd, account: Account, **more: Any) -> Host:
+    """The entry, `db1` unless named otherwise, by which the account logs in to this server with its key."""
+    login = {"address": sshd.address, "port": sshd.port, "user": Login(account.name), "key": account.key}
+    return Host(**{"id": "db1", **login, **more})
+
+
+def database_on(cluster: Cluster, user: str, **more: Any) -> Database:
+    """The entry, `orders` on `db1` unless named otherwise, by which a role logs in to this cluster over TLS."""
+    tls = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": cluster.ca}
+    login = {"user": Login(user), "address": cluster.address, "port": cluster.port, **tls}
+    return Database(**{"id": "orders", "host": "db1", **login, **more})
 
 
 def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Mapping[str, Finding]:

@@ -31,7 +31,6 @@ _PACKAGES = {
     "visudo": "sudo",
     "useradd": "passwd",
     "userdel": "passwd",
-    "chpasswd": "passwd",
     "chage": "passwd",
     "mount": "mount",
     "umount": "mount",

@@ -13,9 +13,9 @@ from preflight_checks.backup_duration import BackupDuration
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, RemotePath, Step
+from preflight.plan import Backup, Become, Database, RemotePath, Step
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, finding, make_plan, told
+from tests.site.asking import NOW, finding, host_on, make_plan, told
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -38,10 +38,7 @@ def ask(site: Site, tmp_path: Path, shared_path: Path, good_account: Account) ->
         within: Namespace | None = None,
         source: str = "guess",
     ) -> Finding:
-        host = Host(
-            id="db1", address=sshd.address, port=sshd.port, user=Login(login.name), key=login.key,
-            become=(Become(account=Login(account)),) if account else (),
-        )  # fmt: skip
+        host = host_on(sshd, login, become=(Become(account=Login(account)),) if account else ())
         backup = Backup(
             id="orders", database="orders", directory=RemotePath(str(shared_path)), step="dump",
             previous=RemotePath(f"{shared_path}/{pattern}"), account=Login(account),

@@ -13,9 +13,9 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, RemotePath, SecretRef, SslMode, Step
+from preflight.plan import Backup, Become, RemotePath, SecretRef, Step
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, make_plan, told
+from tests.site.asking import database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -56,27 +56,9 @@ def ask(
         **changes: Any,
     ) -> Finding:
         postgres.sql(f"{'GRANT pg_monitor TO' if monitor else 'REVOKE pg_monitor FROM'} {role.name}")
-        host = Host(
-            id="db1",
-            address=site.sshd.address,
-            port=site.sshd.port,
-            user=Login(login.name),
-            key=login.key,
-            owner="unix",
-            become=become,
-        )
-        entry = Database(
-            id="orders",
-            host="db1",
-            name=database,
-            user=Login(role.name),
-            password=SecretRef("env", "ORDERS_PASSWORD"),
-            address=postgres.address,
-            port=postgres.port,
-            sslmode=SslMode.VERIFY_FULL,
-            sslrootcert=postgres.ca,
-            owner="dba",
-        )
+        host = host_on(site.sshd, login, owner="unix", become=become)
+        password = SecretRef("env", "ORDERS_PASSWORD")
+        entry = database_on(postgres, role.name, name=database, password=password, owner="dba")
         backup = Backup(id="orders", database="orders", directory=RemotePath(str(directory)), step="backup", **changes)
         plan = make_plan(
             tmp_path,

@@ -20,16 +20,13 @@ from preflight.plan import (
     BackupFormat,
     BackupMethod,
     Bytes,
-    Connect,
-    Database,
-    Host,
     RemotePath,
     SecretRef,
     SslMode,
     Step,
 )
 from tests.site import accounts as site_accounts
-from tests.site.asking import findings, make_plan, told
+from tests.site.asking import database_on, findings, host_on, make_plan, told
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -52,15 +49,15 @@ class Server:
     def ask(self, *, roles: str = "", alias: str = "", **backups: Mapping[str, object]) -> Mapping[str, Finding]:
         """`alias`: another name of the machine, by which the database of a backup `billing` has it."""
         sshd = self.site.sshd
-        host = Host(
-            id="db1", address=sshd.address, port=sshd.port, user=Account(self.account.name), key=self.account.key
-        )
+        host = host_on(sshd, self.account)
         hosts = [host, *([replace(host, id="db1-too", address=alias)] if alias else [])]
-        database = Database(
-            id="orders", host="db1", name=self.name, user=Account(roles or self.role.name), port=self.cluster.port,
-            address=self.cluster.address, password=SecretRef("file", "password"), connect=Connect.DIRECT,
-            sslmode=SslMode.VERIFY_CA, sslrootcert=self.cluster.ca,
-        )  # fmt: skip
+        database = database_on(
+            self.cluster,
+            roles or self.role.name,
+            name=self.name,
+            password=SecretRef("file", "password"),
+            sslmode=SslMode.VERIFY_CA,
+        )
         made = Backup(id="orders", database="orders", directory=RemotePath("/"), headroom=1.0, step="dump")
         entries = {name: replace(made, id=name, **changes) for name, changes in backups.items()}  # type: ignore[arg-type]
         plan = make_plan(

@@ -16,7 +16,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, SecretRef, Step
 from preflight.questions.sudo import stamp
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import WINDOW, finding, findings, make_plan, told
+from tests.site.asking import WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -30,14 +30,7 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     def ask(account: Account, become: str = "postgres", *, password: str = "", work: bool = True) -> Finding:
         monkeypatch.setenv("SUDO_PASSWORD", password)
         reference = SecretRef("env", "SUDO_PASSWORD") if password else None
-        host = Host(
-            id="db1",
-            address=site.sshd.address,
-            port=site.sshd.port,
-            user=Login(account.name),
-            key=account.key,
-            become=(Become(account=Login(become), password=reference),),
-        )
+        host = host_on(site.sshd, account, become=(Become(account=Login(become), password=reference),))
         database = Database(id="orders", host="db1", user=Login("release"))
         folder = RemotePath("/backup")
         backup = Backup(
@@ -240,14 +233,7 @@ def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None
 
 def test_a_host_nobody_reaches_leaves_the_line_unknown(site: Site, tmp_path: Path) -> None:
     account = site.account("nologin")
-    host = Host(
-        id="db1",
-        address=site.sshd.address,
-        port=site.sshd.port,
-        user=Login(account.name),
-        key=account.key,
-        become=(Become(account=Login("postgres")),),
-    )
+    host = host_on(site.sshd, account, become=(Become(account=Login("postgres")),))
     plan = make_plan(tmp_path, hosts=[host], known_hosts=site.sshd.known_hosts_lines())
     found = finding(BecomeAccount, plan)
     assert found.status is Status.UNKNOWN, told(found)

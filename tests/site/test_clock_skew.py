@@ -11,10 +11,9 @@ from preflight_checks.clock_skew import ClockSkew
 
 from preflight import clock
 from preflight.finding import Finding, Status
-from preflight.plan import Account as Login
-from preflight.plan import Database, Host, SecretRef, SslMode
+from preflight.plan import SecretRef
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import findings, make_plan, told
+from tests.site.asking import database_on, findings, host_on, make_plan, told
 from tests.site.site import Site
 
 Ask = Callable[..., Mapping[str, Finding]]
@@ -25,21 +24,13 @@ def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """The findings about hosts with these logins, and about a database on the host `db1`."""
 
     def ask(database: bool = False, **logins: Account) -> Mapping[str, Finding]:
-        hosts = [
-            Host(id=name, address=site.sshd.address, port=site.sshd.port, user=Login(login.name), key=login.key)
-            for name, login in logins.items()
-        ]
+        hosts = [host_on(site.sshd, login, id=name) for name, login in logins.items()]
         databases = []
         if database:
             role = site.postgres.create_role("clock")
             monkeypatch.setenv("CLOCK_PASSWORD", role.password)
-            databases.append(
-                Database(
-                    id="orders", host="db1", name="postgres", user=Login(role.name), port=site.postgres.port,
-                    address=site.postgres.address, password=SecretRef("env", "CLOCK_PASSWORD"),
-                    sslmode=SslMode.REQUIRE,
-                )
-            )  # fmt: skip
+            password = SecretRef("env", "CLOCK_PASSWORD")
+            databases.append(database_on(site.postgres, role.name, name="postgres", password=password))
         plan = make_plan(tmp_path, hosts=hosts, databases=databases, known_hosts=site.sshd.known_hosts_lines())
         return findings(ClockSkew, plan)
 

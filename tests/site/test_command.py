@@ -11,9 +11,9 @@ from preflight_checks.command import Command, CommandCheck
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Become, Host
+from preflight.plan import Become
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, make_plan, told
+from tests.site.asking import finding, host_on, make_plan, told
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -30,10 +30,7 @@ def ask(site: Site, tmp_path: Path, good_account: Account) -> Ask:
             id="own", program="/bin/sh", arguments=("-c", script), host=host, account=Login(account),
             timeout=timedelta(seconds=seconds),
         )  # fmt: skip
-        db1 = Host(
-            id="db1", address=site.sshd.address, port=site.sshd.port, user=Login(login.name), key=login.key,
-            become=(Become(account=Login("nobody")),),
-        )  # fmt: skip
+        db1 = host_on(site.sshd, login, become=(Become(account=Login("nobody")),))
         plan = make_plan(
             tmp_path,
             hosts=[db1],

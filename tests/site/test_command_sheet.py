@@ -10,9 +10,8 @@ from shutil import chown
 
 import pytest
 
-from tests.cli.program import BASE, argv
+from tests.cli.program import BASE, preflight
 from tests.site.accounts import Account, Accounts
-from tests.site.machine import run
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 from tests.site.ssh_client import ssh
@@ -83,7 +82,7 @@ way_back = "undo/{{stem}}.down.sql"
 log = "{self.place}/backup/night.log"
 {more}
 """)
-        done = run(*argv("show", plan, "--commands"))
+        done = preflight("show", plan, "--commands")
         assert self.role.password not in done.stdout
         starts = ("cd ", "sudo ", "pg_")
         return [line[5:] for line in done.stdout.splitlines() if line[:5].isspace() and line[5:].startswith(starts)]

@@ -13,9 +13,9 @@ from preflight_checks.competing_jobs import CompetingJobs
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Become, Database, Host, SecretRef, SslMode
+from preflight.plan import Become, Host, SecretRef
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import WINDOW, findings, make_plan, told
+from tests.site.asking import WINDOW, database_on, findings, host_on, make_plan, told
 from tests.site.postgres import DatabaseRole
 from tests.site.site import Site
 
@@ -32,10 +32,7 @@ def ask(site: Site, tmp_path: Path) -> Ask:
     """The finding about a host with this login."""
 
     def ask(account: Account, become: Sequence[str] = (), **settings: Any) -> Finding:
-        host = Host(
-            id="db1", address=site.sshd.address, port=site.sshd.port, user=Login(account.name), key=account.key,
-            become=tuple(Become(account=Login(name)) for name in become),
-        )  # fmt: skip
+        host = host_on(site.sshd, account, become=tuple(Become(account=Login(name)) for name in become))
         given = {"known": MACHINE, "asked": {"db1": "nothing"}, **settings}
         known_hosts = site.sshd.known_hosts_lines()
         plan = make_plan(tmp_path, hosts=[host], known_hosts=known_hosts, checks={"competing-jobs": given})
@@ -197,10 +194,7 @@ def ask_database(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def ask(name: str, role: DatabaseRole, **settings: Any) -> Finding:
         monkeypatch.setenv("JOBS_PASSWORD", role.password)
         host = Host(id="db1", user=Login("nobody"), key=tmp_path / "none")
-        database = Database(
-            id="orders", host="db1", name=name, user=Login(role.name), port=site.postgres.port,
-            address=site.postgres.address, password=SecretRef("env", "JOBS_PASSWORD"), sslmode=SslMode.REQUIRE,
-        )  # fmt: skip
+        database = database_on(site.postgres, role.name, name=name, password=SecretRef("env", "JOBS_PASSWORD"))
         plan = make_plan(tmp_path, hosts=[host], databases=[database], checks={"competing-jobs": settings})
         return findings(CompetingJobs, plan)["pg_cron of orders"]
 

@@ -17,9 +17,9 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight.engine.conclude import events_inside
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Connect, Database, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
+from preflight.plan import Backup, Connect, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
 from tests.site.accounts import Accounts, make_key
-from tests.site.asking import NOW, WINDOW, finding, make_plan, told
+from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, told
 from tests.site.machine import free_port
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -37,20 +37,8 @@ class Orders:
         self.cluster = cluster
         self.role = role
         self.name = name
-        account = site.account("good")
-        sshd = site.sshd
-        self.host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(account.name), key=account.key)
-        self.entry = Database(
-            id="orders",
-            host="db1",
-            name=name,
-            user=Login(role.name),
-            password=SecretRef("env", "ORDERS_PASSWORD"),
-            address=cluster.address,
-            port=cluster.port,
-            sslmode=SslMode.VERIFY_FULL,
-            sslrootcert=cluster.ca,
-        )
+        self.host = host_on(site.sshd, site.account("good"))
+        self.entry = database_on(cluster, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"))
 
 
 @pytest.fixture

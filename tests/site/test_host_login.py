@@ -15,7 +15,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Database, Host, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
-from tests.site.asking import NOW, WINDOW, finding, findings, make_plan, told
+from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.machine import free_port
 from tests.site.site import Site
 
@@ -23,15 +23,7 @@ Ask = Callable[..., Finding]
 
 
 def by_key(site: Site, account: Account, **more: object) -> Host:
-    return Host(
-        id="db1",
-        address=site.sshd.address,
-        port=site.sshd.port,
-        user=Login(account.name),
-        key=account.key,
-        owner="unix",
-        **more,  # type: ignore[arg-type]
-    )
+    return host_on(site.sshd, account, owner="unix", **more)
 
 
 def by_password(site: Site, account: Account, monkeypatch: pytest.MonkeyPatch, password: str = "") -> Host:

@@ -16,11 +16,11 @@ from preflight.engine.registry import Registry
 from preflight.engine.run import collect
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Database, Host, Role, SecretRef, SslMode
+from preflight.plan import Database, Host, Role, SecretRef
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, finding, make_plan, told
+from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
 from tests.site.machine import free_port
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -32,14 +32,7 @@ ROLE = Role(id="dba", primary=KAYA, standby=ORTIZ, contact="ext. 4411", confirme
 
 
 def login(site: Site, name: str, person: str, account: Account) -> Host:
-    return Host(
-        id=name,
-        address=site.sshd.address,
-        port=site.sshd.port,
-        user=Login(account.name),
-        key=account.key,
-        person=person,
-    )
+    return host_on(site.sshd, account, id=name, person=person)
 
 
 @pytest.fixture
@@ -116,18 +109,8 @@ def roles_of_two(
     name = postgres.create_database("orders", owner=mine.name)
     monkeypatch.setenv("KAYA_PASSWORD", mine.password)
     monkeypatch.setenv("ORTIZ_PASSWORD", theirs.password)
-    entry = Database(
-        id="orders",
-        host=kaya.id,
-        name=name,
-        user=Login(mine.name),
-        password=SecretRef("env", "KAYA_PASSWORD"),
-        address=postgres.address,
-        port=postgres.port,
-        sslmode=SslMode.VERIFY_FULL,
-        sslrootcert=postgres.ca,
-        person=KAYA,
-    )
+    password = SecretRef("env", "KAYA_PASSWORD")
+    entry = database_on(postgres, mine.name, host=kaya.id, name=name, password=password, person=KAYA)
     other = replace(
         entry,
         id="orders-ortiz",

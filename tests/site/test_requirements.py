@@ -20,10 +20,10 @@ from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SecretRef, SslMode
+from preflight.plan import Backup, Become, Plan, RemotePath, Scripts, SecretRef
 from preflight.report import requirements
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, findings, make_plan, told
+from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -78,14 +78,8 @@ def wanted(
         shutil.chown(path, worker.name, worker.name)
         path.chmod(0o700 if path.is_dir() else 0o600)
     os.utime(backups / "a.dump", ((NOW - timedelta(hours=1)).timestamp(),) * 2)
-    host = Host(
-        id="db1", address=site.sshd.address, port=site.sshd.port, user=Login(login.name), key=login.key,
-        become=(Become(account=Login(worker.name)),), owner="unix",
-    )  # fmt: skip
-    database = Database(
-        id="orders", host="db1", name=name, user=Login(role.name), password=SecretRef("env", "ORDERS_PASSWORD"),
-        address=postgres.address, port=postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=postgres.ca, owner="dba",
-    )  # fmt: skip
+    host = host_on(site.sshd, login, become=(Become(account=Login(worker.name)),), owner="unix")
+    database = database_on(postgres, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"), owner="dba")
     backup = Backup(
         id="orders", database="orders", directory=RemotePath(str(backups)), account=Login(worker.name),
         previous=RemotePath(f"{backups}/*.dump"), owner="dba",

@@ -31,10 +31,9 @@ from preflight.plan import (
     Scripts,
     SecretRef,
     Sha256,
-    SslMode,
 )
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, findings, make_plan, told
+from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -96,26 +95,8 @@ def orders(
     name, role, password = database
     monkeypatch.setenv("ORDERS_PASSWORD", password)
     account = site.account("good")
-    host = Host(
-        id="db1",
-        address=site.sshd.address,
-        port=site.sshd.port,
-        user=Login(account.name),
-        key=account.key,
-        owner="unix",
-    )
-    entry = Database(
-        id="orders",
-        host="db1",
-        name=name,
-        user=Login(role),
-        password=SecretRef("env", "ORDERS_PASSWORD"),
-        address=postgres.address,
-        port=postgres.port,
-        sslmode=SslMode.VERIFY_FULL,
-        sslrootcert=postgres.ca,
-        owner="dba",
-    )
+    host = host_on(site.sshd, account, owner="unix")
+    entry = database_on(postgres, role, name=name, password=SecretRef("env", "ORDERS_PASSWORD"), owner="dba")
     return Orders(postgres, name, account, shared_path, host, entry)
 
 

@@ -16,9 +16,9 @@ from preflight_checks.script_hashes import ScriptHashes
 from preflight.finding import Finding, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account as Login
-from preflight.plan import Become, Database, Host, Plan, RemotePath, Scripts, SecretRef
+from preflight.plan import Become, Database, Plan, RemotePath, Scripts, SecretRef
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, make_plan, told
+from tests.site.asking import finding, host_on, make_plan, told
 from tests.site.site import Site
 
 SCRIPTS = {
@@ -58,14 +58,7 @@ class Release:
         (self.local / "sql.SHA256SUMS").write_text(format_manifest(hashes))
 
     def plan(self, **changes: Any) -> Plan:
-        host = Host(
-            id="db1",
-            address=self.site.sshd.address,
-            port=self.site.sshd.port,
-            user=Login(self.account.name),
-            key=self.account.key,
-            become=changes.pop("become", ()),
-        )
+        host = host_on(self.site.sshd, self.account, become=changes.pop("become", ()))
         scripts = Scripts(
             id="orders",
             database="orders",

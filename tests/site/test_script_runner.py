@@ -18,14 +18,13 @@ from preflight.plan import (
     BackupFormat,
     BackupMethod,
     Database,
-    Host,
     RemotePath,
     Scripts,
     ServerRole,
     Step,
 )
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import findings, make_plan, told
+from tests.site.asking import findings, host_on, make_plan, told
 from tests.site.machine import free_port
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -71,7 +70,7 @@ class Server:
         """The findings about one scripts entry, or about one backup; both at the cluster's socket."""
         sshd = self.site.sshd
         user = account or self.account
-        host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login(user.name), key=user.key)
+        host = host_on(sshd, user)
         database = Database(id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port)
         database = replace(database, **changes)  # type: ignore[arg-type]
         scripts = Scripts(

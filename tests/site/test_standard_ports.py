@@ -11,7 +11,7 @@ from preflight_checks.app_health import AppHealth
 
 from preflight.finding import Status
 from preflight.plan import Application, Endpoint
-from tests.cli.program import preflight
+from tests.cli.program import preflight_process
 from tests.site.asking import findings, make_plan
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
@@ -87,11 +87,11 @@ def test_an_address_is_enough(site: Site, machine: Namespace, cluster: Cluster, 
         )
     )
     for code in (3, 0):  # what lies behind the bastion is seen when the bastion's own key is pinned
-        sealed = preflight("seal", plan, "--accept-host-keys", inside=machine)
+        sealed = preflight_process("seal", plan, "--accept-host-keys", inside=machine)
         assert sealed.returncode == code, sealed.stderr
     pinned = {line.split()[0] for line in (tmp_path / "plan.known_hosts").read_text().splitlines()[1:]}
     assert pinned == {"127.0.0.2", "db1.test"}, "as ssh itself names a host on port 22"
-    done = preflight("run", plan, "-v", inside=machine, ORDERS_PASSWORD=role.password)
+    done = preflight_process("run", plan, "-v", inside=machine, ORDERS_PASSWORD=role.password)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "127.0.0.2:22" in done.stdout
 

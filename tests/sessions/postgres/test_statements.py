@@ -90,9 +90,9 @@ def test_an_error_is_an_answer_and_the_next_statement_is_asked(
 
 def test_a_statement_that_takes_too_long(asker: Asker, postgres: Cluster, role: DatabaseRole) -> None:
     pool = asker.pool(role, postgres.port)
-    slow, after = ask_all(pool, question("SELECT pg_sleep(9)", seconds=0.2), question("SELECT 5 AS five"))
+    slow, after = ask_all(pool, question("SELECT pg_sleep(60)", seconds=0.2), question("SELECT 5 AS five"))
     assert (no_reply(slow).cause, no_reply(slow).reason) == (Cause.TIMED_OUT, "statement-timeout")
-    assert no_reply(slow).took_seconds < 4
+    assert no_reply(slow).took_seconds < 20
     assert rows(after) == [{"five": 5}]
 
 
@@ -230,7 +230,7 @@ def test_a_backend_that_is_killed_meanwhile(asker: Asker, postgres: Cluster, rol
     pool = asker.pool(role, postgres.port)
     pid = int(reply(ask(pool, "SELECT 1")).session["backend_pid"])
     answers: list[Answer] = []
-    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(9)"))))
+    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(60)"))))
     asking.start()
     while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND query ~ 'pg_sleep'", pid):
         pass
@@ -259,14 +259,14 @@ def test_close_from_another_thread_ends_a_question_at_once(asker: Asker, postgre
     pool = asker.pool(role, postgres.port)
     rows(ask(pool, "SELECT 1 AS one"))
     answers: list[Answer] = []
-    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(9)"))))
+    asking = threading.Thread(target=lambda: answers.extend(ask_all(pool, question("SELECT pg_sleep(60)"))))
     asking.start()
-    while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(9)'"):
+    while not postgres.scalar("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"):
         pass
     begun = monotonic()
     pool.close()
     asking.join()
-    assert monotonic() - begun < 4
+    assert monotonic() - begun < 20
     assert no_reply(answers[0]).cause is Cause.NOT_ASKED
     assert no_reply(ask(pool, "SELECT 1")).cause is Cause.NOT_ASKED
     pool.close()
