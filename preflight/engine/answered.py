@@ -156,7 +156,7 @@ class Answered:
         """A question nobody asked is a `NoReply`, never a pass."""
         found = self._answers.get(planned.question.id)
         if found is None:
-            return NoReply(Cause.NOT_ASKED, "this question was not asked", self._evidence.collected_at)
+            return NoReply(Reason.NOT_ASKED, "this question was not asked", self._evidence.collected_at)
         return found[1]
 
     def _facts_of(self, subject: _Subject) -> dict[str, Any]:
@@ -190,4 +190,4 @@ def _read(planned: PlannedProbe, answer: Answer) -> Any:
         return planned.probe.read(answer)
     except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(planned.probe).__name__} cannot be read: {error}"
-        return NoReply(Cause.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)
+        return NoReply(Reason.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)

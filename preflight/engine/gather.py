@@ -86,7 +86,7 @@ class _Batch:
         waited, name = self.waited_seconds, self.target.id
         whole = f"the {run.seconds:g} s of the whole run were over"
         if self.begun_at is None:
-            return NoReply(Cause.TIMED_OUT, f"{name}: not asked: {whole} before its turn came", now(), 0.0)
+            return NoReply(Reason.NO_ANSWER, f"{name}: not asked: {whole} before its turn came", now(), 0.0)
         doing = self.session.stage if self.session else "opening the session"
         limit, reason = f"{self.limit_seconds:g} s are the limit of one target", ""
         if run.over:
@@ -168,7 +168,7 @@ class Asking:
         self._stirred[batch.target] = None
         if arrival[1] is None:
             self._end(batch)
-            self._lose(batch, NoReply(Cause.NOT_ASKED, arrival[2], now()))
+            self._lose(batch, NoReply(Reason.NOT_ASKED, arrival[2], now()))
             return None
         _, question, answer = arrival
         # The first answer stands: a second one would come from a session that breaks its promise.

@@ -60,7 +60,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     for question_id, names in contradicted.items():
         question, answer = answers[question_id]
         detail = f"{question.target}: {_listed(sorted(names))} answer it differently"
-        answers[question_id] = (question, NoReply(Cause.CONTRADICTION, detail, answer.asked_at))
+        answers[question_id] = (question, NoReply(Reason.CONTRADICTION, detail, answer.asked_at))
     evidence = Evidence(
         plan_digest=plan.digest,
         collected_at=max(part.collected_at for part in parts.values()),

@@ -51,11 +51,11 @@ def resolve(name: str, port: int) -> Resolved:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
-            raise DialFailed(Cause.UNREACHABLE, f"the name {name} does not exist here", "no-such-name") from None
+            raise DialFailed(Reason.NO_SUCH_NAME, f"the name {name} does not exist here") from None
         detail = f"the name {name} could not be resolved on this machine: {error.strerror}"
-        raise DialFailed(Cause.UNREACHABLE, detail, "name-service") from None
+        raise DialFailed(Reason.NAME_SERVICE, detail) from None
     except UnicodeError:
-        raise DialFailed(Cause.UNREACHABLE, f"{name!r} is no host name", "no-such-name") from None
+        raise DialFailed(Reason.NO_SUCH_NAME, f"{name!r} is no host name") from None
     addresses = tuple((family, where) for family, _, _, _, where in found)
     return Resolved(name, tuple(dict.fromkeys(addresses)))
 
@@ -75,7 +75,7 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
         except OSError as error:
             troubles.append(_trouble(error, address, share))
     if not troubles:
-        raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
+        raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {target.first}", address=target.first)
     rank = [Cause.NOT_ASKED, Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
     raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
 
@@ -94,14 +94,14 @@ def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> Qu
 
 def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
-        return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
+        return DialFailed(Reason.NO_ANSWER, f"{address} did not answer within {seconds:.1f} s", address)
     if error.errno in (errno.EMFILE, errno.ENFILE):
         detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-        return DialFailed(Cause.NOT_ASKED, detail, OPEN_FILES, address)
+        return DialFailed(Reason.OPEN_FILES, detail, address)
     if error.errno == errno.ECONNREFUSED:
-        return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
+        return DialFailed(Reason.NOT_LISTENING, f"{address} refused the connection: nothing listens there", address)
     reason = "no-route" if error.errno in _NO_ROUTE else ""
-    return DialFailed(Cause.UNREACHABLE, f"{address}: {error.strerror or error}", reason, address)
+    return DialFailed(Reason.UNREACHABLE, f"{address}: {error.strerror or error}", reason, address)
 
 
 class QuickSocket(socket.socket):

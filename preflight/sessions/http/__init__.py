@@ -35,7 +35,7 @@ class HttpSession:
             try:
                 request = HttpRequest.parse(question.text)
             except ValueError as error:
-                return NoReply(Cause.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
+                return NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
             return Exchange(request, self._trust, deadline).answer()
 
         answer_in_threads(questions, answer, deliver, most_at_once=MOST_AT_ONCE)

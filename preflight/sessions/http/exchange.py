@@ -127,7 +127,7 @@ class Exchange:
         resolved = resolve(self._request.host, request.port)
         if self._deadline.over:
             detail = f"the name {self._request.host} was not resolved in time"
-            raise DialFailed(Cause.TIMED_OUT, detail, "name-service")
+            raise DialFailed(Reason.NAME_SERVICE, detail)
         sock, self._session["address"] = connect(resolved, self._deadline)
         return sock
 
@@ -155,22 +155,22 @@ class Exchange:
                     self._session["certificate"] = error.certificate.to_json()
                 return error.cause, error.detail, error.reason
             case TooMuch():
-                return Cause.CUT_OFF, "the server sends more than the limit, without end", "body-too-large"
+                return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
             case TimeoutError():
                 detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
-                return Cause.TIMED_OUT, detail, self._phase
+                return Reason.NO_ANSWER, detail, self._phase
             case http.client.RemoteDisconnected():
-                return Cause.CUT_OFF, "the server closed the connection without an answer", "no-answer"
+                return Reason.NO_RESPONSE, "the server closed the connection without an answer"
             case http.client.IncompleteRead():
-                return Cause.CUT_OFF, "the connection ended before the body was complete", "short-body"
+                return Reason.SHORT_BODY, "the connection ended before the body was complete"
             case ssl.SSLError() if "CERTIFICATE" in (error.reason or ""):
-                return Cause.TLS, "the server wants a client certificate, which is not supported", "client-certificate"
+                return Reason.CLIENT_CERTIFICATE, "the server wants a client certificate, which is not supported"
             case OSError():
-                return Cause.CUT_OFF, f"the connection was lost: {error.strerror or error}", "connection-lost"
+                return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
             case http.client.HTTPException() | ValueError():
-                return Cause.UNREADABLE, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}", "not-http"
+                return Reason.NOT_HTTP, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}"
             case _:
-                return Cause.UNREADABLE, f"the answer cannot be read: {type(error).__name__}", "defect"
+                return Reason.DEFECT, f"the answer cannot be read: {type(error).__name__}"
 
 
 def redirect(first: HttpRequest, current: HttpRequest, location: str, hops: int) -> tuple[HttpRequest | None, str]:
@@ -227,7 +227,7 @@ def _require_unencoded(response: http.client.HTTPResponse) -> None:
     encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
-        raise CannotAsk(Cause.UNREADABLE, detail, "content-encoding")
+        raise CannotAsk(Reason.CONTENT_ENCODING, detail)
 
 
 def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
@@ -237,14 +237,14 @@ def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
         detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise CannotAsk(Cause.UNREADABLE, detail, "not-http")
+        raise CannotAsk(Reason.NOT_HTTP, detail)
     return response.length
 
 
 def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
     """The whole body, or CannotAsk: a part of one is no evidence."""
     if declared is not None and declared > most:
-        raise CannotAsk(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
+        raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has {declared} bytes, more than the {most} read")
     body = bytearray()
     while declared is None or len(body) < declared:
         # Never beyond the declared length: a server that keeps the connection open would never end the read.
@@ -253,8 +253,8 @@ def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -
             break
         body += chunk
         if len(body) > most:
-            raise CannotAsk(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
+            raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has more than the {most} bytes read")
     if declared is not None and len(body) < declared:
         detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise CannotAsk(Cause.CUT_OFF, detail, "short-body")
+        raise CannotAsk(Reason.SHORT_BODY, detail)
     return bytes(body)

@@ -59,19 +59,19 @@ class LocalSession:
                 name = request.path
                 code, text, error_text = 0, self._look(request, deadline), ""
         except ValueError as error:
-            return lost(Cause.NOT_ASKED, str(error))
+            return lost(Reason.NOT_ASKED, str(error))
         except Problem as problem:
             code, text, error_text = 1, "", f"{name}: {problem}"
         except TooMuchToRead as error:
-            return lost(Cause.CUT_OFF, f"{name}: {error}")
+            return lost(Reason.CONNECTION_LOST, f"{name}: {error}")
         except TimeoutError as error:
-            return lost(Cause.TIMED_OUT, f"{name}: {error}")
+            return lost(Reason.NO_ANSWER, f"{name}: {error}")
         except PermissionError:
-            return lost(Cause.DENIED, f"{name}: permission denied")
+            return lost(Reason.FORWARDING_REFUSED, f"{name}: permission denied")
         except FileNotFoundError:
-            return lost(Cause.UNREADABLE, f"{name}: it changed while it was looked at")
+            return lost(Reason.UNREADABLE, f"{name}: it changed while it was looked at")
         except OSError as error:
-            return lost(Cause.UNREADABLE, f"{name}: {error.strerror or error}")
+            return lost(Reason.UNREADABLE, f"{name}: {error.strerror or error}")
         return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
 
     def _look(self, request: FileRequest, deadline: Deadline) -> str:

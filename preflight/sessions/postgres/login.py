@@ -83,7 +83,7 @@ class Login:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), "parameter") from None
+            raise CannotAsk(Reason.PARAMETER, str(error)) from None
         try:
             self._complete(pgconn, address, deadline)
         except BaseException:
@@ -119,17 +119,17 @@ class Login:
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
-                raise CannotAsk(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
+                raise CannotAsk(Reason.NOT_POSTGRESQL, "the server sends without end during the login")
         return connected
 
     def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
-            return CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing")
+            return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
-            return CannotAsk(Cause.TIMED_OUT, detail, "silent")
+            return CannotAsk(Reason.NO_ANSWER, detail)
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
-        return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
+        return _NoConnection(Reason.NO_ANSWER, detail)
 
     def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
         failed = Failed(

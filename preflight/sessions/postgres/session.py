@@ -154,7 +154,7 @@ class SqlSession:
             self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            raise CannotAsk(Cause.UNSUPPORTED, detail, "no-driver") from None
+            raise CannotAsk(Reason.NO_DRIVER, detail) from None
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
@@ -174,7 +174,7 @@ class SqlSession:
         try:
             return self._pool.secrets.value(reference, self._database.password_purpose)
         except SecretError as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
         """Where to call the server. Raises CannotAsk and SessionFailed."""
@@ -221,7 +221,7 @@ class SqlSession:
             self._session["ssl"] = tls
 
     def _closed(self) -> NoReply:
-        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
+        return self._no_reply(CannotAsk(Reason.CLOSED_HERE, "the session was closed"))
 
     def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")

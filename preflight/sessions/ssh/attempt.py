@@ -52,7 +52,7 @@ class Closed(CannotAsk):
     """Whoever wanted the connection has closed it."""
 
     def __init__(self) -> None:
-        super().__init__(Cause.NOT_ASKED, "the session was closed")
+        super().__init__(Reason.NOT_ASKED, "the session was closed")
 
 
 class Attempt:
@@ -133,7 +133,7 @@ class Attempt:
                     dropped, times = again, times + 1
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         detail = f"{dropped.detail}, {times} times in {self._deadline.seconds:.1f} s: sshd is crowded (MaxStartups)"
-        raise CannotAsk(Cause.REFUSED, f"{detail}, or turns this machine away", "throttled")
+        raise CannotAsk(Reason.THROTTLED, f"{detail}, or turns this machine away")
 
     def _connect(self, known: KnownKeys | None) -> Transport:
         from preflight.sessions.ssh.transport import HandshakeFailed, Transport
@@ -160,7 +160,7 @@ class Attempt:
         if not self._shared.turns.take(server, self._deadline):
             if self._closed or self._shared.closing.is_set():
                 raise Closed
-            raise CannotAsk(Cause.TIMED_OUT, f"other logins at {server} took all the time there was", "turn")
+            raise CannotAsk(Reason.TURN, f"other logins at {server} took all the time there was")
         self._server = server
 
     def _socket(self) -> Any:

@@ -88,7 +88,7 @@ class BatchRun:
             return too_much(batch.OUTPUT_CAP_BYTES)
         if self.current is None or self.reader.total_bytes > _TOTAL_CAP_BYTES:
             return too_much(_TOTAL_CAP_BYTES)
-        return Cause.TIMED_OUT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
+        return Reason.NO_ANSWER, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
 
     def _hear(self, stream: batch.Stream, data: bytes) -> bool:
         for frame in self.reader.feed(stream, data):
@@ -116,4 +116,4 @@ class BatchRun:
 
 
 def too_much(cap_bytes: int) -> tuple[Cause, str]:
-    return Cause.CUT_OFF, f"more than {cap_bytes // 1024} KiB of output"
+    return Reason.CONNECTION_LOST, f"more than {cap_bytes // 1024} KiB of output"

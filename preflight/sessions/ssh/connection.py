@@ -131,7 +131,7 @@ class Connection:
         with self._changed:
             self._finished = True
             if self._failure is None:
-                self._failure = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+                self._failure = self.no_reply(Reason.NOT_ASKED, f"{self.host.id}: the session was closed")
             attempt = self._attempt
             self._changed.notify_all()
         if attempt is not None:
@@ -161,12 +161,12 @@ class Connection:
                 return self._login
             if self._opening:
                 detail = f"{self.host.id}: no login in the {deadline.seconds:.1f} s there were; last seen {self.stage}"
-                raise SessionFailed(self.no_reply(Cause.TIMED_OUT, detail, "turn", deadline.seconds))
+                raise SessionFailed(self.no_reply(Reason.TURN, detail, deadline.seconds))
             self._opening = True
         outcome = self._guarded(lambda: self._log_in(deadline))
         login = self._keep(outcome)
         if login is None:
-            closed = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+            closed = self.no_reply(Reason.NOT_ASKED, f"{self.host.id}: the session was closed")
             raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else closed))
         return login
 
@@ -199,7 +199,7 @@ class Connection:
             return self.no_reply(failed.cause, detail, failed.reason, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
-            return self.no_reply(Cause.CUT_OFF, detail, "internal", monotonic() - begun)
+            return self.no_reply(Reason.DEFECT, detail, monotonic() - begun)
 
     def _scan(self, deadline: Deadline) -> PublicKey:
         attempt = self._begin(self._configure(deadline), deadline)
@@ -223,7 +223,7 @@ class Connection:
         self._session["auth"] = credential.description
         if deadline.over:
             detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
-            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
+            raise CannotAsk(Reason.BUSY, detail)
         self._enter(attempt, deadline)
         begun = monotonic()
         try:
@@ -244,7 +244,7 @@ class Connection:
         attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
         if self._jump is None and not self._shared.open_connections.enter(self, deadline):
             detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-            raise CannotAsk(Cause.NOT_ASKED, detail, OPEN_FILES)
+            raise CannotAsk(Reason.OPEN_FILES, detail)
 
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""
@@ -265,7 +265,7 @@ class Connection:
             before = jump
             while before is not None:
                 if before is self:
-                    raise CannotAsk(Cause.UNREACHABLE, "jump hosts go in a circle", "jump")
+                    raise CannotAsk(Reason.JUMP, "jump hosts go in a circle")
                 before = before._jump
             self._jump = jump
         attempt = Attempt(configured.host, jump, self._shared, deadline, self._session)

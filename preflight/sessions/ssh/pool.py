@@ -143,4 +143,4 @@ class _Unreachable:
 
 
 def _no_reply(host_id: str, detail: str) -> NoReply:
-    return NoReply(Cause.UNREACHABLE, f"{host_id}: {detail}", now(), vantage=f"from here to {host_id}", reason="jump")
+    return NoReply(Reason.JUMP, f"{host_id}: {detail}", now(), vantage=f"from here to {host_id}")

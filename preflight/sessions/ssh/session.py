@@ -83,7 +83,7 @@ class _Asking:
                 try:
                     self._watch(login)
                 except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
-                    self._answer_rest(Cause.CUT_OFF, f"the connection broke with {type(error).__name__}")
+                    self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
                 finally:
                     for run in self._running:
                         login.slots.close(run.command.channel)
@@ -106,7 +106,7 @@ class _Asking:
                     login.slots.close(run.command.channel)
                     self._settle(login, run, ending)
             if self._given_up:
-                self._answer_rest(Cause.NOT_ASKED, "the session was closed")
+                self._answer_rest(Reason.NOT_ASKED, "the session was closed")
                 return
             if self._deadline.over:
                 self._out_of_time()
@@ -158,12 +158,12 @@ class _Asking:
             case Ending.ENDED if not run.reader.started:
                 self._no_shell(login, run, unanswered)
             case Ending.ENDED:
-                self._put_all(unanswered, Cause.CUT_OFF, "the shell ended before it answered")
+                self._put_all(unanswered, Reason.CONNECTION_LOST, "the shell ended before it answered")
             case Ending.REFUSED if self._connection.alive:
                 detail = "the login succeeded, but the server refuses to run a command"
-                self._put_all(unanswered, Cause.NO_SHELL, detail, "no-shell")
+                self._put_all(unanswered, Reason.NO_SHELL, detail)
             case Ending.REFUSED | Ending.CUT_OFF:
-                self._put_all(unanswered, Cause.CUT_OFF, "the connection was lost before the answer was complete")
+                self._put_all(unanswered, Reason.CONNECTION_LOST, "the connection was lost before the answer was complete")
 
     def _answer_rest(self, cause: Cause, detail: str) -> None:
         for questions in [*(run.unanswered for run in self._running), *self._waiting]:
@@ -173,10 +173,10 @@ class _Asking:
         for run in self._running:
             what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
             detail = f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
-            self._put_all(run.unanswered, Cause.TIMED_OUT, detail)
+            self._put_all(run.unanswered, Reason.NO_ANSWER, detail)
         for questions in self._waiting:
             detail = f"its turn did not come in {self._deadline.seconds:.1f} s, all the time there was for this host"
-            self._put_all(questions, Cause.TIMED_OUT, detail)
+            self._put_all(questions, Reason.NO_ANSWER, detail)
 
     def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Question]) -> None:
         said = one_line(decode(run.reader.noise))
@@ -194,23 +194,23 @@ class _Asking:
         else:
             reason, what = "forced-command", "something else than the command was run (forced command, menu)"
         detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")
-        self._put_all(unanswered, Cause.NO_SHELL, detail, reason)
+        self._put_all(unanswered, Reason.NO_SHELL, detail, reason)
 
     def _secret_of(self, question: Question) -> str:
         """The secret of a question that is asked alone. Raises CannotAsk."""
         if self._connection.password_refused:
             detail = "sudo refused the password before; it is not offered again in this run"
-            raise CannotAsk(Cause.DENIED, detail, "sudo-password-refused")
+            raise CannotAsk(Reason.SUDO_PASSWORD_REFUSED, detail)
         try:
             reference = SecretRef.parse(question.stdin_secret)
             return self._secrets.value(reference, self._connection.host.password_purpose)
         except (ValueError, SecretError) as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
-            self._deliver(question, self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds))
+            self._deliver(question, self._connection.no_reply(Reason.NO_ANSWER, detail, took=frame.took_seconds))
             return
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
