@@ -239,4 +239,4 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
     }
     if isinstance(answer, Reply):
         return {"code": answer.code, "text": answer.text, "error": answer.error, **common}
-    return {"cause": answer.cause.value, "detail": answer.detail, "reason": answer.reason, **common}
+    return {"reason": answer.reason.id, "detail": answer.detail, **common}

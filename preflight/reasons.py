@@ -68,12 +68,12 @@ class Reason(Enum):
         return self.name.lower().replace("_", "-")
 
     @classmethod
-    def of(cls, id: str) -> Reason:
-        """The member with this id. Raises ValueError."""
+    def of(cls, kept: str) -> Reason:
+        """The member that evidence keeps so. Raises ValueError."""
         try:
-            return cls[id.upper().replace("-", "_")]
+            return cls[kept.upper().replace("-", "_")]
         except KeyError:
-            raise ValueError(f"{id!r} is no reason that this version knows") from None
+            raise ValueError(f"{kept!r} is no reason that this version knows") from None
 
     def cure(self, via: str) -> str:
         """The template of its cure where it was met on a session of the kind `via`."""
@@ -88,20 +88,21 @@ class Reason(Enum):
 
     # This machine.
     NO_SECRET = "the secret is not there", Side.HERE, "set it where preflight runs, or name another one in the plan"
-    OPEN_FILES = (
-        "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
-    )
+    OPEN_FILES = ("not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)")
     BUSY = (
-        "not asked (busy)", Side.HERE,
+        "not asked (busy)",
+        Side.HERE,
         "run again with a longer --timeout, or when the machine preflight runs on has less to do",
     )
     REFUSED_ELSEWHERE = (
-        "not tried (refused elsewhere)", Side.HERE,
+        "not tried (refused elsewhere)",
+        Side.HERE,
         "have {owner} confirm the password, and correct the secret that [hosts.{target}] names",
     )
     KEY_MODE = "no credential (key mode)", Side.FAR_END, "chmod 600 {key}"
     KEY_CIPHER = (
-        "not supported (key cipher)", Side.TOOL,
+        "not supported (key cipher)",
+        Side.TOOL,
         "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent",
     )
     CLIENT_KEY = "no credential (client key)", Side.HERE, "put right what the text names, in ~/.postgresql"
@@ -209,14 +210,11 @@ class Reason(Enum):
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
     TARGET_LIMIT = "timed out (this target's limit)", Side.TOOL, _SLOW
     QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW
-    BUSY = "the session was busy", Side.TOOL, "allow the run more time: --timeout"
     TOO_MUCH = ("cut off (too much output)", Side.FAR_END, "have what it asks answer in fewer bytes on {target}")
     CONNECTION_LOST = "cut off", Side.FAR_END, _AGAIN
 
     # SSH: the server and its key.
-    TURN = (
-        "timed out (turn)", Side.TOOL, "run again with a longer --timeout: other logins took the time there was"
-    )
+    TURN = ("timed out (turn)", Side.TOOL, "run again with a longer --timeout: other logins took the time there was")
     THROTTLED = (
         "refused (throttled)",
         Side.SITE,
@@ -247,8 +245,10 @@ class Reason(Enum):
     HOST_KEY_CHANGED = (
         "host key changed",
         Side.FAR_END,
-        "do not log in: ask {owner} why the host key of {target} is another one; only when its "
-        "fingerprint is confirmed, pin the new one: {pin_again}",
+        (
+            "do not log in: ask {owner} why the host key of {target} is another one; only when its "
+            "fingerprint is confirmed, pin the new one: {pin_again}"
+        ),
     )
     HOST_KEY_REVOKED = (
         "host key revoked",
@@ -304,7 +304,8 @@ class Reason(Enum):
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key',
     )
     START_UP_FILE = (
-        "no usable shell (start up file)", Side.FAR_END,
+        "no usable shell (start up file)",
+        Side.FAR_END,
         "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input or end the shell",
     )
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG
@@ -318,9 +319,11 @@ class Reason(Enum):
     BAD_PASSWORD = (
         "bad password",
         Side.FAR_END,
-        f"correct the secret that `password` in [databases.{{target}}] names; if it is right, {_LOOK}"
-        "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in psql, "
-        "\\\\password {role}",
+        (
+            f"correct the secret that `password` in [databases.{{target}}] names; if it is right, {_LOOK}"
+            "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in psql, "
+            "\\\\password {role}"
+        ),
     )
     AUTHENTICATION_FAILED = (
         "authentication failed",
@@ -332,8 +335,11 @@ class Reason(Enum):
         Side.FAR_END,
         "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()",
     )
-    NOT_PERMITTED_TO_LOGIN = "not permitted to login", Side.FAR_END,
-        f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;"
+    NOT_PERMITTED_TO_LOGIN = (
+        "not permitted to login",
+        Side.FAR_END,
+        f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;",
+    )
     DATABASE_MISSING = (
         "database missing",
         Side.FAR_END,
@@ -427,8 +433,10 @@ class Reason(Enum):
     SELF_SIGNED = (
         "TLS failed (self signed)",
         Side.FAR_END,
-        "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it in the plan "
-        '(ca = "FILE")',
+        (
+            "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it in the plan "
+            '(ca = "FILE")'
+        ),
     )
     CLIENT_CERTIFICATE = (
         "TLS failed (client certificate)",

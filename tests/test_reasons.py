@@ -12,7 +12,7 @@ from preflight.judging.cures import cure_of, refuses_login
 from preflight.plan import Plan
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason, Side
-from preflight.testing import MOMENT, plan_of
+from preflight.testing import MOMENT
 
 ROOT = Path(__file__).parent.parent
 PLAN = """

@@ -16,7 +16,8 @@ from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Age, Finding
-from preflight.probe import Answer, Cause, Family, NoReply, Question, Reply
+from preflight.probe import Answer, Family, NoReply, Question, Reply
+from preflight.reasons import Reason
 
 
 @dataclass(slots=True, eq=False)
@@ -123,7 +124,7 @@ class Answered:
         if check is None or subject.crash or subject.item.skipped:
             return []
         facts = self._facts_of(subject)
-        if first_lost(facts, check.judges_no_reply) is not None:
+        if first_lost(facts, check.judges_no_reply):
             return []
         try:
             more = self.inspection.planner.plan(check.follow_up(subject.item.subject, **facts))
@@ -169,7 +170,7 @@ class Answered:
 
     def _seen(self, subject: _Subject) -> Seen:
         answers = [self._answer(planned) for planned in subject.probes.values()]
-        return Seen(self._facts_of(subject), answers, list(self._ages(subject)), subject.crash)
+        return Seen(self._facts_of(subject), subject.probes, answers, list(self._ages(subject)), subject.crash)
 
     def _ages(self, subject: _Subject) -> Iterator[Age]:
         for planned in subject.probes.values():

@@ -17,7 +17,8 @@ from preflight.errors import PreflightError
 from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.plan.network_zones import is_asked_from, network_zones
-from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
+from preflight.reasons import Reason
 from preflight.runs.inputs import changed
 from preflight.wording import counted
 
@@ -93,7 +94,7 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
 def _says(answer: Answer) -> tuple[object, ...]:
     if isinstance(answer, Reply):
         return (answer.code, answer.text, answer.error)
-    return (answer.cause, answer.reason)
+    return (answer.reason,)
 
 
 def _provenance(plan: Plan, name: str, part: Evidence) -> str:

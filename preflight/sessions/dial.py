@@ -11,23 +11,26 @@ from typing import Any
 
 from preflight.clock import Deadline
 from preflight.plan.values import show_address
-from preflight.probe import OPEN_FILES, Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
+NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
 _KEEPALIVE_IDLE_SECONDS = 10
 _KEEPALIVE_INTERVAL_SECONDS = 5
 _KEEPALIVE_PROBES = 3
 _READ_BYTES = 65536
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
+"""Of the reasons that keep several addresses of one name from being connected to."""
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 class DialFailed(CannotAsk):
     """No TCP connection."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", address: str = "") -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, address: str = "") -> None:
+        super().__init__(reason, detail)
         self.address = address
         """The address tried last, `ip:port`; empty when the name had none."""
 
@@ -76,8 +79,7 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
             troubles.append(_trouble(error, address, share))
     if not troubles:
         raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {target.first}", address=target.first)
-    rank = [Cause.NOT_ASKED, Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
-    raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
+    raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
 
 
 def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> QuickSocket:
@@ -96,12 +98,11 @@ def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return DialFailed(Reason.NO_ANSWER, f"{address} did not answer within {seconds:.1f} s", address)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-        return DialFailed(Reason.OPEN_FILES, detail, address)
+        return DialFailed(Reason.OPEN_FILES, NO_DESCRIPTOR, address)
     if error.errno == errno.ECONNREFUSED:
         return DialFailed(Reason.NOT_LISTENING, f"{address} refused the connection: nothing listens there", address)
-    reason = "no-route" if error.errno in _NO_ROUTE else ""
-    return DialFailed(Reason.UNREACHABLE, f"{address}: {error.strerror or error}", reason, address)
+    reason = Reason.NO_ROUTE if error.errno in _NO_ROUTE else Reason.UNREACHABLE
+    return DialFailed(reason, f"{address}: {error.strerror or error}", address)
 
 
 class QuickSocket(socket.socket):

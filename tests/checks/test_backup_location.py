@@ -14,7 +14,7 @@ from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, RemotePath, Step
 from preflight.plan.load import load_plan
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place
 from tests.plan_texts import MINIMAL

@@ -11,7 +11,7 @@ from preflight_checks.clock_skew import ClockSkew, ClockSkewSettings
 
 from preflight.finding import Judgement, Quantity, Status
 from preflight.plan import Account, Database
-from preflight.probe import Cause, NoReply, Reply, Unreadable
+from preflight.probe import NoReply, Reply, Unreadable
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
 from tests.toy import lost, toy_plan
 

@@ -13,7 +13,8 @@ from preflight_checks.database_login import DatabaseLogin
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, ServerRole, SslMode
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
 from tests.toy import MOMENT, toy_plan
@@ -197,12 +198,12 @@ def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
     [
         lost(Cause.NOT_ASKED),
         lost(Cause.UNREADABLE),
-        lost(Cause.DENIED, "host"),
-        lost(Cause.NO_CREDENTIAL, "secret"),
-        lost(Cause.UNSUPPORTED, "no-driver"),
-        lost(Cause.UNREACHABLE, "name-service"),
+        lostReason.MISSING_DENIED_host,
+        lostReason.NO_SECRET,
+        lostReason.NO_DRIVER,
+        lostReason.NAME_SERVICE,
         lost(Cause.TIMED_OUT, vantage=""),
-        lost(Cause.TIMED_OUT, "statement-timeout", backend_pid="4711"),
+        lost(Reason.STATEMENT_TIMEOUT, backend_pid="4711"),
     ],
 )
 def test_what_says_nothing_of_the_login_is_unknown(answer: NoReply) -> None:

@@ -11,7 +11,8 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Window
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.questions.accounts import Aging, Expiry, KeyExpiry, Login
 from tests.toy import toy_plan
 
@@ -182,13 +183,13 @@ def lost(cause: Cause, reason: str = "", vantage: str = "from here to db1 as dba
 
 
 def test_an_expired_password_or_one_to_be_changed_is_set_anew_by_its_owner() -> None:
-    found = judged(lost(Cause.NO_SHELL, "password-expired"))
+    found = judged(lostReason.PASSWORD_EXPIRED)
     assert (found.status, found.summary) == (Status.FAIL, "no login: no usable shell (password expired)")
     assert found.remedy == "log in to db1 as dbadmin, set a new password, and put it where the plan finds it"
 
 
 def test_a_secret_that_is_not_there_to_try_with_tells_nothing_of_the_account() -> None:
-    assert judged(lost(Cause.NO_CREDENTIAL, "secret")).status is Status.UNKNOWN
+    assert judged(lostReason.NO_SECRET).status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED})
@@ -253,12 +254,12 @@ def test_every_reason_has_a_remedy_of_its_own() -> None:
     [
         lost(Cause.NOT_ASKED),
         lost(Cause.UNREADABLE),
-        lost(Cause.UNREACHABLE, "jump"),
-        lost(Cause.CUT_OFF, "internal"),
-        lost(Cause.REFUSED, "throttled"),
-        lost(Cause.NOT_ASKED, "open-files"),
-        lost(Cause.UNREACHABLE, "name-service"),
-        lost(Cause.UNSUPPORTED, "no-common-algorithm"),
+        lostReason.JUMP,
+        lostReason.DEFECT,
+        lostReason.THROTTLED,
+        lostReason.OPEN_FILES,
+        lostReason.NAME_SERVICE,
+        lostReason.NO_COMMON_ALGORITHM,
         lost(Cause.TIMED_OUT, vantage=""),
     ],
 )

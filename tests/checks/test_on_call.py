@@ -18,7 +18,8 @@ from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Quantity, Status
 from preflight.plan import Account, Database, Freshness, Host, Plan, Role, Window
-from preflight.probe import Answer, Cause, NoReply, Reply, Via
+from preflight.probe import Answer, NoReply, Reply, Via
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 NEW_YORK = Window(zone="America/New_York", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
@@ -187,9 +188,9 @@ def test_the_questions_are_those_of_the_login_checks_so_a_login_is_made_once() -
 @pytest.mark.parametrize(
     ("cause", "reason", "words"),
     [
-        (Cause.DENIED, "bad-credential", "standby M. Ortiz cannot log in to db1-ortiz: bad credential"),
+        (Reason.BAD_CREDENTIAL, "standby M. Ortiz cannot log in to db1-ortiz: bad credential"),
         (Cause.UNREACHABLE, "", "standby M. Ortiz cannot log in to db1-ortiz: unreachable"),
-        (Cause.NO_SHELL, "nologin", "standby M. Ortiz cannot log in to db1-ortiz: nologin"),
+        (Reason.NOLOGIN, "standby M. Ortiz cannot log in to db1-ortiz: nologin"),
         (Cause.NO_CREDENTIAL, "", "standby M. Ortiz cannot log in to db1-ortiz: no credential"),
     ],
 )
@@ -210,7 +211,7 @@ def test_a_primary_whose_login_is_refused_fails_as_well() -> None:
     [
         lost(Cause.NOT_ASKED),
         lost(Cause.UNREADABLE),
-        lost(Cause.UNREACHABLE, "jump"),
+        lostReason.JUMP,
         lost(Cause.TIMED_OUT, vantage=""),
         replace(reply(), text="hello"),
     ],

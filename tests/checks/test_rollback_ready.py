@@ -22,7 +22,7 @@ from preflight.plan import (
     RollbackFile,
     Sha256,
 )
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupFile, BackupKind, Listing
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
 from preflight.questions.sizes import DataDirectories, LiveTables, Sizes

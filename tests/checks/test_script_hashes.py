@@ -15,7 +15,7 @@ from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
 from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
 from preflight.questions.staged import Forms, StagedBeginning
 from preflight.questions.staged_reply import StagedEntry, StagedTree

@@ -11,7 +11,8 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.engine import gather as gather_module
 from preflight.engine.gather import Asking
-from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
+from preflight.probe import Answer, NoReply, Question, Reply, Via
+from preflight.reasons import Reason
 from preflight.sessions import Deliver, Session
 from tests.toy import Script, reply
 
@@ -113,7 +114,7 @@ def test_a_session_that_forgets_a_question_does_not_lose_it() -> None:
 
 def test_the_first_answer_stands() -> None:
     def twice(questions: Sequence[Question], _deadline: Deadline, deliver: Deliver) -> None:
-        deliver(questions[0], NoReply(Cause.CUT_OFF, "lost", reply("").asked_at))
+        deliver(questions[0], NoReply(Reason.CONNECTION_LOST, reply("").asked_at))
         deliver(questions[0], reply("late"))
 
     assert isinstance(gather([ONE], opener(db1=Fake(twice)), Deadline(5))[ONE.id], NoReply)

@@ -15,7 +15,7 @@ import pytest
 from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions.ssh.credentials import asks_for_password
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.site.accounts import Account, make_key
@@ -91,10 +91,10 @@ def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
 ) -> None:
     locked = replace(key_host(unused_sshd, good_account), key=make_key(tmp_path / "locked", passphrase="open sesame"))
     answer = no_reply(ask(make_pool(locked)))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-needed")
+    assert answer.reason is Reason.PASSPHRASE_NEEDED
     monkeypatch.setenv("KEY_PASSPHRASE", "wrong-passphrase")
     answer = no_reply(ask(make_pool(replace(locked, passphrase=SecretRef("env", "KEY_PASSPHRASE")))))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-wrong")
+    assert answer.reason is Reason.PASSPHRASE_WRONG
     assert "wrong-passphrase" not in repr(answer)
     assert unused_sshd.whole_log.count("Connection from") == 1, "another than our look at the log"
 
@@ -124,11 +124,11 @@ def test_a_wrong_password_is_tried_once_and_called_bad_credential(
     host = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
     pool = make_pool(host, known_hosts=unused_sshd.known_hosts_lines())
     answer = no_reply(ask(pool))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+    assert answer.reason is Reason.BAD_CREDENTIAL
     assert answer.vantage == f"from here to db1 as {good_account.name}"
     assert answer.session["fingerprint"] == unused_sshd.fingerprint()
     assert "not-the-password" not in repr(answer)
-    assert no_reply(ask(pool, "second round")).reason == "bad-credential"
+    assert no_reply(ask(pool, "second round")).reason is Reason.BAD_CREDENTIAL
     assert unused_sshd.whole_log.count("Failed password") == 1
 
 
@@ -137,7 +137,7 @@ def test_a_key_the_account_does_not_know_is_a_bad_credential(
 ) -> None:
     host = replace(key_host(sshd, good_account), key=make_key(tmp_path / "stranger"))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+    assert answer.reason is Reason.BAD_CREDENTIAL
 
 
 def test_an_unset_password_variable_is_no_credential(
@@ -172,22 +172,22 @@ def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(
     make_pool: MakePool, sshd: Sshd, good_account: Account, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = replace(key_host(sshd, good_account), key=None, agent=_fingerprint(good_account.key))
-    assert no_reply(ask(make_pool(host))).reason == "not-in-agent"
+    assert no_reply(ask(make_pool(host))).reason is Reason.NOT_IN_AGENT
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
         answer = no_reply(ask(make_pool(host)))
-        assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "no-agent")
+        assert answer.reason is Reason.NO_AGENT
         assert answer.took_seconds < 10
     monkeypatch.delenv("SSH_AUTH_SOCK")
-    assert no_reply(ask(make_pool(host))).reason == "no-agent"
+    assert no_reply(ask(make_pool(host))).reason is Reason.NO_AGENT
 
 
 def test_an_expired_account_is_told_from_a_bad_password(make_pool: MakePool, site: Site) -> None:
     host = key_host(site.sshd, site.account("expired"))
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "account-expired")
+    assert answer.reason is Reason.ACCOUNT_EXPIRED
     assert "expired" in answer.session["banner"]
 
 
@@ -203,14 +203,14 @@ def test_an_expired_account_is_told_from_a_bad_password(make_pool: MakePool, sit
 def test_a_login_without_a_usable_shell_says_why(make_pool: MakePool, site: Site, kind: str, reason: str) -> None:
     host = key_host(site.sshd, site.account(kind))
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, reason), answer
+    assert answer.reason == (Cause.NO_SHELL, reason), answer
 
 
 def test_a_forced_command_that_echoes_the_script_does_not_pass_for_a_shell(make_pool: MakePool, site: Site) -> None:
     account = site.accounts.add("echo", key_options='command="cat; echo >&2"')
     host = key_host(site.sshd, account)
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "forced-command")
+    assert answer.reason is Reason.FORCED_COMMAND
 
 
 def test_the_expiry_warning_is_kept_as_banner(make_pool: MakePool, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_a_server_that_takes_only_keys_is_named_as_such(
     only_keys = site.start_sshd(options={"PasswordAuthentication": "no"})
     host = password_host(only_keys, good_account, monkeypatch)
     answer = no_reply(ask(make_pool(host, known_hosts=only_keys.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "method-not-allowed")
+    assert answer.reason is Reason.METHOD_NOT_ALLOWED
     assert "publickey" in answer.detail
     only_keys.close()
 
@@ -240,17 +240,17 @@ def test_a_password_is_typed_at_a_prompt_where_the_server_wants_that(
     wrong = no_reply(
         ask(make_pool(password_host(prompting, good_account, monkeypatch, "wrong-one"), known_hosts=lines))
     )
-    assert (wrong.cause, wrong.reason) == (Cause.DENIED, "bad-credential")
+    assert wrong.reason is Reason.BAD_CREDENTIAL
     change = password_host(prompting, site.account("must-change"), monkeypatch)
     expired = no_reply(ask(make_pool(change, known_hosts=lines)))
-    assert (expired.cause, expired.reason) == (Cause.NO_SHELL, "password-expired"), expired
+    assert expired.reason is Reason.PASSWORD_EXPIRED, expired
     prompting.close()
 
 
 def test_a_second_factor_is_said_to_be_missing(make_pool: MakePool, site: Site, good_account: Account) -> None:
     both = site.start_sshd(options={"AuthenticationMethods": "publickey,password"})
     answer = no_reply(ask(make_pool(key_host(both, good_account), known_hosts=both.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "partial")
+    assert answer.reason is Reason.PARTIAL
     assert "password" in answer.detail
     both.close()
 
@@ -302,7 +302,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     (account.home / ".bashrc").write_text(f"{line}\n")
     host = key_host(site.sshd, account)
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "start-up-file"), answer
+    assert answer.reason is Reason.MISSING_NO_SHELL_start-up-file, answer
     assert "start-up file" in answer.detail
 
 
@@ -314,7 +314,7 @@ def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     host = replace(key_host(sshd, good_account), key=key)
     key.chmod(0o644)
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "key-mode")
+    assert answer.reason is Reason.KEY_MODE
     assert "mode 0644" in answer.detail
     key.chmod(0o600)
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
@@ -328,7 +328,7 @@ def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
     monkeypatch.setenv("KEY_PASSPHRASE", "open sesame")
     host = replace(key_host(sshd, good_account), key=key, passphrase=SecretRef("env", "KEY_PASSPHRASE"))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "key-cipher")
+    assert answer.reason is Reason.KEY_CIPHER
     assert "aes256-gcm@openssh.com" in answer.detail
 
 
@@ -368,9 +368,9 @@ def test_a_wrong_password_that_many_hosts_share_is_refused_once(
     with ThreadPoolExecutor(len(hosts)) as threads:
         answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
     assert sorted(answer.reason for answer in answers) == ["bad-credential", *["refused-elsewhere"] * 7]
-    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason == "bad-credential")
+    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
     for answer in answers:
-        assert answer.reason == "bad-credential" or f"{refused_on} refused the same password" in answer.detail
+        assert answer.reason is Reason.BAD_CREDENTIAL or f"{refused_on} refused the same password" in answer.detail
     assert unused_sshd.whole_log.count("Failed password") == 1
 
 

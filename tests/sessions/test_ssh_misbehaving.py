@@ -15,7 +15,8 @@ from pytest_mock import MockerFixture
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed, dial
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
@@ -134,7 +135,7 @@ def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttl
 
     with misbehaving.serving(counted) as port:
         answer = no_reply(ask(make_pool(fake_host(port)), seconds=3 * HUNG_SECONDS))
-    assert (answer.cause, answer.reason) == (Cause.REFUSED, "throttled")
+    assert answer.reason is Reason.THROTTLED
     assert 4 <= len(tries) <= 12  # later and later, not as fast as it can
     assert f"{len(tries)} times" in answer.detail
 
@@ -166,7 +167,7 @@ def test_a_name_that_does_not_exist_is_unreachable(
 ) -> None:
     mocker.patch("socket.getaddrinfo", autospec=True, side_effect=socket.gaierror(socket.EAI_NONAME, "unknown"))
     answer = no_reply(ask(make_pool(fake_host(22, "no-such-host.example"))))
-    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "no-such-name")
+    assert answer.reason is Reason.NO_SUCH_NAME
 
 
 def test_a_hung_name_service_is_abandoned_at_the_deadline(

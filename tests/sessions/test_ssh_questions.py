@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import Deadline, monotonic
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from tests.sessions.conftest import MakePool, PoolOf, ask, ask_all, key_host, no_reply, question, reply
 from tests.site.accounts import Account
@@ -154,7 +155,7 @@ def test_a_password_that_sudo_refuses_is_offered_once_in_a_run(
     answers = ask_all(pool_of(site.account("sudo-password")), asked, 20)
     assert reply(answers[commands[0]]).code != 0
     for text in commands[1:]:
-        assert no_reply(answers[text]).reason == "sudo-password-refused"
+        assert no_reply(answers[text]).reason is Reason.SUDO_PASSWORD_REFUSED
 
 
 def test_a_missing_secret_is_no_credential(pool_of: PoolOf, good_account: Account) -> None:

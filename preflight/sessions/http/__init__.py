@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline, now
-from preflight.probe import Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
 from preflight.questions.http import HttpRequest
+from preflight.reasons import Reason
 from preflight.sessions import Deliver
 from preflight.sessions.http.exchange import VANTAGE, Exchange
 from preflight.sessions.http.tls import Trust

@@ -12,8 +12,9 @@ from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
-from preflight.probe import Answer, Cause, NoReply, Reply
+from preflight.probe import Answer, NoReply, Reply
 from preflight.questions.http import HttpRequest, reply_text
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
@@ -21,6 +22,12 @@ from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secu
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5
+_LATE_IN_PHASE = {
+    "connect": Reason.NO_ANSWER,
+    "handshake": Reason.HANDSHAKE,
+    "headers": Reason.HEADERS_LATE,
+    "body": Reason.BODY_LATE,
+}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _KEPT_HEADERS = ("age", "cache-status", "content-type", "date", "server", "via", "x-cache")
 _LONGEST_HEADER = 500
@@ -73,12 +80,12 @@ class Exchange:
             status, text = self._ask()
             return Reply(status, text, asked_at, monotonic() - begun, VANTAGE, session=self._session)
         except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
-            cause, detail, reason = self._explained(error)
-            if cause is Cause.TIMED_OUT and cut_short:
-                reason = "run-deadline"
+            reason, detail = self._explained(error)
+            if reason in _LATE_IN_PHASE.values() and cut_short:
+                reason = Reason.RUN_DEADLINE
                 detail += "; the run's own time limit was nearer than the request's"
             detail = f"{self._request.url}: {detail}"
-            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE, reason, self._session)
+            return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE, self._session)
 
     def _load_trust(self) -> None:
         """Before the clock starts: reading root certificates is not the server's latency."""
@@ -145,20 +152,18 @@ class Exchange:
             declared = _declared_bytes(response)
             return replace(head, body=_body(response, declared, request.max_bytes), declared_bytes=declared)
 
-    def _explained(self, error: Exception) -> tuple[Cause, str, str]:
-        """Cause, sentence and reason word. The order matters: most of these are subclasses of later ones."""
+    def _explained(self, error: Exception) -> tuple[Reason, str]:
+        """Reason and sentence. The order matters: most of these are subclasses of later ones."""
         match error:
-            case DialFailed() if error.cause is Cause.TIMED_OUT and not error.reason:
-                return error.cause, error.detail, "connect"
             case CannotAsk():
                 if isinstance(error, TlsFailed) and error.certificate:
                     self._session["certificate"] = error.certificate.to_json()
-                return error.cause, error.detail, error.reason
+                return error.reason, error.detail
             case TooMuch():
                 return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
             case TimeoutError():
                 detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
-                return Reason.NO_ANSWER, detail, self._phase
+                return _LATE_IN_PHASE[self._phase], detail
             case http.client.RemoteDisconnected():
                 return Reason.NO_RESPONSE, "the server closed the connection without an answer"
             case http.client.IncompleteRead():

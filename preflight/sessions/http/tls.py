@@ -10,20 +10,20 @@ from pathlib import Path
 from socket import socket
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 
 _VERIFY_REASONS = {
-    9: "not-yet-valid",
-    10: "certificate-expired",
-    18: "self-signed",
-    19: "certificate-untrusted",
-    20: "certificate-untrusted",
-    21: "certificate-untrusted",
-    62: "certificate-name",
-    64: "certificate-name",
+    9: Reason.CERTIFICATE_NOT_YET_VALID,
+    10: Reason.CERTIFICATE_EXPIRED,
+    18: Reason.SELF_SIGNED,
+    19: Reason.CERTIFICATE_UNTRUSTED,
+    20: Reason.CERTIFICATE_UNTRUSTED,
+    21: Reason.CERTIFICATE_UNTRUSTED,
+    62: Reason.CERTIFICATE_NAME,
+    64: Reason.CERTIFICATE_NAME,
 }
 """By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
 _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
@@ -33,8 +33,8 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PAC
 class TlsFailed(CannotAsk):
     """No verified TLS connection. `certificate` is what the server showed, where it showed one."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", certificate: Certificate | None = None) -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, certificate: Certificate | None = None) -> None:
+        super().__init__(reason, detail)
         self.certificate = certificate
 
 
@@ -76,9 +76,9 @@ def secure(
         sock.settimeout(max(0.001, deadline.left()))
         return context.wrap_socket(sock, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        reason = _VERIFY_REASONS.get(error.verify_code, "certificate-untrusted")
+        reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
         detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
-        raise TlsFailed(Reason.TLS_FAILED, detail, reason, _look(connect_again, name, deadline)) from None
+        raise TlsFailed(reason, detail, _look(connect_again, name, deadline)) from None
     except ssl.SSLEOFError:
         detail = "the server closed the connection during the TLS handshake"
         raise TlsFailed(Reason.ANSWER_LOST, detail) from None

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 

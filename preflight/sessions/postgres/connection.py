@@ -17,7 +17,7 @@ import psycopg
 from psycopg import pq
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import wait
 from preflight.sessions.postgres.rows import Rows
@@ -28,7 +28,7 @@ _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
 _IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
-_TIMED_OUT = {"57014": "statement-timeout", "55P03": "lock-timeout"}
+_TIMED_OUT = {"57014": Reason.STATEMENT_TIMEOUT, "55P03": Reason.LOCK_TIMEOUT}
 _SERVER_TROUBLE = ("08", "40", "53", "57", "XX")
 """Classes of SQLSTATE that say nothing about what was asked: connection, conflict with recovery, resources, operator,
 internal error."""
@@ -82,7 +82,7 @@ class Connection:
         Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
         left = deadline.left() - _LEAST_SECONDS
         if left < _LEAST_SECONDS:
-            return iter([CannotAsk(Reason.NO_ANSWER, "no time was left to ask") for _ in statements])
+            return iter([CannotAsk(Reason.RUN_DEADLINE, "no time was left to ask") for _ in statements])
         bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
         groups = self._groups(bounded)
         try:
@@ -173,7 +173,7 @@ class Connection:
             raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
         if refused.sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return CannotAsk(Reason.NO_ANSWER, detail, _TIMED_OUT[refused.sqlstate])
+            return CannotAsk(_TIMED_OUT[refused.sqlstate], detail)
         if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
             return CannotAsk(Reason.SERVER_TROUBLE, f"the server could not answer: {told}")
         return SqlError(told)

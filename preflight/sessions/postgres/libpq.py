@@ -113,7 +113,9 @@ class Trace:
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         self._pgconn = pgconn
-        self._file = os.memfd_create("preflight") if hasattr(os, "memfd_create") else -1
+        self._file = -1
+        with contextlib.suppress(AttributeError, OSError):  # not Linux, or no descriptor is left
+            self._file = os.memfd_create("preflight")
         if self._file >= 0:
             pgconn.trace(self._file)
 

@@ -16,8 +16,9 @@ from psycopg import pq
 from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
+from preflight.sessions.dial import MOST_TELLING_FIRST, NO_DESCRIPTOR
 from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
@@ -25,8 +26,6 @@ from preflight.sessions.postgres.refusal import Failed, explain
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
 _SECOND_LOOK_SECONDS = 3.0
-_TELLING = (Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE)
-"""Of several addresses' troubles: a refusal says more than silence, silence more than no route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,8 @@ class Login:
             try:
                 return self._try(address, deadline.at_most(share)), address
             except _NoConnection as none:
-                troubles.append(CannotAsk(none.cause, f"{address}: {none.detail}", none.reason))
-        raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
+                troubles.append(CannotAsk(none.reason, f"{address}: {none.detail}"))
+        raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
 
     def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
         try:
@@ -93,7 +92,9 @@ class Login:
 
     def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()
-        if pgconn.status != pq.ConnStatus.BAD:
+        if pgconn.status == pq.ConnStatus.BAD:
+            _require_descriptor()
+        else:
             if address.admit is not None:
                 address.admit(local_port(pgconn))
             trace = Trace(pgconn)
@@ -103,11 +104,11 @@ class Login:
                 word = trace.end()
         if pgconn.status != pq.ConnStatus.OK:
             trouble = self._why(pgconn, word, connected=connected)
-            if trouble.reason == "certificate-untrusted":
+            if trouble.reason is Reason.CERTIFICATE_UNTRUSTED:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
                     trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
-            raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
+            raise trouble if connected else _NoConnection(trouble.reason, trouble.detail)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
         """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
@@ -176,6 +177,14 @@ class Login:
         if self.password is None:
             return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
         return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
+
+
+def _require_descriptor() -> None:
+    """libpq fails without a word when this machine has no descriptor left. Raises CannotAsk."""
+    try:
+        socket.socket().close()
+    except OSError:
+        raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR) from None
 
 
 class _NoConnection(CannotAsk):

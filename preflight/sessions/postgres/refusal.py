@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import ServerWord
 from preflight.sessions.remote_text import one_line
@@ -34,8 +34,7 @@ _BY_SQLSTATE = {
     "57P03": (Reason.STARTING_UP, "the server is starting up, shutting down or in recovery"),
     "55000": (Reason.DATABASE_CLOSED, "database {name} does not accept connections (datallowconn)"),
 }
-"""SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A). A server that turns everybody away is
-`refused`; one that turns this role away is `denied`."""
+"""SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +64,45 @@ class Failed:
 def explain(failed: Failed) -> CannotAsk:
     """The `NoReply` to be."""
     if failed.word.sqlstate:
-        cause, reason, sentence = _server_refused(failed)
+        reason, sentence = _server_refused(failed)
         said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language
-        return CannotAsk(cause, f"{sentence} ({failed.word.sqlstate}: {said})", reason)
+        return CannotAsk(reason, f"{sentence} ({failed.word.sqlstate}: {said})")
     if not failed.connected:
         return _no_connection(failed)
     return _client_gave_up(failed)
 
 
-def _server_refused(failed: Failed) -> tuple[Cause, str, str]:
+def _server_refused(failed: Failed) -> tuple[Reason, str]:
     sqlstate = failed.word.sqlstate
     if sqlstate in _BY_SQLSTATE:
-        cause, reason, sentence = _BY_SQLSTATE[sqlstate]
-        return cause, reason, sentence.format(role=failed.role, name=failed.name)
+        reason, sentence = _BY_SQLSTATE[sqlstate]
+        return reason, sentence.format(role=failed.role, name=failed.name)
     if sqlstate == "28000":
-        return Reason.FORWARDING_REFUSED, *_invalid_authorization(failed)
+        return _invalid_authorization(failed)
     if sqlstate.startswith("57P"):
         return Reason.CLOSED_BY_SERVER, "the server ended the connection during the login"
     return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
 
 
-def _invalid_authorization(failed: Failed) -> tuple[str, str]:
+def _invalid_authorization(failed: Failed) -> tuple[Reason, str]:
     """28000 stands for several refusals; the routine that raised it tells them apart."""
     match failed.word.routine:
         case "ClientAuthentication":
             how = "with TLS" if failed.tls else "without TLS"
-            return "no-pg-hba", (
+            return Reason.NO_PG_HBA, (
                 f"pg_hba.conf has no entry, or one that rejects, for role {failed.role} on database {failed.name} "
                 f"from this address {how}"
             )
         case "InitializeSessionUserId" if failed.used_password:
-            return "not-permitted-to-login", f"role {failed.role} may not log in (NOLOGIN)"
+            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN)"
         case "InitializeSessionUserId":
-            return "not-permitted-to-login", f"role {failed.role} may not log in (NOLOGIN), or does not exist"
+            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN), or does not exist"
         case "auth_failed" if failed.used_password:
-            return "bad-password", f"the password of role {failed.role} was refused (by LDAP, PAM or RADIUS)"
+            return Reason.BAD_PASSWORD, f"the password of role {failed.role} was refused (by LDAP, PAM or RADIUS)"
         case "auth_failed":
-            return "authentication-failed", f"role {failed.role} is not admitted by peer, ident or certificate"
+            return Reason.AUTHENTICATION_FAILED, f"role {failed.role} is not admitted by peer, ident or certificate"
         case _:
-            return "server-refused", f"the server refused the login of role {failed.role}"
+            return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
 
 
 def _no_connection(failed: Failed) -> CannotAsk:

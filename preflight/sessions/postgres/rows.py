@@ -11,7 +11,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 MOST_BYTES = 1024 * 1024

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint

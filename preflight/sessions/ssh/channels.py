@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ChannelSlots:
         if not transport.is_active():
             raise ChannelRefused(Reason.CONNECTION_LOST, "the connection was lost") from None
         if deadline.over or "Timeout" in str(error):
-            raise ChannelRefused(Reason.NO_ANSWER, "the server did not open a channel in time") from None
+            raise ChannelRefused(Reason.QUESTION_LIMIT, "the server did not open a channel in time") from None
         if not alone:
             return
         self._refusals += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.plan import Account, Host
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 _SECONDS = 5.0
@@ -25,9 +25,6 @@ _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 class ConfigFailed(CannotAsk):
     """`ssh -G` gave no answer that can be used."""
-
-    def __init__(self, cause: Cause, detail: str, reason: str = "ssh-config") -> None:
-        super().__init__(cause, detail, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,9 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
         detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
         raise ConfigFailed(Reason.SSH_CONFIG, detail) from None
     except subprocess.TimeoutExpired:
-        raise ConfigFailed(Reason.NO_ANSWER, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
+        raise ConfigFailed(
+            Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s"
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigFailed(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
     if done.returncode != 0:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
-from preflight.probe import BUSY, OPEN_FILES, Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
@@ -23,6 +24,9 @@ from preflight.sessions.ssh.shared import Shared
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.transport import Transport
+_NOT_TRIED = (Reason.NOT_ASKED, Reason.CLOSED_HERE, Reason.BUSY, Reason.OPEN_FILES)
+"""They tell nothing of the host: whoever comes later tries again."""
+
 
 T = TypeVar("T")
 
@@ -107,10 +111,10 @@ class Connection:
             raise SessionFailed(found)
         return found
 
-    def no_reply(self, cause: Cause, detail: str, reason: str = "", took: float = 0.0) -> NoReply:
+    def no_reply(self, reason: Reason, detail: str, took: float = 0.0) -> NoReply:
         """A `NoReply` with all that is known of this connection."""
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
-        return NoReply(cause, detail, now(), took, vantage, reason, dict(self._session))
+        return NoReply(reason, detail, now(), took, vantage, dict(self._session))
 
     def close_if_idle(self) -> bool:
         """Closes the connection if it is open and nobody uses it; whether it did."""
@@ -178,7 +182,7 @@ class Connection:
             if isinstance(outcome, Login) and attempt is not None and not self._finished:
                 self._login = outcome
                 attempt = None
-            elif isinstance(outcome, NoReply) and outcome.cause is not Cause.NOT_ASKED:
+            elif isinstance(outcome, NoReply) and outcome.reason not in _NOT_TRIED:
                 self._failure = self._failure or outcome
             self._changed.notify_all()
         if self._login is None:
@@ -193,10 +197,10 @@ class Connection:
         try:
             return attempt()
         except JumpFailed as failed:
-            return self.no_reply(failed.cause, failed.detail, failed.reason, monotonic() - begun)
+            return self.no_reply(failed.reason, failed.detail, monotonic() - begun)
         except CannotAsk as failed:
             detail = f"{self.host.id}: {failed.detail}"
-            return self.no_reply(failed.cause, detail, failed.reason, monotonic() - begun)
+            return self.no_reply(failed.reason, detail, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
             return self.no_reply(Reason.DEFECT, detail, monotonic() - begun)

@@ -12,7 +12,7 @@ from typing import Any
 from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.plan import Host
-from preflight.probe import NO_SECRET, Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.secrets import Secrets
@@ -148,7 +148,7 @@ class PasswordTrials:
         try:
             yield
         except CannotAsk as failed:
-            self._end(mine, refused_by=host_id if failed.reason == "bad-credential" else "")
+            self._end(mine, refused_by=host_id if failed.reason is Reason.BAD_CREDENTIAL else "")
             raise
         self._end(mine)
 
@@ -201,7 +201,7 @@ class CredentialStore:
                     cached = failed
                 self._keys[path, str(host.passphrase)] = cached
         if isinstance(cached, CannotAsk):
-            raise CannotAsk(cached.cause, cached.detail, cached.reason)
+            raise CannotAsk(cached.reason, cached.detail)
         return cached
 
     def _load(self, host: Host, path: Path) -> KeyCredential:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
@@ -49,8 +49,8 @@ paramiko's errors tells a server that was silent too long from one that hung up.
 class HandshakeFailed(CannotAsk):
     """The transport did not come up."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, *, nothing_received: bool = False) -> None:
+        super().__init__(reason, detail)
         self.nothing_received = nothing_received
         """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
 
@@ -201,9 +201,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         if not self.remote_version:
             if not self.preface or _is_throttle(said):
                 detail = f"the server closed the connection before it said anything of SSH{suffix}"
-                return HandshakeFailed(Reason.CONNECTION_LOST, detail, nothing_received=True)
+                return HandshakeFailed(Reason.CLOSED_EARLY, detail, nothing_received=True)
             return HandshakeFailed(Reason.NOT_SSH, f"this is no SSH server{suffix}")
-        return HandshakeFailed(Reason.CONNECTION_LOST, f"the connection ended during the key exchange{suffix}")
+        return HandshakeFailed(Reason.CLOSED_EARLY, f"the connection ended during the key exchange{suffix}")
 
     def server_key(self) -> PublicKey:
         """The key the server proved to hold in the key exchange."""
