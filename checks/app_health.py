@@ -105,12 +105,14 @@ class AppHealth(Check):
         patience = max(DEFAULT_SECONDS, 2 * endpoint.max_latency.total_seconds())
         return {
             "answer": HttpGet(
-                target=instance.application.id,
-                url=endpoint.url,
-                server_name=endpoint.server_name,
-                ca="" if endpoint.ca is None else str(endpoint.ca),
-                follow_redirects=endpoint.follow_redirects,
-                max_seconds=min(patience, _LONGEST_SECONDS),
+                instance.application.id,
+                HttpRequest(
+                    endpoint.url,
+                    endpoint.server_name,
+                    "" if endpoint.ca is None else str(endpoint.ca),
+                    endpoint.follow_redirects,
+                    min(patience, _LONGEST_SECONDS),
+                ),
             )
         }
 

@@ -12,8 +12,18 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.questions.shell import AsAccount
-from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe, Reach, ReachProbe, Refusal
-from preflight.questions.sudo_rules import SudoRule, SudoRulesProbe, last_moment, stamp
+from preflight.questions.sudo import (
+    ProgramRun,
+    Programs,
+    ProgramsProbe,
+    Reach,
+    ReachProbe,
+    Refusal,
+    SudoRule,
+    SudoRulesProbe,
+    last_moment,
+    stamp,
+)
 
 _SHELL = "/bin/sh"
 """Other checks look at the account's folders with it."""

@@ -12,7 +12,7 @@ from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.machines import machine_of, server_of
 from preflight.judging.unseen import could_not_look, refuses_login
 from preflight.plan import Database, Host, Plan, Role
-from preflight.plan.people import is_named, same_person
+from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
 from preflight.questions.postgres import Identity, IdentityProbe

@@ -8,7 +8,7 @@ from itertools import combinations
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Severity, passed, warned
 from preflight.plan import Scripts
-from preflight.plan.people import is_named, same_person
+from preflight.plan.values import is_named, same_person
 
 _PARTS = ("author", "reviewer", "runner")
 

@@ -202,7 +202,8 @@ class Reason(Enum):
         Side.FAR_END,
         {
             "ssh": "have sshd on {target} allow port forwarding (AllowTcpForwarding)",
-            "sql": "have sshd on {host} allow port forwarding (AllowTcpForwarding) to port {port}, and the server listen",
+            "sql": "have sshd on {host} allow port forwarding (AllowTcpForwarding) to port {port}, and the server "
+            "listen",
         },
     )
 
@@ -225,7 +226,8 @@ class Reason(Enum):
         Side.FAR_END,
         {
             "ssh": "have sshd on {target} looked at: it takes connections on port {port} and does not go on",
-            "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it hangs",
+            "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
+            "hangs",
         },
     )
     CLOSED_EARLY = "cut off (before the login)", Side.FAR_END, _SSHD_LOG
@@ -321,8 +323,8 @@ class Reason(Enum):
         Side.FAR_END,
         (
             f"correct the secret that `password` in [databases.{{target}}] names; if it is right, {_LOOK}"
-            "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in psql, "
-            "\\\\password {role}"
+            "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in "
+            "psql, \\password {role}"
         ),
     )
     AUTHENTICATION_FAILED = (
@@ -434,8 +436,8 @@ class Reason(Enum):
         "TLS failed (self signed)",
         Side.FAR_END,
         (
-            "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it in the plan "
-            '(ca = "FILE")'
+            "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
+            'in the plan (ca = "FILE")'
         ),
     )
     CLIENT_CERTIFICATE = (

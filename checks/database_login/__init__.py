@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +20,6 @@ from preflight.questions.postgres import (
     SlotsProbe,
     SystemIdentifierProbe,
 )
-from preflight.questions.sql import quote_literal
 
 from .certificate import judge_certificate
 from .connections import Room, judge_connections

@@ -13,8 +13,15 @@ from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
 from preflight.questions.shell import AsAccount
-from preflight.questions.staged import MOST_FORMS, Forms, StagedBeginning, StagedFolder, StagedForms, StagedText
-from preflight.questions.staged_reply import StagedTree
+from preflight.questions.staged import (
+    MOST_FORMS,
+    Forms,
+    StagedBeginning,
+    StagedFolder,
+    StagedForms,
+    StagedText,
+    StagedTree,
+)
 from preflight.wording import counted
 
 from .approved import judge_approved

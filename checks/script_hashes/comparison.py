@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
-from preflight.questions.staged_reply import StagedEntry, StagedTree
+from preflight.questions.staged import StagedEntry, StagedTree
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""

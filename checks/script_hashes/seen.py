@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from preflight.judging.cures import beside, copy_command, seal_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.questions.files import Texts
-from preflight.questions.staged_reply import StagedEntry
+from preflight.questions.staged import StagedEntry
 
 from .comparison import Comparison
 from .difference import Differences

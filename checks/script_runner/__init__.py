@@ -9,7 +9,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import ServerRole
-from preflight.plan.server_place import split_server
+from preflight.plan.limits import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount

@@ -14,7 +14,6 @@ from preflight.cli.run import timeout_option
 from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.evidence import Evidence, write_private
-from preflight.plan.network_zones import network_zones
 from preflight.probe import NoReply
 from preflight.runs.inputs import read_inputs
 
@@ -40,7 +39,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
     The exit code says that the evidence was written (0), whatever the answers are. The verdict is that of `judge`.
     """
     plan, registry = load(plan_path)
-    zones = network_zones(plan)
+    zones = plan.network_zones
     if zone is not None and zone not in zones:
         raise no_such("network zone", zone, zones, "--zone")
     if path.is_dir():

@@ -16,8 +16,7 @@ from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
 from preflight.plan import Plan
-from preflight.plan.gaps import outlived, unconfirmed, unstaffed
-from preflight.plan.missing_files import missing_files
+from preflight.plan.gaps import missing_files, outlived, unconfirmed, unstaffed
 from preflight.probe import Answer, Question
 from preflight.report import command_sheet as command_sheet_report
 from preflight.report import lint as lint_report

@@ -6,6 +6,7 @@ give equal findings."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,8 +17,10 @@ from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Age, Finding
-from preflight.probe import Answer, Family, NoReply, Question, Reply
+from preflight.probe import Answer, Family, NoReply, Question, Reply, Via
 from preflight.reasons import Reason
+
+Target = tuple[Via, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +32,8 @@ class _Subject:
     """Of the first round; with `followed_up`, of both."""
     waits_for: set[str] = field(default_factory=set)
     """Ids of questions that are being asked."""
+    targets: set[Target] = field(default_factory=set)
+    """Where those of the first round are asked."""
     followed_up: bool = False
     crash: str = ""
 
@@ -53,6 +58,8 @@ class Answered:
         self._answers = dict(evidence.answers)
         self._facts: dict[PlannedProbe, Any] = {}
         self._waiting: dict[str, list[_Subject]] = {}
+        self._first_rounds: Counter[Target] = Counter()
+        """How many subjects wait there for their first answers, and may ask again."""
         self._subjects = [_Subject(item, dict(item.probes), crash=item.crash) for item in inspection.items]
 
     @property
@@ -75,6 +82,10 @@ class Answered:
             if not subject.waits_for and not subject.followed_up:
                 due += self._follow_up(subject)
         return due
+
+    def is_done(self, via: Via, target: str) -> bool:
+        """Whether all that asked there first have asked their second questions, too; others may still do so."""
+        return not self._first_rounds[via, target]
 
     def missing(self) -> list[Question]:
         """What the planned checks ask, in both rounds, and no answer is there for."""
@@ -113,6 +124,10 @@ class Answered:
                 due.append(question)
             waiting.append(subject)
             subject.waits_for.add(question.id)
+            where = (question.via, question.target)
+            if not subject.followed_up and where not in subject.targets:
+                subject.targets.add(where)
+                self._first_rounds[where] += 1
         if not subject.waits_for and not subject.followed_up:
             due += self._follow_up(subject)
         return due
@@ -120,6 +135,7 @@ class Answered:
     def _follow_up(self, subject: _Subject) -> list[Question]:
         """The second round of a subject whose first answers are in."""
         subject.followed_up = True
+        self._first_rounds.subtract(subject.targets)
         check = subject.item.check
         if check is None or subject.crash or subject.item.skipped:
             return []

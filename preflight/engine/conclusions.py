@@ -117,7 +117,7 @@ def _aged(judgement: Judgement, ages: Sequence[Age]) -> Judgement:
 
 
 def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:
-    """What lies on this machine or in this tool is cured by whoever runs it, once for all whom it keeps from looking."""
+    """What lies on this machine or in this tool is cured by whoever runs it, once for all that cannot look."""
     lost, question = seen.facts[name], seen.probes[name].question
     judgement = could_not_look(plan, question.via, question.target, lost)
     if lost.reason.side is Side.HERE:

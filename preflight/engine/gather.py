@@ -38,6 +38,7 @@ class _Target:
 
     via: Via
     id: str
+    session: Session | None = None
     waiting: dict[str, Question] = field(default_factory=dict)
     batches: list[_Batch] = field(default_factory=list)
 
@@ -141,6 +142,12 @@ class Asking:
             target.waiting[question.id] = question
             self._stirred[target] = None
 
+    def close(self, via: Via, target_id: str) -> None:
+        """Closes the session with a target that most likely gets no more questions, unless it owes an answer."""
+        target = self._targets[via, target_id]
+        if target.session is not None and not target.waiting and not any(batch.open for batch in target.batches):
+            target.session.close()
+
     def next_answer(self) -> tuple[Question, Answer] | None:
         """The next answer, redacted; None when every question that was asked has one."""
         while True:
@@ -238,7 +245,7 @@ class Asking:
             self._arrived.put((batch, question, answer))
 
         try:
-            batch.session = self._open_session(target.via, target.id)
+            batch.session = target.session = self._open_session(target.via, target.id)
             batch.session.ask(batch.questions, self._deadline.at_most(batch.limit_seconds), deliver)
         except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
             return f"the {target.via} session to {target.id} failed itself: {type(error).__name__}: {error}"

@@ -11,8 +11,7 @@ from preflight.engine.conclude import conclude
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
-from preflight.plan.network_zones import is_asked_from
-from preflight.probe import Answer, Question
+from preflight.probe import Answer, Question, Via
 from preflight.verdict import Verdict
 
 TIMEOUT_SECONDS = 60.0
@@ -41,7 +40,7 @@ def collect(
         inspection,
         Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone),
         earlier=earlier,
-        asks=lambda question: not network_zone or is_asked_from(plan, network_zone, question),
+        asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
     )
     with Asking(open_session, Deadline(timeout_seconds), mask=mask) as asking:
         due = answered.begin()
@@ -54,6 +53,9 @@ def collect(
                 return answered
             on_answer(*arrived)
             due = answered.add(*arrived)
+            asked = arrived[0]
+            if asked.via is Via.SSH and not due and answered.is_done(asked.via, asked.target):
+                asking.close(asked.via, asked.target)
 
 
 def judge(

@@ -96,5 +96,5 @@ def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def named(names: Iterable[str]) -> str:
-    """Names of scripts, which may hold anything, the first of them."""
-    return listed(map(visible, names), MOST_NAMED)
+    """Names of scripts, which may hold anything, the first of them. A line break is no blank in a name."""
+    return listed((visible(name.replace("\n", "\\n")) for name in names), MOST_NAMED)

@@ -1,4 +1,5 @@
-"""What a valid plan leaves unconfirmed: a missing section must be said, never be a silent GO."""
+"""What a valid plan leaves unconfirmed, and what it names that is not there: a missing section must be said, never be a
+silent GO."""
 
 from __future__ import annotations
 
@@ -130,3 +131,13 @@ def _undo(step: Step) -> Iterator[str]:
         yield f'Step {step.id} does not say how it is taken back: add "undo" to it.'
     elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
         yield f'Step {step.id} does not say how long taking it back lasts: add "minutes" to its undo.'
+
+
+def missing_files(plan: Plan) -> Iterator[str]:
+    """One sentence for each file beside the plan that it names and that is not there. Nothing is read."""
+    for scripts in plan.scripts.values():
+        table = f"[scripts.{scripts.id}]"
+        if not scripts.approved.is_dir():
+            yield f'The folder of approved scripts is not there: correct "approved" in {table} ({scripts.approved}).'
+        elif not scripts.manifest.is_file():
+            yield f"The scripts {scripts.id} are not sealed, {scripts.manifest} is not there: run preflight seal."

@@ -1,17 +1,83 @@
-"""The whole plan, and what several of its sections say together."""
+"""The whole plan: what is deployed, when and whose it is, and what several of its sections say together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
-from preflight.plan.limits import Between
-from preflight.plan.release import Release, Role, Window
+from preflight.plan.limits import Above, Between, ZoneName
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
-from preflight.plan.values import SecretRef
+from preflight.plan.values import EntryId, Factor, Name, SecretRef, Text
+from preflight.probe import Question, Via
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """`[release]`: what is deployed, under which number."""
+
+    id: Name
+    """The release's number, as the change system knows it."""
+    title: str = ""
+    """What is deployed, in a few words."""
+    ticket: str = ""
+    """Number of the change request."""
+    attempt: Annotated[int, Between(1)] = 1
+    """Which attempt at this release it is; from 2 on the plan says why the last one was backed out."""
+    backed_out_because: Text = ""
+    """Why the last attempt was backed out; required from attempt 2 on."""
+    changed_since: Text = ""
+    """What has changed since then; required from attempt 2 on."""
+    checks: Path | None = None
+    """Folder with checks of this plan's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """`[window]`: when the deployment may happen. All instants are UTC here, local in the file."""
+
+    zone: Annotated[str, ZoneName()]
+    """IANA name of the zone in which every time of the plan is written."""
+    start: datetime
+    """When the work may begin."""
+    end: datetime
+    """When everything, a rollback too, must be over."""
+    margin: timedelta = timedelta(minutes=30)
+    """Slack wanted before decide-by."""
+    decision_reserve: timedelta = timedelta(minutes=15)
+    """Time the decision itself takes."""
+    rollback_factor: Factor = 1.2
+    """Safety factor on the rollback's planned time."""
+    rollback_reserve: timedelta = timedelta(hours=1)
+    """How long after the window's end a rollback may still be at work; credentials must outlive it."""
+
+    @property
+    def needed_until(self) -> datetime:
+        """Every credential, role and certificate must be valid past this instant, UTC."""
+        return self.end + self.rollback_reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """`[roles.NAME]`: who owns a finding and acts on it."""
+
+    id: EntryId
+    primary: Name
+    """Who is called first."""
+    standby: str = ""
+    """Somebody else, who takes over when the primary cannot be reached."""
+    contact: str = ""
+    """How both are reached during the window."""
+    confirmed_at: datetime | None = None
+    """When both last confirmed that they will be there."""
+    access: tuple[EntryId, ...] = ()
+    """Hosts and databases whose logins the people of this role use; the entry's `person` says whose login it is."""
+    lead_time: Annotated[timedelta, Above(0)] | None = None
+    """How long a request to this role takes: a password request may take a working day."""
+
 
 T = TypeVar("T")
 
@@ -79,6 +145,26 @@ class Plan:
         for database in self.databases.values():
             if database.password and database.host in asked:
                 yield database.password, database.password_purpose
+
+    @property
+    def network_zones(self) -> tuple[str, ...]:
+        """Every zone that the plan names, in its order; none when everything is asked from one place."""
+        named = [host.network_zone for host in self.hosts.values()]
+        named += [application.network_zone for application in self.applications.values()]
+        return tuple(dict.fromkeys(zone for zone in named if zone))
+
+    def is_asked_from(self, network_zone: str, question: Question) -> bool:
+        """Whether `question` is asked in this zone. Files beside the plan are read in every one: each works from a
+        checkout of its own, and merging compares them."""
+        match question.via:
+            case Via.SSH:
+                return self.hosts[question.target].network_zone == network_zone
+            case Via.SQL:
+                return self.host_of(question.target).network_zone == network_zone
+            case Via.HTTP:
+                return self.applications[question.target].network_zone == network_zone
+            case Via.LOCAL:
+                return True
 
     def host_of(self, entry: Database | Backup | Scripts | str) -> Host:
         """Where a database runs, and its backups and scripts; a text is a database's id."""

@@ -3,6 +3,7 @@ from."""
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NewType
@@ -16,9 +17,9 @@ from preflight.plan.limits import (
     ManyLines,
     Matches,
     NetworkAddress,
+    ServerPlace,
     ShownOn,
 )
-from preflight.plan.server_place import ServerPlace
 
 RemotePath = NewType("RemotePath", str)
 """An absolute path on a host, without NUL or newline."""
@@ -144,3 +145,22 @@ class DecisionKind(StrEnum):
     RETRY = "retry"
     PARTIAL = "partial go-live"
     ROLLBACK = "rollback"
+
+
+_NOBODY = frozenset({"", "na", "nobody", "none", "open", "tba", "tbd", "todo", "unknown", "vacant"})
+"""What is written where a name is still missing, as `_key` leaves it."""
+
+
+def is_named(name: str) -> bool:
+    """Whether `name` names somebody: not empty, not `TBD`, `n/a` or `?`."""
+    return _key(name) not in _NOBODY
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's: case, spaces and punctuation make no difference (`M. Ortiz`, `m ortiz`)."""
+    return is_named(one) and _key(one) == _key(other)
+
+
+def _key(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(character for character in plain if character.isalnum())

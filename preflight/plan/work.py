@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
-from preflight.plan.server_place import split_server
+from preflight.plan.limits import split_server
 
 Connection = tuple[tuple[str, str], ...]
 """`host`, `port`, `user`, `dbname`, as far as they are named; the rest is the client program's default."""

@@ -36,10 +36,11 @@ class End(StrEnum):
     YES = "yes"
 
 
-def read_fields(text: str) -> dict[str, list[str]]:
-    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line."""
+def read_fields(text: str, *, ends_in_nul: bool = False) -> dict[str, list[str]]:
+    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line. `ends_in_nul`: as each
+    line does then."""
     found: dict[str, list[str]] = {}
-    for line in text.splitlines():
+    for line in text.split("\0") if ends_in_nul else text.splitlines():
         name, equals, value = line.partition("=")
         if not equals or not name.replace("_", "").isalnum():
             if line.strip():

@@ -108,7 +108,7 @@ class TreeEntry:
 class Tree:
     """Everything below one folder."""
 
-    entries: tuple[TreeEntry, ...] = ()
+    entries: tuple[TreeEntry, ...]
     """Sorted by path, folders included."""
     problem: str = ""
     """Why there is no tree: no such folder, or no folder at all."""
@@ -149,23 +149,6 @@ class Texts:
     """Why there are none: no such folder, or no folder at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    entries: tuple[TreeEntry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _TextFacts:
-    sha256: str
-    utf8: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _TextsFound:
-    texts: Mapping[str, str]
-    unread: Mapping[str, str]
-
-
 @dataclass(frozen=True)
 class LocalTree(Probe[Tree]):
     """Every entry below a folder, regular files with their hashes. The target is `TARGET`."""
@@ -181,8 +164,8 @@ class LocalTree(Probe[Tree]):
 
     def read(self, reply: Reply) -> Tree:
         if reply.code:
-            return Tree(problem=_problem(reply))
-        return Tree(read_record(_Listed, parse_json(reply.text)).entries)
+            return Tree((), _problem(reply))
+        return read_record(Tree, parse_json(reply.text), problem="")
 
 
 @dataclass(frozen=True)
@@ -201,8 +184,7 @@ class LocalFile(Probe[LocalText]):
         if reply.code:
             return LocalText(problem=_problem(reply))
         line, _, text = reply.text.partition("\n")
-        found = read_record(_TextFacts, parse_json(line))
-        return LocalText(text, found.sha256, found.utf8)
+        return read_record(LocalText, parse_json(line), complete=True, text=text, problem="")
 
 
 @dataclass(frozen=True)
@@ -220,8 +202,7 @@ class LocalTexts(Probe[Texts]):
     def read(self, reply: Reply) -> Texts:
         if reply.code:
             return Texts(problem=_problem(reply))
-        found = read_record(_TextsFound, parse_json(reply.text))
-        return Texts(found.texts, found.unread)
+        return read_record(Texts, parse_json(reply.text), complete=True, problem="")
 
 
 def _problem(reply: Reply) -> str:

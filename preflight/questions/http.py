@@ -180,28 +180,19 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class HttpGet(Probe[HttpAnswer]):
-    """One GET of one endpoint of an application. The target is the application's id; fields as in `HttpRequest`."""
+    """One GET of one endpoint of an application. The target is the application's id."""
 
     family = Family.HEALTH
     via: ClassVar[Via] = Via.HTTP
 
-    url: str
-    server_name: str = ""
-    ca: str = ""
-    follow_redirects: bool = False
-    max_seconds: float = DEFAULT_SECONDS
-    max_bytes: int = LARGEST_BODY_BYTES
+    request: HttpRequest
 
     @property
     def timeout_seconds(self) -> float:  # type: ignore[override]  # each request has a limit of its own
-        return self.max_seconds
-
-    def request(self) -> HttpRequest:
-        """Raises ValueError for a URL nobody should ask."""
-        return HttpRequest(self.url, self.server_name, self.ca, self.follow_redirects, self.max_seconds, self.max_bytes)
+        return self.request.max_seconds
 
     def ask(self) -> str:
-        return self.request().text()
+        return self.request.text()
 
     def read(self, reply: Reply) -> HttpAnswer:
         line, _, body = reply.text.partition("\n")
@@ -216,29 +207,11 @@ class HttpGet(Probe[HttpAnswer]):
         )
 
 
-def reply_text(
-    body: str,
-    *,
-    body_bytes: int,
-    declared_bytes: int | None,
-    final_url: str,
-    hops: tuple[str, ...],
-    headers: Mapping[str, str],
-    location: str = "",
-    redirect_refused: str = "",
-) -> str:
-    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is.
+def reply_text(body: str, **facts: object) -> str:
+    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is. `facts`: the fields of
+    `HttpAnswer` that the reply itself does not tell.
 
     The body is not inside the JSON, where quoting would hide a secret from redaction."""
-    facts = {
-        "body_bytes": body_bytes,
-        "declared_bytes": declared_bytes,
-        "final_url": final_url,
-        "hops": list(hops),
-        "headers": dict(headers),
-        "location": location,
-        "redirect_refused": redirect_refused,
-    }
     return f"{json.dumps(facts)}\n{body}"
 
 

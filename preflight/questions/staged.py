@@ -1,19 +1,25 @@
 """Questions about a folder of scripts on a server: what is in it, hashed there, and the text of a file that differs.
 
-Answers are records that end in NUL, because a file's name may hold anything else. Files are hashed where they are and
-never fetched, except for the beginning of a few that differ from what was approved.
+What names files is told in records that end in NUL, because a file's name may hold anything else. Files are hashed
+where they are and never fetched, except for the beginning of a few that differ from what was approved.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
+from preflight.questions.fields import End, read_fields, read_lines, whole_number
+from preflight.questions.files import EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
-from preflight.questions.staged_reply import MOST_ENTRIES, SHA256, Records, StagedTree, read_tree
 
+MOST_ENTRIES = 5000
+"""A folder with more is not read: somebody named the wrong one."""
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
@@ -23,24 +29,24 @@ exec </dev/null
 LC_ALL=C; export LC_ALL
 nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
-printf 'account\\0%s\\0' "$(id -un)"
+printf 'account=%s\\0' "$(id -un)"
 if [ -d "$stage" ] && cd -- "$stage"; then :; else
-  printf 'absent\\0%s\\0end\\0' "$(ls -ld -- "$stage/." 2>&1)"; exit 0
+  printf 'absent=%s\\0end=yes\\0' "$(ls -ld -- "$stage/." 2>&1)"; exit 0
 fi
-[ ! -h "$stage" ] || printf 'link\\0%s\\0' "$(ls -ld -- "$stage")"
-d=$(pwd -P); printf 'root\\0%s\\0' "$d"
+[ ! -h "$stage" ] || printf 'link=%s\\0' "$(ls -ld -- "$stage")"
+d=$(pwd -P); printf 'root=%s\\0' "$d"
 while [ "$d" != / ]; do
   d=${d%/*}; d=${d:-/}
-  l=$(ls -ld -- "$d") && printf 'parent\\0%s\\0%s\\0' "$d" "${l%%"$nl"*}"
+  l=$(ls -ld -- "$d") && printf 'parent=%s\\0parent_path=%s\\0' "${l%%"$nl"*}" "$d"
 done
 n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
-if [ "$n" -ge @LIMIT@ ]; then printf 'too many\\0end\\0'; exit 0; fi
+if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
 if find . -prune -printf '' 2>/dev/null; then
-  find . -printf 'entry\\0%M %s %T@\\0%u\\0%p\\0%l\\0'
+  find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0target=%l\\0'
 else # POSIX find: one ls for each entry
   find . -exec sh -c 'set -f; nl="
 "
-    entry() { printf "entry\\0%s %s %s\\0uid %s\\0%s\\0%s\\0" "$3" "$7" "$2" "$5" "$1" "$k"; }
+    entry() { printf "entry=%s %s %s %s\\0owner=uid %s\\0target=%s\\0" "$3" "$7" "$2" "$1" "$5" "$k"; }
     for f do
       l=$(ls -ldn -- "$f") || continue
       t=$(stat -c %Y -- "$f" 2>/dev/null || stat -f %m -- "$f" 2>/dev/null || echo 0)
@@ -48,16 +54,16 @@ else # POSIX find: one ls for each entry
       entry "$f" "$t" ${l%%"$nl"*}
     done' sh {} +
 fi
-printf 'listed\\0%s\\0' "$?"
-@FIND_TOOL@printf 'tool\\0%s\\0hashes\\0' "$tool"
+[ $? -ne 0 ] || printf 'complete=yes\\0'
+@FIND_TOOL@printf 'tool=%s\\0hashes=' "$tool"
 if [ -n "$tool" ]; then
   # Names that a line of output cannot hold are hashed one by one.
   find . -type f ! -path "*$nl*" ! -path "*$cr*" ! -path '*\\\\*' -exec $tool {} +
   printf '\\0'
   find . -type f \\( -path "*$nl*" -o -path "*$cr*" -o -path '*\\\\*' \\) -exec sh -c 'tool=$1; shift
-    for f do h=$($tool <"$f") && printf "hash\\0%s\\0%s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
+    for f do h=$($tool <"$f") && printf "hash=%s %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
 else printf '\\0'; fi
-printf 'end\\0'
+printf 'end=yes\\0'
 exit 0
 """
 
@@ -68,11 +74,12 @@ cd -- @STAGE@ || exit 0
 @FIND_TOOL@[ -n "$tool" ] || exit 0
 bom=$(printf '\\357\\273\\277')
 for f in @NAMES@; do
-  [ -f "$f" ] && [ ! -h "$f" ] || { printf '\\0\\0'; continue; }
-  h=$(tr -d '\\r' <"$f" | $tool); printf '%s\\0' "${h%%[!0-9a-f]*}"
-  h=$(printf '%s' "$(tr -d '\\r' <"$f" | sed "1s/^$bom//")" | $tool); printf '%s\\0' "${h%%[!0-9a-f]*}"
+  [ -f "$f" ] && [ ! -h "$f" ] || { echo 'form= '; continue; }
+  h=$(tr -d '\\r' <"$f" | $tool)
+  b=$(printf '%s' "$(tr -d '\\r' <"$f" | sed "1s/^$bom//")" | $tool)
+  printf 'form=%s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}"
 done
-printf 'end\\0'
+echo end=yes
 exit 0
 """
 
@@ -84,6 +91,86 @@ then dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null; else false; fi
 printf '\\0%s' "$?"
 exit 0
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedEntry:
+    """One entry of the staged folder; the folder itself has the path `.`."""
+
+    path: str
+    """Relative to the folder."""
+    kind: EntryKind
+    mode: int
+    """Permission bits."""
+    size_bytes: int
+    owner: str
+    """Account name, or `uid 1001` where the server's find cannot tell."""
+    modified_at: datetime | None
+    link_target: str = ""
+    sha256: str = ""
+    """Empty for everything but a file that could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTree:
+    """The staged folder as one account sees it."""
+
+    account: str
+    """Who looked: the account that was asked for, or the login where sudo does not allow that."""
+    problem: str = ""
+    """Why nothing was listed: no such folder, not to be entered, far too large."""
+    link: str = ""
+    """The `ls -l` line of the folder's path where it is a symbolic link."""
+    root: str = ""
+    """The folder's path with every symbolic link resolved."""
+    parents: tuple[tuple[str, int, str], ...] = ()
+    """(path, permission bits, owner) of every folder above it, nearest first."""
+    entries: tuple[StagedEntry, ...] = ()
+    complete: bool = True
+    """False when a part could not be listed."""
+    tool: str = ""
+    """What hashed; empty when the server has nothing that can."""
+    complaint: str = ""
+    """What the server's commands said on standard error."""
+
+
+_KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
+_HASH_LINE = re.compile(r"([0-9a-f]{64}) [ *](\./.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One entry, by its attributes."""
+
+    mode: str
+    size: str
+    modified: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Hash:
+    sha256: Annotated[str, Matches("[0-9a-f]{64}", "a SHA-256 sum")]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TreeTold:
+    account: str
+    end: End
+    absent: str = ""
+    too_many: bool = False
+    link: str = ""
+    root: str = ""
+    parent: tuple[str, ...] = ()
+    parent_path: tuple[str, ...] = ()
+    entry: tuple[_Listed, ...] = ()
+    owner: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    complete: bool = False
+    tool: str = ""
+    hashes: str = ""
+    hash: tuple[_Hash, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,15 +188,105 @@ class StagedFolder(AccountProbe[StagedTree]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        return replace(read_tree(Records(reply.text)), complaint=reply.error.strip())
+        told = read_lines(_TreeTold, read_fields(reply.text, ends_in_nul=True))
+        problem = told.absent.strip().rpartition(": ")[2]
+        if told.too_many:
+            problem = f"it holds more than {MOST_ENTRIES} entries"
+        return StagedTree(
+            told.account,
+            problem,
+            told.link,
+            told.root,
+            _parents(told),
+            () if problem else _entries(told),
+            told.complete or bool(problem),
+            told.tool,
+            reply.error.strip(),
+        )
+
+
+def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
+    listed = [line.split() for line in told.parent]
+    if len(listed) != len(told.parent_path) or any(len(words) < 4 for words in listed):
+        raise Unreadable("no line of ls -l for a folder above")
+    return tuple((path, _mode(words[0]), words[2]) for path, words in zip(told.parent_path, listed, strict=True))
+
+
+def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
+    hashes = _hashes(told)
+    if not len(told.entry) == len(told.owner) == len(told.target):
+        raise Unreadable("an entry without its owner, or what it leads to")
+    found = {}
+    for each, owner, target in zip(told.entry, told.owner, told.target, strict=True):
+        name = each.path.removeprefix("./")
+        found[name] = _entry(name, each, owner, target, hashes.get(name, ""))
+    if "." not in found or len(found) < len(told.entry):
+        raise Unreadable("the reply does not list the folder, or an entry twice")
+    if set(hashes) - set(found):
+        raise Unreadable("a file is hashed that was not listed: the folder is being changed")
+    return tuple(entry for _, entry in sorted(found.items()))
+
+
+def _entry(name: str, listed: _Listed, owner: str, target: str, sha256: str) -> StagedEntry:
+    kind = _KINDS.get(listed.mode[:1], EntryKind.OTHER)
+    return StagedEntry(
+        path=name,
+        kind=kind,
+        mode=_mode(listed.mode),
+        size_bytes=whole_number(listed.size) if kind is EntryKind.FILE else 0,
+        owner=owner,
+        modified_at=_moment(listed.modified),
+        link_target=target,
+        sha256=sha256,
+    )
+
+
+def _hashes(told: _TreeTold) -> dict[str, str]:
+    """SHA-256 by path: of the lines of whatever tool hashed, and of the records of odd names."""
+    lines = [line for line in told.hashes.split("\n") if line]
+    found = [_HASH_LINE.fullmatch(line) for line in lines]
+    if not all(found):
+        raise Unreadable("a line that is none of a hash")
+    pairs = [(match[2], match[1]) for match in found if match] + [(each.path, each.sha256) for each in told.hash]
+    hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
+    if len(hashes) < len(pairs):
+        raise Unreadable("a file is hashed twice")
+    return hashes
+
+
+def _mode(symbolic: str) -> int:
+    """Permission bits of `drwxr-xr-t`. Raises Unreadable."""
+    if not re.fullmatch(r"[^\s](?:[r-][w-][xsS-]){2}[r-][w-][xtT-].?", symbolic):
+        raise Unreadable(f"no file mode: {symbolic[:20]!r}")
+    mode = 0
+    for place, character in enumerate(symbolic[1:10]):
+        if character not in "-ST":
+            mode |= 0o400 >> place
+        if character in "sStT":
+            mode |= {2: 0o4000, 5: 0o2000, 8: 0o1000}[place]
+    return mode
+
+
+def _moment(seconds: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(seconds.partition(".")[0]), UTC) if seconds != "0" else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them."""
+    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them; both empty for a file
+    that is none, or cannot be read."""
 
-    without_cr: str
-    bare: str
+    without_cr: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
+    bare: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
+
+
+@dataclass(frozen=True, slots=True)
+class _FormsTold:
+    end: End
+    form: tuple[Forms, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,14 +306,10 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
-        records = Records(reply.text)
-        forms = {name: Forms(records.take(), records.take()) for name in self.names}
-        records.expect("end")
-        records.finish()
-        found = {name: form for name, form in forms.items() if form.without_cr and form.bare}
-        if not all(SHA256.fullmatch(value) for form in found.values() for value in (form.without_cr, form.bare)):
-            raise Unreadable("a hash is not 64 hex digits")
-        return found
+        forms = read_lines(_FormsTold, reply).form
+        if len(forms) != len(self.names):
+            raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
+        return {name: form for name, form in zip(self.names, forms, strict=True) if form.without_cr and form.bare}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from preflight.plan.limits import (
     HttpUrl,
     Matches,
     NetworkAddress,
+    ServerPlace,
     ShownOn,
     ZoneName,
 )
-from preflight.plan.server_place import ServerPlace
 from preflight.record import Form, Shape, fields_of
 from preflight.units import format_duration, format_size
 

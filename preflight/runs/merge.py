@@ -16,7 +16,6 @@ from preflight.engine.inspection import Inspection
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
 from preflight.plan import Plan
-from preflight.plan.network_zones import is_asked_from, network_zones
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
 from preflight.runs.inputs import changed
@@ -83,7 +82,7 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
         if part.plan_digest != plan.digest:
             was, is_ = part.plan_digest[:12], plan.digest[:12]
             raise MergeError(f"{name} was collected for another text of this plan ({was}, now {is_}); run it again")
-        if part.network_zone and part.network_zone not in network_zones(plan):
+        if part.network_zone and part.network_zone not in plan.network_zones:
             raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
     for name, part in others:
         differences = changed(first.inputs, part.inputs)
@@ -118,9 +117,9 @@ def _gaps(answered: Answered) -> list[str]:
     plan = answered.inspection.plan
     open_questions = answered.missing()
     found = []
-    for zone in network_zones(plan) or ("",):
+    for zone in plan.network_zones or ("",):
         targets = dict.fromkeys(
-            question.target for question in open_questions if not zone or is_asked_from(plan, zone, question)
+            question.target for question in open_questions if not zone or plan.is_asked_from(zone, question)
         )
         if targets:
             cure = f"preflight collect {plan.path.name} --zone {zone}" if zone else "preflight run"

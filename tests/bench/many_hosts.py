@@ -1,23 +1,26 @@
 """How long many hosts take, side by side with what people do today. Run: python3 -m tests.bench.many_hosts [HOSTS]
 
 Each host is an sshd of its own with stock limits, at its own loopback address. The tool runs whole, as a user starts
-it; the peers send the same account probe through the ssh client. Figures are medians; only their ratios travel to
-other machines. Needs root (accounts)."""
+it; the peers send the same account probe: bare paramiko, which is the floor for this client, and the ssh client. What a
+further host costs is the slope between a tenth of the hosts and all. Figures are medians of interleaved runs; only
+their ratios travel to other machines. Needs root (accounts)."""
 
 from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from tests.cli.program import BASE, environment
+from tests.site.accounts import Account
 from tests.site.site import Site
+from tests.site.sshd import Sshd
 
 REPETITIONS = 3
 PROBE = 'id -un; id -u; uname -n; chage -i -l "$(id -un)"; date +%s'
@@ -27,35 +30,51 @@ def main(hosts: int) -> None:
     with Site() as site, tempfile.TemporaryDirectory() as folder:
         account = site.account("good")
         servers = [site.start_sshd(address=f"127.10.0.{number + 1}") for number in range(hosts)]
-        known_hosts = Path(folder) / "plan.known_hosts"
-        known_hosts.write_text("".join(server.known_hosts_lines() for server in servers))
-        plan = Path(folder) / "plan.toml"
-        plan.write_text(BASE + "".join(
-            f'\n[hosts.h{number}]\naddress = "{server.address}"\nport = {server.port}\nuser = "{account.name}"\n'
-            f'key = "{account.key}"\n'
-            for number, server in enumerate(servers)
-        ))  # fmt: skip
-        ssh = f"ssh -F none -o BatchMode=yes -o UserKnownHostsFile={known_hosts} -i {account.key} -l {account.name}"
-        lines = "".join(f"-p {server.port} {server.address}\n" for server in servers)
-        listed = Path(folder) / "hosts"
-        listed.write_text(lines)
-        script = Path(folder) / "probe.sh"
-        script.write_text(PROBE)
-        loop = f"while read -r line; do {ssh} $line sh -s < {script}; done < {listed}"
-        parallel = f"xargs -P 50 -I{{}} sh -c '{ssh} {{}} sh -s < {script}' < {listed}"
-        tool = [sys.executable, "-m", "preflight", "run", str(plan), "--format", "json"]
-        peers: dict[str, Callable[[], object]] = {
-            "preflight run": lambda: _call(tool),
-            "ssh, 50 at a time": lambda: _call(["bash", "-c", parallel]),
-            "ssh, a loop": lambda: _call(["bash", "-c", loop]),
-        }
-        print(f"{hosts} hosts, median of {REPETITIONS}, {os.cpu_count()} cores shared with the servers")
-        print(f"{'':20} {'wall s':>8} {'client CPU s':>13} {'largest MiB':>12}")
-        for name, call in peers.items():
-            walls, cpus = zip(*(_measured(call) for _ in range(REPETITIONS)), strict=True)
-            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 if name == "preflight run" else 0
-            shown = f"{largest:12.0f}" if largest else f"{'':12}"
-            print(f"{name:20} {statistics.median(walls):8.2f} {statistics.median(cpus):13.2f} {shown}")
+        sizes = sorted({max(1, hosts // 10), hosts})
+        figures = {size: measured(peers(Path(folder), account, servers[:size])) for size in sizes}
+    print(f"{hosts} hosts, median of {REPETITIONS}, {os.cpu_count()} cores shared with the servers")
+    print(f"{'':20} {'wall s':>8} {'client CPU s':>13} {'ms per further host':>20}")
+    for name, (wall, cpu) in figures[hosts].items():
+        further = hosts - sizes[0]
+        slope = f"{(cpu - figures[sizes[0]][name][1]) / further * 1000:20.1f}" if further else ""
+        print(f"{name:20} {wall:8.2f} {cpu:13.2f} {slope}")
+
+
+def peers(folder: Path, account: Account, servers: Sequence[Sshd]) -> dict[str, list[str]]:
+    """Name -> command line, for these hosts."""
+    folder = folder / str(len(servers))
+    folder.mkdir()
+    known_hosts, plan, script = folder / "plan.known_hosts", folder / "plan.toml", folder / "probe.sh"
+    known_hosts.write_text("".join(server.known_hosts_lines() for server in servers))
+    plan.write_text(BASE + "".join(
+        f'\n[hosts.h{number}]\naddress = "{server.address}"\nport = {server.port}\nuser = "{account.name}"\n'
+        f'key = "{account.key}"\n'
+        for number, server in enumerate(servers)
+    ))  # fmt: skip
+    script.write_text(PROBE)
+    ssh = f"ssh -F none -o BatchMode=yes -o UserKnownHostsFile={known_hosts} -i {account.key} -l {account.name}"
+    listed, places = folder / "hosts", folder / "places"
+    listed.write_text("".join(f"-p {server.port} {server.address}\n" for server in servers))
+    places.write_text("".join(f"{server.address} {server.port}\n" for server in servers))
+    loop = f"while read -r line; do {ssh} $line sh -s < {script}; done < {listed}"
+    parallel = f"xargs -P 50 -I{{}} sh -c '{ssh} {{}} sh -s < {script}' < {listed}"
+    bare = [sys.executable, "-m", "tests.bench.bare_paramiko", places, account.name, account.key, known_hosts, script]
+    tool = [sys.executable, "-m", "preflight", "run", plan, "--only", "host-login", "--format", "json"]
+    return {
+        "preflight run": list(map(str, tool)),
+        "bare paramiko": list(map(str, bare)),
+        "ssh, 50 at a time": ["bash", "-c", parallel],
+        "ssh, a loop": ["bash", "-c", loop],
+    }
+
+
+def measured(commands: Mapping[str, list[str]]) -> dict[str, tuple[float, float]]:
+    """Name -> median wall and CPU seconds; the peers take turns, so that what else runs here hits all alike."""
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(REPETITIONS):
+        for name, command in commands.items():
+            runs[name].append(measure_call(lambda command=command: _call(command)))
+    return {name: (median(wall for wall, _ in each), median(cpu for _, cpu in each)) for name, each in runs.items()}
 
 
 def _call(argv: list[str]) -> None:
@@ -64,7 +83,7 @@ def _call(argv: list[str]) -> None:
         raise SystemExit(f"{argv[:3]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def _measured(call: Callable[[], object]) -> tuple[float, float]:
+def measure_call(call: Callable[[], object]) -> tuple[float, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     call()

@@ -321,7 +321,8 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
         with raw_server(talk) as url:
             probe = AppHealth(plan_of(Endpoint(url=url)), NOW)
             [subject] = probe.subjects()
-            answer = ask(replace(probe.probes(subject)["answer"], max_seconds=0.3))
+            get = probe.probes(subject)["answer"]
+            answer = ask(replace(get, request=replace(get.request, max_seconds=0.3)))
             assert isinstance(answer, NoReply)
             judgement = probe.judge(subject, answer=answer)
         assert judgement.status is Status.FAIL

@@ -14,9 +14,9 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, ServerRole, SslMode
 from preflight.probe import NoReply
-from preflight.reasons import Reason
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 SETTINGS = {

@@ -12,7 +12,6 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Window
 from preflight.probe import NoReply
-from preflight.reasons import Reason
 from preflight.questions.accounts import Aging, Expiry, KeyExpiry, Login
 from tests.toy import toy_plan
 

@@ -17,8 +17,8 @@ from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
-from preflight.questions.staged import Forms, StagedBeginning
-from preflight.questions.staged_reply import StagedEntry, StagedTree
+from preflight.questions.staged import Forms, StagedBeginning, StagedEntry, StagedTree
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 WHEN = datetime(2026, 10, 16, 18, 2, 11, tzinfo=UTC)
@@ -96,7 +96,7 @@ class World:
         answers: dict[str, Any] = {}
         for name, probe in more.items():
             if self.unread:
-                answers[name] = NoReply(Cause.CUT_OFF, "gone", MOMENT)
+                answers[name] = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
             elif name == "forms":
                 answers[name] = {file: self.forms(file) for file in probe.names}
             else:
@@ -266,7 +266,7 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("damaged manifest", assign(manifest=LocalText("<html>")), Status.FAIL, "cannot be relied on"),
     ("manifest with ..", assign(manifest=LocalText("0" * 64 + "  ../x\n")), Status.FAIL, "leaves the folder"),
     # the approved folder
-    ("approved folder gone", assign(tree=lambda _: Tree(problem="no such folder")), Status.FAIL, "cannot be read"),
+    ("approved folder gone", assign(tree=lambda _: Tree((), "no such folder")), Status.FAIL, "cannot be read"),
     ("approved file gone", state("data/rows.csv", None, "approved"), Status.FAIL, "gone: data/rows.csv"),
     ("approved file added", state("x.txt", "x", "approved"), Status.FAIL, "added: x.txt"),
     ("approved file changed", state("data/rows.csv", "x", "approved"), Status.FAIL, "changed: data/rows.csv"),

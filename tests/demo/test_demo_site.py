@@ -132,6 +132,10 @@ def test_backups_are_readable_to_their_end_and_an_hour_old(demo: DemoSite) -> No
         assert Path(entry["directory"]).is_dir()
 
 
+def run_sql(demo: DemoSite, database: str, text: str) -> None:
+    demo.postgres.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=text)
+
+
 def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
     folder = demo.plan_path.parent
     for database, entry in plan_of(demo)["scripts"].items():
@@ -143,8 +147,8 @@ def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
                 assert hashlib.sha256(copy.read_bytes()).hexdigest() == sha256
         names = [line.split("  ")[1] for line in lines if "undo/" not in line]
         backwards = [f"undo/{Path(name).stem}.down.sql" for name in reversed(names)]
-        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in names), database)
-        demo.postgres.query("".join((folder / entry["approved"] / name).read_text() for name in backwards), database)
+        run_sql(demo, database, "".join((folder / entry["approved"] / name).read_text() for name in names))
+        run_sql(demo, database, "".join((folder / entry["approved"] / name).read_text() for name in backwards))
 
 
 def test_databases_take_the_plans_role(demo: DemoSite) -> None:

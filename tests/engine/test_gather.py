@@ -74,7 +74,7 @@ def test_a_hanging_target_costs_only_itself() -> None:
     assert isinstance(answers[ELSEWHERE.id], Reply)
     lost = answers[ONE.id]
     assert isinstance(lost, NoReply)
-    assert lost.cause is Cause.TIMED_OUT
+    assert lost.reason is Reason.TARGET_LIMIT
 
 
 def test_what_arrived_before_a_hang_is_kept() -> None:
@@ -181,7 +181,7 @@ def test_what_is_missing_names_the_limit_the_stage_and_the_true_seconds(
     lost = gather([question], opener(db1=hanging), Deadline(run_seconds))[question.id]
     release.set()
     assert isinstance(lost, NoReply)
-    assert lost.cause is Cause.TIMED_OUT
+    assert lost.reason is Reason.TARGET_LIMIT
     assert lost.detail.endswith(f", while connecting to 10.0.0.1:22: {said}")
     assert 0.05 <= lost.took_seconds <= monotonic() - begun
     assert f"no answer within {lost.took_seconds:.1f} s" in lost.detail

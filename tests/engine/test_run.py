@@ -57,6 +57,22 @@ def test_a_silent_target_holds_nobodys_second_question_back(others: int) -> None
     assert judge(answered).decision is Decision.GO
 
 
+class Closing(Script):
+    """One target's session, which remembers what was asked when it is closed."""
+
+    asked_before_close: Sequence[str] = ()
+
+    def close(self) -> None:
+        self.asked_before_close = [question.text for question in self.asked]
+
+
+def test_a_host_is_closed_when_both_its_rounds_are_answered() -> None:
+    sessions = {f"db{number}": Closing() for number in range(5)}
+    collect(inspect(toy_plan(list(sessions)), registry(Deep), MOMENT), lambda _via, target: sessions[target], 60)
+    for session in sessions.values():
+        assert any("again" in text for text in session.asked_before_close)
+
+
 READ: Counter[Echo] = Counter()
 
 

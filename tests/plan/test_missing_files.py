@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from preflight.plan.gaps import missing_files
 from preflight.plan.load import load_plan
-from preflight.plan.missing_files import missing_files
 from tests.plan_texts import MINIMAL
 
 TEXT = MINIMAL + (
@@ -23,4 +23,4 @@ def test_a_missing_folder_of_scripts_and_a_missing_manifest_are_named_with_the_c
     (manifest,) = missing_files(plan)
     assert "run preflight seal" in manifest
     (tmp_path / "sums").write_text("")
-    assert missing_files(plan) == ()
+    assert tuple(missing_files(plan)) == ()

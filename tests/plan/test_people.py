@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.plan.people import is_named, same_person
+from preflight.plan.values import is_named, same_person
 
 
 @pytest.mark.parametrize("name", ["", "  ", "?", "-", "TBD", "t.b.d.", "n/a", "N/A", "nobody", "None", "unknown"])

@@ -19,9 +19,10 @@ AT = datetime(2026, 10, 16, tzinfo=UTC)
 
 
 def test_the_question_reads_like_a_request() -> None:
-    probe = HttpGet(
-        "app1", "https://192.0.2.7/health", "app1.example.net", "ca.pem", follow_redirects=True, max_seconds=2.5
+    request = HttpRequest(
+        "https://192.0.2.7/health", "app1.example.net", "ca.pem", follow_redirects=True, max_seconds=2.5
     )
+    probe = HttpGet("app1", request)
     assert probe.ask().splitlines() == [
         "GET https://192.0.2.7/health",
         "server-name: app1.example.net",
@@ -34,7 +35,7 @@ def test_the_question_reads_like_a_request() -> None:
 
 
 def test_a_plain_question_leaves_out_what_is_not_set() -> None:
-    assert HttpGet("app1", "http://app1/").ask().splitlines() == [
+    assert HttpGet("app1", HttpRequest("http://app1/")).ask().splitlines() == [
         "GET http://app1/",
         "trust: system",
         "redirects: refused",
@@ -88,7 +89,7 @@ def test_what_is_no_request_text_is_refused(text: str) -> None:
 )
 def test_a_url_nobody_should_ask_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        HttpGet("app1", url).question()
+        HttpGet("app1", HttpRequest(url)).question()
 
 
 @pytest.mark.parametrize(
@@ -136,9 +137,18 @@ def reply(text: str, **session: str) -> Reply:
 def test_an_answer_is_read_back_whole_whatever_its_body_holds() -> None:
     body = 'line 1\nline 2 "quoted" \\ \x1b[31m'
     text = reply_text(
-        body, body_bytes=99, declared_bytes=None, final_url="https://a/b", hops=("https://a/b",), headers={"age": "7"}
+        body,
+        body_bytes=99,
+        declared_bytes=None,
+        final_url="https://a/b",
+        hops=("https://a/b",),
+        headers={"age": "7"},
+        location="",
+        redirect_refused="",
     )
-    answer = HttpGet("app1", "https://a/").read(reply(text, address="192.0.2.7:443", certificate=CERTIFICATE.to_json()))
+    answer = HttpGet("app1", HttpRequest("https://a/")).read(
+        reply(text, address="192.0.2.7:443", certificate=CERTIFICATE.to_json())
+    )
     assert answer.body == body
     assert (answer.body_bytes, answer.declared_bytes, answer.headers) == (99, None, {"age": "7"})
     assert (answer.final_url, answer.hops) == ("https://a/b", ("https://a/b",))
@@ -148,7 +158,7 @@ def test_an_answer_is_read_back_whole_whatever_its_body_holds() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{", '{"body_bytes": "9"}', "[" * 100_000])
 def test_a_reply_of_another_shape_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
-        HttpGet("app1", "https://a/").read(reply(text))
+        HttpGet("app1", HttpRequest("https://a/")).read(reply(text))
 
 
 def test_certificate_facts_of_another_shape_are_unreadable() -> None:

@@ -17,8 +17,7 @@ import pytest
 from preflight.probe import Probe, Reply, Unreadable
 from preflight.questions.files import EntryKind
 from preflight.questions.shell import AsAccount
-from preflight.questions.staged import StagedFolder, StagedForms, StagedText
-from preflight.questions.staged_reply import StagedTree
+from preflight.questions.staged import StagedFolder, StagedForms, StagedText, StagedTree
 
 LOGIN = AsAccount("root", is_login=True)
 NAMES = [
@@ -215,17 +214,19 @@ def test_every_truncated_or_altered_reply_is_unreadable(tmp_path: Path) -> None:
     probe = StagedFolder("db1", LOGIN, str(tmp_path))
     reply = ask(probe)
     records = reply.text.split("\0")
-    assert records[-2:] == ["end", ""]
+    assert records[-2:] == ["end=yes", ""]
     for count in range(len(records) - 1):
         with pytest.raises(Unreadable):
             probe.read(replace(reply, text="\0".join(records[:count])))
     for altered in (
-        reply.text.replace("entry\0-rw", "entry\0-r?", 1),
+        reply.text.replace("entry=-rw", "entry=-r?", 1),
         reply.text.replace("./030.sql\n", "./999.sql\n"),
         reply.text.replace(hashlib.sha256(b"content of 030.sql\n").hexdigest(), "0" * 63),
-        reply.text.replace("end\0", "entry\0-rw-r--r-- 1 1\0root\0./030.sql\0\0end\0"),
-        reply.text.replace("end\0", "strange\0end\0"),
-        reply.text + "end\0",
+        reply.text.replace("end=", "entry=-rw-r--r-- 1 1 ./030.sql\0owner=root\0target=\0end="),
+        reply.text.replace("end=", "strange=\0end="),
+        reply.text.replace("end=", "owner=root\0end="),
+        reply.text.replace("complete=yes\0", "complete=\0"),
+        reply.text + "end=yes\0",
         "",
         "Welcome to db1\n" + reply.text,
     ):

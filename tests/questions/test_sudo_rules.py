@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.sudo_rules import SudoRule, SudoRulesProbe, last_moment
+from preflight.questions.sudo import SudoRule, SudoRulesProbe, last_moment
 from tests.toy import MOMENT
 
 NIGHT = datetime(2026, 10, 17, 5, tzinfo=UTC)

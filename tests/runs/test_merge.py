@@ -11,8 +11,8 @@ from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import judge
 from preflight.evidence import Evidence
 from preflight.finding import Status
-from preflight.plan.network_zones import is_asked_from, network_zones
-from preflight.probe import Cause, NoReply, Question, Reply
+from preflight.probe import NoReply, Question, Reply
+from preflight.reasons import Reason
 from preflight.runs.merge import MergeError, merge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Ready, registry, toy_plan
@@ -30,7 +30,7 @@ def inspection() -> Inspection:
 def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: float = 0) -> Evidence:
     """What a collector in `zone` brings; an empty one asks everything."""
     at = MOMENT + timedelta(minutes=minutes)
-    asked = [each for each in inspection.first_round() if not zone or is_asked_from(inspection.plan, zone, each)]
+    asked = [each for each in inspection.first_round() if not zone or inspection.plan.is_asked_from(zone, each)]
     answers: dict[str, tuple[Question, Reply | NoReply]] = {
         each.id: (each, Reply(0, word, at, 0.1, f"on {each.target}")) for each in asked
     }
@@ -38,7 +38,7 @@ def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: flo
 
 
 def test_the_zones_of_a_plan_stand_in_its_order(inspection: Inspection) -> None:
-    assert network_zones(inspection.plan) == ("east", "west")
+    assert inspection.plan.network_zones == ("east", "west")
 
 
 def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> None:
@@ -84,13 +84,14 @@ def test_of_answers_that_contradict_each_other_none_is_believed(inspection: Insp
     assert verdict.decision is Decision.HOLD
     assert [finding.subject for finding in verdict.findings if finding.status is Status.UNKNOWN] == ["db1", "db2"]
     lost, _ = [answer for _, answer in found.answered.evidence if isinstance(answer, NoReply)]
-    assert (lost.cause, lost.detail) == (Cause.CONTRADICTION, "db1: a and b answer it differently")
+    assert (lost.reason, lost.detail) == (Reason.CONTRADICTION, "db1: a and b answer it differently")
 
 
 def test_a_lost_and_a_good_reply_contradict_each_other(inspection: Inspection) -> None:
     good = part(inspection, "")
     lost = replace(
-        good, answers={key: (asked, NoReply(Cause.REFUSED, "x", MOMENT)) for key, (asked, _) in good.answers.items()}
+        good,
+        answers={key: (asked, NoReply(Reason.NOT_LISTENING, "x", MOMENT)) for key, (asked, _) in good.answers.items()},
     )
     assert judge(merge(inspection, {"good": good, "lost": lost}).answered).decision is Decision.HOLD
 

@@ -7,8 +7,12 @@ import threading
 from collections.abc import Sequence
 
 from preflight.clock import Deadline, now
-from preflight.probe import Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
+from preflight.reasons import Reason
 from preflight.sessions import Session
+
+GRACE_SECONDS = 0.5
+"""As the engine gives it: a session knows best what it waited for, so its own word comes first."""
 
 
 def ask_within(session: Session, questions: Sequence[Question], seconds: float) -> list[tuple[Question, Answer]]:
@@ -25,10 +29,10 @@ def ask_within(session: Session, questions: Sequence[Question], seconds: float) 
     threading.Thread(target=work, name="asking", daemon=True).start()
     answers: list[tuple[Question, Answer]] = []
     try:
-        while (item := arrived.get(timeout=deadline.left() + 0.01)) is not None:
+        while (item := arrived.get(timeout=deadline.left() + GRACE_SECONDS)) is not None:
             answers.append(item)
     except queue.Empty:
         missing = [asked for asked in questions if asked not in [each for each, _ in answers]]
-        lost = NoReply(Cause.TIMED_OUT, f"no answer in {seconds:g} s; last seen {session.stage}", now(), seconds)
+        lost = NoReply(Reason.TARGET_LIMIT, f"no answer in {seconds:g} s; last seen {session.stage}", now(), seconds)
         answers += [(asked, lost) for asked in missing]
     return answers

@@ -302,7 +302,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     (account.home / ".bashrc").write_text(f"{line}\n")
     host = key_host(site.sshd, account)
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert answer.reason is Reason.MISSING_NO_SHELL_start-up-file, answer
+    assert answer.reason is Reason.MISSING_NO_SHELL_start - up - file, answer
     assert "start-up file" in answer.detail
 
 

@@ -99,12 +99,12 @@ def test_every_server_that_hangs_is_a_timeout_by_the_deadline(hung: Mapping[str,
 @pytest.mark.parametrize(
     ("behaviour", "cause", "words"),
     [
-        (misbehaving.hanging_up_after_banner, Cause.CUT_OFF, "during the key exchange"),
-        (misbehaving.web_server, Cause.CUT_OFF, "no SSH server"),
-        (misbehaving.hanging_in("no-channel"), Cause.CUT_OFF, "no session channel"),
-        (misbehaving.hanging_in("no-exec"), Cause.NO_SHELL, "refuses to run a command"),
-        (misbehaving.hanging_in("cut"), Cause.CUT_OFF, "connection was lost"),
-        (misbehaving.hanging_in("no-status"), Cause.CUT_OFF, "connection was lost"),
+        (misbehaving.hanging_up_after_banner, Reason.CLOSED_EARLY, "during the key exchange"),
+        (misbehaving.web_server, Reason.NOT_SSH, "no SSH server"),
+        (misbehaving.hanging_in("no-channel"), Reason.CONNECTION_LOST, "no session channel"),
+        (misbehaving.hanging_in("no-exec"), Reason.NO_SHELL, "refuses to run a command"),
+        (misbehaving.hanging_in("cut"), Reason.CONNECTION_LOST, "connection was lost"),
+        (misbehaving.hanging_in("no-status"), Reason.CONNECTION_LOST, "connection was lost"),
     ],
     ids=["hanging up after banner", "web server", "no channel", "no exec", "cut", "no status"],
 )
@@ -112,7 +112,7 @@ def test_every_server_that_gives_up_is_told_at_once_with_its_cause(
     make_pool: MakePool,
     fake_host: FakeHost,
     behaviour: misbehaving.Behaviour,
-    cause: Cause,
+    reason: Reason,
     words: str,
 ) -> None:
     with misbehaving.serving(behaviour) as port:
@@ -143,7 +143,7 @@ def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttl
 def test_a_port_nobody_listens_on_is_refused(make_pool: MakePool, fake_host: FakeHost) -> None:
     with closed_port() as port:
         answer = no_reply(ask(make_pool(fake_host(port))))
-    assert (answer.cause, answer.session["address"]) == (Cause.REFUSED, f"127.0.0.1:{port}")
+    assert (answer.reason, answer.session["address"]) == (Reason.NOT_LISTENING, f"127.0.0.1:{port}")
 
 
 def test_a_black_hole_is_a_timeout(make_pool: MakePool, fake_host: FakeHost) -> None:

@@ -48,7 +48,7 @@ def test_an_unknown_host_key_is_refused_before_any_credential_is_sent(
 ) -> None:
     accepted = sshd.whole_log.count("Accepted")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account))))
-    assert answer.cause is Cause.HOST_KEY_UNKNOWN
+    assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert answer.session["fingerprint"] == sshd.fingerprint()
     assert answer.session["key_type"] == "ssh-ed25519"
     assert sshd.fingerprint() in answer.detail
@@ -60,7 +60,7 @@ def test_a_changed_host_key_names_both_fingerprints(
 ) -> None:
     lines = _stranger(tmp_path, f"[{sshd.address}]:{sshd.port}")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
-    assert answer.cause is Cause.HOST_KEY_CHANGED
+    assert answer.reason is Reason.HOST_KEY_CHANGED
     pinned = run("ssh-keygen", "-l", "-f", tmp_path / "stranger.pub").stdout.split()[1]
     assert pinned in answer.session["pinned"]
     assert answer.session["fingerprint"] == sshd.fingerprint()
@@ -99,7 +99,7 @@ def test_a_sealed_key_cannot_be_overruled_by_the_users_own_file(
     own.write_text(sshd.known_hosts_lines())
     hosts = {"db1": key_host(sshd, good_account)}
     pool = SshPool(hosts, Secrets(tmp_path), sealed_known_hosts=sealed, user_known_hosts=[own])
-    assert no_reply(ask(pool)).cause is Cause.HOST_KEY_CHANGED
+    assert no_reply(ask(pool)).reason is Reason.HOST_KEY_CHANGED
     pool.close()
     sealed.write_text(f"# pins {sshd.known_hosts_lines('another-host').strip()}\n")
     pool = SshPool(hosts, Secrets(tmp_path), sealed_known_hosts=sealed, user_known_hosts=[own])
@@ -114,7 +114,7 @@ def test_known_hosts_files_of_the_plan_stand_alone(
     assert reply(ask(make_pool(key_host(sshd, good_account, known_hosts=(named,))))).code == 0
     absent = key_host(sshd, good_account, known_hosts=(tmp_path / "absent",))
     answer = no_reply(ask(make_pool(absent, known_hosts=sshd.known_hosts_lines())))
-    assert answer.cause is Cause.HOST_KEY_UNKNOWN
+    assert answer.reason is Reason.HOST_KEY_UNKNOWN
 
 
 def test_a_host_key_alias_is_looked_up_instead_of_the_address(

@@ -14,7 +14,7 @@ from preflight_checks.become import BecomeAccount
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, SecretRef, Step
-from preflight.questions.sudo_rules import stamp
+from preflight.questions.sudo import stamp
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import WINDOW, finding, findings, make_plan, told
 from tests.site.site import Site

@@ -98,7 +98,7 @@ class Connection:
         for statement in statements:
             group = ["ROLLBACK", *self._before] if groups else [*self._before]
             if statement.limits:
-                group.append(_limits(statement.seconds))
+                group += _limits(statement.seconds)
             groups.append([*group, "" if "\0" in statement.text else statement.text])
         return [*groups, ["ROLLBACK"]]
 
@@ -183,14 +183,17 @@ def _lost(error: psycopg.Error) -> ConnectionLost:
     return ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {one_line(str(error))}")
 
 
-def _limits(seconds: float) -> str:
-    """Statement and lock timeout in ms and the search path, until the end of the transaction."""
-    return (
-        f"SELECT pg_catalog.set_config('statement_timeout', '{max(1, round(seconds * 1000))}', true), "
-        f"pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
-        "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
-        "pg_catalog.set_config('search_path', 'pg_catalog', true)"
-    )
+def _limits(seconds: float) -> list[str]:
+    """Statement and lock timeout in ms and the search path, until the end of the transaction. The statement timeout
+    first and by itself: a role's own may be too short for anything slower than SET."""
+    return [
+        f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}",
+        (
+            f"SELECT pg_catalog.set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}', true), "
+            "pg_catalog.set_config('DateStyle', 'ISO, MDY', true), "
+            "pg_catalog.set_config('search_path', 'pg_catalog', true)"
+        ),
+    ]
 
 
 def _refused(result: pq.abc.PGresult) -> _Refused:

@@ -81,6 +81,21 @@ class Channel(paramiko.Channel):  # type: ignore[misc]
         return message
 
 
+class AuthHandler(paramiko.auth_handler.AuthHandler):  # type: ignore[misc]
+    """Sends the login right after the request for the service that takes it, without waiting a round trip for the
+    answer. RFC 4253, section 10, allows it after every key exchange that is signed; the host's key is verified then."""
+
+    def _request_auth(self) -> None:
+        super()._request_auth()
+        accepted = paramiko.Message()
+        accepted.add_string("ssh-userauth")
+        accepted.rewind()
+        super()._parse_service_accept(accepted)
+
+    def _parse_service_accept(self, message: Any) -> None:
+        """The login is under way."""
+
+
 class Transport(paramiko.Transport):  # type: ignore[misc]
     """paramiko's transport with the standard name of curve25519, without weak algorithms; it keeps what the server
     says when it refuses or ends a connection, and sends nothing to a channel that is closed."""
@@ -137,6 +152,16 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             self.parting_words = one_line(msg.partition("): ")[2])
         elif " open FAILED: " in msg:
             self.refused_channel = one_line(msg.partition(" open FAILED: ")[2])
+
+    @property
+    def auth_handler(self) -> Any:
+        return self._auth_handler
+
+    @auth_handler.setter
+    def auth_handler(self, handler: Any) -> None:
+        if handler is not None:
+            handler.__class__ = AuthHandler  # as for channels
+        self._auth_handler = handler
 
     def _parse_debug(self, message: Any) -> None:
         """sshd tells here which options the key in authorized_keys has; paramiko goes through it letter by letter."""

@@ -13,8 +13,8 @@ import pytest
 
 from preflight.clock import monotonic
 from preflight.probe import Answer, NoReply, Reply
+from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet, HttpRequest
 from preflight.reasons import Reason
-from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet
 from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http.asking import (
     Talk,
@@ -38,7 +38,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 def get(url: str, **more: object) -> HttpGet:
-    return HttpGet("app1", url, **more)  # type: ignore[arg-type]
+    return HttpGet("app1", HttpRequest(url, **more))  # type: ignore[arg-type]
 
 
 def app_get(app: HttpsApp, path: str = "/health", **more: object) -> HttpGet:
@@ -142,7 +142,7 @@ def test_one_hanging_endpoint_costs_only_itself(https_app: HttpsApp) -> None:
     with raw_server(stays_silent) as url:
         slow, quick = ask_all(Path(), [get(url, max_seconds=0.5), app_get(https_app)])
     assert isinstance(slow, NoReply)
-    assert slow.cause is Cause.TIMED_OUT
+    assert slow.reason is Reason.HEADERS_LATE
     assert isinstance(quick, Reply)
     assert quick.code == 200
 
@@ -333,7 +333,7 @@ def test_a_connection_that_closes_without_a_word_is_cut_off() -> None:
 def test_a_port_on_which_nothing_listens_is_refused() -> None:
     with closed_port() as port:
         answer = lost(get(f"http://127.0.0.1:{port}/health"))
-    assert answer.cause is Cause.REFUSED
+    assert answer.reason is Reason.NOT_LISTENING
     assert "/health" in answer.detail
 
 

@@ -15,7 +15,7 @@ from tests.site.site import Site
 
 
 def follow(app: HttpsApp, path: str = "/health", **more: object) -> HttpGet:
-    return HttpGet("app1", app.url(path), ca=str(app.ca), follow_redirects=True, **more)  # type: ignore[arg-type]
+    return HttpGet("app1", HttpRequest(app.url(path), ca=str(app.ca), follow_redirects=True, **more))  # type: ignore[arg-type]
 
 
 def send_on(app: HttpsApp, path: str, location: str, status: int = 302) -> None:
@@ -34,7 +34,7 @@ def named_app(site: Site, name: str) -> Iterator[HttpsApp]:
 def test_a_redirect_to_a_login_page_is_the_answer_and_the_page_is_not_asked(https_app: HttpsApp) -> None:
     send_on(https_app, "/health", "/login")
     https_app.answer("/login", "<html>200</html>")
-    answer = answered(HttpGet("app1", https_app.url(), ca=str(https_app.ca)))
+    answer = answered(HttpGet("app1", HttpRequest(https_app.url(), ca=str(https_app.ca))))
     assert answer.status == 302
     assert answer.location == https_app.url("/login")
     assert answer.redirect_refused == "the plan allows no redirect"
@@ -107,5 +107,5 @@ def test_a_redirect_from_plain_http_into_tls_is_followed() -> None:
 
 def test_a_redirect_without_a_usable_location_is_an_answer(https_app: HttpsApp) -> None:
     send_on(https_app, "/health", "https://[::1/")
-    answer = answered(HttpGet("app1", https_app.url(), ca=str(https_app.ca)))
+    answer = answered(HttpGet("app1", HttpRequest(https_app.url(), ca=str(https_app.ca))))
     assert (answer.status, answer.location) == (302, "https://[::1/")

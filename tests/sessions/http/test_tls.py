@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import NoReply
+from preflight.questions.http import HttpGet, HttpRequest, certificate_of
 from preflight.reasons import Reason
-from preflight.questions.http import HttpGet, certificate_of
 from preflight.sessions.der import read_certificate
 from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
 from tests.site.certificates import Authority, Certificate
@@ -27,7 +27,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def get(url: str, **more: object) -> HttpGet:
-    return HttpGet("app1", url, **more)  # type: ignore[arg-type]
+    return HttpGet("app1", HttpRequest(url, **more))  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -19,9 +19,9 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.plan import SecretRef, SslMode
 from preflight.probe import OPEN_FILES, Answer
-from preflight.reasons import Reason
 from preflight.questions import http as certificate_facts
 from preflight.questions.postgres import nothing_learnt
+from preflight.reasons import Reason
 from preflight.sessions import Session
 from preflight.sessions.dial import DialFailed, resolve
 from preflight.sessions.postgres.libpq import ServerWord, read_trace

@@ -10,8 +10,8 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account as Login
 from preflight.plan import Connect, Host, SslMode
 from preflight.probe import NoReply
-from preflight.reasons import Reason
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from preflight.sessions.postgres.tunnel import Tunnel
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool
