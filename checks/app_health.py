@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.judging.unseen import cure_of
 from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of

@@ -11,8 +11,8 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.judging.unseen import could_not_look, cure_of, refuses_login
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via

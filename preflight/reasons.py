@@ -27,9 +27,11 @@ class Side(StrEnum):
 
 Cures = str | Mapping[str, str]
 """An act or command that cures it, for every kind of session or by kind (`ssh`, `sql`, `http`, `local`). The fields
-in braces are filled by `preflight.judging.unseen`."""
+in braces are filled by `preflight.judging.cures`."""
 
-_AGAIN = "run again; if it stays so, have {owner} look at {target}"
+_ENDED = "read the log of {target} for why it ended the session"
+_ASK = "ask it, too: preflight run, or the part of preflight collect that asks it"
+_SHOW = "have somebody run what `preflight show` prints for it there, and mend what spoils its output"
 _SLOW = "have {owner} see why {target} is so slow, or allow more time: --timeout"
 _SSHD_LOG = "have {owner} look for {user} in sshd's log on {target}"
 _SHELL = "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {target}"
@@ -80,19 +82,23 @@ class Reason(Enum):
         return self.cures if isinstance(self.cures, str) else self.cures[via]
 
     # Nobody was asked.
-    NOT_ASKED = "not asked", Side.TOOL, "run again", Status.UNKNOWN
-    CLOSED_HERE = "not asked, the run was ended", Side.HERE, "run again"
-    CONTRADICTION = "contradiction", Side.HERE, "pass the evidence of one of them, or ask again: preflight run"
-    UNREADABLE = "unreadable reply", Side.TOOL, "see what {target} answers (--verbose); then report it as a defect"
+    NOT_ASKED = "not asked", Side.TOOL, _ASK
+    CLOSED_HERE = "not asked (the run was ended)", Side.HERE, _ASK
+    CONTRADICTION = "contradiction", Side.HERE, "ask from one place, or find out why the answers differ"
+    UNREADABLE = "unreadable reply", Side.TOOL, _SHOW
     DEFECT = "a defect of preflight", Side.TOOL, _REPORT
 
     # This machine.
-    NO_SECRET = "the secret is not there", Side.HERE, "set it where preflight runs, or name another one in the plan"
+    NO_SECRET = (
+        "the secret is not there",
+        Side.HERE,
+        "set it where preflight runs, or name another reference in the plan",
+    )
     OPEN_FILES = ("not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)")
     BUSY = (
         "not asked (busy)",
         Side.HERE,
-        "run again with a longer --timeout, or when the machine preflight runs on has less to do",
+        "ask with a longer --timeout, or when the machine preflight runs on has less to do",
     )
     REFUSED_ELSEWHERE = (
         "not tried (refused elsewhere)",
@@ -120,7 +126,7 @@ class Reason(Enum):
         Side.HERE,
         "correct the secret that `passphrase` in [hosts.{target}] names",
     )
-    NO_AGENT = "no SSH agent", Side.HERE, "start the SSH agent and add the key (ssh-add), then run again"
+    NO_AGENT = "no SSH agent", Side.HERE, "start the SSH agent and add the key (ssh-add)"
     NOT_IN_AGENT = (
         "the key is not in the agent",
         Side.HERE,
@@ -131,7 +137,7 @@ class Reason(Enum):
     NAME_SERVICE = (
         "the name service here does not answer",
         Side.HERE,
-        "mend the name service of the machine preflight runs on, or give an IP address in the plan",
+        "mend the name service of the machine that runs preflight, or give an IP address in the plan",
     )
     NO_DRIVER = "the PostgreSQL driver is unusable here", Side.HERE, "install preflight again with its requirements"
     CA_FILE = (
@@ -145,7 +151,7 @@ class Reason(Enum):
     SERVER_NAME = "not a server name", Side.HERE, "correct `server_name` in the plan"
     PARAMETER = "a parameter libpq refuses", Side.HERE, "correct [databases.{target}] as the text says"
     FILE_DENIED = "not readable here", Side.HERE, "let whoever runs preflight read it, where preflight runs"
-    FILE_UNSTABLE = "changed while it was read", Side.HERE, "run again when nobody writes to it"
+    FILE_UNSTABLE = "changed while it was read", Side.HERE, "ask when nobody writes to it"
     FILE_TROUBLE = "cannot be read here", Side.HERE, "have the file mended where preflight runs"
 
     # The way there.
@@ -212,10 +218,10 @@ class Reason(Enum):
     TARGET_LIMIT = "timed out (this target's limit)", Side.TOOL, _SLOW
     QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW
     TOO_MUCH = ("cut off (too much output)", Side.FAR_END, "have what it asks answer in fewer bytes on {target}")
-    CONNECTION_LOST = "cut off", Side.FAR_END, _AGAIN
+    CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED
 
     # SSH: the server and its key.
-    TURN = ("timed out (turn)", Side.TOOL, "run again with a longer --timeout: other logins took the time there was")
+    TURN = ("timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was")
     THROTTLED = (
         "refused (throttled)",
         Side.SITE,
@@ -376,7 +382,7 @@ class Reason(Enum):
         "see who holds the lock: SELECT * FROM pg_locks WHERE NOT granted",
         Status.UNKNOWN,
     )
-    SERVER_TROUBLE = "the server could not answer", Side.FAR_END, _AGAIN, Status.UNKNOWN
+    SERVER_TROUBLE = "the server could not answer", Side.FAR_END, _ENDED, Status.UNKNOWN
 
     # TLS.
     TLS_UNSUPPORTED = (

@@ -9,28 +9,11 @@ import pytest
 
 from preflight.finding import Status
 from preflight.judging.cures import cure_of, refuses_login
-from preflight.plan import Plan
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason, Side
-from preflight.testing import MOMENT
+from tests.toy import MOMENT, toy_plan
 
 ROOT = Path(__file__).parent.parent
-PLAN = """
-[roles.dba]
-primary = "D. Kaya"
-standby = "M. Ortiz"
-contact = "ext. 4411"
-[hosts.db1]
-user = "dbadmin"
-key = "id"
-jump = "bastion"
-owner = "dba"
-[hosts.bastion]
-agent = "SHA256:x"
-[databases.orders]
-host = "db1"
-user = "release"
-"""
 TARGETS = {Via.SSH: "db1", Via.SQL: "orders", Via.HTTP: "app1", Via.LOCAL: "plan"}
 FROM_THE_CHECK = {"host": "app1.example.net", "port": 443, "name": "app1.example.net"}
 
@@ -50,11 +33,11 @@ def test_every_reason_is_really_produced() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
-def test_every_reason_has_words_a_side_and_a_cure_that_can_be_filled_in(reason: Reason, plan: Plan) -> None:
+def test_every_reason_has_words_a_side_and_a_cure_that_can_be_filled_in(reason: Reason) -> None:
     assert reason.words
     assert isinstance(reason.side, Side)
     for via in Via if isinstance(reason.cures, str) else map(Via, reason.cures):
-        cure = cure_of(plan, via, TARGETS[via], NoReply(reason, "db1: it was so", MOMENT), **FROM_THE_CHECK)
+        cure = cure_of(toy_plan(), via, TARGETS[via], NoReply(reason, "db1: it was so", MOMENT), **FROM_THE_CHECK)
         assert cure
         assert "{" not in cure
 

@@ -96,7 +96,7 @@ def reply(text: str) -> Reply:
 
 
 def lost(reason: Reason = Reason.UNREACHABLE) -> NoReply:
-    return NoReply(cause, f"db1: {cause}", MOMENT, 0.1, "from here to db1 as dbadmin")
+    return NoReply(reason, f"db1: {reason}", MOMENT, 0.1, "from here to db1 as dbadmin")
 
 
 class Script:

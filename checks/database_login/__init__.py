@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement
+from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
-from preflight.judging.unseen import could_not_look, cure_of, refuses_login
 from preflight.probe import NoReply, Via
 from preflight.questions.postgres import (
     DatabaseRole,

@@ -11,7 +11,7 @@ from preflight.check import Check, Subject
 from preflight.engine.inspection import PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
-from preflight.judging.unseen import could_not_look
+from preflight.judging.cures import could_not_look
 from preflight.plan import Plan
 from preflight.probe import Answer, NoReply, Reply
 from preflight.reasons import Reason, Side

@@ -330,22 +330,22 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "reason", "remedy"),
+    ("reason", "remedy"),
     [
         (Reason.NO_ROUTE, "port 443 opened"),
         (Reason.NO_SUCH_NAME, "DNS"),
         (Reason.NAME_SERVICE, "the machine that runs preflight"),
         (Reason.NO_ANSWER, "port 443 opened"),
         (Reason.RUN_DEADLINE, "--timeout"),
-        (Cause.TIMED_OUT, "", "opened"),
+        (Reason.UNREACHABLE, "opened"),
         (Reason.CA_FILE, "correct `ca`"),
-        (Cause.NOT_ASKED, "", "ask it, too: preflight run"),
+        (Reason.NOT_ASKED, "ask it, too: preflight run"),
         (Reason.CONTENT_ENCODING, "Accept-Encoding"),
     ],
 )
-def test_what_could_not_be_asked_is_unknown_never_a_pass(cause: Cause, reason: str, remedy: str) -> None:
+def test_what_could_not_be_asked_is_unknown_never_a_pass(reason: Reason, remedy: str) -> None:
     check = AppHealth(plan_of(Endpoint(url="https://app1/health")), NOW)
-    judgement = check.judge(check.subjects()[0], answer=NoReply(cause, "seen", NOW, reason=reason))
+    judgement = check.judge(check.subjects()[0], answer=NoReply(reason, "seen", NOW))
     assert judgement.status is Status.UNKNOWN
     assert remedy in judgement.remedy
 

@@ -77,7 +77,7 @@ def test_a_certificate_authority_alone_is_said_to_be_unsupported(
 ) -> None:
     lines = _stranger(tmp_path, "@cert-authority *")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
-    assert answer.cause is Cause.UNSUPPORTED
+    assert answer.reason is Reason.CERT_AUTHORITY
     assert "CA-signed host keys are not supported, pin the key" in answer.detail
     both = lines + sshd.known_hosts_lines()
     assert reply(ask(make_pool(key_host(sshd, good_account), known_hosts=both))).code == 0
@@ -267,7 +267,7 @@ def test_proxy_command_and_a_missing_ssh_are_said_to_be_unsupported(
     assert answer.reason is Reason.PROXY_COMMAND
     monkeypatch.setenv("PATH", "/nonexistent")
     answer = no_reply(ask(make_pool(host)))
-    assert answer.cause is Cause.UNSUPPORTED
+    assert answer.reason is Reason.SSH_CONFIG
     assert "needs the OpenSSH client" in answer.detail
 
 

@@ -52,7 +52,7 @@ class Closed(CannotAsk):
     """Whoever wanted the connection has closed it."""
 
     def __init__(self) -> None:
-        super().__init__(Reason.NOT_ASKED, "the session was closed")
+        super().__init__(Reason.CLOSED_HERE, "the session was closed")
 
 
 class Attempt:

@@ -135,7 +135,7 @@ class Connection:
         with self._changed:
             self._finished = True
             if self._failure is None:
-                self._failure = self.no_reply(Reason.NOT_ASKED, f"{self.host.id}: the session was closed")
+                self._failure = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
             attempt = self._attempt
             self._changed.notify_all()
         if attempt is not None:
@@ -170,7 +170,7 @@ class Connection:
         outcome = self._guarded(lambda: self._log_in(deadline))
         login = self._keep(outcome)
         if login is None:
-            closed = self.no_reply(Reason.NOT_ASKED, f"{self.host.id}: the session was closed")
+            closed = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
             raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else closed))
         return login
 

@@ -107,7 +107,7 @@ class _Asking:
                     login.slots.close(run.command.channel)
                     self._settle(login, run, ending)
             if self._given_up:
-                self._answer_rest(Reason.NOT_ASKED, "the session was closed")
+                self._answer_rest(Reason.CLOSED_HERE, "the session was closed")
                 return
             if self._deadline.over:
                 self._out_of_time()

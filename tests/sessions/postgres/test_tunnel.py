@@ -63,7 +63,7 @@ def test_a_channel_that_the_host_refuses_is_the_reason(asker: Asker, role: Datab
 
     def refuse(*_: object) -> fakes.FakeChannel:
         detail = "db1: the server does not allow port forwarding"
-        raise SessionFailed(NoReply(Cause.DENIED, detail, now(), reason="tunnel"))
+        raise SessionFailed(NoReply(Reason.FORWARDING_REFUSED, detail, now()))
 
     pool.open_channel = refuse  # type: ignore[assignment]
     answer = no_reply(ask(pool, "SELECT 1"))
@@ -75,7 +75,7 @@ def test_a_channel_that_is_lost_meanwhile(asker: Asker, postgres: Cluster, role:
     pool = asker.pool(role, postgres.port, **tunnelled(postgres))
     reply(ask(pool, "SELECT 1"))
     asker.forward.channels[0].close()
-    assert no_reply(ask(pool, "SELECT 2")).cause is Cause.CUT_OFF
+    assert no_reply(ask(pool, "SELECT 2")).reason is Reason.CONNECTION_LOST
 
 
 def test_a_frozen_server_behind_the_tunnel(asker: Asker, role: DatabaseRole) -> None:
@@ -120,7 +120,7 @@ def test_a_real_sshd_carries_the_connection(
     nowhere = asker.pool(role, 1, **tunnelled(postgres))
     nowhere.open_channel = ssh.open_channel
     refused = no_reply(ask(nowhere, "SELECT 1"))
-    assert refused.reason is Reason.MISSING_UNREACHABLE_tunnel
+    assert refused.reason is Reason.FORWARDING_REFUSED
     for used in (pool, nowhere):
         used.close()
     log = postgres.whole_log[before:]
