@@ -11,50 +11,18 @@ from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.judging.unseen import could_not_look
 from preflight.plan import Application, Endpoint
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply, Via
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
 from preflight.questions.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
+from preflight.reasons import Side
 
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120
 _MOST_COMPONENTS = 10
 _DOWN = ("DOWN", "OUT_OF_SERVICE")
-_FAILING = {
-    "certificate-expired": "have the certificate of {host} renewed",
-    "not-yet-valid": "compare the clocks of this machine and of {host}; else have its certificate issued anew",
-    "certificate-name": "have a certificate issued that names {name}, or correct `server_name` in the plan",
-    "certificate-untrusted": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its '
-    "intermediate certificates too",
-    "self-signed": "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
-    'in the plan (ca = "FILE")',
-    "tls-protocol": "have TLS 1.2 or newer enabled on {host} with ciphers of today, and no client certificate wanted",
-    "plain-http": "have TLS enabled on {host} port {port}, or correct the URL in the plan to http://",
-    "client-certificate": "ask the {owner} for a health path that wants no client certificate",
-    "tls": "read the log of the server on {host}: its TLS does not work",
-    "short-body": "read the logs of {app} and of proxies before it on {host}: the answer is broken off",
-    "body-too-large": "name a health path in the plan that answers briefly",
-    "no-answer": "read the log of {app} on {host}: it closes the connection without an answer",
-    "connection-lost": "read the log of {app} on {host}: it loses the connection in the middle of an answer",
-    "not-http": "correct the URL in the plan: something else than an HTTP server answers on {host} port {port}",
-    "handshake": "correct the port in the plan if it speaks no TLS; else have {app} on {host} looked at: it hangs",
-    "headers": "have {app} on {host} looked at: it takes the request and does not answer",
-    "body": "have {app} on {host} looked at: it does not finish its answer",
-}
-"""Remedies by reason, where the application was reached and did not do its part."""
-_NOT_LISTENING = "start {app} on {host}, or correct the port in the plan: nothing listens on {port}"
-_NO_WAY = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
-_NOT_LOOKED = {
-    "ca-file": "correct `ca` in the plan, or put the file there",
-    "server-name": "correct `server_name` in the plan",
-    "no-such-name": "correct the URL in the plan, or have the name {host} entered in the DNS",
-    "name-service": "mend the name service of the machine that runs preflight, then run again",
-    "content-encoding": "have {app} or the proxy before it heed `Accept-Encoding: identity`",
-    "run-deadline": "run again with a longer --timeout",
-}
-"""Remedies by reason, where nothing was learnt of the application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +51,22 @@ class _Instance:
         request = HttpRequest(self.endpoint.url)
         return request.host, request.port
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """The names that a remedy may hold."""
+        host, port = self.server
+        return {
+            "app": self.application.id,
+            "owner": self.application.owner or "application's owner",
+            "old": self.application.from_,
+            "host": host,
+            "port": port,
+            "name": self.endpoint.server_name or host,
+        }
+
     def fill(self, remedy: str) -> str:
         """A remedy with the names of this instance in it."""
-        host, port = self.server
-        return remedy.format(
-            app=self.application.id,
-            owner=self.application.owner or "application's owner",
-            old=self.application.from_,
-            host=host,
-            port=port,
-            name=self.endpoint.server_name or host,
-        )
+        return remedy.format(**self.fields)
 
 
 class AppHealth(Check):
@@ -159,18 +132,15 @@ class AppHealth(Check):
         return Judgement.of(points)
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
-        if lost.cause is not Cause.REFUSED and lost.reason not in _FAILING:
-            no_way = _NO_WAY if lost.cause in (Cause.UNREACHABLE, Cause.TIMED_OUT) else ""
-            remedy = _NOT_LOOKED.get(lost.reason, no_way)
-            seen = could_not_look(lost)
-            return replace(seen, remedy=instance.fill(remedy)) if remedy else seen
-        reason = f" ({lost.reason.replace('-', ' ')})" if lost.reason else ""
+        cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
+        if lost.reason.side is not Side.FAR_END:
+            return unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
         certificate = certificate_of(lost)
         return failed(
-            f"no answer that counts: {lost.cause}{reason}",
+            f"no answer that counts: {lost.reason}",
             expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
             actual=f"{lost.detail}; {self._described(certificate)}" if certificate else lost.detail,
-            remedy=instance.fill(_FAILING.get(lost.reason, _NOT_LISTENING)),
+            remedy=cure,
         )
 
     def _certificate(self, instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

@@ -11,68 +11,20 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.cures import pin_again_command, seal_command
+from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.judging.unseen import could_not_look
 from preflight.plan import Host, Ref
 from preflight.plan.work import minutes_at_stake, work_on
-from preflight.probe import Cause, NoReply
-from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, nothing_learnt
+from preflight.probe import NoReply, Via
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
+from preflight.reasons import Reason
 
 _DAY = timedelta(days=1)
 _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow a date
 _PASSWORD_EXPIRES = re.compile(r"(warning: )?(?:your )?password will expire in (\d+) (day|hour|minute)", re.IGNORECASE)
 _ACCOUNT_EXPIRES = re.compile(r"account will expire in (\d+) day", re.IGNORECASE)
 _EXPIRY_WORDS = re.compile(r"(?:password|account)[^.\n]{0,60}\bexpir", re.IGNORECASE)
-_REMEDIES = {
-    "bad-credential": "have {owner} confirm {user} on {host} and its {credential}, and give the plan the right one",
-    "method-not-allowed": "give [hosts.{host}] a credential the server takes, or have sshd allow this one for {user}",
-    "account-expired": "have the account {user} on {host} extended past {until}: chage -E {date} {user}",
-    "closed-during-login": "read sshd's log on {host} for {user}: expiry, pam_time or AllowUsers end it so",
-    "too-many-failures": "have {user} on {host} unlocked (faillock --user {user} --reset) before anybody tries again",
-    "partial": "arrange a login for {user} on {host} that needs one credential only",
-    "passphrase-needed": 'name the key\'s passphrase: passphrase = "prompt" in [hosts.{host}], or use the agent',
-    "passphrase-wrong": "correct the secret that `passphrase` in [hosts.{host}] names",
-    "password-expired": "log in to {host} as {user}, set a new password, and put it where the plan finds it",
-    "nologin": "have a shell set for the account: usermod -s /bin/sh {user} on {host}",
-    "forced-command": 'take command="..." off the key of {user} in authorized_keys on {host}, or use another key',
-    "no-shell": "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {host}",
-    "no-such-name": "correct `address` in [hosts.{host}], or have the name entered in the DNS",
-    "no-route": "have the network opened from this machine to {host} port {port}, or name a `jump` host",
-    "from-jump": "have the firewall opened from the jump host {jump} to {host} port {port}",
-    "not-ssh": "correct `port` in [hosts.{host}]: something else than sshd answers there",
-    "handshake": "have sshd on {host} looked at: it takes connections on port {port} and does not go on",
-    "start-up-file": "in ~/.bashrc (~/.cshrc) of {user} on {host}: nothing may read standard input or end the shell",
-    "throttled": "have MaxStartups or PerSourcePenalties of sshd on {host} raised for this machine's address",
-    "turn": "run again with a longer --timeout: other logins took the time there was",
-    "busy": "run again with a longer --timeout, or when the machine preflight runs on has less to do",
-    "open-files": "raise the limit of open files where preflight runs (ulimit -n)",
-    "name-service": "mend the name service of the machine preflight runs on, or give [hosts.{host}] an IP address",
-    "refused-elsewhere": "have {owner} confirm the password, and correct the secret that [hosts.{host}] names",
-    "key-mode": "chmod 600 {key}",
-    "key-file": "put the key where preflight runs: {key}, or correct `key` in [hosts.{host}]",
-    "key-cipher": "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent",
-    "no-common-algorithm": "let sshd on {host} offer what the finding names, too, or name a `jump` host",
-    "no-agent": "start the SSH agent and add the key (ssh-add), then run again",
-    "not-in-agent": "add the key to the agent (ssh-add), or correct `agent` in [hosts.{host}]",
-    "revoked": "do not log in: the key is marked @revoked; ask {owner} which key {host} has now",
-    "cert-authority": "pin the host's own key: {seal}",
-}  # fmt: skip
-_LETS_THROUGH = ("nologin", "no-shell", "forced-command")
-_REMEDIES_BY_CAUSE = {
-    Cause.UNREACHABLE: "have the way from this machine to {host} port {port} opened",
-    Cause.REFUSED: "have sshd started on {host} port {port}, or correct `port` in [hosts.{host}]",
-    Cause.TIMED_OUT: "have the firewall between this machine and {host} port {port} opened, or sshd on it mended",
-    Cause.DENIED: "have {owner} look for {user} in sshd's log on {host}",
-    Cause.HOST_KEY_UNKNOWN: "compare the fingerprint with {owner} by another way, then pin it: {seal}",
-    Cause.HOST_KEY_CHANGED: "do not log in: ask {owner} why the host key of {host} is another one; only when its "
-    "fingerprint is confirmed, pin the new one: {pin_again}",
-    Cause.NO_SHELL: "have a working shell arranged for {user} on {host}",
-    Cause.NO_CREDENTIAL: "provide the credential that [hosts.{host}] names",
-    Cause.CUT_OFF: "read sshd's log on {host}: it ends the session of {user} before a command can run",
-    Cause.UNSUPPORTED: "have {host} offer what the finding names, or reach it by another way",
-    Cause.TLS: "correct `port` in [hosts.{host}]: something else than sshd answers there",
-}
+_LETS_THROUGH = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.FORCED_COMMAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +91,17 @@ class HostLogin(Check):
         return minutes_at_stake(self.plan, work_on(self.plan, host.id))
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
-        if nothing_learnt(lost):
-            known = lost.reason in _REMEDIES or lost.cause is Cause.UNSUPPORTED
-            if not known:
-                return could_not_look(lost)
-            return unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy=self._remedy(host, lost))
-        if lost.cause is Cause.NO_SHELL and lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
+        if not refuses_login(lost):
+            return could_not_look(self.plan, Via.SSH, host.id, lost)
+        if lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
             return passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
         user = host.user or lost.session.get("user", "") or "the login"
         return failed(
-            f"no login: {_what_failed(lost)}",
+            f"no login: {lost.reason}",
             waivable=False,
             expected=f"{user} logs in and runs a command",
             actual=lost.detail,
-            remedy=self._remedy(host, lost),
+            remedy=cure_of(self.plan, Via.SSH, host.id, lost, date=self._need.good_date()),
             minutes_at_stake=self._stake(host),
         )
 
@@ -163,23 +112,6 @@ class HostLogin(Check):
         used |= {file.host for file in plan.rollback.files} if plan.rollback else set()
         needed = host.become or work_on(plan, host.id) or host.id in used
         return not needed and any(other.jump == host.id for other in plan.hosts.values())
-
-    def _remedy(self, host: Host, lost: NoReply) -> str:
-        template = _REMEDIES.get(lost.reason, _REMEDIES_BY_CAUSE.get(lost.cause, _REMEDIES_BY_CAUSE[Cause.DENIED]))
-        user = host.user or lost.session.get("user", "") or "the login"
-        return template.format(
-            host=host.id,
-            user=user,
-            port=lost.session.get("port", host.ssh_port),
-            owner=self.plan.person(host.owner) or "the owner of " + host.id,
-            until=self._need.told(self._need.until),
-            date=self._need.good_date(),
-            credential="password" if host.password else "key",
-            jump=lost.session.get("jump", host.jump),
-            key=host.key or "the key file",
-            seal=seal_command(self.plan),
-            pin_again=pin_again_command(self.plan, host),
-        )
 
     def _logged_in(self, login: Login) -> Judgement:
         session = login.session
@@ -197,7 +129,7 @@ class HostLogin(Check):
             remedy = f"have the login of {whose} extended, then correct `valid_through`"
             ends.append(_end("login (as declared in the plan)", whose, _midnight(declared + _DAY), remedy))
         if isinstance(expiry, NoReply):
-            yield could_not_look(expiry)
+            yield could_not_look(self.plan, Via.SSH, host.id, expiry)
             ends += announced
         else:
             shown = list(_shown_ends(login, expiry, whose, self.moment, self._need.good_date()))
@@ -239,10 +171,6 @@ class HostLogin(Check):
                 actual="; ".join(rules) or "/etc/security/time.conf cannot be read",
                 remedy=f"read /etc/security/time.conf on {login.node}; have these hours allowed for {login.user}",
             )
-
-
-def _what_failed(lost: NoReply) -> str:
-    return f"{lost.cause} ({lost.reason.replace('-', ' ')})" if lost.reason else str(lost.cause)
 
 
 def _end(what: str, whose: str, at: datetime, remedy: str) -> End:

@@ -9,12 +9,11 @@ from datetime import datetime
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment, local_to_utc, zone
 from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.judging.cures import could_not_look, refuses_login
 from preflight.judging.machines import machine_of, server_of
-from preflight.judging.unseen import could_not_look
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.values import is_named, same_person
-from preflight.probe import NoReply
-from preflight.questions import accounts, postgres
+from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe
 from preflight.questions.postgres import Identity, IdentityProbe
 from preflight.units import format_duration
@@ -158,7 +157,7 @@ class OnCall(Check):
         accesses = self._accesses(role)
         used = [access for access in accesses if access.users]
         for number, access in enumerate(used):
-            yield _login(role, access, logins[f"login_{number}"])
+            yield _login(self.plan, role, access, logins[f"login_{number}"])
             if access.shared_because:
                 yield _shared(role, access)
         for access in accesses:
@@ -198,18 +197,18 @@ class OnCall(Check):
                 )
 
 
-def _login(role: Role, access: _Access, fact: Login | Identity | NoReply) -> Judgement:
+def _login(plan: Plan, role: Role, access: _Access, fact: Login | Identity | NoReply) -> Judgement:
     """Whether the login can be made; of which account and server it is, host-login and database-login judge."""
     who, name = " and ".join(map(str, access.users)), access.entry.id
     if not isinstance(fact, NoReply):
         return passed(f"{who} can log in to {name}")
     is_host = isinstance(access.entry, Host)
-    if (accounts if is_host else postgres).nothing_learnt(fact):
-        return could_not_look(fact, f" whether {who} can log in to {name}")
-    why = fact.reason.replace("-", " ") or str(fact.cause)
+    if not refuses_login(fact):
+        via = Via.SSH if is_host else Via.SQL
+        return could_not_look(plan, via, name, fact, f" whether {who} can log in to {name}")
     line = f"{'host-login' if is_host else 'database-login'} {name}"
     return failed(
-        f"{who} cannot log in to {name}: {why}",
+        f"{who} cannot log in to {name}: {fact.reason}",
         expected=f"{who} logs in before the window",
         actual=fact.detail,
         remedy=f"have the login mended as the line {line} says; else name somebody in [roles.{role.id}] who has one",

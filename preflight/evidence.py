@@ -19,17 +19,20 @@ from typing import Any, TypeVar
 from preflight import __version__
 from preflight.errors import PreflightError
 from preflight.probe import Answer, Question, Reply, Unreadable
+from preflight.reasons import Reason
 from preflight.record import fields_of, parse_json, read_record
 from preflight.units import format_size
 
 T = TypeVar("T")
 
-SCHEMA = 1
+SCHEMA = 2
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Reason):
+        return value.id
     return value.isoformat() if isinstance(value, datetime) else dict(value)
 
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
+from preflight.reasons import Reason
+
 T = TypeVar("T")
 
 
@@ -36,33 +38,6 @@ class Family(StrEnum):
     HEALTH = "health"
     BACKUP = "backup"
     SCRIPTS = "scripts"
-
-
-class Cause(StrEnum):
-    """Why a question got no reply. The words are printed in reports as they stand here."""
-
-    UNREACHABLE = "unreachable"
-    """No route, no such name, or the network said no before a server did."""
-    REFUSED = "refused"
-    """The machine answers, but nothing listens on that port, or the server turns connections away."""
-    TIMED_OUT = "timed out"
-    DENIED = "denied"
-    """The server refused the credential, the account or the right to connect."""
-    HOST_KEY_UNKNOWN = "host key unknown"
-    HOST_KEY_CHANGED = "host key changed"
-    TLS = "TLS failed"
-    NO_SHELL = "no usable shell"
-    """The login succeeds, but the account cannot run a command (expired password, nologin, forced command)."""
-    NO_CREDENTIAL = "no credential"
-    """The plan's secret reference or key file yields nothing to log in with."""
-    CUT_OFF = "cut off"
-    """The connection was lost, or the output passed its cap, before the reply was complete."""
-    UNREADABLE = "unreadable reply"
-    UNSUPPORTED = "not supported"
-    """The server needs something this tool does not speak (no common algorithm, ProxyCommand, CA-signed host key)."""
-    NOT_ASKED = "not asked"
-    CONTRADICTION = "contradiction"
-    """Asked from several places, with different answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +88,14 @@ class Reply:
 class NoReply:
     """Nobody could be asked, or the answer did not arrive whole. Never evidence for a pass."""
 
-    cause: Cause
+    reason: Reason
     detail: str
     """One sentence for the report, naming what was seen."""
     asked_at: datetime
     took_seconds: float = 0.0
     vantage: str = ""
-    reason: str = ""
-    """A word for checks that tell causes apart, for example `password-expired`, `no-pg-hba`."""
     session: Mapping[str, str] = field(default_factory=dict)
 
-
-NO_SECRET = "secret"
-"""`NoReply.reason` where a secret reference of the plan yields nothing on the machine that preflight runs on: nothing
-was tried, so it tells nothing of the far end."""
-
-BUSY = "busy"
-"""`NoReply.reason` where this machine, or the one session with a target, had no time left for the question."""
-
-OPEN_FILES = "open-files"
-"""`NoReply.reason` where this machine's limit of open files kept a connection from being opened."""
 
 Answer = Reply | NoReply
 

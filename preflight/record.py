@@ -22,6 +22,7 @@ from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origi
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind_of, listed, nearest_name, quoted
 from preflight.probe import Unreadable
+from preflight.reasons import Reason
 
 T = TypeVar("T")
 
@@ -287,6 +288,13 @@ def _number(value: Any) -> float:
     raise expected("a finite number", value)
 
 
+def _reason(value: Any) -> Reason:
+    try:
+        return Reason.of(str(value))
+    except ValueError as error:
+        raise Misfit(str(error)) from None
+
+
 def _moment(value: Any) -> datetime:
     """With its offset, since a time without one is another moment elsewhere."""
     try:
@@ -304,4 +312,5 @@ _JSON: Mapping[Any, Callable[[Any], Any]] = {
     bool: _exactly(bool, "a boolean"),
     float: _number,
     datetime: _moment,
+    Reason: _reason,
 }

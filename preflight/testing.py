@@ -22,7 +22,8 @@ from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
 from preflight.plan import Plan
 from preflight.plan.load import load_plan
-from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
+from preflight.reasons import Reason
 
 MOMENT = datetime(2026, 10, 16, 12, 0, tzinfo=UTC)
 """When everything is asked and judged: the day before the window of `HEAD`."""
@@ -53,9 +54,8 @@ def answered(text: str, code: int = 0, error: str = "", **session: str) -> Reply
     return Reply(code, text, MOMENT, 0.1, "from the trial", error, session)
 
 
-def lost(cause: Cause = Cause.UNREACHABLE, reason: str = "") -> NoReply:
-    """No reply; `reason` is the word by which checks tell causes apart."""
-    return NoReply(cause, f"the trial says: {cause}", MOMENT, 0.1, "from the trial", reason)
+def lost(reason: Reason = Reason.UNREACHABLE) -> NoReply:
+    return NoReply(reason, f"the trial says: {reason}", MOMENT, 0.1, "from the trial")
 
 
 @dataclass(frozen=True)

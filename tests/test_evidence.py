@@ -13,7 +13,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from preflight.evidence import Evidence, EvidenceError, redact, write_private
-from preflight.probe import Cause, NoReply, Question, Reply, Via
+from preflight.probe import NoReply, Question, Reply, Via
+from preflight.reasons import Reason
 from tests.toy import MOMENT, lost, reply
 
 ASKED = Question(Via.SSH, "db1", "echo one")
@@ -142,5 +143,5 @@ def test_redaction_reaches_every_text_of_an_answer() -> None:
         return text.replace("hunter22", "***")
 
     told = Reply(0, "hunter22", MOMENT, 0.1, "here", "hunter22", {"banner": "hunter22"})
-    silent = NoReply(Cause.DENIED, "hunter22", MOMENT, session={"banner": "hunter22"})
+    silent = NoReply(Reason.BAD_CREDENTIAL, "hunter22", MOMENT, session={"banner": "hunter22"})
     assert "hunter22" not in str(redact(told, mask)) + str(redact(silent, mask))

@@ -153,7 +153,20 @@ def test_commands_that_ask_nothing_load_no_driver(call: list[str]) -> None:
 
 
 VOCABULARY = (
-    *("check", "probe", "finding", "evidence", "verdict", "clock", "units", "errors", "faults", "record", "wording"),
+    *(
+        "check",
+        "probe",
+        "finding",
+        "reasons",
+        "evidence",
+        "verdict",
+        "clock",
+        "units",
+        "errors",
+        "faults",
+        "record",
+        "wording",
+    ),
     *("secrets", "plan"),
     *("questions.fields", "questions.shell", "questions.sql"),  # what questions of every kind are made of
 )

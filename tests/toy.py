@@ -12,7 +12,8 @@ from preflight.check import Check, Probes, Subject
 from preflight.engine.registry import Registry
 from preflight.finding import Judgement, failed, passed
 from preflight.plan import Account, Host, Plan, Release, Window
-from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
+from preflight.probe import Answer, NoReply, Probe, Question, Reply, Via
+from preflight.reasons import Reason
 from preflight.sessions import Deliver
 
 MOMENT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
@@ -97,8 +98,8 @@ def reply(text: str) -> Reply:
     return Reply(0, text, MOMENT, 0.1, "on db1 as dbadmin")
 
 
-def lost(cause: Cause = Cause.UNREACHABLE) -> NoReply:
-    return NoReply(cause, f"db1: {cause}", MOMENT, 0.1, "from here to db1 as dbadmin")
+def lost(reason: Reason = Reason.UNREACHABLE) -> NoReply:
+    return NoReply(reason, f"db1: {reason}", MOMENT, 0.1, "from here to db1 as dbadmin")
 
 
 class Script:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
+from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
 from preflight.judging.machines import server_of
-from preflight.judging.unseen import could_not_look
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply, Via
 from preflight.questions.postgres import (
     DatabaseRole,
     Identity,
@@ -21,48 +20,11 @@ from preflight.questions.postgres import (
     Slots,
     SlotsProbe,
     SystemIdentifierProbe,
-    nothing_learnt,
 )
-from preflight.questions.sql import quote_literal
 
 from .planned_login import PlannedLogin
 from .roles import backup_roles, judge_backup_roles, judge_credential, judge_settings
 from .server import judge_certificate, judge_server
-
-_HBA = "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()"
-_LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
-_CERTIFICATE = "have the server given a certificate that holds through the window"
-_REMEDIES = {
-    "bad-password": f"correct the secret that `password` in [databases.{{id}}] names; if it is right, {_LOOK}"
-    "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in psql, "
-    "\\password {role}",
-    "authentication-failed": "have pg_hba.conf ask {user} for a password (scram-sha-256), or map the account",
-    "no-pg-hba": _HBA,
-    "not-permitted-to-login": f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;",
-    "database-missing": "correct `name` in [databases.{id}], or {address}, or its `port`: that server has no database "
-    "{name}",
-    "database-closed": "ALTER DATABASE {database} ALLOW_CONNECTIONS true;",
-    "no-connect-privilege": "GRANT CONNECT ON DATABASE {database} TO {role};",
-    "too-many-connections": "have connections ended, or the limit of the server, {name} or {user} raised",
-    "password-needed": 'name the password of {user}: password = "env:NAME" in [databases.{id}]',
-    "cleartext-password": "have the server use TLS or scram-sha-256; a password is not sent in clear text",
-    "starting-up": "wait until the server is up: pg_isready -h {server} -p {port}",
-    "refused": "have the server started and listen on that address (listen_addresses), or correct `port`",
-    "no-route": "have the network opened to port {port}, or reach it through its host: connect = \"tunnel\"",
-    "no-such-name": "correct {address}, or have the name entered in the DNS",
-    "tls-unsupported": "have TLS switched on at the server (ssl = on), or say sslmode = \"disable\"",
-    "certificate-name": "say `server_name` in [databases.{id}], or have a certificate for that name made",
-    "certificate-untrusted": "name the authority that signed it: sslrootcert in [databases.{id}]",
-    "certificate-expired": _CERTIFICATE,
-    "ca-file": "correct `sslrootcert` in [databases.{id}]",
-    "tunnel": "have sshd on {host} allow port forwarding (AllowTcpForwarding) to port {port}, and the server listen",
-    "not-postgresql": "correct `port` in [databases.{id}]: something else than PostgreSQL answers there",
-}  # fmt: skip
-_REMEDIES_BY_CAUSE = {
-    Cause.UNREACHABLE: "have the network opened to port {port}, or reach it through its host: connect = \"tunnel\"",
-    Cause.TIMED_OUT: "have the firewall to port {port} opened, or the server mended",
-    Cause.TLS: "cure the TLS settings of the server or of [databases.{id}]",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,30 +112,11 @@ class DatabaseLogin(Check):
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
     def _no_login(self, login: PlannedLogin, lost: NoReply) -> Judgement:
-        if nothing_learnt(lost):
-            return could_not_look(lost)
         database = login.database
-        default = "look for {user} in the server's log, which names the reason"
-        template = _REMEDIES.get(lost.reason) or _REMEDIES_BY_CAUSE.get(lost.cause, default)
-        why = lost.reason.replace("-", " ") or str(lost.cause)
-        return login.another(
-            f"no login: {why}",
-            f"{database.user} logs in to {login.name}",
-            lost.detail,
-            template.format(
-                id=database.id,
-                user=database.user,
-                role=login.role,
-                literal=quote_literal(database.user),
-                name=login.name,
-                database=login.database_name,
-                address=login.address_key,
-                server=shlex.quote(database.address or self.plan.host_of(database).address or database.host),
-                port=database.port,
-                host=database.host,
-                date=self._need.good_date(),
-            ),
-        )
+        if not refuses_login(lost):
+            return could_not_look(self.plan, Via.SQL, database.id, lost)
+        cure = cure_of(self.plan, Via.SQL, database.id, lost, date=self._need.good_date())
+        return login.another(f"no login: {lost.reason}", f"{database.user} logs in to {login.name}", lost.detail, cure)
 
     def _connections(self, login: PlannedLogin, slots: Slots, role: DatabaseRole | None) -> Iterator[Judgement]:
         """What is left of the limits of server, database and role. Our own connection counts as free: it ends."""

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.unseen import could_not_look
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupKind
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sudo import Refusal, refusal
 from preflight.questions.tools import major_of_server, shown
+from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 from preflight.wording import listed
 
@@ -62,13 +62,13 @@ def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
 
 
 def _not_read(seen: SeenBackup, lost: NoReply, within: timedelta) -> Judgement:
-    remedy = could_not_look(lost).remedy
-    if lost.cause is Cause.TIMED_OUT:
+    remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
+    if lost.reason in (Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT, Reason.RUN_DEADLINE):
         remedy = (
             f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a --timeout to "
             f"match; or read it by hand on {seen.host}"
         )
-    return unknown(f"the backup was not read to its end: {lost.cause}", actual=lost.detail, remedy=remedy)
+    return unknown(f"the backup was not read to its end: {lost.reason}", actual=lost.detail, remedy=remedy)
 
 
 def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:

@@ -17,7 +17,8 @@ from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
 from preflight.finding import Age, Finding
-from preflight.probe import Answer, Cause, Family, NoReply, Question, Reply, Via
+from preflight.probe import Answer, Family, NoReply, Question, Reply, Via
+from preflight.reasons import Reason
 
 Target = tuple[Via, str]
 
@@ -139,7 +140,7 @@ class Answered:
         if check is None or subject.crash or subject.item.skipped:
             return []
         facts = self._facts_of(subject)
-        if first_lost(facts, check.judges_no_reply) is not None:
+        if first_lost(facts, check.judges_no_reply):
             return []
         try:
             more = self.inspection.planner.plan(check.follow_up(subject.item.subject, **facts))
@@ -172,7 +173,7 @@ class Answered:
         """A question nobody asked is a `NoReply`, never a pass."""
         found = self._answers.get(planned.question.id)
         if found is None:
-            return NoReply(Cause.NOT_ASKED, "this question was not asked", self._evidence.collected_at)
+            return NoReply(Reason.NOT_ASKED, "this question was not asked", self._evidence.collected_at)
         return found[1]
 
     def _facts_of(self, subject: _Subject) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class Answered:
 
     def _seen(self, subject: _Subject) -> Seen:
         answers = [self._answer(planned) for planned in subject.probes.values()]
-        return Seen(self._facts_of(subject), answers, list(self._ages(subject)), subject.crash)
+        return Seen(self._facts_of(subject), subject.probes, answers, list(self._ages(subject)), subject.crash)
 
     def _ages(self, subject: _Subject) -> Iterator[Age]:
         for planned in subject.probes.values():
@@ -206,4 +207,4 @@ def _read(planned: PlannedProbe, answer: Answer) -> Any:
         return planned.probe.read(answer)
     except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(planned.probe).__name__} cannot be read: {error}"
-        return NoReply(Cause.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)
+        return NoReply(Reason.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from preflight.check import Check, Subject
-from preflight.engine.inspection import PlannedCheck, described
+from preflight.engine.inspection import PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
+from preflight.judging.cures import could_not_look
 from preflight.plan import Plan
-from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Reply
+from preflight.probe import Answer, NoReply, Reply
+from preflight.reasons import Reason, Side
 from preflight.units import format_duration
 
+WHOEVER_RUNS_IT = "whoever runs preflight"
 _COULD_NOT_LOOK = (Status.UNKNOWN, Status.FAIL, Status.SKIPPED, Status.STALE)
 
 
@@ -24,6 +27,7 @@ class Seen:
 
     facts: Mapping[str, Any]
     """Fact name -> what its probe read; a `NoReply` where it could not."""
+    probes: Mapping[str, PlannedProbe]
     answers: Sequence[Answer]
     ages: Sequence[Age]
     """Of the replies."""
@@ -41,7 +45,7 @@ class _Conclusion:
 
 def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
     """The one line of the report for a planned check. Never raises for a faulty check."""
-    conclusion = _conclude(item, seen)
+    conclusion = _conclude(plan, item, seen)
     return Finding(
         check=item.check_id,
         title=item.title,
@@ -56,32 +60,33 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
     )
 
 
-def first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> NoReply | None:
-    """The first fact that nobody could be asked for, those aside that the check judges itself."""
-    lost = (fact for name, fact in facts.items() if isinstance(fact, NoReply) and name not in wanted)
-    return next(lost, None)
+def first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> str:
+    """The first fact that nobody could be asked for, those aside that the check judges itself; empty for none."""
+    return next((name for name, fact in facts.items() if isinstance(fact, NoReply) and name not in wanted), "")
 
 
-def _conclude(item: PlannedCheck, seen: Seen) -> _Conclusion:
+def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:
     if item.skipped:
         return _Conclusion(Judgement(status=Status.SKIPPED, summary="not selected in this run"))
     if seen.crash or item.check is None:
         return _crashed(item, seen.crash)
     lost = first_lost(seen.facts, item.check.judges_no_reply)
-    if lost is not None:
-        return _could_not_look(lost)
+    if lost:
+        return _could_not_look(plan, seen, lost)
     try:
         judgement = _judge(item.check, item.subject, seen.facts)
     except CRASHES as error:  # one crashed check must not take the report with it
         return _crashed(item, described(error))
     lost = first_lost(seen.facts, frozenset())
-    if lost is not None and judgement.status not in _COULD_NOT_LOOK:
-        return _could_not_look(lost)
-    if lost is not None and lost.reason == NO_SECRET and judgement.status is Status.UNKNOWN:
-        return _could_not_look(lost)  # the cure and its owner are the same for all that miss the secret
-    # A check that sees a NoReply and calls it UNKNOWN shares its cause with the checks that never saw it.
-    cause = _cause_of(lost) if lost is not None and judgement.status is Status.UNKNOWN else ""
-    return _Conclusion(_aged(judgement, seen.ages), cause)
+    if not lost:
+        return _Conclusion(_aged(judgement, seen.ages))
+    if judgement.status not in _COULD_NOT_LOOK:
+        return _could_not_look(plan, seen, lost)
+    # A check that sees a NoReply and calls it UNKNOWN shares cause, cure and owner with the checks that never saw it.
+    shared = _could_not_look(plan, seen, lost)
+    if judgement.status is not Status.UNKNOWN:
+        return _Conclusion(_aged(judgement, seen.ages))
+    return shared if shared.owner else replace(shared, judgement=judgement)
 
 
 def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgement:
@@ -111,13 +116,14 @@ def _aged(judgement: Judgement, ages: Sequence[Age]) -> Judgement:
     )
 
 
-def _could_not_look(lost: NoReply) -> _Conclusion:
-    if lost.reason == NO_SECRET:
+def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:
+    """What lies on this machine or in this tool is cured by whoever runs it, once for all that cannot look."""
+    lost, question = seen.facts[name], seen.probes[name].question
+    judgement = could_not_look(plan, question.via, question.target, lost)
+    if lost.reason.side is Side.HERE:
         said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail} (where preflight runs)"
-        remedy = "set it where preflight runs, or name another reference in the plan"
-        return _Conclusion(unknown(said, remedy=remedy), said, "whoever runs preflight")
-    judgement = unknown(f"could not look: {lost.cause}", actual=lost.detail, remedy="remove the cause, then run again")
-    return _Conclusion(judgement, _cause_of(lost))
+        return _Conclusion(replace(judgement, summary=said, actual=""), said, WHOEVER_RUNS_IT)
+    return _Conclusion(judgement, _cause_of(lost), WHOEVER_RUNS_IT if lost.reason.side is Side.TOOL else "")
 
 
 def _cause_of(lost: NoReply) -> str:
@@ -138,7 +144,7 @@ def _cure_by(plan: Plan, subject: Subject) -> datetime:
 
 
 def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:
-    seen = [answer for answer in answers if not (isinstance(answer, NoReply) and answer.cause is Cause.NOT_ASKED)]
+    seen = [answer for answer in answers if not (isinstance(answer, NoReply) and answer.reason is Reason.NOT_ASKED)]
     vantages = dict.fromkeys(answer.vantage for answer in seen if answer.vantage)
     waited = max((answer.took_seconds for answer in seen if isinstance(answer, NoReply)), default=0.0)  # for one login
     return {

@@ -14,7 +14,8 @@ from typing import Self
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.evidence import redact
-from preflight.probe import Answer, Cause, NoReply, Question, Via
+from preflight.probe import Answer, NoReply, Question, Via
+from preflight.reasons import Reason
 from preflight.sessions import Session
 
 MOST_WORKERS = 64
@@ -87,15 +88,15 @@ class _Batch:
         waited, name = self.waited_seconds, self.target.id
         whole = f"the {run.seconds:g} s of the whole run were over"
         if self.begun_at is None:
-            return NoReply(Cause.TIMED_OUT, f"{name}: not asked: {whole} before its turn came", now(), 0.0)
+            return NoReply(Reason.RUN_DEADLINE, f"{name}: not asked: {whole} before its turn came", now(), 0.0)
         doing = self.session.stage if self.session else "opening the session"
-        limit, reason = f"{self.limit_seconds:g} s are the limit of one target", ""
+        limit, reason = f"{self.limit_seconds:g} s are the limit of one target", Reason.TARGET_LIMIT
         if run.over:
-            limit, reason = whole, "run-deadline"
+            limit, reason = whole, Reason.RUN_DEADLINE
         elif self.limit_seconds > TARGET_SECONDS:
             limit = f"{self.limit_seconds:g} s are the limit of its slowest question"
         detail = f"{name}: no answer within {waited:.1f} s, while {doing}: {limit}"
-        return NoReply(Cause.TIMED_OUT, detail, now(), waited, reason=reason)
+        return NoReply(reason, detail, now(), waited)
 
 
 _Arrival = tuple[_Batch, Question, Answer] | tuple[_Batch, None, str]
@@ -175,7 +176,7 @@ class Asking:
         self._stirred[batch.target] = None
         if arrival[1] is None:
             self._end(batch)
-            self._lose(batch, NoReply(Cause.NOT_ASKED, arrival[2], now()))
+            self._lose(batch, NoReply(Reason.NOT_ASKED, arrival[2], now()))
             return None
         _, question, answer = arrival
         # The first answer stands: a second one would come from a session that breaks its promise.

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from preflight.probe import BUSY, NO_SECRET, OPEN_FILES, Cause, Family, NoReply, Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
 
@@ -58,21 +58,6 @@ printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
         if not found.user:
             raise Unreadable("id tells no name")
         return found
-
-
-_NOT_THE_ACCOUNT = frozenset(
-    {"jump", "internal", "name-service", "key-file", "turn", "throttled", "refused-elsewhere"}
-    | {NO_SECRET, BUSY, OPEN_FILES}
-)
-"""Reasons that lie on this machine, at a jump host with a line of its own, or in how many ask at once."""
-
-
-def nothing_learnt(lost: NoReply) -> bool:
-    """Whether a login that was not made says nothing of the account: nobody tried, something before the host or on
-    this machine kept it from being tried, or this program's own limits ended it."""
-    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-    not_looked = lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE, Cause.UNSUPPORTED)
-    return own_limit or not_looked or lost.reason in _NOT_THE_ACCOUNT
 
 
 class Aging(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from preflight.probe import BUSY, NO_SECRET, Cause, Family, NoReply, Reply, Unreadable
+from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Until, read_lines, read_row, read_rows
 from preflight.questions.shell import ShellProbe, quoted
 from preflight.questions.sql import SqlProbe, quote_literal
@@ -74,16 +74,6 @@ SELECT current_user::text AS "user", current_database()::text AS database,
 
     def read(self, reply: Reply) -> Identity:
         return read_row(Identity, reply, session=dict(reply.session))
-
-
-def nothing_learnt(lost: NoReply) -> bool:
-    """Whether a login that was not made says nothing of the role: the tunnel's SSH login failed, which is that host's
-    own line, nobody tried, this machine has no secret, driver or name service to try with, the question failed and not
-    the login, or this program's own limits ended it."""
-    own_limit = lost.cause is Cause.TIMED_OUT and not lost.vantage
-    logged_in = bool(lost.session.get("backend_pid"))
-    not_the_server = lost.reason in ("host", "name-service", "no-driver", BUSY, NO_SECRET)
-    return logged_in or own_limit or not_the_server or lost.cause in (Cause.NOT_ASKED, Cause.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)

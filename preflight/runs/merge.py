@@ -16,7 +16,8 @@ from preflight.engine.inspection import Inspection
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence
 from preflight.plan import Plan
-from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
+from preflight.reasons import Reason
 from preflight.runs.inputs import changed
 from preflight.wording import counted
 
@@ -59,7 +60,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     for question_id, names in contradicted.items():
         question, answer = answers[question_id]
         detail = f"{question.target}: {' and '.join(sorted(names))} answer it differently"
-        answers[question_id] = (question, NoReply(Cause.CONTRADICTION, detail, answer.asked_at))
+        answers[question_id] = (question, NoReply(Reason.CONTRADICTION, detail, answer.asked_at))
     evidence = Evidence(
         plan_digest=plan.digest,
         collected_at=max(part.collected_at for part in parts.values()),
@@ -92,7 +93,7 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
 def _says(answer: Answer) -> tuple[object, ...]:
     if isinstance(answer, Reply):
         return (answer.code, answer.text, answer.error)
-    return (answer.cause, answer.reason)
+    return (answer.reason,)
 
 
 def _provenance(plan: Plan, name: str, part: Evidence) -> str:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
+from preflight.reasons import Reason
 
 Deliver = Callable[[Question, Answer], None]
 
@@ -44,8 +45,7 @@ class SessionFailed(PreflightError):
 class CannotAsk(Exception):
     """Why something could not be asked, on its way up to the `NoReply` it becomes; never leaves the sessions."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
-        self.cause = cause
-        self.detail = detail
         self.reason = reason
+        self.detail = detail

@@ -11,7 +11,7 @@ from typing import Any
 
 from preflight.clock import Deadline
 from preflight.plan.values import show_address
-from preflight.probe import OPEN_FILES, Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
@@ -21,14 +21,16 @@ _KEEPALIVE_INTERVAL_SECONDS = 5
 _KEEPALIVE_PROBES = 3
 _READ_BYTES = 65536
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
+"""Of the reasons that keep several addresses of one name from being connected to."""
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 class DialFailed(CannotAsk):
     """No TCP connection."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", address: str = "") -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, address: str = "") -> None:
+        super().__init__(reason, detail)
         self.address = address
         """The address tried last, `ip:port`; empty when the name had none."""
 
@@ -52,11 +54,11 @@ def resolve(name: str, port: int) -> Resolved:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
-            raise DialFailed(Cause.UNREACHABLE, f"the name {name} does not exist here", "no-such-name") from None
+            raise DialFailed(Reason.NO_SUCH_NAME, f"the name {name} does not exist here") from None
         detail = f"the name {name} could not be resolved on this machine: {error.strerror}"
-        raise DialFailed(Cause.UNREACHABLE, detail, "name-service") from None
+        raise DialFailed(Reason.NAME_SERVICE, detail) from None
     except UnicodeError:
-        raise DialFailed(Cause.UNREACHABLE, f"{name!r} is no host name", "no-such-name") from None
+        raise DialFailed(Reason.NO_SUCH_NAME, f"{name!r} is no host name") from None
     addresses = tuple((family, where) for family, _, _, _, where in found)
     return Resolved(name, tuple(dict.fromkeys(addresses)))
 
@@ -76,9 +78,8 @@ def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
         except OSError as error:
             troubles.append(_trouble(error, address, share))
     if not troubles:
-        raise DialFailed(Cause.TIMED_OUT, f"no time was left to connect to {target.first}", address=target.first)
-    rank = [Cause.NOT_ASKED, Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE]
-    raise min(troubles, key=lambda trouble: rank.index(trouble.cause))
+        raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {target.first}", address=target.first)
+    raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
 
 
 def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> QuickSocket:
@@ -95,13 +96,13 @@ def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> Qu
 
 def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
-        return DialFailed(Cause.TIMED_OUT, f"{address} did not answer within {seconds:.1f} s", "", address)
+        return DialFailed(Reason.NO_ANSWER, f"{address} did not answer within {seconds:.1f} s", address)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return DialFailed(Cause.NOT_ASKED, NO_DESCRIPTOR, OPEN_FILES, address)
+        return DialFailed(Reason.OPEN_FILES, NO_DESCRIPTOR, address)
     if error.errno == errno.ECONNREFUSED:
-        return DialFailed(Cause.REFUSED, f"{address} refused the connection: nothing listens there", "", address)
-    reason = "no-route" if error.errno in _NO_ROUTE else ""
-    return DialFailed(Cause.UNREACHABLE, f"{address}: {error.strerror or error}", reason, address)
+        return DialFailed(Reason.NOT_LISTENING, f"{address} refused the connection: nothing listens there", address)
+    reason = Reason.NO_ROUTE if error.errno in _NO_ROUTE else Reason.UNREACHABLE
+    return DialFailed(reason, f"{address}: {error.strerror or error}", address)
 
 
 class QuickSocket(socket.socket):

@@ -19,7 +19,8 @@ from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Event, Finding, Judgement, Status
 from preflight.plan import Application, Endpoint, Plan, Window
-from preflight.probe import Cause, NoReply, Reply
+from preflight.probe import NoReply, Reply
+from preflight.reasons import Reason
 from tests.sessions.http.asking import ask, drips, raw_server, says, stays_silent
 from tests.site.https import HttpsApp
 from tests.site.machine import free_port
@@ -329,22 +330,22 @@ def test_an_application_that_hangs_or_breaks_off_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "reason", "remedy"),
+    ("reason", "remedy"),
     [
-        (Cause.UNREACHABLE, "no-route", "port 443 opened"),
-        (Cause.UNREACHABLE, "no-such-name", "DNS"),
-        (Cause.UNREACHABLE, "name-service", "the machine that runs preflight"),
-        (Cause.TIMED_OUT, "connect", "port 443 opened"),
-        (Cause.TIMED_OUT, "run-deadline", "--timeout"),
-        (Cause.TIMED_OUT, "", "opened"),
-        (Cause.NOT_ASKED, "ca-file", "correct `ca`"),
-        (Cause.NOT_ASKED, "", "ask it, too: preflight run"),
-        (Cause.UNREADABLE, "content-encoding", "Accept-Encoding"),
+        (Reason.NO_ROUTE, "port 443 opened"),
+        (Reason.NO_SUCH_NAME, "DNS"),
+        (Reason.NAME_SERVICE, "the machine that runs preflight"),
+        (Reason.NO_ANSWER, "port 443 opened"),
+        (Reason.RUN_DEADLINE, "--timeout"),
+        (Reason.UNREACHABLE, "opened"),
+        (Reason.CA_FILE, "correct `ca`"),
+        (Reason.NOT_ASKED, "ask it, too: preflight run"),
+        (Reason.CONTENT_ENCODING, "Accept-Encoding"),
     ],
 )
-def test_what_could_not_be_asked_is_unknown_never_a_pass(cause: Cause, reason: str, remedy: str) -> None:
+def test_what_could_not_be_asked_is_unknown_never_a_pass(reason: Reason, remedy: str) -> None:
     check = AppHealth(plan_of(Endpoint(url="https://app1/health")), NOW)
-    judgement = check.judge(check.subjects()[0], answer=NoReply(cause, "seen", NOW, reason=reason))
+    judgement = check.judge(check.subjects()[0], answer=NoReply(reason, "seen", NOW))
     assert judgement.status is Status.UNKNOWN
     assert remedy in judgement.remedy
 

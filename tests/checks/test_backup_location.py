@@ -14,9 +14,10 @@ from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, RemotePath, Step
 from preflight.plan.load import load_plan
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place
+from preflight.reasons import Reason
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -56,7 +57,7 @@ BY_LOGIN = replace(GOOD, ran_as=999, access=False, proof="EACCES")
 """The same directory, seen by a login that gets no shell of the account."""
 DATA = DataDirectories("/var/lib/pg/data")
 BACKUP = Backup(id="orders", database="orders", directory=RemotePath("/backup/orders"), step="backup")
-UNSEEN = NoReply(Cause.REFUSED, "orders: connection refused", MOMENT)
+UNSEEN = NoReply(Reason.NOT_LISTENING, "orders: connection refused", MOMENT)
 
 
 def at(path: str, mount: Mount | None = ROOT, reached: str = "") -> Place:

@@ -11,8 +11,9 @@ from preflight_checks.clock_skew import ClockSkew, ClockSkewSettings
 
 from preflight.finding import Judgement, Quantity, Status
 from preflight.plan import Account, Database
-from preflight.probe import Cause, NoReply, Reply, Unreadable
+from preflight.probe import NoReply, Reply, Unreadable
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
+from preflight.reasons import Reason
 from tests.toy import lost, toy_plan
 
 ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
@@ -144,7 +145,7 @@ def test_a_machine_that_agrees_is_named_once() -> None:
 def test_the_host_of_a_server_tells_on_which_machine_it_is() -> None:
     facts = {"clock": reading(90), "home": in_boot("b1"), "witness_1": in_boot("b1")}
     assert "suspect" not in judged(number=3, **facts).summary
-    assert "suspect" in judged(number=3, **{**facts, "home": lost(Cause.TIMED_OUT)}).summary
+    assert "suspect" in judged(number=3, **{**facts, "home": lost(Reason.QUESTION_LIMIT)}).summary
 
 
 @pytest.mark.parametrize("boot", ["", "0c2a1f9e-5a0c-4a3e-9f57-0d2f4a5b6c7d"])
@@ -155,7 +156,7 @@ def test_a_boot_id_is_read_strictly(boot: str) -> None:
         HostClockProbe("db1").read(reply(text.replace("boot=", "boot=none")))
 
 
-@pytest.mark.parametrize("witness", [reading(0), reading(87), reading(-90), lost(Cause.TIMED_OUT)])
+@pytest.mark.parametrize("witness", [reading(0), reading(87), reading(-90), lost(Reason.QUESTION_LIMIT)])
 def test_a_witness_that_does_not_agree_leaves_the_far_clock_to_blame(witness: Reading | NoReply) -> None:
     found = judged(reading(90), again=reading(90), witness_1=witness)
     assert "suspect" not in found.summary

@@ -13,9 +13,10 @@ from preflight_checks.database_login import DatabaseLogin
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Database, ServerRole, SslMode
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 SETTINGS = {
@@ -181,28 +182,35 @@ def test_sessions_of_all_databases_of_the_server_are_added_up() -> None:
     assert found.summary == "4 connections of the role release are free, 5 needed"
 
 
-def lost(cause: Cause, reason: str = "", vantage: str = "from here as release", **session: str) -> NoReply:
-    return NoReply(cause, "orders: what was seen", MOMENT, 0.1, vantage, reason, session)
+def lost(reason: Reason, **session: str) -> NoReply:
+    return NoReply(reason, "orders: what was seen", MOMENT, 0.1, "from here as release", session)
 
 
-@pytest.mark.parametrize("cause", set(Cause) - {Cause.NOT_ASKED, Cause.UNREADABLE})
-def test_no_login_is_a_failure_whatever_the_cause(cause: Cause) -> None:
-    found = judged(lost(cause))
+REFUSALS = [
+    reason
+    for reason in Reason
+    if reason.status is Status.FAIL and (isinstance(reason.cures, str) or "sql" in reason.cures)
+]
+
+
+@pytest.mark.parametrize("reason", REFUSALS, ids=str)
+def test_no_login_is_a_failure_where_the_far_end_or_the_network_is_the_reason(reason: Reason) -> None:
+    found = judged(lost(reason))
     assert (found.status, found.actual) == (Status.FAIL, "orders: what was seen")
-    assert found.summary == f"no login: {cause}"
+    assert found.summary == f"no login: {reason}"
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        lost(Cause.NOT_ASKED),
-        lost(Cause.UNREADABLE),
-        lost(Cause.DENIED, "host"),
-        lost(Cause.NO_CREDENTIAL, "secret"),
-        lost(Cause.UNSUPPORTED, "no-driver"),
-        lost(Cause.UNREACHABLE, "name-service"),
-        lost(Cause.TIMED_OUT, vantage=""),
-        lost(Cause.TIMED_OUT, "statement-timeout", backend_pid="4711"),
+        lost(Reason.NOT_ASKED),
+        lost(Reason.UNREADABLE),
+        lost(Reason.HOST),
+        lost(Reason.NO_SECRET),
+        lost(Reason.NO_DRIVER),
+        lost(Reason.NAME_SERVICE),
+        lost(Reason.RUN_DEADLINE),
+        lost(Reason.STATEMENT_TIMEOUT, backend_pid="4711"),
     ],
 )
 def test_what_says_nothing_of_the_login_is_unknown(answer: NoReply) -> None:
@@ -257,5 +265,5 @@ def test_a_certificate_that_was_not_seen_is_unknown_only_where_it_is_verified() 
 def test_the_address_is_to_be_corrected_where_the_plan_names_it(address: str, table: str) -> None:
     found = judged(identity(in_recovery=True), address=address)
     assert f"correct `address` in {table}" in found.remedy
-    missing = NoReply(Cause.UNREACHABLE, "no such name", MOMENT, vantage="here", reason="no-such-name")
+    missing = NoReply(Reason.NO_SUCH_NAME, "no such name", MOMENT, vantage="here")
     assert f"correct `address` in {table}" in judged(missing, address=address).remedy

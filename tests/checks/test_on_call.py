@@ -18,7 +18,8 @@ from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Judgement, Quantity, Status
 from preflight.plan import Account, Database, Freshness, Host, Plan, Role, Window
-from preflight.probe import Answer, Cause, NoReply, Reply, Via
+from preflight.probe import Answer, NoReply, Reply, Via
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 NEW_YORK = Window(zone="America/New_York", start=MOMENT + timedelta(hours=9), end=MOMENT + timedelta(hours=15))
@@ -148,8 +149,8 @@ def row() -> Reply:
     return Reply(0, text, MOMENT, 0.1, "from here as u")
 
 
-def lost(cause: Cause = Cause.DENIED, reason: str = "", vantage: str = "from here") -> NoReply:
-    return NoReply(cause, "what was seen", MOMENT, vantage=vantage, reason=reason)
+def lost(reason: Reason = Reason.BAD_CREDENTIAL) -> NoReply:
+    return NoReply(reason, "what was seen", MOMENT, vantage="from here")
 
 
 def found(*entries: Host | Database, answers: Mapping[str, Answer] | None = None, **changed: Any) -> Finding:
@@ -185,16 +186,15 @@ def test_the_questions_are_those_of_the_login_checks_so_a_login_is_made_once() -
 
 
 @pytest.mark.parametrize(
-    ("cause", "reason", "words"),
+    ("reason", "words"),
     [
-        (Cause.DENIED, "bad-credential", "standby M. Ortiz cannot log in to db1-ortiz: bad credential"),
-        (Cause.UNREACHABLE, "", "standby M. Ortiz cannot log in to db1-ortiz: unreachable"),
-        (Cause.NO_SHELL, "nologin", "standby M. Ortiz cannot log in to db1-ortiz: nologin"),
-        (Cause.NO_CREDENTIAL, "", "standby M. Ortiz cannot log in to db1-ortiz: no credential"),
+        (Reason.BAD_CREDENTIAL, "standby M. Ortiz cannot log in to db1-ortiz: denied (bad credential)"),
+        (Reason.UNREACHABLE, "standby M. Ortiz cannot log in to db1-ortiz: unreachable"),
+        (Reason.NOLOGIN, "standby M. Ortiz cannot log in to db1-ortiz: no usable shell (nologin)"),
     ],
 )
-def test_a_standby_whose_login_is_refused_fails(cause: Cause, reason: str, words: str) -> None:
-    seen = found(KAYA, ORTIZ, answers={"db1-ortiz": lost(cause, reason)})
+def test_a_standby_whose_login_is_refused_fails(reason: Reason, words: str) -> None:
+    seen = found(KAYA, ORTIZ, answers={"db1-ortiz": lost(reason)})
     assert points(seen.judgement) == [(Status.FAIL, words)]
     assert seen.judgement.actual == "what was seen"
     assert "host-login db1-ortiz" in seen.judgement.remedy
@@ -202,16 +202,18 @@ def test_a_standby_whose_login_is_refused_fails(cause: Cause, reason: str, words
 
 def test_a_primary_whose_login_is_refused_fails_as_well() -> None:
     seen = found(KAYA, ORTIZ, answers={"db1-kaya": lost()})
-    assert points(seen.judgement) == [(Status.FAIL, "primary D. Kaya cannot log in to db1-kaya: denied")]
+    assert points(seen.judgement) == [
+        (Status.FAIL, "primary D. Kaya cannot log in to db1-kaya: denied (bad credential)")
+    ]
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        lost(Cause.NOT_ASKED),
-        lost(Cause.UNREADABLE),
-        lost(Cause.UNREACHABLE, "jump"),
-        lost(Cause.TIMED_OUT, vantage=""),
+        lost(Reason.NOT_ASKED),
+        lost(Reason.UNREADABLE),
+        lost(Reason.JUMP),
+        lost(Reason.NO_CREDENTIAL),
         replace(reply(), text="hello"),
     ],
 )
@@ -222,10 +224,10 @@ def test_a_login_that_nobody_tried_is_unknown(answer: Answer) -> None:
 def test_a_database_login_counts_and_its_tunnel_is_another_line() -> None:
     kaya, ortiz = database("orders-kaya", "D. Kaya"), database("orders-ortiz", "M. Ortiz")
     assert found(kaya, ortiz).status is Status.PASS
-    refused = found(kaya, ortiz, answers={"orders-ortiz": lost(reason="bad-password")})
+    refused = found(kaya, ortiz, answers={"orders-ortiz": lost(Reason.BAD_PASSWORD)})
     assert points(refused.judgement) == [(Status.FAIL, "standby M. Ortiz cannot log in to orders-ortiz: bad password")]
     assert "database-login orders-ortiz" in refused.judgement.remedy
-    assert found(kaya, ortiz, answers={"orders-ortiz": lost(reason="host")}).status is Status.UNKNOWN
+    assert found(kaya, ortiz, answers={"orders-ortiz": lost(Reason.HOST)}).status is Status.UNKNOWN
 
 
 def test_a_shared_login_counts_for_both_with_a_warning() -> None:
@@ -233,7 +235,7 @@ def test_a_shared_login_counts_for_both_with_a_warning() -> None:
     assert points(seen.judgement) == [(Status.WARN, "the login db1 is nobody's own: its entry has no `person`")]
     refused = found(SHARED, answers={"db1": lost()})
     assert points(refused.judgement)[0] == (
-        Status.FAIL, "primary D. Kaya and standby M. Ortiz cannot log in to db1: denied",
+        Status.FAIL, "primary D. Kaya and standby M. Ortiz cannot log in to db1: denied (bad credential)",
     )  # fmt: skip
 
 
@@ -279,7 +281,7 @@ def test_a_name_of_a_host_and_of_a_database_stands_for_both() -> None:
     both = database("db1-ortiz", "M. Ortiz")
     kaya = database("orders", "D. Kaya")
     assert found(KAYA, ORTIZ, both, kaya).status is Status.PASS
-    refused = {"db1-ortiz": lost(reason="bad-password")}
+    refused = {"db1-ortiz": lost(Reason.BAD_PASSWORD)}
     assert len(points(found(KAYA, ORTIZ, both, kaya, answers=refused).judgement)) == 2
 
 
@@ -287,5 +289,5 @@ def test_without_a_standby_the_primarys_login_is_still_judged() -> None:
     seen = found(KAYA, standby="", answers={"db1-kaya": lost()})
     assert [summary for _, summary in points(seen.judgement)] == [
         "no standby: nobody takes over when the primary cannot",
-        "primary D. Kaya cannot log in to db1-kaya: denied",
+        "primary D. Kaya cannot log in to db1-kaya: denied (bad credential)",
     ]

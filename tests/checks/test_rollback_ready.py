@@ -22,11 +22,12 @@ from preflight.plan import (
     RollbackFile,
     Sha256,
 )
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupFile, BackupKind, Listing
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
 from preflight.questions.sizes import DataDirectories, LiveTables, Sizes
 from preflight.questions.storage import Mount, Place
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 MIB = 1024 * 1024
@@ -43,7 +44,7 @@ WHOLE = replace(TEXT, first_line=CLUSTER, databases={"template1": 0, "billing": 
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
-LOST = NoReply(Cause.TIMED_OUT, "db1: no answer within 300 s", MOMENT)
+LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
 
 def check(settings: RollbackReadySettings | None = None, **sections: Any) -> RollbackReady:

@@ -15,9 +15,10 @@ from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
 from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
 from preflight.questions.staged import Forms, StagedBeginning, StagedEntry, StagedTree
+from preflight.reasons import Reason
 from tests.toy import MOMENT, toy_plan
 
 WHEN = datetime(2026, 10, 16, 18, 2, 11, tzinfo=UTC)
@@ -95,7 +96,7 @@ class World:
         answers: dict[str, Any] = {}
         for name, probe in more.items():
             if self.unread:
-                answers[name] = NoReply(Cause.CUT_OFF, "gone", MOMENT)
+                answers[name] = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
             elif name == "forms":
                 answers[name] = {file: self.forms(file) for file in probe.names}
             else:

@@ -11,7 +11,8 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.engine import gather as gather_module
 from preflight.engine.gather import Asking
-from preflight.probe import Answer, Cause, NoReply, Question, Reply, Via
+from preflight.probe import Answer, NoReply, Question, Reply, Via
+from preflight.reasons import Reason
 from preflight.sessions import Deliver, Session
 from tests.toy import Script, reply
 
@@ -73,7 +74,7 @@ def test_a_hanging_target_costs_only_itself() -> None:
     assert isinstance(answers[ELSEWHERE.id], Reply)
     lost = answers[ONE.id]
     assert isinstance(lost, NoReply)
-    assert lost.cause is Cause.TIMED_OUT
+    assert lost.reason is Reason.RUN_DEADLINE
 
 
 def test_what_arrived_before_a_hang_is_kept() -> None:
@@ -113,7 +114,7 @@ def test_a_session_that_forgets_a_question_does_not_lose_it() -> None:
 
 def test_the_first_answer_stands() -> None:
     def twice(questions: Sequence[Question], _deadline: Deadline, deliver: Deliver) -> None:
-        deliver(questions[0], NoReply(Cause.CUT_OFF, "lost", reply("").asked_at))
+        deliver(questions[0], NoReply(Reason.CONNECTION_LOST, reply("").asked_at))
         deliver(questions[0], reply("late"))
 
     assert isinstance(gather([ONE], opener(db1=Fake(twice)), Deadline(5))[ONE.id], NoReply)
@@ -163,15 +164,15 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question_seconds", "run_seconds", "said"),
+    ("question_seconds", "run_seconds", "reason", "said"),
     [
-        (0.1, 20.0, "0.2 s are the limit of one target"),
-        (0.4, 20.0, "0.4 s are the limit of its slowest question"),
-        (0.1, 0.1, "the 0.1 s of the whole run were over"),
+        (0.1, 20.0, Reason.TARGET_LIMIT, "0.2 s are the limit of one target"),
+        (0.4, 20.0, Reason.TARGET_LIMIT, "0.4 s are the limit of its slowest question"),
+        (0.1, 0.1, Reason.RUN_DEADLINE, "the 0.1 s of the whole run were over"),
     ],
 )
 def test_what_is_missing_names_the_limit_the_stage_and_the_true_seconds(
-    short_limits: None, question_seconds: float, run_seconds: float, said: str
+    short_limits: None, question_seconds: float, run_seconds: float, reason: Reason, said: str
 ) -> None:
     release = threading.Event()
     hanging = hangs(release, "connecting to 10.0.0.1:22")
@@ -180,7 +181,7 @@ def test_what_is_missing_names_the_limit_the_stage_and_the_true_seconds(
     lost = gather([question], opener(db1=hanging), Deadline(run_seconds))[question.id]
     release.set()
     assert isinstance(lost, NoReply)
-    assert lost.cause is Cause.TIMED_OUT
+    assert lost.reason is reason
     assert lost.detail.endswith(f", while connecting to 10.0.0.1:22: {said}")
     assert 0.05 <= lost.took_seconds <= monotonic() - begun
     assert f"no answer within {lost.took_seconds:.1f} s" in lost.detail

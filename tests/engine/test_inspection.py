@@ -15,7 +15,8 @@ from preflight.engine.registry import BrokenSource, Registry
 from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Severity, Status, passed, unknown
-from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
+from preflight.reasons import Reason
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Crashing, Deep, Echo, Ready, Script, lost, registry, reply, toy_plan
 
@@ -228,7 +229,7 @@ def test_a_status_that_does_not_exist_is_unknown() -> None:
 def test_a_secret_that_is_not_set_is_one_cause_with_one_cure_and_no_failure_of_the_far_end() -> None:
     def answer(question: Question) -> Answer:
         detail = f"{question.target}: the environment variable DB_PASSWORD is not set"
-        return NoReply(Cause.NO_CREDENTIAL, detail, MOMENT, vantage=f"from here to {question.target}", reason=NO_SECRET)
+        return NoReply(Reason.NO_SECRET, detail, MOMENT, vantage=f"from here to {question.target}")
 
     verdict = judge(run(Ready, Seeing, answer=answer, hosts=("db1", "db2")))
     assert verdict.decision is Decision.HOLD

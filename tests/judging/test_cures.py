@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from preflight.judging.cures import copy_command, pin_again_command, seal_command, ssh_command
+from preflight.finding import Status
+from preflight.judging.cures import copy_command, could_not_look, pin_again_command, seal_command, ssh_command
 from preflight.plan import Plan
+from preflight.probe import NoReply, Via
+from preflight.reasons import Reason
 from preflight.sessions.ssh.known_hosts import HostKeys
 from preflight.wording import beside
 from tests.site.asking import host_on, make_plan
 from tests.site.machine import clean_environment
 from tests.site.site import Site
+from tests.toy import MOMENT, toy_plan
 
 
 @pytest.fixture
@@ -77,3 +81,17 @@ def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, s
 def test_what_lies_elsewhere_keeps_its_whole_path(plan: Plan) -> None:
     assert beside(plan.folder, plan.folder / "sql" / "a.sql") == "sql/a.sql"
     assert beside(plan.folder, Path("/srv/a.sql")) == "/srv/a.sql"
+
+
+VIAS = {Via.SSH: "db1", Via.SQL: "orders", Via.HTTP: "app1", Via.LOCAL: "plan"}
+
+
+@pytest.mark.parametrize("reason", Reason, ids=str)
+def test_every_reason_has_a_cure(reason: Reason) -> None:
+    for via in map(Via, VIAS if isinstance(reason.cures, str) else reason.cures):
+        lost = NoReply(reason, "what was seen", MOMENT)
+        found = could_not_look(toy_plan(), via, VIAS[via], lost, " whether it works")
+        assert (found.status, found.actual) == (Status.UNKNOWN, "what was seen")
+        assert found.summary == f"could not look whether it works: {reason}"
+        assert found.remedy
+        assert "run again" not in found.remedy

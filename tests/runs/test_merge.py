@@ -11,7 +11,8 @@ from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import judge
 from preflight.evidence import Evidence
 from preflight.finding import Status
-from preflight.probe import Cause, NoReply, Question, Reply
+from preflight.probe import NoReply, Question, Reply
+from preflight.reasons import Reason
 from preflight.runs.merge import MergeError, merge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Ready, registry, toy_plan
@@ -83,13 +84,14 @@ def test_of_answers_that_contradict_each_other_none_is_believed(inspection: Insp
     assert verdict.decision is Decision.HOLD
     assert [finding.subject for finding in verdict.findings if finding.status is Status.UNKNOWN] == ["db1", "db2"]
     lost, _ = [answer for _, answer in found.answered.evidence if isinstance(answer, NoReply)]
-    assert (lost.cause, lost.detail) == (Cause.CONTRADICTION, "db1: a and b answer it differently")
+    assert (lost.reason, lost.detail) == (Reason.CONTRADICTION, "db1: a and b answer it differently")
 
 
 def test_a_lost_and_a_good_reply_contradict_each_other(inspection: Inspection) -> None:
     good = part(inspection, "")
     lost = replace(
-        good, answers={key: (asked, NoReply(Cause.REFUSED, "x", MOMENT)) for key, (asked, _) in good.answers.items()}
+        good,
+        answers={key: (asked, NoReply(Reason.NOT_LISTENING, "x", MOMENT)) for key, (asked, _) in good.answers.items()},
     )
     assert judge(merge(inspection, {"good": good, "lost": lost}).answered).decision is Decision.HOLD
 

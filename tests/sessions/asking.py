@@ -7,7 +7,8 @@ import threading
 from collections.abc import Sequence
 
 from preflight.clock import Deadline, now
-from preflight.probe import Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
+from preflight.reasons import Reason
 from preflight.sessions import Session
 
 GRACE_SECONDS = 0.5
@@ -32,6 +33,6 @@ def ask_within(session: Session, questions: Sequence[Question], seconds: float) 
             answers.append(item)
     except queue.Empty:
         missing = [asked for asked in questions if asked not in [each for each, _ in answers]]
-        lost = NoReply(Cause.TIMED_OUT, f"no answer in {seconds:g} s; last seen {session.stage}", now(), seconds)
+        lost = NoReply(Reason.TARGET_LIMIT, f"no answer in {seconds:g} s; last seen {session.stage}", now(), seconds)
         answers += [(asked, lost) for asked in missing]
     return answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions.ssh.credentials import asks_for_password
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
 from tests.site.accounts import Account, make_key
@@ -91,10 +92,10 @@ def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
 ) -> None:
     locked = replace(key_host(unused_sshd, good_account), key=make_key(tmp_path / "locked", passphrase="open sesame"))
     answer = no_reply(ask(make_pool(locked)))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-needed")
+    assert answer.reason is Reason.PASSPHRASE_NEEDED
     monkeypatch.setenv("KEY_PASSPHRASE", "wrong-passphrase")
     answer = no_reply(ask(make_pool(replace(locked, passphrase=SecretRef("env", "KEY_PASSPHRASE")))))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "passphrase-wrong")
+    assert answer.reason is Reason.PASSPHRASE_WRONG
     assert "wrong-passphrase" not in repr(answer)
     assert unused_sshd.whole_log.count("Connection from") == 1, "another than our look at the log"
 
@@ -107,7 +108,7 @@ def test_a_key_file_that_is_none_is_no_credential(
     if content is not None:
         file.write_text(content)
     answer = no_reply(ask(make_pool(replace(key_host(sshd, good_account), key=file))))
-    assert answer.cause is Cause.NO_CREDENTIAL
+    assert answer.reason in (Reason.KEY_FILE, Reason.KEY_FORMAT, Reason.KEY_MODE)
     assert str(file) in answer.detail
 
 
@@ -124,11 +125,11 @@ def test_a_wrong_password_is_tried_once_and_called_bad_credential(
     host = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
     pool = make_pool(host, known_hosts=unused_sshd.known_hosts_lines())
     answer = no_reply(ask(pool))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+    assert answer.reason is Reason.BAD_CREDENTIAL
     assert answer.vantage == f"from here to db1 as {good_account.name}"
     assert answer.session["fingerprint"] == unused_sshd.fingerprint()
     assert "not-the-password" not in repr(answer)
-    assert no_reply(ask(pool, "second round")).reason == "bad-credential"
+    assert no_reply(ask(pool, "second round")).reason is Reason.BAD_CREDENTIAL
     assert unused_sshd.whole_log.count("Failed password") == 1
 
 
@@ -137,7 +138,7 @@ def test_a_key_the_account_does_not_know_is_a_bad_credential(
 ) -> None:
     host = replace(key_host(sshd, good_account), key=make_key(tmp_path / "stranger"))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "bad-credential")
+    assert answer.reason is Reason.BAD_CREDENTIAL
 
 
 def test_an_unset_password_variable_is_no_credential(
@@ -146,13 +147,13 @@ def test_an_unset_password_variable_is_no_credential(
     host = password_host(sshd, good_account, monkeypatch)
     monkeypatch.delenv("HOST_PASSWORD")
     answer = no_reply(ask(make_pool(host)))
-    assert answer.cause is Cause.NO_CREDENTIAL
+    assert answer.reason is Reason.NO_SECRET
     assert "HOST_PASSWORD" in answer.detail
 
 
 def test_a_host_without_any_credential_is_not_contacted(make_pool: MakePool, sshd: Sshd) -> None:
     host = Host(id="db1", address=sshd.address, port=sshd.port, user=Login("nobody"))
-    assert no_reply(ask(make_pool(host))).cause is Cause.NO_CREDENTIAL
+    assert no_reply(ask(make_pool(host))).reason is Reason.NO_CREDENTIAL
 
 
 def test_the_agent_logs_in_with_just_the_named_key(
@@ -172,45 +173,45 @@ def test_an_agent_that_is_absent_silent_or_lacks_the_key_is_no_credential(
     make_pool: MakePool, sshd: Sshd, good_account: Account, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = replace(key_host(sshd, good_account), key=None, agent=_fingerprint(good_account.key))
-    assert no_reply(ask(make_pool(host))).reason == "not-in-agent"
+    assert no_reply(ask(make_pool(host))).reason is Reason.NOT_IN_AGENT
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
         answer = no_reply(ask(make_pool(host)))
-        assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "no-agent")
+        assert answer.reason is Reason.NO_AGENT
         assert answer.took_seconds < 10
     monkeypatch.delenv("SSH_AUTH_SOCK")
-    assert no_reply(ask(make_pool(host))).reason == "no-agent"
+    assert no_reply(ask(make_pool(host))).reason is Reason.NO_AGENT
 
 
 def test_an_expired_account_is_told_from_a_bad_password(make_pool: MakePool, site: Site) -> None:
     host = key_host(site.sshd, site.account("expired"))
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "account-expired")
+    assert answer.reason is Reason.ACCOUNT_EXPIRED
     assert "expired" in answer.session["banner"]
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("must-change", "password-expired"),
-        ("password-expired", "password-expired"),
-        ("nologin", "nologin"),
-        ("forced", "forced-command"),
+        ("must-change", Reason.PASSWORD_EXPIRED),
+        ("password-expired", Reason.PASSWORD_EXPIRED),
+        ("nologin", Reason.NOLOGIN),
+        ("forced", Reason.FORCED_COMMAND),
     ],
 )
-def test_a_login_without_a_usable_shell_says_why(make_pool: MakePool, site: Site, kind: str, reason: str) -> None:
+def test_a_login_without_a_usable_shell_says_why(make_pool: MakePool, site: Site, kind: str, reason: Reason) -> None:
     host = key_host(site.sshd, site.account(kind))
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, reason), answer
+    assert answer.reason is reason, answer
 
 
 def test_a_forced_command_that_echoes_the_script_does_not_pass_for_a_shell(make_pool: MakePool, site: Site) -> None:
     account = site.accounts.add("echo", key_options='command="cat; echo >&2"')
     host = key_host(site.sshd, account)
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "forced-command")
+    assert answer.reason is Reason.FORCED_COMMAND
 
 
 def test_the_expiry_warning_is_kept_as_banner(make_pool: MakePool, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +226,7 @@ def test_a_server_that_takes_only_keys_is_named_as_such(
     only_keys = site.start_sshd(options={"PasswordAuthentication": "no"})
     host = password_host(only_keys, good_account, monkeypatch)
     answer = no_reply(ask(make_pool(host, known_hosts=only_keys.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "method-not-allowed")
+    assert answer.reason is Reason.METHOD_NOT_ALLOWED
     assert "publickey" in answer.detail
     only_keys.close()
 
@@ -240,17 +241,17 @@ def test_a_password_is_typed_at_a_prompt_where_the_server_wants_that(
     wrong = no_reply(
         ask(make_pool(password_host(prompting, good_account, monkeypatch, "wrong-one"), known_hosts=lines))
     )
-    assert (wrong.cause, wrong.reason) == (Cause.DENIED, "bad-credential")
+    assert wrong.reason is Reason.BAD_CREDENTIAL
     change = password_host(prompting, site.account("must-change"), monkeypatch)
     expired = no_reply(ask(make_pool(change, known_hosts=lines)))
-    assert (expired.cause, expired.reason) == (Cause.NO_SHELL, "password-expired"), expired
+    assert expired.reason is Reason.PASSWORD_EXPIRED, expired
     prompting.close()
 
 
 def test_a_second_factor_is_said_to_be_missing(make_pool: MakePool, site: Site, good_account: Account) -> None:
     both = site.start_sshd(options={"AuthenticationMethods": "publickey,password"})
     answer = no_reply(ask(make_pool(key_host(both, good_account), known_hosts=both.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "partial")
+    assert answer.reason is Reason.PARTIAL
     assert "password" in answer.detail
     both.close()
 
@@ -293,7 +294,7 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     pool = make_pool(key_host(sshd, good_account), known_hosts=sshd.known_hosts_lines())
     pool.close()
     pool.close()
-    assert no_reply(ask(pool)).cause is Cause.NOT_ASKED
+    assert no_reply(ask(pool)).reason is Reason.CLOSED_HERE
 
 
 @pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _"])
@@ -302,7 +303,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     (account.home / ".bashrc").write_text(f"{line}\n")
     host = key_host(site.sshd, account)
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_SHELL, "start-up-file"), answer
+    assert answer.reason is Reason.START_UP_FILE, answer
     assert "start-up file" in answer.detail
 
 
@@ -314,7 +315,7 @@ def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     host = replace(key_host(sshd, good_account), key=key)
     key.chmod(0o644)
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.NO_CREDENTIAL, "key-mode")
+    assert answer.reason is Reason.KEY_MODE
     assert "mode 0644" in answer.detail
     key.chmod(0o600)
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
@@ -328,7 +329,7 @@ def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
     monkeypatch.setenv("KEY_PASSPHRASE", "open sesame")
     host = replace(key_host(sshd, good_account), key=key, passphrase=SecretRef("env", "KEY_PASSPHRASE"))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "key-cipher")
+    assert answer.reason is Reason.KEY_CIPHER
     assert "aes256-gcm@openssh.com" in answer.detail
 
 
@@ -367,10 +368,10 @@ def test_a_wrong_password_that_many_hosts_share_is_refused_once(
     pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
     with ThreadPoolExecutor(len(hosts)) as threads:
         answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
-    assert sorted(answer.reason for answer in answers) == ["bad-credential", *["refused-elsewhere"] * 7]
-    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason == "bad-credential")
+    assert Counter(answer.reason for answer in answers) == {Reason.BAD_CREDENTIAL: 1, Reason.REFUSED_ELSEWHERE: 7}
+    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
     for answer in answers:
-        assert answer.reason == "bad-credential" or f"{refused_on} refused the same password" in answer.detail
+        assert answer.reason is Reason.BAD_CREDENTIAL or f"{refused_on} refused the same password" in answer.detail
     assert unused_sshd.whole_log.count("Failed password") == 1
 
 
@@ -409,4 +410,4 @@ def test_the_time_a_secret_takes_is_not_the_servers(
     host = replace(key_host(sshd, good_account), key=None, password=slow, login_within=timedelta(seconds=1.5))
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
-    assert (answer.cause, "reading the credential" in answer.detail) == (Cause.TIMED_OUT, True)
+    assert (answer.reason, "reading the credential" in answer.detail) == (Reason.TARGET_LIMIT, True)

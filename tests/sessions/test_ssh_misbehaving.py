@@ -15,7 +15,8 @@ from pytest_mock import MockerFixture
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed, dial
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
@@ -88,22 +89,25 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Sequ
         yield {name: answers.result() for name, answers in asked.items()}
 
 
+TIMEOUTS = (Reason.HANDSHAKE, Reason.NO_ANSWER, Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT)
+
+
 @pytest.mark.parametrize("name", HANGING)
 def test_every_server_that_hangs_is_a_timeout_by_the_deadline(hung: Mapping[str, Sequence[NoReply]], name: str) -> None:
     for failed in hung[name]:
-        assert failed.cause is Cause.TIMED_OUT, failed
+        assert failed.reason in TIMEOUTS, failed
         assert HANGING[name][1] in failed.detail
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "cause", "words"),
+    ("behaviour", "reason", "words"),
     [
-        (misbehaving.hanging_up_after_banner, Cause.CUT_OFF, "during the key exchange"),
-        (misbehaving.web_server, Cause.CUT_OFF, "no SSH server"),
-        (misbehaving.hanging_in("no-channel"), Cause.CUT_OFF, "no session channel"),
-        (misbehaving.hanging_in("no-exec"), Cause.NO_SHELL, "refuses to run a command"),
-        (misbehaving.hanging_in("cut"), Cause.CUT_OFF, "connection was lost"),
-        (misbehaving.hanging_in("no-status"), Cause.CUT_OFF, "connection was lost"),
+        (misbehaving.hanging_up_after_banner, Reason.CLOSED_EARLY, "during the key exchange"),
+        (misbehaving.web_server, Reason.NOT_SSH, "no SSH server"),
+        (misbehaving.hanging_in("no-channel"), Reason.CONNECTION_LOST, "no session channel"),
+        (misbehaving.hanging_in("no-exec"), Reason.NO_SHELL, "refuses to run a command"),
+        (misbehaving.hanging_in("cut"), Reason.CONNECTION_LOST, "connection was lost"),
+        (misbehaving.hanging_in("no-status"), Reason.CONNECTION_LOST, "connection was lost"),
     ],
     ids=["hanging up after banner", "web server", "no channel", "no exec", "cut", "no status"],
 )
@@ -111,13 +115,13 @@ def test_every_server_that_gives_up_is_told_at_once_with_its_cause(
     make_pool: MakePool,
     fake_host: FakeHost,
     behaviour: misbehaving.Behaviour,
-    cause: Cause,
+    reason: Reason,
     words: str,
 ) -> None:
     with misbehaving.serving(behaviour) as port:
         pool = make_pool(fake_host(port), known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
         for failed in answers_of(pool, port, GENEROUS_SECONDS):
-            assert failed.cause is cause, failed
+            assert failed.reason is reason, failed
             assert words in failed.detail
         pool.close()
 
@@ -134,7 +138,7 @@ def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttl
 
     with misbehaving.serving(counted) as port:
         answer = no_reply(ask(make_pool(fake_host(port)), seconds=3 * HUNG_SECONDS))
-    assert (answer.cause, answer.reason) == (Cause.REFUSED, "throttled")
+    assert answer.reason is Reason.THROTTLED
     assert 4 <= len(tries) <= 12  # later and later, not as fast as it can
     assert f"{len(tries)} times" in answer.detail
 
@@ -142,7 +146,7 @@ def test_a_server_that_always_hangs_up_is_tried_until_the_end_and_called_throttl
 def test_a_port_nobody_listens_on_is_refused(make_pool: MakePool, fake_host: FakeHost) -> None:
     with closed_port() as port:
         answer = no_reply(ask(make_pool(fake_host(port))))
-    assert (answer.cause, answer.session["address"]) == (Cause.REFUSED, f"127.0.0.1:{port}")
+    assert (answer.reason, answer.session["address"]) == (Reason.NOT_LISTENING, f"127.0.0.1:{port}")
 
 
 def test_a_black_hole_is_a_timeout(make_pool: MakePool, fake_host: FakeHost) -> None:
@@ -156,7 +160,7 @@ def test_a_black_hole_is_a_timeout(make_pool: MakePool, fake_host: FakeHost) -> 
         answer = no_reply(ask(make_pool(fake_host(hole.getsockname()[1])), seconds=SECONDS))
         for filler in fillers:
             filler.close()
-    assert answer.cause is Cause.TIMED_OUT
+    assert answer.reason is Reason.NO_ANSWER
 
 
 def test_a_name_that_does_not_exist_is_unreachable(
@@ -166,7 +170,7 @@ def test_a_name_that_does_not_exist_is_unreachable(
 ) -> None:
     mocker.patch("socket.getaddrinfo", autospec=True, side_effect=socket.gaierror(socket.EAI_NONAME, "unknown"))
     answer = no_reply(ask(make_pool(fake_host(22, "no-such-host.example"))))
-    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "no-such-name")
+    assert answer.reason is Reason.NO_SUCH_NAME
 
 
 def test_a_hung_name_service_is_abandoned_at_the_deadline(
@@ -184,7 +188,7 @@ def test_a_hung_name_service_is_abandoned_at_the_deadline(
     begun = monotonic()
     answer = no_reply(ask(make_pool(fake_host(22, "slow.example")), seconds=SECONDS))
     assert monotonic() - begun < SECONDS + LATE_SECONDS
-    assert answer.cause is Cause.TIMED_OUT
+    assert answer.reason is Reason.TARGET_LIMIT
     assert "resolving slow.example" in answer.detail
     release.set()
 
@@ -207,7 +211,7 @@ def test_silence_is_a_timeout_even_when_the_login_had_less_time_than_the_wait_fo
         pytest.raises(HandshakeFailed) as failed,
     ):
         Transport(client, 0.1, None).shake_hands(Deadline(0.5))
-    assert failed.value.cause is Cause.TIMED_OUT
+    assert failed.value.reason is Reason.HANDSHAKE
     assert not failed.value.nothing_received  # else it would be dialled again as a throttling server
 
 
@@ -217,7 +221,7 @@ def test_scanning_a_silent_server_ends_at_the_deadline(make_pool: MakePool, fake
         with pytest.raises(SessionFailed) as failed:
             make_pool(fake_host(port)).scan_host_key("db1", Deadline(SECONDS))
         assert monotonic() - begun < SECONDS + LATE_SECONDS
-    assert failed.value.answer.cause is Cause.TIMED_OUT
+    assert failed.value.answer.reason is Reason.HANDSHAKE
 
 
 def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
@@ -227,5 +231,5 @@ def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
 ) -> None:
     with misbehaving.serving(misbehaving.hanging_in("auth")) as port:
         answer = no_reply(ask(make_pool(fake_host(port, known_hosts=(tmp_path,)))))
-    assert answer.cause is Cause.HOST_KEY_UNKNOWN
+    assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert str(tmp_path) in answer.detail

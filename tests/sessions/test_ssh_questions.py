@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import Deadline, monotonic
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from tests.sessions.conftest import MakePool, PoolOf, ask, ask_all, key_host, no_reply, question, reply
 from tests.site.accounts import Account
@@ -69,7 +70,7 @@ def test_a_question_that_hangs_costs_its_own_time_and_nobody_elses(pool_of: Pool
     answers = ask_all(pool_of(good_account), [*quick[:2], question("sleep 60", seconds=1), *quick[2:]], 40)
     assert monotonic() - begun < 20
     assert [reply(answers[asked.text]).text for asked in quick] == [f"{number}\n" for number in range(5)]
-    assert no_reply(answers["sleep 60"]).cause is Cause.TIMED_OUT
+    assert no_reply(answers["sleep 60"]).reason is Reason.QUESTION_LIMIT
 
 
 def test_a_hang_is_survived_on_a_host_without_timeout(pool_of: PoolOf, site: Site) -> None:
@@ -81,7 +82,7 @@ def test_a_hang_is_survived_on_a_host_without_timeout(pool_of: PoolOf, site: Sit
     (account.home / ".bashrc").write_text(f"PATH={tools}\n")
     answers = ask_all(pool_of(account), [question("echo 1"), question("sleep 8", seconds=0.1), question("echo 2")], 12)
     assert (reply(answers["echo 1"]).text, reply(answers["echo 2"]).text) == ("1\n", "2\n")
-    assert no_reply(answers["sleep 8"]).cause is Cause.TIMED_OUT
+    assert no_reply(answers["sleep 8"]).reason is Reason.QUESTION_LIMIT
 
 
 def test_a_question_that_ignores_the_end_of_time_is_given_up_at_the_deadline(
@@ -91,7 +92,7 @@ def test_a_question_that_ignores_the_end_of_time_is_given_up_at_the_deadline(
     reply(ask(pool, "true"))  # logged in, so that the short deadline is the question's alone
     answers = ask_all(pool, [question("echo first"), question("sleep 60", seconds=50)], 1.5)
     assert reply(answers["echo first"]).text == "first\n"
-    assert no_reply(answers["sleep 60"]).cause is Cause.TIMED_OUT
+    assert no_reply(answers["sleep 60"]).reason is Reason.QUESTION_LIMIT
 
 
 def test_a_flood_is_cut_off_and_the_rest_is_answered(pool_of: PoolOf, good_account: Account) -> None:
@@ -101,7 +102,7 @@ def test_a_flood_is_cut_off_and_the_rest_is_answered(pool_of: PoolOf, good_accou
     assert monotonic() - begun < 20, "each flood is cut off long before its own 10 s and 3 s of grace"
     assert (reply(answers["echo first"]).text, reply(answers["echo last"]).text) == ("first\n", "last\n")
     for flood in ("yes", "yes >&2"):
-        assert no_reply(answers[flood]).cause is Cause.CUT_OFF
+        assert no_reply(answers[flood]).reason is Reason.TOO_MUCH
         assert "more than 1024 KiB" in no_reply(answers[flood]).detail
 
 
@@ -154,12 +155,12 @@ def test_a_password_that_sudo_refuses_is_offered_once_in_a_run(
     answers = ask_all(pool_of(site.account("sudo-password")), asked, 20)
     assert reply(answers[commands[0]]).code != 0
     for text in commands[1:]:
-        assert no_reply(answers[text]).reason == "sudo-password-refused"
+        assert no_reply(answers[text]).reason is Reason.SUDO_PASSWORD_REFUSED
 
 
 def test_a_missing_secret_is_no_credential(pool_of: PoolOf, good_account: Account) -> None:
     asked = question("sudo -S true", stdin_secret="env:NOT_SET_ANYWHERE")
-    assert no_reply(ask_all(pool_of(good_account), [asked])[asked.text]).cause is Cause.NO_CREDENTIAL
+    assert no_reply(ask_all(pool_of(good_account), [asked])[asked.text]).reason is Reason.NO_SECRET
 
 
 def test_a_server_that_allows_one_session_answers_all(make_pool: MakePool, site: Site, good_account: Account) -> None:
@@ -205,7 +206,7 @@ kill -9 $p; sleep 60"""
 def test_a_connection_that_dies_amid_a_batch_is_cut_off(pool_of: PoolOf, good_account: Account) -> None:
     answers = ask_all(pool_of(good_account), [question("echo first"), question(KILL_SSHD, seconds=50)])
     assert reply(answers["echo first"]).text == "first\n"
-    assert no_reply(answers[KILL_SSHD]).cause is Cause.CUT_OFF
+    assert no_reply(answers[KILL_SSHD]).reason is Reason.CONNECTION_LOST
 
 
 def test_a_tunnel_reaches_a_port_beyond_the_host(pool_of: PoolOf, good_account: Account) -> None:
@@ -221,7 +222,7 @@ def test_a_tunnel_reaches_a_port_beyond_the_host(pool_of: PoolOf, good_account: 
 def test_a_tunnel_to_a_closed_port_fails_with_the_reason(pool_of: PoolOf, good_account: Account) -> None:
     with closed_port() as port, pytest.raises(SessionFailed) as failed:
         pool_of(good_account).open_channel("db1", "127.0.0.1", port, Deadline(10))
-    assert failed.value.answer.cause is Cause.UNREACHABLE
+    assert failed.value.answer.reason is Reason.FORWARDING_REFUSED
     assert "Connection refused" in failed.value.answer.detail
 
 

@@ -11,7 +11,7 @@ import pytest
 from preflight.clock import Deadline
 from preflight.plan import Account as Login
 from preflight.plan import Host
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.known_hosts import HostKeys, format_line
@@ -48,7 +48,7 @@ def test_an_unknown_host_key_is_refused_before_any_credential_is_sent(
 ) -> None:
     accepted = sshd.whole_log.count("Accepted")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account))))
-    assert answer.cause is Cause.HOST_KEY_UNKNOWN
+    assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert answer.session["fingerprint"] == sshd.fingerprint()
     assert answer.session["key_type"] == "ssh-ed25519"
     assert sshd.fingerprint() in answer.detail
@@ -60,7 +60,7 @@ def test_a_changed_host_key_names_both_fingerprints(
 ) -> None:
     lines = _stranger(tmp_path, f"[{sshd.address}]:{sshd.port}")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
-    assert answer.cause is Cause.HOST_KEY_CHANGED
+    assert answer.reason is Reason.HOST_KEY_CHANGED
     pinned = run("ssh-keygen", "-l", "-f", tmp_path / "stranger.pub").stdout.split()[1]
     assert pinned in answer.session["pinned"]
     assert answer.session["fingerprint"] == sshd.fingerprint()
@@ -69,7 +69,7 @@ def test_a_changed_host_key_names_both_fingerprints(
 def test_a_revoked_host_key_is_refused(make_pool: MakePool, sshd: Sshd, good_account: Account) -> None:
     lines = sshd.known_hosts_lines() + sshd.known_hosts_lines("@revoked *")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
-    assert (answer.cause, answer.reason) == (Cause.HOST_KEY_CHANGED, "revoked")
+    assert answer.reason is Reason.HOST_KEY_REVOKED
 
 
 def test_a_certificate_authority_alone_is_said_to_be_unsupported(
@@ -77,7 +77,7 @@ def test_a_certificate_authority_alone_is_said_to_be_unsupported(
 ) -> None:
     lines = _stranger(tmp_path, "@cert-authority *")
     answer = no_reply(ask(make_pool(key_host(sshd, good_account), known_hosts=lines)))
-    assert answer.cause is Cause.UNSUPPORTED
+    assert answer.reason is Reason.CERT_AUTHORITY
     assert "CA-signed host keys are not supported, pin the key" in answer.detail
     both = lines + sshd.known_hosts_lines()
     assert reply(ask(make_pool(key_host(sshd, good_account), known_hosts=both))).code == 0
@@ -99,7 +99,7 @@ def test_a_sealed_key_cannot_be_overruled_by_the_users_own_file(
     own.write_text(sshd.known_hosts_lines())
     hosts = {"db1": key_host(sshd, good_account)}
     pool = SshPool(hosts, Secrets(tmp_path), sealed_known_hosts=sealed, user_known_hosts=[own])
-    assert no_reply(ask(pool)).cause is Cause.HOST_KEY_CHANGED
+    assert no_reply(ask(pool)).reason is Reason.HOST_KEY_CHANGED
     pool.close()
     sealed.write_text(f"# pins {sshd.known_hosts_lines('another-host').strip()}\n")
     pool = SshPool(hosts, Secrets(tmp_path), sealed_known_hosts=sealed, user_known_hosts=[own])
@@ -114,7 +114,7 @@ def test_known_hosts_files_of_the_plan_stand_alone(
     assert reply(ask(make_pool(key_host(sshd, good_account, known_hosts=(named,))))).code == 0
     absent = key_host(sshd, good_account, known_hosts=(tmp_path / "absent",))
     answer = no_reply(ask(make_pool(absent, known_hosts=sshd.known_hosts_lines())))
-    assert answer.cause is Cause.HOST_KEY_UNKNOWN
+    assert answer.reason is Reason.HOST_KEY_UNKNOWN
 
 
 def test_a_host_key_alias_is_looked_up_instead_of_the_address(
@@ -168,7 +168,7 @@ def test_a_jump_host_that_fails_is_named_as_the_cause(
     ]
     pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
     answer = no_reply(ask(pool))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "jump")
+    assert answer.reason is Reason.JUMP
     assert answer.detail.startswith("through jump inner: through jump outer: ")
 
 
@@ -180,11 +180,11 @@ def test_a_jump_host_without_forwarding_or_route_is_told(
         key_host(third, good_account, "gate"), key_host(sshd, good_account, jump="gate"), known_hosts=lines
     )
     answer = no_reply(ask(forbidding))
-    assert (answer.cause, answer.reason) == (Cause.DENIED, "jump")
+    assert answer.reason is Reason.JUMP
     closed = replace(key_host(sshd, good_account, jump="gate"), port=1)
     leading_nowhere = make_pool(key_host(sshd, good_account, "gate"), closed, known_hosts=lines)
     answer = no_reply(ask(leading_nowhere))
-    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "from-jump")
+    assert answer.reason is Reason.NOT_FROM_JUMP
     assert "Connection refused" in answer.detail
 
 
@@ -220,7 +220,7 @@ def test_a_server_without_a_common_or_strong_algorithm_is_unsupported(
 ) -> None:
     odd = site.start_sshd(options={option: value})
     answer = no_reply(ask(make_pool(key_host(odd, good_account), known_hosts=odd.known_hosts_lines())))
-    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "no-common-algorithm")
+    assert answer.reason is Reason.NO_COMMON_ALGORITHM
     assert word in answer.detail
     odd.close()
 
@@ -264,10 +264,10 @@ def test_proxy_command_and_a_missing_ssh_are_said_to_be_unsupported(
     host = key_host(sshd, good_account, ssh_config=True)
     ssh_config.write_text("Host *\n  ProxyCommand nc %h %p\n")
     answer = no_reply(ask(make_pool(host)))
-    assert (answer.cause, answer.reason) == (Cause.UNSUPPORTED, "proxy-command")
+    assert answer.reason is Reason.PROXY_COMMAND
     monkeypatch.setenv("PATH", "/nonexistent")
     answer = no_reply(ask(make_pool(host)))
-    assert answer.cause is Cause.UNSUPPORTED
+    assert answer.reason is Reason.SSH_CONFIG
     assert "needs the OpenSSH client" in answer.detail
 
 
@@ -280,7 +280,7 @@ def test_a_circle_in_ssh_config_is_an_answer_not_a_hang(
     )
     host = Host(id="db1", address="orders", user=Login("dba"), ssh_config=True)
     answer = no_reply(ask(make_pool(host), seconds=8))
-    assert (answer.cause, answer.reason) == (Cause.UNREACHABLE, "jump")
+    assert answer.reason is Reason.JUMP
     assert "circle" in answer.detail
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline, now
-from preflight.probe import Answer, Cause, NoReply, Question
+from preflight.probe import Answer, NoReply, Question
 from preflight.questions.http import HttpRequest
+from preflight.reasons import Reason
 from preflight.sessions import Deliver
 from preflight.sessions.http.exchange import VANTAGE, Exchange
 from preflight.sessions.http.tls import Trust
@@ -35,7 +36,7 @@ class HttpSession:
             try:
                 request = HttpRequest.parse(question.text)
             except ValueError as error:
-                return NoReply(Cause.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
+                return NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
             return Exchange(request, self._trust, deadline).answer()
 
         answer_in_threads(questions, answer, deliver, most_at_once=MOST_AT_ONCE)

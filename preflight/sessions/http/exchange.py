@@ -12,8 +12,9 @@ from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
-from preflight.probe import Answer, Cause, NoReply, Reply
+from preflight.probe import Answer, NoReply, Reply
 from preflight.questions.http import HttpRequest, reply_text
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
@@ -21,6 +22,12 @@ from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secu
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5
+_LATE_IN_PHASE = {
+    "connect": Reason.NO_ANSWER,
+    "handshake": Reason.HANDSHAKE,
+    "headers": Reason.HEADERS_LATE,
+    "body": Reason.BODY_LATE,
+}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _KEPT_HEADERS = ("age", "cache-status", "content-type", "date", "server", "via", "x-cache")
 _LONGEST_HEADER = 500
@@ -73,12 +80,12 @@ class Exchange:
             status, text = self._ask()
             return Reply(status, text, asked_at, monotonic() - begun, VANTAGE, session=self._session)
         except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
-            cause, detail, reason = self._explained(error)
-            if cause is Cause.TIMED_OUT and cut_short:
-                reason = "run-deadline"
+            reason, detail = self._explained(error)
+            if reason in _LATE_IN_PHASE.values() and cut_short:
+                reason = Reason.RUN_DEADLINE
                 detail += "; the run's own time limit was nearer than the request's"
             detail = f"{self._request.url}: {detail}"
-            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE, reason, self._session)
+            return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE, self._session)
 
     def _load_trust(self) -> None:
         """Before the clock starts: reading root certificates is not the server's latency."""
@@ -127,7 +134,7 @@ class Exchange:
         resolved = resolve(self._request.host, request.port)
         if self._deadline.over:
             detail = f"the name {self._request.host} was not resolved in time"
-            raise DialFailed(Cause.TIMED_OUT, detail, "name-service")
+            raise DialFailed(Reason.NAME_SERVICE, detail)
         sock, self._session["address"] = connect(resolved, self._deadline)
         return sock
 
@@ -145,32 +152,30 @@ class Exchange:
             declared = _declared_bytes(response)
             return replace(head, body=_body(response, declared, request.max_bytes), declared_bytes=declared)
 
-    def _explained(self, error: Exception) -> tuple[Cause, str, str]:
-        """Cause, sentence and reason word. The order matters: most of these are subclasses of later ones."""
+    def _explained(self, error: Exception) -> tuple[Reason, str]:
+        """Reason and sentence. The order matters: most of these are subclasses of later ones."""
         match error:
-            case DialFailed() if error.cause is Cause.TIMED_OUT and not error.reason:
-                return error.cause, error.detail, "connect"
             case CannotAsk():
                 if isinstance(error, TlsFailed) and error.certificate:
                     self._session["certificate"] = error.certificate.to_json()
-                return error.cause, error.detail, error.reason
+                return error.reason, error.detail
             case TooMuch():
-                return Cause.CUT_OFF, "the server sends more than the limit, without end", "body-too-large"
+                return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
             case TimeoutError():
                 detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
-                return Cause.TIMED_OUT, detail, self._phase
+                return _LATE_IN_PHASE[self._phase], detail
             case http.client.RemoteDisconnected():
-                return Cause.CUT_OFF, "the server closed the connection without an answer", "no-answer"
+                return Reason.NO_RESPONSE, "the server closed the connection without an answer"
             case http.client.IncompleteRead():
-                return Cause.CUT_OFF, "the connection ended before the body was complete", "short-body"
+                return Reason.SHORT_BODY, "the connection ended before the body was complete"
             case ssl.SSLError() if "CERTIFICATE" in (error.reason or ""):
-                return Cause.TLS, "the server wants a client certificate, which is not supported", "client-certificate"
+                return Reason.CLIENT_CERTIFICATE, "the server wants a client certificate, which is not supported"
             case OSError():
-                return Cause.CUT_OFF, f"the connection was lost: {error.strerror or error}", "connection-lost"
+                return Reason.ANSWER_LOST, f"the connection was lost: {error.strerror or error}"
             case http.client.HTTPException() | ValueError():
-                return Cause.UNREADABLE, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}", "not-http"
+                return Reason.NOT_HTTP, f"the answer is no HTTP: {type(error).__name__} {error!s:.100}"
             case _:
-                return Cause.UNREADABLE, f"the answer cannot be read: {type(error).__name__}", "defect"
+                return Reason.DEFECT, f"the answer cannot be read: {type(error).__name__}"
 
 
 def redirect(first: HttpRequest, current: HttpRequest, location: str, hops: int) -> tuple[HttpRequest | None, str]:
@@ -227,7 +232,7 @@ def _require_unencoded(response: http.client.HTTPResponse) -> None:
     encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         detail = f"the body is {encoding[:40]}-encoded, although the request asked for it as it is"
-        raise CannotAsk(Cause.UNREADABLE, detail, "content-encoding")
+        raise CannotAsk(Reason.CONTENT_ENCODING, detail)
 
 
 def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
@@ -237,14 +242,14 @@ def _declared_bytes(response: http.client.HTTPResponse) -> int | None:
         return None
     if len(lengths) > 1 or (lengths and response.length is None):
         detail = f"its Content-Length makes no sense: {', '.join(sorted(lengths))[:60]}"
-        raise CannotAsk(Cause.UNREADABLE, detail, "not-http")
+        raise CannotAsk(Reason.NOT_HTTP, detail)
     return response.length
 
 
 def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -> bytes:
     """The whole body, or CannotAsk: a part of one is no evidence."""
     if declared is not None and declared > most:
-        raise CannotAsk(Cause.CUT_OFF, f"the body has {declared} bytes, more than the {most} read", "body-too-large")
+        raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has {declared} bytes, more than the {most} read")
     body = bytearray()
     while declared is None or len(body) < declared:
         # Never beyond the declared length: a server that keeps the connection open would never end the read.
@@ -253,8 +258,8 @@ def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -
             break
         body += chunk
         if len(body) > most:
-            raise CannotAsk(Cause.CUT_OFF, f"the body has more than the {most} bytes read", "body-too-large")
+            raise CannotAsk(Reason.BODY_TOO_LARGE, f"the body has more than the {most} bytes read")
     if declared is not None and len(body) < declared:
         detail = f"the body was cut short: {len(body)} of {declared} bytes came"
-        raise CannotAsk(Cause.CUT_OFF, detail, "short-body")
+        raise CannotAsk(Reason.SHORT_BODY, detail)
     return bytes(body)

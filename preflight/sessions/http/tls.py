@@ -10,20 +10,20 @@ from pathlib import Path
 from socket import socket
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 
 _VERIFY_REASONS = {
-    9: "not-yet-valid",
-    10: "certificate-expired",
-    18: "self-signed",
-    19: "certificate-untrusted",
-    20: "certificate-untrusted",
-    21: "certificate-untrusted",
-    62: "certificate-name",
-    64: "certificate-name",
+    9: Reason.CERTIFICATE_NOT_YET_VALID,
+    10: Reason.CERTIFICATE_EXPIRED,
+    18: Reason.SELF_SIGNED,
+    19: Reason.CERTIFICATE_UNTRUSTED,
+    20: Reason.CERTIFICATE_UNTRUSTED,
+    21: Reason.CERTIFICATE_UNTRUSTED,
+    62: Reason.CERTIFICATE_NAME,
+    64: Reason.CERTIFICATE_NAME,
 }
 """By OpenSSL's X509_V_ERR number; 20 also means that the server does not send its intermediate certificate."""
 _VERSION_PROBLEMS = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED", "LEGACY_SIGALG")
@@ -33,8 +33,8 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PAC
 class TlsFailed(CannotAsk):
     """No verified TLS connection. `certificate` is what the server showed, where it showed one."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", certificate: Certificate | None = None) -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, certificate: Certificate | None = None) -> None:
+        super().__init__(reason, detail)
         self.certificate = certificate
 
 
@@ -58,9 +58,9 @@ class Trust:
         try:
             context = ssl.create_default_context(cafile=str(self._folder / ca) if ca else None)
         except ssl.SSLError:
-            raise TlsFailed(Cause.NOT_ASKED, f"{ca} holds no root certificates in PEM form", "ca-file") from None
+            raise TlsFailed(Reason.CA_FILE, f"{ca} holds no root certificates in PEM form") from None
         except OSError as error:
-            raise TlsFailed(Cause.NOT_ASKED, f"{ca}: {error.strerror}", "ca-file") from None
+            raise TlsFailed(Reason.CA_FILE, f"{ca}: {error.strerror}") from None
         # On from Python 3.13: refuses private roots without keyUsage, which Python 3.11 and everybody else accept.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
@@ -76,22 +76,22 @@ def secure(
         sock.settimeout(max(0.001, deadline.left()))
         return context.wrap_socket(sock, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        reason = _VERIFY_REASONS.get(error.verify_code, "certificate-untrusted")
+        reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
         detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
-        raise TlsFailed(Cause.TLS, detail, reason, _look(connect_again, name, deadline)) from None
+        raise TlsFailed(reason, detail, _look(connect_again, name, deadline)) from None
     except ssl.SSLEOFError:
         detail = "the server closed the connection during the TLS handshake"
-        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
+        raise TlsFailed(Reason.ANSWER_LOST, detail) from None
     except ssl.SSLError as error:
         raise _without_certificate(error) from None
     except TimeoutError:
         detail = "the TLS handshake did not end in time; does this port speak TLS?"
-        raise TlsFailed(Cause.TIMED_OUT, detail, "handshake") from None
+        raise TlsFailed(Reason.HANDSHAKE, detail) from None
     except OSError as error:
         detail = f"the connection was lost during the TLS handshake: {error.strerror or error}"
-        raise TlsFailed(Cause.CUT_OFF, detail, "connection-lost") from None
+        raise TlsFailed(Reason.ANSWER_LOST, detail) from None
     except ValueError as error:
-        raise TlsFailed(Cause.NOT_ASKED, f"{name!r} cannot be a server name: {error}", "server-name") from None
+        raise TlsFailed(Reason.SERVER_NAME, f"{name!r} cannot be a server name: {error}") from None
 
 
 def peer_certificate(sock: ssl.SSLSocket, *, verified: bool) -> Certificate:
@@ -114,11 +114,11 @@ def _look(connect_again: Callable[[], socket], name: str, deadline: Deadline) ->
 def _without_certificate(error: ssl.SSLError) -> TlsFailed:
     problem = error.reason or str(error).upper().replace(" ", "_")  # an older Python does not know every reason
     if any(word in problem for word in _NOT_TLS):
-        return TlsFailed(Cause.TLS, "the server does not speak TLS on this port", "plain-http")
+        return TlsFailed(Reason.PLAIN_HTTP, "the server does not speak TLS on this port")
     if any(word in problem for word in _VERSION_PROBLEMS):
         detail = f"no TLS version or cipher in common ({problem.replace('_', ' ').lower()})"
-        return TlsFailed(Cause.TLS, detail, "tls-protocol")
+        return TlsFailed(Reason.TLS_PROTOCOL, detail)
     if "HANDSHAKE_FAILURE" in problem:
         detail = "the server refuses the TLS handshake: no cipher in common, or it wants a client certificate"
-        return TlsFailed(Cause.TLS, detail, "tls-protocol")
-    return TlsFailed(Cause.TLS, f"the TLS handshake failed: {problem.replace('_', ' ').lower() or error}", "tls")
+        return TlsFailed(Reason.TLS_PROTOCOL, detail)
+    return TlsFailed(Reason.TLS_FAILED, f"the TLS handshake failed: {problem.replace('_', ' ').lower() or error}")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
-from preflight.probe import Answer, Cause, NoReply, Question, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.commands import CommandRequest
 from preflight.questions.files import FileAct, FileRequest
+from preflight.reasons import Reason
 from preflight.sessions import Deliver
 from preflight.sessions.local.command import run_command
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
@@ -44,8 +45,8 @@ class LocalSession:
     def _answer(self, question: Question, deadline: Deadline) -> Answer:
         asked_at, begun = now(), monotonic()
 
-        def lost(cause: Cause, detail: str) -> NoReply:
-            return NoReply(cause, detail, asked_at, monotonic() - begun, VANTAGE)
+        def lost(reason: Reason, detail: str) -> NoReply:
+            return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE)
 
         name = question.text
         try:
@@ -59,19 +60,19 @@ class LocalSession:
                 name = request.path
                 code, text, error_text = 0, self._look(request, deadline), ""
         except ValueError as error:
-            return lost(Cause.NOT_ASKED, str(error))
+            return lost(Reason.NOT_ASKED, str(error))
         except Problem as problem:
             code, text, error_text = 1, "", f"{name}: {problem}"
         except TooMuchToRead as error:
-            return lost(Cause.CUT_OFF, f"{name}: {error}")
+            return lost(Reason.TOO_MUCH, f"{name}: {error}")
         except TimeoutError as error:
-            return lost(Cause.TIMED_OUT, f"{name}: {error}")
+            return lost(Reason.QUESTION_LIMIT, f"{name}: {error}")
         except PermissionError:
-            return lost(Cause.DENIED, f"{name}: permission denied")
+            return lost(Reason.FILE_DENIED, f"{name}: permission denied")
         except FileNotFoundError:
-            return lost(Cause.UNREADABLE, f"{name}: it changed while it was looked at")
+            return lost(Reason.FILE_UNSTABLE, f"{name}: it changed while it was looked at")
         except OSError as error:
-            return lost(Cause.UNREADABLE, f"{name}: {error.strerror or error}")
+            return lost(Reason.FILE_TROUBLE, f"{name}: {error.strerror or error}")
         return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
 
     def _look(self, request: FileRequest, deadline: Deadline) -> str:

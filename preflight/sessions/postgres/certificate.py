@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 
@@ -63,12 +63,12 @@ def shown_certificate(stream: Stream, deadline: Deadline) -> Certificate | None:
 def _explain(error: ssl.SSLCertVerificationError) -> CannotAsk:
     match error.verify_code:
         case code if code == _EXPIRED:
-            return CannotAsk(Cause.TLS, "the server's certificate has expired", "certificate-expired")
+            return CannotAsk(Reason.CERTIFICATE_EXPIRED, "the server's certificate has expired")
         case code if code == _NOT_YET_VALID:
-            return CannotAsk(Cause.TLS, "the server's certificate is not valid yet", "certificate-not-yet-valid")
+            return CannotAsk(Reason.CERTIFICATE_NOT_YET_VALID, "the server's certificate is not valid yet")
         case _:
             detail = f"the server's certificate is not trusted: {error.verify_message}"
-            return CannotAsk(Cause.TLS, detail, "certificate-untrusted")
+            return CannotAsk(Reason.CERTIFICATE_UNTRUSTED, detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import pq
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import wait
 from preflight.sessions.postgres.rows import Rows
@@ -28,7 +28,7 @@ _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
 _IGNORED = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.EMPTY_QUERY)
-_TIMED_OUT = {"57014": "statement-timeout", "55P03": "lock-timeout"}
+_TIMED_OUT = {"57014": Reason.STATEMENT_TIMEOUT, "55P03": Reason.LOCK_TIMEOUT}
 _SERVER_TROUBLE = ("08", "40", "53", "57", "XX")
 """Classes of SQLSTATE that say nothing about what was asked: connection, conflict with recovery, resources, operator,
 internal error."""
@@ -82,7 +82,7 @@ class Connection:
         Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
         left = deadline.left() - _LEAST_SECONDS
         if left < _LEAST_SECONDS:
-            return iter([CannotAsk(Cause.TIMED_OUT, "no time was left to ask") for _ in statements])
+            return iter([CannotAsk(Reason.RUN_DEADLINE, "no time was left to ask") for _ in statements])
         bounded = [replace(statement, seconds=min(statement.seconds, left)) for statement in statements]
         groups = self._groups(bounded)
         try:
@@ -113,7 +113,7 @@ class Connection:
             except psycopg.Error as error:
                 raise _lost(error) from None
             if "\0" in statement.text:
-                outcome = CannotAsk(Cause.NOT_ASKED, "a NUL would end the statement early", "statement")
+                outcome = CannotAsk(Reason.NOT_ASKED, "a NUL would end the statement early")
             yield outcome
 
     def _send(self, groups: Sequence[Sequence[str]], deadline: Deadline) -> None:
@@ -147,7 +147,7 @@ class Connection:
                 refused = refused or _refused(result)
             elif result.status not in _IGNORED:
                 detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
-                raise ConnectionLost(Cause.UNREADABLE, detail, "no-rows")
+                raise ConnectionLost(Reason.UNREADABLE, detail)
 
     def _next(self, deadline: Deadline) -> pq.abc.PGresult | None:
         while self._pgconn.is_busy():
@@ -159,28 +159,28 @@ class Connection:
         result = self._pgconn.get_result()
         if self._pgconn.status == pq.ConnStatus.BAD:
             said = f": {one_line(decode(result.error_message))}" if result is not None else ""
-            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost{said}", "lost")
+            raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost{said}")
         return result
 
     def _no_answer(self) -> ConnectionLost:
         if self._closing.is_set():
-            return ConnectionLost(Cause.NOT_ASKED, "the session was closed", "closing")
-        return ConnectionLost(Cause.TIMED_OUT, "the server fell silent", "silent")
+            return ConnectionLost(Reason.CLOSED_HERE, "the session was closed")
+        return ConnectionLost(Reason.NO_ANSWER, "the server fell silent")
 
     def _error(self, refused: _Refused, seconds: float) -> SqlError | CannotAsk:
         told = f"{refused.sqlstate} {refused.message}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
-            raise ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {told}", "lost")
+            raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
         if refused.sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return CannotAsk(Cause.TIMED_OUT, detail, _TIMED_OUT[refused.sqlstate])
+            return CannotAsk(_TIMED_OUT[refused.sqlstate], detail)
         if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
-            return CannotAsk(Cause.CUT_OFF, f"the server could not answer: {told}", "server-trouble")
+            return CannotAsk(Reason.SERVER_TROUBLE, f"the server could not answer: {told}")
         return SqlError(told)
 
 
 def _lost(error: psycopg.Error) -> ConnectionLost:
-    return ConnectionLost(Cause.CUT_OFF, f"the connection was lost: {one_line(str(error))}", "lost")
+    return ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {one_line(str(error))}")
 
 
 def _limits(seconds: float) -> list[str]:

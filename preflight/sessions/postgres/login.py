@@ -16,9 +16,9 @@ from psycopg import pq
 from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
-from preflight.probe import OPEN_FILES, Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.dial import NO_DESCRIPTOR
+from preflight.sessions.dial import MOST_TELLING_FIRST, NO_DESCRIPTOR
 from preflight.sessions.postgres.certificate import Stream, why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
@@ -26,8 +26,6 @@ from preflight.sessions.postgres.refusal import Failed, explain
 _STEPS: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
 _NOT_CONNECTED = (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
 _SECOND_LOOK_SECONDS = 3.0
-_TELLING = (Cause.REFUSED, Cause.TIMED_OUT, Cause.UNREACHABLE)
-"""Of several addresses' troubles: a refusal says more than silence, silence more than no route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +75,14 @@ class Login:
             try:
                 return self._try(address, deadline.at_most(share)), address
             except _NoConnection as none:
-                troubles.append(CannotAsk(none.cause, f"{address}: {none.detail}", none.reason))
-        raise min(troubles, key=lambda trouble: _TELLING.index(trouble.cause))
+                troubles.append(CannotAsk(none.reason, f"{address}: {none.detail}"))
+        raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
 
     def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), "parameter") from None
+            raise CannotAsk(Reason.PARAMETER, str(error)) from None
         try:
             self._complete(pgconn, address, deadline)
         except BaseException:
@@ -106,11 +104,11 @@ class Login:
                 word = trace.end()
         if pgconn.status != pq.ConnStatus.OK:
             trouble = self._why(pgconn, word, connected=connected)
-            if trouble.reason == "certificate-untrusted":
+            if trouble.reason is Reason.CERTIFICATE_UNTRUSTED:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
                     trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
-            raise trouble if connected else _NoConnection(trouble.cause, trouble.detail, trouble.reason)
+            raise trouble if connected else _NoConnection(trouble.reason, trouble.detail)
 
     def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
         """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
@@ -122,17 +120,17 @@ class Login:
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
-                raise CannotAsk(Cause.UNREADABLE, "the server sends without end during the login", "not-postgresql")
+                raise CannotAsk(Reason.NOT_POSTGRESQL, "the server sends without end during the login")
         return connected
 
     def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
-            return CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing")
+            return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
-            return CannotAsk(Cause.TIMED_OUT, detail, "silent")
+            return CannotAsk(Reason.NO_ANSWER, detail)
         detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
-        return _NoConnection(Cause.TIMED_OUT, detail, "no-answer")
+        return _NoConnection(Reason.NO_ANSWER, detail)
 
     def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
         failed = Failed(
@@ -186,7 +184,7 @@ def _require_descriptor() -> None:
     try:
         socket.socket().close()
     except OSError:
-        raise CannotAsk(Cause.NOT_ASKED, NO_DESCRIPTOR, OPEN_FILES) from None
+        raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR) from None
 
 
 class _NoConnection(CannotAsk):

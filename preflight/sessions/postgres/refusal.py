@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.postgres.libpq import ServerWord
 from preflight.sessions.remote_text import one_line
@@ -25,18 +25,16 @@ libpq (15, for one) do not trace logins, and none does outside Linux."""
 
 _BY_SQLSTATE = {
     "28P01": (
-        Cause.DENIED,
-        "bad-password",
+        Reason.BAD_PASSWORD,
         "password wrong, or role {role} missing, or role expired, or without a password: the server does not say which",
     ),
-    "3D000": (Cause.DENIED, "database-missing", "there is no database {name} on this server"),
-    "42501": (Cause.DENIED, "no-connect-privilege", "role {role} has no CONNECT privilege on database {name}"),
-    "53300": (Cause.REFUSED, "too-many-connections", "no connection is left for role {role} on database {name}"),
-    "57P03": (Cause.REFUSED, "starting-up", "the server is starting up, shutting down or in recovery"),
-    "55000": (Cause.REFUSED, "database-closed", "database {name} does not accept connections (datallowconn)"),
+    "3D000": (Reason.DATABASE_MISSING, "there is no database {name} on this server"),
+    "42501": (Reason.NO_CONNECT_PRIVILEGE, "role {role} has no CONNECT privilege on database {name}"),
+    "53300": (Reason.TOO_MANY_CONNECTIONS, "no connection is left for role {role} on database {name}"),
+    "57P03": (Reason.STARTING_UP, "the server is starting up, shutting down or in recovery"),
+    "55000": (Reason.DATABASE_CLOSED, "database {name} does not accept connections (datallowconn)"),
 }
-"""SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A). A server that turns everybody away is
-`refused`; one that turns this role away is `denied`."""
+"""SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,56 +64,56 @@ class Failed:
 def explain(failed: Failed) -> CannotAsk:
     """The `NoReply` to be."""
     if failed.word.sqlstate:
-        cause, reason, sentence = _server_refused(failed)
+        reason, sentence = _server_refused(failed)
         said = failed.said.partition(": ")[2] or failed.said  # without the severity, FATAL in the server's language
-        return CannotAsk(cause, f"{sentence} ({failed.word.sqlstate}: {said})", reason)
+        return CannotAsk(reason, f"{sentence} ({failed.word.sqlstate}: {said})")
     if not failed.connected:
         return _no_connection(failed)
     return _client_gave_up(failed)
 
 
-def _server_refused(failed: Failed) -> tuple[Cause, str, str]:
+def _server_refused(failed: Failed) -> tuple[Reason, str]:
     sqlstate = failed.word.sqlstate
     if sqlstate in _BY_SQLSTATE:
-        cause, reason, sentence = _BY_SQLSTATE[sqlstate]
-        return cause, reason, sentence.format(role=failed.role, name=failed.name)
+        reason, sentence = _BY_SQLSTATE[sqlstate]
+        return reason, sentence.format(role=failed.role, name=failed.name)
     if sqlstate == "28000":
-        return Cause.DENIED, *_invalid_authorization(failed)
+        return _invalid_authorization(failed)
     if sqlstate.startswith("57P"):
-        return Cause.CUT_OFF, "closed", "the server ended the connection during the login"
-    return Cause.DENIED, "server-refused", f"the server refused the login of role {failed.role}"
+        return Reason.CLOSED_BY_SERVER, "the server ended the connection during the login"
+    return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
 
 
-def _invalid_authorization(failed: Failed) -> tuple[str, str]:
+def _invalid_authorization(failed: Failed) -> tuple[Reason, str]:
     """28000 stands for several refusals; the routine that raised it tells them apart."""
     match failed.word.routine:
         case "ClientAuthentication":
             how = "with TLS" if failed.tls else "without TLS"
-            return "no-pg-hba", (
+            return Reason.NO_PG_HBA, (
                 f"pg_hba.conf has no entry, or one that rejects, for role {failed.role} on database {failed.name} "
                 f"from this address {how}"
             )
         case "InitializeSessionUserId" if failed.used_password:
-            return "not-permitted-to-login", f"role {failed.role} may not log in (NOLOGIN)"
+            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN)"
         case "InitializeSessionUserId":
-            return "not-permitted-to-login", f"role {failed.role} may not log in (NOLOGIN), or does not exist"
+            return Reason.NOT_PERMITTED_TO_LOGIN, f"role {failed.role} may not log in (NOLOGIN), or does not exist"
         case "auth_failed" if failed.used_password:
-            return "bad-password", f"the password of role {failed.role} was refused (by LDAP, PAM or RADIUS)"
+            return Reason.BAD_PASSWORD, f"the password of role {failed.role} was refused (by LDAP, PAM or RADIUS)"
         case "auth_failed":
-            return "authentication-failed", f"role {failed.role} is not admitted by peer, ident or certificate"
+            return Reason.AUTHENTICATION_FAILED, f"role {failed.role} is not admitted by peer, ident or certificate"
         case _:
-            return "server-refused", f"the server refused the login of role {failed.role}"
+            return Reason.SERVER_REFUSED, f"the server refused the login of role {failed.role}"
 
 
 def _no_connection(failed: Failed) -> CannotAsk:
     if os.strerror(errno.ECONNREFUSED) in failed.message:
-        return CannotAsk(Cause.REFUSED, "the connection was refused: nothing listens there", "refused")
+        return CannotAsk(Reason.NOT_LISTENING, "the connection was refused: nothing listens there")
     if os.strerror(errno.ETIMEDOUT) in failed.message:
-        return CannotAsk(Cause.TIMED_OUT, "no answer to the attempt to connect", "no-answer")
+        return CannotAsk(Reason.NO_ANSWER, "no answer to the attempt to connect")
     for number in _NO_ROUTE:
         if os.strerror(number) in failed.message:
-            return CannotAsk(Cause.UNREACHABLE, f"no route: {os.strerror(number)}", "no-route")
-    return CannotAsk(Cause.UNREACHABLE, f"no connection: {failed.said}", "unreachable")
+            return CannotAsk(Reason.NO_ROUTE, f"no route: {os.strerror(number)}")
+    return CannotAsk(Reason.UNREACHABLE, f"no connection: {failed.said}")
 
 
 def _client_gave_up(failed: Failed) -> CannotAsk:
@@ -123,28 +121,28 @@ def _client_gave_up(failed: Failed) -> CannotAsk:
     message = failed.message
     if failed.needs_password:
         detail = f"the server asks for a password of role {failed.role}, and the plan names none"
-        return CannotAsk(Cause.NO_CREDENTIAL, detail, "password-needed")
+        return CannotAsk(Reason.PASSWORD_NEEDED, detail)
     if _SERVER_SAYS.search(message):
         detail = f"the server refused the login of role {failed.role}: {failed.said}"
-        return CannotAsk(Cause.DENIED, detail, "server-refused")
+        return CannotAsk(Reason.SERVER_REFUSED, detail)
     if "authentication method requirement" in message:
         detail = "the server asks for the password in clear text over a connection without TLS; it was not sent"
-        return CannotAsk(Cause.DENIED, detail, "cleartext-password")
+        return CannotAsk(Reason.CLEARTEXT_PASSWORD, detail)
     if "does not support SSL" in message:
-        return CannotAsk(Cause.TLS, "the server does not offer TLS", "tls-unsupported")
+        return CannotAsk(Reason.TLS_UNSUPPORTED, "the server does not offer TLS")
     if "does not match host name" in message or "host name from server certificate" in message:
-        return CannotAsk(Cause.TLS, failed.said, "certificate-name")
+        return CannotAsk(Reason.CERTIFICATE_NAME, failed.said)
     if "certificate verify failed" in message:
-        return CannotAsk(Cause.TLS, "the server's certificate is not trusted", "certificate-untrusted")
+        return CannotAsk(Reason.CERTIFICATE_UNTRUSTED, "the server's certificate is not trusted")
     if "private key file" in message:
-        return CannotAsk(Cause.NO_CREDENTIAL, failed.said, "client-key")
+        return CannotAsk(Reason.CLIENT_KEY, failed.said)
     if "root certificate file" in message:
-        return CannotAsk(Cause.TLS, failed.said, "ca-file")
+        return CannotAsk(Reason.CA_FILE, failed.said)
     if any(words in message for words in ("response to SSL negotiation", "expected authentication request")):
-        return CannotAsk(Cause.UNREADABLE, "what answers there does not speak PostgreSQL's protocol", "not-postgresql")
+        return CannotAsk(Reason.NOT_POSTGRESQL, "what answers there does not speak PostgreSQL's protocol")
     closed = ("closed the connection", "EOF", "eof while reading", os.strerror(errno.ECONNRESET))
     if any(words in message for words in closed):
-        return CannotAsk(Cause.CUT_OFF, "the server closed the connection during the login", "closed")
+        return CannotAsk(Reason.CLOSED_BY_SERVER, "the server closed the connection during the login")
     if "SSL error" in message or "SSL SYSCALL" in message:
-        return CannotAsk(Cause.TLS, f"the TLS handshake failed: {failed.said}", "tls-failed")
-    return CannotAsk(Cause.UNSUPPORTED, f"the login broke off: {failed.said}", "protocol")
+        return CannotAsk(Reason.TLS_FAILED, f"the TLS handshake failed: {failed.said}")
+    return CannotAsk(Reason.PROTOCOL, f"the login broke off: {failed.said}")

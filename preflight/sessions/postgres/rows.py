@@ -11,7 +11,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 MOST_BYTES = 1024 * 1024
@@ -55,10 +55,10 @@ class Rows:
         """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
         columns share a name."""
         if len(set(self._names)) < len(self._names):
-            return CannotAsk(Cause.UNREADABLE, "two columns of the statement have the same name", "columns")
+            return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
         if self._over:
             detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
-            return CannotAsk(Cause.CUT_OFF, detail, "too-big")
+            return CannotAsk(Reason.TOO_MUCH, detail)
         return "[" + ", ".join(self._rows) + "]"
 
 

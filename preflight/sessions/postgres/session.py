@@ -16,8 +16,9 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
-from preflight.probe import NO_SECRET, Answer, Cause, NoReply, Question, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import Certificate
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
@@ -154,12 +155,12 @@ class SqlSession:
             self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
-            raise CannotAsk(Cause.UNSUPPORTED, detail, "no-driver") from None
+            raise CannotAsk(Reason.NO_DRIVER, detail) from None
         except SessionFailed as failed:
             detail = f"through {self._database.host}: {failed.answer.detail}"
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
-            reason = "tunnel" if failed.answer.reason == "tunnel" else "host"
-            raise CannotAsk(failed.answer.cause, detail, reason) from None
+            refused = failed.answer.reason is Reason.FORWARDING_REFUSED
+            raise CannotAsk(Reason.FORWARDING_REFUSED if refused else Reason.HOST, detail) from None
         self._session |= facts.known(self._pgconn)
         if self._tunnel is None:
             self._session["address"] = str(server)
@@ -174,7 +175,7 @@ class SqlSession:
         try:
             return self._pool.secrets.value(reference, self._database.password_purpose)
         except SecretError as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
         """Where to call the server. Raises CannotAsk and SessionFailed."""
@@ -221,12 +222,12 @@ class SqlSession:
             self._session["ssl"] = tls
 
     def _closed(self) -> NoReply:
-        return self._no_reply(CannotAsk(Cause.NOT_ASKED, "the session was closed", "closing"))
+        return self._no_reply(CannotAsk(Reason.CLOSED_HERE, "the session was closed"))
 
     def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")
         took = 0.0 if begun is None else monotonic() - begun
-        return NoReply(trouble.cause, detail, now(), took, self.vantage, trouble.reason, dict(self._session))
+        return NoReply(trouble.reason, detail, now(), took, self.vantage, dict(self._session))
 
     def _finish(self, seconds: float = CLOSE_SECONDS) -> None:
         """Frees the connection; only the thread that holds the lock may, since libpq is not safe otherwise. Waits at

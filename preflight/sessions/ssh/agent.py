@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
@@ -49,11 +49,11 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, s
     mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(Path(wanted).expanduser())
     path = agent_socket or os.environ.get("SSH_AUTH_SOCK", "")
     if not path:
-        raise CannotAsk(Cause.NO_CREDENTIAL, "no SSH agent: SSH_AUTH_SOCK is not set", "no-agent")
+        raise CannotAsk(Reason.NO_AGENT, "no SSH agent: SSH_AUTH_SOCK is not set")
     try:
         agent = Agent(path, deadline)
     except (OSError, paramiko.SSHException) as error:
-        raise CannotAsk(Cause.NO_CREDENTIAL, f"SSH agent at {path}: {one_line(str(error))}", "no-agent") from None
+        raise CannotAsk(Reason.NO_AGENT, f"SSH agent at {path}: {one_line(str(error))}") from None
     found = [key for key in agent.get_keys() if fingerprint(_plain(key.blob)) == mark.rstrip("=")]
     for key in sorted(found, key=lambda key: key.blob == _plain(key.blob)):  # certificates first, as ssh offers them
         if key.blob != _plain(key.blob):
@@ -61,7 +61,7 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, s
         return key, mark, agent
     detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()
-    raise CannotAsk(Cause.NO_CREDENTIAL, detail, "not-in-agent")
+    raise CannotAsk(Reason.NOT_IN_AGENT, detail)
 
 
 def _plain(blob: bytes) -> bytes:
@@ -82,8 +82,8 @@ def _fingerprint_of(path: Path) -> str:
     try:
         fields = path.read_text(encoding="utf-8", errors="replace").split()
     except OSError as error:
-        raise CannotAsk(Cause.NO_CREDENTIAL, f"public key {path}: {error.strerror}", "key-file") from None
+        raise CannotAsk(Reason.KEY_FILE, f"public key {path}: {error.strerror}") from None
     key = PublicKey.parse(fields[0], fields[1]) if len(fields) > 1 else None
     if key is None:
-        raise CannotAsk(Cause.NO_CREDENTIAL, f"{path} holds no public key", "key-file")
+        raise CannotAsk(Reason.KEY_FILE, f"{path} holds no public key")
     return key.fingerprint

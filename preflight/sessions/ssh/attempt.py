@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.plan.values import show_address
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed, dial
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
@@ -52,7 +52,7 @@ class Closed(CannotAsk):
     """Whoever wanted the connection has closed it."""
 
     def __init__(self) -> None:
-        super().__init__(Cause.NOT_ASKED, "the session was closed")
+        super().__init__(Reason.CLOSED_HERE, "the session was closed")
 
 
 class Attempt:
@@ -109,11 +109,11 @@ class Attempt:
         try:
             yield
         except CannotAsk as failed:
-            if failed.cause is not Cause.TIMED_OUT:
+            if failed.reason not in (Reason.NO_ANSWER, Reason.HANDSHAKE):
                 raise
             limit = "login_within" if self.limit.left() < self._deadline.left() else "the time left for this host"
             detail = f"{failed.detail}: {limit} ended after {self.limit.seconds:.1f} s"
-            raise CannotAsk(failed.cause, detail, failed.reason) from None
+            raise CannotAsk(failed.reason, detail) from None
 
     def _come_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
         times, pause = 1, _FIRST_PAUSE_SECONDS
@@ -133,7 +133,7 @@ class Attempt:
                     dropped, times = again, times + 1
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         detail = f"{dropped.detail}, {times} times in {self._deadline.seconds:.1f} s: sshd is crowded (MaxStartups)"
-        raise CannotAsk(Cause.REFUSED, f"{detail}, or turns this machine away", "throttled")
+        raise CannotAsk(Reason.THROTTLED, f"{detail}, or turns this machine away")
 
     def _connect(self, known: KnownKeys | None) -> Transport:
         from preflight.sessions.ssh.transport import HandshakeFailed, Transport
@@ -151,7 +151,7 @@ class Attempt:
             if self._closed:
                 raise Closed from None
             kind = _Dropped if failed.nothing_received else CannotAsk
-            raise kind(failed.cause, f"{self._session['address']}: {failed.detail}", failed.reason) from None
+            raise kind(failed.reason, f"{self._session['address']}: {failed.detail}") from None
         self._session["server"] = one_line(self.transport.remote_version, 100)
         return self.transport
 
@@ -160,7 +160,7 @@ class Attempt:
         if not self._shared.turns.take(server, self._deadline):
             if self._closed or self._shared.closing.is_set():
                 raise Closed
-            raise CannotAsk(Cause.TIMED_OUT, f"other logins at {server} took all the time there was", "turn")
+            raise CannotAsk(Reason.TURN, f"other logins at {server} took all the time there was")
         self._server = server
 
     def _socket(self) -> Any:
@@ -191,15 +191,16 @@ class Attempt:
         try:
             return open_forward(transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
-            reason = "jump" if refused.cause in (Cause.DENIED, Cause.CUT_OFF) else "from-jump"
-            raise CannotAsk(refused.cause, f"{address} from jump {name}: {refused.detail}", reason) from None
+            at_the_jump = refused.reason in (Reason.FORWARDING_REFUSED, Reason.CONNECTION_LOST)
+            reason = Reason.JUMP if at_the_jump else Reason.NOT_FROM_JUMP
+            raise CannotAsk(reason, f"{address} from jump {name}: {refused.detail}") from None
 
     def _held(self, jump: Jump) -> HasTransport:
         try:
             login = jump.hold(self._deadline)
         except SessionFailed as failed:
             detail = f"through jump {jump.host.id}: {failed.answer.detail.removeprefix(f'{jump.host.id}: ')}"
-            raise JumpFailed(failed.answer.cause, detail, "jump") from None
+            raise JumpFailed(Reason.JUMP, detail) from None
         with self._lock:
             before, self._held_jump = self._held_jump, jump
         if before is not None:  # held for the connection that was dropped

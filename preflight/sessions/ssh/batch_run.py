@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from preflight.clock import monotonic
-from preflight.probe import Cause, Question
+from preflight.probe import Question
+from preflight.reasons import Reason
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.command_channel import CommandChannel, News
 
@@ -82,13 +83,13 @@ class BatchRun:
         """How long there is nothing to do unless there is news."""
         return min(self._patience(), self.command.poll_seconds)
 
-    def complaint(self) -> tuple[Cause, str]:
+    def complaint(self) -> tuple[Reason, str]:
         """Why a batch was given up as stuck."""
         if self.reader.overflowing:
             return too_much(batch.OUTPUT_CAP_BYTES)
         if self.current is None or self.reader.total_bytes > _TOTAL_CAP_BYTES:
             return too_much(_TOTAL_CAP_BYTES)
-        return Cause.TIMED_OUT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
+        return Reason.QUESTION_LIMIT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
 
     def _hear(self, stream: batch.Stream, data: bytes) -> bool:
         for frame in self.reader.feed(stream, data):
@@ -115,5 +116,5 @@ class BatchRun:
         return max(0.0, self.current.timeout_seconds + _GRACE_SECONDS - self.reader.current_seconds)
 
 
-def too_much(cap_bytes: int) -> tuple[Cause, str]:
-    return Cause.CUT_OFF, f"more than {cap_bytes // 1024} KiB of output"
+def too_much(cap_bytes: int) -> tuple[Reason, str]:
+    return Reason.TOO_MUCH, f"more than {cap_bytes // 1024} KiB of output"

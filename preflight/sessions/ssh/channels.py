@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ class ChannelSlots:
             self._most = max(1, min(self._most, self._open))
             alone = not self._open
         if not transport.is_active():
-            raise ChannelRefused(Cause.CUT_OFF, "the connection was lost") from None
+            raise ChannelRefused(Reason.CONNECTION_LOST, "the connection was lost") from None
         if deadline.over or "Timeout" in str(error):
-            raise ChannelRefused(Cause.TIMED_OUT, "the server did not open a channel in time") from None
+            raise ChannelRefused(Reason.QUESTION_LIMIT, "the server did not open a channel in time") from None
         if not alone:
             return
         self._refusals += 1
         if self._refusals > _OPEN_RETRIES:
             detail = "the server opens no session channel (MaxSessions, or commands are not allowed)"
-            raise ChannelRefused(Cause.CUT_OFF, detail) from None
+            raise ChannelRefused(Reason.CONNECTION_LOST, detail) from None
         threading.Event().wait(random.uniform(0.05, 0.2) * self._refusals)  # noqa: S311  # no secret
 
 
@@ -85,11 +85,11 @@ def open_forward(transport: Transport, address: str, port: int, deadline: Deadli
         return opened
     except paramiko.ChannelException as refused:
         if refused.code == 1:
-            raise ChannelRefused(Cause.DENIED, "the server does not allow port forwarding") from None
+            raise ChannelRefused(Reason.FORWARDING_REFUSED, "the server does not allow port forwarding") from None
         said = f" ({transport.refused_channel})" if transport.refused_channel else ""
         detail = f"refused, unknown name or no route, seen from there{said}"
-        raise ChannelRefused(Cause.UNREACHABLE, detail) from None
+        raise ChannelRefused(Reason.UNREACHABLE, detail) from None
     except Exception as error:  # noqa: BLE001  # SSHException, EOFError, OSError, and what another channel ran into
         if transport.is_active() and (deadline.over or "Timeout" in str(error)):
-            raise ChannelRefused(Cause.TIMED_OUT, "no answer") from None
-        raise ChannelRefused(Cause.CUT_OFF, "the connection was lost") from None
+            raise ChannelRefused(Reason.NO_ANSWER, "no answer") from None
+        raise ChannelRefused(Reason.CONNECTION_LOST, "the connection was lost") from None

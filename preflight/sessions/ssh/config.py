@@ -14,7 +14,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.plan import Account, Host
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 _SECONDS = 5.0
@@ -25,9 +25,6 @@ _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 class ConfigFailed(CannotAsk):
     """`ssh -G` gave no answer that can be used."""
-
-    def __init__(self, cause: Cause, detail: str, reason: str = "ssh-config") -> None:
-        super().__init__(cause, detail, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ def configure(host: Host, deadline: Deadline) -> Configured:
     jump = first.get("proxyjump", "none")
     if not host.jump and jump == "none" and first.get("proxycommand", "none") != "none":
         detail = f"ssh_config reaches {host.id} by ProxyCommand, which is not supported; name a jump host"
-        raise ConfigFailed(Cause.UNSUPPORTED, detail, "proxy-command")
+        raise ConfigFailed(Reason.PROXY_COMMAND, detail)
     alias = first.get("hostkeyalias", "none")
     complete = replace(
         host,
@@ -99,14 +96,16 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
             )
     except FileNotFoundError:
         detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
-        raise ConfigFailed(Cause.UNSUPPORTED, detail) from None
+        raise ConfigFailed(Reason.SSH_CONFIG, detail) from None
     except subprocess.TimeoutExpired:
-        raise ConfigFailed(Cause.TIMED_OUT, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
+        raise ConfigFailed(
+            Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s"
+        ) from None
     except (OSError, ValueError) as error:
-        raise ConfigFailed(Cause.UNSUPPORTED, f"`ssh -G` for {host.id}: {error}") from None
+        raise ConfigFailed(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
     if done.returncode != 0:
         detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
-        raise ConfigFailed(Cause.UNSUPPORTED, detail)
+        raise ConfigFailed(Reason.SSH_CONFIG, detail)
     return done.stdout
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
-from preflight.probe import BUSY, OPEN_FILES, Cause, NoReply
+from preflight.probe import NoReply
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
@@ -23,6 +24,9 @@ from preflight.sessions.ssh.shared import Shared
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.transport import Transport
+_NOT_TRIED = (Reason.NOT_ASKED, Reason.CLOSED_HERE, Reason.BUSY, Reason.OPEN_FILES)
+"""They tell nothing of the host: whoever comes later tries again."""
+
 
 T = TypeVar("T")
 
@@ -107,10 +111,10 @@ class Connection:
             raise SessionFailed(found)
         return found
 
-    def no_reply(self, cause: Cause, detail: str, reason: str = "", took: float = 0.0) -> NoReply:
+    def no_reply(self, reason: Reason, detail: str, took: float = 0.0) -> NoReply:
         """A `NoReply` with all that is known of this connection."""
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
-        return NoReply(cause, detail, now(), took, vantage, reason, dict(self._session))
+        return NoReply(reason, detail, now(), took, vantage, dict(self._session))
 
     def close_if_idle(self) -> bool:
         """Closes the connection if it is open and nobody uses it; whether it did."""
@@ -131,7 +135,7 @@ class Connection:
         with self._changed:
             self._finished = True
             if self._failure is None:
-                self._failure = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+                self._failure = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
             attempt = self._attempt
             self._changed.notify_all()
         if attempt is not None:
@@ -161,12 +165,12 @@ class Connection:
                 return self._login
             if self._opening:
                 detail = f"{self.host.id}: no login in the {deadline.seconds:.1f} s there were; last seen {self.stage}"
-                raise SessionFailed(self.no_reply(Cause.TIMED_OUT, detail, "turn", deadline.seconds))
+                raise SessionFailed(self.no_reply(Reason.TURN, detail, deadline.seconds))
             self._opening = True
         outcome = self._guarded(lambda: self._log_in(deadline))
         login = self._keep(outcome)
         if login is None:
-            closed = self.no_reply(Cause.NOT_ASKED, f"{self.host.id}: the session was closed")
+            closed = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
             raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else closed))
         return login
 
@@ -178,7 +182,7 @@ class Connection:
             if isinstance(outcome, Login) and attempt is not None and not self._finished:
                 self._login = outcome
                 attempt = None
-            elif isinstance(outcome, NoReply) and outcome.cause is not Cause.NOT_ASKED:
+            elif isinstance(outcome, NoReply) and outcome.reason not in _NOT_TRIED:
                 self._failure = self._failure or outcome
             self._changed.notify_all()
         if self._login is None:
@@ -193,13 +197,13 @@ class Connection:
         try:
             return attempt()
         except JumpFailed as failed:
-            return self.no_reply(failed.cause, failed.detail, failed.reason, monotonic() - begun)
+            return self.no_reply(failed.reason, failed.detail, monotonic() - begun)
         except CannotAsk as failed:
             detail = f"{self.host.id}: {failed.detail}"
-            return self.no_reply(failed.cause, detail, failed.reason, monotonic() - begun)
+            return self.no_reply(failed.reason, detail, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
-            return self.no_reply(Cause.CUT_OFF, detail, "internal", monotonic() - begun)
+            return self.no_reply(Reason.DEFECT, detail, monotonic() - begun)
 
     def _scan(self, deadline: Deadline) -> PublicKey:
         attempt = self._begin(self._configure(deadline), deadline)
@@ -223,7 +227,7 @@ class Connection:
         self._session["auth"] = credential.description
         if deadline.over:
             detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
-            raise CannotAsk(Cause.NOT_ASKED, detail, BUSY)
+            raise CannotAsk(Reason.BUSY, detail)
         self._enter(attempt, deadline)
         begun = monotonic()
         try:
@@ -244,7 +248,7 @@ class Connection:
         attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
         if self._jump is None and not self._shared.open_connections.enter(self, deadline):
             detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-            raise CannotAsk(Cause.NOT_ASKED, detail, OPEN_FILES)
+            raise CannotAsk(Reason.OPEN_FILES, detail)
 
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""
@@ -265,7 +269,7 @@ class Connection:
             before = jump
             while before is not None:
                 if before is self:
-                    raise CannotAsk(Cause.UNREACHABLE, "jump hosts go in a circle", "jump")
+                    raise CannotAsk(Reason.JUMP, "jump hosts go in a circle")
                 before = before._jump
             self._jump = jump
         attempt = Attempt(configured.host, jump, self._shared, deadline, self._session)

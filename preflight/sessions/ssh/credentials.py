@@ -12,7 +12,7 @@ from typing import Any
 from preflight.clock import Deadline
 from preflight.errors import SecretError
 from preflight.plan import Host
-from preflight.probe import NO_SECRET, Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.secrets import Secrets
@@ -143,12 +143,12 @@ class PasswordTrials:
             self._changed.wait_for(lambda: mine not in self._under_trial or mine in self._accepted, wait)
             if mine in self._refused_by and mine not in self._accepted:
                 detail = f"not tried: {self._refused_by[mine]} refused the same password of {user}"
-                raise CannotAsk(Cause.NO_CREDENTIAL, detail, "refused-elsewhere")
+                raise CannotAsk(Reason.REFUSED_ELSEWHERE, detail)
             self._under_trial.add(mine)
         try:
             yield
         except CannotAsk as failed:
-            self._end(mine, refused_by=host_id if failed.reason == "bad-credential" else "")
+            self._end(mine, refused_by=host_id if failed.reason is Reason.BAD_CREDENTIAL else "")
             raise
         self._end(mine)
 
@@ -182,14 +182,14 @@ class CredentialStore:
             reference = host.password
             password = self._value(lambda: self._secrets.value(reference, host.password_purpose))
             return PasswordCredential(password, host.id, self._trials)
-        raise CannotAsk(Cause.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
+        raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     @staticmethod
     def _value(read: Callable[[], str]) -> str:
         try:
             return read()
         except SecretError as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host
@@ -201,7 +201,7 @@ class CredentialStore:
                     cached = failed
                 self._keys[path, str(host.passphrase)] = cached
         if isinstance(cached, CannotAsk):
-            raise CannotAsk(cached.cause, cached.detail, cached.reason)
+            raise CannotAsk(cached.reason, cached.detail)
         return cached
 
     def _load(self, host: Host, path: Path) -> KeyCredential:
@@ -210,7 +210,7 @@ class CredentialStore:
         if file.encrypted:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
-                raise CannotAsk(Cause.DENIED, detail, "passphrase-needed")
+                raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
             reference = host.passphrase
             passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
         key, certified = file.open(passphrase)
@@ -232,17 +232,17 @@ def _try(transport: Transport, user: str, credential: Credential, deadline: Dead
         if "keyboard-interactive" in allowed and credential.method == "password":
             raise _bad_credential(transport, user, credential) from None
         detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
-        raise CannotAsk(Cause.DENIED, detail, "method-not-allowed") from None
+        raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
     except _FurtherPrompt as prompt:
         if _NEW_PASSWORD_PROMPT.search(str(prompt)):
             detail = f"the password of {user} has to be changed first: {prompt}"
-            raise CannotAsk(Cause.NO_SHELL, detail, "password-expired") from None
-        raise CannotAsk(Cause.DENIED, f"the server asks {user} for more: {prompt}", "partial") from None
+            raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
+        raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
     except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
         raise _explain(transport, user, credential, error, deadline) from None
     if further:
         detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
-        raise CannotAsk(Cause.DENIED, one_line(detail), "partial")
+        raise CannotAsk(Reason.PARTIAL, one_line(detail))
     if not transport.is_authenticated():
         raise _bad_credential(transport, user, credential)
 
@@ -253,21 +253,21 @@ def _explain(
     said = one_line("; ".join(filter(None, [*transport.banners, transport.parting_words])))
     suffix = f": {said}" if said else ""
     if "Too many authentication failures" in transport.parting_words:
-        return CannotAsk(Cause.DENIED, f"the server broke off the login of {user}{suffix}", "too-many-failures")
+        return CannotAsk(Reason.TOO_MANY_FAILURES, f"the server broke off the login of {user}{suffix}")
     if transport.is_active():
         if deadline.over or "timeout" in str(error).lower():
-            return CannotAsk(Cause.TIMED_OUT, f"the login of {user} got no answer")
+            return CannotAsk(Reason.NO_ANSWER, f"the login of {user} got no answer")
         if isinstance(error, paramiko.AuthenticationException):
             return _bad_credential(transport, user, credential)
     if isinstance(error, paramiko.SSHException) and "agent" in str(error):
-        return CannotAsk(Cause.NO_CREDENTIAL, one_line(str(error)), "no-agent")
+        return CannotAsk(Reason.NO_AGENT, one_line(str(error)))
     if _ACCOUNT_REFUSED.search(said):
-        return CannotAsk(Cause.DENIED, f"the server refuses the account {user}{suffix}", "account-expired")
+        return CannotAsk(Reason.ACCOUNT_EXPIRED, f"the server refuses the account {user}{suffix}")
     detail = f"the server closed the connection during the login of {user}"
-    return CannotAsk(Cause.CUT_OFF, f"{detail}{suffix}", "closed-during-login")
+    return CannotAsk(Reason.CLOSED_DURING_LOGIN, f"{detail}{suffix}")
 
 
 def _bad_credential(transport: Transport, user: str, credential: Credential) -> CannotAsk:
     said = one_line("; ".join(transport.banners))
     detail = f"the server refused the {credential.description} of {user}" + (f"; it says: {said}" if said else "")
-    return CannotAsk(Cause.DENIED, detail, "bad-credential")
+    return CannotAsk(Reason.BAD_CREDENTIAL, detail)

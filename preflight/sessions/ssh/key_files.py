@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.transport import paramiko
@@ -44,12 +44,12 @@ class KeyFile:
         kind, cipher = _inspect(_content(path))
         if cipher not in (*_READABLE_CIPHERS, _PEM):
             detail = f"{path} is encrypted with {one_line(cipher, 60)}, which this tool cannot read"
-            raise CannotAsk(Cause.UNSUPPORTED, detail, "key-cipher")
+            raise CannotAsk(Reason.KEY_CIPHER, detail)
         if kind is None:
             detail = f"{path} is no private key this tool can read; `ssh-keygen -p -f {path}` rewrites it"
-            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format")
+            raise CannotAsk(Reason.KEY_FORMAT, detail)
         if kind not in _KEY_CLASSES:
-            raise CannotAsk(Cause.UNSUPPORTED, f"{path} holds a {one_line(kind, 60)} key, not supported", "key-type")
+            raise CannotAsk(Reason.KEY_TYPE, f"{path} holds a {one_line(kind, 60)} key, not supported")
         return cls(path, kind, encrypted=cipher != "none")
 
     def open(self, passphrase: str | None) -> tuple[Any, bool]:
@@ -60,9 +60,9 @@ class KeyFile:
         except Exception as error:  # noqa: BLE001  # paramiko and cryptography raise five kinds for a wrong passphrase
             if passphrase is not None:
                 detail = f"the passphrase does not open {self.path}"
-                raise CannotAsk(Cause.DENIED, detail, "passphrase-wrong") from None
+                raise CannotAsk(Reason.PASSPHRASE_WRONG, detail) from None
             detail = f"{self.path} cannot be read as a {self.type} key ({type(error).__name__})"
-            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format") from None
+            raise CannotAsk(Reason.KEY_FORMAT, detail) from None
         certificate = self.path.with_name(self.path.name + "-cert.pub")
         if not certificate.is_file():
             return key, False
@@ -70,7 +70,7 @@ class KeyFile:
             key.load_certificate(str(certificate))
         except Exception as error:  # noqa: BLE001  # as above
             detail = f"{certificate} cannot be read as a certificate of {self.path} ({type(error).__name__})"
-            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-format") from None
+            raise CannotAsk(Reason.KEY_FORMAT, detail) from None
         return key, True
 
 
@@ -78,13 +78,13 @@ def _content(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_BYTES:
-            raise CannotAsk(Cause.NO_CREDENTIAL, f"{path} is no key file", "key-file")
+            raise CannotAsk(Reason.KEY_FILE, f"{path} is no key file")
         if found.st_uid == os.geteuid() and found.st_mode & 0o077:
             detail = f"{path} has mode {stat.S_IMODE(found.st_mode):04o}: ssh does not use a key that others may read"
-            raise CannotAsk(Cause.NO_CREDENTIAL, detail, "key-mode")
+            raise CannotAsk(Reason.KEY_MODE, detail)
         return path.read_bytes()
     except OSError as error:
-        raise CannotAsk(Cause.NO_CREDENTIAL, f"key file {path}: {error.strerror}", "key-file") from None
+        raise CannotAsk(Reason.KEY_FILE, f"key file {path}: {error.strerror}") from None
 
 
 def _inspect(content: bytes) -> tuple[str | None, str]:

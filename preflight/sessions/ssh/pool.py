@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, now
 from preflight.plan import Host
-from preflight.probe import Cause, NoReply, Question
+from preflight.probe import NoReply, Question
+from preflight.reasons import Reason
 from preflight.sessions import Deliver, Session, SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
@@ -86,7 +87,7 @@ class SshPool:
         except ChannelRefused as refused:
             connection.release()
             detail = f"{address} port {port} from {host_id}: {refused.detail}"
-            raise SessionFailed(connection.no_reply(refused.cause, detail, "tunnel")) from None
+            raise SessionFailed(connection.no_reply(Reason.FORWARDING_REFUSED, detail)) from None
 
     def scan_host_key(self, host_id: str, deadline: Deadline) -> HostKeySeen:
         """The key a host shows, by a key exchange without a login (jump hosts are logged in). Raises SessionFailed."""
@@ -143,4 +144,4 @@ class _Unreachable:
 
 
 def _no_reply(host_id: str, detail: str) -> NoReply:
-    return NoReply(Cause.UNREACHABLE, f"{host_id}: {detail}", now(), vantage=f"from here to {host_id}", reason="jump")
+    return NoReply(Reason.JUMP, f"{host_id}: {detail}", now(), vantage=f"from here to {host_id}")

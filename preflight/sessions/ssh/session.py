@@ -9,7 +9,8 @@ from functools import partial
 from preflight.clock import Deadline, monotonic
 from preflight.errors import SecretError
 from preflight.plan import SecretRef
-from preflight.probe import NO_SECRET, Cause, Question, Reply
+from preflight.probe import Question, Reply
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.remote_text import decode, one_line
 from preflight.sessions.secrets import Secrets
@@ -83,7 +84,7 @@ class _Asking:
                 try:
                     self._watch(login)
                 except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
-                    self._answer_rest(Cause.CUT_OFF, f"the connection broke with {type(error).__name__}")
+                    self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
                 finally:
                     for run in self._running:
                         login.slots.close(run.command.channel)
@@ -106,7 +107,7 @@ class _Asking:
                     login.slots.close(run.command.channel)
                     self._settle(login, run, ending)
             if self._given_up:
-                self._answer_rest(Cause.NOT_ASKED, "the session was closed")
+                self._answer_rest(Reason.CLOSED_HERE, "the session was closed")
                 return
             if self._deadline.over:
                 self._out_of_time()
@@ -137,7 +138,7 @@ class _Asking:
             if channel is None:
                 return False
         except CannotAsk as failed:
-            self._put_all(questions, failed.cause, failed.detail, failed.reason)
+            self._put_all(questions, failed.reason, failed.detail)
         else:
             answered = partial(self._put_frame, login)
             self._running.append(BatchRun(questions, secret, answered, channel, self._news))
@@ -158,59 +159,61 @@ class _Asking:
             case Ending.ENDED if not run.reader.started:
                 self._no_shell(login, run, unanswered)
             case Ending.ENDED:
-                self._put_all(unanswered, Cause.CUT_OFF, "the shell ended before it answered")
+                self._put_all(unanswered, Reason.SHELL_ENDED, "the shell ended before it answered")
             case Ending.REFUSED if self._connection.alive:
                 detail = "the login succeeded, but the server refuses to run a command"
-                self._put_all(unanswered, Cause.NO_SHELL, detail, "no-shell")
+                self._put_all(unanswered, Reason.NO_SHELL, detail)
             case Ending.REFUSED | Ending.CUT_OFF:
-                self._put_all(unanswered, Cause.CUT_OFF, "the connection was lost before the answer was complete")
+                self._put_all(
+                    unanswered, Reason.CONNECTION_LOST, "the connection was lost before the answer was complete"
+                )
 
-    def _answer_rest(self, cause: Cause, detail: str) -> None:
+    def _answer_rest(self, reason: Reason, detail: str) -> None:
         for questions in [*(run.unanswered for run in self._running), *self._waiting]:
-            self._put_all(questions, cause, detail)
+            self._put_all(questions, reason, detail)
 
     def _out_of_time(self) -> None:
         for run in self._running:
             what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
             detail = f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
-            self._put_all(run.unanswered, Cause.TIMED_OUT, detail)
+            self._put_all(run.unanswered, Reason.QUESTION_LIMIT, detail)
         for questions in self._waiting:
             detail = f"its turn did not come in {self._deadline.seconds:.1f} s, all the time there was for this host"
-            self._put_all(questions, Cause.TIMED_OUT, detail)
+            self._put_all(questions, Reason.TARGET_LIMIT, detail)
 
     def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Question]) -> None:
         said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
         status = run.command.exit_status
         if _PASSWORD_EXPIRED.search(told):
-            reason, what = "password-expired", "the password has expired or must be changed"
+            reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
-            reason, what = "nologin", "the account's shell is nologin"
+            reason, what = Reason.NOLOGIN, "the account's shell is nologin"
         elif status in (126, 127):
-            reason, what = "no-shell", "the account's shell cannot run sh"
+            reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
         elif (not said or _BEHEADED.search(said)) and not login.transport.has_forced_command:
-            reason = "start-up-file"
+            reason = Reason.START_UP_FILE
             what = "a start-up file of the shell ended it, or read what was meant for the command"
         else:
-            reason, what = "forced-command", "something else than the command was run (forced command, menu)"
+            reason, what = Reason.FORCED_COMMAND, "something else than the command was run (forced command, menu)"
         detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")
-        self._put_all(unanswered, Cause.NO_SHELL, detail, reason)
+        self._put_all(unanswered, reason, detail)
 
     def _secret_of(self, question: Question) -> str:
         """The secret of a question that is asked alone. Raises CannotAsk."""
         if self._connection.password_refused:
             detail = "sudo refused the password before; it is not offered again in this run"
-            raise CannotAsk(Cause.DENIED, detail, "sudo-password-refused")
+            raise CannotAsk(Reason.SUDO_PASSWORD_REFUSED, detail)
         try:
             reference = SecretRef.parse(question.stdin_secret)
             return self._secrets.value(reference, self._connection.host.password_purpose)
         except (ValueError, SecretError) as error:
-            raise CannotAsk(Cause.NO_CREDENTIAL, str(error), NO_SECRET) from None
+            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
-            self._deliver(question, self._connection.no_reply(Cause.TIMED_OUT, detail, took=frame.took_seconds))
+            self._deliver(question, self._connection.no_reply(Reason.QUESTION_LIMIT, detail, took=frame.took_seconds))
             return
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
@@ -228,8 +231,8 @@ class _Asking:
         )
         self._deliver(question, reply)
 
-    def _put_all(self, questions: Sequence[Question], cause: Cause, detail: str, reason: str = "") -> None:
-        answer = self._connection.no_reply(cause, f"{self._connection.host.id}: {detail}", reason)
+    def _put_all(self, questions: Sequence[Question], reason: Reason, detail: str) -> None:
+        answer = self._connection.no_reply(reason, f"{self._connection.host.id}: {detail}")
         for question in questions:
             self._deliver(question, answer)
 

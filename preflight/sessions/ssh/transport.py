@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline
-from preflight.probe import Cause
+from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
@@ -49,8 +49,8 @@ paramiko's errors tells a server that was silent too long from one that hung up.
 class HandshakeFailed(CannotAsk):
     """The transport did not come up."""
 
-    def __init__(self, cause: Cause, detail: str, reason: str = "", *, nothing_received: bool = False) -> None:
-        super().__init__(cause, detail, reason)
+    def __init__(self, reason: Reason, detail: str, *, nothing_received: bool = False) -> None:
+        super().__init__(reason, detail)
         self.nothing_received = nothing_received
         """The server hung up before it named its version: a throttling sshd (MaxStartups), worth coming again."""
 
@@ -208,7 +208,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         trouble = self.get_exception()
         self.close()
         if not finished:
-            raise HandshakeFailed(Cause.TIMED_OUT, self._progress(), "handshake")
+            raise HandshakeFailed(Reason.HANDSHAKE, self._progress())
         raise self._explain(trouble)
 
     def _progress(self) -> str:
@@ -222,13 +222,13 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         if isinstance(trouble, paramiko.IncompatiblePeer):
             what = one_line(str(trouble)).removeprefix("Incompatible ssh peer ").strip("()")
             detail = f"{one_line(self.remote_version, 80)} and this tool share no algorithm: {what}"
-            return HandshakeFailed(Cause.UNSUPPORTED, detail, "no-common-algorithm")
+            return HandshakeFailed(Reason.NO_COMMON_ALGORITHM, detail)
         if not self.remote_version:
             if not self.preface or _is_throttle(said):
                 detail = f"the server closed the connection before it said anything of SSH{suffix}"
-                return HandshakeFailed(Cause.CUT_OFF, detail, nothing_received=True)
-            return HandshakeFailed(Cause.CUT_OFF, f"this is no SSH server{suffix}", "not-ssh")
-        return HandshakeFailed(Cause.CUT_OFF, f"the connection ended during the key exchange{suffix}")
+                return HandshakeFailed(Reason.CLOSED_EARLY, detail, nothing_received=True)
+            return HandshakeFailed(Reason.NOT_SSH, f"this is no SSH server{suffix}")
+        return HandshakeFailed(Reason.CLOSED_EARLY, f"the connection ended during the key exchange{suffix}")
 
     def server_key(self) -> PublicKey:
         """The key the server proved to hold in the key exchange."""
@@ -262,19 +262,19 @@ def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Se
         case KeyStatus.TRUSTED:
             return None
         case KeyStatus.REVOKED:
-            return HandshakeFailed(Cause.HOST_KEY_CHANGED, f"{where} shows the revoked key {seen}", "revoked")
+            return HandshakeFailed(Reason.HOST_KEY_REVOKED, f"{where} shows the revoked key {seen}")
         case KeyStatus.CHANGED:
             detail = f"{where} shows {seen}, but pinned is {pinned_text(known)}"
-            return HandshakeFailed(Cause.HOST_KEY_CHANGED, detail)
+            return HandshakeFailed(Reason.HOST_KEY_CHANGED, detail)
     if known.only_cert_authority:
         detail = f"CA-signed host keys are not supported, pin the key: {where} shows {seen}"
-        return HandshakeFailed(Cause.UNSUPPORTED, detail, "cert-authority")
+        return HandshakeFailed(Reason.CERT_AUTHORITY, detail)
     detail = f"{where} shows {seen}, which is in no known_hosts file"
     if pinned_text(known):
         detail = f"{where} shows {seen}, but pinned are only keys of other types: {pinned_text(known)}"
     if unreadable:
         detail += f" (unreadable: {'; '.join(unreadable)})"
-    return HandshakeFailed(Cause.HOST_KEY_UNKNOWN, detail)
+    return HandshakeFailed(Reason.HOST_KEY_UNKNOWN, detail)
 
 
 def pinned_text(known: KnownKeys) -> str:

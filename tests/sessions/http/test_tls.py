@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from preflight.probe import Cause, NoReply
+from preflight.probe import NoReply
 from preflight.questions.http import HttpGet, HttpRequest, certificate_of
+from preflight.reasons import Reason
 from preflight.sessions.der import read_certificate
 from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
 from tests.site.certificates import Authority, Certificate
@@ -48,7 +49,7 @@ def refused(certificate: Certificate, ca: Path, **more: object) -> tuple[NoReply
 def test_an_expired_certificate_is_named_with_its_date_and_no_request_is_sent(site: Site) -> None:
     expired = NOW - timedelta(days=3)
     answer, requests = refused(site.authority.issue(not_after=expired), site.authority.certificate)
-    assert (answer.cause, answer.reason) == (Cause.TLS, "certificate-expired")
+    assert answer.reason is Reason.CERTIFICATE_EXPIRED
     certificate = certificate_of(answer)
     assert certificate is not None
     assert certificate.not_after == expired
@@ -60,7 +61,7 @@ def test_an_expired_certificate_is_named_with_its_date_and_no_request_is_sent(si
 def test_a_certificate_that_is_not_valid_yet_is_told_apart(site: Site) -> None:
     tomorrow = NOW + timedelta(days=1)
     answer, requests = refused(site.authority.issue(not_before=tomorrow), site.authority.certificate)
-    assert answer.reason == "not-yet-valid"
+    assert answer.reason is Reason.CERTIFICATE_NOT_YET_VALID
     certificate = certificate_of(answer)
     assert certificate is not None
     assert certificate.not_before == tomorrow
@@ -69,7 +70,7 @@ def test_a_certificate_that_is_not_valid_yet_is_told_apart(site: Site) -> None:
 
 def test_a_certificate_for_another_name_is_told_apart_and_its_names_are_shown(site: Site) -> None:
     answer, requests = refused(site.authority.issue(["app2.example.net", "192.0.2.7"]), site.authority.certificate)
-    assert answer.reason == "certificate-name"
+    assert answer.reason is Reason.CERTIFICATE_NAME
     certificate = certificate_of(answer)
     assert certificate is not None
     assert certificate.names == ("app2.example.net", "192.0.2.7")
@@ -79,14 +80,14 @@ def test_a_certificate_for_another_name_is_told_apart_and_its_names_are_shown(si
 
 def test_a_wrong_server_name_is_told_apart(site: Site) -> None:
     answer, _ = refused(site.authority.issue(), site.authority.certificate, server_name="app1.example.net")
-    assert answer.reason == "certificate-name"
+    assert answer.reason is Reason.CERTIFICATE_NAME
     assert "app1.example.net" in answer.detail
 
 
 def test_an_unknown_authority_is_told_apart(site: Site, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "stranger", "a stranger")
     answer, requests = refused(stranger.issue(), site.authority.certificate)
-    assert answer.reason == "certificate-untrusted"
+    assert answer.reason is Reason.CERTIFICATE_UNTRUSTED
     certificate = certificate_of(answer)
     assert certificate is not None
     assert certificate.issuer == "CN=a stranger"
@@ -94,7 +95,7 @@ def test_an_unknown_authority_is_told_apart(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_systems_roots_do_not_trust_the_tests_authority(https_app: HttpsApp) -> None:
-    assert lost(get(https_app.url())).reason == "certificate-untrusted"
+    assert lost(get(https_app.url())).reason is Reason.CERTIFICATE_UNTRUSTED
 
 
 def self_signed(folder: Path, *more: str) -> Certificate:
@@ -107,7 +108,7 @@ def self_signed(folder: Path, *more: str) -> Certificate:
 
 def test_a_self_signed_certificate_is_told_apart(site: Site, tmp_path: Path) -> None:
     answer, requests = refused(self_signed(tmp_path), site.authority.certificate)
-    assert answer.reason == "self-signed"
+    assert answer.reason is Reason.SELF_SIGNED
     certificate = certificate_of(answer)
     assert certificate is not None
     assert certificate.subject == certificate.issuer == "O=Example, CN=127.0.0.1"
@@ -135,7 +136,7 @@ def test_plain_http_on_the_port_is_told_apart() -> None:
 
     with raw_server(talk) as url:
         answer = lost(get(url.replace("http:", "https:")))
-    assert (answer.cause, answer.reason) == (Cause.TLS, "plain-http")
+    assert answer.reason is Reason.PLAIN_HTTP
 
 
 def test_a_server_that_hangs_up_during_the_handshake_is_cut_off() -> None:
@@ -144,7 +145,7 @@ def test_a_server_that_hangs_up_during_the_handshake_is_cut_off() -> None:
 
     with raw_server(talk) as url:
         answer = lost(get(url.replace("http:", "https:")))
-    assert (answer.cause, answer.reason) == (Cause.CUT_OFF, "connection-lost")
+    assert answer.reason is Reason.ANSWER_LOST
 
 
 def raw_tls(context: ssl.SSLContext) -> Talk:
@@ -177,7 +178,7 @@ def test_a_server_without_a_common_tls_version_is_told_apart(site: Site) -> None
         context.maximum_version = ssl.TLSVersion.TLSv1
     with raw_server(raw_tls(context)) as url:
         answer = lost(get(url.replace("http:", "https:"), ca=str(site.authority.certificate)))
-    assert (answer.cause, answer.reason) == (Cause.TLS, "tls-protocol")
+    assert answer.reason is Reason.TLS_PROTOCOL
 
 
 def test_a_server_that_wants_a_client_certificate_is_told_apart(site: Site) -> None:
@@ -186,7 +187,7 @@ def test_a_server_that_wants_a_client_certificate_is_told_apart(site: Site) -> N
     context.load_verify_locations(site.authority.certificate)
     with raw_server(raw_tls(context)) as url:
         answer = lost(get(url.replace("http:", "https:"), ca=str(site.authority.certificate)))
-    assert (answer.cause, answer.reason) == (Cause.TLS, "client-certificate")
+    assert answer.reason is Reason.CLIENT_CERTIFICATE
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -194,7 +195,7 @@ def test_a_root_certificate_file_that_cannot_be_used_means_not_asked(content: st
     if content is not None:
         (tmp_path / "ca.pem").write_text(content)
     answer = lost(get("https://127.0.0.1:1/", ca="ca.pem"), tmp_path)
-    assert (answer.cause, answer.reason) == (Cause.NOT_ASKED, "ca-file")
+    assert answer.reason is Reason.CA_FILE
     assert "ca.pem" in answer.detail
 
 
@@ -238,5 +239,5 @@ def test_reading_the_request_is_all_a_refused_server_could_have_done(site: Site)
             seen.append(read_request(connection))
 
     with raw_server(talk, site.authority.issue(["other.example.net"])) as url:
-        assert lost(get(url, ca=str(site.authority.certificate))).reason == "certificate-name"
+        assert lost(get(url, ca=str(site.authority.certificate))).reason is Reason.CERTIFICATE_NAME
     assert not any(seen)

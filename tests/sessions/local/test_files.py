@@ -13,8 +13,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from preflight.clock import Deadline
-from preflight.probe import Answer, Cause, NoReply, Probe, Question, Reply, Via
+from preflight.probe import Answer, NoReply, Probe, Question, Reply, Via
 from preflight.questions.files import TARGET, EntryKind, LocalFile, LocalText, LocalTexts, LocalTree, Texts, Tree
+from preflight.reasons import Reason
 from preflight.sessions.local import LocalSession
 from preflight.sessions.local import files as local_files
 
@@ -161,9 +162,9 @@ def test_what_may_not_be_read_is_no_reply(tmp_path: Path, sql: Path, mocker: Moc
     (sql / "a.sql").write_text("select 1;")
     mocker.patch("os.scandir", side_effect=PermissionError(13, "Permission denied"))
     mocker.patch("os.open", side_effect=PermissionError(13, "Permission denied"))
-    assert lost(tmp_path, LocalTree(TARGET, "sql")).cause is Cause.DENIED
-    assert lost(tmp_path, LocalTexts(TARGET, "sql")).cause is Cause.DENIED
-    assert lost(tmp_path, LocalFile(TARGET, "sql/a.sql")).cause is Cause.DENIED
+    assert lost(tmp_path, LocalTree(TARGET, "sql")).reason is Reason.FILE_DENIED
+    assert lost(tmp_path, LocalTexts(TARGET, "sql")).reason is Reason.FILE_DENIED
+    assert lost(tmp_path, LocalFile(TARGET, "sql/a.sql")).reason is Reason.FILE_DENIED
 
 
 def test_a_file_that_may_not_be_read_is_an_entry_with_an_error(
@@ -200,14 +201,14 @@ def test_too_many_entries_are_no_reply(tmp_path: Path, sql: Path, mocker: Mocker
     for number in range(4):
         (sql / f"{number}.sql").write_text("")
     answer = lost(tmp_path, LocalTree(TARGET, "sql"))
-    assert (answer.cause, answer.detail) == (Cause.CUT_OFF, "sql: there are more than 3 entries")
+    assert (answer.reason, answer.detail) == (Reason.TOO_MUCH, "sql: there are more than 3 entries")
 
 
 def test_too_many_bytes_are_no_reply_and_are_not_read(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     with (sql / "huge.dump").open("wb") as file:
         file.truncate(513 * 1024 * 1024)
     opened = mocker.spy(os, "open")
-    assert lost(tmp_path, LocalTree(TARGET, "sql")).cause is Cause.CUT_OFF
+    assert lost(tmp_path, LocalTree(TARGET, "sql")).reason is Reason.TOO_MUCH
     assert not [call for call in opened.call_args_list if "huge.dump" in str(call)]
 
 
@@ -237,8 +238,8 @@ def test_a_file_system_that_hangs_holds_up_no_other_question(tmp_path: Path, sql
 def test_the_deadline_holds_between_files(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
     (sql / "a.sql").write_text("select 1;")
     expired = mocker.patch.object(Deadline, "over", new_callable=mocker.PropertyMock, return_value=True)
-    assert lost(tmp_path, LocalTree(TARGET, "sql")).cause is Cause.TIMED_OUT
-    assert lost(tmp_path, LocalTexts(TARGET, "sql")).cause is Cause.TIMED_OUT
+    assert lost(tmp_path, LocalTree(TARGET, "sql")).reason is Reason.QUESTION_LIMIT
+    assert lost(tmp_path, LocalTexts(TARGET, "sql")).reason is Reason.QUESTION_LIMIT
     assert expired.called
 
 
@@ -265,7 +266,7 @@ def test_a_text_over_its_cap_is_no_reply(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x" * (1024 * 1024))
     assert len(text(tmp_path, "a.txt").text) == 1024 * 1024
     (tmp_path / "a.txt").write_bytes(b"x" * (1024 * 1024 + 1))
-    assert lost(tmp_path, LocalFile(TARGET, "a.txt")).cause is Cause.CUT_OFF
+    assert lost(tmp_path, LocalFile(TARGET, "a.txt")).reason is Reason.TOO_MUCH
 
 
 def test_scripts_are_read_and_what_is_left_out_is_named(tmp_path: Path, sql: Path, mocker: MockerFixture) -> None:
@@ -288,4 +289,4 @@ def test_a_question_that_is_no_file_request_is_not_asked(tmp_path: Path) -> None
     question = Question(Via.LOCAL, TARGET, 'read the text file a\n{"text": "/etc/passwd"}')
     answer = ask_all(tmp_path, [question])[question.id]
     assert isinstance(answer, NoReply)
-    assert answer.cause is Cause.NOT_ASKED
+    assert answer.reason is Reason.NOT_ASKED
