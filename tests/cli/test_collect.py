@@ -21,13 +21,13 @@ end = 2031-01-01T03:00:00
 address = "127.0.0.1"
 port = 1
 user = "a"
-agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
+password = "env:DB1_PASSWORD"
 network_zone = "east"
 [hosts.db2]
 address = "127.0.0.1"
 port = 1
 user = "a"
-agent = "SHA256:6LQ5oZw8mLrQ0rvwJ8vP2pQzC2r1WkQe3l9k5k8u0bA"
+password = "env:DB1_PASSWORD"
 network_zone = "west"
 """
 

@@ -121,14 +121,14 @@ def damage(saved: Path) -> None:
 
 def save_by_another_version(saved: Path) -> None:
     document = json.loads(saved.read_text())
-    saved.write_text(json.dumps({"schema": 2, "preflight": "9.0", "runs": document}))
+    saved.write_text(json.dumps({"schema": 99, "preflight": "9.0", "runs": document}))
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (damage, "this is no evidence file"),
-        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 2, this version reads 1"),
+        (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 2"),
     ],
 )
 def test_an_older_go_never_stands_in_for_a_newest_run_that_cannot_be_read(

@@ -151,7 +151,7 @@ def test_a_role_without_connect_fails(orders: Orders, ask: Ask) -> None:
 
 def test_a_pg_hba_conf_that_rejects_fails(orders: Orders, ask: Ask) -> None:
     with orders.cluster.hba(f"host all {orders.role.name} all reject"):
-        fails(ask(), "no login: no pg hba", "pg_hba.conf")
+        fails(ask(), "no login: no entry in pg_hba.conf", "pg_hba.conf")
 
 
 def test_a_closed_port_fails(ask: Ask) -> None:
@@ -159,18 +159,18 @@ def test_a_closed_port_fails(ask: Ask) -> None:
 
 
 def test_an_unknown_name_fails(ask: Ask) -> None:
-    fails(ask(address="db.invalid"), "no login: no such name", "correct `address`")
+    fails(ask(address="db.invalid"), "no login: unreachable (no such name)", "correct `address`")
 
 
 def test_a_certificate_for_another_name_fails(ask: Ask) -> None:
-    fails(ask(server_name="other.test"), "no login: certificate name", "server_name")
+    fails(ask(server_name="other.test"), "no login: TLS failed (certificate name)", "server_name")
 
 
 def test_a_certificate_nobody_trusts_fails(ask: Ask, tmp_path: Path, site: Site) -> None:
     from tests.site.certificates import Authority
 
     other = Authority(site.new_path("otherca"))
-    fails(ask(sslrootcert=other.certificate), "no login: certificate untrusted", "sslrootcert")
+    fails(ask(sslrootcert=other.certificate), "no login: TLS failed (certificate untrusted)", "sslrootcert")
 
 
 def test_a_role_limit_that_is_used_up_fails_at_the_login(orders: Orders, ask: Ask) -> None:
@@ -338,7 +338,7 @@ def test_through_the_host_it_passes_and_says_so(orders: Orders, ask: Ask) -> Non
 
 
 def test_a_tunnel_to_a_closed_port_fails(ask: Ask) -> None:
-    fails(ask(connect=Connect.TUNNEL, port=free_port("127.0.0.1")), "no login: tunnel", "AllowTcpForwarding")
+    fails(ask(connect=Connect.TUNNEL, port=free_port("127.0.0.1")), "no login: no tunnel", "AllowTcpForwarding")
 
 
 def test_a_tunnel_through_a_host_that_refuses_the_login_is_that_hosts_own_failure(

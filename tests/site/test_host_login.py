@@ -91,15 +91,17 @@ def test_a_refused_key_and_a_wrong_password_fail(
         assert "wrong-password" not in repr(found)
 
 
-def test_a_passphrase_that_is_missing_or_wrong_fails(
+def test_a_passphrase_that_is_missing_or_wrong_is_the_callers(
     site: Site, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = replace(by_key(site, site.account("good")), key=make_key(tmp_path / "locked", passphrase="open sesame"))
     found = ask(host)
-    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: denied (passphrase needed)")
+    assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+    assert "is protected by a passphrase and the plan names none" in found.judgement.summary
     monkeypatch.setenv("PASSPHRASE", "not it at all")
     found = ask(replace(host, passphrase=SecretRef("env", "PASSPHRASE")))
-    assert (found.status, found.judgement.summary) == (Status.FAIL, "no login: denied (passphrase wrong)")
+    assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+    assert "the passphrase does not open" in found.judgement.summary
 
 
 def test_a_secret_that_is_not_there_is_the_callers_and_no_failure_of_the_host(site: Site, ask: Ask) -> None:

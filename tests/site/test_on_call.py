@@ -60,7 +60,12 @@ def test_two_people_with_logins_of_their_own_pass(site: Site, ask: Ask, kaya: Ho
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("expired", "account expired"), ("nologin", "nologin"), ("must-change", "password expired")]
+    ("kind", "said"),
+    [
+        ("expired", "denied (account expired)"),
+        ("nologin", "no usable shell (nologin)"),
+        ("must-change", "no usable shell (password expired)"),
+    ],
 )
 def test_a_standby_whose_account_cannot_work_fails(site: Site, ask: Ask, kaya: Host, kind: str, said: str) -> None:
     found = ask([kaya, login(site, "db1-ortiz", ORTIZ, site.account(kind))], [])
@@ -73,7 +78,7 @@ def test_a_standby_without_an_account_fails(site: Site, ask: Ask, kaya: Host) ->
     stranger = replace(kaya, id="db1-ortiz", user=Login("nosuchaccount"), person=ORTIZ)
     found = ask([kaya, stranger], [])
     assert found.status is Status.FAIL, told(found)
-    assert found.judgement.summary == "standby M. Ortiz cannot log in to db1-ortiz: bad credential"
+    assert found.judgement.summary == "standby M. Ortiz cannot log in to db1-ortiz: denied (bad credential)"
     assert ask([kaya], []).judgement.summary == "standby M. Ortiz has no login"
 
 
