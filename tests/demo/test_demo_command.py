@@ -14,19 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import argv, environment, preflight_process
+from tests.site.machine import command_lines
 
 
 def left_behind(folder: Path) -> list[str]:
     """What a demo in `folder` has left: command lines of its servers and helpers that name it, and files."""
     found = [str(path) for path in folder.iterdir()]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().decode(errors="replace").replace("\0", " ")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
+    return found + [line for line in command_lines().values() if str(folder) in line]
 
 
 @pytest.fixture

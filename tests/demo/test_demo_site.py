@@ -30,7 +30,7 @@ from preflight.demo import DemoError, plan_file
 from preflight.demo.account import site_account
 from preflight.demo.postgres import Postgres, Source, find_programs
 from preflight.demo.site import DemoSite
-from tests.site.machine import needs, needs_root, run
+from tests.site.machine import command_lines, needs, needs_root, run
 
 _PROJECT = Path(__file__).parents[2]
 _HOLD = """
@@ -261,14 +261,7 @@ def assert_ended(pid: int) -> None:
 
 def left_behind(folder: str) -> list[str]:
     """Command lines that name the site's folder, and the folder itself."""
-    left = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        left += [words] if folder in words else []
-    return left + [folder] * Path(folder).exists()
+    return [line for line in command_lines().values() if folder in line] + [folder] * Path(folder).exists()
 
 
 def test_leaving_the_site_leaves_nothing() -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -27,6 +26,7 @@ from preflight.report.view import View
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
+from tests.site.machine import command_lines
 
 ADVISORY = {"competing-jobs"}
 """Checks whose lost reply leaves a GO: they are told, and never decide."""
@@ -66,11 +66,7 @@ class ProcessList:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.002):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(path.read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
+            self.seen.update(command_lines().values())
 
 
 class Lines(logging.Handler):

@@ -230,8 +230,17 @@ def _start_time(pid: int) -> str:
     return text.rpartition(")")[2].split()[19]
 
 
-def _end_processes_of(directory: Path) -> None:
+def command_lines() -> dict[int, str]:
+    """What every process shows as its command line, by process id; one that ends meanwhile is left out."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"{directory}/".encode() in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
+            found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _end_processes_of(directory: Path) -> None:
+    for pid, line in command_lines().items():
+        if f"{directory}/" in line:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
