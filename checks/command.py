@@ -12,7 +12,7 @@ from typing import Annotated
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
-from preflight.plan.limits import Above
+from preflight.plan.limits import Between
 from preflight.questions.commands import Ended, HostCommand, LocalCommand, as_typed
 from preflight.questions.shell import AsAccount
 
@@ -44,7 +44,7 @@ class Command:
     """Where it runs; without it, where preflight runs, in the plan's folder."""
     account: Account = Account("")
     """OS account that runs it on the host, through sudo; the host's login when left out."""
-    timeout: Annotated[timedelta, Above(0)] = timedelta(seconds=10)
+    timeout: Annotated[timedelta, Between(1)] = timedelta(seconds=10)
     """After that it is ended, and UNKNOWN."""
     channel: Channel = Channel.SHARED
     """`own` for a command that takes long: on a host, the others of its batch then do not wait for it."""

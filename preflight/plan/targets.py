@@ -82,7 +82,7 @@ class Host:
     and the system's."""
     host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
-    login_within: Annotated[timedelta, Above(0)] = timedelta(seconds=15)
+    login_within: Annotated[timedelta, Between(1)] = timedelta(seconds=15)
     """Longest that a login may take, from the TCP connection to the accepted login; a jump host has its own."""
     network_zone: str = ""
     """From which part of the network it can be reached, where `preflight collect --zone` runs in each; its databases

@@ -77,6 +77,7 @@ class LocalCommand(Probe[Ended]):
 class HostCommand(AccountProbe[Ended]):
     """A command run on a host, as the login or as an account reached through sudo."""
 
+    asked_last = True
     argv: tuple[str, ...]
     seconds: float
     alone: bool

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from preflight.probe import Question, Via
 from preflight.sessions.remote_text import decode, one_line
@@ -74,10 +75,13 @@ def test_output_that_imitates_a_mark_without_the_nonce_is_only_output() -> None:
     assert b"E 0 0" in frame.out
 
 
-def test_the_far_ends_timeout_is_recognised_and_an_honest_124_without_it_is_not() -> None:
+def test_the_far_ends_timeout_is_recognised_and_a_programs_own_124_is_not(mocker: MockerFixture) -> None:
     questions = _questions("sleep 20", "exit 124", seconds=1)
-    frames = _read(questions, *_run(questions))
-    assert frames[0].killed
+    said = _run(questions)
+    clock = mocker.patch("preflight.sessions.ssh.batch.monotonic", side_effect=[0.0, 2.0, 2.0, 2.0, 2.1, 2.1])
+    frames = _read(questions, *said)
+    assert (frames[0].killed, frames[1].killed) == (True, False)
+    mocker.stop(clock)
     bare = _questions("exit 124")
     tools = Path(str(shutil.which("sh"))).resolve()
     frames = _read(bare, *_run(bare, path=f"/nonexistent:{tools.parent}/no"))
