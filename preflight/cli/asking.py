@@ -110,8 +110,9 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     """What is to be judged, at the moment that --at names, else at `default`."""
     plan, registry = load(plan_path)
     moment = default(plan)
-    named = report.moment(plan, asked_at=min(moment, now()))
-    return inspect(plan, registry, named or moment, report.selects(registry.ids))
+    asked_at = min(moment, now())
+    named = report.moment(plan, asked_at=asked_at)
+    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at)
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> str:
