@@ -24,6 +24,10 @@ def seal_command(plan: Plan) -> str:
     return f"preflight seal {shlex.quote(plan.path.name)}"
 
 
+def gate_command(plan: Plan) -> str:
+    return f"preflight gate {shlex.quote(plan.path.name)}"
+
+
 def pin_again_command(plan: Plan, host: Host) -> str:
     """Takes the host's pinned key out and asks for the one it shows now: `preflight seal` replaces none."""
     address = host.address or host.id

@@ -91,7 +91,8 @@ def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) 
 
 def _act(row: Blocker, waiting: int) -> str:
     if row.waiting:
-        return f"{speech.counted(row.waiting, 'check')} that could not look"
+        said = "that could not look" if row.status is Status.UNKNOWN else "to be asked again"
+        return f"{speech.counted(row.waiting, 'check')} {said}"
     behind = f" with {speech.counted(waiting, 'check')} behind it" if waiting else ""
     return f"{speech.name(row.what)}{behind}"
 
