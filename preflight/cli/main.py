@@ -89,7 +89,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs one command and ends the process with its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, _interrupt)
     sys.exit(int(_run()))
 
 

@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 from preflight.clock import Deadline
@@ -50,24 +49,11 @@ _SETTINGS = {
 }
 
 
-class Source(StrEnum):
-    """Where the programs come from."""
-
-    MACHINE = "machine"
-    WHEEL = "wheel"
-
-
-def find_programs(source: Source | None = None) -> Path:
-    """The folder of the programs: the machine's newest PostgreSQL, else the wheel's; `source` allows only one of them.
-    Raises DemoError."""
-    if source is not Source.WHEEL:
-        for folder in _machine_folders():
-            if _is_complete(folder):
-                return folder
-    if source is not Source.MACHINE:
-        for folder in _wheel_folders():
-            if _is_complete(folder):
-                return folder
+def find_programs() -> Path:
+    """The folder of the programs: the machine's newest PostgreSQL, else the wheel's. Raises DemoError."""
+    for folder in (*_machine_folders(), *_wheel_folders()):
+        if all((folder / program).is_file() for program in _PROGRAMS):
+            return folder
     raise DemoError(
         "the demo needs a PostgreSQL server: install `preflight-deploy[demo]`, which brings one, "
         "or your system's package (on Debian `apt-get install postgresql`)"
@@ -88,10 +74,6 @@ def _wheel_folders() -> list[Path]:
     spec = importlib.util.find_spec(_WHEEL)
     locations = list(spec.submodule_search_locations or ()) if spec else []
     return [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
-
-
-def _is_complete(folder: Path) -> bool:
-    return all((folder / program).is_file() for program in _PROGRAMS)
 
 
 class Postgres:
