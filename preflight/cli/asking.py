@@ -21,8 +21,8 @@ from preflight.engine.run import collect
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
 from preflight.probe import Answer, Question
+from preflight.report import PLAIN
 from preflight.report.formats import render
-from preflight.report.view import PLAIN
 from preflight.runs import saved_runs
 from preflight.runs.difference import Difference
 from preflight.sessions.pools import Pools

@@ -27,8 +27,8 @@ from preflight.cli.output import (
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.errors import ExitCode
 from preflight.plan import Plan, Window
+from preflight.report import View
 from preflight.report.formats import FORMATS, exit_code, render
-from preflight.report.view import View
 from preflight.runs.difference import Difference
 from preflight.verdict import Verdict
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import Plan
-from preflight.report.document.head import counts
+from preflight.report.document.sections import counts
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, wrapped
 from preflight.runs.history import Entry

@@ -19,10 +19,10 @@ from preflight.evidence import Evidence
 from preflight.finding import Finding, Severity, Status
 from preflight.plan.gaps import unconfirmed
 from preflight.plan.load import load_plan
+from preflight.report import View
 from preflight.report import questions as questions_report
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
-from preflight.report.view import View
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import preflight
 from preflight.finding import Status
+from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.elements import Html, el, joined
 from preflight.report.harmless import clean_lines
 from preflight.report.svg import picture
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted
 

@@ -9,8 +9,8 @@ from typing import Any
 from preflight.finding import Finding, Price
 from preflight.judging.end_states import EndState, telling_first
 from preflight.judging.schedule import Schedule
+from preflight.report import PLAIN, View
 from preflight.report.harmless import json_text
-from preflight.report.view import PLAIN, View
 from preflight.verdict import REPORT_SCHEMA, Verdict
 
 _MOST_END_STATES = 100

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Section, Table
 from preflight.report.drawing import drawn
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced, fenced_text, limited, table
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.wording import counted
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
-from preflight.report import difference
+from preflight.report import PLAIN, View, difference
 from preflight.report.document import Document, document
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Entry, Table
-from preflight.report.document.head import unconfirmed_in_words
+from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
 from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, detail, labelled, wrapped
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.wording import listed
 

@@ -13,8 +13,8 @@ from markdown_it.token import Token
 
 from preflight.finding import Status, failed
 from preflight.plan import Role
+from preflight.report import View
 from preflight.report.formats import markdown
-from preflight.report.view import View
 from preflight.runs.difference import Outcome, compare
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
