@@ -21,7 +21,7 @@ _COMMANDS = {
     "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
     "diff": ("preflight.cli.earlier", "Show what changed between two JSON reports."),
     "gate": (
-        "preflight.cli.gate",
+        "preflight.cli.run",
         "At the start of the call: ask again, judge, say what changed since the newest run.",
     ),
     "history": ("preflight.cli.earlier", "List the saved runs of a release, each judged again."),
