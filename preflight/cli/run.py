@@ -22,10 +22,11 @@ from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan.gaps import unconfirmed
 from preflight.probe import NoReply
 from preflight.runs import saved_runs
-from preflight.runs.difference import Difference, Outcome, compare
+from preflight.runs.difference import Difference, compare
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
 from preflight.runs.merge import MergeError, merge
+from preflight.runs.saved_report import report_of
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.verdict import Verdict
 
@@ -189,9 +190,9 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
 
 def _difference(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
     """What is otherwise than in the run the gate started from; None when that one left no report."""
-    if not isinstance(saved, SavedRun) or saved.outcome is None:
+    if not isinstance(saved, SavedRun) or saved.report is None:
         return None
-    return compare(saved.outcome, Outcome.of(verdict))
+    return compare(saved.report, report_of(verdict))
 
 
 def _described(path: Path, evidence: Evidence) -> str:

@@ -41,7 +41,7 @@ def entry_of(
     same_plan = evidence.plan_digest == plan.digest
     if not same_plan and not changes:
         changes = ("plan changed",)
-    reported = saved.outcome.headline if saved.outcome else ""
+    reported = saved.report.headline if saved.report else ""
     verdict = None
     if same_plan:
         inspection = inspect(plan, registry, evidence.collected_at)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
-from preflight.runs.difference import Outcome
+from preflight.runs.json_report import Report
 from preflight.runs.saved_report import ReportError, load_report
 from preflight.verdict import Decision
 
@@ -38,7 +38,7 @@ class SavedRun:
 
     path: Path
     evidence: Evidence
-    outcome: Outcome | None
+    report: Report | None
     """What that run concluded, for comparing with; None when its report is gone. A verdict is never taken from it."""
 
 
@@ -109,15 +109,15 @@ def _load(path: Path) -> SavedRun | UnreadableRun:
         evidence = Evidence.load(path)
     except EvidenceError as error:
         return UnreadableRun(path, str(error).removeprefix(f"{path}: "))
-    outcome = _outcome(path)
-    return SavedRun(path, evidence, outcome if outcome and outcome.evidence_digest == evidence.digest else None)
+    report = _report(path)
+    return SavedRun(path, evidence, report if report and report.evidence_sha256 == evidence.digest else None)
 
 
 def _report_of(path: Path) -> Path:
     return path.with_suffix(".report.json")
 
 
-def _outcome(path: Path) -> Outcome | None:
+def _report(path: Path) -> Report | None:
     try:
         return load_report(_report_of(path))
     except ReportError:
@@ -141,7 +141,7 @@ def _newest_of_each_decision(runs: list[Path]) -> set[str]:
     for path in runs:
         if len(found) == 2:
             break
-        outcome = _outcome(path)
-        if outcome and outcome.decision in (Decision.GO, Decision.NO_GO):
-            found.setdefault(outcome.decision, path.name)
+        report = _report(path)
+        if report and report.verdict in (Decision.GO, Decision.NO_GO):
+            found.setdefault(report.verdict, path.name)
     return set(found.values())

@@ -14,7 +14,8 @@ from preflight.report.document.blocks import Cell, Labelled, Section, Table, row
 from preflight.report.document.findings import NOBODY
 from preflight.report.document.order import pairs_by_cause
 from preflight.report.document.times import in_utc, times, window_span
-from preflight.runs.difference import Change, Difference, Line, Pair
+from preflight.runs.difference import Change, Difference, Pair
+from preflight.runs.json_report import Line
 from preflight.units import format_duration
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from preflight.wording import counted
@@ -160,6 +161,6 @@ def _told(line: Line | None) -> str:
     """What was seen; of a pass no more than that it is one."""
     if line is None:
         return ""
-    if line.status is Status.PASS or not line.points:
+    if line.status is Status.PASS:
         return line.status
-    return f"{line.status}: {line.cause or line.points[0].summary}"
+    return f"{line.status}: {line.cause or line.telling[0].summary}"
