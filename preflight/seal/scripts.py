@@ -9,21 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.clock import Deadline
-from preflight.errors import PreflightError
-from preflight.evidence import write_private
 from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.questions.files import EntryKind
+from preflight.seal import SealError, write_sealed
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.wording import counted, listed, visible
 
 _READ_SECONDS = 60.0
-_MODE = 0o644
 _MOST_NAMED = 10
-
-
-class SealError(PreflightError):
-    """What cannot be sealed, every reason on a line of its own; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         raise SealError("\n".join(problems))
     for manifest in sealed:
         if manifest.changed:
-            _write(manifest.path, manifest.text)
+            write_sealed(manifest.path, manifest.text)
     return sealed
 
 
@@ -142,13 +136,6 @@ def _before(path: Path) -> tuple[Mapping[str, str], str]:
         return {}, f"replaced, it could not be read: {visible(str(error))}"
     except OSError as error:
         raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_private(path, text, _MODE)
-    except OSError as error:
-        raise SealError(f"{_shown(path)}: not written: {error.strerror or error}") from None
 
 
 def _shared(plan: Plan) -> list[str]:

@@ -228,17 +228,6 @@ def test_one_connection_carries_several_commands_at_the_same_time(demo: DemoSite
     transport.close()
 
 
-def test_a_banner_is_shown_before_the_login(demo: DemoSite) -> None:
-    server = demo.hosts["db2"].server
-    server.banner = "Your password will expire in 2 days."
-    try:
-        transport = connected(demo, "db2")
-        assert transport.get_banner() == b"Your password will expire in 2 days.\r\n"
-        transport.close()
-    finally:
-        server.banner = ""
-
-
 def test_what_a_client_started_ends_with_its_connection(demo: DemoSite) -> None:
     transport = connected(demo, "db2")
     channel = transport.open_session()
