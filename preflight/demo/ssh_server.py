@@ -9,6 +9,7 @@ import contextlib
 import hmac
 import logging
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -20,11 +21,11 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
 
 from preflight.demo.account import Account
-from preflight.demo.child import kill_group
 
 _BLOCK_BYTES = 32 * 1024
 _LOG = "preflight.demo.ssh"
 _LOGIN_SECONDS = 20.0
+_KILL_SECONDS = 5.0
 _HUNG_UP = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises when the client is gone; no fault of the server's."""
 
@@ -120,7 +121,7 @@ class _Connection(paramiko.ServerInterface):
             self._closed = True
             commands = list(self._commands)
         for command in commands:
-            kill_group(command)
+            _kill(command)
         if self._transport is not None:
             self._transport.close()
         self._client.close()
@@ -211,9 +212,17 @@ class _Connection(paramiko.ServerInterface):
             return child
 
     def _forget_command(self, child: subprocess.Popen[bytes]) -> None:
-        kill_group(child)
+        _kill(child)
         with self._lock:
             self._commands.discard(child)
+
+
+def _kill(command: subprocess.Popen[bytes]) -> None:
+    """Kills a command and everything in its process group; waits for it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(command.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        command.wait(_KILL_SECONDS)
 
 
 def _copy_input(channel: paramiko.Channel, child: subprocess.Popen[bytes]) -> None:
