@@ -22,9 +22,9 @@ from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
 from preflight.probe import Answer, Question
 from preflight.report import PLAIN
+from preflight.report.comparison import Difference
 from preflight.report.formats import render
 from preflight.runs import saved_runs
-from preflight.runs.difference import Difference
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Verdict

@@ -28,8 +28,8 @@ from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.errors import ExitCode
 from preflight.plan import Plan, Window
 from preflight.report import View
+from preflight.report.comparison import Difference
 from preflight.report.formats import FORMATS, exit_code, render
-from preflight.runs.difference import Difference
 from preflight.verdict import Verdict
 
 _OPTIONS = (

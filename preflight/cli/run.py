@@ -21,12 +21,12 @@ from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan.gaps import unconfirmed
 from preflight.probe import NoReply
+from preflight.report.comparison import Difference, compare
+from preflight.report.saved_report import report_of
 from preflight.runs import saved_runs
-from preflight.runs.difference import Difference, compare
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
 from preflight.runs.merge import MergeError, merge
-from preflight.runs.saved_report import report_of
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.verdict import Verdict
 

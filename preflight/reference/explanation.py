@@ -12,8 +12,8 @@ from preflight.check import Check
 from preflight.engine.inspection import Inspection
 from preflight.probe import Question
 from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.questions import second_round, text_of
 from preflight.report.layout import wrapped
-from preflight.report.questions import second_round, text_of
 
 NIGHT = (
     "Letters in brackets name the faults of the night that preflight exists for: (a) no logins on the servers, (b) "

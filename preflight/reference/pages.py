@@ -11,8 +11,8 @@ from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
 from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.questions import second_round
 from preflight.report.markup import table
-from preflight.report.questions import second_round
 from preflight.wording import first_paragraph
 
 _NAMES = {

@@ -14,7 +14,7 @@ from typing import Any
 from preflight.errors import ExitCode
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import Schema, field_docs
-from preflight.runs.json_report import Report
+from preflight.report.json_report import Report
 from preflight.verdict import REPORT_SCHEMA
 
 _SCALARS: Mapping[Any, Schema] = {

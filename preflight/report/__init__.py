@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `--help` complains with the words of this room, and loads no plan
-    from preflight.runs.difference import Difference
+    from preflight.report.comparison import Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

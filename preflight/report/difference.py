@@ -8,11 +8,11 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Severity, Status
+from preflight.report.comparison import Change, Difference, Pair
 from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
+from preflight.report.json_report import Line, Point, Report
 from preflight.report.layout import BODY, WIDTH, Paint, detail, wrapped
-from preflight.runs.difference import Change, Difference, Pair
-from preflight.runs.json_report import Line, Point, Report
 from preflight.units import format_duration
 
 SCHEMA = 1

@@ -19,8 +19,8 @@ from preflight.evidence import Evidence
 from preflight.finding import Finding, Severity, Status
 from preflight.plan.gaps import unconfirmed
 from preflight.plan.load import load_plan
+from preflight.reference import questions as questions_report
 from preflight.report import View
-from preflight.report import questions as questions_report
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.sessions.pools import Pools

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
-from preflight.runs.difference import Pair
-from preflight.runs.json_report import Line
+from preflight.report.comparison import Pair
+from preflight.report.json_report import Line
 
 
 def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severity) -> list[Finding]:

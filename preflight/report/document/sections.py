@@ -9,13 +9,13 @@ from preflight.clock import format_moment
 from preflight.finding import WORST_FIRST, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
+from preflight.report.comparison import Change, Difference, Pair
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Cell, Labelled, Section, Table, row
 from preflight.report.document.findings import NOBODY
 from preflight.report.document.order import pairs_by_cause
 from preflight.report.document.times import in_utc, times, window_span
-from preflight.runs.difference import Change, Difference, Pair
-from preflight.runs.json_report import Line
+from preflight.report.json_report import Line
 from preflight.units import format_duration
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from preflight.wording import counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preflight.report import PLAIN, View
 from preflight.report.harmless import json_text
-from preflight.runs.saved_report import report_of
+from preflight.report.saved_report import report_of
 from preflight.verdict import Verdict
 
 

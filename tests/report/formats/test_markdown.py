@@ -14,9 +14,9 @@ from markdown_it.token import Token
 from preflight.finding import Status, failed
 from preflight.plan import Role
 from preflight.report import View
+from preflight.report.comparison import compare
 from preflight.report.formats import markdown
-from preflight.runs.difference import compare
-from preflight.runs.saved_report import report_of
+from preflight.report.saved_report import report_of
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
 from preflight.report import difference as report
+from preflight.report.comparison import Change, Pair, compare
 from preflight.report.formats import json as json_report
+from preflight.report.json_report import Line, PlanFile, Point, Report
 from preflight.report.layout import WIDTH
-from preflight.runs.difference import Change, Pair, compare
-from preflight.runs.json_report import Line, PlanFile, Point, Report
-from preflight.runs.saved_report import ReportError, load_report, read_report, report_of
+from preflight.report.saved_report import ReportError, load_report, read_report, report_of
 from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 

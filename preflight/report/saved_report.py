@@ -16,8 +16,8 @@ from preflight.judging.end_states import EndState, telling_first
 from preflight.judging.schedule import Schedule
 from preflight.probe import Unreadable
 from preflight.record import fields_of, parse_json, read_record
-from preflight.runs import json_report as told
-from preflight.runs.json_report import Line, Point, Report
+from preflight.report import json_report as told
+from preflight.report.json_report import Line, Point, Report
 from preflight.verdict import REPORT_SCHEMA, Verdict
 
 T = TypeVar("T")

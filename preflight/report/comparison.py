@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.finding import WORST_FIRST, Severity, Status
-from preflight.runs.json_report import Line, Report
+from preflight.report.json_report import Line, Report
 from preflight.units import format_duration
 
 
