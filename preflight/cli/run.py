@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.asking import Asked, ask, keep_and_deliver, planned, vantage_of_this_run
+from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError, no_such
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import OutputError, write_stdout
-from preflight.cli.report_options import ReportOptions, deliver, report_options
+from preflight.cli.report_options import ReportOptions, report_options
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
@@ -102,7 +102,7 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
         vantage="(judged again from saved evidence)",
         basis=merged.notes,
     )
-    context.exit(deliver(verdict, report))
+    context.exit(deliver(Asked(merged.answered), verdict, report))
 
 
 @click.command()
@@ -164,7 +164,7 @@ def inspect_and_report(
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
     gaps = unconfirmed(inspection.plan)
     verdict = judge_evidence(asked.answered, unconfirmed=gaps, vantage=vantage_of_this_run())
-    return keep_and_deliver(asked, verdict, evidence_path, report)
+    return deliver(asked, verdict, report, evidence_path=evidence_path)
 
 
 def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *, no_ask: bool = False) -> int:
@@ -185,7 +185,7 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
-    return keep_and_deliver(asked, verdict, None, report, difference=_difference(saved, verdict))
+    return deliver(asked, verdict, report, difference=_difference(saved, verdict))
 
 
 def _difference(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
