@@ -24,12 +24,9 @@ _MOST_NAMED = 10
 class SealedManifest:
     """One manifest, and how it differs from the one before."""
 
-    scripts: str
-    """Id of the plan's [scripts] entry."""
-    approved: Path
-    path: Path
+    scripts: Scripts
     files: Mapping[str, str]
-    """SHA-256 by path relative to `approved`."""
+    """SHA-256 by path relative to the approved folder."""
     text: str
     """The manifest's own."""
     added: tuple[str, ...] = ()
@@ -59,19 +56,20 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         raise SealError("\n".join(problems))
     for manifest in sealed:
         if manifest.changed:
-            write_sealed(manifest.path, manifest.text)
+            write_sealed(manifest.scripts.manifest, manifest.text)
     return sealed
 
 
 def describe(manifest: SealedManifest) -> str:
     """For people: what was sealed, what is new in it, and how anybody can check it."""
-    what = f"{manifest.scripts}: {counted(len(manifest.files), 'file')} in {_shown(manifest.path)}"
+    scripts = manifest.scripts
+    what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {_shown(scripts.manifest)}"
     lines = [f"{what} ({manifest.previous or ('changed' if manifest.changed else 'unchanged')})"]
     for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
         if names and not manifest.previous:
             lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
-    there = os.path.relpath(manifest.path.resolve(), manifest.approved.resolve())
-    lines.append(f"  check     cd {shlex.quote(str(manifest.approved))} && sha256sum --strict -c {shlex.quote(there)}")
+    there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
+    lines.append(f"  check     cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     return "\n".join(lines)
 
 
@@ -79,9 +77,7 @@ def _seal(scripts: Scripts) -> SealedManifest:
     files = _hashes(scripts)
     before, previous = _before(scripts.manifest)
     return SealedManifest(
-        scripts=scripts.id,
-        approved=scripts.approved,
-        path=scripts.manifest,
+        scripts=scripts,
         files=files,
         text=format_manifest(files),
         added=tuple(sorted(set(files) - set(before))),

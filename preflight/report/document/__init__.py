@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
 from preflight.plan import Release
+from preflight.plan.command_lines import Command
 from preflight.report import View
-from preflight.report.command_sheet import CommandLine, command_lines
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
@@ -58,8 +58,8 @@ class Document:
     not_checked: Section
     """That, and what was not selected."""
     changes: Section
-    commands: tuple[CommandLine, ...]
-    """The night's command lines; formats fold them."""
+    commands: Sequence[Command]
+    """The night's command lines, the ways back last; formats fold them."""
     call: str
     """The one that gives this report again."""
 
@@ -88,6 +88,6 @@ def document(verdict: Verdict, view: View) -> Document:
         unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        commands=command_lines(verdict.commands),
+        commands=verdict.commands,
         call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
     )
