@@ -19,7 +19,6 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
-from preflight.plan.gaps import unconfirmed
 from preflight.probe import NoReply
 from preflight.report.comparison import Difference, compare
 from preflight.report.saved_report import report_of
@@ -96,12 +95,7 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
         merged = merge(inspection, parts)
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
-    verdict = judge_evidence(
-        merged.answered,
-        unconfirmed=unconfirmed(inspection.plan),
-        vantage="(judged again from saved evidence)",
-        basis=merged.notes,
-    )
+    verdict = judge_evidence(merged.answered, vantage="(judged again from saved evidence)", basis=merged.notes)
     context.exit(deliver(Asked(merged.answered), verdict, report))
 
 
@@ -162,8 +156,7 @@ def inspect_and_report(
     """The main job: asks, judges, keeps the run, reports."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
-    gaps = unconfirmed(inspection.plan)
-    verdict = judge_evidence(asked.answered, unconfirmed=gaps, vantage=vantage_of_this_run())
+    verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
     return deliver(asked, verdict, report, evidence_path=evidence_path)
 
 
@@ -181,7 +174,6 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
     verdict = judge_evidence(
         asked.answered,
-        unconfirmed=unconfirmed(inspection.plan),
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )

@@ -15,7 +15,6 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.engine.run import judge
 from preflight.plan import Plan
-from preflight.plan.gaps import unconfirmed
 from preflight.report.document.sections import counts
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, wrapped
@@ -44,17 +43,17 @@ class Entry:
 
 def entries(plan: Plan, registry: Registry) -> list[Entry]:
     """All runs of the plan's release that are kept beside it, newest first. Raises OSError."""
-    inputs, gaps = read_inputs(plan), unconfirmed(plan)
+    inputs = read_inputs(plan)
     return [
-        _entry(plan, registry, found, inputs, gaps)
+        _entry(plan, registry, found, inputs)
         if isinstance(found, SavedRun)
         else Entry(path=found.path, changes=(found.reason,))
         for found in every(plan)
     ]
 
 
-def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str, str], gaps: Sequence[str]) -> Entry:
-    """`inputs`: the plan's files as they are now. `gaps`: what the plan leaves unconfirmed."""
+def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str, str]) -> Entry:
+    """`inputs`: the plan's files as they are now."""
     evidence = saved.evidence
     changes = changed(evidence.inputs, inputs)
     same_plan = evidence.plan_digest == plan.digest
@@ -64,7 +63,7 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
     verdict = None
     if same_plan:
         inspection = inspect(plan, registry, evidence.collected_at)
-        verdict = judge(Answered(inspection, evidence), unconfirmed=gaps)
+        verdict = judge(Answered(inspection, evidence))
     if verdict is not None and verdict.decision is Decision.GO and not reported.startswith(Decision.GO):
         # What was deselected then is not kept with the answers: a part must not be listed as the whole.
         verdict, changes = None, (f"it was {reported or 'without a report'} when it was run", *changes)

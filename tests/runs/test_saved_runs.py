@@ -77,7 +77,7 @@ def test_two_processes_at_the_same_moment_keep_every_run_of_both(tmp_path: Path)
         assert isinstance(each, SavedRun)
         assert each.report is not None
         expected = "GO" if each.evidence.inputs["who"] == "ready" else "NO-GO"
-        assert each.report.headline == expected, "the report of the other run"
+        assert each.report.verdict == expected, "the report of the other run"
 
 
 def test_a_run_whose_evidence_is_not_written_yet_is_not_there(tmp_path: Path) -> None:
