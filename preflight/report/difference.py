@@ -12,7 +12,7 @@ from preflight.report.comparison import Change, Difference, Pair
 from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
 from preflight.report.json_report import Line, Point, Report
-from preflight.report.layout import BODY, WIDTH, Paint, detail, wrapped
+from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
 
 SCHEMA = 1
@@ -28,15 +28,15 @@ _TITLES = {
 
 def render(difference: Difference, *, color: bool = False) -> str:
     """The whole comparison."""
-    paint = Paint(color)
-    lines = [*_head(difference, paint), ""]
+    colours = Colours(color)
+    lines = [*_head(difference, colours), ""]
     for change, title in _TITLES.items():
         pairs = difference.which(change)
         if pairs:
-            lines += [paint.bold(f"{len(pairs)} {title}"), ""]
+            lines += [colours.bold(f"{len(pairs)} {title}"), ""]
             for group in pairs_by_cause(pairs):
-                lines += [*_group(group, change, paint), ""]
-    lines += _unchanged(difference, paint)
+                lines += [*_group(group, change, colours), ""]
+    lines += _unchanged(difference, colours)
     return "\n".join(lines) + "\n"
 
 
@@ -84,17 +84,17 @@ def _fields(value: object, *names: str) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names}
 
 
-def _head(difference: Difference, paint: Paint) -> Iterator[str]:
+def _head(difference: Difference, colours: Colours) -> Iterator[str]:
     before, after = difference.before, difference.after
     release = clean(after.release.id)
-    yield paint.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
+    yield colours.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
     for label, report in (("OLD", before), ("NEW", after)):
         yield from wrapped(_told(report), BODY, f"{label:<9}")
     apart = after.collected_at - before.collected_at
     if apart:
         yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
-        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}"))
+        yield from wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
 
 
 def _told(report: Report) -> str:
@@ -105,14 +105,14 @@ def _told(report: Report) -> str:
     )
 
 
-def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]:
+def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[str]:
     first = group[0]
     old, new = (line.status if line else None for line in (first.old, first.new))
     word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
     what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
     advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
     if len(f"{word}  {what}{advisory}") <= WIDTH:
-        yield paint.status(new or Status.SKIPPED, word) + "  " + paint.bold(what) + advisory
+        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + advisory
     else:
         yield word
         yield from wrapped(f"{what}{advisory}", BODY)
@@ -148,12 +148,12 @@ def _point(point: Point, label: str) -> Iterator[str]:
     yield from detail(label, point.summary + found)
 
 
-def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
+def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
     still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
     open_lines = [pair.line for pair in still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
     if open_lines:
-        yield paint.bold(f"{len(open_lines)} still open")
+        yield colours.bold(f"{len(open_lines)} still open")
         for line in open_lines:
             text = f"{line.check}  {line.subject}: {line.telling[0].summary}"
             yield from wrapped(text, BODY, f"{line.status.upper():<9}")
