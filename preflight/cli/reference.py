@@ -15,8 +15,7 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry, find_checks
 from preflight.errors import ExitCode
 from preflight.reference import explanation
-from preflight.reference.plan_schema import plan_schema
-from preflight.reference.report_schema import report_schema
+from preflight.reference.schemas import plan_schema, report_schema
 
 _PLAN = click.option(
     "--plan",

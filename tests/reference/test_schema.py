@@ -17,8 +17,7 @@ from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
 from preflight.reference.pages import SECTIONS
-from preflight.reference.plan_schema import plan_schema
-from preflight.reference.report_schema import report_schema
+from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report.formats import json as json_report
 from preflight.verdict import Verdict
 from tests.plan_texts import FULL, MINIMAL
