@@ -20,14 +20,13 @@ from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
-from preflight.report.comparison import Difference, compare
+from preflight.report.comparison import compare
 from preflight.report.saved_report import report_of
 from preflight.runs import saved_runs
 from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
 from preflight.runs.merge import MergeError, merge
-from preflight.runs.saved_runs import SavedRun, UnreadableRun
-from preflight.verdict import Verdict
+from preflight.runs.saved_runs import SavedRun
 
 
 def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -177,14 +176,8 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
-    return deliver(asked, verdict, report, difference=_difference(saved, verdict))
-
-
-def _difference(saved: SavedRun | UnreadableRun | None, verdict: Verdict) -> Difference | None:
-    """What is otherwise than in the run the gate started from; None when that one left no report."""
-    if not isinstance(saved, SavedRun) or saved.report is None:
-        return None
-    return compare(saved.report, report_of(verdict))
+    before = saved.report if isinstance(saved, SavedRun) else None
+    return deliver(asked, verdict, report, difference=compare(before, report_of(verdict)) if before else None)
 
 
 def _described(path: Path, evidence: Evidence) -> str:

@@ -61,7 +61,7 @@ def keep(plan: Plan, evidence: Evidence, report: str, mask: Callable[[str], str]
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _claim(folder, evidence.collected_at)
-    write_private(_report_of(path), report)
+    write_private(_report_path(path), report)
     write_private(path, mask(evidence.to_json()))  # last: who finds it finds its report too
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again
@@ -89,7 +89,7 @@ def _claim(folder: Path, at: datetime) -> Path:
     while True:
         path = folder / f"{at:{_STAMP}}.json"
         try:
-            os.close(os.open(_report_of(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            os.close(os.open(_report_path(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             at += timedelta(microseconds=1)
         else:
@@ -113,13 +113,13 @@ def _load(path: Path) -> SavedRun | UnreadableRun:
     return SavedRun(path, evidence, report if report and report.evidence_sha256 == evidence.digest else None)
 
 
-def _report_of(path: Path) -> Path:
+def _report_path(path: Path) -> Path:
     return path.with_suffix(".report.json")
 
 
 def _report(path: Path) -> Report | None:
     try:
-        return load_report(_report_of(path))
+        return load_report(_report_path(path))
     except ReportError:
         return None
 
