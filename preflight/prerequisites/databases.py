@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
 from preflight.plan.work import work_with
-from preflight.prerequisites.requirement import Requirement
+from preflight.prerequisites import Requirement
 from preflight.questions.sql import always_quoted, quote_identifier
 
 

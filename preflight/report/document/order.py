@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
-from preflight.runs.difference import Line, Pair
+from preflight.report.comparison import Pair
+from preflight.report.json_report import Line
 from preflight.wording import counted
 
 

@@ -15,11 +15,10 @@ from datetime import timedelta
 from preflight.finding import Severity, Status
 from preflight.judging.schedule import Schedule
 from preflight.plan import Window
-from preflight.report import speech
+from preflight.report import PLAIN, View, speech
 from preflight.report.document.blockers import Blocker, blockers
-from preflight.report.document.head import not_selected
+from preflight.report.document.sections import not_selected
 from preflight.report.document.times import begun_now
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _MOST_PEOPLE = 3
