@@ -196,7 +196,8 @@ class Answered:
 
     def _age(self, planned: PlannedProbe, reply: Reply) -> Age:
         most: timedelta = getattr(self.inspection.plan.freshness, planned.probe.family)
-        return Age(planned.probe.family, self.inspection.moment - reply.asked_at, most)
+        old = self.inspection.moment - reply.asked_at  # a run judges for its first moment, before it has asked
+        return Age(planned.probe.family, max(old, timedelta()), most)
 
 
 def _ordered(due: Iterable[PlannedProbe]) -> list[Question]:

@@ -33,7 +33,7 @@ class Blocker:
     """What was seen; the shared cause."""
     cure: str
     waiting: int = 0
-    """How many checks could not look for a shared cause; 0 for a thing of its own."""
+    """How many checks that decide share the cause; 0 for a thing of its own."""
     behind: str = ""
     """The entry of the same list that is that cause, where one is."""
     minutes: float
@@ -96,7 +96,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
         what=f"{number} behind {behind.check} {behind.subject}" if behind else folded_words(folded),
         why=folded[0].cause,
         cure=folded[0].judgement.remedy,
-        waiting=len(folded),
+        waiting=sum(each.severity is Severity.BLOCKING for each in folded),
         behind=f"{behind.check} {behind.subject}" if behind else "",
         minutes=0.0,
         ask_by=ask_by,

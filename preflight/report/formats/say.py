@@ -41,6 +41,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     if rows:
         yield _counts(verdict)
         yield from _to_cure(verdict, rows)
+    warnings = verdict.counts.get(Status.WARN, 0)
+    if warnings:
+        yield f"{speech.counted(warnings, 'warning')}, to be read in the report"
     if verdict.reason:
         yield speech.name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
