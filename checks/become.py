@@ -11,14 +11,13 @@ from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
-from preflight.questions.shell import AsAccount
+from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
     ProgramRun,
     Programs,
     ProgramsProbe,
     Reach,
     ReachProbe,
-    Refusal,
     SudoRule,
     SudoRulesProbe,
     last_moment,

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+MOST_NAMED = 8
+"""Of one kind; more are counted."""
+
 
 def beside(folder: Path, path: Path) -> str:
     """`path` as seen from `folder`, where it lies below."""
@@ -23,6 +26,11 @@ def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
     every = list(names)
     left = len(every) - most
     return joint.join([*every[:most], f"and {left} more"] if left > 0 else every)
+
+
+def named(names: Iterable[str]) -> str:
+    """Names of scripts, which may hold anything, the first of them. A line break is no blank in a name."""
+    return listed((visible(name.replace("\n", "\\n")) for name in names), MOST_NAMED)
 
 
 def shortened(text: str, most: int) -> str:

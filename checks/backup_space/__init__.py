@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
-from preflight.judging.machines import Machine, machine_of
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
+from preflight.plan.machines import Machine, machine_of
 from preflight.questions.backup_files import Listing, PreviousBackups
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe

@@ -13,10 +13,9 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.backups import PlannedBackup, planned_backups
-from preflight.judging.cures import seal_command
-from preflight.judging.machines import machine_of
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
+from preflight.plan.machines import machine_of
 from preflight.probe import NoReply, Probe
 from preflight.questions.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.questions.backup_reads import ReadArchive, ReadText, VerifyBase
@@ -128,7 +127,7 @@ class RollbackReady(Check):
                 return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, seal_command(self.plan), facts["approved"], facts["texts"])
+                ways = WaysBack(scripts, folder, self.plan.seal_command, facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Database() as database:
                 return self._room(database, facts).judge()

@@ -11,9 +11,9 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupKind
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
+from preflight.questions.shell import Refusal, refusal
 from preflight.questions.sizes import LiveTables
-from preflight.questions.sudo import Refusal, refusal
-from preflight.questions.tools import major_of_server, shown
+from preflight.questions.sql import major_of_server, shown
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 from preflight.wording import listed

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import Pair, named, pairs
+from preflight.judging.sealed_scripts import Pair, pairs
 from preflight.plan import Scripts
 from preflight.questions.files import Texts, Tree
+from preflight.wording import named
 
 from .script_effect import Effect, does_the_same, effect_of
 

@@ -6,7 +6,7 @@ import posixpath
 import shlex
 from dataclasses import dataclass
 
-from preflight.judging.cures import copy_command, seal_command, ssh_command
+from preflight.judging.cures import copy_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.questions.files import Texts
 from preflight.questions.staged import StagedEntry
@@ -41,7 +41,7 @@ class SeenScripts:
     @property
     def seal(self) -> str:
         """The command that seals what is approved."""
-        return seal_command(self.plan)
+        return self.plan.seal_command
 
     @property
     def account(self) -> str:

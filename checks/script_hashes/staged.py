@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.sealed_scripts import named
 from preflight.questions.files import EntryKind
-from preflight.wording import counted
+from preflight.wording import counted, named
 
 from .comparison import RUNNABLE_SUFFIXES, is_script, visible
 from .seen import SeenScripts, who_and_when

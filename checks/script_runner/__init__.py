@@ -10,24 +10,16 @@ from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import sealing_probes
+from preflight.judging.manifest import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
 from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
 from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
-from preflight.questions.shell import AsAccount
-from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
-from preflight.questions.tools import (
-    LoginRefusal,
-    Major,
-    Method,
-    ServerLogin,
-    ServerLoginProbe,
-    major_of,
-    major_of_server,
-    shown,
-)
+from preflight.questions.shell import AsAccount, Refusal
+from preflight.questions.sql import Major, major_of_server, shown
+from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
+from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe, major_of
 from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from preflight.wording import visible
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.psql_script import below
-from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork, minutes_at_stake
 from preflight.questions.files import LocalText, Texts
-from preflight.wording import visible
+from preflight.wording import named, visible
 
 
 @dataclass(frozen=True, slots=True)

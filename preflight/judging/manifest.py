@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.errors import PreflightError
-from preflight.wording import listed
+from preflight.plan import Plan, Scripts
+from preflight.questions.files import TARGET, LocalFile, LocalTexts
+from preflight.wording import beside, listed
 
 _MOST_PROBLEMS = 5
 _MOST_PARSED = 256
@@ -32,6 +34,13 @@ class _Line:
     number: int
     name: str
     sha256: str
+
+
+def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
+    """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
+    return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
+        TARGET, beside(plan.folder, entry.approved)
+    )
 
 
 @lru_cache(_MOST_PARSED)

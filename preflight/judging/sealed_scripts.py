@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.psql_script import find_inputs, scan_script
-from preflight.plan import Plan, Scripts
+from preflight.plan import Scripts
 from preflight.plan.command_lines import ScriptOrder
-from preflight.questions.files import SCRIPT_SUFFIXES, TARGET, LocalFile, LocalText, LocalTexts, Texts
-from preflight.wording import beside, listed, visible
+from preflight.questions.files import SCRIPT_SUFFIXES, LocalText, Texts
 
-MOST_NAMED = 8
-"""Of one kind; more are counted."""
 _TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
 """How scripts that take others back are named, where no pattern says which those are."""
 _UP = ".up"
@@ -69,13 +66,6 @@ class SealedScripts:
         forward = tuple(pair.forward for pair in self.running)
         back = tuple(pair.back for pair in self.running if pair.present and pair.back != pair.forward)
         return ScriptOrder(forward, back, self.problem)
-
-
-def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
-    """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
-    return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
-        TARGET, beside(plan.folder, entry.approved)
-    )
 
 
 def sealed_scripts(entry: Scripts, manifest: LocalText, texts: Texts) -> SealedScripts:
@@ -134,8 +124,3 @@ def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         f"{name} line {line}: {written}" for name, text in texts.items() for line, written in scan_script(text).goes_on
     )
-
-
-def named(names: Iterable[str]) -> str:
-    """Names of scripts, which may hold anything, the first of them. A line break is no blank in a name."""
-    return listed((visible(name.replace("\n", "\\n")) for name in names), MOST_NAMED)

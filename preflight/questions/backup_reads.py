@@ -15,7 +15,7 @@ from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.questions.backup_files import BackupKind
 from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
-from preflight.questions.tools import Major, major_in
+from preflight.questions.sql import Major, major_in
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, ClassVar, TypeVar
 
 from preflight.plan import Host
@@ -47,6 +48,35 @@ def quoted(value: str) -> str:
 def filled(script: str, **values: str) -> str:
     """`script` with every `@NAME@` replaced that is among `values`; what is put in is not looked at again."""
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
+
+
+class Refusal(StrEnum):
+    """Why a program did not run, as far as its output tells."""
+
+    NO_SUDO = "sudo is not installed"
+    NOT_FOUND = "the program is not found"
+    UNKNOWN_ACCOUNT = "there is no such account"
+    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)"
+    NOT_ALLOWED = "sudo does not allow it"
+    WRONG_PASSWORD = "sudo refuses the password"
+    NEEDS_PASSWORD = "sudo asks for a password"
+    OTHER = "it fails"
+
+
+_SIGNS = (
+    (Refusal.UNKNOWN_ACCOUNT, r"unknown user|no such user|invalid user"),
+    (Refusal.NEEDS_TERMINAL, r"must have a tty"),
+    (Refusal.WRONG_PASSWORD, r"incorrect password|sorry, try again|no password was provided|authentication failure"),
+    (Refusal.NOT_ALLOWED, r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo"),
+    (Refusal.NEEDS_PASSWORD, r"a password is required|a terminal is required|no askpass program"),
+    (Refusal.NO_SUDO, r"sudo: (?:command )?not found|sudo: no such file"),
+    (Refusal.NOT_FOUND, r"command not found|: not found|no such file or directory"),
+)
+
+
+def refusal(said: str) -> Refusal:
+    """Which refusal the output of a failed sudo, or of a shell, stands for."""
+    return next((kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE)), Refusal.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
