@@ -10,8 +10,7 @@ from preflight.judging.psql_script import Input, find_inputs
 from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind
 from preflight.wording import MOST_NAMED, counted, listed, named
 
-from .comparison import visible
-from .seen import SeenScripts
+from .comparison import SeenScripts, visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
 from preflight.judging.psql_script import below
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
@@ -34,7 +34,7 @@ class OrderedScripts:
         entry = plan.scripts[work.id]
         others = (each for each in plan.once(_by_manifest)[entry.manifest] if each.id != entry.id)
         elsewhere = frozenset(file for each in others for file in each.files)
-        return cls(plan, work, sealed_scripts(entry, manifest, texts), elsewhere)
+        return cls(plan, work, sealed_scripts(entry, *read_manifest(manifest), texts), elsewhere)
 
     def judge(self) -> Iterator[Judgement]:
         sealed = self.sealed

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from preflight.errors import PreflightError
 from preflight.plan import Plan, Scripts
-from preflight.questions.files import TARGET, LocalFile, LocalTexts
+from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts
 from preflight.wording import beside, listed
 
 _MOST_PROBLEMS = 5
@@ -41,6 +41,17 @@ def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
     return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
         TARGET, beside(plan.folder, entry.approved)
     )
+
+
+def read_manifest(manifest: LocalText) -> tuple[Mapping[str, str], str]:
+    """(SHA-256 by path, why there is none): the one or the other is empty."""
+    if manifest.problem:
+        return {}, manifest.problem
+    try:
+        sealed = parse_manifest(manifest.text)
+    except ManifestError as error:
+        return {}, str(error)
+    return sealed, "" if sealed else "the manifest lists no file"
 
 
 @lru_cache(_MOST_PARSED)

@@ -7,11 +7,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.psql_script import find_inputs, scan_script
 from preflight.plan import Scripts
 from preflight.plan.command_lines import ScriptOrder
-from preflight.questions.files import SCRIPT_SUFFIXES, LocalText, Texts
+from preflight.questions.files import SCRIPT_SUFFIXES, Texts
 
 _TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
 """How scripts that take others back are named, where no pattern says which those are."""
@@ -68,15 +67,11 @@ class SealedScripts:
         return ScriptOrder(forward, back, self.problem)
 
 
-def sealed_scripts(entry: Scripts, manifest: LocalText, texts: Texts) -> SealedScripts:
-    """From the manifest and the texts of the approved scripts."""
-    problem = manifest.problem
-    try:
-        names = tuple(parse_manifest(manifest.text)) if not problem else ()
-    except ManifestError as error:
-        problem, names = str(error), ()
-    if problem or not names:
-        return SealedScripts(problem=problem or "the manifest lists no file")
+def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts: Texts) -> SealedScripts:
+    """Of what the manifest lists, in its order, or why that is not known; `texts`: of the approved scripts."""
+    if problem:
+        return SealedScripts(problem=problem)
+    names = tuple(sealed)
     known = {name: texts.texts[name] for name in names if name in texts.texts}
     own = pairs(entry.way_back, (), entry.staged, names, known)
     listed = pairs(entry.way_back, entry.files, entry.staged, names, known) if entry.files else ()
