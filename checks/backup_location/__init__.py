@@ -11,9 +11,10 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Ref, RemotePath
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe
 from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
@@ -77,7 +78,9 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {"directory": DirectoryProbe(planned.host.id, planned.account, planned.backup.directory)}
+        probes: Probes = {
+            "directory": DirectoryProbe(planned.host.id, AsAccount.of(planned.work), planned.backup.directory)
+        }
         if planned.backup.database in self.settings.data_directory:
             return probes
         return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
@@ -91,7 +94,7 @@ class BackupLocation(Check):
         paths = self._protected(planned, files)
         if not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
-        return {"places": PlacesProbe(planned.host.id, planned.account, paths)}
+        return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned.work), paths)}
 
     def judge(
         self,

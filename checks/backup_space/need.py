@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from preflight.judging.backups import PlannedBackup
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.work import PlannedBackup
 from preflight.questions.backup_files import BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.storage import Directory, device_name

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.plan.machines import machine_of
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
 from preflight.questions.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
 from preflight.questions.backup_reads import ReadArchive, ReadText, VerifyBase
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
 from preflight.questions.storage import PlacesProbe
 from preflight.units import format_duration, format_size
@@ -85,7 +86,7 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case PlannedBackup() as planned:
-                listing = PreviousBackups(planned.host.id, planned.account, planned.backup.previous)
+                listing = PreviousBackups(planned.host.id, AsAccount.of(planned.work), planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
@@ -116,7 +117,7 @@ class RollbackReady(Check):
                 data = [path for path in self._data_paths(database, facts).values() if path]
                 paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
                 taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
-                return {"places": PlacesProbe(taker.host.id, taker.account, paths)} if paths else {}
+                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker.work), paths)} if paths else {}
         return {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -190,7 +191,7 @@ class RollbackReady(Check):
         return bool(listing.backups) and listing.age(listing.backups[0]) < self.settings.written_within
 
     def _reader(self, planned: PlannedBackup, listing: Listing, file: BackupFile) -> Probe[Any] | None:
-        host, account = planned.host.id, planned.account
+        host, account = planned.host.id, AsAccount.of(planned.work)
         seconds = self.settings.read_within.total_seconds()
         kind = _kind(planned, listing, file)
         if kind.is_archive:

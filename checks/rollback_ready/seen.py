@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.work import PlannedBackup
 from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupFile, Listing
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
@@ -71,7 +71,7 @@ class SeenBackup:
     def may_not_be_read(self) -> Judgement:
         """By the account that takes the backups, which would restore it, too."""
         by = f"may not be read by {self.who}"
-        account, path = self.planned.account.account, shlex.quote(self.file.path)
+        account, path = self.planned.work.account, shlex.quote(self.file.path)
         remedy = f"let the login read {path} on {self.host}"
         if account:
             remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"

@@ -93,7 +93,7 @@ class ScriptRunner(Check):
         work: ServerWork = subject.item
         probes = self._start_probes(work)
         if work.connects:
-            account = AsAccount.on(work.host, work.account)
+            account = AsAccount.of(work)
             programs = programs_of(self.plan, work.host.id, work.account)
             probes["programs"] = ProgramsProbe(work.host.id, account, programs)
         if work.section is Section.SCRIPTS:
@@ -104,7 +104,7 @@ class ScriptRunner(Check):
         """Whether the login can enter the folder from which it starts the work as another account; whether that account
         finds the program of a `command`, and may write the log."""
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
-        account = AsAccount.on(work.host, work.account)
+        account = AsAccount.of(work)
         probes: dict[str, Probe[Any]] = {}
         if entry and not work.by_login:
             probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
@@ -124,7 +124,7 @@ class ScriptRunner(Check):
             return {}
         method = _method(work)
         program = _psql(work) if method is Method.REPLICATION else work.programs[0]
-        account = AsAccount.on(work.host, work.account)
+        account = AsAccount.of(work)
         # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
         rather = _psql(work) if method is Method.PG_DUMP and not work.server else ""
         return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from preflight.finding import Judgement, failed
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
 from preflight.plan.limits import split_server
 
@@ -92,6 +93,57 @@ class ServerWork:
         return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedBackup:
+    """One entry of `[backups]`, with where, as whom and with which programs it runs."""
+
+    plan: Plan = field(repr=False, compare=False)
+    backup: Backup
+    work: ServerWork
+
+    @property
+    def id(self) -> str:
+        return self.backup.id
+
+    @property
+    def host(self) -> Host:
+        return self.work.host
+
+    @property
+    def owner(self) -> str:
+        """Role that mends it."""
+        return self.work.owner
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Of the run sheet: the one that takes it."""
+        return (self.backup.step,) if self.backup.step else ()
+
+    @property
+    def who(self) -> str:
+        """The account in words."""
+        return self.work.account or "the login"
+
+    @property
+    def writes_many_files(self) -> bool:
+        if self.backup.method is BackupMethod.PG_BASEBACKUP:
+            return self.backup.format is not BackupFormat.TAR
+        return self.backup.format is BackupFormat.DIRECTORY
+
+    @property
+    def minutes_at_stake(self) -> float | None:
+        """What it costs when it has to go over the network; None where the plan does not say."""
+        return minutes_at_stake(self.plan, [self.work])
+
+    def program(self, name: str) -> str:
+        """A client program as it is called, beside the one that takes the backup."""
+        return self.work.program_folder + name
+
+    def failed(self, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
+        """A failure at the price of a backup over the network."""
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.minutes_at_stake)
+
+
 def connection_options(connection: Connection) -> list[str]:
     """The options of psql, pg_dump and their kin that say so."""
     return [word for name, value in connection for word in (_OPTIONS[name], value)]
@@ -100,6 +152,11 @@ def connection_options(connection: Connection) -> list[str]:
 def server_work(plan: Plan) -> tuple[ServerWork, ...]:
     """All of it, backups first, in the plan's order."""
     return plan.once(_server_work)
+
+
+def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    """All of them, in the plan's order."""
+    return plan.once(_planned_backups)
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
@@ -132,6 +189,11 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
         *(_backup(plan, entry, folders.get(entry.database, "")) for entry in plan.backups.values()),
         *(_scripts(plan, entry) for entry in plan.scripts.values()),
     )
+
+
+def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    works = (work for work in server_work(plan) if work.section is Section.BACKUPS)
+    return tuple(PlannedBackup(plan, plan.backups[work.id], work) for work in works)
 
 
 def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
+from preflight.plan.work import ServerWork
 from preflight.probe import Probe, Via
 
 T = TypeVar("T")
@@ -95,6 +96,11 @@ class AsAccount:
             return cls(host.user, is_login=True)
         entry = next((entry for entry in host.become if entry.account == account), None)
         return cls(account, is_login=False, password=str(entry.password) if entry and entry.password else "")
+
+    @classmethod
+    def of(cls, work: ServerWork) -> AsAccount:
+        """The account that does it."""
+        return cls.on(work.host, work.account)
 
     @property
     def word(self) -> str:
