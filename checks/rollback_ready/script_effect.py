@@ -6,11 +6,11 @@ ON_ERROR_STOP for granted, and the script's own transactions for the only ones."
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preflight.judging.psql_script import after_block_comment
+from preflight.judging.psql_script import Token, next_token
 
 
 class Effect(StrEnum):
@@ -95,20 +95,9 @@ _RAISES_FIRST = re.compile(
     r"(?:declare\b(?:(?!\bbegin\b).)*)?begin\s+raise\s+(?!debug\b|log\b|info\b|notice\b|warning\b)", re.DOTALL
 )
 _CATCHES = re.compile(r"\bexception\s+when\b")
-_TOKENS = re.compile(
-    r"""(?P<comment>--[^\n]*)
-    | (?P<block>/\*)
-    | (?P<string>(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*')
-    | (?P<name>"[^"]*")
-    | (?P<dollar>(?<![\w$])\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$)
-    | (?P<command>\\[^\n]*)
-    | (?P<end>;)
-    | [^-/'"$\\eE;]+
-    | .""",
-    re.VERBOSE | re.DOTALL,
-)
-"""Strings, quoted names and commands of psql are kept whole: what looks like a comment in them is none."""
 _COPIES_DATA = re.compile(r"copy\b.*\bfrom\s+stdin\b", re.DOTALL)
+_SHOWN = {"comment": "", "block": " ", "identifier": '""'}
+"""What stands in a statement's syntax for a token of this kind."""
 _DATA_END = re.compile(r"^\\\.[^\n]*$", re.MULTILINE)
 
 
@@ -212,10 +201,11 @@ def without_comments(text: str) -> str:
     """SQL without its comments; block comments may be nested."""
     text = text.removeprefix("\ufeff")
     at, kept = 0, []
-    while match := _TOKENS.match(text, at):
-        at = after_block_comment(text, match.end()) if match["block"] else match.end()
-        kept.append(" " if match["block"] else "" if match["comment"] else match[0])
-    return "".join(kept)
+    while token := _next(text, at):
+        comment = {"comment": "", "block": " "}.get(token.kind)
+        kept += [text[at : token.start], text[token.start : token.end] if comment is None else comment]
+        at = token.end
+    return "".join([*kept, text[at:]])
 
 
 def statements(text: str) -> Iterator[Statement]:
@@ -223,41 +213,41 @@ def statements(text: str) -> Iterator[Statement]:
 
     A command of psql ends with its line, whatever it holds; what stands before it is a statement of its own."""
     text = text.removeprefix("\ufeff")
-    at, parts = 0, list[re.Match[str]]()
-    while match := _TOKENS.match(text, at):
-        at = after_block_comment(text, match.end()) if match["block"] else match.end()
-        if not (match["end"] or match["command"]):
-            parts.append(match)
-            continue
-        statement = _statement(parts)
-        parts = []
-        if statement.syntax:
-            yield statement
-        if match["command"]:
-            yield Statement(match[0].strip())
-        elif _COPIES_DATA.match(statement.syntax):
-            end = _DATA_END.search(text, at)
-            at = end.end() if end else len(text)
-    statement = _statement(parts)
-    if statement.syntax:
-        yield statement
-
-
-def _statement(tokens: Sequence[re.Match[str]]) -> Statement:
-    syntax, strings = [], []
-    for token in tokens:
-        if token["string"] or token["dollar"]:
+    at, syntax, strings = 0, list[str](), list[str]()
+    while True:
+        token = _next(text, at) or Token("end", len(text), len(text))
+        syntax.append(text[at : token.start].lower())
+        at, written = token.end, text[token.start : token.end]
+        if token.kind in ("end", "command"):
+            statement = Statement("".join(syntax).strip(), tuple(strings))
+            syntax, strings = [], []
+            if statement.syntax:
+                yield statement
+            if token.kind == "command":
+                yield Statement(written.strip())
+            elif _COPIES_DATA.match(statement.syntax):
+                end = _DATA_END.search(text, at)
+                at = end.end() if end else len(text)
+            elif token.start == len(text):
+                return
+        elif token.kind in ("string", "dollar"):
             syntax.append("''")
-            strings.append(_content(token))
-        elif token["name"]:
-            syntax.append('""')
+            strings.append(_content(token.kind, written))
         else:
-            syntax.append("" if token["comment"] else " " if token["block"] else token[0].lower())
-    return Statement("".join(syntax).strip(), tuple(strings))
+            syntax.append(_SHOWN.get(token.kind, written.lower()))
 
 
-def _content(token: re.Match[str]) -> str:
-    if token["dollar"]:
-        edge = len(token["tag"]) + 2
-        return token[0][edge:-edge]
-    return token[0][token[0].index("'") + 1 : -1].replace("''", "'")
+def _next(text: str, at: int) -> Token | None:
+    """The next token; a command, and an escaped semicolon, take the rest of their line with them."""
+    token = next_token(text, at)
+    if token is None or token.kind not in ("command", "escape"):
+        return token
+    end = text.find("\n", token.end)
+    return Token("command", token.start, len(text) if end < 0 else end)
+
+
+def _content(kind: str, written: str) -> str:
+    if kind == "dollar":
+        edge = written.index("$", 1) + 1
+        return written[edge:-edge]
+    return written[written.index("'") + 1 : -1].replace("''", "'")
