@@ -9,12 +9,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeVar
+from datetime import timedelta
+from typing import Any, ClassVar, TypeVar
 
+from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.backup_files import BackupKind
+from preflight.questions.backup_files import BackupFile, BackupKind, Listing
 from preflight.questions.fields import output_of, read_fields, read_lines
-from preflight.questions.shell import AccountProbe, filled, quoted
+from preflight.questions.shell import AccountProbe, AsAccount, filled, quoted
 from preflight.questions.sql import Major, major_in
 
 T = TypeVar("T")
@@ -214,6 +217,11 @@ _READERS = {
     BackupKind.XZ: "xz -dc",
     BackupKind.ZSTD: "zstd -dc",
 }
+_FORMS = {
+    BackupFormat.CUSTOM: BackupKind.CUSTOM,
+    BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
+    BackupFormat.TAR: BackupKind.TAR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,3 +343,22 @@ def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
         name = connected_to(line.argument)
         found[name] = found.get(name, 0) + line.tables
     return found
+
+
+def reader(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
+    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    place = planned.host.id, AsAccount.of(planned.work), file.path, within.total_seconds()
+    kind = _kind(planned, listing, file)
+    if kind.is_archive:
+        return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
+    if kind is BackupKind.BASE:
+        return VerifyBase(*place, planned.program("pg_verifybackup"))
+    return ReadText(*place, kind, state=file.state) if kind in _READERS else None
+
+
+def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
+    """What the file is; by the plan's word where only the account itself may look into it."""
+    backup = planned.backup
+    if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
+        return _FORMS.get(backup.format, BackupKind.UNREADABLE)
+    return file.kind
