@@ -91,17 +91,9 @@ class TreeEntry:
     """With every CR removed, as `tr -d '\\r' | sha256sum` gives it; empty for large files."""
     sha256_bare: str = ""
     """Without byte order mark, CR and trailing newlines; empty for large files."""
-    lines: int | None = None
-    """Number of LF, one more when text follows the last; None for large files."""
-    bom: bool = False
     crlf: bool = False
     error: str = ""
     """Why this entry could not be read whole; it must not count as seen."""
-
-    @property
-    def writable_by_others(self) -> bool:
-        """Whether its group or everybody may change it; of no meaning for a symlink."""
-        return self.kind is not EntryKind.SYMLINK and bool(self.mode & 0o022)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +124,6 @@ class LocalText:
     """What is not UTF-8 in it is U+FFFD."""
     sha256: str = ""
     """Of its bytes, lower-case hex."""
-    utf8: bool = True
     problem: str = ""
     """Why there is no text: no such file, or no regular file."""
 

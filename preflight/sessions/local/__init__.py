@@ -3,7 +3,6 @@ file system may hang (a lost network mount) and a command may take long."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from preflight.questions.files import FileAct, FileRequest
 from preflight.reasons import Reason
 from preflight.sessions import Deliver
 from preflight.sessions.local.command import run_command
-from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
 from preflight.sessions.parallel import answer_in_threads
 
 VANTAGE = "from here"
@@ -84,13 +83,6 @@ class LocalSession:
                 texts, unread = read_scripts(path, deadline)
                 return json.dumps({"texts": texts, "unread": unread})
             case FileAct.TEXT:
-                return _text_reply(read_text(path))
-
-
-def _text_reply(content: bytes) -> str:
-    """One line of JSON, then the text as it is, so that quoting does not hide a secret from redaction."""
-    try:
-        text, utf8 = content.decode("utf-8"), True
-    except UnicodeDecodeError:
-        text, utf8 = content.decode("utf-8", "replace"), False
-    return f"{json.dumps({'sha256': hashlib.sha256(content).hexdigest(), 'utf8': utf8})}\n{text}"
+                content = read_text(path)
+                # The text as it is, so that quoting does not hide a secret from redaction.
+                return f"{json.dumps({'sha256': sha256(content)})}\n{content.decode('utf-8', 'replace')}"
