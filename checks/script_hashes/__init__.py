@@ -65,7 +65,7 @@ class ScriptHashes(Check):
         scripts: Scripts = subject.item
         manifest, texts = sealing_probes(self.plan, scripts)
         return {
-            "approved": LocalTree(TARGET, texts.folder),
+            "approved": LocalTree(TARGET, texts.path),
             "manifest": manifest,
             "texts": texts,
             "staged": StagedFolder(*self._reader(scripts), scripts.staged),

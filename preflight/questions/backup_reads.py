@@ -16,7 +16,7 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.questions.backup_files import BackupFile, BackupKind, Listing
-from preflight.questions.fields import output_of, read_fields, read_lines
+from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import AccountProbe, AsAccount, filled, quoted
 from preflight.questions.sql import Major, major_in
 
@@ -205,8 +205,8 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
   /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables[databases + 0]++ }
   END {
     for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
-    printf "code=%s\\nbytes=%.0f\\nbegin=%s\\ninner=%d\\nversion=%s\\ncomplete=%d\\ntables=%d\\n",
-      code, bytes, begin, inner, version, complete, tables[0]
+    printf "code=%s\\nsize_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
+    printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'
 exit 0"""
@@ -283,24 +283,6 @@ class _Looked:
     readable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Connected:
-    tables: int
-    argument: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    code: int
-    bytes: int
-    begin: str
-    inner: bool
-    version: str
-    complete: bool
-    tables: int
-    database: tuple[_Connected, ...] = ()
-
-
 @dataclass(frozen=True)
 class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
@@ -321,27 +303,19 @@ class ReadText(LongRead[TextRead]):
         as_account = looked.ran_as == looked.account
         if not looked.readable:
             return TextRead(False, as_account)
-        told = read_lines(_Text, fields)
-        return TextRead(
-            True,
-            as_account,
-            told.code,
-            " ".join(reply.error.split())[:_SAID_CHARACTERS],
-            told.bytes,
-            told.begin,
-            told.inner,
-            told.complete,
-            told.version,
-            _databases(told.database),
-            told.tables,
-        )
+        databases = _databases(fields.pop("database", []))
+        said = " ".join(reply.error.split())[:_SAID_CHARACTERS]
+        known = {"readable": True, "as_account": as_account, "said": said, "databases": databases}
+        return read_lines(TextRead, fields, complete=True, **known)
 
 
-def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
+def _databases(lines: Sequence[str]) -> Mapping[str, int]:
+    """`lines`: how many tables, and the argument of `\\connect`."""
     found: dict[str, int] = {}
     for line in lines:
-        name = connected_to(line.argument)
-        found[name] = found.get(name, 0) + line.tables
+        tables, _, argument = line.partition(" ")
+        name = connected_to(argument)
+        found[name] = found.get(name, 0) + whole_number(tables)
     return found
 
 

@@ -31,7 +31,6 @@ class Identity:
     client_port: int | None
     backend_pid: int
     """Process id at the server; another than the client library's when a pooler is between."""
-    started_at: str
     cluster_name: str
     session: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +68,6 @@ SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
   host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
-  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS started_at,
   current_setting('cluster_name') AS cluster_name"""
 
     def read(self, reply: Reply) -> Identity:

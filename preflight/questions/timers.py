@@ -80,12 +80,13 @@ def _days_left(day: date) -> int:
     return (next_month - day).days
 
 
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WEEKDAYS = {"mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6, "sun": 7}
 _CALENDAR = re.compile(
     r"(?:(?P<weekdays>[A-Z][A-Za-z,.]*) )?(?P<year>[\d*,./]+)-(?P<month>[\d*,./]+)(?P<from>[-~])(?P<day>[\d*,./]+)"
     r" (?P<hour>[\d*,./]+):(?P<minute>[\d*,./]+):[\d*,./]+(?: (?P<zone>[A-Za-z]\S*))?"
 )
-_PART = re.compile(r"(?:\*|(\d{1,4})(?:\.\.(\d{1,4}))?)(?:/(\d{1,4}))?")
+_VALUE = r"\d{1,4}|[A-Za-z]{3}"
+_PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
 _SPAN_UNITS = {
     "y": 31_557_600.0,
     "month": 2_629_800.0,
@@ -150,15 +151,15 @@ def parse_calendar(text: str) -> tuple[Schedule, str]:
     match = _CALENDAR.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no calendar expression")
-    year = match["year"]
+    fields = {name: (field or "*").replace("..", "-") for name, field in match.groupdict().items()}
     from_end = match["from"] == "~"
     schedule = Schedule(
-        minutes=_numbers(match["minute"], 0, 59),
-        hours=_numbers(match["hour"], 0, 23),
-        days=_days_from_end(match["day"]) if from_end else _numbers(match["day"], 1, 31),
-        months=_numbers(match["month"], 1, 12),
-        weekdays=_weekdays(match["weekdays"]) if match["weekdays"] else frozenset(range(7)),
-        years=None if year == "*" else _numbers(year, 1970, 2199),
+        minutes=read_numbers(fields["minute"], 0, 59),
+        hours=read_numbers(fields["hour"], 0, 23),
+        days=_days_from_end(match["day"]) if from_end else read_numbers(fields["day"], 1, 31),
+        months=read_numbers(fields["month"], 1, 12),
+        weekdays=frozenset(number % 7 for number in read_numbers(fields["weekdays"], 1, 7, _WEEKDAYS)),
+        years=None if match["year"] == "*" else read_numbers(fields["year"], 1970, 2199),
         days_from_end=from_end,
     )
     return schedule, match["zone"] or ""
@@ -172,21 +173,30 @@ def parse_span(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _SPAN_UNITS[unit] for number, unit in found))
 
 
-def _numbers(field: str, low: int, high: int) -> frozenset[int]:
-    """The numbers that `01,05..10/2` stands for; `a/n` goes on to the end of the range. Raises ValueError."""
+def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
+    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names`, in lower case, may
+    stand for numbers. Raises ValueError."""
     found: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if not match:
-            raise ValueError(f"{part!r} is no part of a calendar expression")
-        first = low if match[1] is None else int(match[1])
-        alone = match[1] is not None and match[2] is None and match[3] is None
-        last = first if alone else int(match[2] or high)
+            raise ValueError(f"{part!r} is no part of a schedule")
         step = int(match[3] or 1)
+        first = low if match[1] is None else _number(match[1], names)
+        alone = match[1] is not None and match[3] is None
+        last = _number(match[2], names) if match[2] else (first if alone else high)
         if step < 1 or not low <= first <= last <= high:
             raise ValueError(f"{part!r} is out of range")
         found.update(range(first, last + 1, step))
     return frozenset(found)
+
+
+def _number(text: str, names: Mapping[str, int] | None) -> int:
+    if text.isdecimal():
+        return int(text)
+    if names is None or text.lower() not in names:
+        raise ValueError(f"{text!r} is no number")
+    return names[text.lower()]
 
 
 def _days_from_end(field: str) -> frozenset[int]:
@@ -198,18 +208,6 @@ def _days_from_end(field: str) -> frozenset[int]:
             raise ValueError(f"{part!r} is no day from the end of a month")
         step = int(match[2] or 31)
         found.update(range(int(match[1]), 0, -step))
-    return frozenset(found)
-
-
-def _weekdays(text: str) -> frozenset[int]:
-    """`Mon..Fri` or `Mon,Sat` as numbers, 0 for Sunday. Raises ValueError."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("..")
-        names = range(_WEEKDAYS.index(first), _WEEKDAYS.index(last or first) + 1)
-        found.update((number + 1) % 7 for number in names)
-    if not found:
-        raise ValueError(f"{text!r} names no weekday")
     return frozenset(found)
 
 

@@ -18,10 +18,10 @@ _PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
 _NO_SCHEMA = "preflight_no_such_schema"
 _LOGIN_SECONDS = 20.0
 _LONGEST_SHOWN = 400
-_SYSTEM = "SELECT 'system=' || system_identifier FROM pg_control_system()"
+_SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_system()"
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
-    "'version=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
+    "'version_num=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
     "'in_recovery=' || pg_is_in_recovery()"
 )
 
@@ -163,18 +163,7 @@ def login_refusal(said: str) -> LoginRefusal:
     return next(found, LoginRefusal.OTHER)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    user: str
-    database: str
-    version: int
-    port: int
-    in_recovery: bool
-    system: str = ""
-
-
 def _arrived(text: str, said: str) -> ServerLogin:
-    told = read_lines(_Arrived, read_fields(text.replace("\t", "\n")))
-    return ServerLogin(
-        None, said, told.user, told.database, told.port, told.version, told.system, in_recovery=told.in_recovery
-    )
+    fields = read_fields(text.replace("\t", "\n"))
+    fields.setdefault("system_identifier", [""])  # not every role may see it
+    return read_lines(ServerLogin, fields, complete=True, refusal=None, said=said)

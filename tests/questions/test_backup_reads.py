@@ -31,12 +31,12 @@ ran_as=1
 account=1
 readable=yes
 code=0
-bytes=900
-begin=-- PostgreSQL database dump
-inner=0
-version=15.18
+size_bytes=900
+first_line=-- PostgreSQL database dump
+holds_archive=0
+server=15.18
 complete=1
-tables=2
+tables_before=2
 """
 BEGIN, END = "-- PostgreSQL database dump\n", "-- PostgreSQL database dump complete\n"
 BEGIN_ALL, END_ALL = "-- PostgreSQL database cluster dump\n", "-- PostgreSQL database cluster dump complete\n"

@@ -31,7 +31,6 @@ IDENTITY = {
     "server_port": "5432",
     "client_port": "35540",
     "backend_pid": "4711",
-    "started_at": "2026-10-01 00:00:00",
     "cluster_name": "",
 }
 ROLE = {

@@ -13,7 +13,10 @@ from preflight.questions.sql import Major, major_of_server
 from preflight.questions.tools import LoginRefusal, Method, ServerLoginProbe, login_refusal, major_of
 
 SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: '
-GOOD = "system=7711229165220685628\nuser=release\tdatabase=orders\tversion=150018\tport=5432\tin_recovery=false\n"
+GOOD = (
+    "system_identifier=7711229165220685628\n"
+    "user=release\tdatabase=orders\tversion_num=150018\tport=5432\tin_recovery=false\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from preflight.questions.http import HttpRequest
 from preflight.reasons import Reason
 from preflight.sessions import Deliver
 from preflight.sessions.http.exchange import VANTAGE, Exchange
-from preflight.sessions.http.tls import Trust
 from preflight.sessions.parallel import answer_in_threads
+from preflight.sessions.tls import Trust
 
 MOST_AT_ONCE = 32
 """Questions of one application that are under way at the same time: few enough not to slow each other down, which

@@ -18,7 +18,7 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
-from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
+from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
 VANTAGE = "from here"
 MOST_REDIRECTS = 5
