@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import Token, next_token
-from preflight.judging.sealed_scripts import Pair, pairs
+from preflight.judging.psql_script import Token, included_scripts, next_token
 from preflight.plan import Scripts
+from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
 from preflight.wording import named
 
@@ -139,7 +139,8 @@ class WaysBack:
             )
             return
         scripts = self.scripts
-        found = pairs(scripts.way_back, scripts.files, scripts.staged, self.approved.files, self.texts.texts)
+        included = included_scripts(scripts.staged, self.texts.texts)
+        found = pairs(scripts.way_back, scripts.files, self.approved.files, included)
         if not found:
             yield unknown(
                 "there is no script to take back",

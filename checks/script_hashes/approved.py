@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.judging.psql_script import Input, find_inputs
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind
 from preflight.wording import MOST_NAMED, counted, listed, named
 
 from .comparison import SeenScripts, visible

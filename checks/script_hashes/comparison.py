@@ -14,7 +14,8 @@ from functools import cached_property
 
 from preflight.judging.cures import copy_command, ssh_command
 from preflight.plan import Host, Plan, Scripts
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Texts, Tree
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind, Texts, Tree
 from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
 from preflight.wording import beside
 

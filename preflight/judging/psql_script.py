@@ -167,6 +167,11 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
     return found
 
 
+def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
+    """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
+    return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+
+
 def below(folder: str, path: str) -> str:
     """`path` relative to `folder`, or as it is when it does not lie below."""
     normal, top = posixpath.normpath(path), posixpath.normpath(folder)
