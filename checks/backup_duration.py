@@ -13,8 +13,8 @@ from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Step
 from preflight.plan.limits import GUESS
 from preflight.plan.work import PlannedBackup, planned_backups
-from preflight.questions.backup_files import BackupFile, Listing, PreviousBackups
 from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
+from preflight.questions.backups import BackupFile, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.units import format_duration, format_size
 

@@ -16,7 +16,7 @@ from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.plan.machines import Machine, machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
-from preflight.questions.backup_files import Listing, PreviousBackups
+from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe

@@ -12,7 +12,7 @@ from statistics import median
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
-from preflight.questions.backup_files import BackupFile, Listing
+from preflight.questions.backups import BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need

@@ -17,8 +17,7 @@ from preflight.plan.limits import Above, Between
 from preflight.plan.machines import machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
-from preflight.questions.backup_files import Listing, PreviousBackups
-from preflight.questions.backup_reads import reader
+from preflight.questions.backups import Listing, PreviousBackups, reader
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.questions.shell import AsAccount

@@ -13,8 +13,7 @@ from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.probe import NoReply
-from preflight.questions.backup_files import BackupFile, BackupKind, Listing
-from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
+from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
 from preflight.questions.shell import Refusal, refusal
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_of_server, shown

@@ -46,6 +46,20 @@ def quoted(value: str) -> str:
     return shlex.quote(value)
 
 
+def glob_word(pattern: str) -> str:
+    """A shell word in which `*`, `?` and `[...]` of plain characters are wild and nothing else means anything.
+
+    Raises ValueError for NUL and newline."""
+    parts = re.split(r"(\*|\?|\[!?[A-Za-z0-9_.-]+\])", pattern)
+    return "".join(part if number % 2 else quoted(part) for number, part in enumerate(parts) if part)
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder in which the pattern's first wild part is looked for."""
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return fixed.rpartition("/")[0] or "/"
+
+
 def filled(script: str, **values: str) -> str:
     """`script` with every `@NAME@` replaced that is among `values`; what is put in is not looked at again."""
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
