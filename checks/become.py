@@ -124,7 +124,7 @@ class BecomeAccount(Check):
 
     def _stake(self, target: _Target) -> float | None:
         work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
-        return minutes_at_stake(self.plan, work)
+        return minutes_at_stake(work)
 
     def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
         if run.ran:

@@ -243,7 +243,7 @@ class BackupSpace(Check):
         if left < 0:
             together = " together" if len(room.needs) > 1 else ""
             by_then = f" at {begins}" if coming else ""
-            short = planned.failed(
+            short = planned.work.failed(
                 f"{names(room.needs)}{' do' if together else ' does'} not fit{together}{by_then}: {format_need(-left)} "
                 f"missing, {format_size(room.bytes)} {room.what}{' now' if coming else ''}",
                 expected=wanted,
@@ -277,7 +277,7 @@ class BackupSpace(Check):
         certain = sum(need.files for need in room.needs) + _SPARE_INODES
         wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
         if left < certain:
-            return planned.failed(
+            return planned.work.failed(
                 f"{left} inodes free, {certain} needed",
                 expected=wanted,
                 actual=f"{left} inodes free on {where}, whatever its free bytes",

@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.manifest import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
-from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.plan.work import Section, ServerWork, programs_of, server_work
 from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount, Refusal
@@ -159,8 +159,7 @@ class ScriptRunner(Check):
     def _judge_entered(self, work: ServerWork, entered: WorkStart) -> Iterator[Judgement]:
         if entered.state is not Start.READY:
             folder, seen = self.plan.scripts[work.id].staged, _IN_THE_WAY[entered.state]
-            yield self._failed(
-                work,
+            yield work.failed(
                 f"{entered.account} cannot start the work in {folder}: {seen}",
                 f"a folder that the login may enter, because it starts the line of {work.account} there",
                 f"{seen}, as {entered.account} sees it",
@@ -186,9 +185,9 @@ class ScriptRunner(Check):
         actual = f"{why}, as {account} sees it"
         if work.command:
             remedy = f"have it put there, executable for {account}; or correct `command` of {work.table}"
-            return self._failed(work, f"{name} does not start: {why}", expected, actual, remedy)
+            return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
-        return self._failed(work, f"{name} cannot be written: {why}", expected, actual, remedy)
+        return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
         if run.ran and major_of(run.said) is None:
@@ -212,8 +211,8 @@ class ScriptRunner(Check):
                 f"have {run.program} on the PATH that a non-interactive login of {_who(work)} has on {work.host.id}, "
                 "or name psql's full path: `program` of [scripts.NAME]"
             )
-        return self._failed(
-            work, f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
+        return work.failed(
+            f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
         )
 
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
@@ -225,16 +224,14 @@ class ScriptRunner(Check):
             if _method(work) is not Method.REPLICATION:
                 yield from self._judge_place(work, login)
         elif (login.user, login.database) != (work.login, name):
-            yield self._failed(
-                work,
+            yield work.failed(
                 "the login arrives elsewhere",
                 f"role {work.login} in database {name}",
                 f"role {login.user} in database {login.database}",
                 f"correct `login` and `server` of {work.table}, and what stands before the server (a pooler)",
             )
         elif not self._right_cluster(work, login):
-            yield self._failed(
-                work,
+            yield work.failed(
                 "another server answers",
                 f"the server of {work.database.id}, port {work.database.port}",
                 f"port {login.port}, system identifier {login.system_identifier or 'not shown'}",
@@ -243,7 +240,7 @@ class ScriptRunner(Check):
             )
         elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
             remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
-            yield self._failed(work, "a replica answers, on which nothing can be written", "primary", "replica", remedy)
+            yield work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
         else:
             yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
             yield from self._judge_place(work, login)
@@ -301,7 +298,7 @@ class ScriptRunner(Check):
             table=work.table,
         )
         expected = f"{work.login} logs in to {name} without a prompt, as {_who(work)} on {work.host.id}"
-        return self._failed(work, f"no database login on the server: {refusal}", expected, login.said, remedy)
+        return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
         majors = {program.rpartition("/")[2]: major_of(run.said) for program, run in runs.items() if run.ran}
@@ -311,8 +308,7 @@ class ScriptRunner(Check):
                 yield from self._against_server(work, name, major, server)
         for (first, dump), (second, restore) in pairwise(majors.items()):
             if second == "pg_restore" and dump is not None and restore is not None and restore < dump:
-                yield self._failed(
-                    work,
+                yield work.failed(
                     f"pg_restore {shown(restore)} is older than {first} {shown(dump)}",
                     f"pg_restore {shown(dump)} or newer",
                     f"pg_restore {shown(restore)}",
@@ -322,8 +318,7 @@ class ScriptRunner(Check):
 
     def _against_server(self, work: ServerWork, name: str, major: Major, server: Major) -> Iterator[Judgement]:
         if major < server:
-            yield self._failed(
-                work,
+            yield work.failed(
                 f"{name} {shown(major)} is older than the server, {shown(server)}",
                 f"{name} {shown(server)}",
                 f"{name} {shown(major)}",
@@ -347,10 +342,6 @@ class ScriptRunner(Check):
         if not all(part.isdecimal() for part in planned):
             return None
         return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
-
-    def _failed(self, work: ServerWork, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        stake = minutes_at_stake(self.plan, [work])
-        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
 
 
 def _who(work: ServerWork) -> str:

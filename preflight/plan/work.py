@@ -47,6 +47,8 @@ class ServerWork:
     taken_by: str = ""
     """What takes the backup by itself."""
     step: str = ""
+    price_minutes: float | None = None
+    """What it costs when its step has to run over the network; None where the plan does not price that."""
     owner: str = ""
 
     @property
@@ -92,6 +94,10 @@ class ServerWork:
         named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
         return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
 
+    def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """A failure of the work, at its price."""
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.price_minutes)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedBackup:
@@ -130,18 +136,9 @@ class PlannedBackup:
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
 
-    @property
-    def minutes_at_stake(self) -> float | None:
-        """What it costs when it has to go over the network; None where the plan does not say."""
-        return minutes_at_stake(self.plan, [self.work])
-
     def program(self, name: str) -> str:
         """A client program as it is called, beside the one that takes the backup."""
         return self.work.program_folder + name
-
-    def failed(self, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:
-        """A failure at the price of a backup over the network."""
-        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.minutes_at_stake)
 
 
 def connection_options(connection: Connection) -> list[str]:
@@ -175,12 +172,11 @@ def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(program for work in mine for program in work.programs))
 
 
-def minutes_at_stake(plan: Plan, work: Iterable[ServerWork]) -> float | None:
+def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:
     """Minutes lost when this work has to run over the network: the price of its steps, each counted once. None when
     the plan prices none of them."""
-    steps = [plan.step(step) for step in dict.fromkeys(entry.step for entry in work if entry.step)]
-    prices = [step.price_minutes for step in steps if step and step.price_minutes is not None]
-    return sum(prices) if prices else None
+    prices = {each.step: each.price_minutes for each in work if each.price_minutes is not None}
+    return sum(prices.values()) if prices else None
 
 
 def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
@@ -234,8 +230,14 @@ def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
         command=entry.command,
         taken_by=entry.taken_by,
         step=entry.step,
+        price_minutes=_price(plan, entry.step),
         owner=plan.owner_of(entry),
     )
+
+
+def _price(plan: Plan, step_id: str) -> float | None:
+    step = plan.step(step_id)
+    return step.price_minutes if step else None
 
 
 def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
@@ -268,5 +270,6 @@ def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
         programs=() if entry.command else (entry.program,),
         command=entry.command,
         step=entry.step,
+        price_minutes=_price(plan, entry.step),
         owner=plan.owner_of(entry),
     )
