@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.message import Message
 from urllib.parse import urldefrag, urljoin
@@ -73,7 +72,9 @@ class Exchange:
         seconds = self._request.max_seconds
         cut_short = False
         try:
-            self._load_trust()
+            if self._request.scheme == "https" or self._request.follow_redirects:
+                # Before the clock starts: reading root certificates is not the server's latency.
+                self._trust.context(self._request.ca)
             asked_at, begun = now(), monotonic()
             cut_short = self._deadline.left() < seconds
             self._deadline = self._deadline.at_most(seconds)
@@ -86,11 +87,6 @@ class Exchange:
                 detail += "; the run's own time limit was nearer than the request's"
             detail = f"{self._request.url}: {detail}"
             return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE, self._session)
-
-    def _load_trust(self) -> None:
-        """Before the clock starts: reading root certificates is not the server's latency."""
-        if self._request.scheme == "https" or self._request.follow_redirects:
-            self._trust.context(self._request.ca)
 
     def _ask(self) -> tuple[int, str]:
         """Status and reply text, after the redirects that may be followed."""
@@ -112,7 +108,11 @@ class Exchange:
             declared_bytes=response.declared_bytes,
             final_url=request.url,
             hops=hops,
-            headers={name: str(response.headers[name])[:_LONGEST_HEADER] for name in _kept(response.headers)},
+            headers={
+                name: str(response.headers[name])[:_LONGEST_HEADER]
+                for name in _KEPT_HEADERS
+                if name in response.headers
+            },
             location=_absolute(request.url, response.location),
             redirect_refused=refused,
         )
@@ -222,10 +222,6 @@ def _final_response(wire: DeadlineSocket) -> http.client.HTTPResponse:
         response.begin()
         if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
             return response
-
-
-def _kept(headers: Message) -> Iterator[str]:
-    return (name for name in _KEPT_HEADERS if name in headers)
 
 
 def _require_unencoded(response: http.client.HTTPResponse) -> None:
