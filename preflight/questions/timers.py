@@ -10,9 +10,10 @@ for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import product
 
 from preflight.clock import clock_changes, zone
 from preflight.units import format_duration
@@ -48,14 +49,10 @@ class Schedule:
         found: set[datetime] = set()
         day, last = start.astimezone(where).date(), end.astimezone(where).date()
         while day <= last:
-            if self._runs_on(day):
-                for local in self._times_of(day):
-                    found.update(self._instants(local, where))
+            for hour, minute in product(self.hours, self.minutes) if self._runs_on(day) else ():
+                found.update(self._instants(datetime.combine(day, time(hour, minute)), where))
             day += _DAY
         return sorted(moment for moment in found if start <= moment <= end)
-
-    def _times_of(self, day: date) -> Iterator[datetime]:
-        return (datetime.combine(day, time(hour, minute)) for hour in self.hours for minute in self.minutes)
 
     def _runs_on(self, day: date) -> bool:
         if day.month not in self.months or (self.years is not None and day.year not in self.years):
@@ -104,6 +101,7 @@ _LONGEST_SHOWN = 160
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
+_UPTIME = re.compile(r"\d{1,10}(\.\d+)?")
 _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
@@ -224,7 +222,7 @@ def read_timers(
 
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
     commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
-    booted_at = _booted_at(at, uptime)
+    booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
         if _first(record, "ActiveState") != "active":
@@ -258,10 +256,6 @@ def _first(record: _Record, name: str) -> str:
 def _command(record: _Record) -> str:
     found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
     return shown("; ".join(match[1] for match in found if match))
-
-
-def _booted_at(at: datetime, uptime: str) -> datetime | None:
-    return at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
 
 
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
