@@ -10,13 +10,16 @@ for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import partial
 from itertools import product
 
 from preflight.clock import clock_changes, zone
 from preflight.units import format_duration
+from preflight.wording import one_line
 
 _DAY = timedelta(days=1)
 
@@ -57,7 +60,8 @@ class Schedule:
     def _runs_on(self, day: date) -> bool:
         if day.month not in self.months or (self.years is not None and day.year not in self.years):
             return False
-        number = _days_left(day) if self.days_from_end else day.day
+        days = monthrange(day.year, day.month)[1]
+        number = days + 1 - day.day if self.days_from_end else day.day
         of_month, of_week = number in self.days, day.isoweekday() % 7 in self.weekdays
         return (of_month or of_week) if self.either_day else (of_month and of_week)
 
@@ -69,12 +73,6 @@ class Schedule:
             return [first, second] if self.repeats else [first]
         # Skipped: the time before the change reads it as `first`, which is after the change, and the other way round.
         return [change.at for change in clock_changes(where, second, first)] if self.catches_up else []
-
-
-def _days_left(day: date) -> int:
-    """1 for the last day of a month."""
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return (next_month - day).days
 
 
 _WEEKDAYS = {"mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6, "sun": 7}
@@ -97,7 +95,8 @@ _SPAN_UNITS = {
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
-_LONGEST_SHOWN = 160
+shown = partial(one_line, limit=160)
+"""Text of a host, as it stands in a list of jobs."""
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
@@ -207,12 +206,6 @@ def _days_from_end(field: str) -> frozenset[int]:
         step = int(match[2] or 31)
         found.update(range(int(match[1]), 0, -step))
     return frozenset(found)
-
-
-def shown(text: str, limit: int = _LONGEST_SHOWN) -> str:
-    """`text` of a host on one line of at most `limit` characters, without control and direction characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def read_timers(

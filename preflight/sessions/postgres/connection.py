@@ -18,10 +18,10 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
 from preflight.sessions.postgres.rows import Rows
-from preflight.sessions.remote_text import decode, one_line
+from preflight.wording import one_line
 
 LOCK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening

@@ -15,7 +15,7 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import NO_ROUTE
 from preflight.sessions.postgres.libpq import ServerWord
-from preflight.sessions.remote_text import one_line
+from preflight.wording import one_line
 
 _PREFIX_END = " failed: "
 
