@@ -11,6 +11,7 @@ from preflight.clock import zone
 from preflight.questions.jobs import HostJobs, Systemd, Table
 from preflight.questions.pg_cron import PgCronJob
 from preflight.questions.timers import Timer, shown
+from preflight.wording import one_line
 
 from .cron import CronJob, parse_schedule, read_anacrontab, read_crontab
 
@@ -141,8 +142,8 @@ def _cron_starts(source: str, job: CronJob, jobs: HostJobs, interval: Interval, 
     parts = [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]
     if parts:
         command += f" [{shown(', '.join(parts))}]"
-    when = f"{job.when} CRON_TZ={shown(job.zone, 40)}" if job.zone else job.when
-    return JobStarts(source, shown(job.user, 40), when, command, tuple(sorted(runs)))
+    when = f"{job.when} CRON_TZ={one_line(job.zone, 40)}" if job.zone else job.when
+    return JobStarts(source, one_line(job.user, 40), when, command, tuple(sorted(runs)))
 
 
 def _zone_of(job: CronJob) -> list[tzinfo]:

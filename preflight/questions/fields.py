@@ -112,10 +112,6 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def _text(value: str) -> str:
-    return value
-
-
 def _flag(text: str) -> bool:
     if text not in _FLAGS:
         raise Misfit(f"neither yes nor no: {text[:LONGEST_SHOWN]!r}")
@@ -162,7 +158,7 @@ def _only_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 _READERS: Mapping[Any, Callable[[str], Any]] = {
-    str: _text, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
+    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
 }  # fmt: skip
 _SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
 _LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), Reader(_SCALARS)

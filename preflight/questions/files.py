@@ -81,9 +81,9 @@ class EntryKind(StrEnum):
     """FIFO, socket or device; never opened."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeEntry:
-    """One entry of a tree, seen without following symbolic links. Equal for every checkout of the same files."""
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of a folder, seen without following symbolic links."""
 
     path: str
     """Relative to the tree's folder, parts joined by `/`."""
@@ -94,7 +94,13 @@ class TreeEntry:
     link_target: str = ""
     """Where a symlink points, as written in it."""
     sha256: str = ""
-    """Of a file's bytes; empty for everything else and where `error` says why it could not be had."""
+    """Of a file's bytes; empty for everything else, and for a file that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeEntry(Entry):
+    """One entry beside the plan. Equal for every checkout of the same files."""
+
     sha256_without_cr: str = ""
     """With every CR removed, as `tr -d '\\r' | sha256sum` gives it; empty for large files."""
     sha256_bare: str = ""

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from preflight.probe import Family, Reply, Unreadable
@@ -182,11 +181,6 @@ class Backend:
     """The host's own IP addresses."""
 
 
-class _Sees(StrEnum):
-    ALL = "all"
-    OWN = "own"
-
-
 @dataclass(frozen=True, slots=True)
 class _Title:
     pid: int
@@ -195,7 +189,7 @@ class _Title:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    sees: _Sees
+    sees_all: bool
     backend: tuple[_Title, ...] = ()
     address: tuple[str, ...] = ()
 
@@ -219,7 +213,7 @@ for file in $(grep -lsF -e {quoted(pattern)} /proc/[0-9]*/cmdline 2>/dev/null); 
   title=$({{ tr '\\0' ' ' <"$file" | head -n 1 | cut -c 1-300; }} 2>/dev/null)
   case $title in postgres:*) printf 'backend=%s %s\\n' "$pid" "$title" ;; esac
 done
-if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees=all; else echo sees=own; fi
+if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees_all=yes; else echo sees_all=no; fi
 PATH=$PATH:/usr/sbin:/sbin
 {{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
   grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
@@ -229,7 +223,7 @@ exit 0"""
         found = read_lines(_Seen, reply)
         return Backend(
             titles=tuple(self._titles(found.backend)),
-            sees_all=found.sees is _Sees.ALL,
+            sees_all=found.sees_all,
             addresses=frozenset(_addresses(found.address)),
         )
 

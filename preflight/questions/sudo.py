@@ -82,7 +82,7 @@ class ProgramsProbe(AccountProbe[Programs]):
         if told.program != self.programs or not len(told.program) == len(told.code) == len(told.path) == len(told.said):
             raise Unreadable(f"answers for {len(told.program)} of {len(self.programs)} programs")
         return tuple(
-            ProgramRun(program, code, path if path.startswith("/") else "", _lines(said))
+            ProgramRun(program, code, path if path.startswith("/") else "", said.replace("|", "\n").strip())
             for program, code, path, said in zip(told.program, told.code, told.path, told.said, strict=True)
         )
 
@@ -109,10 +109,6 @@ show() {
   said=$(printf '%s\\n' "$4" | head -n 8 | cut -c 1-300 | tr '\\n' '|')
   printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\n' "$1" "$2" "$3" "$said"
 }"""
-
-
-def _lines(said: str) -> str:
-    return said.replace("|", "\n").strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,16 @@ for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from calendar import monthrange
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import partial
+from itertools import product
 
 from preflight.clock import clock_changes, zone
 from preflight.units import format_duration
+from preflight.wording import one_line
 
 _DAY = timedelta(days=1)
 
@@ -48,19 +52,16 @@ class Schedule:
         found: set[datetime] = set()
         day, last = start.astimezone(where).date(), end.astimezone(where).date()
         while day <= last:
-            if self._runs_on(day):
-                for local in self._times_of(day):
-                    found.update(self._instants(local, where))
+            for hour, minute in product(self.hours, self.minutes) if self._runs_on(day) else ():
+                found.update(self._instants(datetime.combine(day, time(hour, minute)), where))
             day += _DAY
         return sorted(moment for moment in found if start <= moment <= end)
-
-    def _times_of(self, day: date) -> Iterator[datetime]:
-        return (datetime.combine(day, time(hour, minute)) for hour in self.hours for minute in self.minutes)
 
     def _runs_on(self, day: date) -> bool:
         if day.month not in self.months or (self.years is not None and day.year not in self.years):
             return False
-        number = _days_left(day) if self.days_from_end else day.day
+        days = monthrange(day.year, day.month)[1]
+        number = days + 1 - day.day if self.days_from_end else day.day
         of_month, of_week = number in self.days, day.isoweekday() % 7 in self.weekdays
         return (of_month or of_week) if self.either_day else (of_month and of_week)
 
@@ -72,12 +73,6 @@ class Schedule:
             return [first, second] if self.repeats else [first]
         # Skipped: the time before the change reads it as `first`, which is after the change, and the other way round.
         return [change.at for change in clock_changes(where, second, first)] if self.catches_up else []
-
-
-def _days_left(day: date) -> int:
-    """1 for the last day of a month."""
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return (next_month - day).days
 
 
 _WEEKDAYS = {"mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6, "sun": 7}
@@ -100,10 +95,12 @@ _SPAN_UNITS = {
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
-_LONGEST_SHOWN = 160
+shown = partial(one_line, limit=160)
+"""Text of a host, as it stands in a list of jobs."""
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
+_UPTIME = re.compile(r"\d{1,10}(\.\d+)?")
 _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
@@ -211,12 +208,6 @@ def _days_from_end(field: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def shown(text: str, limit: int = _LONGEST_SHOWN) -> str:
-    """`text` of a host on one line of at most `limit` characters, without control and direction characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
 def read_timers(
     timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
 ) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
@@ -224,7 +215,7 @@ def read_timers(
 
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
     commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
-    booted_at = _booted_at(at, uptime)
+    booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
         if _first(record, "ActiveState") != "active":
@@ -258,10 +249,6 @@ def _first(record: _Record, name: str) -> str:
 def _command(record: _Record) -> str:
     found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
     return shown("; ".join(match[1] for match in found if match))
-
-
-def _booted_at(at: datetime, uptime: str) -> datetime | None:
-    return at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
 
 
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:

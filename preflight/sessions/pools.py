@@ -8,15 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from preflight.clock import Deadline
 from preflight.plan import Plan
 from preflight.probe import Via
 from preflight.sessions import Session
 from preflight.sessions.secrets import Secrets
 
 if TYPE_CHECKING:
-    import paramiko
-
     from preflight.sessions.ssh.pool import SshPool
 
 
@@ -62,8 +59,8 @@ class Pools:
             case Via.SQL:
                 from preflight.sessions.postgres import SqlPool
 
-                self._ssh_pool()  # first, so that it is closed after the databases
-                sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, self._open_channel)
+                ssh = self._ssh_pool()  # first, so that it is closed after the databases
+                sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, ssh.open_channel)
                 self._closers.append(sql.close)
                 return sql.session
             case Via.HTTP:
@@ -85,6 +82,3 @@ class Pools:
                 self._ssh = SshPool(self._plan.hosts, self._secrets, sealed_known_hosts=self._plan.sealed_known_hosts)
                 self._closers.append(self._ssh.close)
             return self._ssh
-
-    def _open_channel(self, host_id: str, address: str, port: int, deadline: Deadline) -> paramiko.Channel:
-        return self._ssh_pool().open_channel(host_id, address, port, deadline)

@@ -18,10 +18,10 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
 from preflight.sessions.postgres.rows import Rows
-from preflight.sessions.remote_text import decode, one_line
+from preflight.wording import one_line
 
 LOCK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
@@ -55,12 +55,6 @@ class Statement:
 
 Outcome = str | SqlError | CannotAsk
 """A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    sqlstate: str
-    message: str
 
 
 class Connection:
@@ -129,7 +123,7 @@ class Connection:
     def _outcome(self, group: Sequence[str], seconds: float, deadline: Deadline) -> Outcome:
         """Reads all results of a group: its first error, or the rows of its last statement."""
         deadline = deadline.at_most(seconds + _GRACE_SECONDS)
-        refused: _Refused | None = None
+        refused: pq.abc.PGresult | None = None
         rows = Rows()
         current, last = 0, len(group) - 1
         while True:
@@ -144,7 +138,7 @@ class Connection:
                 if current == last:
                     rows.add(result)
             elif result.status == pq.ExecStatus.FATAL_ERROR:
-                refused = refused or _refused(result)
+                refused = refused or result
             elif result.status not in _IGNORED:
                 detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
                 raise ConnectionLost(Reason.UNREADABLE, detail)
@@ -167,14 +161,16 @@ class Connection:
             return ConnectionLost(Reason.CLOSED_HERE, "the session was closed")
         return ConnectionLost(Reason.NO_ANSWER, "the server fell silent")
 
-    def _error(self, refused: _Refused, seconds: float) -> SqlError | CannotAsk:
-        told = f"{refused.sqlstate} {refused.message}".strip()
+    def _error(self, refused: pq.abc.PGresult, seconds: float) -> SqlError | CannotAsk:
+        sqlstate = one_line(decode(refused.error_field(pq.DiagnosticField.SQLSTATE) or b""), 5)
+        message = refused.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or refused.error_message
+        told = f"{sqlstate} {one_line(decode(message))}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
             raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
-        if refused.sqlstate in _TIMED_OUT:
+        if sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return CannotAsk(_TIMED_OUT[refused.sqlstate], detail)
-        if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
+            return CannotAsk(_TIMED_OUT[sqlstate], detail)
+        if not sqlstate or sqlstate.startswith(_SERVER_TROUBLE):
             return CannotAsk(Reason.SERVER_TROUBLE, f"the server could not answer: {told}")
         return SqlError(told)
 
@@ -194,9 +190,3 @@ def _limits(seconds: float) -> list[str]:
             "pg_catalog.set_config('search_path', 'pg_catalog', true)"
         ),
     ]
-
-
-def _refused(result: pq.abc.PGresult) -> _Refused:
-    sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-    return _Refused(one_line(decode(sqlstate), 5), one_line(decode(message)))
