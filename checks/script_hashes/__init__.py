@@ -24,7 +24,7 @@ from preflight.questions.staged import (
 from preflight.wording import counted
 
 from .approved import judge_approved, judge_inputs
-from .comparison import Comparison, Differences, SeenScripts
+from .comparison import Comparison, Differences
 from .staged import judge_staged
 
 _TEXTS = 3
@@ -77,12 +77,12 @@ class ScriptHashes(Check):
         """On the host, only where a staged script differs from the approved one: hashes of its text without
         carriage returns, byte order mark and last newlines, and the text of the first few for the report."""
         scripts: Scripts = subject.item
-        files, _ = self._compare(scripts, approved, manifest, staged)
+        files = self._compare(scripts, approved, manifest, texts, staged)
         names = tuple(files.changed[:MOST_FORMS])
         if not names:
             return {}
         reader = self._reader(scripts)
-        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        shown = enumerate(files.worth_reading[:_TEXTS])
         return {
             "forms": StagedForms(*reader, scripts.staged, names),
             **{f"text_{number}": StagedText(*reader, scripts.staged, name) for number, name in shown},
@@ -99,44 +99,32 @@ class ScriptHashes(Check):
         forms: Mapping[str, Forms] | NoReply | None = None,
         **beginnings: StagedBeginning | NoReply,
     ) -> Judgement:
-        scripts: Scripts = subject.item
-        files, problem = self._compare(scripts, approved, manifest, staged)
-        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        files = self._compare(subject.item, approved, manifest, texts, staged)
+        shown = enumerate(files.worth_reading[:_TEXTS])
         answers = {name: beginnings.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
-        seen = SeenScripts(
-            plan=self.plan,
-            scripts=scripts,
-            texts=texts,
-            files=files,
-            differences=Differences(files, texts.texts, read, forms if isinstance(forms, Mapping) else {}),
-            manifest_problem=problem,
-        )
+        differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
         points = [
-            *judge_approved(seen),
-            *judge_staged(seen),
-            *judge_inputs(seen, strict=self.settings.strict),
+            *judge_approved(files),
+            *judge_staged(files, differences),
+            *judge_inputs(files, strict=self.settings.strict),
         ]
-        return Judgement.of(points or [self._agreement(seen)])
+        return Judgement.of(points or [_agreement(files)])
 
     def _compare(
-        self, scripts: Scripts, approved: Tree, manifest: LocalText, staged: StagedTree
-    ) -> tuple[Comparison, str]:
-        """(the comparison, what is wrong with the manifest)."""
-        sealed, problem = read_manifest(manifest)
-        inside = scripts.manifest.is_relative_to(scripts.approved)
-        name = scripts.manifest.relative_to(scripts.approved).as_posix() if inside else ""
-        return Comparison(sealed, approved, staged, name, manifest.sha256), problem
+        self, scripts: Scripts, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
+    ) -> Comparison:
+        return Comparison(self.plan, scripts, *read_manifest(manifest), manifest.sha256, approved, texts, staged)
 
     def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
         host = self.plan.host_of(scripts)
         return host.id, AsAccount.on(host, scripts.account)
 
-    @staticmethod
-    def _agreement(seen: SeenScripts) -> Judgement:
-        tree = seen.files.staged_tree
-        by = tree.account if tree.account == seen.account else f"{tree.account}, who may not become {seen.account}"
-        return passed(
-            f"{counted(len(seen.files.wanted), 'file')}: approved = sealed = staged",
-            actual=f"hashed on {seen.host.id} with {tree.tool.split()[0]} by {by}",
-        )
+
+def _agreement(files: Comparison) -> Judgement:
+    tree = files.staged_tree
+    by = tree.account if tree.account == files.account else f"{tree.account}, who may not become {files.account}"
+    return passed(
+        f"{counted(len(files.wanted), 'file')}: approved = sealed = staged",
+        actual=f"hashed on {files.host.id} with {tree.tool.split()[0]} by {by}",
+    )
