@@ -12,7 +12,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -218,18 +217,6 @@ class _Argument:
     """Holds the output of a shell command."""
 
 
-class _CopyKind(Enum):
-    """Where `\\copy` reads from."""
-
-    FILE = "file"
-    PROGRAM = "program"
-    SCRIPT = "stdin"
-    """The data follow in the script."""
-    STANDARD_INPUT = "pstdin"
-    NOTHING = ""
-    """It writes, or cannot be understood."""
-
-
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -358,16 +345,15 @@ class _Reader:
             self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
-        kind, file = _copy_source(arguments)
-        match kind:
-            case _CopyKind.FILE:
-                self._note_include(start, "\\copy", file, executed=False)
-            case _CopyKind.PROGRAM:
-                self._note_unsealable(start, self._text[start:end], "runs a shell command")
-            case _CopyKind.STANDARD_INPUT:
-                self._note_unsealable(start, self._text[start:end], "reads the standard input")
-            case _CopyKind.SCRIPT:
-                self._expect_data(end)
+        way, word, file = _copy_target(arguments)
+        if word == "program":
+            self._note_unsealable(start, self._text[start:end], "runs a shell command")
+        elif way == "FROM" and word == "pstdin":
+            self._note_unsealable(start, self._text[start:end], "reads the standard input")
+        elif way == "FROM" and word == "stdin":
+            self._expect_data(end)
+        elif way == "FROM":
+            self._note_include(start, "\\copy", file, executed=False)
 
     def _note_include(
         self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
@@ -419,29 +405,19 @@ def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_A
         arguments.append(argument)
 
 
-def _copy_source(arguments: str) -> tuple[_CopyKind, str]:
-    """(what `\\copy` reads, the file's name where it is one)."""
+def _copy_target(arguments: str) -> tuple[str, str, str]:
+    """(`FROM` or `TO`, the bare word that stands behind it in lower case, the file's name) of `\\copy`; all empty where
+    that cannot be understood."""
     depth = 0
     for number, token in enumerate(_COPY_TOKEN.finditer(arguments)):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         way = token[0].upper()
         if depth == 0 and number > 0 and way in ("FROM", "TO"):
-            return _copy_target(way, arguments[token.end() :])
-    return _CopyKind.NOTHING, ""
-
-
-def _copy_target(way: str, rest: str) -> tuple[_CopyKind, str]:
-    found = _COPY_FILE.match(rest)
-    if found is None:
-        return _CopyKind.NOTHING, ""
-    word = (found[2] or "").lower()
-    if word == "program":
-        return _CopyKind.PROGRAM, ""
-    if way == "TO":
-        return _CopyKind.NOTHING, ""
-    if word in ("stdin", "pstdin"):
-        return _CopyKind(word), ""
-    return _CopyKind.FILE, found[2] if found[1] is None else found[1].replace("''", "'")
+            found = _COPY_FILE.match(arguments, token.end())
+            if found is None:
+                break
+            return way, (found[2] or "").lower(), found[2] or found[1].replace("''", "'")
+    return "", "", ""
 
 
 def _skip_blanks(text: str, at: int) -> int:
