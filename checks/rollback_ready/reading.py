@@ -12,7 +12,7 @@ from preflight.probe import NoReply
 from preflight.questions.backup_files import BackupKind
 from preflight.questions.backup_reads import ArchiveRead, BaseRead, TextRead
 from preflight.questions.sizes import LiveTables
-from preflight.questions.sudo import Refusal, refusal
+from preflight.questions.sudo import Refusal
 from preflight.questions.tools import major_of_server, shown
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
@@ -84,7 +84,7 @@ def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:
 
 def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
         if "unsupported version" in read.said:
             summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
@@ -144,7 +144,7 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
 def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
     if read.code == 0:
         return passed("pg_verifybackup finds every file whole, with the WAL it needs")
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
         return unknown(
             f"pg_verifybackup does not run as {seen.who}: {why}",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypeVar
+from enum import Enum
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
@@ -47,6 +48,22 @@ def quoted(value: str) -> str:
 def filled(script: str, **values: str) -> str:
     """`script` with every `@NAME@` replaced that is among `values`; what is put in is not looked at again."""
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
+
+
+class Complaint(Enum):
+    """What the output of a program that failed stands for, as far as its words tell."""
+
+    def __init__(self, words: str, sign: str = "") -> None:
+        self._words = words
+        self._sign = re.compile(sign, re.IGNORECASE)
+        """Known by it; the first member whose sign is there counts, so the last one has none."""
+
+    def __str__(self) -> str:
+        return self._words
+
+    @classmethod
+    def of(cls, said: str) -> Self:
+        return next(each for each in cls if each._sign.search(said))
 
 
 @dataclass(frozen=True, slots=True)

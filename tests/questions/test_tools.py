@@ -14,7 +14,6 @@ from preflight.questions.tools import (
     Major,
     Method,
     ServerLoginProbe,
-    login_refusal,
     major_of,
     major_of_server,
 )
@@ -71,7 +70,7 @@ def test_versions_compare_across_the_change_of_numbering() -> None:
     ],
 )
 def test_refusals_are_told_apart(said: str, kind: LoginRefusal) -> None:
-    assert login_refusal(said) is kind
+    assert LoginRefusal.of(said) is kind
 
 
 def probe(method: Method = Method.PSQL, **connection: str) -> ServerLoginProbe:
