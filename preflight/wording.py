@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+MOST_NAMED = 8
+"""Of one kind; more are counted."""
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 """Controls, bidi and other format characters, surrogates."""
@@ -28,6 +30,11 @@ def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
     every = list(names)
     left = len(every) - most
     return joint.join([*every[:most], f"and {left} more"] if left > 0 else every)
+
+
+def named(names: Iterable[str]) -> str:
+    """Names of scripts, which may hold anything, the first of them. A line break is no blank in a name."""
+    return listed((visible(name.replace("\n", "\\n")) for name in names), MOST_NAMED)
 
 
 def shortened(text: str, most: int) -> str:

@@ -11,9 +11,10 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Ref, RemotePath
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe
 from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
@@ -77,7 +78,9 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {"directory": DirectoryProbe(planned.host.id, planned.account, planned.backup.directory)}
+        probes: Probes = {
+            "directory": DirectoryProbe(planned.host.id, AsAccount.of(planned.work), planned.backup.directory)
+        }
         if planned.backup.database in self.settings.data_directory:
             return probes
         return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
@@ -91,7 +94,7 @@ class BackupLocation(Check):
         paths = self._protected(planned, files)
         if not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
-        return {"places": PlacesProbe(planned.host.id, planned.account, paths)}
+        return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned.work), paths)}
 
     def judge(
         self,
@@ -143,14 +146,14 @@ class BackupLocation(Check):
             return
         wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point
         if mount.point != wanted:
-            yield planned.failed(
+            yield planned.work.failed(
                 f"{planned.backup.mount} is not what it lies on: it is on {mount.label}",
                 expected=f"a file system mounted on {wanted}",
                 actual=mount.label,
                 remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of [backups.{planned.backup.id}]",
             )
         if mount.read_only:
-            yield planned.failed(
+            yield planned.work.failed(
                 f"{mount.point} is mounted read-only",
                 expected="mounted read-write",
                 actual=mount.label,
@@ -162,7 +165,7 @@ class BackupLocation(Check):
     def _kind(self, planned: PlannedBackup, directory: Directory, mount: Mount) -> Judgement:
         accept = f'accepted_types = ["{mount.type}"] in [checks.backup-location]'
         if mount.kind in _NOT_LASTING and mount.type not in self.settings.accepted_types:
-            return planned.failed(
+            return planned.work.failed(
                 f"it lies in {mount.kind}, not on a disk: {mount.label}",
                 expected="a file system that outlives a restart",
                 actual=mount.label,
@@ -212,7 +215,7 @@ class BackupLocation(Check):
         if self.settings.same_device is SharedStorage.WARN:
             remedy = f"copy the backup away from {planned.host.id} before the window's work begins"
             return warned(summary, expected=expected, actual=actual, remedy=remedy)
-        return planned.failed(
+        return planned.work.failed(
             summary,
             expected=expected,
             actual=actual,

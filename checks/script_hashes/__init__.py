@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
-from preflight.judging.manifest import ManifestError, parse_manifest
-from preflight.judging.sealed_scripts import sealing_probes
+from preflight.judging.manifest import read_manifest, sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
@@ -25,8 +24,7 @@ from preflight.questions.staged import (
 from preflight.wording import counted
 
 from .approved import judge_approved, judge_inputs
-from .comparison import Comparison, Differences
-from .seen import SeenScripts
+from .comparison import Comparison, Differences, SeenScripts
 from .staged import judge_staged
 
 _TEXTS = 3
@@ -125,14 +123,7 @@ class ScriptHashes(Check):
         self, scripts: Scripts, approved: Tree, manifest: LocalText, staged: StagedTree
     ) -> tuple[Comparison, str]:
         """(the comparison, what is wrong with the manifest)."""
-        sealed: Mapping[str, str] = {}
-        problem = manifest.problem
-        if not problem:
-            try:
-                sealed = parse_manifest(manifest.text)
-                problem = "" if sealed else "it lists no file"
-            except ManifestError as error:
-                problem = str(error)
+        sealed, problem = read_manifest(manifest)
         inside = scripts.manifest.is_relative_to(scripts.approved)
         name = scripts.manifest.relative_to(scripts.approved).as_posix() if inside else ""
         return Comparison(sealed, approved, staged, name, manifest.sha256), problem

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.judging.psql_script import Input, find_inputs
-from preflight.judging.sealed_scripts import MOST_NAMED, named
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind
-from preflight.wording import counted, listed
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind
+from preflight.wording import MOST_NAMED, counted, listed, named
 
-from .comparison import visible
-from .seen import SeenScripts
+from .comparison import SeenScripts, visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"

@@ -1,16 +1,23 @@
-"""Three states of a folder of scripts held against each other: approved, sealed, staged; and how staged files differ
-from the approved ones, in words and as bounded diffs that are safe to show. Pure; judges nothing."""
+"""Three states of a folder of scripts held against each other: approved, sealed, staged; with the commands that put a
+file right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show.
+Pure; judges nothing."""
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
+from preflight.judging.cures import copy_command, ssh_command
+from preflight.plan import Host, Plan, Scripts
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind, Texts, Tree
 from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
+from preflight.wording import beside
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
@@ -143,6 +150,62 @@ class Differences:
         if self.read[name].whole:
             return approved, staged
         return approved[:TEXT_CAP_BYTES], staged[:TEXT_CAP_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenScripts:
+    """What one judgement looks at."""
+
+    plan: Plan
+    scripts: Scripts
+    texts: Texts
+    files: Comparison
+    differences: Differences
+    manifest_problem: str = ""
+
+    @property
+    def host(self) -> Host:
+        return self.plan.host_of(self.scripts)
+
+    @property
+    def approved_folder(self) -> str:
+        return beside(self.plan.folder, self.scripts.approved)
+
+    @property
+    def manifest(self) -> str:
+        return beside(self.plan.folder, self.scripts.manifest)
+
+    @property
+    def seal(self) -> str:
+        """The command that seals what is approved."""
+        return self.plan.seal_command
+
+    @property
+    def account(self) -> str:
+        """Who runs the scripts; empty where ssh_config decides that."""
+        return self.scripts.account or self.host.user or self.files.staged_tree.account
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the account that runs the scripts was denied something; the login being denied proves nothing."""
+        tree = self.files.staged_tree
+        return "ermission denied" in tree.complaint + tree.problem and tree.account == self.account
+
+    def remote(self, name: str) -> str:
+        """A path below the staged folder (or an absolute one) as a shell word."""
+        return shlex.quote(self._staged(name))
+
+    def copy(self, name: str = "") -> str:
+        """The command that stages one file, or everything, again."""
+        approved = posixpath.join(self.approved_folder, visible(name) or ".")
+        return copy_command(self.plan, self.host, approved, self._staged(name))
+
+    def removal(self, name: str) -> str:
+        """The command that takes one file away on the server."""
+        return ssh_command(self.plan, self.host, f"rm -- {self.remote(name)}")
+
+    def _staged(self, name: str) -> str:
+        return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))
 
 
 def describe_difference(old: str, new: str, *, cut: bool = False) -> str:

@@ -6,12 +6,11 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.sealed_scripts import named
 from preflight.questions.files import EntryKind
-from preflight.wording import counted
+from preflight.questions.staged import StagedEntry
+from preflight.wording import counted, named
 
-from .comparison import RUNNABLE_SUFFIXES, is_script, visible
-from .seen import SeenScripts, who_and_when
+from .comparison import RUNNABLE_SUFFIXES, SeenScripts, is_script, visible
 
 _MOST_POINTS = 10
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
@@ -68,7 +67,7 @@ def _changed(seen: SeenScripts) -> Iterator[Judgement]:
         yield failed(
             f"{visible(name)} was changed on the server: {seen.differences.describe(name)}",
             expected=f"sha256 {seen.files.wanted[name][:12]}, as {'sealed' if seen.files.sealed else 'approved'}",
-            actual=f"sha256 {entry.sha256[:12]}, {who_and_when(entry)}, {entry.size_bytes} bytes",
+            actual=f"sha256 {entry.sha256[:12]}, {_who_and_when(entry)}, {entry.size_bytes} bytes",
             remedy="if the change is wanted, review and rehearse it, put it into the approved folder and seal again; "
             f"if not, stage the approved file again: {seen.copy(name)}",
             details=seen.differences.diff(name),
@@ -102,14 +101,14 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
         yield failed(
             f"{counted(len(scripts), 'script')} on the server that nobody sealed",
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
-            actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in scripts),
+            actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
             remedy=f"take it away: {seen.removal(scripts[0].path)}; or have it approved, then run: {seen.seal}",
         )
     if others:
         yield warned(
             f"{counted(len(others), 'file')} on the server that nobody sealed",
             expected=f"nothing but the sealed files in {where}",
-            actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in others),
+            actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
             remedy=f"take them away from {where}, or seal them with the scripts",
         )
     empty = [name for name, entry in files.staged.items() if is_script(name) and not entry.size_bytes]
@@ -162,3 +161,8 @@ def _rights(seen: SeenScripts) -> Iterator[Judgement]:
             actual=f"mode g+w: {named(by_group)}",
             remedy=f"on {seen.host.id}: chmod -R g-w -- {shlex.quote(seen.scripts.staged)}",
         )
+
+
+def _who_and_when(entry: StagedEntry) -> str:
+    when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"owner {visible(entry.owner)}, modified {when}"

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
@@ -39,11 +40,11 @@ _ALWAYS_OPEN = {
 }
 _MOST_SCANS = 4096
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
-_INTERESTING = re.compile(
+_TOKEN = re.compile(
     r"""(?P<comment>--[^\r\n]*)
     | (?P<block>/\*)
+    | (?P<string>[eE]?')
     | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
-    | (?P<quote>')
     | (?P<identifier>"(?:[^"]++|"")*+(?:"|\Z))
     | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?)\$)
     | (?P<end>;)
@@ -69,6 +70,16 @@ _ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
 _COPY_FILE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^\s;]+))")
+
+
+class Token(NamedTuple):
+    """A piece of a script that means something to psql."""
+
+    kind: str
+    """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
+    `end` of a statement, `open` and `close` parenthesis, `escape`d semicolon or colon, name of a `command`."""
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +167,35 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
     return found
 
 
+def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
+    """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
+    return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+
+
 def below(folder: str, path: str) -> str:
     """`path` relative to `folder`, or as it is when it does not lie below."""
     normal, top = posixpath.normpath(path), posixpath.normpath(folder)
     return normal.removeprefix(f"{top}/")
 
 
-def after_block_comment(text: str, at: int) -> int:
+def next_token(text: str, at: int) -> Token | None:
+    """The first one from `at` on, which is outside any token; what is not closed goes to the end of the text."""
+    match = _TOKEN.search(text, at)
+    if match is None:
+        return None
+    kind, end = str(match.lastgroup), match.end()
+    if kind == "block":
+        end = _after_block_comment(text, end)
+    elif kind == "string":
+        string = (_PLAIN_STRING if match[0] == "'" else _ESCAPE_STRING).match(text, end)
+        end = string.end() if string else len(text)
+    elif kind == "dollar":
+        closing = text.find(match[0], end)
+        end = len(text) if closing < 0 else closing + len(match[0])
+    return Token(kind, match.start(), end)
+
+
+def _after_block_comment(text: str, at: int) -> int:
     """Where a block comment ends of which `at` is inside; nothing in it but such comments has a meaning: they nest."""
     depth = 1
     while depth:
@@ -215,11 +248,11 @@ class _Reader:
 
     def scan(self) -> Scan:
         at = 0
-        while match := _INTERESTING.search(self._text, at):
-            if self._data_at is not None and match.start() >= self._data_at:
+        while token := next_token(self._text, at):
+            if self._data_at is not None and token.start >= self._data_at:
                 at = max(at, self._skip_data(self._data_at))
             else:
-                at = self._step(match)
+                at = self._step(token)
         self._end_statement(at)
         self._without_error_stop()
         return Scan(tuple(self._includes), tuple(self._unsealable), tuple(self._goes_on))
@@ -229,21 +262,16 @@ class _Reader:
         end = _DATA_END.search(self._text, start)
         return len(self._text) if end is None else end.end()
 
-    def _step(self, match: re.Match[str]) -> int:
+    def _step(self, token: Token) -> int:
         """Where to go on after one token."""
-        end = match.end()
-        if match.lastgroup in ("word", "quote", "identifier", "dollar", "open"):
+        kind, start, end = token
+        if kind in ("word", "string", "identifier", "dollar", "open"):
             self._without_error_stop()
-        match match.lastgroup:
-            case "block":
-                return after_block_comment(self._text, end)
+        match kind:
             case "word":
-                return self._word(match[0], end)
-            case "quote":
-                return self._string(_PLAIN_STRING, end)
-            case "dollar":
-                closing = self._text.find(f"${match['tag']}$", end)
-                return len(self._text) if closing < 0 else closing + len(match["tag"]) + 2
+                self._note(self._text[start:end].upper())
+            case "string":
+                self._note("'")
             case "open":
                 self._depth += 1
             case "close":
@@ -251,19 +279,7 @@ class _Reader:
             case "end" if self._depth == 0:
                 return self._end_statement(end)
             case "command":
-                return self._command(match["name"], match.start(), end)
-        return end
-
-    def _word(self, word: str, end: int) -> int:
-        if word in ("e", "E") and self._text.startswith("'", end):
-            return self._string(_ESCAPE_STRING, end + 1)
-        self._note(word.upper())
-        return end
-
-    def _string(self, pattern: re.Pattern[str], start: int) -> int:
-        found = pattern.match(self._text, start)
-        end = len(self._text) if found is None else found.end()
-        self._note("'")
+                return self._command(self._text[start + 1 : end], start, end)
         return end
 
     def _note(self, token: str) -> None:

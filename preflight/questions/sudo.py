@@ -15,28 +15,9 @@ from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
-from preflight.questions.shell import AccountProbe, Complaint, ShellProbe, quoted
+from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
-
-
-class Refusal(Complaint):
-    """Why a program did not run."""
-
-    UNKNOWN_ACCOUNT = "there is no such account", r"unknown user|no such user|invalid user"
-    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)", r"must have a tty"
-    WRONG_PASSWORD = (
-        "sudo refuses the password",
-        r"incorrect password|sorry, try again|no password was provided|authentication failure",
-    )
-    NOT_ALLOWED = (
-        "sudo does not allow it",
-        r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo",
-    )
-    NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
-    NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
-    NOT_FOUND = "the program is not found", r"command not found|: not found|no such file or directory"
-    OTHER = "it fails"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, quoted
+from preflight.questions.sql import Major, major_in
 
 _PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
-_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _NO_SCHEMA = "preflight_no_such_schema"
 _LOGIN_SECONDS = 20.0
 _LONGEST_SHOWN = 400
@@ -25,32 +25,11 @@ _WHERE = (
     "'in_recovery=' || pg_is_in_recovery()"
 )
 
-Major = tuple[int, ...]
-"""`(15,)`, or `(9, 6)` before PostgreSQL 10; compares as versions do."""
-
 
 def major_of(said: str) -> Major | None:
     """The major version that `PROGRAM --version` printed; None for no such text."""
     found = _PROGRAM.search(said)
     return major_in(found[1]) if found else None
-
-
-def major_in(version: str) -> Major | None:
-    """`15.18` and `15beta1` are 15, `9.6.24` is 9.6; None for anything else."""
-    found = _VERSION.match(version)
-    if found is None:
-        return None
-    first = int(found[1])
-    return (first,) if first >= 10 else (first, int(found[2] or 0))
-
-
-def major_of_server(version_num: int) -> Major:
-    """From `server_version_num`: 150018 is 15, 90624 is 9.6."""
-    return (version_num // 10000,) if version_num >= 100000 else (version_num // 10000, version_num // 100 % 100)
-
-
-def shown(major: Major) -> str:
-    return ".".join(map(str, major))
 
 
 class Method(StrEnum):

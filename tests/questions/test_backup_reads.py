@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backup_files import BackupKind
-from preflight.questions.backup_reads import ReadArchive, ReadText, TextRead, VerifyBase, connected_to
+from preflight.questions.backups import BackupKind, ReadArchive, ReadText, TextRead, VerifyBase, connected_to
 from preflight.questions.shell import AsAccount
-from preflight.questions.tools import major_in
+from preflight.questions.sql import major_in
 from tests.toy import MOMENT
 
 LOGIN = AsAccount("", is_login=True)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.shell import AsAccount
-from preflight.questions.sudo import Programs, ProgramsProbe, ReachProbe, Refusal
+from preflight.questions.shell import AsAccount, Refusal
+from preflight.questions.sudo import Programs, ProgramsProbe, ReachProbe
 
 LOGIN = AsAccount("dbadmin", is_login=True)
 POSTGRES = AsAccount("postgres", is_login=False)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from preflight.clock import Deadline
+from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import (
     LARGEST_SCRIPT_BYTES,
     LARGEST_TEXT_BYTES,
     MOST_BYTES,
     MOST_ENTRIES,
     MOST_SCRIPT_BYTES,
-    SCRIPT_SUFFIXES,
     EntryKind,
 )
 
