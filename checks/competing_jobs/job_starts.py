@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import zone
-from preflight.questions.jobs import HostJobs, Systemd, Table
-from preflight.questions.pg_cron import PgCronJob
+from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Timer, shown
 from preflight.wording import one_line
 

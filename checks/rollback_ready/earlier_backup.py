@@ -14,7 +14,7 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
-from preflight.questions.shell import Refusal, refusal
+from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_of_server, shown
 from preflight.reasons import Reason
@@ -263,7 +263,7 @@ def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:
 
 def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
         if "unsupported version" in read.said:
             summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
@@ -323,7 +323,7 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
 def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
     if read.code == 0:
         return passed("pg_verifybackup finds every file whole, with the WAL it needs")
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
         return unknown(
             f"pg_verifybackup does not run as {seen.who}: {why}",
