@@ -67,7 +67,7 @@ class BackupDuration(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        host, account, backup = planned.host.id, AsAccount.of(planned.work), planned.backup
+        host, account, backup = planned.host.id, AsAccount.of(planned), planned.backup
         probes: Probes = {"listing": PreviousBackups(host, account, backup.previous)} if backup.previous else {}
         return {**probes, "rate": WriteRate(host, account, backup.directory)} if self.settings.sample else probes
 
@@ -78,7 +78,7 @@ class BackupDuration(Check):
         if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
             return {}
         newest, program = listing.backups[0], planned.program("pg_restore")
-        host, account = planned.host.id, AsAccount.of(planned.work)
+        host, account = planned.host.id, AsAccount.of(planned)
         began = BackupBegan(host, account, newest.path, _LIST_SECONDS, program, newest.changed_at, newest.born_at)
         return {"began": began}
 

@@ -87,7 +87,7 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case PlannedBackup() as planned:
-                listing = PreviousBackups(planned.host.id, AsAccount.of(planned.work), planned.backup.previous)
+                listing = PreviousBackups(planned.host.id, AsAccount.of(planned), planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
@@ -119,7 +119,7 @@ class RollbackReady(Check):
                 data = [path for path in self._data_paths(database, facts).values() if path]
                 paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
                 taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
-                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker.work), paths)} if paths else {}
+                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
         return {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:

@@ -75,7 +75,7 @@ class SeenBackup:
     def may_not_be_read(self) -> Judgement:
         """By the account that takes the backups, which would restore it, too."""
         by = f"may not be read by {self.who}"
-        account, path = self.planned.work.account, shlex.quote(self.file.path)
+        account, path = self.planned.account, shlex.quote(self.file.path)
         remedy = f"let the login read {path} on {self.host}"
         if account:
             remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"
@@ -336,7 +336,7 @@ def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
 
 def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
     """SQL text of pg_dump seldom names its database, and its tables are counted as commands."""
-    name = seen.planned.work.database.name or seen.planned.backup.database
+    name = seen.planned.database.name or seen.planned.backup.database
     if isinstance(read, TextRead) and read.of_cluster:
         yield from _in_cluster(seen, read, name)
     else:
