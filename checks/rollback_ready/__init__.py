@@ -17,7 +17,7 @@ from preflight.plan.limits import Above, Between
 from preflight.plan.machines import machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
-from preflight.questions.backups import Listing, PreviousBackups, reader
+from preflight.questions.backups import Listing, PreviousBackups, read_in_full
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.questions.shell import AsAccount
@@ -113,7 +113,7 @@ class RollbackReady(Check):
                 names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
                 wanted = zip(names, listing.backups, strict=False)
                 within = self.settings.read_within
-                probes = {name: reader(planned, listing, file, within) for name, file in wanted}
+                probes = {name: read_in_full(planned, listing, file, within) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
                 data = [path for path in self._data_paths(database, facts).values() if path]
