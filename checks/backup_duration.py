@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Step
 from preflight.plan.limits import GUESS
-from preflight.questions.backup_files import BackupFile, Listing, PreviousBackups
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
+from preflight.questions.backups import BackupFile, Listing, PreviousBackups
+from preflight.questions.shell import AsAccount
 from preflight.units import format_duration, format_size
 
 _LIST_SECONDS = 20.0
@@ -66,7 +67,7 @@ class BackupDuration(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        host, account, backup = planned.host.id, planned.account, planned.backup
+        host, account, backup = planned.host.id, AsAccount.of(planned), planned.backup
         probes: Probes = {"listing": PreviousBackups(host, account, backup.previous)} if backup.previous else {}
         return {**probes, "rate": WriteRate(host, account, backup.directory)} if self.settings.sample else probes
 
@@ -77,7 +78,7 @@ class BackupDuration(Check):
         if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
             return {}
         newest, program = listing.backups[0], planned.program("pg_restore")
-        host, account = planned.host.id, planned.account
+        host, account = planned.host.id, AsAccount.of(planned)
         began = BackupBegan(host, account, newest.path, _LIST_SECONDS, program, newest.changed_at, newest.born_at)
         return {"began": began}
 

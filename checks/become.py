@@ -11,14 +11,13 @@ from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
-from preflight.questions.shell import AsAccount
+from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
     ProgramRun,
     Programs,
     ProgramsProbe,
     Reach,
     ReachProbe,
-    Refusal,
     SudoRule,
     SudoRulesProbe,
     last_moment,
@@ -125,7 +124,7 @@ class BecomeAccount(Check):
 
     def _stake(self, target: _Target) -> float | None:
         work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
-        return minutes_at_stake(self.plan, work)
+        return minutes_at_stake(work)
 
     def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
         if run.ran:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +14,8 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
-from preflight.questions.commands import Ended, HostCommand, LocalCommand, as_typed
+from preflight.questions.commands import Ended, HostCommand, LocalCommand
+from preflight.questions.files import TARGET
 from preflight.questions.shell import AsAccount
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
@@ -96,14 +98,14 @@ class CommandCheck(Check):
         command: Command = subject.item
         seconds = command.timeout.total_seconds()
         if not command.host:
-            return {"ended": LocalCommand.of(command.argv, seconds)}
+            return {"ended": LocalCommand(TARGET, command.argv, seconds)}
         account = AsAccount.on(self.plan.hosts[command.host], command.account)
         return {"ended": HostCommand(command.host, account, command.argv, seconds, command.channel is Channel.OWN)}
 
     def judge(self, subject: Subject, *, ended: Ended) -> Judgement:
         command: Command = subject.item
         said, details = _said(ended.output)
-        typed = as_typed(command.argv)
+        typed = shlex.join(command.argv)
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         problem = _not_run(command, ended)
         if problem:

@@ -90,7 +90,7 @@ class DatabaseHost(Check):
             expected=f"a process `postgres: {connection}` on {host}",
             actual=f"no such process; the server's address is {address or 'not told'}",
             remedy=f"name the machine the server really runs on: host in [databases.{database.id}]",
-            minutes_at_stake=minutes_at_stake(self.plan, work_with(self.plan, database.id)),
+            minutes_at_stake=minutes_at_stake(work_with(self.plan, database.id)),
         )
 
     @staticmethod

@@ -88,7 +88,7 @@ class HostLogin(Check):
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
     def _stake(self, host: Host) -> float | None:
-        return minutes_at_stake(self.plan, work_on(self.plan, host.id))
+        return minutes_at_stake(work_on(self.plan, host.id))
 
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if not refuses_login(lost):

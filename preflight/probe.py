@@ -48,7 +48,7 @@ class Question:
     target: str
     """Host id for ssh, database id for sql, application id for http, `plan` for local."""
     text: str
-    """Shell text, one SQL statement, a request (see `preflight.questions.http`) or a file request."""
+    """Shell text, one SQL statement, a request (see `preflight.questions.http`) or a request to this machine."""
     timeout_seconds: float = 10.0
     """How long this one question may take at the far end, in seconds."""
     own_channel: bool = False

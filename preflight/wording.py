@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+
+MOST_NAMED = 8
+"""Of one kind; more are counted."""
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+"""Controls, bidi and other format characters, surrogates."""
 
 
 def beside(folder: Path, path: Path) -> str:
@@ -23,6 +30,11 @@ def listed(names: Iterable[str], most: int, joint: str = ", ") -> str:
     every = list(names)
     left = len(every) - most
     return joint.join([*every[:most], f"and {left} more"] if left > 0 else every)
+
+
+def named(names: Iterable[str]) -> str:
+    """Names of scripts, which may hold anything, the first of them. A line break is no blank in a name."""
+    return listed((visible(name.replace("\n", "\\n")) for name in names), MOST_NAMED)
 
 
 def shortened(text: str, most: int) -> str:
@@ -47,3 +59,13 @@ def _shown(character: str) -> str:
     if character in "\n\t" or unicodedata.category(character) == "Zs":
         return " "
     return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """`text` of a server without escape sequences, control and direction characters, on one line of at most `limit`
+    characters, fit to stand in a sentence: everything remote is hostile."""
+    plain = _ESCAPE_SEQUENCE.sub("", text[: limit * 20])
+    spaced = "".join(" " if char in "\r\n\t\v\f" else char for char in plain)
+    kept = "".join(char for char in spaced if unicodedata.category(char) not in _DROPPED_CATEGORIES)
+    line = " ".join(kept.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

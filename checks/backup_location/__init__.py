@@ -11,9 +11,10 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
 from preflight.plan import Ref, RemotePath
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe
 from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
@@ -77,7 +78,7 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {"directory": DirectoryProbe(planned.host.id, planned.account, planned.backup.directory)}
+        probes: Probes = {"directory": DirectoryProbe(planned.host.id, AsAccount.of(planned), planned.backup.directory)}
         if planned.backup.database in self.settings.data_directory:
             return probes
         return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
@@ -91,7 +92,7 @@ class BackupLocation(Check):
         paths = self._protected(planned, files)
         if not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
-        return {"places": PlacesProbe(planned.host.id, planned.account, paths)}
+        return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
 
     def judge(
         self,
@@ -227,7 +228,7 @@ def _counts(place: Place, data: str) -> bool:
 
 
 def _no_data_directory(planned: PlannedBackup) -> Judgement:
-    role = planned.work.database.user
+    role = planned.database.user
     return warned(
         "whether it shares the storage of the data directory cannot be seen",
         expected="to see where the data directory lies",

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup
 from preflight.plan import BackupFormat
+from preflight.plan.work import PlannedBackup
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind
 from preflight.units import format_size
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
-from preflight.judging.machines import Machine, machine_of
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
-from preflight.questions.backup_files import Listing, PreviousBackups
+from preflight.plan.machines import Machine, machine_of
+from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
@@ -107,9 +108,9 @@ class BackupSpace(Check):
         wanted: dict[str, Any] = {}
         for each in self._neighbours(subject):
             backup, host = each.backup, each.host.id
-            wanted[f"directory {backup.id}"] = DirectoryProbe(host, each.account, backup.directory)
+            wanted[f"directory {backup.id}"] = DirectoryProbe(host, AsAccount.of(each), backup.directory)
             if backup.previous:
-                wanted[f"previous {backup.id}"] = PreviousBackups(host, each.account, backup.previous)
+                wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each), backup.previous)
             if each.writes_many_files or not (backup.expected or backup.previous):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
@@ -131,7 +132,7 @@ class BackupSpace(Check):
         planned: PlannedBackup = subject.item
         if files is None or not files.known or not _storage(facts[f"directory {planned.id}"]):
             return sizes
-        places = PlacesProbe(planned.host.id, planned.account, files.paths)
+        places = PlacesProbe(planned.host.id, AsAccount.of(planned), files.paths)
         return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
 
     def judge(

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from preflight.judging.backups import PlannedBackup
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupFormat, BackupMethod
-from preflight.questions.backup_files import BackupFile, Listing
+from preflight.plan.work import PlannedBackup
+from preflight.questions.backups import BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need

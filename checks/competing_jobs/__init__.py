@@ -11,8 +11,17 @@ from preflight.finding import Event, Judgement, Severity, passed, unknown, warne
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Database, Host
 from preflight.plan.work import work_on
-from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
-from preflight.questions.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.questions.jobs import (
+    CrontabProbe,
+    HostJobs,
+    HostJobsProbe,
+    OwnCrontab,
+    PgCron,
+    PgCronJob,
+    PgCronJobsProbe,
+    PgCronProbe,
+    Systemd,
+)
 from preflight.questions.shell import AsAccount
 from preflight.units import format_duration
 from preflight.wording import counted

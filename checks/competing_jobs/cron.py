@@ -9,10 +9,10 @@ jobs with `*` as minute or hour go by what the clock shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from preflight.questions.timers import Schedule
+from preflight.questions.timers import Schedule, read_numbers
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -28,10 +28,8 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 AT_BOOT = "@reboot"
-_VALUE = r"\d{1,2}|[A-Za-z]{3}"
-_PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
 _VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][\w.]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
-_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+(\S+)\s+(\S.*)")
+_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+\S+\s+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,9 @@ class CronJob:
     """One line of a crontab that starts something."""
 
     when: str
-    """The schedule as it is written."""
+    """The schedule as it is written; of anacron, its days."""
     schedule: Schedule | None
-    """None for `@reboot`, which is at no time of the clock."""
+    """None for `@reboot` and for anacron, which go by no time of the clock."""
     user: str
     command: str
     """Without the text after the first `%`, which cron feeds to the command's standard input."""
@@ -59,20 +57,11 @@ class Crontab:
 
 
 @dataclass(frozen=True, slots=True)
-class AnacronJob:
-    """One line of anacrontab(5): started once in so many days, in the hours that anacron may work in."""
-
-    period: str
-    """Days, or `@monthly`."""
-    name: str
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
 class Anacrontab:
     """What anacron starts, and when it may."""
 
-    jobs: tuple[AnacronJob, ...]
+    jobs: tuple[CronJob, ...]
+    """Each once in so many days, or `@monthly`."""
     first_hour: int = 0
     last_hour: int = 24
     """Nothing is started from this hour on."""
@@ -85,13 +74,14 @@ def parse_schedule(text: str) -> Schedule:
     if len(fields) != 5:
         raise ValueError(f"{text!r} is no schedule of cron")
     minute, hour, day, month, weekday = fields
+    # `5/15` is 5 alone to some crons and 5,20,35,50 to others: what may start is what counts here.
     by_the_clock = minute.startswith("*") or hour.startswith("*")
     return Schedule(
-        minutes=_numbers(minute, 0, 59),
-        hours=_numbers(hour, 0, 23),
-        days=_numbers(day, 1, 31),
-        months=_numbers(month, 1, 12, _MONTH_NAMES),
-        weekdays=frozenset(number % 7 for number in _numbers(weekday, 0, 7, _WEEKDAY_NAMES)),
+        minutes=read_numbers(minute, 0, 59),
+        hours=read_numbers(hour, 0, 23),
+        days=read_numbers(day, 1, 31),
+        months=read_numbers(month, 1, 12, _MONTH_NAMES),
+        weekdays=frozenset(number % 7 for number in read_numbers(weekday, 0, 7, _WEEKDAY_NAMES)),
         either_day=not day.startswith("*") and not weekday.startswith("*"),
         catches_up=not by_the_clock,
         repeats=by_the_clock,
@@ -117,7 +107,7 @@ def read_crontab(lines: Iterable[str], user: str = "") -> Crontab:
 
 def read_anacrontab(lines: Iterable[str]) -> Anacrontab:
     """Without START_HOURS_RANGE, anacron may start a job at any hour."""
-    jobs: list[AnacronJob] = []
+    jobs: list[CronJob] = []
     unreadable: list[str] = []
     first_hour, last_hour = 0, 24
     for line in _telling(lines):
@@ -126,7 +116,7 @@ def read_anacrontab(lines: Iterable[str]) -> Anacrontab:
         if variable and variable[2] == "START_HOURS_RANGE" and hours:
             first_hour, last_hour = int(hours[1]), int(hours[2])
         elif job:
-            jobs.append(AnacronJob(job[1], job[2], job[3]))
+            jobs.append(CronJob(job[1], None, "root", job[2]))
         elif not variable or variable[2] == "START_HOURS_RANGE":
             unreadable.append(line)
     if not 0 <= first_hour < last_hour <= 24:
@@ -152,29 +142,3 @@ def _job(line: str, user: str, zone: str) -> CronJob:
     if not command:
         raise ValueError("no command")
     return CronJob(when, schedule, user, command, zone)
-
-
-def _numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    """The numbers that `1-5,7,*/10` stands for. Raises ValueError."""
-    found: set[int] = set()
-    for part in field.split(","):
-        match = _PART.fullmatch(part)
-        if not match:
-            raise ValueError(f"{part!r} is no part of a schedule")
-        step = int(match[3] or 1)
-        first = low if match[1] is None else _number(match[1], names)
-        # `5/15` is 5 alone to some crons and 5,20,35,50 to others: what may start is what counts here.
-        alone = match[1] is not None and match[3] is None
-        last = _number(match[2], names) if match[2] else (first if alone else high)
-        if step < 1 or not low <= first <= last <= high:
-            raise ValueError(f"{part!r} is out of range")
-        found.update(range(first, last + 1, step))
-    return frozenset(found)
-
-
-def _number(text: str, names: Mapping[str, int] | None) -> int:
-    if text.isdecimal():
-        return int(text)
-    if names is None or text.lower() not in names:
-        raise ValueError(f"{text!r} is no number")
-    return names[text.lower()]

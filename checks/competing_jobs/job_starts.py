@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import zone
-from preflight.questions.jobs import HostJobs, Systemd, Table
-from preflight.questions.pg_cron import PgCronJob
+from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Timer, shown
+from preflight.wording import one_line
 
 from .cron import CronJob, parse_schedule, read_anacrontab, read_crontab
 
@@ -141,8 +141,8 @@ def _cron_starts(source: str, job: CronJob, jobs: HostJobs, interval: Interval, 
     parts = [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]
     if parts:
         command += f" [{shown(', '.join(parts))}]"
-    when = f"{job.when} CRON_TZ={shown(job.zone, 40)}" if job.zone else job.when
-    return JobStarts(source, shown(job.user, 40), when, command, tuple(sorted(runs)))
+    when = f"{job.when} CRON_TZ={one_line(job.zone, 40)}" if job.zone else job.when
+    return JobStarts(source, one_line(job.user, 40), when, command, tuple(sorted(runs)))
 
 
 def _zone_of(job: CronJob) -> list[tzinfo]:
@@ -160,8 +160,8 @@ def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) 
     daily = parse_schedule(f"0 {anacrontab.first_hour} * * *")
     runs = tuple(run for run in daily.runs(interval.start - late, interval.end, where) if run + late > interval.start)
     for job in anacrontab.jobs:
-        period = f"every {job.period} d" if job.period.isdecimal() else job.period
-        found.add(JobStarts(table.source, "root", period, shown(job.command), runs, late))
+        period = f"every {job.when} d" if job.when.isdecimal() else job.when
+        found.add(JobStarts(table.source, job.user, period, shown(job.command), runs, late))
 
 
 def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) -> None:

@@ -10,7 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
-from preflight.judging.machines import server_of
+from preflight.plan.machines import server_of
 from preflight.probe import NoReply, Via
 from preflight.questions.postgres import (
     DatabaseRole,

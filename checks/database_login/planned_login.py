@@ -47,7 +47,7 @@ class PlannedLogin:
     @property
     def minutes_at_stake(self) -> float | None:
         """The price of the work that needs this login."""
-        return minutes_at_stake(self.plan, self.work)
+        return minutes_at_stake(self.work)
 
     def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         stake = self.minutes_at_stake

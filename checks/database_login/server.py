@@ -9,7 +9,7 @@ from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Database, ServerRole, SslMode
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import Identity
-from preflight.questions.tools import major_of_server, shown
+from preflight.questions.sql import major_of_server, shown
 
 from .planned_login import PlannedLogin
 from .roles import undo_setting

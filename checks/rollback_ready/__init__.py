@@ -12,32 +12,33 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.backups import PlannedBackup, planned_backups
-from preflight.judging.cures import seal_command
-from preflight.judging.machines import machine_of
-from preflight.plan import BackupFormat, BackupMethod, Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
+from preflight.plan import Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
+from preflight.plan.machines import machine_of
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
-from preflight.questions.backup_files import BackupFile, BackupKind, Listing, PreviousBackups
-from preflight.questions.backup_reads import ReadArchive, ReadText, VerifyBase
+from preflight.questions.backups import Listing, PreviousBackups, read_in_full
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
+from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
-from preflight.questions.storage import PlacesProbe
-from preflight.units import format_duration, format_size
+from preflight.questions.sql import quote_identifier
+from preflight.questions.storage import Place, PlacesProbe
+from preflight.units import format_duration, format_need, format_size
 from preflight.wording import beside
 
-from .reading import judge_read
-from .restore_room import RestoreRoom
-from .seen import Read, SeenBackup, judge_age, judge_owner, judge_size, no_backup
+from .earlier_backup import (
+    Read,
+    SeenBackup,
+    being_written,
+    judge_age,
+    judge_owner,
+    judge_read,
+    judge_size,
+    may_be_written,
+    no_backup,
+)
 from .ways_back import WaysBack
-
-_PACKED = (BackupKind.TEXT, BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
-_FORMS = {
-    BackupFormat.CUSTOM: BackupKind.CUSTOM,
-    BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
-    BackupFormat.TAR: BackupKind.TAR,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case PlannedBackup() as planned:
-                listing = PreviousBackups(planned.host.id, planned.account, planned.backup.previous)
+                listing = PreviousBackups(planned.host.id, AsAccount.of(planned), planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
@@ -109,15 +110,16 @@ class RollbackReady(Check):
         match subject.item:
             case PlannedBackup() as planned:
                 listing: Listing = facts["listing"]
-                names = ("read", "earlier") if self._may_be_written(listing) else ("read",)
+                names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
                 wanted = zip(names, listing.backups, strict=False)
-                probes = {name: self._reader(planned, listing, file) for name, file in wanted}
+                within = self.settings.read_within
+                probes = {name: read_in_full(planned, listing, file, within) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
                 data = [path for path in self._data_paths(database, facts).values() if path]
                 paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
                 taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
-                return {"places": PlacesProbe(taker.host.id, taker.account, paths)} if paths else {}
+                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
         return {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -128,10 +130,10 @@ class RollbackReady(Check):
                 return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, seal_command(self.plan), facts["approved"], facts["texts"])
+                ways = WaysBack(scripts, folder, self.plan.seal_command, facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Database() as database:
-                return self._room(database, facts).judge()
+                return self._judge_room(database, facts)
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)
         raise TypeError(f"no subject of this check: {subject.id}")
@@ -185,21 +187,6 @@ class RollbackReady(Check):
         own = machine_of(self.plan.host_of(database))
         return [each for each in self._restored() if machine_of(self.plan.host_of(each)) == own]
 
-    # The newest earlier backup.
-
-    def _may_be_written(self, listing: Listing) -> bool:
-        return bool(listing.backups) and listing.age(listing.backups[0]) < self.settings.written_within
-
-    def _reader(self, planned: PlannedBackup, listing: Listing, file: BackupFile) -> Probe[Any] | None:
-        host, account = planned.host.id, planned.account
-        seconds = self.settings.read_within.total_seconds()
-        kind = _kind(planned, listing, file)
-        if kind.is_archive:
-            return ReadArchive(host, account, file.path, seconds, planned.program("pg_restore"), state=file.state)
-        if kind is BackupKind.BASE:
-            return VerifyBase(host, account, file.path, seconds, planned.program("pg_verifybackup"))
-        return ReadText(host, account, file.path, seconds, kind, state=file.state) if kind in _PACKED else None
-
     def _judge_backup(
         self,
         planned: PlannedBackup,
@@ -215,17 +202,10 @@ class RollbackReady(Check):
         assert newest is not None  # noqa: S101 - there are backups
         seen = SeenBackup(planned, listing, newest, before, read, live)
         judged = self._judge_seen(seen)
-        if before is None or seen.is_whole or not self._may_be_written(listing):
+        if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
-        being_written = warned(
-            f"{newest.path} is not whole and was changed {format_duration(listing.age(newest))} ago: it may be being "
-            "written",
-            expected="the newest backup whole",
-            actual=judged.summary,
-            remedy="run again when it must be finished; until then, the one before it was judged",
-        )
         instead = self._judge_seen(SeenBackup(planned, listing, before, third, earlier, live))
-        return Judgement.of([being_written, *(instead.points or [instead])])
+        return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
         settings = self.settings
@@ -246,17 +226,30 @@ class RollbackReady(Check):
         beside = self._restored_beside(database)
         return {each.id: declared.get(each.id, facts[f"data {each.id}"].data) for each in beside}
 
-    def _room(self, database: Database, facts: Mapping[str, Any]) -> RestoreRoom:
-        paths = self._data_paths(database, facts)
-        return RestoreRoom(
-            database=database,
-            database_bytes={name: facts[f"sizes {name}"].database_bytes for name in paths},
-            data_paths=paths,
-            tablespaces=_tablespaces(database, facts),
-            places=facts.get("places", {}),
-            growth=self.settings.growth,
-            keeps_broken=bool(self.plan.rollback and self.plan.rollback.keep_broken),
-        )
+    def _judge_room(self, database: Database, facts: Mapping[str, Any]) -> Judgement:
+        """A directory that nobody shows may lie on the same file system: it is counted too."""
+        paths, places = self._data_paths(database, facts), facts.get("places", {})
+        own = paths[database.id]
+        if not own or not places[own].measured:
+            return _no_place(database, f"{own} is seen as far as {places[own].reached}" if own else "")
+        place: Place = places[own]
+        sharing = [name for name, path in paths.items() if not path or places[path].storage == place.storage]
+        keeps_broken = bool(self.plan.rollback and self.plan.rollback.keep_broken)
+        growth, bytes_now = self.settings.growth, {name: facts[f"sizes {name}"].database_bytes for name in sharing}
+        need = sum(round(size * (growth if keeps_broken else growth - 1)) for size in bytes_now.values())
+        where = place.mount.label if place.mount else place.path
+        whose = f"{', '.join(sharing)} {'beside' if keeps_broken else 'over'} the broken one"
+        if place.free_bytes < need:
+            return failed(
+                f"there is no room to restore {whose}",
+                expected=f"{format_need(need)} free on {where}: {growth:g} times the size now, {whose}",
+                actual=f"{format_size(place.free_bytes)} free; {database.id} has {format_size(bytes_now[database.id])}",
+                remedy=f"have {format_need(need - place.free_bytes)} more made free on {where} of {database.host}",
+            )
+        free = f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}"
+        elsewhere: Iterator[Place] = (places[path] for path in _tablespaces(database, facts))
+        doubtful = [each for each in elsewhere if not _suffices(each, place, need)]
+        return Judgement.of([passed(free), *(_in_tablespace(database, each, need) for each in doubtful)])
 
     # The rehearsal.
 
@@ -282,12 +275,30 @@ def _tablespaces(database: Database, facts: Mapping[str, Any]) -> tuple[str, ...
     return shown.tablespaces
 
 
-def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
-    """What the file is; by the plan's word where only the account itself may look into it."""
-    backup = planned.backup
-    if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
-        return _FORMS.get(backup.format, BackupKind.UNREADABLE)
-    return file.kind
+def _suffices(tablespace: Place, data: Place, need: int) -> bool:
+    """The catalogue does not tell an ordinary role which share of the room each tablespace takes: at most all of it."""
+    return tablespace.measured and (tablespace.storage == data.storage or tablespace.free_bytes >= need)
+
+
+def _in_tablespace(database: Database, place: Place, need: int) -> Judgement:
+    seen = f"{format_size(place.free_bytes)} free" if place.measured else f"seen as far as {place.reached}"
+    return warned(
+        f"whether a restore has room in the tablespace {place.path} is not known",
+        expected=f"what {database.id} keeps there, at most {format_need(need)}",
+        actual=f"{place.path}: {seen}",
+        remedy=f"compare what psql shows for it (\\db+ in {database.id}) with: df -h {shlex.quote(place.path)} on "
+        f"{database.host}; have room made there",
+    )
+
+
+def _no_place(database: Database, seen: str) -> Judgement:
+    return warned(
+        "whether a restore has room cannot be seen",
+        expected="the free room where the data directory lies",
+        actual=seen or "the role may not see data_directory",
+        remedy=f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}; or declare it: "
+        f'[checks.rollback-ready] data_directory = {{ {database.id} = "/var/lib/..." }}',
+    )
 
 
 def _place(file: RollbackFile) -> tuple[str, str]:

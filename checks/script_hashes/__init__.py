@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
-from preflight.judging.manifest import ManifestError, parse_manifest
-from preflight.judging.sealed_scripts import sealing_probes
+from preflight.judging.manifest import read_manifest, sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
@@ -26,7 +25,6 @@ from preflight.wording import counted
 
 from .approved import judge_approved, judge_inputs
 from .comparison import Comparison, Differences
-from .seen import SeenScripts
 from .staged import judge_staged
 
 _TEXTS = 3
@@ -67,7 +65,7 @@ class ScriptHashes(Check):
         scripts: Scripts = subject.item
         manifest, texts = sealing_probes(self.plan, scripts)
         return {
-            "approved": LocalTree(TARGET, texts.folder),
+            "approved": LocalTree(TARGET, texts.path),
             "manifest": manifest,
             "texts": texts,
             "staged": StagedFolder(*self._reader(scripts), scripts.staged),
@@ -79,12 +77,12 @@ class ScriptHashes(Check):
         """On the host, only where a staged script differs from the approved one: hashes of its text without
         carriage returns, byte order mark and last newlines, and the text of the first few for the report."""
         scripts: Scripts = subject.item
-        files, _ = self._compare(scripts, approved, manifest, staged)
+        files = self._compare(scripts, approved, manifest, texts, staged)
         names = tuple(files.changed[:MOST_FORMS])
         if not names:
             return {}
         reader = self._reader(scripts)
-        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        shown = enumerate(files.worth_reading[:_TEXTS])
         return {
             "forms": StagedForms(*reader, scripts.staged, names),
             **{f"text_{number}": StagedText(*reader, scripts.staged, name) for number, name in shown},
@@ -101,51 +99,32 @@ class ScriptHashes(Check):
         forms: Mapping[str, Forms] | NoReply | None = None,
         **beginnings: StagedBeginning | NoReply,
     ) -> Judgement:
-        scripts: Scripts = subject.item
-        files, problem = self._compare(scripts, approved, manifest, staged)
-        shown = enumerate(files.worth_reading(texts.texts)[:_TEXTS])
+        files = self._compare(subject.item, approved, manifest, texts, staged)
+        shown = enumerate(files.worth_reading[:_TEXTS])
         answers = {name: beginnings.get(f"text_{number}") for number, name in shown}
         read = {name: text for name, text in answers.items() if isinstance(text, StagedBeginning) and not text.problem}
-        seen = SeenScripts(
-            plan=self.plan,
-            scripts=scripts,
-            texts=texts,
-            files=files,
-            differences=Differences(files, texts.texts, read, forms if isinstance(forms, Mapping) else {}),
-            manifest_problem=problem,
-        )
+        differences = Differences(files, read, forms if isinstance(forms, Mapping) else {})
         points = [
-            *judge_approved(seen),
-            *judge_staged(seen),
-            *judge_inputs(seen, strict=self.settings.strict),
+            *judge_approved(files),
+            *judge_staged(files, differences),
+            *judge_inputs(files, strict=self.settings.strict),
         ]
-        return Judgement.of(points or [self._agreement(seen)])
+        return Judgement.of(points or [_agreement(files)])
 
     def _compare(
-        self, scripts: Scripts, approved: Tree, manifest: LocalText, staged: StagedTree
-    ) -> tuple[Comparison, str]:
-        """(the comparison, what is wrong with the manifest)."""
-        sealed: Mapping[str, str] = {}
-        problem = manifest.problem
-        if not problem:
-            try:
-                sealed = parse_manifest(manifest.text)
-                problem = "" if sealed else "it lists no file"
-            except ManifestError as error:
-                problem = str(error)
-        inside = scripts.manifest.is_relative_to(scripts.approved)
-        name = scripts.manifest.relative_to(scripts.approved).as_posix() if inside else ""
-        return Comparison(sealed, approved, staged, name, manifest.sha256), problem
+        self, scripts: Scripts, approved: Tree, manifest: LocalText, texts: Texts, staged: StagedTree
+    ) -> Comparison:
+        return Comparison(self.plan, scripts, *read_manifest(manifest), manifest.sha256, approved, texts, staged)
 
     def _reader(self, scripts: Scripts) -> tuple[str, AsAccount]:
         host = self.plan.host_of(scripts)
         return host.id, AsAccount.on(host, scripts.account)
 
-    @staticmethod
-    def _agreement(seen: SeenScripts) -> Judgement:
-        tree = seen.files.staged_tree
-        by = tree.account if tree.account == seen.account else f"{tree.account}, who may not become {seen.account}"
-        return passed(
-            f"{counted(len(seen.files.wanted), 'file')}: approved = sealed = staged",
-            actual=f"hashed on {seen.host.id} with {tree.tool.split()[0]} by {by}",
-        )
+
+def _agreement(files: Comparison) -> Judgement:
+    tree = files.staged_tree
+    by = tree.account if tree.account == files.account else f"{tree.account}, who may not become {files.account}"
+    return passed(
+        f"{counted(len(files.wanted), 'file')}: approved = sealed = staged",
+        actual=f"hashed on {files.host.id} with {tree.tool.split()[0]} by {by}",
+    )

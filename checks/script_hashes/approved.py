@@ -7,37 +7,36 @@ from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
 from preflight.judging.psql_script import Input, find_inputs
-from preflight.judging.sealed_scripts import MOST_NAMED, named
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind
-from preflight.wording import counted, listed
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind
+from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
-from .comparison import visible
-from .seen import SeenScripts
+from .comparison import Comparison, visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"
 
 
-def judge_approved(seen: SeenScripts) -> Iterator[Judgement]:
+def judge_approved(seen: Comparison) -> Iterator[Judgement]:
     yield from _sealed(seen)
     yield from _approved(seen)
 
 
-def _sealed(seen: SeenScripts) -> Iterator[Judgement]:
-    if seen.manifest_problem:
-        manifest = seen.manifest
-        missing = seen.manifest_problem == "no such file" or seen.manifest_problem.endswith(": no such file")
+def _sealed(seen: Comparison) -> Iterator[Judgement]:
+    if seen.problem:
+        manifest = beside(seen.plan.folder, seen.scripts.manifest)
+        missing = seen.problem == "no such file" or seen.problem.endswith(": no such file")
         yield failed(
             "the scripts are not sealed" if missing else "the manifest cannot be relied on",
             expected=f"{manifest} with the SHA-256 of every approved script",
-            actual=visible(seen.manifest_problem),
+            actual=visible(seen.problem),
             remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.seal}",
         )
 
 
-def _approved(seen: SeenScripts) -> Iterator[Judgement]:
+def _approved(seen: Comparison) -> Iterator[Judgement]:
     """The approved folder against the manifest."""
-    folder, tree, files = seen.approved_folder, seen.files.approved_tree, seen.files
+    folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
         yield failed(
             "the approved folder cannot be read",
@@ -60,12 +59,12 @@ def _approved(seen: SeenScripts) -> Iterator[Judgement]:
             actual=named(unusual),
             remedy=f"replace them by the files themselves in {folder}, then run: {seen.seal}",
         )
-    if files.sealed:
+    if seen.sealed:
         yield from _changed_after_sealing(seen, folder)
 
 
-def _changed_after_sealing(seen: SeenScripts, folder: str) -> Iterator[Judgement]:
-    sealed, approved = seen.files.sealed, seen.files.approved
+def _changed_after_sealing(seen: Comparison, folder: str) -> Iterator[Judgement]:
+    sealed, approved = seen.sealed, seen.approved
     kinds = {
         "changed": [name for name in sealed if approved.get(name, sealed[name]) not in ("", sealed[name])],
         "gone": [name for name in sealed if name not in approved],
@@ -81,16 +80,16 @@ def _changed_after_sealing(seen: SeenScripts, folder: str) -> Iterator[Judgement
         )
 
 
-def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
+def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
     """The scripts that the plan lists, and what all of them make psql read besides."""
     yield from _unsealed_files(seen)
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
     not_sealable = failed if strict else warned
-    bad = [each for each in found.inputs if each.outside or each.path not in seen.files.wanted]
+    bad = [each for each in found.inputs if each.outside or each.path not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
-    run = {name for name in seen.files.wanted if name.lower().endswith(SCRIPT_SUFFIXES)}
-    run |= {each.path for each in found.inputs if each.executed and each.path in seen.files.wanted}
+    run = {name for name in seen.wanted if name.lower().endswith(SCRIPT_SUFFIXES)}
+    run |= {each.path for each in found.inputs if each.executed and each.path in seen.wanted}
     unread = dict.fromkeys(sorted(run - set(seen.texts.texts)), "its text was not read") | dict(seen.texts.unread)
     if unread:
         yield not_sealable(
@@ -112,8 +111,8 @@ def judge_inputs(seen: SeenScripts, *, strict: bool) -> Iterator[Judgement]:
         )
 
 
-def _unsealed_files(seen: SeenScripts) -> Iterator[Judgement]:
-    unsealed = [name for name in seen.scripts.files if name not in seen.files.wanted]
+def _unsealed_files(seen: Comparison) -> Iterator[Judgement]:
+    unsealed = [name for name in seen.scripts.files if name not in seen.wanted]
     if unsealed:
         yield failed(
             f"{counted(len(unsealed), 'listed script')} not sealed: {listed(unsealed, MOST_NAMED)}",
@@ -124,7 +123,7 @@ def _unsealed_files(seen: SeenScripts) -> Iterator[Judgement]:
         )
 
 
-def _unsealed_input(seen: SeenScripts, each: Input) -> Judgement:
+def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
     where = f"{visible(each.named_in)}: {visible(each.written)}"
     folder = seen.approved_folder
     if each.outside:

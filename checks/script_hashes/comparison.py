@@ -1,16 +1,23 @@
-"""Three states of a folder of scripts held against each other: approved, sealed, staged; and how staged files differ
-from the approved ones, in words and as bounded diffs that are safe to show. Pure; judges nothing."""
+"""Three states of a folder of scripts held against each other: approved, sealed, staged; with the commands that put a
+file right, and how staged files differ from the approved ones, in words and as bounded diffs that are safe to show.
+Pure; judges nothing."""
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from preflight.questions.files import SCRIPT_SUFFIXES, EntryKind, Tree
+from preflight.judging.cures import copy_command, ssh_command
+from preflight.plan import Host, Plan, Scripts
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import EntryKind, Texts, Tree
 from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
+from preflight.wording import beside
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
@@ -31,15 +38,26 @@ def is_script(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paths are relative to the folder; the manifest itself counts nowhere."""
+    """The scripts of one entry of the plan, as seen in their three places. Paths are relative to the folder; the
+    manifest itself counts nowhere."""
 
+    plan: Plan
+    scripts: Scripts
     sealed: Mapping[str, str]
     """SHA-256 by path; empty while there is no usable manifest."""
+    problem: str
+    """Why there is none."""
+    manifest_sha256: str
     approved_tree: Tree
+    texts: Texts
+    """Of the approved scripts."""
     staged_tree: StagedTree
-    manifest_name: str = ""
-    """The manifest's path where it lies in the approved folder."""
-    manifest_sha256: str = ""
+
+    @property
+    def manifest_name(self) -> str:
+        """The manifest's path where it lies in the approved folder."""
+        manifest, folder = self.scripts.manifest, self.scripts.approved
+        return manifest.relative_to(folder).as_posix() if manifest.is_relative_to(folder) else ""
 
     @cached_property
     def approved(self) -> Mapping[str, str]:
@@ -87,10 +105,51 @@ class Comparison:
         """Changed files that equal the approved ones: somebody changed both after sealing."""
         return [name for name in self.changed if self.approved.get(name) == self.staged[name].sha256]
 
-    def worth_reading(self, approved_texts: Mapping[str, str]) -> Sequence[str]:
+    @property
+    def worth_reading(self) -> Sequence[str]:
         """Changed files whose text can be held against an approved one that differs."""
         as_approved = self.staged_as_approved
-        return [name for name in self.changed if name in approved_texts and name not in as_approved]
+        return [name for name in self.changed if name in self.texts.texts and name not in as_approved]
+
+    @property
+    def host(self) -> Host:
+        return self.plan.host_of(self.scripts)
+
+    @property
+    def approved_folder(self) -> str:
+        return beside(self.plan.folder, self.scripts.approved)
+
+    @property
+    def seal(self) -> str:
+        """The command that seals what is approved."""
+        return self.plan.seal_command
+
+    @property
+    def account(self) -> str:
+        """Who runs the scripts; empty where ssh_config decides that."""
+        return self.scripts.account or self.host.user or self.staged_tree.account
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the account that runs the scripts was denied something; the login being denied proves nothing."""
+        tree = self.staged_tree
+        return "ermission denied" in tree.complaint + tree.problem and tree.account == self.account
+
+    def remote(self, name: str) -> str:
+        """A path below the staged folder (or an absolute one) as a shell word."""
+        return shlex.quote(self._staged(name))
+
+    def copy(self, name: str = "") -> str:
+        """The command that stages one file, or everything, again."""
+        approved = posixpath.join(self.approved_folder, visible(name) or ".")
+        return copy_command(self.plan, self.host, approved, self._staged(name))
+
+    def removal(self, name: str) -> str:
+        """The command that takes one file away on the server."""
+        return ssh_command(self.plan, self.host, f"rm -- {self.remote(name)}")
+
+    def _staged(self, name: str) -> str:
+        return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))
 
     def _is_manifest(self, entry: StagedEntry) -> bool:
         """A copy of the manifest may be staged with the scripts; another manifest is an extra file."""
@@ -100,7 +159,6 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class Differences:
     files: Comparison
-    approved_texts: Mapping[str, str]
     read: Mapping[str, StagedBeginning]
     """What was read of staged files, by path; each has an approved text."""
     forms: Mapping[str, Forms]
@@ -137,7 +195,7 @@ class Differences:
     def _texts(self, name: str) -> tuple[str, str]:
         """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;
         and where only the beginning was read, no more than that is looked at here."""
-        approved, staged = self.approved_texts[name], self.read[name].text
+        approved, staged = self.files.texts.texts[name], self.read[name].text
         if "\N{REPLACEMENT CHARACTER}" in approved:
             approved, staged = (_FOREIGN_BYTE.sub("\N{REPLACEMENT CHARACTER}", text) for text in (approved, staged))
         if self.read[name].whole:

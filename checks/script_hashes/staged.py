@@ -6,27 +6,26 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.sealed_scripts import named
 from preflight.questions.files import EntryKind
-from preflight.wording import counted
+from preflight.questions.staged import StagedEntry
+from preflight.wording import counted, named
 
-from .comparison import RUNNABLE_SUFFIXES, is_script, visible
-from .seen import SeenScripts, who_and_when
+from .comparison import RUNNABLE_SUFFIXES, Comparison, Differences, is_script, visible
 
 _MOST_POINTS = 10
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
 
 
-def judge_staged(seen: SeenScripts) -> Iterator[Judgement]:
+def judge_staged(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
     yield from _staged_folder(seen)
-    yield from _changed(seen)
+    yield from _changed(seen, differences)
     yield from _missing_and_extra(seen)
     yield from _rights(seen)
 
 
-def _staged_folder(seen: SeenScripts) -> Iterator[Judgement]:
+def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
     """The staged folder as a whole."""
-    staged, where, tree = seen.scripts.staged, seen.host.id, seen.files.staged_tree
+    staged, where, tree = seen.scripts.staged, seen.host.id, seen.staged_tree
     if tree.problem:
         denied = "ermission denied" in tree.problem
         yield (failed if seen.is_refused or not denied else unknown)(
@@ -59,19 +58,19 @@ def _staged_folder(seen: SeenScripts) -> Iterator[Judgement]:
         )
 
 
-def _changed(seen: SeenScripts) -> Iterator[Judgement]:
+def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
     """The heart of it: staged files with other bytes than sealed."""
     # What can be explained first: the others may not be shown.
-    ordered = sorted(seen.files.changed, key=lambda name: name not in seen.differences.read)
+    ordered = sorted(seen.changed, key=lambda name: name not in differences.read)
     for name in ordered[:_MOST_POINTS]:
-        entry = seen.files.staged[name]
+        entry = seen.staged[name]
         yield failed(
-            f"{visible(name)} was changed on the server: {seen.differences.describe(name)}",
-            expected=f"sha256 {seen.files.wanted[name][:12]}, as {'sealed' if seen.files.sealed else 'approved'}",
-            actual=f"sha256 {entry.sha256[:12]}, {who_and_when(entry)}, {entry.size_bytes} bytes",
+            f"{visible(name)} was changed on the server: {differences.describe(name)}",
+            expected=f"sha256 {seen.wanted[name][:12]}, as {'sealed' if seen.sealed else 'approved'}",
+            actual=f"sha256 {entry.sha256[:12]}, {_who_and_when(entry)}, {entry.size_bytes} bytes",
             remedy="if the change is wanted, review and rehearse it, put it into the approved folder and seal again; "
             f"if not, stage the approved file again: {seen.copy(name)}",
-            details=seen.differences.diff(name),
+            details=differences.diff(name),
         )
     rest = ordered[_MOST_POINTS:]
     if rest:
@@ -83,36 +82,36 @@ def _changed(seen: SeenScripts) -> Iterator[Judgement]:
         )
 
 
-def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
-    files, where = seen.files, f"{seen.scripts.staged} on {seen.host.id}"
-    if files.staged_tree.problem:
+def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
+    where = f"{seen.scripts.staged} on {seen.host.id}"
+    if seen.staged_tree.problem:
         return
-    if files.missing and files.staged_tree.complete:
+    if seen.missing and seen.staged_tree.complete:
         yield failed(
-            f"{counted(len(files.missing), 'sealed file')} not on the server",
+            f"{counted(len(seen.missing), 'sealed file')} not on the server",
             expected=f"every sealed file in {where}",
-            actual=f"missing: {named(files.missing)}",
-            remedy=f"stage what is missing: {seen.copy(files.missing[0])}",
+            actual=f"missing: {named(seen.missing)}",
+            remedy=f"stage what is missing: {seen.copy(seen.missing[0])}",
         )
-    if files.unread and files.staged_tree.tool:
+    if seen.unread and seen.staged_tree.tool:
         yield _unread(seen)
-    scripts = [entry for entry in files.extra if is_script(entry.path)]
-    others = [entry for entry in files.extra if not is_script(entry.path)]
+    scripts = [entry for entry in seen.extra if is_script(entry.path)]
+    others = [entry for entry in seen.extra if not is_script(entry.path)]
     if scripts:
         yield failed(
             f"{counted(len(scripts), 'script')} on the server that nobody sealed",
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
-            actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in scripts),
+            actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
             remedy=f"take it away: {seen.removal(scripts[0].path)}; or have it approved, then run: {seen.seal}",
         )
     if others:
         yield warned(
             f"{counted(len(others), 'file')} on the server that nobody sealed",
             expected=f"nothing but the sealed files in {where}",
-            actual=named(f"{entry.path} ({who_and_when(entry)})" for entry in others),
+            actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
             remedy=f"take them away from {where}, or seal them with the scripts",
         )
-    empty = [name for name, entry in files.staged.items() if is_script(name) and not entry.size_bytes]
+    empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:
         yield failed(
             f"{counted(len(empty), 'script')} on the server without content",
@@ -122,8 +121,8 @@ def _missing_and_extra(seen: SeenScripts) -> Iterator[Judgement]:
         )
 
 
-def _unread(seen: SeenScripts) -> Judgement:
-    tree, names = seen.files.staged_tree, seen.files.unread
+def _unread(seen: Comparison) -> Judgement:
+    tree, names = seen.staged_tree, seen.unread
     return (failed if seen.is_refused else unknown)(
         f"{counted(len(names), 'sealed file')} on the server that {tree.account} cannot read",
         expected=f"readable for {seen.account}, who runs the scripts",
@@ -132,9 +131,9 @@ def _unread(seen: SeenScripts) -> Judgement:
     )
 
 
-def _rights(seen: SeenScripts) -> Iterator[Judgement]:
+def _rights(seen: Comparison) -> Iterator[Judgement]:
     """What others could do to the staged folder before the window."""
-    tree, where = seen.files.staged_tree, f"{seen.scripts.staged} on {seen.host.id}"
+    tree, where = seen.staged_tree, f"{seen.scripts.staged} on {seen.host.id}"
     odd = [entry for entry in tree.entries if entry.kind in (EntryKind.SYMLINK, EntryKind.OTHER)]
     if odd:
         yield failed(
@@ -162,3 +161,8 @@ def _rights(seen: SeenScripts) -> Iterator[Judgement]:
             actual=f"mode g+w: {named(by_group)}",
             remedy=f"on {seen.host.id}: chmod -R g-w -- {shlex.quote(seen.scripts.staged)}",
         )
+
+
+def _who_and_when(entry: StagedEntry) -> str:
+    when = "at an unknown time" if entry.modified_at is None else f"{entry.modified_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"owner {visible(entry.owner)}, modified {when}"

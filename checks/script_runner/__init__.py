@@ -9,25 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import sealing_probes
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.manifest import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
-from preflight.plan.work import Section, ServerWork, minutes_at_stake, programs_of, server_work
+from preflight.plan.work import Section, ServerWork, programs_of, server_work
 from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
-from preflight.questions.shell import AsAccount
-from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe, Refusal
-from preflight.questions.tools import (
-    LoginRefusal,
-    Major,
-    Method,
-    ServerLogin,
-    ServerLoginProbe,
-    major_of,
-    major_of_server,
-    shown,
-)
+from preflight.questions.shell import AsAccount, Refusal
+from preflight.questions.sql import Major, major_of_server, shown
+from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
+from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe, major_of
 from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from preflight.wording import visible
 
@@ -92,7 +84,7 @@ class ScriptRunner(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [
-            Subject(work.label, work, work.owner, steps=(work.step,) if work.step else ())
+            Subject(work.label, work, work.owner, steps=work.steps)
             for work in server_work(self.plan)
             if not work.taken_by
         ]
@@ -101,7 +93,7 @@ class ScriptRunner(Check):
         work: ServerWork = subject.item
         probes = self._start_probes(work)
         if work.connects:
-            account = AsAccount.on(work.host, work.account)
+            account = AsAccount.of(work)
             programs = programs_of(self.plan, work.host.id, work.account)
             probes["programs"] = ProgramsProbe(work.host.id, account, programs)
         if work.section is Section.SCRIPTS:
@@ -112,7 +104,7 @@ class ScriptRunner(Check):
         """Whether the login can enter the folder from which it starts the work as another account; whether that account
         finds the program of a `command`, and may write the log."""
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
-        account = AsAccount.on(work.host, work.account)
+        account = AsAccount.of(work)
         probes: dict[str, Probe[Any]] = {}
         if entry and not work.by_login:
             probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
@@ -131,10 +123,10 @@ class ScriptRunner(Check):
         if not work.connects or not all(ran):
             return {}
         method = _method(work)
-        program = _psql(work) if method is Method.REPLICATION else work.programs[0]
-        account = AsAccount.on(work.host, work.account)
+        program = work.program("psql") if method is Method.REPLICATION else work.programs[0]
+        account = AsAccount.of(work)
         # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
-        rather = _psql(work) if method is Method.PG_DUMP and not work.server else ""
+        rather = work.program("psql") if method is Method.PG_DUMP and not work.server else ""
         return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}
 
     def judge(
@@ -167,8 +159,7 @@ class ScriptRunner(Check):
     def _judge_entered(self, work: ServerWork, entered: WorkStart) -> Iterator[Judgement]:
         if entered.state is not Start.READY:
             folder, seen = self.plan.scripts[work.id].staged, _IN_THE_WAY[entered.state]
-            yield self._failed(
-                work,
+            yield work.failed(
                 f"{entered.account} cannot start the work in {folder}: {seen}",
                 f"a folder that the login may enter, because it starts the line of {work.account} there",
                 f"{seen}, as {entered.account} sees it",
@@ -194,9 +185,9 @@ class ScriptRunner(Check):
         actual = f"{why}, as {account} sees it"
         if work.command:
             remedy = f"have it put there, executable for {account}; or correct `command` of {work.table}"
-            return self._failed(work, f"{name} does not start: {why}", expected, actual, remedy)
+            return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
-        return self._failed(work, f"{name} cannot be written: {why}", expected, actual, remedy)
+        return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)
 
     def _judge_program(self, work: ServerWork, run: ProgramRun) -> Judgement:
         if run.ran and major_of(run.said) is None:
@@ -207,21 +198,21 @@ class ScriptRunner(Check):
                 remedy=f"look at what {run.path or run.program} is on {work.host.id}",
             )
         if run.ran:
-            return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {_who(work)}")
+            return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
         if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
             return unknown(
                 f"could not look: {run.refusal}",
                 actual=run.last_words,
-                remedy=f"cure the line `become {_who(work)} on {work.host.id}`, then run again",
+                remedy=f"cure the line `become {work.who} on {work.host.id}`, then run again",
             )
-        remedy = f"run it by hand as {_who(work)} on {work.host.id} and cure what it complains of"
+        remedy = f"run it by hand as {work.who} on {work.host.id} and cure what it complains of"
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
-                f"have {run.program} on the PATH that a non-interactive login of {_who(work)} has on {work.host.id}, "
+                f"have {run.program} on the PATH that a non-interactive login of {work.who} has on {work.host.id}, "
                 "or name psql's full path: `program` of [scripts.NAME]"
             )
-        return self._failed(
-            work, f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
+        return work.failed(
+            f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
         )
 
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
@@ -233,16 +224,14 @@ class ScriptRunner(Check):
             if _method(work) is not Method.REPLICATION:
                 yield from self._judge_place(work, login)
         elif (login.user, login.database) != (work.login, name):
-            yield self._failed(
-                work,
+            yield work.failed(
                 "the login arrives elsewhere",
                 f"role {work.login} in database {name}",
                 f"role {login.user} in database {login.database}",
                 f"correct `login` and `server` of {work.table}, and what stands before the server (a pooler)",
             )
         elif not self._right_cluster(work, login):
-            yield self._failed(
-                work,
+            yield work.failed(
                 "another server answers",
                 f"the server of {work.database.id}, port {work.database.port}",
                 f"port {login.port}, system identifier {login.system_identifier or 'not shown'}",
@@ -251,7 +240,7 @@ class ScriptRunner(Check):
             )
         elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
             remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
-            yield self._failed(work, "a replica answers, on which nothing can be written", "primary", "replica", remedy)
+            yield work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
         else:
             yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
             yield from self._judge_place(work, login)
@@ -296,11 +285,11 @@ class ScriptRunner(Check):
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
                 actual=login.said,
-                remedy=f"try it by hand as {_who(work)} on {work.host.id}: psql -w -d replication=true "
+                remedy=f"try it by hand as {work.who} on {work.host.id}: psql -w -d replication=true "
                 f"-U {work.login} -c IDENTIFY_SYSTEM",
             )
         remedy = _REMEDIES[refusal].format(
-            account=_who(work),
+            account=work.who,
             host=work.host.id,
             role=work.login,
             database=name,
@@ -308,8 +297,8 @@ class ScriptRunner(Check):
             program=work.programs[0],
             table=work.table,
         )
-        expected = f"{work.login} logs in to {name} without a prompt, as {_who(work)} on {work.host.id}"
-        return self._failed(work, f"no database login on the server: {refusal}", expected, login.said, remedy)
+        expected = f"{work.login} logs in to {name} without a prompt, as {work.who} on {work.host.id}"
+        return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
         majors = {program.rpartition("/")[2]: major_of(run.said) for program, run in runs.items() if run.ran}
@@ -319,8 +308,7 @@ class ScriptRunner(Check):
                 yield from self._against_server(work, name, major, server)
         for (first, dump), (second, restore) in pairwise(majors.items()):
             if second == "pg_restore" and dump is not None and restore is not None and restore < dump:
-                yield self._failed(
-                    work,
+                yield work.failed(
                     f"pg_restore {shown(restore)} is older than {first} {shown(dump)}",
                     f"pg_restore {shown(dump)} or newer",
                     f"pg_restore {shown(restore)}",
@@ -330,13 +318,12 @@ class ScriptRunner(Check):
 
     def _against_server(self, work: ServerWork, name: str, major: Major, server: Major) -> Iterator[Judgement]:
         if major < server:
-            yield self._failed(
-                work,
+            yield work.failed(
                 f"{name} {shown(major)} is older than the server, {shown(server)}",
                 f"{name} {shown(server)}",
                 f"{name} {shown(major)}",
                 f"have PostgreSQL {shown(server)}'s client programs installed on {work.host.id}, first on the PATH of "
-                f"{_who(work)}",
+                f"{work.who}",
             )
         elif major > server and name == "pg_dump":
             yield warned(
@@ -356,22 +343,10 @@ class ScriptRunner(Check):
             return None
         return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
 
-    def _failed(self, work: ServerWork, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        stake = minutes_at_stake(self.plan, [work])
-        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
-
-
-def _who(work: ServerWork) -> str:
-    return work.account or "the login"
-
 
 def _method(work: ServerWork) -> Method:
     name = work.programs[0].rpartition("/")[2]
     return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
-
-
-def _psql(work: ServerWork) -> str:
-    return f"{work.program_folder}psql"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:

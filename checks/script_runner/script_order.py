@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.manifest import ManifestError, parse_manifest
+from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
 from preflight.judging.psql_script import below
-from preflight.judging.sealed_scripts import SealedScripts, named, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
-from preflight.plan.work import ServerWork, minutes_at_stake
+from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
-from preflight.wording import visible
+from preflight.wording import named, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class OrderedScripts:
         entry = plan.scripts[work.id]
         others = (each for each in plan.once(_by_manifest)[entry.manifest] if each.id != entry.id)
         elsewhere = frozenset(file for each in others for file in each.files)
-        return cls(plan, work, sealed_scripts(entry, manifest, texts), elsewhere)
+        return cls(plan, work, sealed_scripts(entry, *read_manifest(manifest), texts), elsewhere)
 
     def judge(self) -> Iterator[Judgement]:
         sealed = self.sealed
@@ -84,7 +84,7 @@ class OrderedScripts:
     def _going_on(self) -> Iterator[Judgement]:
         places = self.sealed.goes_on
         if places:
-            yield self._failed(
+            yield self.work.failed(
                 f"psql goes on after an error from {places[0]} on",
                 "ON_ERROR_STOP as the command line sets it, or set again before the next statement",
                 named(places),
@@ -106,11 +106,7 @@ class OrderedScripts:
         return f"write in {self.work.table}: files = [{files}], in the order in which they run"
 
     def _fails(self, summary: str, actual: Sequence[str]) -> Judgement:
-        return self._failed(summary, self._expected, named(actual) or "none", self._remedy)
-
-    def _failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
-        stake = minutes_at_stake(self.plan, [self.work])
-        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
+        return self.work.failed(summary, self._expected, named(actual) or "none", self._remedy)
 
 
 def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:
@@ -137,12 +133,11 @@ def _sealed(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judge
     except ManifestError:
         return  # script-hashes says so
     if not manifest.problem and path not in names:
-        yield failed(
+        yield work.failed(
             f"{visible(path)} is not sealed",
             expected=f"{visible(path)} in the manifest, because it lies in the staged folder",
             actual="the manifest does not list it",
             remedy=f"put it into the approved folder of {work.table}, have it approved, then seal again",
-            minutes_at_stake=minutes_at_stake(plan, [work]),
         )
 
 

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
+from preflight.judging.manifest import read_manifest, sealing_probes
 from preflight.judging.schedule import schedule
-from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
+from preflight.judging.sealed_scripts import sealed_scripts
 from preflight.plan import Plan
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.probe import Probe, Question, Reply, Unreadable
@@ -33,7 +34,7 @@ def _order(plan: Plan, entry_id: str, evidence: Evidence) -> ScriptOrder:
     entry = plan.scripts[entry_id]
     manifest, texts = sealing_probes(plan, entry)
     try:
-        return sealed_scripts(entry, _read(manifest, evidence), _read(texts, evidence)).order
+        return sealed_scripts(entry, *read_manifest(_read(manifest, evidence)), _read(texts, evidence)).order
     except CRASHES as error:  # a damaged file of evidence must not take the report with it
         return ScriptOrder(problem=str(error) or type(error).__name__)
 

@@ -12,7 +12,7 @@ from preflight.clock import format_moment
 from preflight.engine.inspection import PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
-from preflight.judging.cures import could_not_look, gate_command
+from preflight.judging.cures import could_not_look
 from preflight.plan import Plan
 from preflight.probe import Answer, NoReply, Reply
 from preflight.reasons import Reason, Side
@@ -117,7 +117,7 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
         summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",
         expected=f"at most {format_duration(age.most)} old ({age.family} in [freshness])",
         actual=judgement.summary,
-        remedy=f"ask again{when}: {gate_command(plan)}",
+        remedy=f"ask again{when}: {plan.gate_command}",
         events=judgement.events,
     )
     return _Conclusion(stale, "asked too early for the moment judged" if too_early else "", WHOEVER_RUNS_IT)

@@ -20,20 +20,12 @@ _GOOD_AFTER = timedelta(days=8)
 """After the last moment of need: an end with which no check complains, by its default `warn_before`."""
 
 
-def seal_command(plan: Plan) -> str:
-    return f"preflight seal {shlex.quote(plan.path.name)}"
-
-
-def gate_command(plan: Plan) -> str:
-    return f"preflight gate {shlex.quote(plan.path.name)}"
-
-
 def pin_again_command(plan: Plan, host: Host) -> str:
     """Takes the host's pinned key out and asks for the one it shows now: `preflight seal` replaces none."""
     address = host.address or host.id
     name = host.host_key_alias or (address if host.ssh_port == SSH_PORT else f"[{address}]:{host.ssh_port}")
     file = beside(plan.folder, host.known_hosts[0] if host.known_hosts else plan.sealed_known_hosts)
-    return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {seal_command(plan)}"
+    return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {plan.seal_command}"
 
 
 def ssh_command(plan: Plan, host: Host, command: str) -> str:
@@ -109,9 +101,9 @@ def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:
         "database": target,
         "address": "the address",
         "server": target,
-        "pin_again": seal_command(plan),
+        "pin_again": plan.seal_command,
         "jump": lost.session.get("jump", "before it"),
-        "seal": seal_command(plan),
+        "seal": plan.seal_command,
         "until": format_moment(window.needed_until, window.zone),
         "date": (window.needed_until + _GOOD_AFTER).date(),
     }

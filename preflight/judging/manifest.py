@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.errors import PreflightError
-from preflight.wording import listed
+from preflight.plan import Plan, Scripts
+from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts
+from preflight.wording import beside, listed
 
 _MOST_PROBLEMS = 5
 _MOST_PARSED = 256
@@ -32,6 +34,24 @@ class _Line:
     number: int
     name: str
     sha256: str
+
+
+def sealing_probes(plan: Plan, entry: Scripts) -> tuple[LocalFile, LocalTexts]:
+    """What tells the sealed scripts: the manifest, and the texts of the approved folder."""
+    return LocalFile(TARGET, beside(plan.folder, entry.manifest)), LocalTexts(
+        TARGET, beside(plan.folder, entry.approved)
+    )
+
+
+def read_manifest(manifest: LocalText) -> tuple[Mapping[str, str], str]:
+    """(SHA-256 by path, why there is none): the one or the other is empty."""
+    if manifest.problem:
+        return {}, manifest.problem
+    try:
+        sealed = parse_manifest(manifest.text)
+    except ManifestError as error:
+        return {}, str(error)
+    return sealed, "" if sealed else "the manifest lists no file"
 
 
 @lru_cache(_MOST_PARSED)

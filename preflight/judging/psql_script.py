@@ -12,8 +12,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
@@ -39,11 +39,11 @@ _ALWAYS_OPEN = {
 }
 _MOST_SCANS = 4096
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
-_INTERESTING = re.compile(
+_TOKEN = re.compile(
     r"""(?P<comment>--[^\r\n]*)
     | (?P<block>/\*)
+    | (?P<string>[eE]?')
     | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
-    | (?P<quote>')
     | (?P<identifier>"(?:[^"]++|"")*+(?:"|\Z))
     | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?)\$)
     | (?P<end>;)
@@ -69,6 +69,16 @@ _ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
 _COPY_FILE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^\s;]+))")
+
+
+class Token(NamedTuple):
+    """A piece of a script that means something to psql."""
+
+    kind: str
+    """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
+    `end` of a statement, `open` and `close` parenthesis, `escape`d semicolon or colon, name of a `command`."""
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +166,35 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
     return found
 
 
+def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
+    """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
+    return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+
+
 def below(folder: str, path: str) -> str:
     """`path` relative to `folder`, or as it is when it does not lie below."""
     normal, top = posixpath.normpath(path), posixpath.normpath(folder)
     return normal.removeprefix(f"{top}/")
 
 
-def after_block_comment(text: str, at: int) -> int:
+def next_token(text: str, at: int) -> Token | None:
+    """The first one from `at` on, which is outside any token; what is not closed goes to the end of the text."""
+    match = _TOKEN.search(text, at)
+    if match is None:
+        return None
+    kind, end = str(match.lastgroup), match.end()
+    if kind == "block":
+        end = _after_block_comment(text, end)
+    elif kind == "string":
+        string = (_PLAIN_STRING if match[0] == "'" else _ESCAPE_STRING).match(text, end)
+        end = string.end() if string else len(text)
+    elif kind == "dollar":
+        closing = text.find(match[0], end)
+        end = len(text) if closing < 0 else closing + len(match[0])
+    return Token(kind, match.start(), end)
+
+
+def _after_block_comment(text: str, at: int) -> int:
     """Where a block comment ends of which `at` is inside; nothing in it but such comments has a meaning: they nest."""
     depth = 1
     while depth:
@@ -185,18 +217,6 @@ class _Argument:
     """Holds the output of a shell command."""
 
 
-class _CopyKind(Enum):
-    """Where `\\copy` reads from."""
-
-    FILE = "file"
-    PROGRAM = "program"
-    SCRIPT = "stdin"
-    """The data follow in the script."""
-    STANDARD_INPUT = "pstdin"
-    NOTHING = ""
-    """It writes, or cannot be understood."""
-
-
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -215,11 +235,11 @@ class _Reader:
 
     def scan(self) -> Scan:
         at = 0
-        while match := _INTERESTING.search(self._text, at):
-            if self._data_at is not None and match.start() >= self._data_at:
+        while token := next_token(self._text, at):
+            if self._data_at is not None and token.start >= self._data_at:
                 at = max(at, self._skip_data(self._data_at))
             else:
-                at = self._step(match)
+                at = self._step(token)
         self._end_statement(at)
         self._without_error_stop()
         return Scan(tuple(self._includes), tuple(self._unsealable), tuple(self._goes_on))
@@ -229,21 +249,16 @@ class _Reader:
         end = _DATA_END.search(self._text, start)
         return len(self._text) if end is None else end.end()
 
-    def _step(self, match: re.Match[str]) -> int:
+    def _step(self, token: Token) -> int:
         """Where to go on after one token."""
-        end = match.end()
-        if match.lastgroup in ("word", "quote", "identifier", "dollar", "open"):
+        kind, start, end = token
+        if kind in ("word", "string", "identifier", "dollar", "open"):
             self._without_error_stop()
-        match match.lastgroup:
-            case "block":
-                return after_block_comment(self._text, end)
+        match kind:
             case "word":
-                return self._word(match[0], end)
-            case "quote":
-                return self._string(_PLAIN_STRING, end)
-            case "dollar":
-                closing = self._text.find(f"${match['tag']}$", end)
-                return len(self._text) if closing < 0 else closing + len(match["tag"]) + 2
+                self._note(self._text[start:end].upper())
+            case "string":
+                self._note("'")
             case "open":
                 self._depth += 1
             case "close":
@@ -251,19 +266,7 @@ class _Reader:
             case "end" if self._depth == 0:
                 return self._end_statement(end)
             case "command":
-                return self._command(match["name"], match.start(), end)
-        return end
-
-    def _word(self, word: str, end: int) -> int:
-        if word in ("e", "E") and self._text.startswith("'", end):
-            return self._string(_ESCAPE_STRING, end + 1)
-        self._note(word.upper())
-        return end
-
-    def _string(self, pattern: re.Pattern[str], start: int) -> int:
-        found = pattern.match(self._text, start)
-        end = len(self._text) if found is None else found.end()
-        self._note("'")
+                return self._command(self._text[start + 1 : end], start, end)
         return end
 
     def _note(self, token: str) -> None:
@@ -342,16 +345,15 @@ class _Reader:
             self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
 
     def _copy(self, arguments: str, start: int, end: int) -> None:
-        kind, file = _copy_source(arguments)
-        match kind:
-            case _CopyKind.FILE:
-                self._note_include(start, "\\copy", file, executed=False)
-            case _CopyKind.PROGRAM:
-                self._note_unsealable(start, self._text[start:end], "runs a shell command")
-            case _CopyKind.STANDARD_INPUT:
-                self._note_unsealable(start, self._text[start:end], "reads the standard input")
-            case _CopyKind.SCRIPT:
-                self._expect_data(end)
+        way, word, file = _copy_target(arguments)
+        if word == "program":
+            self._note_unsealable(start, self._text[start:end], "runs a shell command")
+        elif way == "FROM" and word == "pstdin":
+            self._note_unsealable(start, self._text[start:end], "reads the standard input")
+        elif way == "FROM" and word == "stdin":
+            self._expect_data(end)
+        elif way == "FROM":
+            self._note_include(start, "\\copy", file, executed=False)
 
     def _note_include(
         self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
@@ -403,29 +405,19 @@ def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_A
         arguments.append(argument)
 
 
-def _copy_source(arguments: str) -> tuple[_CopyKind, str]:
-    """(what `\\copy` reads, the file's name where it is one)."""
+def _copy_target(arguments: str) -> tuple[str, str, str]:
+    """(`FROM` or `TO`, the bare word that stands behind it in lower case, the file's name) of `\\copy`; all empty where
+    that cannot be understood."""
     depth = 0
     for number, token in enumerate(_COPY_TOKEN.finditer(arguments)):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         way = token[0].upper()
         if depth == 0 and number > 0 and way in ("FROM", "TO"):
-            return _copy_target(way, arguments[token.end() :])
-    return _CopyKind.NOTHING, ""
-
-
-def _copy_target(way: str, rest: str) -> tuple[_CopyKind, str]:
-    found = _COPY_FILE.match(rest)
-    if found is None:
-        return _CopyKind.NOTHING, ""
-    word = (found[2] or "").lower()
-    if word == "program":
-        return _CopyKind.PROGRAM, ""
-    if way == "TO":
-        return _CopyKind.NOTHING, ""
-    if word in ("stdin", "pstdin"):
-        return _CopyKind(word), ""
-    return _CopyKind.FILE, found[2] if found[1] is None else found[1].replace("''", "'")
+            found = _COPY_FILE.match(arguments, token.end())
+            if found is None:
+                break
+            return way, (found[2] or "").lower(), found[2] or found[1].replace("''", "'")
+    return "", "", ""
 
 
 def _skip_blanks(text: str, at: int) -> int:

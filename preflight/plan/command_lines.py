@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from preflight.clock import zone
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
+from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.plan.work import Section, ServerWork, connection_options, server_work
 
 _FORMATS = {
     BackupFormat.CUSTOM: "c", BackupFormat.DIRECTORY: "d", BackupFormat.TAR: "t", BackupFormat.PLAIN: "p",
 }  # fmt: skip
 _SUFFIXES = {BackupFormat.CUSTOM: ".dump", BackupFormat.TAR: ".tar", BackupFormat.PLAIN: ".sql"}
+_UP = ".up"
 _RIGHT_PSQL = ("-X", "-w", "-v", "ON_ERROR_STOP=1")
 
 
@@ -65,6 +67,28 @@ class ScriptOrder:
     """Their ways back, in the order of the scripts that they take back."""
     problem: str = ""
     """Why the scripts are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A script and its way back, as paths relative to the folder."""
+
+    forward: str
+    back: str
+    """Where it is, or where it should be."""
+    present: bool
+
+
+def pairs(way_back: str, files: Sequence[str], names: Collection[str], included: Collection[str]) -> tuple[Pair, ...]:
+    """The forward scripts with their way back, by the pattern `way_back`.
+
+    `files`: the scripts that the plan lists; `names`: the files of the folder; `included`: those that others read.
+    Where the plan lists none, all run that neither take another one back nor are included, in the order of `names`."""
+    if not files:
+        scripts = [name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)]
+        backs = {place for name in scripts for place in _places(way_back, name) if place != name}
+        files = [name for name in scripts if name not in backs and name not in included]
+    return tuple(_pair(way_back, name, names) for name in files)
 
 
 def backup_command(plan: Plan, work: ServerWork) -> Command:
@@ -193,3 +217,17 @@ def _password(work: ServerWork) -> str:
     return (
         f"{asked}password of {work.login}: ~{work.account}/.pgpass on {work.host.id}; none with peer or a certificate"
     )
+
+
+def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:
+    places = _places(pattern, name)
+    found = next((place for place in places if place in names), None)
+    return Pair(name, found or places[0], found is not None)
+
+
+def _places(pattern: str, name: str) -> tuple[str, ...]:
+    """Where the pattern may mean: from the top of the folder, or from the script's own folder."""
+    folder, base = posixpath.split(name)
+    stem = posixpath.splitext(base)[0].removesuffix(_UP)
+    written = pattern.replace("{stem}", stem).replace("{name}", base)
+    return tuple(dict.fromkeys(posixpath.normpath(posixpath.join(top, written)) for top in ("", folder)))

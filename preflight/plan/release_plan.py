@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -130,6 +131,16 @@ class Plan:
     def sealed_known_hosts(self) -> Path:
         """The file with pinned host keys that `preflight seal` writes beside the plan."""
         return self.path.with_suffix(".known_hosts")
+
+    @property
+    def gate_command(self) -> str:
+        """As a person types it in the plan's folder."""
+        return f"preflight gate {shlex.quote(self.path.name)}"
+
+    @property
+    def seal_command(self) -> str:
+        """Seals its scripts and pins its host keys, ready to be pasted in the plan's folder."""
+        return f"preflight seal {shlex.quote(self.path.name)}"
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
         """Every secret reference of the plan with the purpose it is asked for by; just those that one network zone

@@ -31,6 +31,8 @@ Account = NewType("Account", str)
 """An account or role name: no white space, no control characters, does not begin with a hyphen."""
 
 
+SCRIPT_SUFFIXES = (".sql", ".psql")
+"""How the scripts are named that psql runs."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")
 
 

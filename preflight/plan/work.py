@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from preflight.finding import Judgement, failed
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
 from preflight.plan.limits import split_server
 
@@ -46,6 +47,8 @@ class ServerWork:
     taken_by: str = ""
     """What takes the backup by itself."""
     step: str = ""
+    price_minutes: float | None = None
+    """What it costs when its step has to run over the network; None where the plan does not price that."""
     owner: str = ""
 
     @property
@@ -91,6 +94,38 @@ class ServerWork:
         named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
         return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
 
+    @property
+    def who(self) -> str:
+        """The account in words."""
+        return self.account or "the login"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Of the run sheet: the one in which it is done."""
+        return (self.step,) if self.step else ()
+
+    def program(self, name: str) -> str:
+        """A client program as it is called, beside the one that does the work."""
+        return self.program_folder + name
+
+    def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """A failure of the work, at its price."""
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.price_minutes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBackup(ServerWork):
+    """The work of one entry of `[backups]`."""
+
+    plan: Plan = field(repr=False, compare=False)
+    backup: Backup
+
+    @property
+    def writes_many_files(self) -> bool:
+        if self.backup.method is BackupMethod.PG_BASEBACKUP:
+            return self.backup.format is not BackupFormat.TAR
+        return self.backup.format is BackupFormat.DIRECTORY
+
 
 def connection_options(connection: Connection) -> list[str]:
     """The options of psql, pg_dump and their kin that say so."""
@@ -100,6 +135,11 @@ def connection_options(connection: Connection) -> list[str]:
 def server_work(plan: Plan) -> tuple[ServerWork, ...]:
     """All of it, backups first, in the plan's order."""
     return plan.once(_server_work)
+
+
+def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    """All of them, in the plan's order."""
+    return plan.once(_planned_backups)
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
@@ -118,12 +158,11 @@ def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(program for work in mine for program in work.programs))
 
 
-def minutes_at_stake(plan: Plan, work: Iterable[ServerWork]) -> float | None:
+def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:
     """Minutes lost when this work has to run over the network: the price of its steps, each counted once. None when
     the plan prices none of them."""
-    steps = [plan.step(step) for step in dict.fromkeys(entry.step for entry in work if entry.step)]
-    prices = [step.price_minutes for step in steps if step and step.price_minutes is not None]
-    return sum(prices) if prices else None
+    prices = {each.step: each.price_minutes for each in work if each.price_minutes is not None}
+    return sum(prices.values()) if prices else None
 
 
 def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
@@ -132,6 +171,10 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
         *(_backup(plan, entry, folders.get(entry.database, "")) for entry in plan.backups.values()),
         *(_scripts(plan, entry) for entry in plan.scripts.values()),
     )
+
+
+def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
+    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
 
 
 def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
@@ -155,11 +198,13 @@ def _program_folder(entry: Scripts) -> str:
     return folder + slash
 
 
-def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
+def _backup(plan: Plan, entry: Backup, folder: str) -> PlannedBackup:
     database = plan.databases[entry.database]
     host = plan.host_of(database)
     account = entry.account or host.user
-    return ServerWork(
+    return PlannedBackup(
+        plan=plan,
+        backup=entry,
         section=Section.BACKUPS,
         id=entry.id,
         target=database,
@@ -172,8 +217,14 @@ def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
         command=entry.command,
         taken_by=entry.taken_by,
         step=entry.step,
+        price_minutes=_price(plan, entry.step),
         owner=plan.owner_of(entry),
     )
+
+
+def _price(plan: Plan, step_id: str) -> float | None:
+    step = plan.step(step_id)
+    return step.price_minutes if step else None
 
 
 def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
@@ -206,5 +257,6 @@ def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
         programs=() if entry.command else (entry.program,),
         command=entry.command,
         step=entry.step,
+        price_minutes=_price(plan, entry.step),
         owner=plan.owner_of(entry),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.backup_reads import LongRead
+from preflight.questions.backups import LongRead
 from preflight.questions.fields import End, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from preflight.probe import Probe, Question, Reply, Via
-from preflight.questions.files import TARGET
+from preflight.questions.files import LocalAct, LocalRequest
 from preflight.questions.shell import AccountProbe, quoted
-from preflight.record import parse_json, read_record
-
-_SENTENCE = "run a command of the plan's own, without a shell, in the plan's folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +18,8 @@ class Ended:
     code: int
     """Exit status; 128 + N when signal N ended it."""
     output: str
-    error: str
+    error: str = ""
     """Standard error."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRequest:
-    """The text that stands for a local command in questions: a sentence for people, then JSON."""
-
-    run: tuple[str, ...]
-    """Program and arguments."""
-
-    def text(self) -> str:
-        return f"{_SENTENCE}\n{json.dumps({'run': self.run})}"
-
-    @classmethod
-    def is_one(cls, text: str) -> bool:
-        return text.partition("\n")[0] == _SENTENCE
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError."""
-        request = read_record(cls, parse_json(text.partition("\n")[2]))
-        if request.text() != text or not request.run:
-            raise ValueError("the two lines of the command do not say the same")
-        return request
 
 
 @dataclass(frozen=True)
@@ -59,12 +31,8 @@ class LocalCommand(Probe[Ended]):
     argv: tuple[str, ...]
     seconds: float
 
-    @classmethod
-    def of(cls, argv: tuple[str, ...], seconds: float) -> Self:
-        return cls(TARGET, argv, seconds)
-
     def ask(self) -> str:
-        return CommandRequest(self.argv).text()
+        return LocalRequest(LocalAct.RUN, argv=self.argv).text()
 
     def question(self) -> Question:
         return replace(super().question(), timeout_seconds=self.seconds)
@@ -92,8 +60,3 @@ class HostCommand(AccountProbe[Ended]):
 
     def read(self, reply: Reply) -> Ended:
         return Ended(reply.code, reply.text, reply.error)
-
-
-def as_typed(argv: tuple[str, ...]) -> str:
-    """The command as a person types it in a shell."""
-    return shlex.join(argv)

@@ -50,11 +50,11 @@ def read_fields(text: str, *, ends_in_nul: bool = False) -> dict[str, list[str]]
     return found
 
 
-def read_lines(cls: type[T], source: Reply | Fields, **preset: object) -> T:
-    """The dataclass `cls` from the lines of a script that ended well. `preset`: fields that are no lines. Raises
-    Unreadable."""
+def read_lines(cls: type[T], source: Reply | Fields, *, complete: bool = False, **preset: object) -> T:
+    """The dataclass `cls` from the lines of a script that ended well. `complete`: a line that is missing is a fault,
+    though its field has a default. `preset`: fields that are no lines. Raises Unreadable."""
     fields = source if isinstance(source, Mapping) else read_fields(output_of(source))
-    found: T = _LINES.record(cls, fields, (), **preset)
+    found: T = (_ALL_LINES if complete else _LINES).record(cls, fields, (), **preset)
     return found
 
 
@@ -112,10 +112,6 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def _text(value: str) -> str:
-    return value
-
-
 def _flag(text: str) -> bool:
     if text not in _FLAGS:
         raise Misfit(f"neither yes nor no: {text[:LONGEST_SHOWN]!r}")
@@ -162,7 +158,7 @@ def _only_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 _READERS: Mapping[Any, Callable[[str], Any]] = {
-    str: _text, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
+    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
 }  # fmt: skip
 _SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
-_LINES, _ROWS = _LineReader(_SCALARS), Reader(_SCALARS)
+_LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), Reader(_SCALARS)

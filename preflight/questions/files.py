@@ -1,4 +1,5 @@
-"""Questions about files beside the plan, and what the answers say. Pure; `preflight.sessions.local` looks."""
+"""Questions to this machine about what is beside the plan, and what the answers say. Pure; `preflight.sessions.local`
+looks."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from preflight.probe import Family, Probe, Reply, Unreadable, Via
 from preflight.record import parse_json, read_record
+
+T = TypeVar("T")
 
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""
@@ -19,49 +22,54 @@ MOST_BYTES = 512 * 1024 * 1024
 LARGEST_TEXT_BYTES = 1024 * 1024
 LARGEST_SCRIPT_BYTES = 256 * 1024
 MOST_SCRIPT_BYTES = 4 * 1024 * 1024
-SCRIPT_SUFFIXES = (".sql", ".psql")
 
 
-class FileAct(StrEnum):
-    """What is wanted of a path."""
+class LocalAct(StrEnum):
+    """What is wanted of this machine."""
 
     TREE = "tree"
     TEXT = "text"
     TEXTS = "texts"
+    RUN = "run"
 
 
 _SENTENCES = {
-    FileAct.TREE: "list and hash every file below {}",
-    FileAct.TEXT: "read the text file {}",
-    FileAct.TEXTS: "read every SQL script below {}",
+    LocalAct.TREE: "list and hash every file below {}",
+    LocalAct.TEXT: "read the text file {}",
+    LocalAct.TEXTS: "read every SQL script below {}",
+    LocalAct.RUN: "run a command of the plan's own, without a shell, in the plan's folder",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class FileRequest:
-    """An act and a path relative to the plan's folder, and the text that stands for both in questions: a sentence for
-    people, then JSON. Raises ValueError for a path with a line break or NUL in it."""
+class LocalRequest:
+    """An act with its path, relative to the plan's folder, or its command; and the text that stands for both in
+    questions: a sentence for people, then JSON. Raises ValueError for a path with a line break or NUL in it."""
 
-    act: FileAct
-    path: str
+    act: LocalAct
+    path: str = ""
+    argv: tuple[str, ...] = ()
+    """Program and arguments of `RUN`, which has no path."""
 
     def __post_init__(self) -> None:
-        if not self.path or any(character in self.path for character in "\0\n\r"):
+        if self.act is not LocalAct.RUN and (not self.path or any(each in self.path for each in "\0\n\r")):
             raise ValueError(f"{self.path!r} is no path of a file beside the plan")
 
     def text(self) -> str:
-        return f"{_SENTENCES[self.act].format(self.path)}\n{json.dumps({self.act.value: self.path})}"
+        wanted = self.argv if self.act is LocalAct.RUN else self.path
+        return f"{_SENTENCES[self.act].format(self.path)}\n{json.dumps({self.act.value: wanted})}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError."""
         try:
-            [(act, path)] = json.loads(text.partition("\n")[2]).items()
-            request = cls(FileAct(act), path)
+            [(act, wanted)] = json.loads(text.partition("\n")[2]).items()
+            is_command = act == LocalAct.RUN and all(isinstance(word, str) for word in wanted)
+            request = cls(LocalAct.RUN, argv=tuple(wanted)) if is_command else cls(LocalAct(act), wanted)
         except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"not the text of a file request: {error}") from None
-        if request.text() != text:
-            raise ValueError("the two lines of the file request do not say the same")
+            raise ValueError(f"not the text of a local request: {error}") from None
+        if request.text() != text or (request.act is LocalAct.RUN and not request.argv):
+            raise ValueError("the two lines of the local request do not say the same")
         return request
 
 
@@ -73,9 +81,9 @@ class EntryKind(StrEnum):
     """FIFO, socket or device; never opened."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeEntry:
-    """One entry of a tree, seen without following symbolic links. Equal for every checkout of the same files."""
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of a folder, seen without following symbolic links."""
 
     path: str
     """Relative to the tree's folder, parts joined by `/`."""
@@ -86,22 +94,20 @@ class TreeEntry:
     link_target: str = ""
     """Where a symlink points, as written in it."""
     sha256: str = ""
-    """Of a file's bytes; empty for everything else and where `error` says why it could not be had."""
+    """Of a file's bytes; empty for everything else, and for a file that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeEntry(Entry):
+    """One entry beside the plan. Equal for every checkout of the same files."""
+
     sha256_without_cr: str = ""
     """With every CR removed, as `tr -d '\\r' | sha256sum` gives it; empty for large files."""
     sha256_bare: str = ""
     """Without byte order mark, CR and trailing newlines; empty for large files."""
-    lines: int | None = None
-    """Number of LF, one more when text follows the last; None for large files."""
-    bom: bool = False
     crlf: bool = False
     error: str = ""
     """Why this entry could not be read whole; it must not count as seen."""
-
-    @property
-    def writable_by_others(self) -> bool:
-        """Whether its group or everybody may change it; of no meaning for a symlink."""
-        return self.kind is not EntryKind.SYMLINK and bool(self.mode & 0o022)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,6 @@ class LocalText:
     """What is not UTF-8 in it is U+FFFD."""
     sha256: str = ""
     """Of its bytes, lower-case hex."""
-    utf8: bool = True
     problem: str = ""
     """Why there is no text: no such file, or no regular file."""
 
@@ -150,17 +155,24 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class LocalTree(Probe[Tree]):
-    """Every entry below a folder, regular files with their hashes. The target is `TARGET`."""
+class _LocalProbe(Probe[T]):
+    """The target is `TARGET`."""
 
     family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
-    timeout_seconds: ClassVar[float] = 30.0
+    act: ClassVar[LocalAct]
 
-    folder: str
+    path: str
 
     def ask(self) -> str:
-        return FileRequest(FileAct.TREE, self.folder).text()
+        return LocalRequest(self.act, self.path).text()
+
+
+class LocalTree(_LocalProbe[Tree]):
+    """Every entry below a folder, regular files with their hashes."""
+
+    act = LocalAct.TREE
+    timeout_seconds: ClassVar[float] = 30.0
 
     def read(self, reply: Reply) -> Tree:
         if reply.code:
@@ -168,17 +180,10 @@ class LocalTree(Probe[Tree]):
         return read_record(Tree, parse_json(reply.text), problem="")
 
 
-@dataclass(frozen=True)
-class LocalFile(Probe[LocalText]):
-    """The text of one file of at most `LARGEST_TEXT_BYTES`. The target is `TARGET`."""
+class LocalFile(_LocalProbe[LocalText]):
+    """The text of one file of at most `LARGEST_TEXT_BYTES`."""
 
-    family = Family.SCRIPTS
-    via: ClassVar[Via] = Via.LOCAL
-
-    path: str
-
-    def ask(self) -> str:
-        return FileRequest(FileAct.TEXT, self.path).text()
+    act = LocalAct.TEXT
 
     def read(self, reply: Reply) -> LocalText:
         if reply.code:
@@ -187,17 +192,10 @@ class LocalFile(Probe[LocalText]):
         return read_record(LocalText, parse_json(line), complete=True, text=text, problem="")
 
 
-@dataclass(frozen=True)
-class LocalTexts(Probe[Texts]):
-    """The texts of all scripts below a folder, which is what following their includes needs. The target is `TARGET`."""
+class LocalTexts(_LocalProbe[Texts]):
+    """The texts of all scripts below a folder, which is what following their includes needs."""
 
-    family = Family.SCRIPTS
-    via: ClassVar[Via] = Via.LOCAL
-
-    folder: str
-
-    def ask(self) -> str:
-        return FileRequest(FileAct.TEXTS, self.folder).text()
+    act = LocalAct.TEXTS
 
     def read(self, reply: Reply) -> Texts:
         if reply.code:

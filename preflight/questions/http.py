@@ -92,6 +92,7 @@ class HttpRequest:
 
     def text(self) -> str:
         """Readable and canonical: equal requests have equal texts."""
+        seconds = f"{self.max_seconds:.3f}".rstrip("0").rstrip(".")
         lines = [f"GET {self.url}"]
         if self.server_name:
             lines.append(f"server-name: {self.server_name}")
@@ -99,7 +100,7 @@ class HttpRequest:
             f"trust: file {self.ca}" if self.ca else "trust: system",
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
             f"body: at most {self.max_bytes} bytes",
-            f"time: at most {_plain_number(self.max_seconds)} s",
+            f"time: at most {seconds} s",
         ]
         return "\n".join(lines)
 
@@ -234,7 +235,3 @@ def _ascii_host(host: str) -> str:
         # Python's own conversion is the old one, which takes ß for ss and so leads to another host.
         raise ValueError(f"write the host name {host!r} in its ASCII form, xn--...")
     return host.lower()
-
-
-def _plain_number(number: float) -> str:
-    return f"{number:.3f}".rstrip("0").rstrip(".")

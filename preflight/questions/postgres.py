@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from preflight.probe import Family, Reply, Unreadable
@@ -31,7 +30,6 @@ class Identity:
     client_port: int | None
     backend_pid: int
     """Process id at the server; another than the client library's when a pooler is between."""
-    started_at: str
     cluster_name: str
     session: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +67,6 @@ SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
   host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
-  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS started_at,
   current_setting('cluster_name') AS cluster_name"""
 
     def read(self, reply: Reply) -> Identity:
@@ -184,11 +181,6 @@ class Backend:
     """The host's own IP addresses."""
 
 
-class _Sees(StrEnum):
-    ALL = "all"
-    OWN = "own"
-
-
 @dataclass(frozen=True, slots=True)
 class _Title:
     pid: int
@@ -197,7 +189,7 @@ class _Title:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    sees: _Sees
+    sees_all: bool
     backend: tuple[_Title, ...] = ()
     address: tuple[str, ...] = ()
 
@@ -221,7 +213,7 @@ for file in $(grep -lsF -e {quoted(pattern)} /proc/[0-9]*/cmdline 2>/dev/null); 
   title=$({{ tr '\\0' ' ' <"$file" | head -n 1 | cut -c 1-300; }} 2>/dev/null)
   case $title in postgres:*) printf 'backend=%s %s\\n' "$pid" "$title" ;; esac
 done
-if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees=all; else echo sees=own; fi
+if [ -n "$({{ tr -d '\\0' </proc/1/cmdline; }} 2>/dev/null)" ]; then echo sees_all=yes; else echo sees_all=no; fi
 PATH=$PATH:/usr/sbin:/sbin
 {{ ip -o addr show || ifconfig -a || hostname -I | tr ' ' '\\n' | sed 's/^/inet /'; }} 2>/dev/null |
   grep -o 'inet6* [^ ]*' | sed 's/^/address=/'
@@ -231,7 +223,7 @@ exit 0"""
         found = read_lines(_Seen, reply)
         return Backend(
             titles=tuple(self._titles(found.backend)),
-            sees_all=found.sees is _Sees.ALL,
+            sees_all=found.sees_all,
             addresses=frozenset(_addresses(found.address)),
         )
 

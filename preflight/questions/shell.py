@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypeVar
+from enum import Enum
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
+from preflight.plan.work import ServerWork
 from preflight.probe import Probe, Via
 
 T = TypeVar("T")
@@ -44,9 +46,58 @@ def quoted(value: str) -> str:
     return shlex.quote(value)
 
 
+def glob_word(pattern: str) -> str:
+    """A shell word in which `*`, `?` and `[...]` of plain characters are wild and nothing else means anything.
+
+    Raises ValueError for NUL and newline."""
+    parts = re.split(r"(\*|\?|\[!?[A-Za-z0-9_.-]+\])", pattern)
+    return "".join(part if number % 2 else quoted(part) for number, part in enumerate(parts) if part)
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder in which the pattern's first wild part is looked for."""
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return fixed.rpartition("/")[0] or "/"
+
+
 def filled(script: str, **values: str) -> str:
     """`script` with every `@NAME@` replaced that is among `values`; what is put in is not looked at again."""
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
+
+
+class Complaint(Enum):
+    """What the output of a program that failed stands for, as far as its words tell."""
+
+    def __init__(self, words: str, sign: str = "") -> None:
+        self._words = words
+        self._sign = re.compile(sign, re.IGNORECASE)
+        """Known by it; the first member whose sign is there counts, so the last one has none."""
+
+    def __str__(self) -> str:
+        return self._words
+
+    @classmethod
+    def of(cls, said: str) -> Self:
+        return next(each for each in cls if each._sign.search(said))
+
+
+class Refusal(Complaint):
+    """Why a program did not run."""
+
+    UNKNOWN_ACCOUNT = "there is no such account", r"unknown user|no such user|invalid user"
+    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)", r"must have a tty"
+    WRONG_PASSWORD = (
+        "sudo refuses the password",
+        r"incorrect password|sorry, try again|no password was provided|authentication failure",
+    )
+    NOT_ALLOWED = (
+        "sudo does not allow it",
+        r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo",
+    )
+    NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
+    NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
+    NOT_FOUND = "the program is not found", r"command not found|: not found|no such file or directory"
+    OTHER = "it fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +116,11 @@ class AsAccount:
             return cls(host.user, is_login=True)
         entry = next((entry for entry in host.become if entry.account == account), None)
         return cls(account, is_login=False, password=str(entry.password) if entry and entry.password else "")
+
+    @classmethod
+    def of(cls, work: ServerWork) -> AsAccount:
+        """The account that does it."""
+        return cls.on(work.host, work.account)
 
     @property
     def word(self) -> str:

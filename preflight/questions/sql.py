@@ -1,4 +1,5 @@
-"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold."""
+"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold; and
+its version numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ from preflight.probe import Probe, Via
 
 T = TypeVar("T")
 
+Major = tuple[int, ...]
+"""`(15,)`, or `(9, 6)` before PostgreSQL 10; compares as versions do."""
+
+_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS = frozenset(
     """
@@ -59,3 +64,21 @@ def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("a NUL in a name or value of SQL")
     return text
+
+
+def major_in(version: str) -> Major | None:
+    """`15.18` and `15beta1` are 15, `9.6.24` is 9.6; None for anything else."""
+    found = _VERSION.match(version)
+    if found is None:
+        return None
+    first = int(found[1])
+    return (first,) if first >= 10 else (first, int(found[2] or 0))
+
+
+def major_of_server(version_num: int) -> Major:
+    """From `server_version_num`: 150018 is 15, 90624 is 9.6."""
+    return (version_num // 10000,) if version_num >= 100000 else (version_num // 10000, version_num // 100 % 100)
+
+
+def shown(major: Major) -> str:
+    return ".".join(map(str, major))

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import End, read_fields, read_lines, whole_number
-from preflight.questions.files import EntryKind
+from preflight.questions.files import Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
 
 MOST_ENTRIES = 5000
@@ -93,22 +93,13 @@ exit 0
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedEntry:
+@dataclass(frozen=True, kw_only=True)
+class StagedEntry(Entry):
     """One entry of the staged folder; the folder itself has the path `.`."""
 
-    path: str
-    """Relative to the folder."""
-    kind: EntryKind
-    mode: int
-    """Permission bits."""
-    size_bytes: int
     owner: str
     """Account name, or `uid 1001` where the server's find cannot tell."""
     modified_at: datetime | None
-    link_target: str = ""
-    sha256: str = ""
-    """Empty for everything but a file that could be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,42 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
-from preflight.questions.shell import AccountProbe, ShellProbe, quoted
+from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
-
-
-class Refusal(StrEnum):
-    """Why a program did not run, as far as its output tells."""
-
-    NO_SUDO = "sudo is not installed"
-    NOT_FOUND = "the program is not found"
-    UNKNOWN_ACCOUNT = "there is no such account"
-    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)"
-    NOT_ALLOWED = "sudo does not allow it"
-    WRONG_PASSWORD = "sudo refuses the password"
-    NEEDS_PASSWORD = "sudo asks for a password"
-    OTHER = "it fails"
-
-
-_SIGNS = (
-    (Refusal.UNKNOWN_ACCOUNT, r"unknown user|no such user|invalid user"),
-    (Refusal.NEEDS_TERMINAL, r"must have a tty"),
-    (Refusal.WRONG_PASSWORD, r"incorrect password|sorry, try again|no password was provided|authentication failure"),
-    (Refusal.NOT_ALLOWED, r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo"),
-    (Refusal.NEEDS_PASSWORD, r"a password is required|a terminal is required|no askpass program"),
-    (Refusal.NO_SUDO, r"sudo: (?:command )?not found|sudo: no such file"),
-    (Refusal.NOT_FOUND, r"command not found|: not found|no such file or directory"),
-)
-
-
-def refusal(said: str) -> Refusal:
-    """Which refusal the output of a failed sudo, or of a shell, stands for."""
-    return next((kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE)), Refusal.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +38,7 @@ class ProgramRun:
     @property
     def refusal(self) -> Refusal:
         """Why it did not run; meaningful only then."""
-        return refusal(self.said)
+        return Refusal.of(self.said)
 
     @property
     def last_words(self) -> str:
@@ -112,7 +82,7 @@ class ProgramsProbe(AccountProbe[Programs]):
         if told.program != self.programs or not len(told.program) == len(told.code) == len(told.path) == len(told.said):
             raise Unreadable(f"answers for {len(told.program)} of {len(self.programs)} programs")
         return tuple(
-            ProgramRun(program, code, path if path.startswith("/") else "", _lines(said))
+            ProgramRun(program, code, path if path.startswith("/") else "", said.replace("|", "\n").strip())
             for program, code, path, said in zip(told.program, told.code, told.path, told.said, strict=True)
         )
 
@@ -141,10 +111,6 @@ show() {
 }"""
 
 
-def _lines(said: str) -> str:
-    return said.replace("|", "\n").strip()
-
-
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Whether sudo gives the login a shell of another account, and what its rules list otherwise."""
@@ -156,7 +122,7 @@ class Reach:
 
     @property
     def refusal(self) -> Refusal:
-        return refusal(self.said)
+        return Refusal.of(self.said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,16 @@ for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from calendar import monthrange
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import partial
+from itertools import product
 
 from preflight.clock import clock_changes, zone
 from preflight.units import format_duration
+from preflight.wording import one_line
 
 _DAY = timedelta(days=1)
 
@@ -48,19 +52,16 @@ class Schedule:
         found: set[datetime] = set()
         day, last = start.astimezone(where).date(), end.astimezone(where).date()
         while day <= last:
-            if self._runs_on(day):
-                for local in self._times_of(day):
-                    found.update(self._instants(local, where))
+            for hour, minute in product(self.hours, self.minutes) if self._runs_on(day) else ():
+                found.update(self._instants(datetime.combine(day, time(hour, minute)), where))
             day += _DAY
         return sorted(moment for moment in found if start <= moment <= end)
-
-    def _times_of(self, day: date) -> Iterator[datetime]:
-        return (datetime.combine(day, time(hour, minute)) for hour in self.hours for minute in self.minutes)
 
     def _runs_on(self, day: date) -> bool:
         if day.month not in self.months or (self.years is not None and day.year not in self.years):
             return False
-        number = _days_left(day) if self.days_from_end else day.day
+        days = monthrange(day.year, day.month)[1]
+        number = days + 1 - day.day if self.days_from_end else day.day
         of_month, of_week = number in self.days, day.isoweekday() % 7 in self.weekdays
         return (of_month or of_week) if self.either_day else (of_month and of_week)
 
@@ -74,18 +75,13 @@ class Schedule:
         return [change.at for change in clock_changes(where, second, first)] if self.catches_up else []
 
 
-def _days_left(day: date) -> int:
-    """1 for the last day of a month."""
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return (next_month - day).days
-
-
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WEEKDAYS = {"mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6, "sun": 7}
 _CALENDAR = re.compile(
     r"(?:(?P<weekdays>[A-Z][A-Za-z,.]*) )?(?P<year>[\d*,./]+)-(?P<month>[\d*,./]+)(?P<from>[-~])(?P<day>[\d*,./]+)"
     r" (?P<hour>[\d*,./]+):(?P<minute>[\d*,./]+):[\d*,./]+(?: (?P<zone>[A-Za-z]\S*))?"
 )
-_PART = re.compile(r"(?:\*|(\d{1,4})(?:\.\.(\d{1,4}))?)(?:/(\d{1,4}))?")
+_VALUE = r"\d{1,4}|[A-Za-z]{3}"
+_PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
 _SPAN_UNITS = {
     "y": 31_557_600.0,
     "month": 2_629_800.0,
@@ -99,10 +95,12 @@ _SPAN_UNITS = {
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
-_LONGEST_SHOWN = 160
+shown = partial(one_line, limit=160)
+"""Text of a host, as it stands in a list of jobs."""
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
+_UPTIME = re.compile(r"\d{1,10}(\.\d+)?")
 _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
@@ -150,15 +148,15 @@ def parse_calendar(text: str) -> tuple[Schedule, str]:
     match = _CALENDAR.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no calendar expression")
-    year = match["year"]
+    fields = {name: (field or "*").replace("..", "-") for name, field in match.groupdict().items()}
     from_end = match["from"] == "~"
     schedule = Schedule(
-        minutes=_numbers(match["minute"], 0, 59),
-        hours=_numbers(match["hour"], 0, 23),
-        days=_days_from_end(match["day"]) if from_end else _numbers(match["day"], 1, 31),
-        months=_numbers(match["month"], 1, 12),
-        weekdays=_weekdays(match["weekdays"]) if match["weekdays"] else frozenset(range(7)),
-        years=None if year == "*" else _numbers(year, 1970, 2199),
+        minutes=read_numbers(fields["minute"], 0, 59),
+        hours=read_numbers(fields["hour"], 0, 23),
+        days=_days_from_end(match["day"]) if from_end else read_numbers(fields["day"], 1, 31),
+        months=read_numbers(fields["month"], 1, 12),
+        weekdays=frozenset(number % 7 for number in read_numbers(fields["weekdays"], 1, 7, _WEEKDAYS)),
+        years=None if match["year"] == "*" else read_numbers(fields["year"], 1970, 2199),
         days_from_end=from_end,
     )
     return schedule, match["zone"] or ""
@@ -172,21 +170,30 @@ def parse_span(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _SPAN_UNITS[unit] for number, unit in found))
 
 
-def _numbers(field: str, low: int, high: int) -> frozenset[int]:
-    """The numbers that `01,05..10/2` stands for; `a/n` goes on to the end of the range. Raises ValueError."""
+def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
+    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names`, in lower case, may
+    stand for numbers. Raises ValueError."""
     found: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if not match:
-            raise ValueError(f"{part!r} is no part of a calendar expression")
-        first = low if match[1] is None else int(match[1])
-        alone = match[1] is not None and match[2] is None and match[3] is None
-        last = first if alone else int(match[2] or high)
+            raise ValueError(f"{part!r} is no part of a schedule")
         step = int(match[3] or 1)
+        first = low if match[1] is None else _number(match[1], names)
+        alone = match[1] is not None and match[3] is None
+        last = _number(match[2], names) if match[2] else (first if alone else high)
         if step < 1 or not low <= first <= last <= high:
             raise ValueError(f"{part!r} is out of range")
         found.update(range(first, last + 1, step))
     return frozenset(found)
+
+
+def _number(text: str, names: Mapping[str, int] | None) -> int:
+    if text.isdecimal():
+        return int(text)
+    if names is None or text.lower() not in names:
+        raise ValueError(f"{text!r} is no number")
+    return names[text.lower()]
 
 
 def _days_from_end(field: str) -> frozenset[int]:
@@ -201,24 +208,6 @@ def _days_from_end(field: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _weekdays(text: str) -> frozenset[int]:
-    """`Mon..Fri` or `Mon,Sat` as numbers, 0 for Sunday. Raises ValueError."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("..")
-        names = range(_WEEKDAYS.index(first), _WEEKDAYS.index(last or first) + 1)
-        found.update((number + 1) % 7 for number in names)
-    if not found:
-        raise ValueError(f"{text!r} names no weekday")
-    return frozenset(found)
-
-
-def shown(text: str, limit: int = _LONGEST_SHOWN) -> str:
-    """`text` of a host on one line of at most `limit` characters, without control and direction characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
 def read_timers(
     timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
 ) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
@@ -226,7 +215,7 @@ def read_timers(
 
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
     commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
-    booted_at = _booted_at(at, uptime)
+    booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
         if _first(record, "ActiveState") != "active":
@@ -260,10 +249,6 @@ def _first(record: _Record, name: str) -> str:
 def _command(record: _Record) -> str:
     found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
     return shown("; ".join(match[1] for match in found if match))
-
-
-def _booted_at(at: datetime, uptime: str) -> datetime | None:
-    return at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
 
 
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:

@@ -13,6 +13,11 @@ from preflight.reasons import Reason
 Deliver = Callable[[Question, Answer], None]
 
 
+def decode(remote: bytes) -> str:
+    """UTF-8; bytes that are none stay readable as backslash escapes, NUL survives."""
+    return remote.decode("utf-8", "backslashreplace")
+
+
 class Session(Protocol):
     """What asks one target. Opened at the first question, kept for the second round."""
 

@@ -20,7 +20,7 @@ _KEEPALIVE_IDLE_SECONDS = 10
 _KEEPALIVE_INTERVAL_SECONDS = 5
 _KEEPALIVE_PROBES = 3
 _READ_BYTES = 65536
-_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
 """Of the reasons that keep several addresses of one name from being connected to."""
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
@@ -101,7 +101,7 @@ def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:
         return DialFailed(Reason.OPEN_FILES, NO_DESCRIPTOR, address)
     if error.errno == errno.ECONNREFUSED:
         return DialFailed(Reason.NOT_LISTENING, f"{address} refused the connection: nothing listens there", address)
-    reason = Reason.NO_ROUTE if error.errno in _NO_ROUTE else Reason.UNREACHABLE
+    reason = Reason.NO_ROUTE if error.errno in NO_ROUTE else Reason.UNREACHABLE
     return DialFailed(reason, f"{address}: {error.strerror or error}", address)
 
 

@@ -25,7 +25,7 @@ from preflight.plan import (
     Step,
 )
 from preflight.plan.load import load_plan
-from preflight.questions.backup_files import BackupFile, BackupKind, Listing
+from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.sizes import DataDirectories, Sizes, WalRate
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
 from tests.plan_texts import MINIMAL

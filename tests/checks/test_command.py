@@ -12,7 +12,8 @@ from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Role
 from preflight.plan.load import load_plan
-from preflight.questions.commands import CommandRequest, Ended
+from preflight.questions.commands import Ended
+from preflight.questions.files import LocalAct, LocalRequest
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -66,12 +67,11 @@ def test_a_failure_says_how_to_run_it_again_word_for_word() -> None:
 
 
 def test_the_text_of_a_local_command_is_read_back_or_refused() -> None:
-    request = CommandRequest(("a", "b c", "ü"))
-    assert CommandRequest.parse(request.text()) == request
-    assert CommandRequest.is_one(request.text())
+    request = LocalRequest(LocalAct.RUN, argv=("a", "b c", "ü"))
+    assert LocalRequest.parse(request.text()) == request
     for text in (request.text().replace("b c", "b  c") + " ", "x\n{}", request.text().split("\n")[0] + '\n{"run": []}'):
-        with pytest.raises(ValueError, match=r"run: is required|say the same"):
-            CommandRequest.parse(text)
+        with pytest.raises(ValueError, match=r"no.* text of|say the same"):
+            LocalRequest.parse(text)
 
 
 def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:

@@ -23,8 +23,17 @@ from preflight.plan import (
     Sha256,
 )
 from preflight.probe import NoReply
-from preflight.questions.backup_files import BackupFile, BackupKind, Listing
-from preflight.questions.backup_reads import ArchiveRead, BaseRead, ReadArchive, ReadText, TextRead, VerifyBase
+from preflight.questions.backups import (
+    ArchiveRead,
+    BackupFile,
+    BackupKind,
+    BaseRead,
+    Listing,
+    ReadArchive,
+    ReadText,
+    TextRead,
+    VerifyBase,
+)
 from preflight.questions.sizes import DataDirectories, LiveTables, Sizes
 from preflight.questions.storage import Mount, Place
 from preflight.reasons import Reason

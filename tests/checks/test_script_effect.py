@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from preflight_checks.rollback_ready.script_effect import Effect, does_the_same, effect_of, statements, without_comments
+from preflight_checks.rollback_ready.ways_back import Effect, does_the_same, effect_of, statements, without_comments
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'there is no way back'; END $$;"
 

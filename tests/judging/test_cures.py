@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from preflight.finding import Status
-from preflight.judging.cures import copy_command, could_not_look, pin_again_command, seal_command, ssh_command
+from preflight.judging.cures import copy_command, could_not_look, pin_again_command, ssh_command
 from preflight.plan import Plan
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason
@@ -68,7 +68,7 @@ def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, s
     host = replace(plan.hosts["db1"], host_key_alias=alias)
     plan.sealed_known_hosts.write_text(site.sshd.known_hosts_lines(alias))
     taken_out, _, sealed = pin_again_command(plan, host).partition(" && ")
-    assert sealed == seal_command(plan) == "preflight seal plan.toml"
+    assert sealed == plan.seal_command == "preflight seal plan.toml"
 
     def pinned() -> bool:
         return bool(HostKeys.read([plan.sealed_known_hosts]).lookup(host.address, host.port, alias).keys)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from preflight.judging.sealed_scripts import Pair, pairs
+from preflight.judging.psql_script import included_scripts
+from preflight.plan.command_lines import Pair, pairs
 
 PATTERN = "undo/{stem}.down.sql"
 
@@ -11,7 +12,7 @@ def found(
     pattern: str, names: list[str], files: tuple[str, ...] = (), texts: dict[str, str] | None = None
 ) -> dict[str, str]:
     """Forward script -> its way back, with a question mark where it is missing."""
-    pairs_found = pairs(pattern, files, "/srv", names, texts or {})
+    pairs_found = pairs(pattern, files, names, included_scripts("/srv", texts or {}))
     return {pair.forward: pair.back + ("" if pair.present else "?") for pair in pairs_found}
 
 
@@ -48,4 +49,4 @@ def test_pairs_of_up_and_down_share_their_stem() -> None:
 
 
 def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
-    assert pairs("../{stem}.sql", (), "/srv", ["010.sql"], {}) == (Pair("010.sql", "../010.sql", False),)
+    assert pairs("../{stem}.sql", (), ["010.sql"], ()) == (Pair("010.sql", "../010.sql", False),)

@@ -93,6 +93,6 @@ def test_work_is_worked_out_once_for_each_plan() -> None:
 def test_minutes_count_each_step_once() -> None:
     steps = (Step(id="work", minutes=90, minutes_over_network=115), Step(id="other", minutes=5))
     plan = plan_of(backup={"step": "work"}, scripts={"step": "work"}, steps=steps)
-    assert minutes_at_stake(plan, server_work(plan)) == 25
+    assert minutes_at_stake(server_work(plan)) == 25
     plan = plan_of(backup={"step": "other"}, scripts={}, steps=steps)
-    assert minutes_at_stake(plan, server_work(plan)) is None
+    assert minutes_at_stake(server_work(plan)) is None

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backup_files import BackupKind, Listing, PreviousBackups, fixed_folder, glob_word
-from preflight.questions.shell import AsAccount
+from preflight.questions.backups import BackupKind, Listing, PreviousBackups
+from preflight.questions.shell import AsAccount, fixed_folder, glob_word
 from tests.toy import MOMENT
 
 LOGIN = AsAccount("", is_login=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backup_files import BackupKind
-from preflight.questions.backup_reads import ReadArchive, ReadText, TextRead, VerifyBase, connected_to
+from preflight.questions.backups import BackupKind, ReadArchive, ReadText, TextRead, VerifyBase, connected_to
 from preflight.questions.shell import AsAccount
-from preflight.questions.tools import major_in
+from preflight.questions.sql import major_in
 from tests.toy import MOMENT
 
 LOGIN = AsAccount("", is_login=True)
@@ -31,12 +30,12 @@ ran_as=1
 account=1
 readable=yes
 code=0
-bytes=900
-begin=-- PostgreSQL database dump
-inner=0
-version=15.18
+size_bytes=900
+first_line=-- PostgreSQL database dump
+holds_archive=0
+server=15.18
 complete=1
-tables=2
+tables_before=2
 """
 BEGIN, END = "-- PostgreSQL database dump\n", "-- PostgreSQL database dump complete\n"
 BEGIN_ALL, END_ALL = "-- PostgreSQL database cluster dump\n", "-- PostgreSQL database cluster dump complete\n"

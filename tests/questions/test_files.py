@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.probe import Probe, Reply, Unreadable
-from preflight.questions.files import TARGET, FileAct, FileRequest, LocalFile, LocalTexts, LocalTree
+from preflight.questions.files import TARGET, LocalAct, LocalFile, LocalRequest, LocalTexts, LocalTree
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
 PROBES: list[Probe[Any]] = [
@@ -33,10 +33,13 @@ def test_questions_begin_with_a_sentence_for_people() -> None:
     ]
 
 
-@given(st.sampled_from(FileAct), st.text(st.characters(exclude_characters="\0\n\r"), min_size=1))
-def test_a_request_is_read_back_from_its_text(act: FileAct, path: str) -> None:
-    request = FileRequest(act, path)
-    assert FileRequest.parse(request.text()) == request
+@given(
+    st.sampled_from((LocalAct.TREE, LocalAct.TEXT, LocalAct.TEXTS)),
+    st.text(st.characters(exclude_characters="\0\n\r"), min_size=1),
+)
+def test_a_request_is_read_back_from_its_text(act: LocalAct, path: str) -> None:
+    request = LocalRequest(act, path)
+    assert LocalRequest.parse(request.text()) == request
 
 
 @pytest.mark.parametrize("path", ["", "a\nb", "a\0b", "a\rb"])
@@ -58,8 +61,8 @@ def test_a_path_that_would_break_the_text_is_refused(path: str) -> None:
     ],
 )
 def test_what_is_no_request_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="file request"):
-        FileRequest.parse(text)
+    with pytest.raises(ValueError, match="local request"):
+        LocalRequest.parse(text)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: type(probe).__name__)

@@ -31,7 +31,6 @@ IDENTITY = {
     "server_port": "5432",
     "client_port": "35540",
     "backend_pid": "4711",
-    "started_at": "2026-10-01 00:00:00",
     "cluster_name": "",
 }
 ROLE = {
@@ -146,17 +145,19 @@ def backend(text: str) -> Backend:
     ],
 )
 def test_a_title_must_fit_role_database_and_port(line: str, found: bool) -> None:
-    assert bool(backend(f"{line}\nsees=all\n").titles) is found
+    assert bool(backend(f"{line}\nsees_all=yes\n").titles) is found
 
 
 def test_addresses_of_the_host_are_read_from_whatever_tool_it_has() -> None:
     lines = ["inet 192.0.2.7/24", "inet addr:192.0.2.8", "inet6 fe80::1%eth0/64", "inet6 addr:", "inet nonsense"]
-    found = backend("sees=own\n" + "".join(f"address={line}\n" for line in lines))
+    found = backend("sees_all=no\n" + "".join(f"address={line}\n" for line in lines))
     assert found.addresses == {"192.0.2.7", "192.0.2.8", "fe80::1"}
     assert not found.sees_all
 
 
-@pytest.mark.parametrize("text", ["", "sees=perhaps\n", "backend=x postgres: release orders a(35540)\nsees=all\n"])
+@pytest.mark.parametrize(
+    "text", ["", "sees_all=perhaps\n", "backend=x postgres: release orders a(35540)\nsees_all=yes\n"]
+)
 def test_a_host_that_answers_otherwise_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         backend(text)

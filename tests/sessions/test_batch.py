@@ -10,8 +10,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from preflight.probe import Question, Via
-from preflight.sessions.remote_text import decode, one_line
+from preflight.sessions import decode
 from preflight.sessions.ssh.batch import OUTPUT_CAP_BYTES, BatchReader, Frame, Stream, script
+from preflight.wording import one_line
 
 NONCE = "0123456789abcdef0123456789abcdef"
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "zsh", "busybox", "posh") if shutil.which(shell)]

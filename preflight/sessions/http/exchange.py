@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.message import Message
 from urllib.parse import urldefrag, urljoin
@@ -17,10 +16,10 @@ from preflight.questions.http import HttpRequest, reply_text
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
-from preflight.sessions.http.deadline_socket import DeadlineSocket, TooMuch
-from preflight.sessions.http.tls import TlsFailed, Trust, peer_certificate, secure
+from preflight.sessions.http.answer_stream import AnswerStream, TooMuch, limit
+from preflight.sessions.parallel import VANTAGE
+from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
-VANTAGE = "from here"
 MOST_REDIRECTS = 5
 _LATE_IN_PHASE = {
     "connect": Reason.NO_ANSWER,
@@ -73,7 +72,9 @@ class Exchange:
         seconds = self._request.max_seconds
         cut_short = False
         try:
-            self._load_trust()
+            if self._request.scheme == "https" or self._request.follow_redirects:
+                # Before the clock starts: reading root certificates is not the server's latency.
+                self._trust.context(self._request.ca)
             asked_at, begun = now(), monotonic()
             cut_short = self._deadline.left() < seconds
             self._deadline = self._deadline.at_most(seconds)
@@ -86,11 +87,6 @@ class Exchange:
                 detail += "; the run's own time limit was nearer than the request's"
             detail = f"{self._request.url}: {detail}"
             return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE, self._session)
-
-    def _load_trust(self) -> None:
-        """Before the clock starts: reading root certificates is not the server's latency."""
-        if self._request.scheme == "https" or self._request.follow_redirects:
-            self._trust.context(self._request.ca)
 
     def _ask(self) -> tuple[int, str]:
         """Status and reply text, after the redirects that may be followed."""
@@ -112,7 +108,11 @@ class Exchange:
             declared_bytes=response.declared_bytes,
             final_url=request.url,
             hops=hops,
-            headers={name: str(response.headers[name])[:_LONGEST_HEADER] for name in _kept(response.headers)},
+            headers={
+                name: str(response.headers[name])[:_LONGEST_HEADER]
+                for name in _KEPT_HEADERS
+                if name in response.headers
+            },
             location=_absolute(request.url, response.location),
             redirect_refused=refused,
         )
@@ -140,9 +140,10 @@ class Exchange:
 
     def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
         self._phase = "headers"
-        wire = DeadlineSocket(sock, self._deadline, request.max_bytes + _HEADER_ROOM_BYTES)
-        _send(request, wire)
-        with _final_response(wire) as response:
+        limit(sock, self._deadline)
+        _send(request, sock)
+        stream = AnswerStream(sock, self._deadline, request.max_bytes + _HEADER_ROOM_BYTES)
+        with _final_response(stream) as response:
             self._session["status"] = str(response.status)
             head = _Response(response.status, response.headers)
             if head.location:
@@ -202,7 +203,7 @@ def _absolute(url: str, location: str) -> str:
         return location
 
 
-def _send(request: HttpRequest, wire: DeadlineSocket) -> None:
+def _send(request: HttpRequest, sock: socket.socket) -> None:
     headers = {
         "Host": request.host_header,
         "User-Agent": f"preflight/{__version__}",
@@ -212,20 +213,16 @@ def _send(request: HttpRequest, wire: DeadlineSocket) -> None:
         "Connection": "close",
     }
     lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    wire.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+    sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
 
 
-def _final_response(wire: DeadlineSocket) -> http.client.HTTPResponse:
+def _final_response(stream: AnswerStream) -> http.client.HTTPResponse:
     """Interim responses (RFC 9110, section 15.2), such as 103 Early Hints, are passed over."""
     while True:
-        response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
+        response = http.client.HTTPResponse(stream, method="GET")  # type: ignore[arg-type]  # all it uses of a socket
         response.begin()
         if not 100 <= response.status < 200 or response.status == http.client.SWITCHING_PROTOCOLS:
             return response
-
-
-def _kept(headers: Message) -> Iterator[str]:
-    return (name for name in _KEPT_HEADERS if name in headers)
 
 
 def _require_unencoded(response: http.client.HTTPResponse) -> None:

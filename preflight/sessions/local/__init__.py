@@ -3,46 +3,31 @@ file system may hang (a lost network mount) and a command may take long."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.commands import CommandRequest
-from preflight.questions.files import FileAct, FileRequest
+from preflight.questions.commands import Ended
+from preflight.questions.files import LocalAct, LocalRequest
 from preflight.reasons import Reason
-from preflight.sessions import Deliver
 from preflight.sessions.local.command import run_command
-from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text
-from preflight.sessions.parallel import answer_in_threads
-
-VANTAGE = "from here"
-_MOST_AT_ONCE = 4
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
+from preflight.sessions.parallel import VANTAGE, ParallelSession
 
 
-class LocalSession:
+class LocalSession(ParallelSession):
     """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
     stage = "reading files and running commands"
+    most_at_once = 4
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the plan's; relative paths start there."""
         self._folder = folder
 
-    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """See `preflight.sessions.Session`."""
-
-        def answer(question: Question) -> Answer:
-            return self._answer(question, deadline.at_most(question.timeout_seconds))
-
-        answer_in_threads(questions, answer, deliver, most_at_once=_MOST_AT_ONCE)
-
-    def close(self) -> None:
-        """Nothing stays open between questions."""
-
-    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+    def answer(self, question: Question, deadline: Deadline) -> Answer:
+        deadline = deadline.at_most(question.timeout_seconds)
         asked_at, begun = now(), monotonic()
 
         def lost(reason: Reason, detail: str) -> NoReply:
@@ -50,19 +35,13 @@ class LocalSession:
 
         name = question.text
         try:
-            if CommandRequest.is_one(question.text):
-                command = CommandRequest.parse(question.text)
-                name = command.run[0]
-                ended = run_command(command.run, self._folder, deadline)
-                code, text, error_text = ended.code, ended.output, ended.error
-            else:
-                request = FileRequest.parse(question.text)
-                name = request.path
-                code, text, error_text = 0, self._look(request, deadline), ""
+            request = LocalRequest.parse(question.text)
+            name = request.path or request.argv[0]
+            ended = self._done(request, deadline)
         except ValueError as error:
             return lost(Reason.NOT_ASKED, str(error))
         except Problem as problem:
-            code, text, error_text = 1, "", f"{name}: {problem}"
+            ended = Ended(1, "", f"{name}: {problem}")
         except TooMuchToRead as error:
             return lost(Reason.TOO_MUCH, f"{name}: {error}")
         except TimeoutError as error:
@@ -73,24 +52,21 @@ class LocalSession:
             return lost(Reason.FILE_UNSTABLE, f"{name}: it changed while it was looked at")
         except OSError as error:
             return lost(Reason.FILE_TROUBLE, f"{name}: {error.strerror or error}")
-        return Reply(code, text, asked_at, monotonic() - begun, VANTAGE, error_text)
+        return Reply(ended.code, ended.output, asked_at, monotonic() - begun, VANTAGE, ended.error)
 
-    def _look(self, request: FileRequest, deadline: Deadline) -> str:
+    def _done(self, request: LocalRequest, deadline: Deadline) -> Ended:
+        """Raises Problem, TooMuchToRead and OSError."""
         path = self._folder / request.path
         match request.act:
-            case FileAct.TREE:
-                return json.dumps({"entries": list_tree(path, deadline)})
-            case FileAct.TEXTS:
+            case LocalAct.TREE:
+                return Ended(0, json.dumps({"entries": list_tree(path, deadline)}))
+            case LocalAct.TEXTS:
                 texts, unread = read_scripts(path, deadline)
-                return json.dumps({"texts": texts, "unread": unread})
-            case FileAct.TEXT:
-                return _text_reply(read_text(path))
-
-
-def _text_reply(content: bytes) -> str:
-    """One line of JSON, then the text as it is, so that quoting does not hide a secret from redaction."""
-    try:
-        text, utf8 = content.decode("utf-8"), True
-    except UnicodeDecodeError:
-        text, utf8 = content.decode("utf-8", "replace"), False
-    return f"{json.dumps({'sha256': hashlib.sha256(content).hexdigest(), 'utf8': utf8})}\n{text}"
+                return Ended(0, json.dumps({"texts": texts, "unread": unread}))
+            case LocalAct.TEXT:
+                content = read_text(path)
+                # The text as it is, so that quoting does not hide a secret from redaction.
+                text = content.decode("utf-8", "replace")
+                return Ended(0, f"{json.dumps({'sha256': sha256(content)})}\n{text}")
+            case LocalAct.RUN:
+                return run_command(request.argv, self._folder, deadline)

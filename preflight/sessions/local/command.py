@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline
@@ -29,7 +29,7 @@ def run_command(argv: Sequence[str], folder: Path, deadline: Deadline) -> Ended:
         process = subprocess.Popen(
             argv,
             cwd=folder,
-            env=_environment(os.environ),
+            env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -47,10 +47,6 @@ def run_command(argv: Sequence[str], folder: Path, deadline: Deadline) -> Ended:
     finally:
         _end(process)
     return Ended(code if code >= 0 else 128 - code, output, errors)
-
-
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    return {name: ours[name] for name in _KEPT if name in ours} | {"LC_ALL": "C.UTF-8"}
 
 
 def _read(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[str, str]:

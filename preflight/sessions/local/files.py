@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from preflight.clock import Deadline
+from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import (
     LARGEST_SCRIPT_BYTES,
     LARGEST_TEXT_BYTES,
     MOST_BYTES,
     MOST_ENTRIES,
     MOST_SCRIPT_BYTES,
-    SCRIPT_SUFFIXES,
     EntryKind,
 )
 
@@ -168,16 +168,15 @@ def _hashes(entry: _Found, deadline: Deadline) -> dict[str, Any]:
     content = b"".join(_chunks(entry, deadline))
     without_cr = content.replace(b"\r", b"")
     return {
-        "sha256": _sha256(content),
-        "sha256_without_cr": _sha256(without_cr),
-        "sha256_bare": _sha256(without_cr.removeprefix(codecs.BOM_UTF8).rstrip(b"\n")),
-        "lines": content.count(b"\n") + (not content.endswith(b"\n") and bool(content)),
-        "bom": content.startswith(codecs.BOM_UTF8),
+        "sha256": sha256(content),
+        "sha256_without_cr": sha256(without_cr),
+        "sha256_bare": sha256(without_cr.removeprefix(codecs.BOM_UTF8).rstrip(b"\n")),
         "crlf": b"\r\n" in content,
     }
 
 
-def _sha256(content: bytes) -> str:
+def sha256(content: bytes) -> str:
+    """In lower-case hex."""
     return hashlib.sha256(content).hexdigest()
 
 

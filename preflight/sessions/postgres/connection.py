@@ -8,6 +8,7 @@ itself: no cancel request is needed when we go away.
 
 from __future__ import annotations
 
+import json
 import select
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,13 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
-from preflight.sessions.postgres.rows import Rows
-from preflight.sessions.remote_text import decode, one_line
+from preflight.wording import one_line
 
 LOCK_SECONDS = 1.0
+MOST_BYTES = 1024 * 1024
+MOST_ROWS = 10_000
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
@@ -55,12 +57,6 @@ class Statement:
 
 Outcome = str | SqlError | CannotAsk
 """A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    sqlstate: str
-    message: str
 
 
 class Connection:
@@ -129,8 +125,8 @@ class Connection:
     def _outcome(self, group: Sequence[str], seconds: float, deadline: Deadline) -> Outcome:
         """Reads all results of a group: its first error, or the rows of its last statement."""
         deadline = deadline.at_most(seconds + _GRACE_SECONDS)
-        refused: _Refused | None = None
-        rows = Rows()
+        refused: pq.abc.PGresult | None = None
+        rows = _Rows()
         current, last = 0, len(group) - 1
         while True:
             result = self._next(deadline)
@@ -144,7 +140,7 @@ class Connection:
                 if current == last:
                     rows.add(result)
             elif result.status == pq.ExecStatus.FATAL_ERROR:
-                refused = refused or _refused(result)
+                refused = refused or result
             elif result.status not in _IGNORED:
                 detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
                 raise ConnectionLost(Reason.UNREADABLE, detail)
@@ -167,14 +163,16 @@ class Connection:
             return ConnectionLost(Reason.CLOSED_HERE, "the session was closed")
         return ConnectionLost(Reason.NO_ANSWER, "the server fell silent")
 
-    def _error(self, refused: _Refused, seconds: float) -> SqlError | CannotAsk:
-        told = f"{refused.sqlstate} {refused.message}".strip()
+    def _error(self, refused: pq.abc.PGresult, seconds: float) -> SqlError | CannotAsk:
+        sqlstate = one_line(decode(refused.error_field(pq.DiagnosticField.SQLSTATE) or b""), 5)
+        message = refused.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or refused.error_message
+        told = f"{sqlstate} {one_line(decode(message))}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
             raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
-        if refused.sqlstate in _TIMED_OUT:
+        if sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
-            return CannotAsk(_TIMED_OUT[refused.sqlstate], detail)
-        if not refused.sqlstate or refused.sqlstate.startswith(_SERVER_TROUBLE):
+            return CannotAsk(_TIMED_OUT[sqlstate], detail)
+        if not sqlstate or sqlstate.startswith(_SERVER_TROUBLE):
             return CannotAsk(Reason.SERVER_TROUBLE, f"the server could not answer: {told}")
         return SqlError(told)
 
@@ -196,7 +194,44 @@ def _limits(seconds: float) -> list[str]:
     ]
 
 
-def _refused(result: pq.abc.PGresult) -> _Refused:
-    sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-    return _Refused(one_line(decode(sqlstate), 5), one_line(decode(message)))
+class _Rows:
+    """Collects rows up to a cap; beyond it, it only remembers that there were more. Every value is the server's own
+    text, which means the same in every version and loses nothing."""
+
+    def __init__(self) -> None:
+        self._rows: list[str] = []
+        self._bytes = 0
+        self._over = False
+        self._names: list[str] = []
+
+    def add(self, result: pq.abc.PGresult) -> None:
+        """Takes the rows of a result; all results belong to one statement."""
+        if not self._names:
+            self._names = [_text(result.fname(column) or b"") for column in range(result.nfields)]
+        for row in range(result.ntuples):
+            self._add_row([result.get_value(row, column) for column in range(result.nfields)])
+
+    def _add_row(self, values: list[bytes | None]) -> None:
+        if self._over:
+            return
+        cells = [None if value is None else _text(value) for value in values]
+        text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
+        self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
+        self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
+        if not self._over:
+            self._rows.append(text)
+
+    def as_json(self) -> str | CannotAsk:
+        """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
+        columns share a name."""
+        if len(set(self._names)) < len(self._names):
+            return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
+        if self._over:
+            detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
+            return CannotAsk(Reason.TOO_MUCH, detail)
+        return "[" + ", ".join(self._rows) + "]"
+
+
+def _text(value: bytes) -> str:
+    """UTF-8; what is none (a database in SQL_ASCII) becomes U+FFFD: an escape would break JSON that the server made."""
+    return value.decode("utf-8", "replace")

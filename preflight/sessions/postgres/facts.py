@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from psycopg import pq
 
@@ -41,11 +40,11 @@ role begins with, whatever this transaction has set."""
 def told(rows: str) -> dict[str, str]:
     """From the rows of either question: `server_pid`, `tls` (version of the server's own connection, may be empty) and
     `settings` (JSON: name to setting, unit and source)."""
-    seen: dict[str, Any] = json.loads(rows)[0]
+    seen: dict[str, str] = json.loads(rows)[0]
     # pg_settings does not list `role`, which ALTER ROLE ... SET role sets.
-    settings = {**seen["settings"], "role": {"setting": seen["role"], "unit": None, "source": None}}
+    settings = {**json.loads(seen["settings"]), "role": {"setting": seen["role"], "unit": None, "source": None}}
     return {
-        "server_pid": str(seen["server_pid"]),
+        "server_pid": seen["server_pid"],
         "tls": seen["tls"] or "",
         "settings": json.dumps(settings, sort_keys=True),
     }

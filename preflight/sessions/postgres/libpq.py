@@ -22,7 +22,7 @@ from psycopg import pq
 
 from preflight.clock import Deadline
 from preflight.errors import SecretError
-from preflight.plan import Database, SecretRef
+from preflight.plan import Database
 from preflight.sessions.secrets import Secrets
 
 NOWHERE = os.path.join(os.devnull, "none")  # noqa: PTH118  # as text: libpq is handed it
@@ -43,16 +43,13 @@ def scrub_environment(secrets: Secrets, databases: Iterable[Database]) -> None:
     of their own (PGTZ, PGDATESTYLE, PGGEQO) are read from the environment at any moment of a login. A secret that the
     plan keeps in one of them, `env:PGPASSWORD`, is read before."""
     for database in databases:
-        if database.password is not None and _is_libpq_variable(database.password):
+        secret = database.password
+        if secret is not None and secret.scheme == "env" and _LIBPQ_VARIABLE.fullmatch(secret.argument):
             with contextlib.suppress(SecretError):  # reported when the login needs it
-                secrets.value(database.password)
+                secrets.value(secret)
     for name in list(os.environ):
         if _LIBPQ_VARIABLE.fullmatch(name):
             os.environ.pop(name, None)
-
-
-def _is_libpq_variable(ref: SecretRef) -> bool:
-    return ref.scheme == "env" and _LIBPQ_VARIABLE.fullmatch(ref.argument) is not None
 
 
 def conninfo(parameters: Mapping[str, str]) -> bytes:

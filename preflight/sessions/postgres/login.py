@@ -19,7 +19,7 @@ from preflight.plan.values import show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import MOST_TELLING_FIRST, NO_DESCRIPTOR
-from preflight.sessions.postgres.certificate import Stream, why_refused
+from preflight.sessions.postgres.certificate import why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
 
@@ -34,7 +34,7 @@ class ServerAddress:
 
     ip: str
     port: int
-    connect_again: Callable[[Deadline], Stream]
+    connect_again: Callable[[Deadline], socket.socket]
     """A second connection to the same server, for a look at its certificate."""
     admit: Callable[[int], None] | None = None
     """A tunnel's: told the port the connection comes from."""

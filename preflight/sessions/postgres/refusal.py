@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
+from preflight.sessions.dial import NO_ROUTE
 from preflight.sessions.postgres.libpq import ServerWord
-from preflight.sessions.remote_text import one_line
+from preflight.wording import one_line
 
 _PREFIX_END = " failed: "
-_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL)
 
 _SERVER_SAYS = re.compile(r"\A[^\n]* failed: \S+:  ")
 """A server's sentence comes after its severity and two spaces. Met here only without its codes: old versions of
@@ -35,6 +35,31 @@ _BY_SQLSTATE = {
     "55000": (Reason.DATABASE_CLOSED, "database {name} does not accept connections (datallowconn)"),
 }
 """SQLSTATEs that a server refuses a login with (PostgreSQL, Appendix A)."""
+
+_LIBPQ_SAYS = (
+    (
+        ("authentication method requirement",),
+        Reason.CLEARTEXT_PASSWORD,
+        "the server asks for the password in clear text over a connection without TLS; it was not sent",
+    ),
+    (("does not support SSL",), Reason.TLS_UNSUPPORTED, "the server does not offer TLS"),
+    (("does not match host name", "host name from server certificate"), Reason.CERTIFICATE_NAME, "{said}"),
+    (("certificate verify failed",), Reason.CERTIFICATE_UNTRUSTED, "the server's certificate is not trusted"),
+    (("private key file",), Reason.CLIENT_KEY, "{said}"),
+    (("root certificate file",), Reason.CA_FILE, "{said}"),
+    (
+        ("response to SSL negotiation", "expected authentication request"),
+        Reason.NOT_POSTGRESQL,
+        "what answers there does not speak PostgreSQL's protocol",
+    ),
+    (
+        ("closed the connection", "EOF", "eof while reading", os.strerror(errno.ECONNRESET)),
+        Reason.CLOSED_BY_SERVER,
+        "the server closed the connection during the login",
+    ),
+    (("SSL error", "SSL SYSCALL"), Reason.TLS_FAILED, "the TLS handshake failed: {said}"),
+)
+"""What libpq says of a login that it ended itself; the first that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +135,7 @@ def _no_connection(failed: Failed) -> CannotAsk:
         return CannotAsk(Reason.NOT_LISTENING, "the connection was refused: nothing listens there")
     if os.strerror(errno.ETIMEDOUT) in failed.message:
         return CannotAsk(Reason.NO_ANSWER, "no answer to the attempt to connect")
-    for number in _NO_ROUTE:
+    for number in NO_ROUTE:
         if os.strerror(number) in failed.message:
             return CannotAsk(Reason.NO_ROUTE, f"no route: {os.strerror(number)}")
     return CannotAsk(Reason.UNREACHABLE, f"no connection: {failed.said}")
@@ -125,24 +150,7 @@ def _client_gave_up(failed: Failed) -> CannotAsk:
     if _SERVER_SAYS.search(message):
         detail = f"the server refused the login of role {failed.role}: {failed.said}"
         return CannotAsk(Reason.SERVER_REFUSED, detail)
-    if "authentication method requirement" in message:
-        detail = "the server asks for the password in clear text over a connection without TLS; it was not sent"
-        return CannotAsk(Reason.CLEARTEXT_PASSWORD, detail)
-    if "does not support SSL" in message:
-        return CannotAsk(Reason.TLS_UNSUPPORTED, "the server does not offer TLS")
-    if "does not match host name" in message or "host name from server certificate" in message:
-        return CannotAsk(Reason.CERTIFICATE_NAME, failed.said)
-    if "certificate verify failed" in message:
-        return CannotAsk(Reason.CERTIFICATE_UNTRUSTED, "the server's certificate is not trusted")
-    if "private key file" in message:
-        return CannotAsk(Reason.CLIENT_KEY, failed.said)
-    if "root certificate file" in message:
-        return CannotAsk(Reason.CA_FILE, failed.said)
-    if any(words in message for words in ("response to SSL negotiation", "expected authentication request")):
-        return CannotAsk(Reason.NOT_POSTGRESQL, "what answers there does not speak PostgreSQL's protocol")
-    closed = ("closed the connection", "EOF", "eof while reading", os.strerror(errno.ECONNRESET))
-    if any(words in message for words in closed):
-        return CannotAsk(Reason.CLOSED_BY_SERVER, "the server closed the connection during the login")
-    if "SSL error" in message or "SSL SYSCALL" in message:
-        return CannotAsk(Reason.TLS_FAILED, f"the TLS handshake failed: {failed.said}")
+    for words, reason, sentence in _LIBPQ_SAYS:
+        if any(each in message for each in words):
+            return CannotAsk(reason, sentence.format(said=failed.said))
     return CannotAsk(Reason.PROTOCOL, f"the login broke off: {failed.said}")

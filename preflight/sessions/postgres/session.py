@@ -24,7 +24,6 @@ from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    import paramiko
     from psycopg import pq
 
     from preflight.sessions.postgres import SqlPool
@@ -188,12 +187,12 @@ class SqlSession:
             self._session["address"] = resolved.first
             return [ServerAddress.direct(str(where[0]), database.port) for _, where in resolved.addresses]
 
-        def open_channel(deadline: Deadline) -> paramiko.Channel:
-            return self._pool.open_channel(database.host, self._address, database.port, deadline)
+        def tunnel(deadline: Deadline) -> Tunnel:
+            return Tunnel(self._pool.open_channel(database.host, self._address, database.port, deadline))
 
         self.stage = f"opening a channel through {database.host}"
-        self._tunnel = Tunnel(open_channel(deadline))
-        return [ServerAddress(LOOPBACK, self._tunnel.port, open_channel, self._tunnel.admit)]
+        self._tunnel = tunnel(deadline)
+        return [ServerAddress(LOOPBACK, self._tunnel.port, lambda soon: tunnel(soon).dial(), self._tunnel.admit)]
 
     def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
         """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing

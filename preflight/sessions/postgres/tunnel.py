@@ -46,6 +46,12 @@ class Tunnel:
         self._thread = threading.Thread(target=self._serve, args=(client_port,), name="tunnel-in", daemon=True)
         self._thread.start()
 
+    def dial(self) -> socket.socket:
+        """A connection from here; the tunnel closes with it."""
+        sock = socket.create_connection((LOOPBACK, self.port))
+        self.admit(sock.getsockname()[1])
+        return sock
+
     def finish(self, seconds: float) -> None:
         """Closes after the server has, for which it waits at most `seconds`: the client has ended the session, and a
         server that loses the connection before it reads that logs a reset."""

@@ -10,9 +10,9 @@ from typing import Any
 from preflight.clock import Deadline
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
 from preflight.sessions.ssh.transport import paramiko
+from preflight.wording import one_line
 
 _LIST_SECONDS = 2.0
 _CERTIFICATE = "-cert-v01@openssh.com"

@@ -13,10 +13,10 @@ from preflight.plan import Host
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed, dial
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.known_hosts import KnownKeys
 from preflight.sessions.ssh.shared import Shared
+from preflight.wording import one_line
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.transport import Transport

@@ -15,12 +15,12 @@ from preflight.plan import Account, Host
 from preflight.probe import NoReply
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
 from preflight.sessions.ssh.config import Configured, configure
 from preflight.sessions.ssh.known_hosts import KnownKeys, PublicKey
 from preflight.sessions.ssh.shared import Shared
+from preflight.wording import one_line
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.transport import Transport

@@ -14,11 +14,11 @@ from preflight.errors import SecretError
 from preflight.plan import Host
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.agent import Agent, find_key
 from preflight.sessions.ssh.key_files import KeyFile
 from preflight.sessions.ssh.transport import Transport, paramiko
+from preflight.wording import one_line
 
 _TRIAL_SECONDS = 5.0
 """Longest that a login waits for that of another host with the same password; PAM delays a refusal by 2 to 4 s."""

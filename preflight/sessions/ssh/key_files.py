@@ -12,8 +12,8 @@ from typing import Any
 
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.transport import paramiko
+from preflight.wording import one_line
 
 _LARGEST_BYTES = 64 * 1024
 _OPENSSH_MAGIC = b"openssh-key-v1\0"

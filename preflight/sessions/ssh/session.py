@@ -11,14 +11,14 @@ from preflight.errors import SecretError
 from preflight.plan import SecretRef
 from preflight.probe import Question, Reply
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, Deliver, SessionFailed
-from preflight.sessions.remote_text import decode, one_line
+from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, too_much
 from preflight.sessions.ssh.command_channel import News
 from preflight.sessions.ssh.connection import Connection, Login
 from preflight.sessions.ssh.shared import a_little_before
+from preflight.wording import one_line
 
 _SLOT_POLL_SECONDS = 0.1
 """How soon to try again for a channel when all that are open belong to somebody else."""

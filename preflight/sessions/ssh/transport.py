@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from preflight.clock import Deadline
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.remote_text import one_line
 from preflight.sessions.ssh.known_hosts import KeyStatus, KnownKeys, PublicKey
+from preflight.wording import one_line
 
 if TYPE_CHECKING:
     from preflight.plan import Host

@@ -1,4 +1,5 @@
-"""Questions that read a backup to its end on its host, at the lowest priority: only that proves it can be read.
+"""Questions about the backups that lie on a host: which are the newest, what they are by their first bytes, and whether
+they can be read to their end, at the lowest priority: only that proves it.
 
 `pg_restore -l` shows a whole table of contents for an archive cut off after one per cent of its length, so the list
 tells what the archive is, and the full read that it is there."""
@@ -9,15 +10,205 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeVar
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import zip_longest
+from typing import Annotated, Any, ClassVar, TypeVar
 
+from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.limits import Matches
+from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.backup_files import BackupKind
-from preflight.questions.fields import output_of, read_fields, read_lines
-from preflight.questions.shell import AccountProbe, filled, quoted
-from preflight.questions.tools import Major, major_in
+from preflight.questions.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
+from preflight.questions.shell import AccountProbe, AsAccount, filled, fixed_folder, glob_word, quoted
+from preflight.questions.sql import Major, major_in
 
 T = TypeVar("T")
+
+MOST_LISTED = 6
+
+_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
+
+_LIST = """\
+exec </dev/null
+LC_ALL=C; export LC_ALL
+folder=@FOLDER@
+if [ ! -d "$folder" ]; then echo folder=missing
+elif [ -r "$folder" ] && [ -x "$folder" ]; then echo folder=readable; else echo folder=unreadable; fi
+printf 'ran_as=%s\\naccount=%s\\nnow=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(date +%s)"
+set -- @GLOB@
+[ -e "$1" ] || [ -h "$1" ] || shift
+dangling=0; for f do [ -e "$f" ] || dangling=$((dangling + 1)); done
+printf 'count=%s\\ndangling=%s\\n' "$#" "$dangling"
+case $* in *[[:cntrl:]]*) echo odd=yes; exit 0 ;; esac
+kind() {
+  if [ ! -r "$1" ]; then echo unreadable
+  elif [ -d "$1" ]; then
+    if [ -e "$1/toc.dat" ]; then echo directory; elif [ -e "$1/PG_VERSION" ]; then echo base
+    elif [ -e "$1/base.tar" ] || [ -e "$1/base.tar.gz" ]; then echo base-tar; else echo folder; fi
+  elif [ ! -s "$1" ]; then echo empty
+  else case $(od -An -tx1 -N 5 <"$1" | tr -d ' \\n') in
+    5047444d50) echo custom ;; 1f8b*) echo gzip ;; 425a68*) echo bzip2 ;; fd377a585a) echo xz ;; 28b52ffd*) echo zstd ;;
+    *) if [ "$(od -An -c -j 257 -N 5 <"$1" 2>/dev/null | tr -d ' \\n')" = ustar ]; then echo tar; else echo text; fi ;;
+  esac; fi
+}
+[ "$#" -eq 0 ] || ls -dtL -- "$@" | head -n @MOST@ | while IFS= read -r f; do
+  # pg_dump writes a directory's table of contents last.
+  m=$f; [ ! -e "$f/toc.dat" ] || m=$f/toc.dat
+  if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
+    b=${b%%[!0-9]*}
+  else b=$(stat -L -c %s -- "$f"); fi
+  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
+  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
+done
+echo end=yes
+exit 0"""
+
+
+class BackupKind(StrEnum):
+    """What a backup is, by its first bytes or by what is in its folder."""
+
+    CUSTOM = "custom"
+    DIRECTORY = "directory"
+    TAR = "tar"
+    TEXT = "text"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+    ZSTD = "zstd"
+    BASE = "base"
+    BASE_TAR = "base-tar"
+    FOLDER = "folder"
+    EMPTY = "empty"
+    UNREADABLE = "unreadable"
+
+    @property
+    def is_archive(self) -> bool:
+        """pg_restore reads it."""
+        return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
+
+
+_FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One backup: a file, or a folder."""
+
+    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
+
+    path: str
+    kind: BackupKind
+    size_bytes: Count | None
+    """Of a folder, all files below it; None where not all of it can be seen."""
+    changed_at: datetime
+    """UTC."""
+    uid: int
+    owner: str
+    mode: Mode
+    stat: str
+    """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
+    born_at: datetime | None = None
+    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+
+    @property
+    def identity(self) -> str:
+        """Device and inode: equal for two names of one file."""
+        return ":".join(self.stat.split(":")[:2])
+
+    @property
+    def state(self) -> str:
+        """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
+        the host does not tell."""
+        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
+
+    @property
+    def writable_by_others(self) -> bool:
+        return bool(self.mode & 0o002)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The newest backups that match a pattern."""
+
+    backups: tuple[BackupFile, ...]
+    """Newest first, each file once, at most `MOST_LISTED`."""
+    count: int
+    """How many names match."""
+    dangling: int
+    """How many of them lead to nothing that whoever looked can see: links to nothing, or into a closed folder."""
+    folder: str
+    """The pattern's folder: `readable`, `unreadable` or `missing`, for whoever looked."""
+    as_account: bool
+    """The account itself looked."""
+    uid: int
+    """User id of the account; -1 when the host does not know it."""
+    host_now: datetime
+    """By the host's clock, UTC."""
+
+    def age(self, backup: BackupFile) -> timedelta:
+        """When it was last changed, by the host's own clock."""
+        return self.host_now - backup.changed_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
+    ran_as: int
+    account: int | None
+    now: datetime
+    count: int
+    dangling: int
+    end: End
+    backup: tuple[BackupFile, ...] = ()
+    born: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreviousBackups(AccountProbe[Listing]):
+    """Lists the newest matches of a glob, as the account that takes the backups."""
+
+    family = Family.BACKUP
+    timeout_seconds: ClassVar[float] = 20.0
+
+    pattern: str
+
+    def ask(self) -> str:
+        script = filled(
+            _LIST,
+            FOLDER=quoted(fixed_folder(self.pattern)),
+            GLOB=glob_word(self.pattern),
+            ACCOUNT=self.account.word,
+            MOST=str(MOST_LISTED),
+        )
+        return self.account.or_login(script)
+
+    def read(self, reply: Reply) -> Listing:
+        fields = read_fields(output_of(reply))
+        if "odd" in fields:
+            raise Unreadable("a name that matches holds a control character")
+        told = read_lines(_Told, fields)
+        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
+        backups = {backup.identity: backup for backup in reversed(listed)}
+        if told.count > told.dangling and not backups:
+            raise Unreadable("files match, but none is listed")
+        uid = -1 if told.account is None else told.account
+        return Listing(
+            tuple(sorted(backups.values(), key=lambda backup: backup.changed_at, reverse=True)),
+            told.count,
+            told.dangling,
+            told.folder,
+            told.ran_as == uid,
+            uid,
+            told.now,
+        )
+
+
+def _born(seconds: str | None) -> datetime | None:
+    """stat(1) prints 0 or a sign where the birth is not known."""
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None
+
 
 _GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
 _LOW = """\
@@ -202,8 +393,8 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
   /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables[databases + 0]++ }
   END {
     for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
-    printf "code=%s\\nbytes=%.0f\\nbegin=%s\\ninner=%d\\nversion=%s\\ncomplete=%d\\ntables=%d\\n",
-      code, bytes, begin, inner, version, complete, tables[0]
+    printf "code=%s\\nsize_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
+    printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'
 exit 0"""
@@ -213,6 +404,11 @@ _READERS = {
     BackupKind.BZIP2: "bzip2 -dc",
     BackupKind.XZ: "xz -dc",
     BackupKind.ZSTD: "zstd -dc",
+}
+_FORMS = {
+    BackupFormat.CUSTOM: BackupKind.CUSTOM,
+    BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
+    BackupFormat.TAR: BackupKind.TAR,
 }
 
 
@@ -275,24 +471,6 @@ class _Looked:
     readable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Connected:
-    tables: int
-    argument: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    code: int
-    bytes: int
-    begin: str
-    inner: bool
-    version: str
-    complete: bool
-    tables: int
-    database: tuple[_Connected, ...] = ()
-
-
 @dataclass(frozen=True)
 class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
@@ -313,25 +491,36 @@ class ReadText(LongRead[TextRead]):
         as_account = looked.ran_as == looked.account
         if not looked.readable:
             return TextRead(False, as_account)
-        told = read_lines(_Text, fields)
-        return TextRead(
-            True,
-            as_account,
-            told.code,
-            " ".join(reply.error.split())[:_SAID_CHARACTERS],
-            told.bytes,
-            told.begin,
-            told.inner,
-            told.complete,
-            told.version,
-            _databases(told.database),
-            told.tables,
-        )
+        databases = _databases(fields.pop("database", []))
+        said = " ".join(reply.error.split())[:_SAID_CHARACTERS]
+        known = {"readable": True, "as_account": as_account, "said": said, "databases": databases}
+        return read_lines(TextRead, fields, complete=True, **known)
 
 
-def _databases(lines: Sequence[_Connected]) -> Mapping[str, int]:
+def _databases(lines: Sequence[str]) -> Mapping[str, int]:
+    """`lines`: how many tables, and the argument of `\\connect`."""
     found: dict[str, int] = {}
     for line in lines:
-        name = connected_to(line.argument)
-        found[name] = found.get(name, 0) + line.tables
+        tables, _, argument = line.partition(" ")
+        name = connected_to(argument)
+        found[name] = found.get(name, 0) + whole_number(tables)
     return found
+
+
+def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
+    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    place = planned.host.id, AsAccount.of(planned), file.path, within.total_seconds()
+    kind = _kind(planned, listing, file)
+    if kind.is_archive:
+        return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
+    if kind is BackupKind.BASE:
+        return VerifyBase(*place, planned.program("pg_verifybackup"))
+    return ReadText(*place, kind, state=file.state) if kind in _READERS else None
+
+
+def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
+    """What the file is; by the plan's word where only the account itself may look into it."""
+    backup = planned.backup
+    if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
+        return _FORMS.get(backup.format, BackupKind.UNREADABLE)
+    return file.kind
