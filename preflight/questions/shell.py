@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Self, TypeVar
 from preflight.plan import Host
 from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
-from preflight.probe import Probe, Via
+from preflight.probe import Probe, Unreadable, Via
 
 T = TypeVar("T")
 
@@ -63,6 +63,15 @@ def fixed_folder(pattern: str) -> str:
 def filled(script: str, **values: str) -> str:
     """`script` with every `@NAME@` replaced that is among `values`; what is put in is not looked at again."""
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
+
+
+def path_and_sha256(line: str) -> tuple[str, str]:
+    """Of a line of sha256sum, or of openssl -r: a name with a backslash is escaped, and the line begins with one.
+    Raises Unreadable."""
+    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
+    if not found:
+        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
+    return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
 
 
 class Complaint(Enum):

@@ -16,7 +16,7 @@ from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import End, read_fields, read_lines, whole_number
 from preflight.questions.files import Entry, EntryKind
-from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
+from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 
 MOST_ENTRIES = 5000
 """A folder with more is not read: somebody named the wrong one."""
@@ -126,7 +126,6 @@ class StagedTree:
 
 
 _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
-_HASH_LINE = re.compile(r"([0-9a-f]{64}) [ *](\./.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +234,7 @@ def _entry(name: str, listed: _Listed, owner: str, target: str, sha256: str) -> 
 def _hashes(told: _TreeTold) -> dict[str, str]:
     """SHA-256 by path: of the lines of whatever tool hashed, and of the records of odd names."""
     lines = [line for line in told.hashes.split("\n") if line]
-    found = [_HASH_LINE.fullmatch(line) for line in lines]
-    if not all(found):
-        raise Unreadable("a line that is none of a hash")
-    pairs = [(match[2], match[1]) for match in found if match] + [(each.path, each.sha256) for each in told.hash]
+    pairs = [*map(path_and_sha256, lines), *((each.path, each.sha256) for each in told.hash)]
     hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
     if len(hashes) < len(pairs):
         raise Unreadable("a file is hashed twice")
