@@ -244,7 +244,7 @@ def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
         return ("host", *machine_of(entry))
-    return ("database", *server_of(plan, entry), entry.name or entry.id)
+    return ("database", *server_of(plan, entry), entry.dbname)
 
 
 def _local(moment: datetime, zone_name: str) -> str:

@@ -127,7 +127,7 @@ class CompetingJobs(Check):
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
-        name = database.name or database.id
+        name = database.dbname
         if not pg_cron.found:
             unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
             yield passed(f"pg_cron has no table in this database{unsaid}")

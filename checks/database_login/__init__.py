@@ -116,7 +116,9 @@ class DatabaseLogin(Check):
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SQL, database.id, lost)
         cure = cure_of(self.plan, Via.SQL, database.id, lost, date=self._need.good_date())
-        return login.another(f"no login: {lost.reason}", f"{database.user} logs in to {login.name}", lost.detail, cure)
+        return login.another(
+            f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
+        )
 
     def _connections(self, login: PlannedLogin, slots: Slots, role: DatabaseRole | None) -> Iterator[Judgement]:
         """What is left of the limits of server, database and role. Our own connection counts as free: it ends."""
@@ -127,7 +129,7 @@ class DatabaseLogin(Check):
         free, share = slots.most - slots.used + 1, (slots.used - 1) / max(slots.most, 1)
         limits = [("server", free, need)]
         if slots.database_limit >= 0:
-            limits.append((f"database {login.name}", slots.database_limit - slots.database_used + 1,
+            limits.append((f"database {database.dbname}", slots.database_limit - slots.database_used + 1,
                            database.sessions))  # fmt: skip
         if role is not None and role.connection_limit >= 0 and not role.is_superuser:
             wanted = sum(each.sessions for each in same if each.user == role.name)

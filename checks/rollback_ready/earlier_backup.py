@@ -336,7 +336,7 @@ def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
 
 def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
     """SQL text of pg_dump seldom names its database, and its tables are counted as commands."""
-    name = seen.planned.database.name or seen.planned.backup.database
+    name = seen.planned.database.dbname
     if isinstance(read, TextRead) and read.of_cluster:
         yield from _in_cluster(seen, read, name)
     else:

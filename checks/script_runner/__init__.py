@@ -216,7 +216,7 @@ class ScriptRunner(Check):
         )
 
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
-        name = work.database.name or work.database.id
+        name = work.database.dbname
         if login.refusal is not None:
             yield self._login_failed(work, login, name)
         elif not login.user:

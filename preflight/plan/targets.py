@@ -157,6 +157,11 @@ class Database:
     """Role that mends this database; its host's owner when left out."""
 
     @property
+    def dbname(self) -> str:
+        """What it is called at its server."""
+        return self.name or self.id
+
+    @property
     def password_purpose(self) -> str:
         return f"password of {self.user} for database {self.id}"
 

@@ -92,7 +92,7 @@ class ServerWork:
         """What is named to the client program. A named server has the database's port unless it names another."""
         host, port = split_server(self.server)
         named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
-        return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
+        return tuple({**named, "user": self.login, "dbname": self.database.dbname}.items())
 
     @property
     def who(self) -> str:

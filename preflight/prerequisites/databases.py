@@ -19,7 +19,7 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
             if work.connects:
                 who = work.account or work.host.who
                 text = (
-                    f"On {work.host.id}: {who} logs in to {_name(database)} as {work.login} without a prompt "
+                    f"On {work.host.id}: {who} logs in to {database.dbname} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
                 )
                 yield Requirement(owner=database.owner, text=text, checks=("script-runner",))
@@ -43,7 +43,7 @@ def _roles(plan: Plan, database: Database) -> Requirement:
 
 def grants(plan: Plan, database: Database, role: str) -> Iterator[str]:
     """The least that preflight's own questions need of a role; statements for a superuser."""
-    yield f"GRANT CONNECT ON DATABASE {quote_identifier(_name(database))} TO {quote_identifier(role)};"
+    yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role != database.user:
         return
     if _backed_up(plan, database):  # where the data directory lies, which the backup must outlive
@@ -60,7 +60,7 @@ def _way_in(database: Database) -> Requirement:
     here = database.connect is Connect.DIRECT
     source = "ADDRESS/32" if here else "127.0.0.1/32"
     origin = "ADDRESS: of the machine that runs preflight." if here else "Through the host's own SSH login."
-    line = f"{kind} {always_quoted(_name(database))} {always_quoted(database.user)} {source} scram-sha-256"
+    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} {source} scram-sha-256"
     text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in. {origin}"
     return Requirement(
         owner=database.owner, text=text, lines=(line,), language="pg_hba.conf", checks=("database-login",)
@@ -69,7 +69,3 @@ def _way_in(database: Database) -> Requirement:
 
 def _backed_up(plan: Plan, database: Database) -> bool:
     return any(backup.database == database.id for backup in plan.backups.values())
-
-
-def _name(database: Database) -> str:
-    return database.name or database.id

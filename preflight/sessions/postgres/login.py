@@ -128,7 +128,7 @@ class Login:
     def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
         failed = Failed(
             role=self.database.user,
-            name=self.database.name or self.database.id,
+            name=self.database.dbname,
             tls=self.database.sslmode is not SslMode.DISABLE,
             connected=connected,
             word=word,
@@ -154,7 +154,7 @@ class Login:
             "host": self.server_name,
             "hostaddr": address.ip,
             "port": str(address.port),
-            "dbname": database.name or database.id,
+            "dbname": database.dbname,
             "user": database.user,
             "application_name": "preflight",
             "client_encoding": "UTF8",
