@@ -101,6 +101,15 @@ def test_a_flood_is_noticed_at_its_cap() -> None:
     assert reader.current == 0
 
 
+def test_a_flood_on_one_stream_is_not_the_question_whose_end_the_other_still_owes() -> None:
+    reader = BatchReader(NONCE, _questions("echo first", "yes"))
+    reader.feed(
+        Stream.OUT, f"\n{NONCE} S timeout -k 2\n\n{NONCE} B 0\nfirst\n\n{NONCE} E 0 0\n\n{NONCE} B 1\n".encode()
+    )
+    reader.feed(Stream.OUT, b"y\n" * OUTPUT_CAP_BYTES)
+    assert (reader.overflowing, reader.current) == (True, 1)
+
+
 def test_noise_is_kept_for_the_report_but_not_without_bound() -> None:
     reader = BatchReader(NONCE, _questions("true"))
     reader.feed(Stream.ERR, b"Your password has expired.")

@@ -168,8 +168,8 @@ class BatchReader:
 
     @property
     def current(self) -> int | None:
-        """The number of the question that is being answered."""
-        return next(iter(self._open), None)
+        """The number of the question that is being answered. One before it may still miss its end on the other stream."""
+        return next(reversed(self._open), None)
 
     @property
     def current_seconds(self) -> float:
