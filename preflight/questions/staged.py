@@ -10,6 +10,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
@@ -35,13 +36,20 @@ if [ -d "$stage" ] && cd -- "$stage"; then :; else
 fi
 [ ! -h "$stage" ] || printf 'link=%s\\0' "$(ls -ld -- "$stage")"
 d=$(pwd -P); printf 'root=%s\\0' "$d"
-while [ "$d" != / ]; do
-  d=${d%/*}; d=${d:-/}
-  l=$(ls -ld -- "$d") && printf 'parent=%s\\0parent_path=%s\\0' "${l%%"$nl"*}" "$d"
-done
-n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
+set -- "$d"
+while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done
+shift
+set -f; IFS=$nl
+if [ $# -gt 0 ]; then
+  above=$(ls -ldr -- "$@") || exit 0 # in the same order: the name of each begins with that of the next
+  for l in $above; do printf 'parent=%s\\0parent_path=%s\\0' "$l" "$1"; shift; done
+fi
+unset IFS; set +f
+seen=$(find . -printf x 2>/dev/null | head -c @LIMIT@) # find of GNU; others cannot print
+n=${#seen}
+[ -n "$seen" ] || n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
 if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
-if find . -prune -printf '' 2>/dev/null; then
+if [ -n "$seen" ]; then
   find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0target=%l\\0'
 else # POSIX find: one ls for each entry
   find . -exec sh -c 'set -f; nl="
@@ -207,7 +215,8 @@ class StagedFolder(AccountProbe[StagedTree]):
 
 def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
     listed = [line.split() for line in told.parent]
-    if len(listed) != len(told.parent_path) or any(len(words) < 4 for words in listed):
+    above = tuple(map(str, PurePosixPath(told.root).parents))
+    if told.parent_path != above or len(listed) != len(above) or any(len(words) < 4 for words in listed):
         raise Unreadable("no line of ls -l for a folder above")
     return tuple((path, _mode(words[0]), words[2]) for path, words in zip(told.parent_path, listed, strict=True))
 
