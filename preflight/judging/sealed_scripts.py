@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from preflight.judging.manifest import ManifestError, parse_manifest
 from preflight.judging.psql_script import find_inputs, scan_script
@@ -122,6 +123,7 @@ def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:
     return Pair(name, found or places[0], found is not None)
 
 
+@lru_cache(5000)
 def _places(pattern: str, name: str) -> tuple[str, ...]:
     """Where the pattern may mean: from the top of the folder, or from the script's own folder."""
     folder, base = posixpath.split(name)

@@ -147,16 +147,6 @@ _HASH_LINE = re.compile(r"([0-9a-f]{64}) [ *](\./.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
-    """One entry, by its attributes."""
-
-    mode: str
-    size: str
-    modified: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Hash:
     sha256: Annotated[str, Matches("[0-9a-f]{64}", "a SHA-256 sum")]
     path: str
@@ -172,7 +162,8 @@ class _TreeTold:
     root: str = ""
     parent: tuple[str, ...] = ()
     parent_path: tuple[str, ...] = ()
-    entry: tuple[_Listed, ...] = ()
+    entry: tuple[str, ...] = ()
+    """Symbolic mode, size, time of change and path of each."""
     owner: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     complete: bool = False
@@ -226,9 +217,20 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     if not len(told.entry) == len(told.owner) == len(told.target):
         raise Unreadable("an entry without its owner, or what it leads to")
     found = {}
-    for each, owner, target in zip(told.entry, told.owner, told.target, strict=True):
-        name = each.path.removeprefix("./")
-        found[name] = _entry(name, each, owner, target, hashes.get(name, ""))
+    for line, owner, target in zip(told.entry, told.owner, told.target, strict=True):
+        mode, size, modified, path = _words(line)
+        name = path.removeprefix("./")
+        kind = _KINDS.get(mode[:1], EntryKind.OTHER)
+        found[name] = StagedEntry(
+            path=name,
+            kind=kind,
+            mode=_mode(mode),
+            size_bytes=whole_number(size) if kind is EntryKind.FILE else 0,
+            owner=owner,
+            modified_at=_moment(modified),
+            link_target=target,
+            sha256=hashes.get(name, ""),
+        )
     if "." not in found or len(found) < len(told.entry):
         raise Unreadable("the reply does not list the folder, or an entry twice")
     if set(hashes) - set(found):
@@ -236,18 +238,11 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     return tuple(entry for _, entry in sorted(found.items()))
 
 
-def _entry(name: str, listed: _Listed, owner: str, target: str, sha256: str) -> StagedEntry:
-    kind = _KINDS.get(listed.mode[:1], EntryKind.OTHER)
-    return StagedEntry(
-        path=name,
-        kind=kind,
-        mode=_mode(listed.mode),
-        size_bytes=whole_number(listed.size) if kind is EntryKind.FILE else 0,
-        owner=owner,
-        modified_at=_moment(listed.modified),
-        link_target=target,
-        sha256=sha256,
-    )
+def _words(line: str) -> tuple[str, str, str, str]:
+    words = line.split(" ", 3)
+    if len(words) < 4:
+        raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
+    return words[0], words[1], words[2], words[3]
 
 
 def _hashes(told: _TreeTold) -> dict[str, str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import groupby
+from json.encoder import encode_basestring_ascii as _json_string
 from typing import Any
 
 from preflight.wording import shortened, visible
@@ -38,6 +40,8 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 """A first word that begins a quote, another list or a line across."""
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
+
+_json_value = json.JSONEncoder(default=datetime.isoformat).encode
 
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
@@ -98,8 +102,23 @@ def json_text(document: Any) -> str:
     moments as ISO 8601.
 
     `##[...]` within a string is written with an escape that reads back the same."""
-    text = json.dumps(document, indent=2, ensure_ascii=True, default=datetime.isoformat)
-    return text.replace("##", "#\\u0023") + "\n"
+    return _indented(document, "\n").replace("##", "#\\u0023") + "\n"
+
+
+def _indented(value: Any, margin: str) -> str:
+    """What `json.dumps` writes with `indent=2`; that holds a piece of text for each comma until all are joined.
+    `margin`: the line feed and blanks before each line."""
+    if isinstance(value, str):
+        return _json_string(value)
+    if value is None:
+        return "null"
+    inner = f"{margin}  "
+    if value and isinstance(value, Mapping):
+        members = [f"{inner}{_json_string(key)}: {_indented(each, inner)}" for key, each in value.items()]
+        return f"{{{','.join(members)}{margin}}}"
+    if value and isinstance(value, list | tuple):
+        return f"[{','.join([inner + _indented(each, inner) for each in value])}{margin}]"
+    return _json_value(value)
 
 
 def markdown_text(text: str) -> str:
