@@ -79,18 +79,24 @@ class BackupLocation(Check):
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
         probes: Probes = {"directory": DirectoryProbe(planned.host.id, AsAccount.of(planned), planned.backup.directory)}
-        if planned.backup.database in self.settings.data_directory:
-            return probes
+        declared = self._protected(planned, None)
+        if declared:
+            return {**probes, "places": PlacesProbe(planned.host.id, AsAccount.of(planned), declared)}
         return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
 
     def follow_up(
-        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None
+        self,
+        subject: Subject,
+        *,
+        directory: Directory,
+        files: DataDirectories | NoReply | None = None,
+        places: Mapping[str, Place] | NoReply | None = None,
     ) -> Probes:
         """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
         paths = self._protected(planned, files)
-        if not paths or directory.kind is not DirectoryKind.DIRECTORY:
+        if places is not None or not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
         return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
 

@@ -14,7 +14,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
-from preflight.plan.machines import machine_of
+from preflight.plan.machines import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
 from preflight.questions.backups import Listing, PreviousBackups, read_in_full
@@ -184,8 +184,14 @@ class RollbackReady(Check):
 
     def _restored_beside(self, database: Database) -> list[Database]:
         """Those on the same machine, itself included: all of them may have to be restored."""
-        own = machine_of(self.plan.host_of(database))
-        return [each for each in self._restored() if machine_of(self.plan.host_of(each)) == own]
+        return self._restored_by_machine[self._machine_of(database)]
+
+    @cached_property
+    def _restored_by_machine(self) -> Mapping[Machine, list[Database]]:
+        return grouped(self._restored(), self._machine_of)
+
+    def _machine_of(self, database: Database) -> Machine:
+        return machine_of(self.plan.host_of(database))
 
     def _judge_backup(
         self,

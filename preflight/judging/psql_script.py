@@ -155,9 +155,9 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
     names it."""
     found = Inputs([], [])
     for name, text in texts.items():
-        scan, own_folder = scan_script(text), posixpath.dirname(posixpath.join(folder, name))
+        scan = scan_script(text)
         for include in scan.includes:
-            base = own_folder if include.relative else folder
+            base = posixpath.dirname(posixpath.join(folder, name)) if include.relative else folder
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
             written = f"{include.command} {include.path}"

@@ -40,6 +40,8 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
+_json_value = json.JSONEncoder(default=datetime.isoformat).encode
+
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
 _MOST_IN_XML = 20_000

@@ -30,17 +30,18 @@ _KILLED = 137  # the same after its -k
 
 _PRELUDE = """\
 LC_ALL=C; LANG=C; TZ=UTC0; export LC_ALL LANG TZ; unset TMOUT; umask 077
-mark() { printf '\\n%s %s\\n' "$NONCE" "$1"; printf '\\n%s %s\\n' "$NONCE" "$1" >&2; }
+mark() { printf "\\n$NONCE %s\\n" "$@"; printf "\\n$NONCE %s\\n" "$@" >&2; }
 limit=
 case $(timeout --help 2>&1 </dev/null) in
 *-k*) limit='timeout -k 2' ;;
 *) if timeout 9 true </dev/null >/dev/null 2>&1; then limit=timeout; fi ;;
 esac
 run() { if [ -n "$limit" ]; then $limit "$1" sh -c "$2"; else sh -c "$2"; fi; }
-ask() { mark "B $1"; run "$2" "$3" </dev/null; mark "E $1 $?"; }
-ask_with_stdin() { mark "B $1"; run "$2" "$3"; mark "E $1 $?"; }
-mark "S ${limit:-none}"
+ask() { run "$2" "$3" </dev/null; mark "E $1 $?" "B $(($1 + 1))"; }
+ask_with_stdin() { run "$2" "$3"; mark "E $1 $?"; }
+mark "S ${limit:-none}" "B 0"
 """
+"""The end of an answer and the beginning of the next go in one write: each is a message to decrypt here."""
 
 
 class Stream(IntEnum):
@@ -57,12 +58,12 @@ def script(nonce: str, questions: Sequence[Question]) -> bytes:
     secret is written once the command is about to run."""
     asked = "\n".join(_ask(number, question) for number, question in enumerate(questions))
     # One compound command: the shell has read all of it before a question can read the standard input.
-    return f"{{ NONCE={nonce}\n{_PRELUDE}{asked}\nmark D\nexit 0; }}\n".encode("utf-8", "surrogateescape")
+    return f"{{ NONCE={nonce}\n{_PRELUDE}{asked}\nexit 0; }}\n".encode("utf-8", "surrogateescape")
 
 
 def _ask(number: int, question: Question) -> str:
     if len(question.text.encode("utf-8", "surrogateescape")) > LONGEST_ARGUMENT and not question.stdin_secret:
-        return f'mark "B {number}"; (\n{question.text}\n) </dev/null; mark "E {number} $?"'
+        return f'(\n{question.text}\n) </dev/null; mark "E {number} $?" "B {number + 1}"'
     function = "ask_with_stdin" if question.stdin_secret else "ask"
     return f"{function} {number} {max(1, math.ceil(question.timeout_seconds))} {shlex.quote(question.text)}"
 
@@ -168,7 +169,7 @@ class BatchReader:
 
     @property
     def current(self) -> int | None:
-        """The number of the question that is being answered. One before it may still miss its end on the other stream."""
+        """The number of the question that is being answered; one before it may still miss its end on one stream."""
         return next(reversed(self._open), None)
 
     @property
