@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from preflight.judging.psql_script import included_scripts, scan_script
+from preflight.judging.psql_script import Deviation, included_scripts, scan_script
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.values import SCRIPT_SUFFIXES
@@ -30,8 +30,8 @@ class SealedScripts:
     """Ways back of other scripts."""
     unread: tuple[str, ...] = ()
     """Scripts whose text was not read: what they include is not known."""
-    goes_on: tuple[str, ...] = ()
-    """Places in sealed scripts from which on psql goes on after an error: `010.sql line 3: \\set ON_ERROR_STOP off`."""
+    deviations: tuple[tuple[str, Deviation], ...] = ()
+    """The script, and a place in it from which on psql does not do what the command line asks, or may not."""
     problem: str = ""
     """Why nothing of this is known."""
 
@@ -72,11 +72,5 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         tuple(name for name in names if name.lower().endswith(SCRIPT_SUFFIXES) and name not in known),
-        _goes_on(known),
-    )
-
-
-def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(
-        f"{name} line {line}: {written}" for name, text in texts.items() for line, written in scan_script(text).goes_on
+        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
     )
