@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
-from preflight.judging.psql_script import Deviation, below
+from preflight.judging.psql_script import CURE_UNREAD, Deviation, below
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork, minutes_at_stake
@@ -46,7 +46,7 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [*self._listed(), *self._unlisted(), *self._deviations()]
+        points = [*self._listed(), *self._unlisted(), *self._unread(), *self._deviations()]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -79,6 +79,16 @@ class OrderedScripts:
                 expected="scripts that go forward; without `files`, all that is sealed and nobody's way back runs",
                 actual=f"named like scripts that take others back, and way_back = {self._entry.way_back!r}",
                 remedy=self._remedy,
+            )
+
+    def _unread(self) -> Iterator[Judgement]:
+        unread = self.sealed.unread
+        if unread:
+            yield unknown(
+                f"whether psql stops at the first error is not known: {named(unread)} could not be read",
+                expected="sealed scripts whose text tells it",
+                actual=named(f"{name}: {why}" for name, why in unread.items()),
+                remedy=CURE_UNREAD,
             )
 
     def _deviations(self) -> Iterator[Judgement]:

@@ -10,12 +10,22 @@ from __future__ import annotations
 import posixpath
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from preflight.plan import Scripts
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import LARGEST_SCRIPT_BYTES, Texts
+from preflight.units import format_size
+
+WHY_UNREAD = "its name does not end in .sql or .psql, and no \\i or \\ir names it plainly"
+CURE_UNREAD = (
+    f"make it a readable text file that ends in .sql, of at most {format_size(LARGEST_SCRIPT_BYTES)}: split a larger "
+    "one, load data by \\copy; then seal again"
+)
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
 _WHOLE_LINE = frozenset({"!", "copy", "ef", "ev", "h", "help", "sf", "sv"})
@@ -195,6 +205,13 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
 def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
     return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+
+
+def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
+    """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
+    run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
+    run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
+    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
 
 
 def below(folder: str, path: str) -> str:

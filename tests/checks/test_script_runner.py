@@ -180,6 +180,15 @@ def test_a_script_that_turns_the_stop_off_fails_and_can_be_waived(text: str) -> 
     assert found.waivable
 
 
+def test_a_sealed_script_that_was_not_read_leaves_unknown_whether_psql_stops() -> None:
+    manifest = LocalText(format_manifest(dict.fromkeys(["010.sql", "020.sql", "x.inc"], "0" * 64)))
+    found = judge(texts={"010.sql": "select 1;\n"}, manifest=manifest)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert found.summary == "whether psql stops at the first error is not known: 020.sql could not be read"
+    included = judge(texts={"010.sql": "\\ir x.inc\n", "020.sql": ""}, manifest=manifest)
+    assert "x.inc could not be read" in included.summary
+
+
 def test_what_may_turn_the_stop_off_is_unknown_with_its_line_and_the_way_out() -> None:
     found = judge(texts={**TEXTS, "020.sql": "\\set x off\n\\set ON_ERROR_STOP :x\n"})
     assert found.status is Status.UNKNOWN, told(found)
