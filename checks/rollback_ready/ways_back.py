@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import Token, included_scripts, next_token
+from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, Token, included_scripts, next_token
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
@@ -162,8 +162,8 @@ class WaysBack:
             yield unknown(
                 f"{unread} could not be read",
                 expected=self._expected(pair),
-                actual=self.texts.unread.get(unread, "it is no .sql or .psql file"),
-                remedy=f"make {unread} a text file that ends in .sql",
+                actual=self.texts.unread.get(unread, WHY_UNREAD),
+                remedy=CURE_UNREAD,
             )
         elif does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"

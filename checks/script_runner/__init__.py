@@ -68,7 +68,9 @@ class ScriptRunner(Check):
     to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
     here and not at midnight. The line that `preflight show --commands` prints runs every sealed script and stops at
     the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, when a
-    sealed script turns ON_ERROR_STOP off, when the login cannot enter the staged folder or the log cannot be written.
+    sealed script turns ON_ERROR_STOP off or ends before its end (`\\q`), when the login cannot enter the staged folder
+    or the log cannot be written. UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand
+    in the way, AUTOCOMMIT is off, or the script was not read.
     Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
     is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """

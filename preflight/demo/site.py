@@ -143,11 +143,11 @@ class DemoSite:
         self.hosts["app1-a"].put("maintenance.html", b"<h1>Back at six</h1>\n")
 
     def _back_up(self, host: DemoHost, database: str) -> None:
-        """Two backups by pg_dump, the newer one an hour old."""
+        """Two backups by pg_dump, the newer one an hour old: text, since an archive with another time is no measure."""
         folder = host.folder(f"archive/{database}")
         made_at = self._moment - _NEWEST_BACKUP_AGE
         newest = folder / f"{database}-{made_at:%Y%m%d}.dump"
-        self.postgres.run("pg_dump", "-Fc", "-f", newest, database)
+        self.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", newest, database)
         older_at = made_at - _BACKUP_INTERVAL
         older = host.put(f"archive/{database}/{database}-{older_at:%Y%m%d}.dump", newest.read_bytes())
         for file, moment in ((newest, made_at), (older, older_at)):

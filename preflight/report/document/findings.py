@@ -46,7 +46,7 @@ def _point(point: Judgement, finding: Finding) -> Point:
         ("found", "" if point.actual in point.summary else point.actual),
         ("wanted", point.expected),
         ("cure", point.remedy),
-        ("cost", f"{stake:g} min longer if it stays so" if stake else ""),
+        ("cost", f"{round(stake, 1):g} min longer if it stays so" if stake else ""),
     ]
     return Point(summary=mark + point.summary, labelled=_labelled(labelled), details=point.details)
 
