@@ -82,9 +82,10 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
     if unpriced and not price.minutes:
         named = listed(unpriced, _MOST_STEPS_NAMED)
         return f"not known: the plan has no time over the network (minutes_over_network) for {named}"
-    longer = f"{price.minutes:g} min longer" if price.minutes else "longer, but the work ends no later,"
+    no_later = "slower over the network, but the work ends no later"
+    took = f"{price.minutes:g} min longer over the network" if price.minutes else no_later
     finish = time_in_window(verdict.plan.window, price.finish_at)
-    return f"{longer} over the network: finish {finish}, {margin(price.margin)}"
+    return f"{took}: finish {finish}, {margin(price.margin)}"
 
 
 def event_text(verdict: Verdict, event: Event) -> str:

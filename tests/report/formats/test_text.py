@@ -76,7 +76,7 @@ def test_a_price_names_the_new_finish_and_the_margin_left() -> None:
         return next(line for line in report.splitlines() if "price " in line).strip()
 
     assert line(70, 49) == "price   70 min longer over the network: finish 07:00, margin 49 min"
-    assert line(0, 0) == "price   longer, but the work ends no later, over the network: finish 07:00, margin 0 s"
+    assert line(0, 0) == "price   slower over the network, but the work ends no later: finish 07:00, margin 0 s"
     assert line(90, -5) == "price   90 min longer over the network: finish 07:00, 5 min too late to decide"
 
 
