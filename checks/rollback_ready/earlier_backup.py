@@ -3,6 +3,7 @@ been read to its end, which alone proves that it can be. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup
 from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
@@ -114,6 +116,25 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
         expected=expected,
         actual=actual,
         remedy=f"take a backup of {backup.database} on {host} now, or correct `previous` of [backups.{backup.id}]",
+    )
+
+
+def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
+    """The backup of the window must not be written over one that the way back counts on; one of the window itself may
+    be there once the window is open."""
+    planned, backup, window = seen.planned, seen.planned.backup, seen.planned.plan.window
+    path = posixpath.normpath(backup_path(planned.plan, backup))
+    there = next((each for each in seen.listing.backups if each.path == path), None)
+    taken_here = backup.step and planned.work.connects
+    if there is None or not taken_here or there.changed_at >= window.start:
+        return
+    name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
+    refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
+    yield failed(
+        f"the backup of the window has the name of an earlier one: {refused}",
+        expected=f"no {path} on {seen.host} before step {backup.step}",
+        actual=f"{path} of {format_moment(there.changed_at, window.zone)}",
+        remedy=f'have step {backup.step} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
     )
 
 
