@@ -130,10 +130,15 @@ class Comparison:
         return self.scripts.account or self.host.user or self.staged_tree.account
 
     @property
+    def looked_as_login(self) -> bool:
+        """Whether the login looked instead of the account that runs the scripts."""
+        return self.staged_tree.account != self.account
+
+    @property
     def is_refused(self) -> bool:
         """Whether the account that runs the scripts was denied something; the login being denied proves nothing."""
         tree = self.staged_tree
-        return "ermission denied" in tree.complaint + tree.problem and tree.account == self.account
+        return "ermission denied" in tree.complaint + tree.problem and not self.looked_as_login
 
     def remote(self, name: str) -> str:
         """A path below the staged folder (or an absolute one) as a shell word."""

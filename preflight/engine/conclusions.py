@@ -79,7 +79,7 @@ def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:
         return _crashed(item, described(error))
     lost = first_lost(seen.facts, frozenset())
     if not lost:
-        return _Conclusion(_aged(judgement, seen.ages))
+        return _Conclusion(_aged(judgement, seen.ages), _behind(judgement))
     if judgement.status not in _COULD_NOT_LOOK:
         return _could_not_look(plan, seen, lost)
     # A check that sees a NoReply and calls it UNKNOWN shares cause, cure and owner with the checks that never saw it.
@@ -99,6 +99,12 @@ def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgemen
         return judgement
     points = tuple(replace(point, waivable=False) for point in judgement.points)
     return replace(judgement, waivable=False, points=points)
+
+
+def _behind(judgement: Judgement) -> str:
+    """The one line of another check behind which all of it could not be seen; empty where some of it could."""
+    lines = {point.behind for point in judgement.telling_points()}
+    return lines.pop() if len(lines) == 1 else ""
 
 
 def _aged(judgement: Judgement, ages: Sequence[Age]) -> Judgement:
