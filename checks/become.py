@@ -102,7 +102,7 @@ class BecomeAccount(Check):
             judged = [self._judge_reach(target, reach)]
         else:
             paths = [run.path for run in programs if run.ran and run.path]
-            judged = [self._judge_program(target, run) for run in programs]
+            judged = [*self._judge_programs(target, programs)]
         return Judgement.of([*judged, *self._endings(target, rules, paths)])
 
     def _endings(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
@@ -126,14 +126,23 @@ class BecomeAccount(Check):
         work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
         return minutes_at_stake(work)
 
-    def _judge_program(self, target: _Target, run: ProgramRun) -> Judgement:
-        if run.ran:
-            with_password = " with the password of the plan" if target.account.password else " without a prompt"
-            return passed(f"{run.path or run.program} runs{with_password}")
-        why = run.refusal
-        listed = why is Refusal.NEEDS_PASSWORD and run.path
-        summary = f"{run.program} does not run: {'it is listed, but ' if listed else ''}{why}"
-        return self._failed(target, summary, why, run.program, run.path, run.last_words)
+    def _judge_programs(self, target: _Target, programs: Programs) -> Iterator[Judgement]:
+        """Those that a rule is missing for are one line: one rule lets them all run."""
+        refused: dict[tuple[str, str], list[ProgramRun]] = {}
+        for run in programs:
+            if run.ran:
+                with_password = " with the password of the plan" if target.account.password else " without a prompt"
+                yield passed(f"{run.path or run.program} runs{with_password}")
+                continue
+            why = run.refusal
+            listed = why is Refusal.NEEDS_PASSWORD and run.path
+            alone = "" if why in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
+            refused.setdefault((f"{'it is listed, but ' if listed else ''}{why}", alone), []).append(run)
+        for (why_in_words, _), runs in refused.items():
+            names = ", ".join(run.program for run in runs)
+            summary = f"{names} {'do' if runs[1:] else 'does'} not run: {why_in_words}"
+            found = [(run.program, run.path) for run in runs]
+            yield self._failed(target, summary, runs[0].refusal, found, runs[0].last_words)
 
     def _judge_reach(self, target: _Target, reach: Reach) -> Judgement:
         account = target.account.account
@@ -149,23 +158,27 @@ class BecomeAccount(Check):
             )
         if reach.code == 0:
             summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"
-            return self._failed(target, summary, Refusal.OTHER, _SHELL, _SHELL, reach.said)
+            return self._failed(target, summary, Refusal.OTHER, [(_SHELL, _SHELL)], reach.said)
         why = Refusal.NOT_ALLOWED if reach.rules or reach.refusal is Refusal.OTHER else reach.refusal
-        return self._failed(target, f"not reached: {why}", why, _SHELL, _SHELL, reach.said.rpartition("\n")[2])
+        return self._failed(target, f"not reached: {why}", why, [(_SHELL, _SHELL)], reach.said.rpartition("\n")[2])
 
-    def _failed(self, target: _Target, summary: str, why: Refusal, program: str, path: str, actual: str) -> Judgement:
+    def _failed(
+        self, target: _Target, summary: str, why: Refusal, found: Sequence[tuple[str, str]], actual: str
+    ) -> Judgement:
+        """`found`: programs with where they were found, empty where nobody says."""
         host, account = target.host, target.account.account
-        named = path or (program if program.startswith("/") else f"/usr/bin/{program}")
+        named = [path or (name if name.startswith("/") else f"/usr/bin/{name}") for name, path in found]
+        names = ", ".join(name for name, _ in found)
         return failed(
             summary,
-            expected=f"sudo -k -n -u {account} -- {program} runs, on {host.id}",
+            expected=f"sudo -k -n -u {account} -- PROGRAM runs on {host.id}: {names}",
             actual=actual,
             remedy=_REMEDIES[why].format(
                 host=host.id,
                 login=host.user or "the login",
                 account=account,
-                program=program,
-                listed=", ".join(dict.fromkeys([named, _SHELL])),
+                program=names,
+                listed=", ".join(dict.fromkeys([*named, _SHELL])),
             ),
             minutes_at_stake=self._stake(target),
         )

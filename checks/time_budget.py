@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from preflight.check import Check, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.backup_order import Unprotected, unprotected
 from preflight.judging.schedule import Schedule, schedule, time_in_window
 from preflight.plan import DecisionKind, Step
 from preflight.plan.limits import GUESS
@@ -21,10 +22,11 @@ class TimeBudget(Check):
     That night nobody had computed until when a rollback could still be finished (g), and the debate ran on past that
     moment. So the end of every step is computed from `[[steps]]`: start-rollback-by is the window's end less the
     planned rollback times `rollback_factor`, decide-by is `decision_reserve` before it, and the last step that would
-    have to be taken back must end `margin` before decide-by. All work must end in the window. Once the window is
-    open, the work is taken to begin at the moment judged. A step that does not say how it is taken back, or how long
-    that takes, leaves decide-by unknown. Guessed times of blocking steps, records from the future, and a point of no
-    return that follows without time to decide are warned of.
+    have to be taken back must end `margin` before decide-by. All work must end in the window. Once the window is open,
+    the work is taken to begin at the moment judged. A step that runs scripts in a database, or is taken back by a
+    restore, FAILs unless it comes after the backup: what is backed up later restores nothing. A step that does not say
+    how it is taken back, or how long that takes, leaves decide-by unknown. Guessed times of blocking steps, records
+    from the future, and a point of no return that follows without time to decide are warned of.
     """
 
     id = "time-budget"
@@ -53,6 +55,7 @@ class TimeBudget(Check):
             yield self._too_late(current)
         else:
             yield from self._over_budget(current, is_open)
+        yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
         yield from self._guesses()
         yield from self._no_time_to_decide(current)
@@ -195,6 +198,24 @@ class TimeBudget(Check):
 
     def _at(self, moment: datetime) -> str:
         return time_in_window(self.plan.window, moment)
+
+
+def _unprotected(found: Unprotected) -> Judgement:
+    """What a restore of that backup gives back may be changed already."""
+    step, backup = found.step, found.backup.backup
+    if step.id == backup.step:
+        remedy = f"give [backups.{backup.id}] a step of its own, and have {step.id} come after it"
+    else:
+        after = ", ".join(f'"{name}"' for name in (*step.after, backup.step))
+        remedy = f"write after = [{after}] in step {step.id}"
+        if found.waited_for:
+            remedy = f"have {backup.step} come after no step that changes {backup.database}, then {remedy}"
+    return failed(
+        f"{step.id} changes {backup.database} before {backup.step} is finished",
+        expected=f"{step.id} comes after {backup.step}, which takes the backup that would be restored",
+        actual=f"{step.id} comes after {', '.join(step.after) or 'no step'}",
+        remedy=remedy,
+    )
 
 
 def _short_by(short: timedelta, summary: str, *, expected: str, actual: str, remedy: str) -> Judgement:

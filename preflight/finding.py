@@ -74,6 +74,9 @@ class Judgement:
     """What this subject brings to the window's time axis, whatever the status."""
     quantity: Quantity | None = None
     """The measured value that failed, for a waiver's limit."""
+    behind: str = ""
+    """Of an UNKNOWN: the line of another check that tells why, as `check subject: what it says`; the report folds all
+    that are behind one line."""
     waivable: bool = True
     """False for identity, script content, primary or replica: no waiver ever covers such a failure."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from preflight.finding import Judgement, passed, unknown, warned
+from preflight.finding import Judgement, passed, warned
 from preflight.plan import BackupFormat
-from preflight.plan.work import PlannedBackup
+from preflight.plan.work import PlannedBackup, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind
 from preflight.units import format_size
 
@@ -28,11 +28,12 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
     reached = directory.place.reached
     if directory.kind is DirectoryKind.MISSING and not directory.passable:
         if not directory.as_account:
-            return unknown(
+            return no_shell(
+                planned.host,
+                who,
                 f"the login may not look into {reached}, and sudo gives it no shell of {who}",
                 expected=expected,
                 actual=f"nothing of {path} beyond {reached} can be seen",
-                remedy=f"have sudo allow {who}'s shell on {host}, or the login to enter {reached}",
             )
         return planned.failed(
             f"{who} may not enter {reached}: {_NETWORK_ONLY}",
@@ -87,12 +88,12 @@ def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
     who, path = planned.who, planned.backup.directory
     lacking = directory.lacking()
     if any(link.has_acl for link in directory.chain):
-        return unknown(
+        return no_shell(
+            planned.host,
+            who,
             "whether the account may write is not known: an access control list is in force",
             expected=f"{who} writes to {path}",
             actual=", ".join(f"{link.path} has an access control list" for link in directory.chain if link.has_acl),
-            remedy=f"look on {planned.host.id}: getfacl {shlex.quote(path)}; or have sudo allow the "
-            f"login a shell of {who}",
         )
     if lacking is None:
         return passed(f"{who} may write to {path} (by permission bits only)")

@@ -32,6 +32,7 @@ from .earlier_backup import (
     SeenBackup,
     being_written,
     judge_age,
+    judge_name,
     judge_owner,
     judge_read,
     judge_size,
@@ -63,12 +64,13 @@ class RollbackReady(Check):
     """If the decision is "back", is what it takes there, whole, and tried?
 
     A backup nobody has read is none: an archive cut off in the middle still shows a whole table of contents (the
-    night's own lesson is that nobody knew until when a rollback could be finished, g). So the newest earlier backup
-    is read to its end on its host, at the lowest priority: pg_restore to the null device, SQL text to pg_dump's last
-    line, packed text through its unpacker. It must be of the right database and server version, hold data, be young
-    enough, and not be much smaller than the one before. An archive written without compression has no checksums: a
-    flipped byte in it shows nowhere. Each listed rollback file must be there with its SHA-256, each script must have
-    its way back beside it, approved and not empty, a restore must have room, and the way back must have been rehearsed.
+    night's own lesson is that nobody knew until when a rollback could be finished, g). So the newest earlier backup is
+    read to its end on its host, at the lowest priority: pg_restore to the null device, SQL text to pg_dump's last line,
+    packed text through its unpacker. It must be of the right database and server version, hold data, be young enough,
+    not be much smaller than the one before, and not bear the name to which the window's backup is written. An archive
+    written without compression has no checksums: a flipped byte in it shows nowhere. Each listed rollback file must be
+    there with its SHA-256, each script must have its way back beside it, approved and not empty, a restore must have
+    room, and the way back must have been rehearsed.
     """
 
     id = "rollback-ready"
@@ -218,6 +220,7 @@ class RollbackReady(Check):
         return Judgement.of(
             [
                 judge_age(seen, self.moment),
+                *judge_name(seen),
                 *judge_owner(seen),
                 judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
                 *judge_read(seen, settings.read_within),

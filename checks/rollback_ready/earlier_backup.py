@@ -3,15 +3,17 @@ been read to its end, which alone proves that it can be. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import BackupFormat, BackupMethod
-from preflight.plan.work import PlannedBackup
+from preflight.plan.command_lines import backup_path
+from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
 from preflight.questions.shell import Refusal
@@ -22,6 +24,7 @@ from preflight.units import format_duration, format_size
 from preflight.wording import MOST_NAMED, listed
 
 Read = ArchiveRead | TextRead | BaseRead
+_NOT_TRIED = "whether the backup can be read was not tried"
 _PROGRAM_MISSING = 127
 _CLOCK_SLACK = timedelta(minutes=5)
 
@@ -98,11 +101,12 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
     if not listing.as_account and (listing.folder != "readable" or listing.dangling):
         hidden = "leads where the login may not look" if listing.dangling else f"is {listing.folder} for the login"
         what = "what matches" if listing.dangling else "its folder"
-        return unknown(
+        return no_shell(
+            planned.host,
+            who,
             "whether there is an earlier backup cannot be seen by the login",
             expected=expected,
             actual=f"{what} {hidden}, and sudo gives no shell of {who}",
-            remedy=f"have sudo allow a shell of {who} on {host}, or let the login read the folder",
         )
     actual = f"0 matches in a {listing.folder} folder"
     if listing.dangling:
@@ -114,6 +118,25 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
         expected=expected,
         actual=actual,
         remedy=f"take a backup of {backup.database} on {host} now, or correct `previous` of [backups.{backup.id}]",
+    )
+
+
+def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
+    """The backup of the window must not be written over one that the way back counts on; one of the window itself may
+    be there once the window is open."""
+    planned, backup, window = seen.planned, seen.planned.backup, seen.planned.plan.window
+    path = posixpath.normpath(backup_path(planned.plan, backup))
+    there = next((each for each in seen.listing.backups if each.path == path), None)
+    taken_here = backup.step and planned.connects
+    if there is None or not taken_here or there.changed_at >= window.start:
+        return
+    name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
+    refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
+    yield failed(
+        f"the backup of the window has the name of an earlier one: {refused}",
+        expected=f"no {path} on {seen.host} before step {backup.step}",
+        actual=f"{path} of {format_moment(there.changed_at, window.zone)}",
+        remedy=f'have step {backup.step} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
     )
 
 
@@ -224,7 +247,13 @@ def _unread(seen: SeenBackup) -> Judgement:
     if kind is BackupKind.BASE_TAR:
         return _not_tried(seen, f"{path}: pg_verifybackup reads no tar format before version 18")
     if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
-        return _not_tried(seen, f"{path}: the login may not read it, and sudo gives no shell of {seen.who}")
+        return no_shell(
+            seen.planned.host,
+            seen.who,
+            _NOT_TRIED,
+            expected="the newest backup read to its end",
+            actual=f"{path}: the login may not read it, and sudo gives no shell of {seen.who}",
+        )
     if kind is BackupKind.UNREADABLE:
         return seen.may_not_be_read()
     what = "is empty" if kind is BackupKind.EMPTY else "is a folder that holds no backup"
@@ -233,7 +262,7 @@ def _unread(seen: SeenBackup) -> Judgement:
 
 def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
     return unknown(
-        "whether the backup can be read was not tried",
+        _NOT_TRIED,
         expected="the newest backup read to its end",
         actual=actual,
         remedy=f"have it read by hand on {seen.host}, or make it readable for this check",
@@ -272,12 +301,13 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
         return seen.broken("pg_restore cannot open the newest backup", read.said)
     if why is Refusal.NOT_FOUND:
         return _no_reader(seen, read)
-    return unknown(
+    found = unknown(
         f"pg_restore does not run as {seen.who}: {why}",
         expected=f"{seen.file.path} read to its end",
         actual=read.said,
-        remedy=f"cure the lines of become and script-runner about {seen.host}, then run again",
+        remedy=f"cure the line `become {seen.who} on {seen.host}`, then run again",
     )
+    return replace(found, behind=behind_become(seen.planned.host, seen.who))
 
 
 def _no_reader(seen: SeenBackup, read: ArchiveRead) -> Judgement:
@@ -302,7 +332,7 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
     if read.code == _PROGRAM_MISSING or read.holds_archive:
         what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said
         yield unknown(
-            "whether the backup can be read was not tried",
+            _NOT_TRIED,
             expected="the newest backup read to its end",
             actual=f"{seen.file.path}: {what}",
             remedy=f"unpack it on {seen.host}, or have its unpacker installed there",

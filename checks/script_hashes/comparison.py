@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from preflight.judging.cures import copy_command, ssh_command
+from preflight.judging.cures import command_on, copy_command
 from preflight.plan import Host, Plan, Scripts
 from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import EntryKind, Texts, Tree
@@ -130,10 +130,15 @@ class Comparison:
         return self.scripts.account or self.host.user or self.staged_tree.account
 
     @property
+    def looked_as_login(self) -> bool:
+        """Whether the login looked instead of the account that runs the scripts."""
+        return self.staged_tree.account != self.account
+
+    @property
     def is_refused(self) -> bool:
         """Whether the account that runs the scripts was denied something; the login being denied proves nothing."""
         tree = self.staged_tree
-        return "ermission denied" in tree.complaint + tree.problem and tree.account == self.account
+        return "ermission denied" in tree.complaint + tree.problem and not self.looked_as_login
 
     def remote(self, name: str) -> str:
         """A path below the staged folder (or an absolute one) as a shell word."""
@@ -142,11 +147,11 @@ class Comparison:
     def copy(self, name: str = "") -> str:
         """The command that stages one file, or everything, again."""
         approved = posixpath.join(self.approved_folder, visible(name) or ".")
-        return copy_command(self.plan, self.host, approved, self._staged(name))
+        return copy_command(self.plan, self.host, self.scripts.account, approved, self._staged(name))
 
     def removal(self, name: str) -> str:
         """The command that takes one file away on the server."""
-        return ssh_command(self.plan, self.host, f"rm -- {self.remote(name)}")
+        return command_on(self.plan, self.host, self.scripts.account, f"rm -- {self.remote(name)}")
 
     def _staged(self, name: str) -> str:
         return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))

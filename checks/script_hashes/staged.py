@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
+from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind
 from preflight.questions.staged import StagedEntry
 from preflight.wording import counted, named
@@ -28,18 +29,24 @@ def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
     staged, where, tree = seen.scripts.staged, seen.host.id, seen.staged_tree
     if tree.problem:
         denied = "ermission denied" in tree.problem
-        yield (failed if seen.is_refused or not denied else unknown)(
+        if denied and not seen.is_refused:
+            yield _hidden(seen, f"the staged folder cannot be read by {tree.account}", visible(tree.problem))
+            return
+        yield failed(
             f"the staged folder cannot be read by {tree.account}: {visible(tree.problem)}",
             expected=f"the sealed scripts in {staged} on {where}",
             actual=visible(tree.problem),
             remedy=f"copy the scripts to {staged} on {where}, readable for {seen.account}",
         )
         return
-    if not tree.complete:
+    complaint, part = visible(tree.complaint.partition("\n")[0]), "a part of the staged folder cannot be listed by"
+    if not tree.complete and seen.looked_as_login:
+        yield _hidden(seen, f"{part} {tree.account}", complaint)
+    elif not tree.complete:
         yield (failed if seen.is_refused else unknown)(
-            f"a part of the staged folder cannot be listed by {tree.account}",
+            f"{part} {tree.account}",
             expected=f"everything below {staged} on {where} readable for {seen.account}",
-            actual=visible(tree.complaint.partition("\n")[0]),
+            actual=complaint,
             remedy=f"on {where}: chmod -R a+rX -- {shlex.quote(staged)}",
         )
     if not tree.tool:
@@ -121,8 +128,18 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
         )
 
 
+def _hidden(seen: Comparison, summary: str, complaint: str) -> Judgement:
+    """From the login, which looked because sudo gives it no shell of the account."""
+    expected = f"the sealed scripts in {seen.scripts.staged} on {seen.host.id}, readable for {seen.account}"
+    return no_shell(seen.host, seen.account, summary, expected=expected, actual=complaint)
+
+
 def _unread(seen: Comparison) -> Judgement:
     tree, names = seen.staged_tree, seen.unread
+    if seen.looked_as_login:
+        return _hidden(
+            seen, f"{counted(len(names), 'sealed file')} on the server that {tree.account} cannot read", named(names)
+        )
     return (failed if seen.is_refused else unknown)(
         f"{counted(len(names), 'sealed file')} on the server that {tree.account} cannot read",
         expected=f"readable for {seen.account}, who runs the scripts",

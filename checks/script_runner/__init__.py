@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.manifest import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
-from preflight.plan.work import Section, ServerWork, programs_of, server_work
+from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work
 from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount, Refusal
@@ -175,12 +176,8 @@ class ScriptRunner(Check):
         can = f"{account} can {'start' if work.command else 'write'} {name}"
         expected = f"{can}, on {work.host.id}"
         if seen.account != account:
-            return unknown(
-                f"whether {can} is not known",
-                expected=expected,
-                actual=f"{seen.account} looked, who may not become {account}",
-                remedy=f"have this line in sudoers on {work.host.id}: {seen.account} ALL=({account}) NOPASSWD: /bin/sh",
-            )
+            looked = f"{seen.account} looked, who may not become {account}"
+            return no_shell(work.host, account, f"whether {can} is not known", expected=expected, actual=looked)
         if seen.state is Start.READY:
             return passed(can)
         why = _IN_THE_WAY[seen.state]
@@ -202,11 +199,12 @@ class ScriptRunner(Check):
         if run.ran:
             return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
         if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
-            return unknown(
+            found = unknown(
                 f"could not look: {run.refusal}",
                 actual=run.last_words,
                 remedy=f"cure the line `become {work.who} on {work.host.id}`, then run again",
             )
+            return replace(found, behind=behind_become(work.host, work.account))
         remedy = f"run it by hand as {work.who} on {work.host.id} and cure what it complains of"
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (

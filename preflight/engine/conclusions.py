@@ -103,12 +103,18 @@ def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgemen
     return replace(judgement, waivable=False, points=points)
 
 
+def _behind(judgement: Judgement) -> str:
+    """The one line of another check behind which all of it could not be seen; empty where some of it could."""
+    lines = {point.behind for point in judgement.telling_points()}
+    return lines.pop() if len(lines) == 1 else ""
+
+
 def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -> _Conclusion:
     """STALE in place of what was concluded from an answer too old. What failed stays failed until asked again. Whoever
     asks too early is told so once: it is no trouble of each check."""
     age = max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
     if age is None or judgement.status not in (Status.PASS, Status.WARN):
-        return _Conclusion(judgement)
+        return _Conclusion(judgement, _behind(judgement))
     since = check.moment - min(each.most for each in ages if each.too_old)
     too_early = check.asked_at < since
     when = f" from {format_moment(since, plan.window.zone)} on" if too_early else ""

@@ -3,6 +3,7 @@ folder. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,9 +14,12 @@ from preflight.finding import Judgement, Status, unknown
 from preflight.plan import Database, Host, Plan
 from preflight.plan.values import SSH_PORT
 from preflight.probe import NoReply, Via
+from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_identifier, quote_literal
 from preflight.wording import beside
 
+_HANDED = "handed-over"
+"""A file in the login's home, on its way to another account."""
 _GOOD_AFTER = timedelta(days=8)
 """After the last moment of need: an end with which no check complains, by its default `warn_before`."""
 
@@ -28,15 +32,41 @@ def pin_again_command(plan: Plan, host: Host) -> str:
     return f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)} && {plan.seal_command}"
 
 
-def ssh_command(plan: Plan, host: Host, command: str) -> str:
-    """`command`, quoted for the shell there, on the host."""
-    return shlex.join(["ssh", *_options(plan, host), "--", _login(host), command])
+def command_on(plan: Plan, host: Host, account: str, command: str) -> str:
+    """`command`, of a shell, on the host as `account`; sudo may ask for the password that the plan names for it."""
+    become = AsAccount.on(host, account)
+    return _ssh(plan, host, _as(become, command), "-t" if become.password else "")
 
 
-def copy_command(plan: Plan, host: Host, source: str, target: str) -> str:
-    """`source`, a path seen from the plan's folder, to `target` on the host; what is in it where it ends in `/.`."""
-    folder = ["-r"] if source.endswith("/.") else []
-    return shlex.join(["scp", *folder, *_options(plan, host, port="-P"), "--", source, f"{_login(host)}:{target}"])
+def copy_command(plan: Plan, host: Host, account: str, source: str, target: str) -> str:
+    """`source`, a path seen from the plan's folder, to `target` on the host; what is in it where it ends in `/.`.
+
+    What belongs to another account than the login is written by that account: through its shell, which alone its
+    checks need too, and which takes nothing from the login but what it is handed."""
+    folder, become = source.endswith("/."), AsAccount.on(host, account)
+    if become.is_login:
+        options = [*(["-r"] if folder else []), *_options(plan, host, port="-P")]
+        return shlex.join(["scp", *options, "--", source, f"{_login(host)}:{target}"])
+    where = shlex.quote(target if folder else posixpath.dirname(target))
+    take = "tar -xof -" if folder else f"cat >{shlex.quote(posixpath.basename(target))}"
+    take = f"mkdir -p -- {where} && cd -- {where} && {take}"
+    give = f"tar -cf - -C {shlex.quote(source)} . | " if folder else f"<{shlex.quote(source)} "
+    if not become.password:
+        return give + _ssh(plan, host, _as(become, take))
+    asked = _ssh(plan, host, f"{_as(become, take)} <{_HANDED} && rm {_HANDED}", "-t")  # sudo asks on a terminal
+    return f"{give}{_ssh(plan, host, f'cat >{_HANDED}')} && {asked}"
+
+
+def _ssh(plan: Plan, host: Host, command: str, *options: str) -> str:
+    return shlex.join(["ssh", *filter(None, options), *_options(plan, host), "--", _login(host), command])
+
+
+def _as(become: AsAccount, command: str) -> str:
+    """For the shell of the host's login."""
+    if become.is_login:
+        return command
+    silent = "" if become.password else "-n "
+    return f"sudo {silent}-u {shlex.quote(become.account)} -- /bin/sh -c {shlex.quote(command)}"
 
 
 def _options(plan: Plan, host: Host, *, port: str = "-p") -> list[str]:

@@ -103,6 +103,15 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
     )
 
 
+def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
+    """The steps that begin only after this one has ended. Raises graphlib.CycleError as `schedule` does."""
+    found = {step_id}
+    for step in _in_order(plan.steps):
+        if not found.isdisjoint(step.after):
+            found.add(step.id)
+    return frozenset(found - {step_id})
+
+
 def time_in_window(window: Window, at: datetime) -> str:
     """`03:40` in the window's zone, with the date on another day than the one the window starts on, with the offset
     when clocks change in between, with which one is meant where there are two, and with seconds where there are any."""

@@ -119,7 +119,7 @@ def _is_number(value: Any) -> bool:
 def _moment(around: Surroundings, value: Any) -> datetime:
     example = "a date and time such as 2026-10-17T00:00:00"
     if not isinstance(value, datetime):
-        advice = "write it without quotes" if isinstance(value, str) else ""
+        advice = _unquoted(value, day=False) if isinstance(value, str) else ""
         raise expected(example, value, "write the time too" if isinstance(value, date) else advice)
     _check_year(value)
     if value.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
@@ -132,10 +132,22 @@ def _moment(around: Surroundings, value: Any) -> datetime:
 
 def _day(value: Any) -> date:
     if isinstance(value, datetime) or not isinstance(value, date):
-        advice = "write it without quotes" if isinstance(value, str) else ""
+        advice = _unquoted(value, day=True) if isinstance(value, str) else ""
         raise expected("a date such as 2026-10-10", value, advice)
     _check_year(value)
     return value
+
+
+def _unquoted(text: str, *, day: bool) -> str:
+    """How to write a time, or a day, that stands in quotes, where it is one in all but that. TOML wants seconds."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return "write it so, without quotes"
+    if not day and len(text.strip()) <= len("2026-10-17"):
+        return "write the time too, without quotes"
+    written = found.date() if day else found.replace(tzinfo=None)
+    return f"write {written.isoformat()}, without quotes"
 
 
 def _check_year(value: date) -> None:

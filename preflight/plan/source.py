@@ -28,6 +28,7 @@ LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
 _BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
+_NO_SECONDS = re.compile(r"""(?<!["'\w])(?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>\d\d:\d\d)(?![:\d])""")
 _PLAINER = {"Cannot overwrite a value": "this key or table is already set"}
 
 
@@ -150,7 +151,10 @@ def _explained(said: str, text: str) -> tuple[str, int | None]:
     message = visible(_PLAINER.get(match["message"], match["message"]))
     if match["line"] is None:
         return f"not TOML: {message} at the end of the file", text.count("\n") + (not text.endswith("\n"))
-    return f"not TOML: {message} (column {match['column']})", int(match["line"])
+    place = int(match["line"])
+    short = _NO_SECONDS.search(text.split("\n")[place - 1])
+    advice = f"; a time has seconds: write {short['day']}T{short['time']}:00" if short else ""
+    return f"not TOML: {message} (column {match['column']}){advice}", place
 
 
 _DEEPEST = 64

@@ -228,7 +228,7 @@ class Backup:
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
-    """Step of the window in which it is taken."""
+    """Step of the window in which it is taken; every step that changes the database comes after it."""
     owner: RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 

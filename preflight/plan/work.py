@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from preflight.finding import Judgement, failed
+from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
 from preflight.plan.limits import split_server
 
@@ -130,6 +130,25 @@ class PlannedBackup(ServerWork):
 def connection_options(connection: Connection) -> list[str]:
     """The options of psql, pg_dump and their kin that say so."""
     return [word for name, value in connection for word in (_OPTIONS[name], value)]
+
+
+def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
+    """UNKNOWN because sudo gives the login no shell of the account. Where `become` fails, its cure holds the shell."""
+    login = host.user or "LOGIN"
+    return replace(
+        unknown(
+            summary,
+            expected=expected,
+            actual=actual,
+            remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
+        ),
+        behind=behind_become(host, account),
+    )
+
+
+def behind_become(host: Host, account: str) -> str:
+    """What could not be seen because the login does not become the account."""
+    return f"become {account} on {host.id}: sudo does not give it to the login"
 
 
 def server_work(plan: Plan) -> tuple[ServerWork, ...]:

@@ -94,6 +94,36 @@ def test_a_young_whole_backup_of_the_right_database_passes() -> None:
     assert judged(with_new(kind=BackupKind.BASE), BaseRead(0, "")).status is Status.PASS
 
 
+DAY = "2026-10-17"
+TAKEN = replace(BACKUP, step="backup-orders")
+
+
+@pytest.mark.parametrize(
+    ("backup", "name", "cure"),
+    [
+        (TAKEN, f"orders-{DAY}.dump", 'file = "orders-{date}-window.dump" in [backups.orders]'),
+        (replace(TAKEN, file="last.dump"), "last.dump", 'file = "last-window.dump" in [backups.orders]'),
+        (replace(TAKEN, format=BackupFormat.DIRECTORY), f"orders-{DAY}", 'file = "orders-{date}-window" in'),
+    ],
+)
+def test_an_earlier_backup_of_the_name_that_the_windows_writes_fails(backup: Backup, name: str, cure: str) -> None:
+    for listing in (with_new(path=f"/b/{name}"), replace(LISTING, backups=(NEW, replace(OLD, path=f"/b/{name}")))):
+        found = judged(listing, backup=backup)
+        assert found.status is Status.FAIL
+        assert "has the name of an earlier one" in found.summary
+        assert found.remedy.startswith("have step backup-orders write another file: ")
+        assert cure in found.remedy
+
+
+def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
+    there = with_new(path=f"/b/orders-{DAY}.dump")
+    assert judged(there).status is Status.PASS
+    assert judged(there, backup=replace(TAKEN, taken_by="cron")).status is Status.PASS
+    assert judged(there, backup=replace(TAKEN, file="{date}.dump")).status is Status.PASS
+    in_window = with_new(path=f"/b/orders-{DAY}.dump", changed_at=MOMENT + timedelta(hours=10))
+    assert "has the name" not in str(judged(in_window, backup=TAKEN))
+
+
 @pytest.mark.parametrize(
     ("read", "status", "words"),
     [

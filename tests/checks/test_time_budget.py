@@ -17,8 +17,23 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Quantity, Status
+from preflight.judging.backup_order import unprotected
 from preflight.judging.schedule import schedule
-from preflight.plan import Decision, DecisionKind, Role, Step, Undo, UndoKind, Window
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupMethod,
+    Database,
+    Decision,
+    DecisionKind,
+    RemotePath,
+    Role,
+    Scripts,
+    Step,
+    Undo,
+    UndoKind,
+    Window,
+)
 from preflight.plan.load import load_plan
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
@@ -314,6 +329,66 @@ def test_a_record_of_today_counts_by_the_calendar_of_the_windows_zone() -> None:
 def test_a_record_made_after_the_window_began_is_warned_of_even_when_it_is_judged_later() -> None:
     found = judged(*with_deploy(source="measured 2026-10-18"), at=STRICT.end + timedelta(days=3))
     assert (Status.WARN, "the time of deploy was measured 2026-10-18, after the window starts") in told(found)
+
+
+# Backups come before what they protect.
+
+
+def with_backup(*own: Step, scripts: str = "scripts", **fields: Any) -> list[tuple[Status, str]]:
+    databases = [Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")]
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/b"), step="backup", **fields)
+    folder = {"approved": Path("sql"), "manifest": Path("sql.SHA256SUMS"), "staged": RemotePath("/s")}
+    entry = Scripts(id="orders", database="orders", step=scripts, **folder)
+    return told(judged(*own, databases=databases, backups=[backup], scripts=[entry]))
+
+
+TOO_EARLY = (Status.FAIL, "scripts changes orders before backup is finished")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        (BACKUP, replace(SCRIPTS, after=())),
+        (replace(BACKUP, after=("scripts",)), replace(SCRIPTS, after=())),
+        (BACKUP, replace(SCRIPTS, after=(), undo=Undo(kind=UndoKind.SCRIPT, minutes=5))),
+    ],
+)
+def test_scripts_that_may_run_before_the_backup_fail(own: tuple[Step, ...]) -> None:
+    assert TOO_EARLY in with_backup(*own)
+
+
+def test_a_step_may_wait_for_the_backup_through_others() -> None:
+    assert TOO_EARLY not in with_backup(BACKUP, step("look", 1, "backup"), replace(SCRIPTS, after=("look",)))
+
+
+def test_a_backup_taken_in_the_step_of_the_scripts_is_too_late() -> None:
+    assert (Status.FAIL, "backup changes orders before backup is finished") in with_backup(BACKUP, scripts="backup")
+
+
+def test_a_step_without_scripts_that_a_restore_takes_back_waits_for_a_backup() -> None:
+    early = (Status.FAIL, "convert changes orders before backup is finished")
+    assert early in with_backup(*NIGHT, step("convert", 5, undo=5))
+    assert early not in with_backup(*NIGHT, step("convert", 5, "backup", undo=5))
+    assert early not in with_backup(*NIGHT, step("convert", 5))
+
+
+def test_the_cure_of_a_step_before_its_backup_is_a_line_of_the_plan() -> None:
+    plan = load_plan(EXAMPLE)
+    steps = tuple(replace(each, after=()) if each.id == "scripts-orders" else each for each in plan.steps)
+    check = TimeBudget(replace(plan, steps=steps), plan.window.start)
+    (point,) = (each for each in check.judge(check.subjects()[0]).points if each.status is Status.FAIL)
+    assert point.remedy == 'write after = ["backup-orders"] in step scripts-orders'
+
+
+@pytest.mark.parametrize(("method", "fails"), [(BackupMethod.PG_BASEBACKUP, True), (BackupMethod.PG_DUMP, False)])
+def test_a_base_backup_protects_every_database_of_its_server(method: BackupMethod, fails: bool) -> None:
+    plan = work(BACKUP, replace(SCRIPTS, after=()), databases=[])
+    databases = {name: Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")}
+    backup = Backup(id="all", database="billing", directory=RemotePath("/b"), step="backup", method=method)
+    folder = {"approved": Path("sql"), "manifest": Path("sql.SHA256SUMS"), "staged": RemotePath("/s")}
+    entry = Scripts(id="orders", database="orders", step="scripts", **folder)
+    plan = replace(plan, databases=databases, backups={"all": backup}, scripts={"orders": entry})
+    assert bool(list(unprotected(plan))) is fails
 
 
 # Properties.

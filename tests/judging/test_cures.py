@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from preflight.finding import Status
-from preflight.judging.cures import copy_command, could_not_look, pin_again_command, ssh_command
+from preflight.judging.cures import command_on, copy_command, could_not_look, pin_again_command
 from preflight.plan import Plan
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason
 from preflight.sessions.ssh.known_hosts import HostKeys
 from preflight.wording import beside
-from tests.site.asking import host_on, make_plan
-from tests.site.machine import clean_environment
+from tests.site.asking import host_on, make_plan, pasted
 from tests.site.site import Site
 from tests.toy import MOMENT, toy_plan
 
@@ -34,15 +32,6 @@ def plan(site: Site, tmp_path: Path) -> Plan:
     return make_plan(tmp_path, hosts=hosts, known_hosts=sshd.known_hosts_lines())
 
 
-def pasted(plan: Plan, command: str) -> subprocess.CompletedProcess[str]:
-    """What a shell in the plan's folder makes of it, without anything of the caller's, and nobody to ask."""
-    alone = command.replace("ssh ", "ssh -F none ").replace("scp ", "scp -F none ", 1)
-    return subprocess.run(
-        ["sh", "-c", alone], cwd=plan.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=30,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("host", ["db1", "behind"])
 def test_a_file_and_a_folder_are_copied_as_printed(plan: Plan, site: Site, host: str) -> None:
     source, target = plan.folder / "sql", site.new_path("stage")
@@ -50,16 +39,16 @@ def test_a_file_and_a_folder_are_copied_as_printed(plan: Plan, site: Site, host:
     (source / "010 a.sql").write_text("select 1;\n")
     target.mkdir(mode=0o777)
     target.chmod(0o777)
-    folder = copy_command(plan, plan.hosts[host], f"{beside(plan.folder, source)}/.", str(target))
+    folder = copy_command(plan, plan.hosts[host], "", f"{beside(plan.folder, source)}/.", str(target))
     assert pasted(plan, folder).returncode == 0, pasted(plan, folder).stderr
-    one = copy_command(plan, plan.hosts[host], beside(plan.folder, source / "010 a.sql"), f"{target}/020.sql")
+    one = copy_command(plan, plan.hosts[host], "", beside(plan.folder, source / "010 a.sql"), f"{target}/020.sql")
     assert pasted(plan, one).returncode == 0, pasted(plan, one).stderr
     assert {path.name for path in target.iterdir()} == {"010 a.sql", "020.sql"}
 
 
 @pytest.mark.parametrize("host", ["db1", "behind"])
 def test_a_command_runs_there_as_printed(plan: Plan, host: str) -> None:
-    done = pasted(plan, ssh_command(plan, plan.hosts[host], "printf '%s' \"$USER 1\""))
+    done = pasted(plan, command_on(plan, plan.hosts[host], "", "printf '%s' \"$USER 1\""))
     assert (done.returncode, done.stdout) == (0, f"{plan.hosts[host].user} 1"), done.stderr
 
 

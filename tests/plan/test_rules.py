@@ -107,7 +107,7 @@ def test_a_section_that_holds_no_tables_is_noted_once(tmp_path: Path, section: s
     [
         ('versions = {}\non = 2026-10-01', "13: tested[1].versions: names no versions"),
         ('versions = { a = "2" }\non = "2026-10-01"',
-         "14: tested[1].on: expected a date such as 2026-10-10, found a string; write it without quotes"),
+         "14: tested[1].on: expected a date such as 2026-10-10, found a string; write 2026-10-01, without quotes"),
         ('versions = { a = "2" }\non = 2026-10-01T00:00:00',
          "14: tested[1].on: expected a date such as 2026-10-10, found a date and time"),
         ('on = 2026-10-01', "12: tested[1].versions: is required"),

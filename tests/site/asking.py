@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from preflight.plan import Database, Host, Plan, SslMode, Window
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account
+from tests.site.machine import clean_environment
 from tests.site.postgres import Cluster
 from tests.site.sshd import Sshd
 from tests.toy import toy_plan
@@ -77,3 +79,12 @@ def told(found: Finding) -> str:
         f"{point.status}: {point.summary} | {point.expected} | {point.actual} | {point.remedy}" for point in points
     ]
     return "\n".join([f"{found.status} {found.check} {found.subject} ({found.cause})", *lines])
+
+
+def pasted(plan: Plan, command: str) -> subprocess.CompletedProcess[str]:
+    """What a shell in the plan's folder makes of it, without anything of the caller's, and nobody to ask."""
+    alone = command.replace("ssh ", "ssh -F none ").replace("scp ", "scp -F none ", 1)
+    return subprocess.run(
+        ["sh", "-c", alone], cwd=plan.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=30,
+    )  # fmt: skip

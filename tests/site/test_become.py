@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 from preflight_checks.become import BecomeAccount
+from preflight_checks.script_hashes import ScriptHashes
+from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Database, Host, RemotePath, Scripts, SecretRef, Step
+from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scripts, SecretRef, Step
 from preflight.questions.sudo import stamp
+from preflight.report.document.order import is_behind
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.site import Site
@@ -24,35 +27,46 @@ PROGRAMS = ("/usr/bin/pg_dump", "/usr/bin/pg_restore", "/usr/bin/psql")
 
 
 @pytest.fixture
-def ask(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """The finding about one account that an account of the host becomes, with a backup and scripts to run."""
+def planned(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+    """A plan with an account of the host that becomes another one, with a backup and scripts to run."""
 
-    def ask(account: Account, become: str = "postgres", *, password: str = "", work: bool = True) -> Finding:
+    def planned(
+        account: Account, become: str = "postgres", *, password: str = "", work: bool = True, folder: str = "/backup"
+    ) -> Plan:
         monkeypatch.setenv("SUDO_PASSWORD", password)
         reference = SecretRef("env", "SUDO_PASSWORD") if password else None
         host = host_on(site.sshd, account, become=(Become(account=Login(become), password=reference),))
         database = Database(id="orders", host="db1", user=Login("release"))
-        folder = RemotePath("/backup")
         backup = Backup(
             id="b",
             database="orders",
-            directory=folder,
+            directory=RemotePath(folder),
             account=Login(become),
-            previous=RemotePath("/backup/*.dump"),
+            previous=RemotePath(f"{folder}/*.dump"),
             step="backup",
         )
         scripts = Scripts(
-            id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=folder, account=Login(become),
-        )  # fmt: skip
+            id="s",
+            database="orders",
+            approved=tmp_path,
+            manifest=tmp_path,
+            staged=RemotePath(folder),
+            account=Login(become),
+        )
         sections: dict[str, Any] = {"backups": {"b": backup}, "scripts": {"s": scripts}} if work else {}
         step = Step(id="backup", minutes=30, minutes_over_network=75)
         known_hosts = site.sshd.known_hosts_lines()
-        plan = make_plan(
+        return make_plan(
             tmp_path, hosts=[host], databases=[database], known_hosts=known_hosts, steps=(step,), **sections
         )
-        return finding(BecomeAccount, plan)
 
-    return ask
+    return planned
+
+
+@pytest.fixture
+def ask(planned: Callable[..., Plan]) -> Ask:
+    """The finding about that other account."""
+    return lambda *account, **options: finding(BecomeAccount, planned(*account, **options))
 
 
 def test_programs_that_run_without_a_prompt_pass(ask: Ask, accounts: Accounts) -> None:
@@ -116,7 +130,33 @@ def test_no_rule_at_all_fails(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     found = ask(account)
     assert found.status is Status.FAIL, told(found)
-    assert "sudo asks for a password" in found.judgement.summary
+    assert found.judgement.summary == "pg_dump, pg_restore, psql do not run: sudo asks for a password"
+    line = f"{account.name} ALL=(postgres) NOPASSWD: {', '.join(PROGRAMS)}, /bin/sh"
+    assert f"have this line in sudoers on db1: {line}; or" in found.judgement.remedy
+
+
+def test_what_sudo_hides_from_other_checks_is_behind_its_line(
+    planned: Callable[..., Plan], accounts: Accounts, site: Site
+) -> None:
+    account, hidden = accounts.add(), site.new_path("hidden")
+    hidden.mkdir()
+    (hidden / "b").mkdir()
+    hidden.chmod(0o700)
+    plan = planned(account, folder=f"{hidden}/b")
+    become = finding(BecomeAccount, plan)
+    for found in findings(ScriptRunner, plan).values():
+        lost = [point for point in found.judgement.telling_points() if point.status is Status.UNKNOWN]
+        assert any(is_behind(point.behind, become) for point in lost), told(found)
+    backup = findings(ScriptRunner, plan)["backups b"]
+    assert backup.status is Status.UNKNOWN, told(backup)
+    assert is_behind(backup.cause, become)
+    hashes = finding(ScriptHashes, plan)
+    (denied,) = [point for point in hashes.judgement.telling_points() if "cannot be read by" in point.summary]
+    assert is_behind(denied.behind, become)
+    assert "chmod" not in denied.remedy
+    accounts.allow_sudo(account, "postgres")
+    assert finding(BecomeAccount, plan).status is Status.PASS
+    assert not finding(ScriptHashes, plan).cause
 
 
 def test_requiretty_fails_with_its_own_remedy(ask: Ask, accounts: Accounts) -> None:

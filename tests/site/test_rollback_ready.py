@@ -202,6 +202,16 @@ def test_an_archive_by_a_newer_pg_dump_fails(orders: Orders, ask_backup: AskBack
     is_fail(ask_backup(), "made by a newer pg_dump", "unsupported version")
 
 
+def test_a_backup_that_the_window_would_write_over_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("orders.dump", "-Fc")
+    is_fail(
+        ask_backup(file="orders.dump", step="backup"),
+        "it would be overwritten",
+        'file = "orders-window.dump" in [backups.orders]',
+    )
+    is_pass(ask_backup(file="orders-{date}.dump", step="backup"))
+
+
 def test_a_backup_without_data_fails(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("new.dump", "-Fc", "--schema-only")
     is_fail(ask_backup(), "holds no data (schema only)")

@@ -14,11 +14,12 @@ import pytest
 from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Finding, Status
+from preflight.judging.cures import copy_command
 from preflight.judging.manifest import format_manifest
 from preflight.plan import Account as Login
 from preflight.plan import Become, Database, Plan, RemotePath, Scripts, SecretRef
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, host_on, make_plan, told
+from tests.site.asking import finding, host_on, make_plan, pasted, told
 from tests.site.site import Site
 
 SCRIPTS = {
@@ -275,6 +276,37 @@ def test_the_account_that_runs_the_scripts_does_the_hashing(
     (release.staged / "020_rows.sql").write_text("select 1;\n")
     found = release.finding(account=Login(runner.name), become=become)
     assert "+select 1;" in found.judgement.details
+
+
+def test_what_belongs_to_another_account_is_staged_and_taken_away_by_its_cures(
+    release: Release, accounts: Accounts
+) -> None:
+    runner = accounts.add("runner")
+    release.account = accounts.add("login")
+    accounts.allow_sudo(release.account, runner.name, ["/bin/sh"])
+    key = release.local / "the key"
+    key.write_bytes(release.account.key.read_bytes())
+    key.chmod(0o600)
+    changes = {"account": Login(runner.name), "become": (Become(account=Login(runner.name)),)}
+    plan = release.plan(**dict(changes))
+    plan = replace(plan, hosts={"db1": replace(plan.hosts["db1"], key=key, password=None)})
+    shutil.rmtree(release.staged / "parts")
+    (release.staged / "030_extra.sql").write_text("select 1;\n")
+    for path in (release.staged, *release.staged.rglob("*")):
+        shutil.chown(path, runner.name, runner.name)
+    release.staged.chmod(0o751)
+    for _ in range(3):  # each cure names one file
+        found = finding(ScriptHashes, plan)
+        for point in found.judgement.telling_points():
+            cure = point.remedy.partition("; or ")[0].partition(": ")[2]
+            assert pasted(plan, cure).returncode == 0, (cure, pasted(plan, cure).stderr)
+        if found.status is Status.PASS:
+            break
+    assert found.status is Status.PASS, told(found)
+    whole = copy_command(plan, plan.hosts["db1"], runner.name, "sql/.", str(release.staged))
+    (release.staged / "020_rows.sql").unlink()
+    assert pasted(plan, whole).returncode == 0
+    assert finding(ScriptHashes, plan).status is Status.PASS
 
 
 def test_without_a_shell_of_that_account_the_login_hashes_and_it_is_said(release: Release, accounts: Accounts) -> None:

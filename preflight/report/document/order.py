@@ -78,8 +78,10 @@ def folded_words(folded: Sequence[Finding]) -> str:
 
 
 def is_behind(cause: str, finding: Finding) -> bool:
-    """Whether what has this cause could not be seen for the reason for which `finding` fails: the same way there."""
-    return bool(finding.vantage) and cause.startswith(f"{finding.vantage}: ")
+    """Whether what has this cause could not be seen for the reason for which `finding` fails: the same way there, or
+    because a check says that this line tells why."""
+    by_line = cause.startswith(f"{finding.check} {finding.subject}: ")
+    return by_line or (bool(finding.vantage) and cause.startswith(f"{finding.vantage}: "))
 
 
 def pairs_by_cause(pairs: Sequence[Pair]) -> list[list[Pair]]:
