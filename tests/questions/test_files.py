@@ -29,7 +29,7 @@ def test_questions_begin_with_a_sentence_for_people() -> None:
     assert [probe.ask() for probe in PROBES] == [
         'list and hash every file below sql/orders\n{"tree": "sql/orders"}',
         'read the text file sql/orders\n{"text": "sql/orders"}',
-        'read every SQL script below sql/orders\n{"texts": "sql/orders"}',
+        'read every SQL script below sql/orders, and what they include\n{"texts": "sql/orders"}',
     ]
 
 
