@@ -44,12 +44,12 @@ class BackupDuration(Check):
     """Is the backup done in the minutes that its step has?
 
     A backup that was planned with 20 minutes and takes 70 uses up the time in which a rollback could still be decided.
-    How long it takes is known best from the one before: pg_dump writes into its archive when it began, by a clock
-    whose zone the birth of the file or the host's own zone tells, and the file's last change is its end; where the
-    plan expects another size, the time grows with it. WARN when that is longer than the step's minutes, FAIL when the
-    window's margin is no longer kept then, UNKNOWN where that clock cannot be placed. Text and base backups do not
-    tell when they were begun: then the step's own record (`measured`, `rehearsed`) counts, and a guess is a WARN. With
-    `sample` the storage is tried too; that can only show that the time does not suffice.
+    How long it takes is known best from the one before: pg_dump writes into its archive when it began, which the birth
+    of the file confirms, and the file's last change is its end; where the plan expects another size, the time grows
+    with it. WARN when that is longer than the step's minutes, FAIL when the window's margin is no longer kept then,
+    UNKNOWN where the file was copied or written over. Text and base backups do not tell when they were begun: then the
+    step's own record (`measured`, `rehearsed`) counts, and a guess is a WARN. With `sample` the storage is tried too;
+    that can only show that the time does not suffice.
     """
 
     id = "backup-duration"
@@ -67,7 +67,7 @@ class BackupDuration(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        host, account, backup = planned.host.id, AsAccount.of(planned.work), planned.backup
+        host, account, backup = planned.host.id, AsAccount.of(planned), planned.backup
         probes: Probes = {"listing": PreviousBackups(host, account, backup.previous)} if backup.previous else {}
         return {**probes, "rate": WriteRate(host, account, backup.directory)} if self.settings.sample else probes
 
@@ -78,7 +78,7 @@ class BackupDuration(Check):
         if not listing or not listing.backups or not listing.backups[0].kind.is_archive:
             return {}
         newest, program = listing.backups[0], planned.program("pg_restore")
-        host, account = planned.host.id, AsAccount.of(planned.work)
+        host, account = planned.host.id, AsAccount.of(planned)
         began = BackupBegan(host, account, newest.path, _LIST_SECONDS, program, newest.changed_at, newest.born_at)
         return {"began": began}
 
@@ -140,13 +140,16 @@ class BackupDuration(Check):
 
 
 def _unplaced(planned: PlannedBackup, newest: BackupFile, began: UnplacedTime) -> Judgement:
-    ended = f"{newest.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+    made = "at a time that its file system does not tell"
+    if newest.born_at is not None:
+        made = f"{newest.born_at:%Y-%m-%d %H:%M:%S} UTC"
     return unknown(
-        "how long it takes is not known: in which zone its clock ran is not told",
-        expected="an archive whose beginning and end can be compared",
-        actual=f"{newest.path} was begun {began.text} by its own clock, last changed {ended}",
-        remedy=f"let the job that takes it run in the zone of {planned.host.id} (no TZ of its own), into a new file "
-        "each time",
+        "how long it took cannot be told: nothing confirms when the newest archive was begun",
+        expected=f"a file made in the second in which the archive was begun, by the clock of {planned.host.id}",
+        actual=f"{newest.path} was begun {began.text} by its own clock; the file was made {made}, last changed "
+        f"{newest.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+        remedy="let the job that takes it write into a new file each time, where the file stays (no copy, no rsync), "
+        f"in the zone of {planned.host.id}; or measure one by hand and have this point waived with that time",
     )
 
 

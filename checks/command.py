@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,8 +13,9 @@ from typing import Annotated
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
-from preflight.plan.limits import Above
-from preflight.questions.commands import Ended, HostCommand, LocalCommand, as_typed
+from preflight.plan.limits import Between
+from preflight.questions.commands import Ended, HostCommand, LocalCommand
+from preflight.questions.files import TARGET
 from preflight.questions.shell import AsAccount
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
@@ -44,7 +46,7 @@ class Command:
     """Where it runs; without it, where preflight runs, in the plan's folder."""
     account: Account = Account("")
     """OS account that runs it on the host, through sudo; the host's login when left out."""
-    timeout: Annotated[timedelta, Above(0)] = timedelta(seconds=10)
+    timeout: Annotated[timedelta, Between(1)] = timedelta(seconds=10)
     """After that it is ended, and UNKNOWN."""
     channel: Channel = Channel.SHARED
     """`own` for a command that takes long: on a host, the others of its batch then do not wait for it."""
@@ -96,14 +98,14 @@ class CommandCheck(Check):
         command: Command = subject.item
         seconds = command.timeout.total_seconds()
         if not command.host:
-            return {"ended": LocalCommand.of(command.argv, seconds)}
+            return {"ended": LocalCommand(TARGET, command.argv, seconds)}
         account = AsAccount.on(self.plan.hosts[command.host], command.account)
         return {"ended": HostCommand(command.host, account, command.argv, seconds, command.channel is Channel.OWN)}
 
     def judge(self, subject: Subject, *, ended: Ended) -> Judgement:
         command: Command = subject.item
         said, details = _said(ended.output)
-        typed = as_typed(command.argv)
+        typed = shlex.join(command.argv)
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         problem = _not_run(command, ended)
         if problem:

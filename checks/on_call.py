@@ -115,16 +115,20 @@ class OnCall(Check):
         expected = f"confirmed at most {format_duration(limit)} before the moment judged (people in [freshness])"
         whom = " and ".join(dict.fromkeys(name for name in (role.primary, role.standby) if is_named(name)))
         number = f" ({role.contact})" if role.contact.strip() else ""
-        written = f"confirmed_at = {_local(self.moment, zone_name)}"
-        remedy = f"call {whom or 'them'}{number}, then write {written}, the time of the call, in [roles.{role.id}]"
+        first = self.moment - limit
+        when = f" from {format_moment(first, zone_name)} on" if self.asked_at < first else ""
+        written = f"confirmed_at = {_local(max(self.asked_at, first), zone_name)}"
+        remedy = (
+            f"call {whom or 'them'}{number}{when}, then write {written}, the time of the call, in [roles.{role.id}]"
+        )
         at = role.confirmed_at
         if at is None:
             seen = f"no `confirmed_at` in [roles.{role.id}]"
             return failed("nobody confirmed to be there", expected=expected, actual=seen, remedy=remedy)
         seen = f"confirmed {format_moment(at, zone_name)}"
         age = self.moment - at
-        if at > self.moment:
-            summary = f"{seen}, later than the moment judged"
+        if at > min(self.moment, self.asked_at):
+            summary = f"{seen}, later than {'this was asked' if at > self.asked_at else 'the moment judged'}"
             return failed(summary, expected=expected, actual=seen, remedy=f"correct the date; else {remedy}")
         if age > limit:
             return failed(
@@ -240,7 +244,7 @@ def _place(plan: Plan, entry: Host | Database) -> tuple[object, ...]:
     """What the entry logs in to, whoever does: the same for two people's entries of one server."""
     if isinstance(entry, Host):
         return ("host", *machine_of(entry))
-    return ("database", *server_of(plan, entry), entry.name or entry.id)
+    return ("database", *server_of(plan, entry), entry.dbname)
 
 
 def _local(moment: datetime, zone_name: str) -> str:

@@ -66,10 +66,11 @@ class Check(ABC):
     refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before `judge` is called. A
     missing fact can never end in a pass: the engine lowers such a judgement to UNKNOWN."""
 
-    def __init__(self, plan: Plan, moment: datetime, settings: Any = None) -> None:
-        """`moment`: the instant judged, UTC; usually now."""
+    def __init__(self, plan: Plan, moment: datetime, settings: Any = None, *, asked_at: datetime | None = None) -> None:
+        """`moment`: the instant judged, UTC. `asked_at`: when that was asked; the same unless a later one is named."""
         self.plan = plan
         self.moment = moment
+        self.asked_at = asked_at or moment
         self.settings = self.Settings() if settings is None else settings
 
     @abstractmethod

@@ -114,6 +114,8 @@ class Probe(Generic[T]):
     via: ClassVar[Via]
     timeout_seconds: ClassVar[float] = 10.0
     own_channel: ClassVar[bool] = False
+    asked_last: ClassVar[bool] = False
+    """What it runs is not ours and may hang: asked after everything else that goes to the target at once."""
     family: ClassVar[Family] = Family.STATE
 
     def ask(self) -> str:

@@ -79,7 +79,7 @@ class Reason(Enum):
 
     def cure(self, via: str) -> str:
         """The template of its cure where it was met on a session of the kind `via`."""
-        return self.cures if isinstance(self.cures, str) else self.cures[via]
+        return self.cures if isinstance(self.cures, str) else self.cures.get(via, _REPORT)
 
     # Nobody was asked.
     NOT_ASKED = "not asked", Side.TOOL, _ASK
@@ -226,9 +226,14 @@ class Reason(Enum):
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
     TARGET_LIMIT = "timed out (this target's limit)", Side.TOOL, _SLOW
-    QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW
-    TOO_MUCH = ("cut off (too much output)", Side.FAR_END, "have what it asks answer in fewer bytes on {target}")
-    CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED
+    QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW, Status.UNKNOWN
+    TOO_MUCH = (
+        "cut off (too much output)",
+        Side.FAR_END,
+        "have what it asks answer in fewer bytes on {target}",
+        Status.UNKNOWN,
+    )
+    CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED, Status.UNKNOWN
 
     # SSH: the server and its key.
     TURN = ("timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was")
@@ -324,9 +329,9 @@ class Reason(Enum):
     START_UP_FILE = (
         "no usable shell (start-up file)",
         Side.FAR_END,
-        "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input or end the shell",
+        "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH",
     )
-    SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG
+    SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
     SUDO_PASSWORD_REFUSED = (
         "sudo refused the password",
         Side.FAR_END,

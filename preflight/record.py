@@ -45,7 +45,7 @@ class Shape:
 
     form: Form
     type: Any = None
-    """Of a scalar its type, of a record its dataclass."""
+    """Of a scalar its type, of a record its dataclass, of a table the type of its names."""
     inner: tuple[Shape, ...] = ()
     """Of a list or table its elements' shape, of a union every one that may be meant."""
     marks: tuple[Any, ...] = ()
@@ -68,7 +68,7 @@ def shape_of(annotation: Any) -> Shape:
     if origin is tuple:
         return Shape(Form.LIST, inner=(shape_of(arguments[0]),))
     if inspect.isclass(origin) and issubclass(origin, Mapping):
-        return Shape(Form.TABLE, inner=(shape_of(arguments[1]),))
+        return Shape(Form.TABLE, arguments[0], inner=(shape_of(arguments[1]),))
     # A dataclass that parses itself (a secret's reference) is written as one text.
     is_record = dataclasses.is_dataclass(annotation) and not hasattr(annotation, "parse")
     return Shape(Form.RECORD if is_record else Form.SCALAR, annotation)

@@ -78,23 +78,27 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {
-            "directory": DirectoryProbe(planned.host.id, AsAccount.of(planned.work), planned.backup.directory)
-        }
-        if planned.backup.database in self.settings.data_directory:
-            return probes
+        probes: Probes = {"directory": DirectoryProbe(planned.host.id, AsAccount.of(planned), planned.backup.directory)}
+        declared = self._protected(planned, None)
+        if declared:
+            return {**probes, "places": PlacesProbe(planned.host.id, AsAccount.of(planned), declared)}
         return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
 
     def follow_up(
-        self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply | None = None
+        self,
+        subject: Subject,
+        *,
+        directory: Directory,
+        files: DataDirectories | NoReply | None = None,
+        places: Mapping[str, Place] | NoReply | None = None,
     ) -> Probes:
         """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
         paths = self._protected(planned, files)
-        if not paths or directory.kind is not DirectoryKind.DIRECTORY:
+        if places is not None or not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
-        return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned.work), paths)}
+        return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
 
     def judge(
         self,
@@ -146,14 +150,14 @@ class BackupLocation(Check):
             return
         wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point
         if mount.point != wanted:
-            yield planned.work.failed(
+            yield planned.failed(
                 f"{planned.backup.mount} is not what it lies on: it is on {mount.label}",
                 expected=f"a file system mounted on {wanted}",
                 actual=mount.label,
                 remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of [backups.{planned.backup.id}]",
             )
         if mount.read_only:
-            yield planned.work.failed(
+            yield planned.failed(
                 f"{mount.point} is mounted read-only",
                 expected="mounted read-write",
                 actual=mount.label,
@@ -165,7 +169,7 @@ class BackupLocation(Check):
     def _kind(self, planned: PlannedBackup, directory: Directory, mount: Mount) -> Judgement:
         accept = f'accepted_types = ["{mount.type}"] in [checks.backup-location]'
         if mount.kind in _NOT_LASTING and mount.type not in self.settings.accepted_types:
-            return planned.work.failed(
+            return planned.failed(
                 f"it lies in {mount.kind}, not on a disk: {mount.label}",
                 expected="a file system that outlives a restart",
                 actual=mount.label,
@@ -215,7 +219,7 @@ class BackupLocation(Check):
         if self.settings.same_device is SharedStorage.WARN:
             remedy = f"copy the backup away from {planned.host.id} before the window's work begins"
             return warned(summary, expected=expected, actual=actual, remedy=remedy)
-        return planned.work.failed(
+        return planned.failed(
             summary,
             expected=expected,
             actual=actual,
@@ -230,7 +234,7 @@ def _counts(place: Place, data: str) -> bool:
 
 
 def _no_data_directory(planned: PlannedBackup) -> Judgement:
-    role = planned.work.database.user
+    role = planned.database.user
     return warned(
         "whether it shares the storage of the data directory cannot be seen",
         expected="to see where the data directory lies",

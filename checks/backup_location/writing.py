@@ -35,7 +35,7 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
                 expected=expected,
                 actual=f"nothing of {path} beyond {reached} can be seen",
             )
-        return planned.work.failed(
+        return planned.failed(
             f"{who} may not enter {reached}: {_NETWORK_ONLY}",
             expected=expected,
             actual=f"{reached} is mode {directory.place.mode:04o} of {directory.place.owner}",
@@ -44,9 +44,9 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
     if directory.kind is not DirectoryKind.MISSING:
         what = "a link to nothing" if directory.kind is DirectoryKind.DANGLING else "no directory"
         remedy = f"have a directory put at {path} on {host}, or correct `directory` of [backups.{planned.backup.id}]"
-        return planned.work.failed(f"{path} is {what}: {_NETWORK_ONLY}", expected=expected, actual=what, remedy=remedy)
+        return planned.failed(f"{path} is {what}: {_NETWORK_ONLY}", expected=expected, actual=what, remedy=remedy)
     mount = f"mount {planned.backup.mount} on {host}; or, if it is mounted, " if planned.backup.mount else ""
-    return planned.work.failed(
+    return planned.failed(
         f"{path} does not exist on {host}: {_NETWORK_ONLY}",
         expected=expected,
         actual=f"nothing below {reached}",
@@ -62,7 +62,7 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
     if directory.proved:
         yield passed(f"{who} writes to {path} (proved, nothing left behind)")
     elif directory.refused in _FULL:
-        yield planned.work.failed(
+        yield planned.failed(
             f"{who} gets no room for even {format_size(PROOF_BYTES)}: {directory.refused}",
             expected=f"room on the file system of {path}",
             actual=f"{format_size(directory.place.free_bytes)} free for an account without privilege",
@@ -73,7 +73,7 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
     elif directory.as_account:
         yield passed(f"{who} may write to {path} (by permission bits only: the host cannot prove it)")
     elif directory.uid < 0:
-        yield planned.work.failed(
+        yield planned.failed(
             f"{host} knows no account {who}",
             expected=f"an account {who} on {host}",
             actual="id does not know it",
@@ -104,7 +104,7 @@ def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
 
 def _refused(planned: PlannedBackup, directory: Directory, seen: str) -> Judgement:
     who, path, place = planned.who, planned.backup.directory, directory.place
-    return planned.work.failed(
+    return planned.failed(
         f"{who} may not write to {path}: {_NETWORK_ONLY}",
         expected=f"{who} writes to {path} on {planned.host.id}",
         actual=f"{seen}; {path} is mode {place.mode:04o} of {place.owner}",
@@ -150,6 +150,6 @@ def _file_limit(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
     remedy = f"have the limit of {who} lifted on {host}: fsize in /etc/security/limits.conf"
     in_one_file = planned.backup.format is not BackupFormat.DIRECTORY
     if wanted and limit < wanted and in_one_file and directory.as_account:
-        yield planned.work.failed(summary, expected=expected, actual=format_size(limit), remedy=remedy)
+        yield planned.failed(summary, expected=expected, actual=format_size(limit), remedy=remedy)
     elif not wanted or limit < wanted:
         yield warned(summary, expected=expected, actual=format_size(limit), remedy=remedy)

@@ -108,9 +108,9 @@ class BackupSpace(Check):
         wanted: dict[str, Any] = {}
         for each in self._neighbours(subject):
             backup, host = each.backup, each.host.id
-            wanted[f"directory {backup.id}"] = DirectoryProbe(host, AsAccount.of(each.work), backup.directory)
+            wanted[f"directory {backup.id}"] = DirectoryProbe(host, AsAccount.of(each), backup.directory)
             if backup.previous:
-                wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each.work), backup.previous)
+                wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each), backup.previous)
             if each.writes_many_files or not (backup.expected or backup.previous):
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
@@ -132,7 +132,7 @@ class BackupSpace(Check):
         planned: PlannedBackup = subject.item
         if files is None or not files.known or not _storage(facts[f"directory {planned.id}"]):
             return sizes
-        places = PlacesProbe(planned.host.id, AsAccount.of(planned.work), files.paths)
+        places = PlacesProbe(planned.host.id, AsAccount.of(planned), files.paths)
         return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
 
     def judge(
@@ -211,7 +211,7 @@ class BackupSpace(Check):
             for quota in directory.quotas
             if directory.as_account and place.mount is not None and quota.source == place.mount.source
         ]
-        own = tuple(need for need in free.needs if need.planned.work.account == planned.work.account)
+        own = tuple(need for need in free.needs if need.planned.account == planned.account)
         for left in (quota.left_bytes for quota in quotas):
             if left is not None and left < place.free_bytes:
                 room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
@@ -243,7 +243,7 @@ class BackupSpace(Check):
         if left < 0:
             together = " together" if len(room.needs) > 1 else ""
             by_then = f" at {begins}" if coming else ""
-            short = planned.work.failed(
+            short = planned.failed(
                 f"{names(room.needs)}{' do' if together else ' does'} not fit{together}{by_then}: {format_need(-left)} "
                 f"missing, {format_size(room.bytes)} {room.what}{' now' if coming else ''}",
                 expected=wanted,
@@ -279,7 +279,7 @@ class BackupSpace(Check):
         certain = sum(need.files for need in room.needs) + _SPARE_INODES
         wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
         if left < certain:
-            return planned.work.failed(
+            return planned.failed(
                 f"{left} inodes free, {certain} needed",
                 expected=wanted,
                 actual=f"{left} inodes free on {where}, whatever its free bytes",

@@ -11,8 +11,17 @@ from preflight.finding import Event, Judgement, Severity, passed, unknown, warne
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Database, Host
 from preflight.plan.work import work_on
-from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd
-from preflight.questions.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.questions.jobs import (
+    CrontabProbe,
+    HostJobs,
+    HostJobsProbe,
+    OwnCrontab,
+    PgCron,
+    PgCronJob,
+    PgCronJobsProbe,
+    PgCronProbe,
+    Systemd,
+)
 from preflight.questions.shell import AsAccount
 from preflight.units import format_duration
 from preflight.wording import counted
@@ -118,7 +127,7 @@ class CompetingJobs(Check):
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
-        name = database.name or database.id
+        name = database.dbname
         if not pg_cron.found:
             unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
             yield passed(f"pg_cron has no table in this database{unsaid}")

@@ -29,7 +29,7 @@ _NAMED = {
 }
 AT_BOOT = "@reboot"
 _VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][\w.]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
-_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+(\S+)\s+(\S.*)")
+_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+\S+\s+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class CronJob:
     """One line of a crontab that starts something."""
 
     when: str
-    """The schedule as it is written."""
+    """The schedule as it is written; of anacron, its days."""
     schedule: Schedule | None
-    """None for `@reboot`, which is at no time of the clock."""
+    """None for `@reboot` and for anacron, which go by no time of the clock."""
     user: str
     command: str
     """Without the text after the first `%`, which cron feeds to the command's standard input."""
@@ -57,20 +57,11 @@ class Crontab:
 
 
 @dataclass(frozen=True, slots=True)
-class AnacronJob:
-    """One line of anacrontab(5): started once in so many days, in the hours that anacron may work in."""
-
-    period: str
-    """Days, or `@monthly`."""
-    name: str
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
 class Anacrontab:
     """What anacron starts, and when it may."""
 
-    jobs: tuple[AnacronJob, ...]
+    jobs: tuple[CronJob, ...]
+    """Each once in so many days, or `@monthly`."""
     first_hour: int = 0
     last_hour: int = 24
     """Nothing is started from this hour on."""
@@ -116,7 +107,7 @@ def read_crontab(lines: Iterable[str], user: str = "") -> Crontab:
 
 def read_anacrontab(lines: Iterable[str]) -> Anacrontab:
     """Without START_HOURS_RANGE, anacron may start a job at any hour."""
-    jobs: list[AnacronJob] = []
+    jobs: list[CronJob] = []
     unreadable: list[str] = []
     first_hour, last_hour = 0, 24
     for line in _telling(lines):
@@ -125,7 +116,7 @@ def read_anacrontab(lines: Iterable[str]) -> Anacrontab:
         if variable and variable[2] == "START_HOURS_RANGE" and hours:
             first_hour, last_hour = int(hours[1]), int(hours[2])
         elif job:
-            jobs.append(AnacronJob(job[1], job[2], job[3]))
+            jobs.append(CronJob(job[1], None, "root", job[2]))
         elif not variable or variable[2] == "START_HOURS_RANGE":
             unreadable.append(line)
     if not 0 <= first_hour < last_hour <= 24:

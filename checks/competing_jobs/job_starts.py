@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from preflight.clock import zone
-from preflight.questions.jobs import HostJobs, Systemd, Table
-from preflight.questions.pg_cron import PgCronJob
+from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Timer, shown
 from preflight.wording import one_line
 
@@ -161,8 +160,8 @@ def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) 
     daily = parse_schedule(f"0 {anacrontab.first_hour} * * *")
     runs = tuple(run for run in daily.runs(interval.start - late, interval.end, where) if run + late > interval.start)
     for job in anacrontab.jobs:
-        period = f"every {job.period} d" if job.period.isdecimal() else job.period
-        found.add(JobStarts(table.source, "root", period, shown(job.command), runs, late))
+        period = f"every {job.when} d" if job.when.isdecimal() else job.when
+        found.add(JobStarts(table.source, job.user, period, shown(job.command), runs, late))
 
 
 def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property, partial
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
-from preflight.plan.machines import server_of
+from preflight.plan import Database
+from preflight.plan.machines import Machine, grouped, server_of
 from preflight.probe import NoReply, Via
 from preflight.questions.postgres import (
     DatabaseRole,
@@ -107,6 +109,10 @@ class DatabaseLogin(Check):
             ]
         )
 
+    @cached_property
+    def _by_server(self) -> Mapping[Machine, list[Database]]:
+        return grouped(self.plan.databases.values(), partial(server_of, self.plan))
+
     @property
     def _need(self) -> TimeOfNeed:
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
@@ -116,18 +122,19 @@ class DatabaseLogin(Check):
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SQL, database.id, lost)
         cure = cure_of(self.plan, Via.SQL, database.id, lost, date=self._need.good_date())
-        return login.another(f"no login: {lost.reason}", f"{database.user} logs in to {login.name}", lost.detail, cure)
+        return login.another(
+            f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
+        )
 
     def _connections(self, login: PlannedLogin, slots: Slots, role: DatabaseRole | None) -> Iterator[Judgement]:
         """What is left of the limits of server, database and role. Our own connection counts as free: it ends."""
         database = login.database
-        plan, server = login.plan, server_of(login.plan, database)
-        same = [each for each in plan.databases.values() if server_of(plan, each) == server]
+        same = self._by_server[server_of(self.plan, database)]
         need = sum(each.sessions for each in same)
         free, share = slots.most - slots.used + 1, (slots.used - 1) / max(slots.most, 1)
         limits = [("server", free, need)]
         if slots.database_limit >= 0:
-            limits.append((f"database {login.name}", slots.database_limit - slots.database_used + 1,
+            limits.append((f"database {database.dbname}", slots.database_limit - slots.database_used + 1,
                            database.sessions))  # fmt: skip
         if role is not None and role.connection_limit >= 0 and not role.is_superuser:
             wanted = sum(each.sessions for each in same if each.user == role.name)

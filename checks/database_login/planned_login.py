@@ -19,11 +19,6 @@ class PlannedLogin:
     database: Database
 
     @property
-    def name(self) -> str:
-        """Of the database at its server."""
-        return self.database.name or self.database.id
-
-    @property
     def role(self) -> str:
         """The role as SQL names it."""
         return quote_identifier(self.database.user)
@@ -31,7 +26,7 @@ class PlannedLogin:
     @property
     def database_name(self) -> str:
         """The database as SQL names it."""
-        return quote_identifier(self.name)
+        return quote_identifier(self.database.dbname)
 
     @property
     def address_key(self) -> str:

@@ -82,7 +82,7 @@ def judge_backup_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], n
     """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
     for name in backup_roles(login):
         role, quoted = roles.get(name), quote_identifier(name)
-        expected = f"a role {name} that may log in to {login.name}"
+        expected = f"a role {name} that may log in to {login.database.dbname}"
         if role is None:
             remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {quoted} LOGIN;"
             yield login.failed(f"the backup's role {name} does not exist", expected, "no role", remedy)
@@ -107,7 +107,7 @@ def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgemen
     database, user = login.database, login.database.user
     read_only = identity.setting("default_transaction_read_only")
     if read_only is None:
-        remedy = f"look by hand as {user} in {login.name}: SHOW default_transaction_read_only;"
+        remedy = f"look by hand as {user} in {database.dbname}: SHOW default_transaction_read_only;"
         yield unknown("the role's own settings could not be seen", remedy=remedy)
         return
     if read_only == "on" and database.role is ServerRole.PRIMARY:

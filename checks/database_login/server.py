@@ -21,11 +21,11 @@ def judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterat
     """Whether it is the one that the plan means, and PostgreSQL itself."""
     database = login.database
     yield passed(_who_answered(database, identity, system))
-    if identity.database != login.name or identity.user != database.user:
+    if identity.database != database.dbname or identity.user != database.user:
         # ALTER ROLE ... SET role, or a pooler with a mind of its own
         yield login.another(
             f"works as {identity.user} in {identity.database}",
-            f"{database.user} in {login.name}",
+            f"{database.user} in {database.dbname}",
             f"{identity.user} in {identity.database}",
             f"undo what changes them: {undo_setting(login, identity, 'role')} look at the pooler's configuration, too",
         )

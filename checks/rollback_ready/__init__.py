@@ -14,10 +14,10 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
-from preflight.plan.machines import machine_of
+from preflight.plan.machines import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
-from preflight.questions.backups import Listing, PreviousBackups, reader
+from preflight.questions.backups import Listing, PreviousBackups, read_in_full
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.questions.shell import AsAccount
@@ -89,7 +89,7 @@ class RollbackReady(Check):
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
             case PlannedBackup() as planned:
-                listing = PreviousBackups(planned.host.id, AsAccount.of(planned.work), planned.backup.previous)
+                listing = PreviousBackups(planned.host.id, AsAccount.of(planned), planned.backup.previous)
                 return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
@@ -115,13 +115,13 @@ class RollbackReady(Check):
                 names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
                 wanted = zip(names, listing.backups, strict=False)
                 within = self.settings.read_within
-                probes = {name: reader(planned, listing, file, within) for name, file in wanted}
+                probes = {name: read_in_full(planned, listing, file, within) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
                 data = [path for path in self._data_paths(database, facts).values() if path]
                 paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
                 taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
-                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker.work), paths)} if paths else {}
+                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
         return {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -186,8 +186,14 @@ class RollbackReady(Check):
 
     def _restored_beside(self, database: Database) -> list[Database]:
         """Those on the same machine, itself included: all of them may have to be restored."""
-        own = machine_of(self.plan.host_of(database))
-        return [each for each in self._restored() if machine_of(self.plan.host_of(each)) == own]
+        return self._restored_by_machine[self._machine_of(database)]
+
+    @cached_property
+    def _restored_by_machine(self) -> Mapping[Machine, list[Database]]:
+        return grouped(self._restored(), self._machine_of)
+
+    def _machine_of(self, database: Database) -> Machine:
+        return machine_of(self.plan.host_of(database))
 
     def _judge_backup(
         self,

@@ -16,7 +16,7 @@ from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
-from preflight.questions.shell import Refusal, refusal
+from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_of_server, shown
 from preflight.reasons import Reason
@@ -78,7 +78,7 @@ class SeenBackup:
     def may_not_be_read(self) -> Judgement:
         """By the account that takes the backups, which would restore it, too."""
         by = f"may not be read by {self.who}"
-        account, path = self.planned.work.account, shlex.quote(self.file.path)
+        account, path = self.planned.account, shlex.quote(self.file.path)
         remedy = f"let the login read {path} on {self.host}"
         if account:
             remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"
@@ -127,7 +127,7 @@ def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
     planned, backup, window = seen.planned, seen.planned.backup, seen.planned.plan.window
     path = posixpath.normpath(backup_path(planned.plan, backup))
     there = next((each for each in seen.listing.backups if each.path == path), None)
-    taken_here = backup.step and planned.work.connects
+    taken_here = backup.step and planned.connects
     if there is None or not taken_here or there.changed_at >= window.start:
         return
     name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
@@ -292,7 +292,7 @@ def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:
 
 def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
         if "unsupported version" in read.said:
             summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
@@ -353,7 +353,7 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
 def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
     if read.code == 0:
         return passed("pg_verifybackup finds every file whole, with the WAL it needs")
-    why = refusal(read.said)
+    why = Refusal.of(read.said)
     if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
         return unknown(
             f"pg_verifybackup does not run as {seen.who}: {why}",
@@ -366,7 +366,7 @@ def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
 
 def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
     """SQL text of pg_dump seldom names its database, and its tables are counted as commands."""
-    name = seen.planned.work.database.name or seen.planned.backup.database
+    name = seen.planned.database.dbname
     if isinstance(read, TextRead) and read.of_cluster:
         yield from _in_cluster(seen, read, name)
     else:

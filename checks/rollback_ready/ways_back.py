@@ -9,10 +9,10 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import Token, included_scripts, next_token
+from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, Token, included_scripts, next_token
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
@@ -32,19 +32,19 @@ class Effect(StrEnum):
     CHANGES = "changes something"
 
 
-class _Act(StrEnum):
-    """What one statement does."""
+class _Act(IntEnum):
+    """What one statement does; of the first four, a later one is more."""
 
-    NOTHING = "nothing"
-    READS = "reads"
-    CALLS = "calls"
-    CHANGES = "changes"
-    BEGINS = "begins"
-    COMMITS = "commits"
-    ROLLS_BACK = "rolls back"
-    STOPS = "stops"
-    BRANCHES = "branches"
-    JOINS = "joins"
+    NOTHING = 0
+    READS = 1
+    CALLS = 2
+    CHANGES = 3
+    BEGINS = 4
+    COMMITS = 5
+    ROLLS_BACK = 6
+    STOPS = 7
+    BRANCHES = 8
+    JOINS = 9
 
 
 _HARMLESS_COMMANDS = (
@@ -162,8 +162,8 @@ class WaysBack:
             yield unknown(
                 f"{unread} could not be read",
                 expected=self._expected(pair),
-                actual=self.texts.unread.get(unread, "it is no .sql or .psql file"),
-                remedy=f"make {unread} a text file that ends in .sql",
+                actual=self.texts.unread.get(unread, WHY_UNREAD),
+                remedy=CURE_UNREAD,
             )
         elif does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"
@@ -242,27 +242,23 @@ class _Run:
             case _Act.BEGINS:
                 self.in_transaction = True
             case _Act.COMMITS:
-                self.done, self.pending = max(self.done, self.pending, key=_weight), _Act.NOTHING
+                self.done, self.pending = max(self.done, self.pending), _Act.NOTHING
                 self.in_transaction = False
             case _Act.ROLLS_BACK:
                 self.undone |= self.pending is _Act.CHANGES
                 self.pending, self.in_transaction = _Act.NOTHING, False
             case _ if self.in_transaction:
-                self.pending = max(self.pending, act, key=_weight)
+                self.pending = max(self.pending, act)
             case _:
-                self.done = max(self.done, act, key=_weight)
+                self.done = max(self.done, act)
 
     def _ended(self) -> Effect:
         if self.pending is _Act.CHANGES:
             return Effect.UNFINISHED
         if self.undone:
             return Effect.UNDONE
-        most = max(self.done, self.pending, key=_weight)
+        most = max(self.done, self.pending)
         return {_Act.CALLS: Effect.CALLS, _Act.READS: Effect.READS}.get(most, Effect.NOTHING)
-
-
-def _weight(act: _Act) -> int:
-    return (_Act.NOTHING, _Act.READS, _Act.CALLS, _Act.CHANGES).index(act)
 
 
 def _act(statement: Statement) -> _Act:

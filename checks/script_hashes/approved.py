@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.psql_script import Input, find_inputs
-from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, unread_scripts
 from preflight.questions.files import EntryKind
 from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
@@ -88,15 +87,13 @@ def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
     bad = [each for each in found.inputs if each.outside or each.path not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
-    run = {name for name in seen.wanted if name.lower().endswith(SCRIPT_SUFFIXES)}
-    run |= {each.path for each in found.inputs if each.executed and each.path in seen.wanted}
-    unread = dict.fromkeys(sorted(run - set(seen.texts.texts)), "its text was not read") | dict(seen.texts.unread)
+    unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
     if unread:
-        yield not_sealable(
+        yield unknown(
             f"{counted(len(unread), 'script')} in which includes were not looked for",
             expected=_ALL_SEALED,
             actual="; ".join(f"{visible(name)}: {why}" for name, why in list(unread.items())[:MOST_NAMED]),
-            remedy="see by hand what they include; smaller scripts whose names end in .sql are followed",
+            remedy=CURE_UNREAD,
         )
     places = [
         f"{visible(f'{name} line {place.line}')}: {visible(place.text)} {place.reason}"

@@ -69,7 +69,9 @@ class ScriptRunner(Check):
     to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
     here and not at midnight. The line that `preflight show --commands` prints runs every sealed script and stops at
     the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, when a
-    sealed script turns ON_ERROR_STOP off, when the login cannot enter the staged folder or the log cannot be written.
+    sealed script turns ON_ERROR_STOP off or ends before its end (`\\q`), when the login cannot enter the staged folder
+    or the log cannot be written. UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand
+    in the way, AUTOCOMMIT is off, or the script was not read.
     Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
     is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
@@ -85,7 +87,7 @@ class ScriptRunner(Check):
 
     def subjects(self) -> Sequence[Subject]:
         return [
-            Subject(work.label, work, work.owner, steps=(work.step,) if work.step else ())
+            Subject(work.label, work, work.owner, steps=work.steps)
             for work in server_work(self.plan)
             if not work.taken_by
         ]
@@ -124,10 +126,10 @@ class ScriptRunner(Check):
         if not work.connects or not all(ran):
             return {}
         method = _method(work)
-        program = _psql(work) if method is Method.REPLICATION else work.programs[0]
+        program = work.program("psql") if method is Method.REPLICATION else work.programs[0]
         account = AsAccount.of(work)
         # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
-        rather = _psql(work) if method is Method.PG_DUMP and not work.server else ""
+        rather = work.program("psql") if method is Method.PG_DUMP and not work.server else ""
         return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}
 
     def judge(
@@ -195,18 +197,18 @@ class ScriptRunner(Check):
                 remedy=f"look at what {run.path or run.program} is on {work.host.id}",
             )
         if run.ran:
-            return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {_who(work)}")
+            return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
         if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
             found = unknown(
                 f"could not look: {run.refusal}",
                 actual=run.last_words,
-                remedy=f"cure the line `become {_who(work)} on {work.host.id}`, then run again",
+                remedy=f"cure the line `become {work.who} on {work.host.id}`, then run again",
             )
             return replace(found, behind=behind_become(work.host, work.account))
-        remedy = f"run it by hand as {_who(work)} on {work.host.id} and cure what it complains of"
+        remedy = f"run it by hand as {work.who} on {work.host.id} and cure what it complains of"
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
-                f"have {run.program} on the PATH that a non-interactive login of {_who(work)} has on {work.host.id}, "
+                f"have {run.program} on the PATH that a non-interactive login of {work.who} has on {work.host.id}, "
                 "or name psql's full path: `program` of [scripts.NAME]"
             )
         return work.failed(
@@ -214,7 +216,7 @@ class ScriptRunner(Check):
         )
 
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
-        name = work.database.name or work.database.id
+        name = work.database.dbname
         if login.refusal is not None:
             yield self._login_failed(work, login, name)
         elif not login.user:
@@ -283,7 +285,7 @@ class ScriptRunner(Check):
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
                 actual=login.said,
-                remedy=f"try it by hand as {_who(work)} on {work.host.id}: psql -w -d replication=true "
+                remedy=f"try it by hand as {work.who} on {work.host.id}: psql -w -d replication=true "
                 f"-U {work.login} -c IDENTIFY_SYSTEM",
             )
         cure = _REMEDIES[refusal]
@@ -291,7 +293,7 @@ class ScriptRunner(Check):
             cure = "have the server of {database} on {host} started; or correct `server` of {table}, {server}"
         remedy = cure.format(
             server=visible(work.server),
-            account=_who(work),
+            account=work.who,
             host=work.host.id,
             role=work.login,
             database=name,
@@ -299,7 +301,7 @@ class ScriptRunner(Check):
             program=work.programs[0],
             table=work.table,
         )
-        expected = f"{work.login} logs in to {name} without a prompt, as {_who(work)} on {work.host.id}"
+        expected = f"{work.login} logs in to {name} without a prompt, as {work.who} on {work.host.id}"
         return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
@@ -325,7 +327,7 @@ class ScriptRunner(Check):
                 f"{name} {shown(server)}",
                 f"{name} {shown(major)}",
                 f"have PostgreSQL {shown(server)}'s client programs installed on {work.host.id}, first on the PATH of "
-                f"{_who(work)}",
+                f"{work.who}",
             )
         elif major > server and name == "pg_dump":
             yield warned(
@@ -346,17 +348,9 @@ class ScriptRunner(Check):
         return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
 
 
-def _who(work: ServerWork) -> str:
-    return work.account or "the login"
-
-
 def _method(work: ServerWork) -> Method:
     name = work.programs[0].rpartition("/")[2]
     return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
-
-
-def _psql(work: ServerWork) -> str:
-    return f"{work.program_folder}psql"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:

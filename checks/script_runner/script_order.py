@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
-from preflight.judging.psql_script import below
+from preflight.judging.psql_script import CURE_UNREAD, Deviation, below
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.work import ServerWork
@@ -46,7 +46,7 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [*self._listed(), *self._unlisted(), *self._going_on()]
+        points = [*self._listed(), *self._unlisted(), *self._unread(), *self._deviations()]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -81,14 +81,35 @@ class OrderedScripts:
                 remedy=self._remedy,
             )
 
-    def _going_on(self) -> Iterator[Judgement]:
-        places = self.sealed.goes_on
+    def _unread(self) -> Iterator[Judgement]:
+        unread = self.sealed.unread
+        if unread:
+            yield unknown(
+                f"whether psql stops at the first error is not known: {named(unread)} could not be read",
+                expected="sealed scripts whose text tells it",
+                actual=named(f"{name}: {why}" for name, why in unread.items()),
+                remedy=CURE_UNREAD,
+            )
+
+    def _deviations(self) -> Iterator[Judgement]:
+        """Where psql does not run every statement, stop at the first error and commit, or may not."""
+        expected = "every statement run and committed, ON_ERROR_STOP as the command line sets it"
+        places = [(name, each) for name, each in self.sealed.deviations if each.certain]
         if places:
             yield self.work.failed(
-                f"psql goes on after an error from {places[0]} on",
-                "ON_ERROR_STOP as the command line sets it, or set again before the next statement",
-                named(places),
-                "take it out of the script, or follow it by \\set ON_ERROR_STOP on before the next statement; have "
+                _deviation(*places[0]),
+                expected,
+                named(_place(*each) for each in places),
+                "take it out of the script (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows before the "
+                "next statement, outside \\if); have that approved, then seal again",
+            )
+        places = [(name, each) for name, each in self.sealed.deviations if not each.certain]
+        if places:
+            yield unknown(
+                f"whether psql stops at the first error and commits is not known: {_deviation(*places[0])}",
+                expected=expected,
+                actual=named(_place(*each) for each in places),
+                remedy="write it plainly (no variable, no backquotes, not in \\if) or take it out of the script; have "
                 "that approved, then seal again",
             )
 
@@ -107,6 +128,14 @@ class OrderedScripts:
 
     def _fails(self, summary: str, actual: Sequence[str]) -> Judgement:
         return self.work.failed(summary, self._expected, named(actual) or "none", self._remedy)
+
+
+def _place(name: str, found: Deviation) -> str:
+    return f"{name} line {found.line}: {found.text}"
+
+
+def _deviation(name: str, found: Deviation) -> str:
+    return f"{_place(name, found)} {found.reason}"
 
 
 def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:

@@ -7,24 +7,26 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.loading import load
-from preflight.cli.report_options import ReportOptions, deliver
+from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
+from preflight.cli.report_options import ReportOptions
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.run import collect
+from preflight.errors import ExitCode
 from preflight.evidence import Evidence, write_private
 from preflight.plan import Plan
 from preflight.probe import Answer, Question
-from preflight.report.formats import render
-from preflight.report.view import PLAIN
+from preflight.report import PLAIN, View
+from preflight.report.comparison import Difference
+from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
-from preflight.runs.difference import Difference
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Verdict
@@ -73,27 +75,38 @@ def ask(
     return Asked(answered, secrets.redact, monotonic() - started)
 
 
-def keep_and_deliver(
+def deliver(
     asked: Asked,
     verdict: Verdict,
-    evidence_path: Path | None,
     report: ReportOptions,
     *,
+    evidence_path: Path | None = None,
     difference: Difference | None = None,
 ) -> int:
-    """Keeps the run, writes the reports, gives the exit code. `difference`: what changed since an earlier run."""
-    trouble = "" if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
-    if trouble and evidence_path is None:  # a checkout that cannot be written costs a line, not the verdict
-        complain(f"preflight: {trouble}")
-        trouble = ""
-    return deliver(
-        verdict,
-        report,
-        mask=asked.mask,
+    """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
+    and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
+    run."""
+    problems = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    view = View(
+        verbose=report.verbose,
+        short=report.short,
         took_seconds=asked.took_seconds,
-        trouble=trouble,
         difference=difference,
+        command=called(),
     )
+    for name, path in report.outputs:
+        try:
+            write_file(path, asked.mask(render(name, verdict, view)))
+        except OutputError as error:
+            problems.append(str(error))
+    try:
+        here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
+        write_stdout(asked.mask(render(report.stdout_format, verdict, here)))
+    except OutputError as error:
+        problems.append(str(error))
+    for problem in problems:
+        complain(f"preflight: {problem}")
+    return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
 
 
 def _prompt(plan: Plan, secrets: Secrets, zone: str) -> None:
@@ -110,12 +123,13 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
     """What is to be judged, at the moment that --at names, else at `default`."""
     plan, registry = load(plan_path)
     moment = default(plan)
-    named = report.moment(plan, asked_at=min(moment, now()))
-    return inspect(plan, registry, named or moment, report.selects(registry.ids))
+    asked_at = min(moment, now())
+    named = report.moment(plan, asked_at=asked_at)
+    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at)
 
 
-def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> str:
-    """Saves the run, or just its evidence where a place is named; the result is what went wrong, empty for nothing."""
+def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
+    """Saves the run, or just its evidence where a place is named; the result is what went wrong."""
     mask = asked.mask
     try:
         if path is None:
@@ -124,8 +138,11 @@ def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> str:
             write_private(path, mask(asked.answered.evidence.to_json()))
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
-        return f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"
-    return ""
+        said = f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"
+        if path is not None:
+            return [said]
+        complain(f"preflight: {said}")  # a checkout that cannot be written costs a line, not the verdict
+    return []
 
 
 def vantage_of_this_run() -> str:

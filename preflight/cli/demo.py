@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from preflight.cli.console import complain
-from preflight.cli.gate import hold_gate
 from preflight.cli.report_options import ReportOptions, report_options
-from preflight.cli.run import inspect_and_report
+from preflight.cli.run import hold_gate, inspect_and_report
 from preflight.engine.run import TIMEOUT_SECONDS
 
 

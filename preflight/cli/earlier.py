@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,14 +10,10 @@ import click
 from preflight.cli.console import CallError
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import COLOR, format_option, wants_color, write_stdout
-from preflight.plan.gaps import unconfirmed
 from preflight.report import difference as difference_report
-from preflight.report import history as history_report
-from preflight.runs import saved_runs
-from preflight.runs.difference import compare
-from preflight.runs.history import Entry, entry_of
-from preflight.runs.inputs import read_inputs
-from preflight.runs.saved_report import ReportError, load_report
+from preflight.report.comparison import compare
+from preflight.report.saved_report import ReportError, load_report
+from preflight.runs import history as runs_history
 
 
 @click.command()
@@ -31,20 +26,11 @@ def history(plan_path: Path, stdout_format: str) -> None:
     the list could be made; it is no verdict.
     """
     plan, registry = load(plan_path)
-    inputs, gaps = read_inputs(plan), unconfirmed(plan)
-
-    def entries() -> Iterator[Entry]:
-        for found in saved_runs.every(plan):
-            if isinstance(found, saved_runs.SavedRun):
-                yield entry_of(plan, registry, found, inputs, gaps)
-            else:
-                yield Entry(path=found.path, changes=(found.reason,))
-
     try:
-        found = list(entries())
+        found = runs_history.entries(plan, registry)
     except OSError as error:
         raise CallError(f"the saved runs cannot be listed: {error.strerror}") from None
-    write_stdout((history_report.render if stdout_format == "text" else history_report.as_json)(plan, found))
+    write_stdout((runs_history.render if stdout_format == "text" else runs_history.as_json)(plan, found))
 
 
 @click.command()

@@ -21,7 +21,7 @@ _COMMANDS = {
     "judge": ("preflight.cli.run", "Judge saved evidence, of one run or of several zones, without a network."),
     "diff": ("preflight.cli.earlier", "Show what changed between two JSON reports."),
     "gate": (
-        "preflight.cli.gate",
+        "preflight.cli.run",
         "At the start of the call: ask again, judge, say what changed since the newest run.",
     ),
     "history": ("preflight.cli.earlier", "List the saved runs of a release, each judged again."),
@@ -89,7 +89,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs one command and ends the process with its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, _interrupt)
     sys.exit(int(_run()))
 
 

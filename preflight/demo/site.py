@@ -9,11 +9,12 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
-from datetime import datetime, timedelta
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import paramiko
@@ -23,8 +24,7 @@ from preflight.demo import plan_file
 from preflight.demo.account import new_folder, new_memory_folder, site_account
 from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
-from preflight.demo.postgres import Postgres, Source, find_programs
-from preflight.demo.signals import deferred, interruptible
+from preflight.demo.postgres import Postgres, find_programs
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 
@@ -37,16 +37,15 @@ _NEWEST_BACKUP_AGE = timedelta(hours=1)
 _BACKUP_INTERVAL = timedelta(days=1)
 _ROLE_LEFT = timedelta(hours=2, minutes=30)
 """On the night: how far into the window the database role still works."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DemoSite:
     """A context manager: inside, the site runs and `plan_path` is the plan against it."""
 
-    def __init__(self, source: Source | None = None, moment: datetime | None = None, *, soon: bool = False) -> None:
-        """`source`: where PostgreSQL must come from. `moment`: the present, UTC; the window is the night after it.
-        `soon`: the window is about to begin instead."""
-        self._source = source
-        self._moment = moment or clock.now()
+    def __init__(self, *, soon: bool = False) -> None:
+        """The window is the coming night; `soon`: it is about to begin instead."""
+        self._moment = clock.now()
         window_of = plan_file.window_about_now if soon else plan_file.next_window
         self.window = window_of(self._moment)
         self._stack = ExitStack()
@@ -58,7 +57,6 @@ class DemoSite:
 
     def __enter__(self) -> Self:
         """Starts everything. Raises DemoError when this machine cannot, with nothing left behind."""
-        self._stack.enter_context(interruptible())
         steps = (
             self._make_folders,
             self._start_postgres,
@@ -69,16 +67,14 @@ class DemoSite:
         )
         try:
             for step in steps:
-                with deferred():
+                with signals_deferred():
                     step()
         except BaseException:
             self._close()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._close()
 
     def break_night(self) -> None:
@@ -96,7 +92,7 @@ class DemoSite:
 
     def _close(self) -> None:
         """Last started, first stopped; safe to call twice."""
-        with deferred():
+        with signals_deferred():
             self._stack.close()
 
     def _make_folders(self) -> None:
@@ -109,7 +105,7 @@ class DemoSite:
         self._database_folder = (memory or self.folder) / "postgres"
 
     def _start_postgres(self) -> None:
-        programs = find_programs(self._source)
+        programs = find_programs()
         self.postgres = Postgres(programs, self._database_folder, self.folder / "s", self._account)
         self._stack.callback(self.postgres.stop)
         # psql reads a value after -v from its arguments, where everybody could read it; \set comes on standard input.
@@ -147,11 +143,11 @@ class DemoSite:
         self.hosts["app1-a"].put("maintenance.html", b"<h1>Back at six</h1>\n")
 
     def _back_up(self, host: DemoHost, database: str) -> None:
-        """Two backups by pg_dump, the newer one an hour old."""
+        """Two backups by pg_dump, the newer one an hour old: text, since an archive with another time is no measure."""
         folder = host.folder(f"archive/{database}")
         made_at = self._moment - _NEWEST_BACKUP_AGE
         newest = folder / f"{database}-{made_at:%Y%m%d}.dump"
-        self.postgres.run("pg_dump", "-Fc", "-f", newest, database)
+        self.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", newest, database)
         older_at = made_at - _BACKUP_INTERVAL
         older = host.put(f"archive/{database}/{database}-{older_at:%Y%m%d}.dump", newest.read_bytes())
         for file, moment in ((newest, made_at), (older, older_at)):
@@ -220,6 +216,26 @@ class DemoSite:
         before = newest.stat()
         os.truncate(newest, before.st_size * 6 // 10)
         os.utime(newest, (before.st_mtime, before.st_mtime))
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Signals that come inside take effect on leaving.
+
+    Starting a server and noting that it must be stopped are two steps; an interrupt between them would leave the
+    server behind, and an impatient second Ctrl-C would do so while the first one clears up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {which: signal.signal(which, lambda number, _frame: came.append(number)) for which in _ENDING}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _scripts(database: str) -> list[Path]:

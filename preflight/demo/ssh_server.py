@@ -9,6 +9,7 @@ import contextlib
 import hmac
 import logging
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -20,11 +21,11 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
 
 from preflight.demo.account import Account
-from preflight.demo.child import kill_group
 
 _BLOCK_BYTES = 32 * 1024
 _LOG = "preflight.demo.ssh"
 _LOGIN_SECONDS = 20.0
+_KILL_SECONDS = 5.0
 _HUNG_UP = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises when the client is gone; no fault of the server's."""
 
@@ -38,19 +39,13 @@ class Login:
     key: paramiko.PKey | None = None
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Where and as whom commands run."""
-
-    account: Account
-    home: Path
-    environment: Mapping[str, str] = field(repr=False)
-
-
 class SshServer:
     """One listening host; `stop` ends every connection and everything that was started over them."""
 
-    def __init__(self, login: Login, surroundings: Surroundings, address: str = "127.0.0.1") -> None:
+    address = "127.0.0.1"
+
+    def __init__(self, login: Login, account: Account, home: Path, environment: Mapping[str, str]) -> None:
+        """`account`, `home`, `environment`: as whom and where commands run."""
         # Without a handler of its own, paramiko's log of every lost connection would end up on standard error.
         logger = logging.getLogger(_LOG)
         logger.propagate = False
@@ -58,16 +53,15 @@ class SshServer:
             logger.addHandler(logging.NullHandler())
         self.refuse_login = False
         """Whether every credential is refused, also the right one."""
-        self.banner = ""
-        """Text shown before the login, for example that the password will expire."""
         self.login = login
-        self.surroundings = surroundings
-        self.address = address
+        self.account = account
+        self.home = home
+        self.environment = environment
         self.host_key = paramiko.ECDSAKey.generate()
         self._connections: set[_Connection] = set()
         self._lock = threading.Lock()
         self._stopping = False
-        self._listener = socket.create_server((address, 0), backlog=64)
+        self._listener = socket.create_server((self.address, 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, name="demo-ssh", daemon=True).start()
 
@@ -127,7 +121,7 @@ class _Connection(paramiko.ServerInterface):
             self._closed = True
             commands = list(self._commands)
         for command in commands:
-            kill_group(command)
+            _kill(command)
         if self._transport is not None:
             self._transport.close()
         self._client.close()
@@ -148,9 +142,6 @@ class _Connection(paramiko.ServerInterface):
             self._ended(self)
 
     # What paramiko asks; the names are its own.
-
-    def get_banner(self) -> tuple[str | None, str | None]:
-        return (f"{self._server.banner}\r\n", "en-US") if self._server.banner else (None, None)
 
     def get_allowed_auths(self, username: str) -> str:
         login = self._server.login
@@ -203,7 +194,7 @@ class _Connection(paramiko.ServerInterface):
 
     def _start_command(self, command: bytes) -> subprocess.Popen[bytes] | None:
         """None when the connection ended meanwhile: nothing may start after `end` has cleared up."""
-        surroundings = self._server.surroundings
+        server = self._server
         with self._lock:
             if self._closed:
                 return None
@@ -212,18 +203,26 @@ class _Connection(paramiko.ServerInterface):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=dict(surroundings.environment),
-                cwd=surroundings.home,
+                env=dict(server.environment),
+                cwd=server.home,
                 start_new_session=True,
-                **surroundings.account.identity,
+                **server.account.identity,
             )
             self._commands.add(child)
             return child
 
     def _forget_command(self, child: subprocess.Popen[bytes]) -> None:
-        kill_group(child)
+        _kill(child)
         with self._lock:
             self._commands.discard(child)
+
+
+def _kill(command: subprocess.Popen[bytes]) -> None:
+    """Kills a command and everything in its process group; waits for it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(command.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        command.wait(_KILL_SECONDS)
 
 
 def _copy_input(channel: paramiko.Channel, child: subprocess.Popen[bytes]) -> None:

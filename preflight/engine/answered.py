@@ -71,17 +71,17 @@ class Answered:
 
     def begin(self) -> list[Question]:
         """What is to be asked first."""
-        return [question for subject in self._subjects for question in self._ask_for(subject, subject.probes.values())]
+        return _ordered(due for subject in self._subjects for due in self._ask_for(subject, subject.probes.values()))
 
     def add(self, question: Question, answer: Answer) -> list[Question]:
         """Takes the answer to a question that was to be asked; gives what is to be asked now because of it."""
         self._answers[question.id] = (question, answer)
-        due: list[Question] = []
+        due: list[PlannedProbe] = []
         for subject in self._waiting.pop(question.id, ()):
             subject.waits_for.discard(question.id)
             if not subject.waits_for and not subject.followed_up:
                 due += self._follow_up(subject)
-        return due
+        return _ordered(due)
 
     def is_done(self, via: Via, target: str) -> bool:
         """Whether all that asked there first have asked their second questions, too; others may still do so."""
@@ -112,16 +112,16 @@ class Answered:
                 self._follow_up(subject)
             yield subject
 
-    def _ask_for(self, subject: _Subject, probes: Iterable[PlannedProbe]) -> list[Question]:
+    def _ask_for(self, subject: _Subject, probes: Iterable[PlannedProbe]) -> list[PlannedProbe]:
         """Makes a subject wait for what has no answer; gives what nobody has asked yet."""
-        due: list[Question] = []
+        due: list[PlannedProbe] = []
         for planned in probes:
             question = planned.question
             if question.id in self._answers or not self._asks(question) or self._keep(planned):
                 continue
             waiting = self._waiting.setdefault(question.id, [])
             if not waiting:
-                due.append(question)
+                due.append(planned)
             waiting.append(subject)
             subject.waits_for.add(question.id)
             where = (question.via, question.target)
@@ -132,7 +132,7 @@ class Answered:
             due += self._follow_up(subject)
         return due
 
-    def _follow_up(self, subject: _Subject) -> list[Question]:
+    def _follow_up(self, subject: _Subject) -> list[PlannedProbe]:
         """The second round of a subject whose first answers are in."""
         subject.followed_up = True
         self._first_rounds.subtract(subject.targets)
@@ -196,7 +196,14 @@ class Answered:
 
     def _age(self, planned: PlannedProbe, reply: Reply) -> Age:
         most: timedelta = getattr(self.inspection.plan.freshness, planned.probe.family)
-        return Age(planned.probe.family, self.inspection.moment - reply.asked_at, most)
+        old = self.inspection.moment - reply.asked_at  # a run judges for its first moment, before it has asked
+        return Age(planned.probe.family, max(old, timedelta()), most)
+
+
+def _ordered(due: Iterable[PlannedProbe]) -> list[Question]:
+    """What may take longest goes last, behind it what is not ours: a hang costs as few others as can be."""
+    in_order = sorted(due, key=lambda planned: (planned.probe.asked_last, planned.question.timeout_seconds))
+    return [planned.question for planned in in_order]
 
 
 def _read(planned: PlannedProbe, answer: Answer) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
 
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
@@ -27,14 +28,19 @@ def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:
     """Every line in its order; where the scripts are not known, a line that says so instead."""
     planned = schedule(plan)
     steps = [slot.step.id for slot in planned.slots] if planned else []
-    return night_commands(plan, steps, {entry: _order(plan, entry, evidence) for entry in plan.scripts})
+
+    @cache  # many entries name the same folder
+    def read(probe: Probe[Any]) -> Any:
+        return _read(probe, evidence)
+
+    return night_commands(plan, steps, {entry: _order(plan, entry, read) for entry in plan.scripts})
 
 
-def _order(plan: Plan, entry_id: str, evidence: Evidence) -> ScriptOrder:
+def _order(plan: Plan, entry_id: str, read: Callable[[Probe[Any]], Any]) -> ScriptOrder:
     entry = plan.scripts[entry_id]
     manifest, texts = sealing_probes(plan, entry)
     try:
-        return sealed_scripts(entry, *read_manifest(_read(manifest, evidence)), _read(texts, evidence)).order
+        return sealed_scripts(entry, *read_manifest(read(manifest)), read(texts)).order
     except CRASHES as error:  # a damaged file of evidence must not take the report with it
         return ScriptOrder(problem=str(error) or type(error).__name__)
 

@@ -18,8 +18,9 @@ from preflight.verdict import Decision, Verdict
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
 _GREEN = (Status.PASS, Status.WARN, Status.WAIVED)
-_LOST = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WAIVED)
-"""A waiver accepts that the server path is lost; it does not give the minutes back."""
+_LOST = (Status.FAIL, Status.UNKNOWN, Status.WAIVED)
+"""A waiver accepts that the server path is lost; it does not give the minutes back. What was well when it was last seen
+costs none: it has to be asked again."""
 
 
 def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) -> tuple[Decision, str]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from preflight.check import Check, Subject
+from preflight.clock import format_moment
 from preflight.engine.inspection import PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
@@ -79,13 +80,14 @@ def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:
         return _crashed(item, described(error))
     lost = first_lost(seen.facts, frozenset())
     if not lost:
-        return _Conclusion(_aged(judgement, seen.ages), _behind(judgement))
+        return _aged(plan, item.check, judgement, seen.ages)
     if judgement.status not in _COULD_NOT_LOOK:
         return _could_not_look(plan, seen, lost)
     # A check that sees a NoReply and calls it UNKNOWN shares cause, cure and owner with the checks that never saw it.
     shared = _could_not_look(plan, seen, lost)
     if judgement.status is not Status.UNKNOWN:
-        return _Conclusion(_aged(judgement, seen.ages))
+        # A login that fails for what is amiss here is cured here, too; what else a check fails for, by its owner.
+        return _Conclusion(judgement, owner=shared.owner if judgement.actual == seen.facts[lost].detail else "")
     return shared if shared.owner else replace(shared, judgement=judgement)
 
 
@@ -107,19 +109,24 @@ def _behind(judgement: Judgement) -> str:
     return lines.pop() if len(lines) == 1 else ""
 
 
-def _aged(judgement: Judgement, ages: Sequence[Age]) -> Judgement:
-    """STALE in place of what was concluded from an answer too old. What failed stays failed until asked again."""
+def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -> _Conclusion:
+    """STALE in place of what was concluded from an answer too old. What failed stays failed until asked again. Whoever
+    asks too early is told so once: it is no trouble of each check."""
     age = max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
     if age is None or judgement.status not in (Status.PASS, Status.WARN):
-        return judgement
-    return Judgement(
+        return _Conclusion(judgement, _behind(judgement))
+    since = check.moment - min(each.most for each in ages if each.too_old)
+    too_early = check.asked_at < since
+    when = f" from {format_moment(since, plan.window.zone)} on" if too_early else ""
+    stale = Judgement(
         status=Status.STALE,
         summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",
         expected=f"at most {format_duration(age.most)} old ({age.family} in [freshness])",
         actual=judgement.summary,
-        remedy="ask again: preflight gate PLAN",
+        remedy=f"ask again{when}: {plan.gate_command}",
         events=judgement.events,
     )
+    return _Conclusion(stale, "asked too early for the moment judged" if too_early else "", WHOEVER_RUNS_IT)
 
 
 def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from itertools import count
 from typing import Self
 
 from preflight.clock import Deadline, monotonic, now
@@ -129,9 +129,7 @@ class Asking:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for _ in range(self._workers):
             self._ready.put(None)
 
@@ -187,7 +185,7 @@ class Asking:
     def _hand_out(self) -> None:
         """Gives to the workers what may be asked now; at the run's end, gives it up instead."""
         stirred, self._stirred = self._stirred, {}
-        for target in stirred:
+        for target in _in_turn(stirred):
             taken = target.take()
             if not taken:
                 continue
@@ -250,6 +248,13 @@ class Asking:
         except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
             return f"the {target.via} session to {target.id} failed itself: {type(error).__name__}: {error}"
         return "the session returned without an answer"
+
+
+def _in_turn(targets: Iterable[_Target]) -> list[_Target]:
+    """The first target of each kind, then the second of each: a host whose checks wait for its database or for the
+    files beside the plan would keep its connection open until all other hosts were asked."""
+    numbers = {via: count() for via in Via}
+    return sorted(targets, key=lambda target: next(numbers[target.via]))
 
 
 def _has_own_channel(question: Question) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
@@ -85,14 +86,21 @@ class Inspection:
 
 
 def inspect(
-    plan: Plan, registry: Registry, moment: datetime, selected: Callable[[str], bool] = lambda _: True
+    plan: Plan,
+    registry: Registry,
+    moment: datetime,
+    selected: Callable[[str], bool] = lambda _: True,
+    *,
+    asked_at: datetime | None = None,
 ) -> Inspection:
-    """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN."""
+    """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN. `asked_at`: see `Check`."""
     planner = ProbePlanner()
-    items = [item for check in registry.checks for item in _items(check, plan, moment, selected(check.id), planner)]
+    items: list[PlannedCheck] = []
+    for check in registry.checks:
+        build = partial(check, plan, moment, asked_at=asked_at)
+        items += _items(check, build, plan, selected(check.id), planner)
     items += _unloaded(registry)
-    partial = not all(map(selected, registry.ids))
-    return Inspection(plan, moment, items, partial, planner)
+    return Inspection(plan, moment, items, not all(map(selected, registry.ids)), planner)
 
 
 def _unloaded(registry: Registry) -> Iterable[PlannedCheck]:
@@ -103,13 +111,13 @@ def _unloaded(registry: Registry) -> Iterable[PlannedCheck]:
 
 
 def _items(
-    check_class: type[Check], plan: Plan, moment: datetime, selected: bool, planner: ProbePlanner
+    check_class: type[Check], build: Callable[[Any], Check], plan: Plan, selected: bool, planner: ProbePlanner
 ) -> Iterator[PlannedCheck]:
     table = plan.checks.get(check_class.id, {})
     severity = Severity(str(table.get("severity", check_class.severity)))
     settings = {key: value for key, value in table.items() if key != "severity"}
     try:
-        check = check_class(plan, moment, check_class.Settings(**settings))
+        check = build(check_class.Settings(**settings))
         subjects = list(check.subjects())
         if len({subject.id for subject in subjects}) != len(subjects):
             raise ValueError("two subjects have the same id")

@@ -11,6 +11,7 @@ from preflight.engine.conclude import conclude
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
+from preflight.plan.gaps import unconfirmed
 from preflight.probe import Answer, Question, Via
 from preflight.verdict import Verdict
 
@@ -58,13 +59,7 @@ def collect(
                 asking.close(asked.via, asked.target)
 
 
-def judge(
-    answered: Answered,
-    *,
-    unconfirmed: Sequence[str] = (),
-    vantage: str = "",
-    basis: Sequence[str] = (),
-) -> Verdict:
+def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
     """The verdict that the answers support at the inspection's moment. Pure."""
     inspection, evidence = answered.inspection, answered.evidence
     return conclude(
@@ -75,7 +70,7 @@ def judge(
         collected_at=evidence.collected_at,
         moment=inspection.moment,
         partial=inspection.partial,
-        unconfirmed=unconfirmed,
+        unconfirmed=unconfirmed(inspection.plan),
         vantage=vantage,
         commands=command_sheet(inspection.plan, evidence),
         ages=answered.ages(),

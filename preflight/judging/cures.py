@@ -152,7 +152,7 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
 
 
 def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
-    name = database.name or database.id
+    name = database.dbname
     host = plan.host_of(database)
     entry = f"databases.{database.id}" if database.address else f"hosts.{host.id}"
     return {

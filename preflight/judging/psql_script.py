@@ -10,12 +10,21 @@ from __future__ import annotations
 import posixpath
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from preflight.plan import Scripts
+from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.questions.files import LARGEST_SCRIPT_BYTES, Texts
+from preflight.units import format_size
+
+WHY_UNREAD = "its name does not end in .sql or .psql, and no \\i or \\ir names it plainly"
+CURE_UNREAD = (
+    f"make it a readable text file that ends in .sql, of at most {format_size(LARGEST_SCRIPT_BYTES)}: split a larger "
+    "one, load data by \\copy; then seal again"
+)
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
 _WHOLE_LINE = frozenset({"!", "copy", "ef", "ev", "h", "help", "sf", "sv"})
@@ -40,6 +49,21 @@ _ALWAYS_OPEN = {
 }
 _MOST_SCANS = 4096
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
+_TRUE = frozenset({"", "on", "1", "true", "tru", "tr", "t", "yes", "ye", "y"})
+_EXECUTES = _SENDS | _INCLUDES | {"c", "connect", "copy", "lo_import", "lo_export", "lo_unlink", "q", "quit"}
+"""Commands after which it is too late to set ON_ERROR_STOP again."""
+_NAMES_AT = {"set": 0, "unset": 0, "getenv": 0, "prompt": -1}
+"""Commands that set a variable, and where its name stands. \\gset refuses the variables that psql itself heeds."""
+_HEEDED = {
+    "ON_ERROR_STOP": "may make psql go on after an error",
+    "AUTOCOMMIT": "may turn AUTOCOMMIT off: then psql ends with 0 and keeps only what the script itself commits",
+    "SINGLELINE": "may end statements at each line",
+}
+_HARMLESS = {"ON_ERROR_STOP": True, "AUTOCOMMIT": True, "SINGLELINE": False}
+"""The setting with which psql does what the command line asks."""
+_MACRO = re.compile(r":\w")
+_STRINGS_SETTING = "standard_conforming_strings"
+_TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<comment>--[^\r\n]*)
     | (?P<block>/\*)
@@ -107,14 +131,24 @@ class Unsealable:
 
 
 @dataclass(frozen=True, slots=True)
+class Deviation:
+    """A place from which on psql does not run every statement, stop at the first error and commit; or may not."""
+
+    line: int
+    text: str
+    """The command as written, cut."""
+    reason: str
+    certain: bool = False
+    """It does not, whatever the variables hold and whichever branch is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """What one script holds, in its order."""
 
     includes: tuple[Include, ...] = ()
     unsealable: tuple[Unsealable, ...] = ()
-    goes_on: tuple[tuple[int, str], ...] = ()
-    """Line and text of each command that turns ON_ERROR_STOP off and is not taken back before the next statement, or
-    before the script ends: what follows it in the session goes on after an error."""
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +190,9 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
     names it."""
     found = Inputs([], [])
     for name, text in texts.items():
-        scan, own_folder = scan_script(text), posixpath.dirname(posixpath.join(folder, name))
+        scan = scan_script(text)
         for include in scan.includes:
-            base = own_folder if include.relative else folder
+            base = posixpath.dirname(posixpath.join(folder, name)) if include.relative else folder
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
             written = f"{include.command} {include.path}"
@@ -170,6 +204,13 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
 def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
     return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+
+
+def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
+    """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
+    run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
+    run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
+    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
 
 
 def below(folder: str, path: str) -> str:
@@ -217,17 +258,10 @@ class _Argument:
     backquoted: bool = False
     """Holds the output of a shell command."""
 
-
-class _CopyKind(Enum):
-    """Where `\\copy` reads from."""
-
-    FILE = "file"
-    PROGRAM = "program"
-    SCRIPT = "stdin"
-    """The data follow in the script."""
-    STANDARD_INPUT = "pstdin"
-    NOTHING = ""
-    """It writes, or cannot be understood."""
+    @property
+    def open(self) -> bool:
+        """The script's text does not tell the value."""
+        return self.variable or self.backquoted
 
 
 class _Reader:
@@ -236,9 +270,13 @@ class _Reader:
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._includes: list[Include] = []
         self._unsealable: list[Unsealable] = []
-        self._goes_on: list[tuple[int, str]] = []
-        self._turned_off: tuple[int, str] | None = None
+        self._deviations: list[Deviation] = []
+        self._turned_off: Deviation | None = None
         """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
+        self._quit: Deviation | None = None
+        """An unconditional `\\q`, while nothing has followed."""
+        self._branches = 0
+        """How many `\\if` are open."""
         self._statement: list[str] = []
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
@@ -252,10 +290,19 @@ class _Reader:
             if self._data_at is not None and token.start >= self._data_at:
                 at = max(at, self._skip_data(self._data_at))
             else:
+                self._macro(at, token.start)
                 at = self._step(token)
         self._end_statement(at)
         self._without_error_stop()
-        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(self._goes_on))
+        deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
+        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations))
+
+    def _macro(self, at: int, end: int) -> None:
+        """psql reads a variable's value as script, meta-commands in it too."""
+        found = _MACRO.search(self._text, at, end + 1) if self._is_copy is None and self._depth == 0 else None
+        if found:
+            written = self._text[found.start() :].split(maxsplit=1)[0]
+            self._deviate(found.start(), written, "stands where a statement begins: its value may be a meta-command")
 
     def _skip_data(self, start: int) -> int:
         self._data_at = None
@@ -265,8 +312,11 @@ class _Reader:
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
         kind, start, end = token
+        if self._quit and kind not in ("comment", "block"):
+            self._deviations.append(self._quit)
         if kind in ("word", "string", "identifier", "dollar", "open"):
             self._without_error_stop()
+            self._strings(start, end)
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
@@ -281,6 +331,11 @@ class _Reader:
             case "command":
                 return self._command(self._text[start + 1 : end], start, end)
         return end
+
+    def _strings(self, start: int, end: int) -> None:
+        """With standard_conforming_strings off a backslash escapes in every string: this reader does not follow."""
+        if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
+            self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
 
     def _note(self, token: str) -> None:
         if self._is_copy is None:
@@ -327,15 +382,28 @@ class _Reader:
             self._note_unsealable(start, self._text[start:end], _ALWAYS_OPEN[name])
         if name in _SENDS:
             self._end_statement(end)
-        if name in _SENDS or name in _INCLUDES or name in ("copy", "lo_import"):
+        if name in _EXECUTES:
             self._without_error_stop()
+        self._branches = max(0, self._branches + {"if": 1, "endif": -1}.get(name, 0))
+        if name in ("q", "quit"):
+            self._quits(start, end)
         return end
+
+    def _quits(self, start: int, end: int) -> None:
+        written, reason = self._text[start:end], "ends the script with status 0: what stands after it is not run"
+        if self._branches:
+            self._deviate(start, written, f"in \\if {reason}")
+        else:
+            self._quit = self._quit or Deviation(self._line(start), _cut(written), reason, certain=True)
 
     def _without_error_stop(self) -> None:
         """Something is executed, or the script ends."""
         if self._turned_off:
-            self._goes_on.append(self._turned_off)
+            self._deviations.append(self._turned_off)
             self._turned_off = None
+
+    def _deviate(self, start: int, written: str, reason: str) -> None:
+        self._deviations.append(Deviation(self._line(start), _cut(written), reason))
 
     def _arguments(self, name: str, given: list[_Argument], start: int, end: int) -> None:
         written = self._text[start:end]
@@ -343,12 +411,13 @@ class _Reader:
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
             self._note_unsealable(start, written, "pipes into a shell command")
-        stops = _stops_on_error(name, given)
-        if stops is not None:
-            self._turned_off = None if stops else (self._line(start), _cut(written))
+        if name in _NAMES_AT and given:
+            self._set(name, given, start, written)
         if not given or not (name in _INCLUDES or name == "lo_import"):
             return
         path = given[0]
+        if name in _INCLUDES and (path.open or path.value == "-"):
+            self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
         if path.variable:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
         elif path.value == "-" and name in _INCLUDES:
@@ -357,17 +426,40 @@ class _Reader:
             relative = name in ("ir", "include_relative")
             self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
 
+    def _set(self, command: str, given: list[_Argument], start: int, written: str) -> None:
+        """A command that sets a variable: what that means for errors and commits."""
+        name, values = given[_NAMES_AT[command]], given[1:]
+        if name.open:
+            self._deviate(start, written, "sets a variable whose name is not written plainly")
+        elif name.value in _HEEDED:
+            self._set_heeded(command, name.value, values, start, written)
+        elif command == "set" and any("\\" in value.value for value in values):
+            self._deviate(start, written, "puts a meta-command into a variable, which psql runs where it reads it")
+
+    def _set_heeded(self, command: str, name: str, values: list[_Argument], start: int, written: str) -> None:
+        value = _as_bool("off" if command == "unset" else "".join(each.value for each in values))
+        plain = command in ("set", "unset") and not any(each.open for each in values)
+        if plain and (value is None or value is _HARMLESS[name]):
+            # psql refuses what is neither on nor off, and leaves the variable as it was.
+            if name == "ON_ERROR_STOP" and value and not self._branches:
+                self._turned_off = None
+        elif plain and name == "ON_ERROR_STOP" and not self._branches:
+            self._turned_off = Deviation(
+                self._line(start), _cut(written), "makes psql go on after an error", certain=True
+            )
+        else:
+            self._deviate(start, written, _HEEDED[name])
+
     def _copy(self, arguments: str, start: int, end: int) -> None:
-        kind, file = _copy_source(arguments)
-        match kind:
-            case _CopyKind.FILE:
-                self._note_include(start, "\\copy", file, executed=False)
-            case _CopyKind.PROGRAM:
-                self._note_unsealable(start, self._text[start:end], "runs a shell command")
-            case _CopyKind.STANDARD_INPUT:
-                self._note_unsealable(start, self._text[start:end], "reads the standard input")
-            case _CopyKind.SCRIPT:
-                self._expect_data(end)
+        way, word, file = _copy_target(arguments)
+        if word == "program":
+            self._note_unsealable(start, self._text[start:end], "runs a shell command")
+        elif way == "FROM" and word == "pstdin":
+            self._note_unsealable(start, self._text[start:end], "reads the standard input")
+        elif way == "FROM" and word == "stdin":
+            self._expect_data(end)
+        elif way == "FROM":
+            self._note_include(start, "\\copy", file, executed=False)
 
     def _note_include(
         self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
@@ -386,11 +478,9 @@ def _cut(written: str) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
 
 
-def _stops_on_error(name: str, given: list[_Argument]) -> bool | None:
-    """What the command makes of ON_ERROR_STOP, by psql's ParseVariableBool; None where it is about something else."""
-    if name not in ("set", "unset") or not given or given[0].value != "ON_ERROR_STOP":
-        return None
-    return name == "set" and "".join(word.value for word in given[1:]).lower() not in _FALSE
+def _as_bool(value: str) -> bool | None:
+    """As psql's ParseVariableBool reads it; None for what it refuses."""
+    return False if value.lower() in _FALSE else True if value.lower() in _TRUE else None
 
 
 def _rest_of_line(text: str, at: int) -> tuple[str, int]:
@@ -419,29 +509,19 @@ def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_A
         arguments.append(argument)
 
 
-def _copy_source(arguments: str) -> tuple[_CopyKind, str]:
-    """(what `\\copy` reads, the file's name where it is one)."""
+def _copy_target(arguments: str) -> tuple[str, str, str]:
+    """(`FROM` or `TO`, the bare word that stands behind it in lower case, the file's name) of `\\copy`; all empty where
+    that cannot be understood."""
     depth = 0
     for number, token in enumerate(_COPY_TOKEN.finditer(arguments)):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         way = token[0].upper()
         if depth == 0 and number > 0 and way in ("FROM", "TO"):
-            return _copy_target(way, arguments[token.end() :])
-    return _CopyKind.NOTHING, ""
-
-
-def _copy_target(way: str, rest: str) -> tuple[_CopyKind, str]:
-    found = _COPY_FILE.match(rest)
-    if found is None:
-        return _CopyKind.NOTHING, ""
-    word = (found[2] or "").lower()
-    if word == "program":
-        return _CopyKind.PROGRAM, ""
-    if way == "TO":
-        return _CopyKind.NOTHING, ""
-    if word in ("stdin", "pstdin"):
-        return _CopyKind(word), ""
-    return _CopyKind.FILE, found[2] if found[1] is None else found[1].replace("''", "'")
+            found = _COPY_FILE.match(arguments, token.end())
+            if found is None:
+                break
+            return way, (found[2] or "").lower(), found[2] or found[1].replace("''", "'")
+    return "", "", ""
 
 
 def _skip_blanks(text: str, at: int) -> int:

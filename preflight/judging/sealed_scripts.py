@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from preflight.judging.psql_script import included_scripts, scan_script
+from preflight.judging.psql_script import Deviation, included_scripts, scan_script, unread_scripts
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
-from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import Texts
 
 _TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
@@ -28,10 +27,10 @@ class SealedScripts:
     """The scripts that the plan lists, with their ways back."""
     backward: tuple[str, ...] = ()
     """Ways back of other scripts."""
-    unread: tuple[str, ...] = ()
-    """Scripts whose text was not read: what they include is not known."""
-    goes_on: tuple[str, ...] = ()
-    """Places in sealed scripts from which on psql goes on after an error: `010.sql line 3: \\set ON_ERROR_STOP off`."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Scripts whose text was not read, and why: what they do and include is not known."""
+    deviations: tuple[tuple[str, Deviation], ...] = ()
+    """The script, and a place in it from which on psql does not do what the command line asks, or may not."""
     problem: str = ""
     """Why nothing of this is known."""
 
@@ -71,12 +70,6 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         own,
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
-        tuple(name for name in names if name.lower().endswith(SCRIPT_SUFFIXES) and name not in known),
-        _goes_on(known),
-    )
-
-
-def _goes_on(texts: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(
-        f"{name} line {line}: {written}" for name, text in texts.items() for line, written in scan_script(text).goes_on
+        unread_scripts(entry, names, texts),
+        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
     )

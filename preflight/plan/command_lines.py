@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from preflight.clock import zone
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
@@ -225,6 +226,7 @@ def _pair(pattern: str, name: str, names: Collection[str]) -> Pair:
     return Pair(name, found or places[0], found is not None)
 
 
+@lru_cache(5000)
 def _places(pattern: str, name: str) -> tuple[str, ...]:
     """Where the pattern may mean: from the top of the folder, or from the script's own folder."""
     folder, base = posixpath.split(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
 from preflight.plan import Database, Host, Plan
 from preflight.plan.values import LOOPBACK
 
@@ -21,6 +23,14 @@ def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bo
     if one_boot and other_boot:
         return one_boot == other_boot
     return machine_of(one) == machine_of(other)
+
+
+def grouped(databases: Iterable[Database], place: Callable[[Database], Machine]) -> Mapping[Machine, list[Database]]:
+    """The databases of each machine or server, in their order."""
+    found: dict[Machine, list[Database]] = {}
+    for each in databases:
+        found.setdefault(place(each), []).append(each)
+    return found
 
 
 def server_of(plan: Plan, database: Database) -> Machine:

@@ -133,6 +133,11 @@ class Plan:
         return self.path.with_suffix(".known_hosts")
 
     @property
+    def gate_command(self) -> str:
+        """As a person types it in the plan's folder."""
+        return f"preflight gate {shlex.quote(self.path.name)}"
+
+    @property
     def seal_command(self) -> str:
         """Seals its scripts and pins its host keys, ready to be pasted in the plan's folder."""
         return f"preflight seal {shlex.quote(self.path.name)}"

@@ -82,7 +82,7 @@ class Host:
     and the system's."""
     host_key_alias: Address = ""
     """Name under which the host's key is pinned, when it is not the address."""
-    login_within: Annotated[timedelta, Above(0)] = timedelta(seconds=15)
+    login_within: Annotated[timedelta, Between(1)] = timedelta(seconds=15)
     """Longest that a login may take, from the TCP connection to the accepted login; a jump host has its own."""
     network_zone: str = ""
     """From which part of the network it can be reached, where `preflight collect --zone` runs in each; its databases
@@ -155,6 +155,11 @@ class Database:
     """How long mending this login takes, when it is longer than the owner's `lead_time`."""
     owner: RoleRef = ""
     """Role that mends this database; its host's owner when left out."""
+
+    @property
+    def dbname(self) -> str:
+        """What it is called at its server."""
+        return self.name or self.id
 
     @property
     def password_purpose(self) -> str:

@@ -92,53 +92,39 @@ class ServerWork:
         """What is named to the client program. A named server has the database's port unless it names another."""
         host, port = split_server(self.server)
         named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
-        return tuple({**named, "user": self.login, "dbname": self.database.name or self.database.id}.items())
+        return tuple({**named, "user": self.login, "dbname": self.database.dbname}.items())
+
+    @property
+    def who(self) -> str:
+        """The account in words."""
+        return self.account or "the login"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Of the run sheet: the one in which it is done."""
+        return (self.step,) if self.step else ()
+
+    def program(self, name: str) -> str:
+        """A client program as it is called, beside the one that does the work."""
+        return self.program_folder + name
 
     def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         """A failure of the work, at its price."""
         return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=self.price_minutes)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedBackup:
-    """One entry of `[backups]`, with where, as whom and with which programs it runs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBackup(ServerWork):
+    """The work of one entry of `[backups]`."""
 
     plan: Plan = field(repr=False, compare=False)
     backup: Backup
-    work: ServerWork
-
-    @property
-    def id(self) -> str:
-        return self.backup.id
-
-    @property
-    def host(self) -> Host:
-        return self.work.host
-
-    @property
-    def owner(self) -> str:
-        """Role that mends it."""
-        return self.work.owner
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """Of the run sheet: the one that takes it."""
-        return (self.backup.step,) if self.backup.step else ()
-
-    @property
-    def who(self) -> str:
-        """The account in words."""
-        return self.work.account or "the login"
 
     @property
     def writes_many_files(self) -> bool:
         if self.backup.method is BackupMethod.PG_BASEBACKUP:
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
-
-    def program(self, name: str) -> str:
-        """A client program as it is called, beside the one that takes the backup."""
-        return self.work.program_folder + name
 
 
 def connection_options(connection: Connection) -> list[str]:
@@ -207,8 +193,7 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
 
 
 def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
-    works = (work for work in server_work(plan) if work.section is Section.BACKUPS)
-    return tuple(PlannedBackup(plan, plan.backups[work.id], work) for work in works)
+    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
 
 
 def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
@@ -232,11 +217,13 @@ def _program_folder(entry: Scripts) -> str:
     return folder + slash
 
 
-def _backup(plan: Plan, entry: Backup, folder: str) -> ServerWork:
+def _backup(plan: Plan, entry: Backup, folder: str) -> PlannedBackup:
     database = plan.databases[entry.database]
     host = plan.host_of(database)
     account = entry.account or host.user
-    return ServerWork(
+    return PlannedBackup(
+        plan=plan,
+        backup=entry,
         section=Section.BACKUPS,
         id=entry.id,
         target=database,

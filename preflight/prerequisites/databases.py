@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
 from preflight.plan.work import work_with
-from preflight.prerequisites.requirement import Requirement
+from preflight.prerequisites import Requirement
 from preflight.questions.sql import always_quoted, quote_identifier
 
 
@@ -19,7 +19,7 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
             if work.connects:
                 who = work.account or work.host.who
                 text = (
-                    f"On {work.host.id}: {who} logs in to {_name(database)} as {work.login} without a prompt "
+                    f"On {work.host.id}: {who} logs in to {database.dbname} as {work.login} without a prompt "
                     "(peer, ~/.pgpass with mode 0600, or a certificate)."
                 )
                 yield Requirement(owner=database.owner, text=text, checks=("script-runner",))
@@ -46,7 +46,7 @@ def grants(plan: Plan, database: Database, role: str) -> Iterator[str]:
     initdb makes as one, needs none."""
     if role == "postgres":
         return
-    yield f"GRANT CONNECT ON DATABASE {quote_identifier(_name(database))} TO {quote_identifier(role)};"
+    yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role != database.user:
         return
     if _backed_up(plan, database):  # where the data directory lies, which the backup must outlive
@@ -63,7 +63,7 @@ def _way_in(database: Database) -> Requirement:
     here = database.connect is Connect.DIRECT
     source = "ADDRESS/32" if here else "127.0.0.1/32"
     origin = "ADDRESS: of the machine that runs preflight." if here else "Through the host's own SSH login."
-    line = f"{kind} {always_quoted(_name(database))} {always_quoted(database.user)} {source} scram-sha-256"
+    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} {source} scram-sha-256"
     text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in. {origin}"
     return Requirement(
         owner=database.owner, text=text, lines=(line,), language="pg_hba.conf", checks=("database-login",)
@@ -72,7 +72,3 @@ def _way_in(database: Database) -> Requirement:
 
 def _backed_up(plan: Plan, database: Database) -> bool:
     return any(backup.database == database.id for backup in plan.backups.values())
-
-
-def _name(database: Database) -> str:
-    return database.name or database.id

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from preflight.clock import format_moment
 from preflight.plan import Host, Plan
 from preflight.plan.work import Section, ServerWork, programs_of, work_on
-from preflight.prerequisites.requirement import Requirement
+from preflight.prerequisites import Requirement
 
 _BIN = "/usr/bin/"
 _SHELL = "/bin/sh"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preflight.plan import Connect, Plan
 from preflight.plan.values import show_address
-from preflight.prerequisites.requirement import Requirement
+from preflight.prerequisites import Requirement
 from preflight.questions.http import HttpRequest
 
 _HERE = "the machine that runs preflight"

@@ -32,7 +32,7 @@ zones() {
 for s in -3600 -1800 0 1800 3600; do
   at=$((t + s))
   [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
-  printf 'at=%s\\noffset=%s\\n' "$at" "$(date -d "@$at" +%z)"
+  printf 'offset=%s\\n' "$(date -d "@$at" +%z)"
   zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
 done
 exit 0"""
@@ -56,23 +56,19 @@ print(written, round((time.monotonic() - begun) * 1e6))
 """
 
 
-_ZONES_LIE_APART = timedelta(minutes=15)
-_FARTHEST_ZONES = timedelta(hours=15)
 _FILE_IS_MADE_WITHIN = timedelta(seconds=5)
-_COPY_IS_LATER_BY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Began:
     code: int
     text: str
-    at: tuple[datetime, ...] = ()
     offset: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UnplacedTime:
-    """When an archive was begun, by a clock in a zone that is not known."""
+    """When an archive was begun by its header, which the birth of its file does not confirm."""
 
     text: str
     """As pg_restore shows it."""
@@ -82,10 +78,10 @@ class UnplacedTime:
 class BackupBegan(LongRead[datetime | UnplacedTime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
 
-    pg_dump makes the file at the moment that it writes into the header: where the birth of the file and the header's
-    clock differ by whole quarters of an hour, which is how zones differ, the birth is the moment. Without such a birth
-    (written over an older file, copied, not kept by the file system) the header counts in the host's own zone, unless
-    cron or every session there has another one, or the file would have been finished before it was begun."""
+    pg_dump makes the file at the moment that it writes into the header. Where the birth of the file is the moment at
+    which a clock in the host's own zone, or in one that cron or every session there has, showed that time, it is the
+    beginning. Otherwise the file was copied, synced or written over, or dumped by a clock of another zone: which of
+    these it was, and with it the time the backup took, cannot be told."""
 
     family = Family.BACKUP
 
@@ -103,24 +99,20 @@ class BackupBegan(LongRead[datetime | UnplacedTime | None]):
         told = read_lines(_Began, reply)
         if told.code != 0 or not told.text:
             return None
-        if self.born_at is not None and _differ_as_zones_do(self.born_at, told.text):
-            return self.born_at
-        if len(told.at) != 1 or len(set(told.offset)) != 1 or told.at[0] > self.changed_at:
+        born = self.born_at
+        if born is None or born > self.changed_at:
             return UnplacedTime(told.text)
-        began = told.at[0]
-        copied = self.born_at is not None and began + _COPY_IS_LATER_BY < self.born_at <= self.changed_at
-        return None if copied else began
+        begun = any(abs(born - moment) <= _FILE_IS_MADE_WITHIN for moment in _moments(told))
+        return born if begun else UnplacedTime(told.text)
 
 
-def _differ_as_zones_do(moment: datetime, text: str) -> bool:
-    """Whether a clock in some zone shows `text` at that moment, or a few seconds from it."""
+def _moments(told: _Began) -> list[datetime]:
+    """When clocks in the zones of this host showed the header's time."""
     try:
-        shown = datetime.fromisoformat(text.rpartition(" ")[0]).replace(tzinfo=UTC)
+        local = told.text.rpartition(" ")[0]
+        return [datetime.fromisoformat(f"{local}{offset}").astimezone(UTC) for offset in told.offset]
     except ValueError:
-        return False
-    quarters = round((moment - shown) / _ZONES_LIE_APART)
-    beside = abs(moment - shown - quarters * _ZONES_LIE_APART)
-    return beside <= _FILE_IS_MADE_WITHIN and abs(moment - shown) <= _FARTHEST_ZONES
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -507,9 +507,9 @@ def _databases(lines: Sequence[str]) -> Mapping[str, int]:
     return found
 
 
-def reader(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
+def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
-    place = planned.host.id, AsAccount.of(planned.work), file.path, within.total_seconds()
+    place = planned.host.id, AsAccount.of(planned), file.path, within.total_seconds()
     kind = _kind(planned, listing, file)
     if kind.is_archive:
         return ReadArchive(*place, planned.program("pg_restore"), state=file.state)

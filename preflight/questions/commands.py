@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from preflight.probe import Probe, Question, Reply, Via
-from preflight.questions.files import TARGET, LocalAct, LocalRequest
+from preflight.questions.files import LocalAct, LocalRequest
 from preflight.questions.shell import AccountProbe, quoted
 
 
@@ -32,10 +31,6 @@ class LocalCommand(Probe[Ended]):
     argv: tuple[str, ...]
     seconds: float
 
-    @classmethod
-    def of(cls, argv: tuple[str, ...], seconds: float) -> Self:
-        return cls(TARGET, argv, seconds)
-
     def ask(self) -> str:
         return LocalRequest(LocalAct.RUN, argv=self.argv).text()
 
@@ -50,6 +45,7 @@ class LocalCommand(Probe[Ended]):
 class HostCommand(AccountProbe[Ended]):
     """A command run on a host, as the login or as an account reached through sudo."""
 
+    asked_last = True
     argv: tuple[str, ...]
     seconds: float
     alone: bool
@@ -64,8 +60,3 @@ class HostCommand(AccountProbe[Ended]):
 
     def read(self, reply: Reply) -> Ended:
         return Ended(reply.code, reply.text, reply.error)
-
-
-def as_typed(argv: tuple[str, ...]) -> str:
-    """The command as a person types it in a shell."""
-    return shlex.join(argv)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NewType, TypeVar
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.record import Form, Reader, Shape, fields_of, parse_json
+from preflight.record import Form, Reader, Shape, fields_of, parse_json, shape_of
 
 T = TypeVar("T")
 Fields = Mapping[str, Sequence[str]]
@@ -88,6 +88,8 @@ class _LineReader(Reader):
     """Name -> its lines."""
 
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
+        if shape is _TEXTS and isinstance(value, list):
+            return tuple(value)  # thousands of names need no look at each
         if isinstance(value, list) and shape.form is not Form.LIST:
             if len(value) != 1:
                 self.fault(keys, f"{len(value)} values, expected one")
@@ -161,4 +163,5 @@ _READERS: Mapping[Any, Callable[[str], Any]] = {
     str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
 }  # fmt: skip
 _SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
+_TEXTS = shape_of(tuple[str, ...])
 _LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), Reader(_SCALARS)

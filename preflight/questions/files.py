@@ -20,8 +20,9 @@ MOST_ENTRIES = 5000
 MOST_BYTES = 512 * 1024 * 1024
 """Of all files of one tree."""
 LARGEST_TEXT_BYTES = 1024 * 1024
-LARGEST_SCRIPT_BYTES = 256 * 1024
-MOST_SCRIPT_BYTES = 4 * 1024 * 1024
+LARGEST_SCRIPT_BYTES = 8 * 1024 * 1024
+MOST_SCRIPT_BYTES = 16 * 1024 * 1024
+"""Of all scripts of one tree: the record of a run keeps them."""
 
 
 class LocalAct(StrEnum):
@@ -36,7 +37,7 @@ class LocalAct(StrEnum):
 _SENTENCES = {
     LocalAct.TREE: "list and hash every file below {}",
     LocalAct.TEXT: "read the text file {}",
-    LocalAct.TEXTS: "read every SQL script below {}",
+    LocalAct.TEXTS: "read every SQL script below {}, and what they include",
     LocalAct.RUN: "run a command of the plan's own, without a shell, in the plan's folder",
 }
 
@@ -193,7 +194,7 @@ class LocalFile(_LocalProbe[LocalText]):
 
 
 class LocalTexts(_LocalProbe[Texts]):
-    """The texts of all scripts below a folder, which is what following their includes needs."""
+    """The texts of all scripts below a folder, and of files of any other name that these include."""
 
     act = LocalAct.TEXTS
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from enum import StrEnum
 
 from preflight.probe import Family, Question, Reply, Unreadable
 from preflight.questions.fields import Count, End, Mode, read_lines
-from preflight.questions.shell import ShellProbe, filled, quoted
+from preflight.questions.shell import ShellProbe, filled, path_and_sha256, quoted
 
 _ASK = """\
 exec </dev/null
@@ -119,7 +118,7 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         shown = read_lines(_Shown, reply)
         if len(shown.kind) != len(self.paths):
             raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
-        sums = dict(map(_sum, shown.sha256))
+        sums = dict(map(path_and_sha256, shown.sha256))
         stats = {stat.path: stat for stat in shown.stat}
         return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, shown.kind, strict=True)}
 
@@ -132,11 +131,3 @@ def _file(path: str, kind: _Kind, stats: Mapping[str, _Stat], sums: Mapping[str,
     stat = stats[path]
     sha256 = sums.get(path, "") if kind.state is FileState.FILE else ""
     return HashedFile(kind.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
-
-
-def _sum(line: str) -> tuple[str, str]:
-    """Path and hash of a line of sha256sum: a name with a backslash is escaped, and the line begins with one."""
-    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
-    if not found:
-        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
-    return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]

@@ -1,5 +1,5 @@
-"""Questions about what starts by itself on a host: crontabs, the system's tables and folders, anacron, systemd's
-timers.
+"""Questions about what starts by itself: on a host by crontabs, the system's tables and folders, anacron, systemd's
+timers; in a database by pg_cron.
 
 Commands are cleared of secrets at the far end, before they are sent. Nobody can know every program's way of taking a
 password: what looks like one is masked, rather too much than too little, since a command is shown so that its owner
@@ -10,18 +10,20 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
-from preflight.questions.fields import End, read_lines
+from preflight.questions.fields import End, read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
+from preflight.questions.sql import SqlProbe
 from preflight.questions.timers import Timer, read_timers, shown
 
 _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
+_MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
 _DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -289,3 +291,69 @@ def sql_redacted(column: str) -> str:
     """An SQL expression: the text of `column` up to the first word that speaks of a secret, URLs without logins."""
     cut = f"regexp_replace({column}, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i')"
     return f"regexp_replace({cut}, '://[^@[:space:]]*@', '://{MASK}@', 'g')"
+
+
+@dataclass(frozen=True, slots=True)
+class PgCron:
+    """Whether a database holds pg_cron's table, and what the role may see of it."""
+
+    found: bool
+    readable: bool
+    only_own: bool
+    """Row security shows the role its own jobs only."""
+    home: str
+    """The database pg_cron works from; empty where the role may not see it, or pg_cron is not loaded."""
+    zone: str
+    """cron.timezone; empty where the role may not see it."""
+    sees_settings: bool
+    """Whether an empty `home` means that pg_cron is not loaded."""
+
+
+@dataclass(frozen=True)
+class PgCronProbe(SqlProbe[PgCron]):
+    """Looks in the catalogue only, so that any role may ask."""
+
+    def ask(self) -> str:
+        return """\
+SELECT (c.oid IS NOT NULL)::text AS found,
+  coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), false)::text AS readable,
+  coalesce(row_security_active(c.oid), false)::text AS only_own,
+  coalesce((SELECT setting FROM pg_settings WHERE name = 'cron.database_name'), '') AS home,
+  coalesce((SELECT setting FROM pg_settings WHERE name = 'cron.timezone'), '') AS zone,
+  coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_read_all_settings'), false)::text
+    AS sees_settings
+FROM (SELECT 1) AS always LEFT JOIN pg_namespace n ON n.nspname = 'cron'
+  LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'job' AND c.relkind IN ('r', 'p', 'v')"""
+
+    def read(self, reply: Reply) -> PgCron:
+        found = read_row(PgCron, reply)
+        return replace(found, home=shown(found.home))
+
+
+@dataclass(frozen=True, slots=True)
+class PgCronJob:
+    """One active row of cron.job."""
+
+    name: str
+    schedule: str
+    user: str
+    database: str
+    command: str
+
+
+@dataclass(frozen=True)
+class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
+    """The active jobs that the role may see; asked only where the table may be read."""
+
+    def ask(self) -> str:
+        # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
+        return f"""\
+SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
+  username::text AS "user", database::text AS database, left({sql_redacted("command::text")}, 400) AS command
+FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_SQL_JOBS + 1}"""  # noqa: S608
+
+    def read(self, reply: Reply) -> tuple[PgCronJob, ...]:
+        jobs = read_rows(PgCronJob, reply)
+        if len(jobs) > _MOST_SQL_JOBS:
+            raise Unreadable(f"more than {_MOST_SQL_JOBS} jobs")
+        return tuple(PgCronJob(*map(shown, astuple(job))) for job in jobs)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated, ClassVar, TypeVar
+from enum import Enum
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
-from preflight.probe import Probe, Via
+from preflight.probe import Probe, Unreadable, Via
 
 T = TypeVar("T")
 
@@ -65,33 +65,48 @@ def filled(script: str, **values: str) -> str:
     return re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), script)
 
 
-class Refusal(StrEnum):
-    """Why a program did not run, as far as its output tells."""
+def path_and_sha256(line: str) -> tuple[str, str]:
+    """Of a line of sha256sum, or of openssl -r: a name with a backslash is escaped, and the line begins with one.
+    Raises Unreadable."""
+    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
+    if not found:
+        raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
+    return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
 
-    NO_SUDO = "sudo is not installed"
-    NOT_FOUND = "the program is not found"
-    UNKNOWN_ACCOUNT = "there is no such account"
-    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)"
-    NOT_ALLOWED = "sudo does not allow it"
-    WRONG_PASSWORD = "sudo refuses the password"
-    NEEDS_PASSWORD = "sudo asks for a password"
+
+class Complaint(Enum):
+    """What the output of a program that failed stands for, as far as its words tell."""
+
+    def __init__(self, words: str, sign: str = "") -> None:
+        self._words = words
+        self._sign = re.compile(sign, re.IGNORECASE)
+        """Known by it; the first member whose sign is there counts, so the last one has none."""
+
+    def __str__(self) -> str:
+        return self._words
+
+    @classmethod
+    def of(cls, said: str) -> Self:
+        return next(each for each in cls if each._sign.search(said))
+
+
+class Refusal(Complaint):
+    """Why a program did not run."""
+
+    UNKNOWN_ACCOUNT = "there is no such account", r"unknown user|no such user|invalid user"
+    NEEDS_TERMINAL = "sudo wants a terminal (requiretty)", r"must have a tty"
+    WRONG_PASSWORD = (
+        "sudo refuses the password",
+        r"incorrect password|sorry, try again|no password was provided|authentication failure",
+    )
+    NOT_ALLOWED = (
+        "sudo does not allow it",
+        r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo",
+    )
+    NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
+    NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
+    NOT_FOUND = "the program is not found", r"command not found|: not found|no such file or directory"
     OTHER = "it fails"
-
-
-_SIGNS = (
-    (Refusal.UNKNOWN_ACCOUNT, r"unknown user|no such user|invalid user"),
-    (Refusal.NEEDS_TERMINAL, r"must have a tty"),
-    (Refusal.WRONG_PASSWORD, r"incorrect password|sorry, try again|no password was provided|authentication failure"),
-    (Refusal.NOT_ALLOWED, r"is not allowed to execute|not in the sudoers|may not run sudo|not allowed to run sudo"),
-    (Refusal.NEEDS_PASSWORD, r"a password is required|a terminal is required|no askpass program"),
-    (Refusal.NO_SUDO, r"sudo: (?:command )?not found|sudo: no such file"),
-    (Refusal.NOT_FOUND, r"command not found|: not found|no such file or directory"),
-)
-
-
-def refusal(said: str) -> Refusal:
-    """Which refusal the output of a failed sudo, or of a shell, stands for."""
-    return next((kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE)), Refusal.OTHER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import End, read_fields, read_lines, whole_number
 from preflight.questions.files import Entry, EntryKind
-from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, quoted
+from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 
 MOST_ENTRIES = 5000
 """A folder with more is not read: somebody named the wrong one."""
@@ -35,13 +36,20 @@ if [ -d "$stage" ] && cd -- "$stage"; then :; else
 fi
 [ ! -h "$stage" ] || printf 'link=%s\\0' "$(ls -ld -- "$stage")"
 d=$(pwd -P); printf 'root=%s\\0' "$d"
-while [ "$d" != / ]; do
-  d=${d%/*}; d=${d:-/}
-  l=$(ls -ld -- "$d") && printf 'parent=%s\\0parent_path=%s\\0' "${l%%"$nl"*}" "$d"
-done
-n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
+set -- "$d"
+while [ "$d" != / ]; do d=${d%/*}; d=${d:-/}; set -- "$@" "$d"; done
+shift
+set -f; IFS=$nl
+if [ $# -gt 0 ]; then
+  above=$(ls -ldr -- "$@") || exit 0 # in the same order: the name of each begins with that of the next
+  for l in $above; do printf 'parent=%s\\0parent_path=%s\\0' "$l" "$1"; shift; done
+fi
+unset IFS; set +f
+seen=$(find . -printf x 2>/dev/null | head -c @LIMIT@) # find of GNU; others cannot print
+n=${#seen}
+[ -n "$seen" ] || n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
 if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
-if find . -prune -printf '' 2>/dev/null; then
+if [ -n "$seen" ]; then
   find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0target=%l\\0'
 else # POSIX find: one ls for each entry
   find . -exec sh -c 'set -f; nl="
@@ -126,17 +134,6 @@ class StagedTree:
 
 
 _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
-_HASH_LINE = re.compile(r"([0-9a-f]{64}) [ *](\./.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """One entry, by its attributes."""
-
-    mode: str
-    size: str
-    modified: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +152,8 @@ class _TreeTold:
     root: str = ""
     parent: tuple[str, ...] = ()
     parent_path: tuple[str, ...] = ()
-    entry: tuple[_Listed, ...] = ()
+    entry: tuple[str, ...] = ()
+    """Symbolic mode, size, time of change and path of each."""
     owner: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     complete: bool = False
@@ -198,7 +196,8 @@ class StagedFolder(AccountProbe[StagedTree]):
 
 def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
     listed = [line.split() for line in told.parent]
-    if len(listed) != len(told.parent_path) or any(len(words) < 4 for words in listed):
+    above = tuple(map(str, PurePosixPath(told.root).parents))
+    if told.parent_path != above or len(listed) != len(above) or any(len(words) < 4 for words in listed):
         raise Unreadable("no line of ls -l for a folder above")
     return tuple((path, _mode(words[0]), words[2]) for path, words in zip(told.parent_path, listed, strict=True))
 
@@ -208,9 +207,20 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     if not len(told.entry) == len(told.owner) == len(told.target):
         raise Unreadable("an entry without its owner, or what it leads to")
     found = {}
-    for each, owner, target in zip(told.entry, told.owner, told.target, strict=True):
-        name = each.path.removeprefix("./")
-        found[name] = _entry(name, each, owner, target, hashes.get(name, ""))
+    for line, owner, target in zip(told.entry, told.owner, told.target, strict=True):
+        mode, size, modified, path = _words(line)
+        name = path.removeprefix("./")
+        kind = _KINDS.get(mode[:1], EntryKind.OTHER)
+        found[name] = StagedEntry(
+            path=name,
+            kind=kind,
+            mode=_mode(mode),
+            size_bytes=whole_number(size) if kind is EntryKind.FILE else 0,
+            owner=owner,
+            modified_at=_moment(modified),
+            link_target=target,
+            sha256=hashes.get(name, ""),
+        )
     if "." not in found or len(found) < len(told.entry):
         raise Unreadable("the reply does not list the folder, or an entry twice")
     if set(hashes) - set(found):
@@ -218,27 +228,17 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     return tuple(entry for _, entry in sorted(found.items()))
 
 
-def _entry(name: str, listed: _Listed, owner: str, target: str, sha256: str) -> StagedEntry:
-    kind = _KINDS.get(listed.mode[:1], EntryKind.OTHER)
-    return StagedEntry(
-        path=name,
-        kind=kind,
-        mode=_mode(listed.mode),
-        size_bytes=whole_number(listed.size) if kind is EntryKind.FILE else 0,
-        owner=owner,
-        modified_at=_moment(listed.modified),
-        link_target=target,
-        sha256=sha256,
-    )
+def _words(line: str) -> tuple[str, str, str, str]:
+    words = line.split(" ", 3)
+    if len(words) < 4:
+        raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
+    return words[0], words[1], words[2], words[3]
 
 
 def _hashes(told: _TreeTold) -> dict[str, str]:
     """SHA-256 by path: of the lines of whatever tool hashed, and of the records of odd names."""
     lines = [line for line in told.hashes.split("\n") if line]
-    found = [_HASH_LINE.fullmatch(line) for line in lines]
-    if not all(found):
-        raise Unreadable("a line that is none of a hash")
-    pairs = [(match[2], match[1]) for match in found if match] + [(each.path, each.sha256) for each in told.hash]
+    pairs = [*map(path_and_sha256, lines), *((each.path, each.sha256) for each in told.hash)]
     hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
     if len(hashes) < len(pairs):
         raise Unreadable("a file is hashed twice")

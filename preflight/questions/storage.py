@@ -167,32 +167,41 @@ _DIRECTORY = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
 d=@DIRECTORY@
-@PLACE@place "" "$d"
+@PLACE@told=$(
+place "" "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
-printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(id -G @ACCOUNT@)"
+ran_as=$(id -u); set -- @ACCOUNT@
+if [ $# -eq 0 ]; then uid=$ran_as; else uid=$(id -u "$1"); fi
+printf 'ran_as=%s\\naccount=%s\\ngroups=%s\\n' "$ran_as" "$uid" "$(id -G "$@")"
 if [ -w "$d" ] && [ -x "$d" ]; then echo access=yes; else echo access=no; fi
-proof=; [ ! -d "$d" ] || proof=$(python3 -I -c '@PROOF@' "$d" 2>/dev/null)
+proof=; [ ! -d "$d" ] || proof=$(python3 -I -S -c '@PROOF@' "$d" 2>/dev/null)
 printf 'proof=%s\\n' "${proof:-none}"
 printf 'fsize=%s\\n' "$(ulimit -f)"
-@BOOT@c=$real # `ls` marks an access control list with a plus sign
-while :; do
-  case $(ls -ld -- "$c") in ??????????+*) acl=+ ;; *) acl=- ;; esac
-  printf 'chain=%s\\n' "$(stat -c '%a %u %g' -- "$c") $acl $c"
-  [ "$c" != / ] || break; c=${c%/*}; c=${c:-/}
-done
-if command -v quota >/dev/null 2>&1; then
+@BOOT@if command -v quota >/dev/null 2>&1; then
   t=; ! timeout 3 true 2>/dev/null || t='timeout 3'
   for q in -u -g; do $t quota "$q" -w -p 2>/dev/null | head -n 50 | sed 's/^/quota=/'; done
 fi
-echo end=yes
+c=$real; set -- "$c"
+while [ "$c" != / ]; do c=${c%/*}; c=${c:-/}; set -- "$@" "$c"; done
+bits=$(stat -c '%a %u %g %n' -- "$@")
+set -f; IFS='
+'
+set -- $(ls -ldr -- "$@") # in the same order: the name of each begins with that of the next
+for each in $bits; do
+  case $1 in ??????????+*) acl=+ ;; *) acl=- ;; esac # a plus sign marks an access control list
+  printf 'chain=%s %s /%s\\n' "${each%% /*}" "$acl" "${each#* /}"; shift
+done
+echo end=yes)
+printf '%s\\n' "$told"
 exit 0"""
 # O_TMPFILE makes a file without a name: nothing is left behind, not even if the power fails.
+# `-S` and `posix` instead of `os`: half of Python's start is importing what is not needed here.
 _PROOF = """\
-import errno, os, sys
+import errno, posix, sys
 try:
-    os.posix_fallocate(os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR, 0o600), 0, @BYTES@)
+    posix.posix_fallocate(posix.open(sys.argv[1], posix.O_TMPFILE | posix.O_RDWR, 0o600), 0, @BYTES@)
     print("written")
 except OSError as error:
     print(errno.errorcode.get(error.errno, "E"))
@@ -202,8 +211,10 @@ except AttributeError:
 _PLACES = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
-@PLACE@@CALLS@
-echo end=yes
+@PLACE@told=$(
+@CALLS@
+echo end=yes)
+printf '%s\\n' "$told"
 exit 0"""
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
-from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted, refusal
+from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -38,7 +38,7 @@ class ProgramRun:
     @property
     def refusal(self) -> Refusal:
         """Why it did not run; meaningful only then."""
-        return refusal(self.said)
+        return Refusal.of(self.said)
 
     @property
     def last_words(self) -> str:
@@ -122,7 +122,7 @@ class Reach:
 
     @property
     def refusal(self) -> Refusal:
-        return refusal(self.said)
+        return Refusal.of(self.said)
 
 
 @dataclass(frozen=True, slots=True)

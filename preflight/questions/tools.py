@@ -11,7 +11,7 @@ from enum import StrEnum
 from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
-from preflight.questions.shell import AccountProbe, quoted
+from preflight.questions.shell import AccountProbe, Complaint, quoted
 from preflight.questions.sql import Major, major_in
 
 _PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
@@ -42,44 +42,29 @@ class Method(StrEnum):
     """psql as pg_basebackup connects: pg_hba.conf has lines of its own for it."""
 
 
-class LoginRefusal(StrEnum):
-    """Why the server, or the client program before it, refused a login on the host."""
+class LoginRefusal(Complaint):
+    """Why the server, or the client program before it, refused a login on the host. A server's complaint in another
+    language is `OTHER`."""
 
-    NO_PASSWORD = "no password at hand"
-    PEER = "peer authentication failed"
-    BAD_PASSWORD = "password authentication failed"
-    NO_HBA = "no pg_hba.conf entry"
-    NO_DATABASE = "no such database"
-    NO_ROLE = "no such role"
-    NOT_PERMITTED = "the role may not log in"
-    NO_CONNECT = "no CONNECT privilege"
-    NO_REPLICATION = "the role may not replicate"
-    TOO_MANY = "no connection slot is free"
-    NO_SERVER = "no server answers"
-    NO_NAME = "unknown server name"
-    STARTING_UP = "the server is starting up"
-    TLS = "TLS failed"
-    TOO_OLD = "the program is older than the server"
+    NO_PASSWORD = "no password at hand", r"no password supplied"
+    PEER = "peer authentication failed", r"(?:peer|ident) authentication failed"
+    BAD_PASSWORD = "password authentication failed", r"authentication failed"
+    NO_HBA = "no pg_hba.conf entry", r"pg_hba\.conf"
+    NO_DATABASE = "no such database", r'database "[^"]*" does not exist'
+    NO_ROLE = "no such role", r'role "[^"]*" does not exist'
+    NOT_PERMITTED = "the role may not log in", r"is not permitted to log in"
+    NO_CONNECT = "no CONNECT privilege", r"permission denied for database"
+    NO_REPLICATION = (
+        "the role may not replicate",
+        r"must be superuser or replication role|permission denied to start WAL sender",
+    )
+    TOO_MANY = "no connection slot is free", r"too many (?:connections|clients)|remaining connection slots"
+    STARTING_UP = "the server is starting up", r"starting up|shutting down|not yet accepting"
+    TOO_OLD = "the program is older than the server", r"server version mismatch"
+    NO_NAME = "unknown server name", r"could not translate host name"
+    TLS = "TLS failed", r"\bSSL\b|certificate"
+    NO_SERVER = "no server answers", r"connection refused|is the server running|no route to host|timeout expired"
     OTHER = "the login fails"
-
-
-_SIGNS = (
-    (LoginRefusal.NO_PASSWORD, r"no password supplied"),
-    (LoginRefusal.PEER, r"(?:peer|ident) authentication failed"),
-    (LoginRefusal.BAD_PASSWORD, r"authentication failed"),
-    (LoginRefusal.NO_HBA, r"pg_hba\.conf"),
-    (LoginRefusal.NO_DATABASE, r'database "[^"]*" does not exist'),
-    (LoginRefusal.NO_ROLE, r'role "[^"]*" does not exist'),
-    (LoginRefusal.NOT_PERMITTED, r"is not permitted to log in"),
-    (LoginRefusal.NO_CONNECT, r"permission denied for database"),
-    (LoginRefusal.NO_REPLICATION, r"must be superuser or replication role|permission denied to start WAL sender"),
-    (LoginRefusal.TOO_MANY, r"too many (?:connections|clients)|remaining connection slots"),
-    (LoginRefusal.STARTING_UP, r"starting up|shutting down|not yet accepting"),
-    (LoginRefusal.TOO_OLD, r"server version mismatch"),
-    (LoginRefusal.NO_NAME, r"could not translate host name"),
-    (LoginRefusal.TLS, r"\bSSL\b|certificate"),
-    (LoginRefusal.NO_SERVER, r"connection refused|is the server running|no route to host|timeout expired"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +129,7 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         if self.method is Method.PG_DUMP and "no matching schemas" in said:
             return ServerLogin(None)
         if reply.code != 0:
-            return ServerLogin(login_refusal(said), said)
+            return ServerLogin(LoginRefusal.of(said), said)
         if self.method is Method.PG_DUMP and not self.rather:
             raise Unreadable(f"pg_dump found a schema {_NO_SCHEMA}")
         return self._identified(reply.text, said) if self.method is Method.REPLICATION else _arrived(reply.text, said)
@@ -155,12 +140,6 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         if not system_identifier.isdecimal():
             raise Unreadable("IDENTIFY_SYSTEM shows no system identifier")
         return ServerLogin(None, said, system_identifier=system_identifier)
-
-
-def login_refusal(said: str) -> LoginRefusal:
-    """Which refusal a client program's complaint stands for; a server's translated one is `OTHER`."""
-    found = (kind for kind, sign in _SIGNS if re.search(sign, said, re.IGNORECASE))
-    return next(found, LoginRefusal.OTHER)
 
 
 def _arrived(text: str, said: str) -> ServerLogin:

@@ -1,1 +1,2 @@
-"""What can be said of plans and checks from their own declarations: schema, reference pages, explanations."""
+"""What can be said of plans and checks without asking anybody: what lint finds, the questions of a run, schemas,
+reference pages, explanations."""

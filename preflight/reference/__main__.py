@@ -14,8 +14,7 @@ from preflight.engine.registry import find_checks
 from preflight.plan.load import load_plan
 from preflight.reference.explanation import Explanation, explain
 from preflight.reference.pages import checks_page, plan_page
-from preflight.reference.plan_schema import plan_schema
-from preflight.reference.report_schema import report_schema
+from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report import formats
 from preflight.report.markup import table
 from preflight.wording import first_paragraph

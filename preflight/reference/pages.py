@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
-from preflight import plan as plan_types
+from preflight import plan
 from preflight.engine.registry import Registry
-from preflight.plan import Plan
 from preflight.plan.release_plan import FORMAT
 from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.questions import second_round
 from preflight.report.markup import table
-from preflight.report.questions import second_round
 from preflight.wording import first_paragraph
 
-_NAMES = {
-    "release": "Release", "window": "Window", "roles": "Role", "hosts": "Host", "databases": "Database",
-    "backups": "Backup", "backups.NAME.restore": "Restore", "scripts": "Scripts", "applications": "Application",
-    "applications.NAME.health": "Endpoint", "rollback": "Rollback", "rollback.files": "RollbackFile", "steps": "Step",
-    "steps.undo": "Undo", "tested": "Tested", "rules": "Rule", "decisions": "Decision", "waivers": "Waiver",
-    "freshness": "Freshness",
+SECTIONS: Mapping[str, type] = {
+    "[release]": plan.Release, "[window]": plan.Window, "[roles.NAME]": plan.Role, "[hosts.NAME]": plan.Host,
+    "[databases.NAME]": plan.Database, "[backups.NAME]": plan.Backup, "[backups.NAME.restore]": plan.Restore,
+    "[scripts.NAME]": plan.Scripts, "[applications.NAME]": plan.Application,
+    "[[applications.NAME.health]]": plan.Endpoint, "[rollback]": plan.Rollback, "[[rollback.files]]": plan.RollbackFile,
+    "[[steps]]": plan.Step, "undo = { ... } of a step": plan.Undo, "[[tested]]": plan.Tested, "[[rules]]": plan.Rule,
+    "[[decisions]]": plan.Decision, "[[waivers]]": plan.Waiver, "[freshness]": plan.Freshness,
 }  # fmt: skip
-SECTIONS: Mapping[str, type] = {section: getattr(plan_types, name) for section, name in _NAMES.items()}
-_NAMED = {"Role", "Host", "Database", "Backup", "Scripts", "Application"}
+"""How a table of the plan is written -> its type."""
 
 
 def plan_page(registry: Registry) -> str:
@@ -53,11 +52,11 @@ def _plan_lines(registry: Registry) -> Iterator[str]:
     )
     for section, cls in SECTIONS.items():
         yield ""
-        yield f"## `{_header(section, cls.__name__)}`"
+        yield f"## `{section}`"
         yield ""
         yield _meaning(cls)
         yield ""
-        yield from _key_table(keys(cls, without=("id",) if cls.__name__ in _NAMED else ()))
+        yield from _key_table(keys(cls, without=("id",) if section.endswith(".NAME]") else ()))
     yield ""
     yield "## `[checks.ID]`"
     yield ""
@@ -80,17 +79,6 @@ def _key_table(found: list[Key]) -> Iterator[str]:
         default = "required" if key.required else f"`{key.default}`" if key.default else ""
         rows.append((f"`{key.name}`", in_words(key.shape), default, key.text))
     yield from table(("key", "value", "default", "meaning"), rows)
-
-
-def _header(section: str, name: str) -> str:
-    if name in _NAMED:
-        return f"[{section}.NAME]"
-    if name == "Undo":
-        return "undo = { ... } of a step"
-    if name == "Restore":
-        return f"[{section}]"
-    many = name in ("Endpoint", "RollbackFile") or get_origin(get_type_hints(Plan)[section]) is tuple
-    return f"[[{section}]]" if many else f"[{section}]"
 
 
 def _meaning(cls: Any) -> str:

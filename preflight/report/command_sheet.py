@@ -4,7 +4,6 @@ terminal. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from preflight.plan import Plan
 from preflight.plan.command_lines import Act, Command
@@ -17,28 +16,13 @@ FOREWORD = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandLine:
-    """One piece of work of the night."""
-
-    about: str
-    """What it is, where, as whom, in which folder, and how long it takes."""
-    line: str
-    """For the shell of that login; empty where there is nothing to paste."""
-    note: str
-
-
-def command_lines(commands: Sequence[Command]) -> tuple[CommandLine, ...]:
-    """In the order of the night; the ways back last."""
-    return tuple(CommandLine(about=_about(each), line=each.line, note=each.note) for each in commands)
-
-
 def render(plan: Plan, commands: Sequence[Command]) -> str:
     """A line to paste is never wrapped."""
     return "\n".join(_lines(plan, commands)) + "\n"
 
 
-def _about(command: Command) -> str:
+def about(command: Command) -> str:
+    """What it is, where, as whom, in which folder, and how long it takes."""
     work = command.work
     parts = [f"{command.act} {work.id}: on {work.host.id} as {work.host.who}"]
     if not work.by_login:
@@ -56,9 +40,9 @@ def _about(command: Command) -> str:
 def _lines(plan: Plan, commands: Sequence[Command]) -> Iterator[str]:
     yield from wrapped("  ".join(part for part in (plan.release.id, plan.release.title) if part), "")
     yield from wrapped(FOREWORD, "")
-    for number, command in enumerate(command_lines(commands), 1):
+    for number, command in enumerate(commands, 1):
         yield ""
-        yield from wrapped(command.about, "     ", f"{number:>3}  ")
+        yield from wrapped(about(command), "     ", f"{number:>3}  ")
         if command.line:
             yield f"     {no_command(clean(command.line))}"
         if command.note:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Severity, Status
+from preflight.report.comparison import Change, Difference, Pair
 from preflight.report.document.order import owners, pairs_by_cause
 from preflight.report.harmless import clean, json_text
-from preflight.report.layout import BODY, WIDTH, Paint, detail, wrapped
-from preflight.runs.difference import Change, Difference, Outcome, Pair, Point
+from preflight.report.json_report import Line, Point, Report
+from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
 
 SCHEMA = 1
@@ -28,15 +28,15 @@ _TITLES = {
 
 def render(difference: Difference, *, color: bool = False) -> str:
     """The whole comparison."""
-    paint = Paint(color)
-    lines = [*_head(difference, paint), ""]
+    colours = Colours(color)
+    lines = [*_head(difference, colours), ""]
     for change, title in _TITLES.items():
         pairs = difference.which(change)
         if pairs:
-            lines += [paint.bold(f"{len(pairs)} {title}"), ""]
+            lines += [colours.bold(f"{len(pairs)} {title}"), ""]
             for group in pairs_by_cause(pairs):
-                lines += [*_group(group, change, paint), ""]
-    lines += _unchanged(difference, paint)
+                lines += [*_group(group, change, colours), ""]
+    lines += _unchanged(difference, colours)
     return "\n".join(lines) + "\n"
 
 
@@ -44,22 +44,19 @@ def as_json(difference: Difference) -> str:
     """One JSON object, deterministic for equal differences: each line once, in the list of what became of it."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "old": _outcome(difference.before),
-        "new": _outcome(difference.after),
+        "old": _report(difference.before),
+        "new": _report(difference.after),
         "notes": list(difference.notes),
         "lines": {change: [_pair(pair) for pair in difference.which(change)] for change in Change},
     }
     return json_text(document)
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _report(report: Report) -> dict[str, Any]:
     return {
-        "headline": outcome.headline,
-        "release": outcome.release,
-        "plan": {"file": outcome.plan_file, "sha256": outcome.plan_digest},
-        "evidence_sha256": outcome.evidence_digest,
-        "moment": outcome.moment,
-        "collected_at": outcome.collected_at,
+        "headline": report.headline,
+        "release": report.release.id,
+        **_fields(report, "plan", "evidence_sha256", "moment", "collected_at"),
     }
 
 
@@ -67,40 +64,55 @@ def _pair(pair: Pair) -> dict[str, Any]:
     return {
         "check": pair.line.check,
         "subject": pair.line.subject,
-        "old": asdict(pair.old) if pair.old else None,
-        "new": asdict(pair.new) if pair.new else None,
+        "old": _line(pair.old),
+        "new": _line(pair.new),
     }
 
 
-def _head(difference: Difference, paint: Paint) -> Iterator[str]:
+def _line(line: Line | None) -> dict[str, Any] | None:
+    if line is None:
+        return None
+    points = [_fields(point, "status", "summary", "expected", "actual", "remedy") for point in line.telling]
+    return {
+        **_fields(line, "check", "subject", "status", "severity"),
+        "points": points,
+        **_fields(line, "owner", "cause"),
+    }
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
+
+
+def _head(difference: Difference, colours: Colours) -> Iterator[str]:
     before, after = difference.before, difference.after
-    release = clean(after.release)
-    yield paint.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
-    for label, outcome in (("OLD", before), ("NEW", after)):
-        yield from wrapped(_told(outcome), BODY, f"{label:<9}")
+    release = clean(after.release.id)
+    yield colours.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
+    for label, report in (("OLD", before), ("NEW", after)):
+        yield from wrapped(_told(report), BODY, f"{label:<9}")
     apart = after.collected_at - before.collected_at
     if apart:
         yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
     for note in difference.notes:
-        yield from wrapped(note, BODY, paint.status(Status.WARN, f"{'NOTE':<9}"))
+        yield from wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
 
 
-def _told(outcome: Outcome) -> str:
-    asked, judged = (format_moment(at, outcome.zone) for at in (outcome.collected_at, outcome.moment))
+def _told(report: Report) -> str:
+    asked, judged = (format_moment(at, report.window.zone) for at in (report.collected_at, report.moment))
     return (
-        f"{outcome.headline}, asked {asked}, judged for {judged}; {outcome.plan_file} sha256 "
-        f"{outcome.plan_digest[:12]}, evidence {outcome.evidence_digest[:12]}"
+        f"{report.headline}, asked {asked}, judged for {judged}; {report.plan.file} sha256 "
+        f"{report.plan.sha256[:12]}, evidence {report.evidence_sha256[:12]}"
     )
 
 
-def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]:
+def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[str]:
     first = group[0]
     old, new = (line.status if line else None for line in (first.old, first.new))
     word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
     what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
     advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
     if len(f"{word}  {what}{advisory}") <= WIDTH:
-        yield paint.status(new or Status.SKIPPED, word) + "  " + paint.bold(what) + advisory
+        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + advisory
     else:
         yield word
         yield from wrapped(f"{what}{advisory}", BODY)
@@ -116,7 +128,7 @@ def _group(group: Sequence[Pair], change: Change, paint: Paint) -> Iterator[str]
 
 def _values(pair: Pair, change: Change) -> Iterator[str]:
     """The observations that are not in both, old before new; cures for what is new."""
-    was, now = (line.points if line else () for line in (pair.old, pair.new))
+    was, now = (line.telling if line else () for line in (pair.old, pair.new))
     if change is Change.CHANGED:
         shared = {point.value for point in was} & {point.value for point in now}
         was, now = (tuple(point for point in points if point.value not in shared) for points in (was, now))
@@ -136,14 +148,14 @@ def _point(point: Point, label: str) -> Iterator[str]:
     yield from detail(label, point.summary + found)
 
 
-def _unchanged(difference: Difference, paint: Paint) -> Iterator[str]:
+def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
     still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
     open_lines = [pair.line for pair in still if pair.line.status not in (Status.PASS, Status.SKIPPED)]
     if open_lines:
-        yield paint.bold(f"{len(open_lines)} still open")
+        yield colours.bold(f"{len(open_lines)} still open")
         for line in open_lines:
-            text = f"{line.check}  {line.subject}: {line.points[0].summary}"
+            text = f"{line.check}  {line.subject}: {line.telling[0].summary}"
             yield from wrapped(text, BODY, f"{line.status.upper():<9}")
         yield ""
     if added:

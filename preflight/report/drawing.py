@@ -27,7 +27,7 @@ _TICK_COLUMNS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Ink:
+class _Characters:
     planned: str
     no_longer: str
     found: str
@@ -38,8 +38,8 @@ class _Ink:
     cut: str
 
 
-_UNICODE = _Ink("█", "░", "▒", "─", "┬", "═", "◄", "…")
-_ASCII = _Ink("#", ".", "/", "-", "+", "=", "<", "~")
+_UNICODE = _Characters("█", "░", "▒", "─", "┬", "═", "◄", "…")
+_ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
 
 
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
@@ -52,7 +52,7 @@ def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[s
 class _Picture:
     timeline: Timeline
     columns: int
-    ink: _Ink
+    characters: _Characters
 
     def lines(self) -> Iterator[str]:
         yield self._row("window", self._scale(), "ends")
@@ -66,10 +66,10 @@ class _Picture:
             yield self._row("inside", self._points((event.at, "!") for event in self.timeline.events))
 
     def legend(self) -> Iterator[str]:
-        yield f"{self.ink.planned} planned"
+        yield f"{self.characters.planned} planned"
         if self.timeline.moved:
-            yield f"{self.ink.found} as found"
-            yield f"{self.ink.no_longer} no longer"
+            yield f"{self.characters.found} as found"
+            yield f"{self.characters.no_longer} no longer"
         for mark in self.timeline.marks():
             yield f"{mark.letter} {mark.words}"
         if self.timeline.events:
@@ -77,7 +77,7 @@ class _Picture:
 
     def _row(self, label: str, cells: str, ends: str = "") -> str:
         text = clean(label)
-        shown = text if len(text) < _LABEL else text[: _LABEL - 2] + self.ink.cut
+        shown = text if len(text) < _LABEL else text[: _LABEL - 2] + self.characters.cut
         return f"{shown:<{_LABEL}}{ends:<{_LEFT - _LABEL}}{cells}".rstrip()
 
     def _column(self, at: datetime) -> int:
@@ -99,9 +99,9 @@ class _Picture:
         return text.rstrip()
 
     def _ruler(self) -> str:
-        cells = [self.ink.line] * self.columns
+        cells = [self.characters.line] * self.columns
         for at in self._ticks():
-            cells[self._column(at)] = self.ink.tick
+            cells[self._column(at)] = self.characters.tick
         return "".join(cells)
 
     def _ticks(self) -> list[datetime]:
@@ -125,17 +125,17 @@ class _Picture:
         now = self._span(bar.found.begins_at, bar.found.ends_at)
         cells = [" "] * self.columns
         for column in before:
-            cells[column] = self.ink.planned if column in now else self.ink.no_longer
+            cells[column] = self.characters.planned if column in now else self.characters.no_longer
         for column in now:
             if column not in before:
-                cells[column] = self.ink.found
+                cells[column] = self.characters.found
         return "".join(cells).rstrip()
 
     def _way_back(self) -> str:
         """From the window's end backwards: its left edge is the last moment to begin it."""
         end = self.timeline.window.end
         span = self._span(min(self.timeline.found.start_rollback_by, end), end)
-        return " " * span.start + self.ink.edge + self.ink.way_back * (len(span) - 1)
+        return " " * span.start + self.characters.edge + self.characters.way_back * (len(span) - 1)
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -38,6 +39,8 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 """A first word that begins a quote, another list or a line across."""
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
+
+_json_value = json.JSONEncoder(default=datetime.isoformat).encode
 
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
@@ -95,11 +98,17 @@ def annotation_property(text: str) -> str:
 
 def json_text(document: Any) -> str:
     """JSON as every report for programs is written: indented ASCII with a newline at its end, keys in their order,
-    moments as ISO 8601.
+    moments as ISO 8601, dataclasses by their fields.
 
     `##[...]` within a string is written with an escape that reads back the same."""
-    text = json.dumps(document, indent=2, ensure_ascii=True, default=datetime.isoformat)
+    text = json.dumps(document, indent=2, ensure_ascii=True, default=_plain)
     return text.replace("##", "#\\u0023") + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def markdown_text(text: str) -> str:

@@ -73,7 +73,7 @@ def columns(label: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
+class Colours:
     """Colour as an addition to words, never instead of them."""
 
     on: bool

@@ -56,7 +56,7 @@ def start_from(
     then = "everything is asked again" if ask else "nothing of it is judged"
     if isinstance(saved, UnreadableRun):
         return Basis(None, f"the newest saved run, {saved.path.name}, cannot be read: {saved.reason}; {then}", soon)
-    said = f" ({saved.outcome.headline})" if saved.outcome else ""
+    said = f" ({saved.report.headline})" if saved.report else ""
     run = f"run of {format_moment(saved.evidence.collected_at, plan.window.zone)}{said}"
     changes = changed(saved.evidence.inputs, inputs)
     if saved.evidence.plan_digest != plan.digest and not changes:

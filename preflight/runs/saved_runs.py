@@ -20,8 +20,8 @@ from pathlib import Path
 
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
-from preflight.runs.difference import Outcome
-from preflight.runs.saved_report import ReportError, load_report
+from preflight.report.json_report import Report
+from preflight.report.saved_report import ReportError, load_report
 from preflight.verdict import Decision
 
 MOST_RUNS = 50
@@ -38,7 +38,7 @@ class SavedRun:
 
     path: Path
     evidence: Evidence
-    outcome: Outcome | None
+    report: Report | None
     """What that run concluded, for comparing with; None when its report is gone. A verdict is never taken from it."""
 
 
@@ -61,7 +61,7 @@ def keep(plan: Plan, evidence: Evidence, report: str, mask: Callable[[str], str]
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _claim(folder, evidence.collected_at)
-    write_private(_report_of(path), report)
+    write_private(_report_path(path), report)
     write_private(path, mask(evidence.to_json()))  # last: who finds it finds its report too
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again
@@ -89,7 +89,7 @@ def _claim(folder: Path, at: datetime) -> Path:
     while True:
         path = folder / f"{at:{_STAMP}}.json"
         try:
-            os.close(os.open(_report_of(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            os.close(os.open(_report_path(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             at += timedelta(microseconds=1)
         else:
@@ -109,17 +109,17 @@ def _load(path: Path) -> SavedRun | UnreadableRun:
         evidence = Evidence.load(path)
     except EvidenceError as error:
         return UnreadableRun(path, str(error).removeprefix(f"{path}: "))
-    outcome = _outcome(path)
-    return SavedRun(path, evidence, outcome if outcome and outcome.evidence_digest == evidence.digest else None)
+    report = _report(path)
+    return SavedRun(path, evidence, report if report and report.evidence_sha256 == evidence.digest else None)
 
 
-def _report_of(path: Path) -> Path:
+def _report_path(path: Path) -> Path:
     return path.with_suffix(".report.json")
 
 
-def _outcome(path: Path) -> Outcome | None:
+def _report(path: Path) -> Report | None:
     try:
-        return load_report(_report_of(path))
+        return load_report(_report_path(path))
     except ReportError:
         return None
 
@@ -141,7 +141,7 @@ def _newest_of_each_decision(runs: list[Path]) -> set[str]:
     for path in runs:
         if len(found) == 2:
             break
-        outcome = _outcome(path)
-        if outcome and outcome.decision in (Decision.GO, Decision.NO_GO):
-            found.setdefault(outcome.decision, path.name)
+        report = _report(path)
+        if report and report.verdict in (Decision.GO, Decision.NO_GO):
+            found.setdefault(report.verdict, path.name)
     return set(found.values())

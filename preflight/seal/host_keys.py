@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preflight.errors import PreflightError
-from preflight.evidence import write_private
+from preflight.seal import SealError
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.pool import HostKeySeen
 
-_MODE = 0o644
 _HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"
-
-
-class HostKeyError(PreflightError):
-    """A host shows another key than the pinned one, or a revoked one; every such host on a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +30,15 @@ def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
     """The file, which need not exist, with a line for every host whose key is not pinned yet; no line of it is changed
     or lost, and nothing is written. `seen`: the key each host shows, by host id.
 
-    Raises HostKeyError for a key that differs from a pinned one, also one of another type."""
+    Raises SealError for a key that differs from a pinned one, also one of another type."""
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise HostKeyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise SealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     pinned = HostKeys.read([path])
     if pinned.unreadable:
-        raise HostKeyError("\n".join(pinned.unreadable))
+        raise SealError("\n".join(pinned.unreadable))
     return _merged(text, pinned, seen, path.name)
-
-
-def write_known_hosts(path: Path, merge: HostKeyMerge) -> None:
-    """Writes the file, atomically. Raises HostKeyError; the file is then as it was."""
-    try:
-        write_private(path, merge.text, _MODE)
-    except OSError as error:
-        raise HostKeyError(f"{path}: not written: {error.strerror or error}") from None
 
 
 def _merged(text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], file: str) -> HostKeyMerge:
@@ -78,7 +64,7 @@ def _merged(text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], file: 
             new_hosts.append(host)
             lines.append(f"{line}\n")
     if problems:
-        raise HostKeyError("\n".join(problems))
+        raise SealError("\n".join(problems))
     head = text if text.endswith("\n") or not text else f"{text}\n"
     return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts))
 

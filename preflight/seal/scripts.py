@@ -9,33 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.clock import Deadline
-from preflight.errors import PreflightError
-from preflight.evidence import write_private
 from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.questions.files import EntryKind
+from preflight.seal import SealError, write_sealed
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.wording import counted, listed, visible
 
 _READ_SECONDS = 60.0
-_MODE = 0o644
 _MOST_NAMED = 10
-
-
-class SealError(PreflightError):
-    """What cannot be sealed, every reason on a line of its own; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedManifest:
     """One manifest, and how it differs from the one before."""
 
-    scripts: str
-    """Id of the plan's [scripts] entry."""
-    approved: Path
-    path: Path
+    scripts: Scripts
     files: Mapping[str, str]
-    """SHA-256 by path relative to `approved`."""
+    """SHA-256 by path relative to the approved folder."""
     text: str
     """The manifest's own."""
     added: tuple[str, ...] = ()
@@ -65,19 +56,20 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         raise SealError("\n".join(problems))
     for manifest in sealed:
         if manifest.changed:
-            _write(manifest.path, manifest.text)
+            write_sealed(manifest.scripts.manifest, manifest.text)
     return sealed
 
 
 def describe(manifest: SealedManifest) -> str:
     """For people: what was sealed, what is new in it, and how anybody can check it."""
-    what = f"{manifest.scripts}: {counted(len(manifest.files), 'file')} in {_shown(manifest.path)}"
+    scripts = manifest.scripts
+    what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {_shown(scripts.manifest)}"
     lines = [f"{what} ({manifest.previous or ('changed' if manifest.changed else 'unchanged')})"]
     for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
         if names and not manifest.previous:
             lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
-    there = os.path.relpath(manifest.path.resolve(), manifest.approved.resolve())
-    lines.append(f"  check     cd {shlex.quote(str(manifest.approved))} && sha256sum --strict -c {shlex.quote(there)}")
+    there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
+    lines.append(f"  check     cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     return "\n".join(lines)
 
 
@@ -85,9 +77,7 @@ def _seal(scripts: Scripts) -> SealedManifest:
     files = _hashes(scripts)
     before, previous = _before(scripts.manifest)
     return SealedManifest(
-        scripts=scripts.id,
-        approved=scripts.approved,
-        path=scripts.manifest,
+        scripts=scripts,
         files=files,
         text=format_manifest(files),
         added=tuple(sorted(set(files) - set(before))),
@@ -142,13 +132,6 @@ def _before(path: Path) -> tuple[Mapping[str, str], str]:
         return {}, f"replaced, it could not be read: {visible(str(error))}"
     except OSError as error:
         raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_private(path, text, _MODE)
-    except OSError as error:
-        raise SealError(f"{_shown(path)}: not written: {error.strerror or error}") from None
 
 
 def _shared(plan: Plan) -> list[str]:

@@ -6,13 +6,17 @@ import contextlib
 import errno
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from preflight.clock import Deadline
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 NO_DESCRIPTOR = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
 _USER_TIMEOUT_MS = 20_000  # unacknowledged data this old means the peer is gone; TCP alone waits a quarter of an hour
@@ -21,7 +25,7 @@ _KEEPALIVE_INTERVAL_SECONDS = 5
 _KEEPALIVE_PROBES = 3
 _READ_BYTES = 65536
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
-MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
+_MOST_TELLING_FIRST = (Reason.OPEN_FILES, Reason.NOT_LISTENING, Reason.NO_ANSWER, Reason.NO_ROUTE, Reason.UNREACHABLE)
 """Of the reasons that keep several addresses of one name from being connected to."""
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -63,35 +67,38 @@ def resolve(name: str, port: int) -> Resolved:
     return Resolved(name, tuple(dict.fromkeys(addresses)))
 
 
-def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
-    """A connected socket and `ip:port`, trying every address within one deadline. Raises DialFailed with the most
-    telling trouble: a refusal says more than silence, silence more than no route."""
+def first_reached(addresses: Sequence[A], deadline: Deadline, reach: Callable[[A, float], R]) -> R:
+    """What `reach` makes of the first address that answers, each within its share of the seconds left. Raises
+    DialFailed with the most telling trouble: a refusal says more than silence, silence more than no route."""
     troubles: list[DialFailed] = []
-    for index, (family, where) in enumerate(target.addresses):
-        left = deadline.left()
-        if left <= 0:
-            break
-        share = left / (len(target.addresses) - index)
-        address = show_address(*where[:2])
+    for index, address in enumerate(addresses):
         try:
-            return _connect_one(family, where, share), address
-        except OSError as error:
-            troubles.append(_trouble(error, address, share))
-    if not troubles:
-        raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {target.first}", address=target.first)
-    raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
+            return reach(address, deadline.left() / (len(addresses) - index))
+        except DialFailed as trouble:
+            troubles.append(trouble)
+    raise min(troubles, key=lambda trouble: _MOST_TELLING_FIRST.index(trouble.reason))
 
 
-def _connect_one(family: socket.AddressFamily, where: Any, seconds: float) -> QuickSocket:
-    sock = QuickSocket(family, socket.SOCK_STREAM)
+def connect(target: Resolved, deadline: Deadline) -> tuple[QuickSocket, str]:
+    """A connected socket and `ip:port`. Raises DialFailed."""
+    return first_reached(target.addresses, deadline, _connect_one)
+
+
+def _connect_one(target: tuple[socket.AddressFamily, Any], seconds: float) -> tuple[QuickSocket, str]:
+    family, where = target
+    address = show_address(*where[:2])
+    if seconds <= 0:
+        raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {address}", address)
     try:
-        sock.tune()
-        sock.settimeout(seconds)
-        sock.connect(where)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        with contextlib.ExitStack() as unless_connected:
+            sock = unless_connected.enter_context(QuickSocket(family, socket.SOCK_STREAM))
+            sock.tune()
+            sock.settimeout(seconds)
+            sock.connect(where)
+            unless_connected.pop_all()
+    except OSError as error:
+        raise _trouble(error, address, seconds) from None
+    return sock, address
 
 
 def _trouble(error: OSError, address: str, seconds: float) -> DialFailed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from preflight.plan import Plan
@@ -25,16 +24,14 @@ class Pools:
         self._plan = plan
         self._secrets = secrets
         self._lock = threading.RLock()
-        self._closers: list[Callable[[], None]] = []
+        self._closing = contextlib.ExitStack()
         self._ssh: SshPool | None = None
         self._open: dict[Via, Callable[[str], Session]] = {}
 
     def __enter__(self) -> Pools:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def session(self, via: Via, target: str) -> Session:
@@ -47,10 +44,9 @@ class Pools:
     def close(self) -> None:
         """Closes databases before the tunnels they may run through."""
         with self._lock:
-            closers, self._closers = list(reversed(self._closers)), []
-        for close in closers:
-            with contextlib.suppress(Exception):
-                close()
+            closing = self._closing.pop_all()
+        with contextlib.suppress(Exception):
+            closing.close()
 
     def _opener(self, via: Via) -> Callable[[str], Session]:
         match via:
@@ -61,7 +57,7 @@ class Pools:
 
                 ssh = self._ssh_pool()  # first, so that it is closed after the databases
                 sql = SqlPool(self._plan.databases, self._plan.hosts, self._secrets, ssh.open_channel)
-                self._closers.append(sql.close)
+                self._closing.callback(sql.close)
                 return sql.session
             case Via.HTTP:
                 from preflight.sessions.http import HttpSession
@@ -80,5 +76,5 @@ class Pools:
         with self._lock:
             if self._ssh is None:
                 self._ssh = SshPool(self._plan.hosts, self._secrets, sealed_known_hosts=self._plan.sealed_known_hosts)
-                self._closers.append(self._ssh.close)
+                self._closing.callback(self._ssh.close)
             return self._ssh

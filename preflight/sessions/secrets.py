@@ -35,7 +35,8 @@ class Secrets:
         self._base = base
         self._ask = ask
         self._values: dict[SecretRef, str] = {}
-        self._forms: set[str] = set()
+        self._forms: list[str] = []
+        """Longest first; replaced as a whole, so that nobody waits to read it."""
         self._lock = threading.Lock()
         self._asking: dict[SecretRef, threading.Lock] = {}
 
@@ -61,15 +62,13 @@ class Secrets:
                     )
                 forms = _forms(value)
                 with self._lock:
-                    self._forms |= forms  # before anybody has the value
+                    self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)  # before anybody has the value
                     self._values[key] = value
             return self._values[key]
 
     def redact(self, text: str) -> str:
         """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
-        with self._lock:
-            forms = sorted(self._forms, key=len, reverse=True)
-        for form in forms:
+        for form in self._forms:
             text = text.replace(form, MASK)
         return text
 

@@ -13,8 +13,18 @@ from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
 from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Window
 from preflight.questions.clocks import HostZone
-from preflight.questions.jobs import CrontabProbe, HostJobs, HostJobsProbe, OwnCrontab, Systemd, Table
-from preflight.questions.pg_cron import PgCron, PgCronJob, PgCronJobsProbe, PgCronProbe
+from preflight.questions.jobs import (
+    CrontabProbe,
+    HostJobs,
+    HostJobsProbe,
+    OwnCrontab,
+    PgCron,
+    PgCronJob,
+    PgCronJobsProbe,
+    PgCronProbe,
+    Systemd,
+    Table,
+)
 from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
 from tests.toy import MOMENT, toy_plan

@@ -146,9 +146,9 @@ def test_an_anacrontab_is_read() -> None:
         ["SHELL=/bin/sh", "RANDOM_DELAY=45", "START_HOURS_RANGE=3-22", "1\t5\tcron.daily\trun-parts /etc/cron.daily",
          "@monthly 45 cron.monthly nice run-parts /etc/cron.monthly", "what"]
     )  # fmt: skip
-    assert [(job.period, job.name) for job in found.jobs] == [
-        ("1", "cron.daily"),
-        ("@monthly", "cron.monthly"),
+    assert [(job.when, job.command) for job in found.jobs] == [
+        ("1", "run-parts /etc/cron.daily"),
+        ("@monthly", "nice run-parts /etc/cron.monthly"),
     ]
     assert (found.first_hour, found.last_hour, found.unreadable) == (3, 22, ("what",))
 

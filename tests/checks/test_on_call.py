@@ -46,13 +46,22 @@ def planned(role: Role, hosts: tuple[Host, ...] = (), databases: tuple[Database,
     return replace(plan, hosts={each.id: each for each in hosts}, databases={each.id: each for each in databases})
 
 
-def judged(moment: datetime = MOMENT, **changed: Any) -> Judgement:
+def judged(moment: datetime = MOMENT, asked_at: datetime | None = None, **changed: Any) -> Judgement:
     freshness = changed.pop("freshness", Freshness())
-    check = OnCall(planned(replace(ROLE, **changed), freshness=freshness), moment)
+    check = OnCall(planned(replace(ROLE, **changed), freshness=freshness), moment, asked_at=asked_at)
     (subject,) = check.subjects()
     assert (subject.id, subject.owner) == ("dba", "dba")
     found: Judgement = check.judge(subject)
     return found
+
+
+def test_asked_ahead_of_the_moment_a_confirmation_to_come_fails_and_the_cure_says_from_when_on_to_call() -> None:
+    ahead = judged(asked_at=MOMENT - timedelta(hours=3), confirmed_at=MOMENT)
+    assert (ahead.status, ahead.summary.endswith(", later than this was asked")) == (Status.FAIL, True)
+    assert "(ext. 4411), then write confirmed_at = 2026-10-16T12:00:00, the time of the call" in ahead.remedy
+    early = judged(asked_at=MOMENT - timedelta(hours=15), confirmed_at=MOMENT - timedelta(hours=15))
+    assert early.status is Status.FAIL
+    assert "call D. Kaya and M. Ortiz (ext. 4411) from Fri 2026-10-16 03:00 -04:00 on, then write" in early.remedy
 
 
 def points(found: Judgement) -> list[tuple[Status, str]]:

@@ -175,8 +175,25 @@ def test_scripts_that_were_not_read_leave_unknown_what_is_missing() -> None:
 def test_a_script_that_turns_the_stop_off_fails_and_can_be_waived(text: str) -> None:
     found = judge(texts={**TEXTS, "parts/columns.sql": text})
     assert found.status is Status.FAIL, told(found)
-    assert "psql goes on after an error from parts/columns.sql line 1" in found.summary
+    assert found.summary.startswith("parts/columns.sql line 1: ")
+    assert found.summary.endswith("makes psql go on after an error")
     assert found.waivable
+
+
+def test_a_sealed_script_that_was_not_read_leaves_unknown_whether_psql_stops() -> None:
+    manifest = LocalText(format_manifest(dict.fromkeys(["010.sql", "020.sql", "x.inc"], "0" * 64)))
+    found = judge(texts={"010.sql": "select 1;\n"}, manifest=manifest)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert found.summary == "whether psql stops at the first error is not known: 020.sql could not be read"
+    included = judge(texts={"010.sql": "\\ir x.inc\n", "020.sql": ""}, manifest=manifest)
+    assert "x.inc could not be read" in included.summary
+
+
+def test_what_may_turn_the_stop_off_is_unknown_with_its_line_and_the_way_out() -> None:
+    found = judge(texts={**TEXTS, "020.sql": "\\set x off\n\\set ON_ERROR_STOP :x\n"})
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "020.sql line 2: \\set ON_ERROR_STOP :x" in found.summary
+    assert "write it plainly" in found.remedy
 
 
 def test_a_script_that_turns_it_on_again_before_the_next_statement_passes() -> None:

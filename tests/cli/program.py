@@ -70,14 +70,16 @@ def preflight(*arguments: str | Path, cwd: Path | None = None, **more: str) -> s
 
 @contextlib.contextmanager
 def _end_of_process() -> Iterator[None]:
-    """Puts back the handler of signals, and the main module, after which click names the program."""
-    handler, module = signal.getsignal(signal.SIGTERM), sys.modules["__main__"]
+    """Puts back the handlers of signals, and the main module, after which click names the program."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    module = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = module
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def preflight_process(

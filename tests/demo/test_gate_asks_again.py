@@ -104,7 +104,7 @@ def test_what_broke_since_the_run_is_no_go(
 
 def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
     made = archive(demo) / "tonight.dump"
-    demo.postgres.run("pg_dump", "-Fc", "-f", made, "billing")
+    demo.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", made, "billing")
     settle(made)
     report = ask(demo, "gate")
     (read,) = (found for found in report["findings"] if found["subject"] == "billing previous backup")

@@ -17,12 +17,11 @@ from preflight.engine.registry import find_checks
 from preflight.engine.run import collect, judge
 from preflight.evidence import Evidence
 from preflight.finding import Finding, Severity, Status
-from preflight.plan.gaps import unconfirmed
 from preflight.plan.load import load_plan
-from preflight.report import questions as questions_report
+from preflight.reference import questions as questions_report
+from preflight.report import View
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
-from preflight.report.view import View
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from preflight.verdict import Decision, Verdict
@@ -98,7 +97,7 @@ def run_demo(*, night: bool) -> Run:
         values = [path.read_text().strip() for path in (plan.folder / "secrets").glob("*.password")]
         key_lines = (plan.folder / "secrets" / "login.key").read_text().splitlines()[1:-1]
         # Purely offline checks read files beside the plan, so judging happens while the site stands.
-        verdict = judge(answered, unconfirmed=unconfirmed(plan))
+        verdict = judge(answered)
         return Run(
             inspection,
             answered.evidence,

@@ -20,7 +20,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from preflight.report import lint
+from preflight.reference import lint
 from tests.docs import snippets
 from tests.report.formats.test_github import commands as annotations
 from tests.site.https import HttpsApp

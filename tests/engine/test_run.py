@@ -11,8 +11,10 @@ import pytest
 
 from preflight.check import Probes, Subject
 from preflight.clock import Deadline
+from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
 from preflight.engine.run import collect, judge
+from preflight.evidence import Evidence
 from preflight.finding import Judgement, Status
 from preflight.probe import Question, Reply, Via
 from preflight.sessions import Deliver
@@ -55,6 +57,29 @@ def test_a_silent_target_holds_nobodys_second_question_back(others: int) -> None
     answered = collect(inspect(toy_plan(names), registry(Deep), MOMENT), rounds.open, 60)
     assert rounds.followed_up == set(names[1:])
     assert judge(answered).decision is Decision.GO
+
+
+class Slow(Echo):
+    timeout_seconds = 20.0
+
+
+class Foreign(Echo):
+    """Of the plan's own, with a short limit."""
+
+    timeout_seconds = 1.0
+    asked_last = True
+
+
+class OfAllKinds(Ready):
+    def probes(self, subject: Subject) -> Probes:
+        return {"foreign": Foreign(subject.id, "a"), "slow": Slow(subject.id, "b"), "quick": Echo(subject.id, "c")}
+
+
+def test_what_is_not_ours_is_asked_last_and_the_quick_before_the_slow() -> None:
+    inspection = inspect(toy_plan(["db1", "db2"]), registry(OfAllKinds), MOMENT)
+    due = Answered(inspection, Evidence("", MOMENT)).begin()
+    for host in ("db1", "db2"):
+        assert [each.text for each in due if each.target == host] == ["echo c", "echo b", "echo a"]
 
 
 class Closing(Script):

@@ -193,7 +193,7 @@ OFF = r"\set ON_ERROR_STOP "
     ],
 )
 def test_a_place_from_which_psql_goes_on_after_an_error_is_named(text: str, line: int) -> None:
-    assert [place[0] for place in scan_script(text).goes_on] == [line]
+    assert [(place.line, place.certain) for place in scan_script(text).deviations] == [(line, True)]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_place_from_which_psql_goes_on_after_an_error_is_named(text: str, line
     ],
 )
 def test_what_is_on_again_before_the_next_statement_is_no_such_place(text: str) -> None:
-    assert not scan_script(text).goes_on
+    assert not scan_script(text).deviations
 
 
 def test_a_text_is_scanned_once() -> None:

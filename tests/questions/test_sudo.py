@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.shell import AsAccount, Refusal, refusal
+from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import Programs, ProgramsProbe, ReachProbe
 
 LOGIN = AsAccount("dbadmin", is_login=True)
@@ -38,7 +38,7 @@ WITH_PASSWORD = AsAccount("postgres", is_login=False, password="env:SUDO")
     ],
 )
 def test_refusals_are_told_apart(said: str, kind: Refusal) -> None:
-    assert refusal(said) is kind
+    assert Refusal.of(said) is kind
 
 
 def reply(text: str) -> Reply:

@@ -10,7 +10,7 @@ import pytest
 from preflight.probe import Reply, Unreadable
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import Major, major_of_server
-from preflight.questions.tools import LoginRefusal, Method, ServerLoginProbe, login_refusal, major_of
+from preflight.questions.tools import LoginRefusal, Method, ServerLoginProbe, major_of
 
 SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: '
 GOOD = (
@@ -64,7 +64,7 @@ def test_versions_compare_across_the_change_of_numbering() -> None:
     ],
 )
 def test_refusals_are_told_apart(said: str, kind: LoginRefusal) -> None:
-    assert login_refusal(said) is kind
+    assert LoginRefusal.of(said) is kind
 
 
 def probe(method: Method = Method.PSQL, **connection: str) -> ServerLoginProbe:

@@ -9,10 +9,10 @@ import pytest
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status, failed, unknown
+from preflight.report import View
 from preflight.report.document.blockers import blockers
 from preflight.report.formats import text
 from preflight.report.formats.text import SCREEN_LINES
-from preflight.report.view import View
 from preflight.verdict import Verdict
 from tests.report.formats.cases import CASES, LOST, no_go
 

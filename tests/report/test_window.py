@@ -13,9 +13,9 @@ from preflight.finding import Event, Finding, Quantity, Severity, failed, passed
 from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
 from preflight.plan import Application, Role, Waiver
+from preflight.report import View
 from preflight.report.document.times import margin, times
 from preflight.report.formats import html, say, text
-from preflight.report.view import View
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
 

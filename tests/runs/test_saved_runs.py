@@ -68,16 +68,16 @@ def test_two_processes_at_the_same_moment_keep_every_run_of_both(tmp_path: Path)
         process.stdin.flush()
     while any(process.poll() is None for process in processes):
         newest = saved_runs.newest(plan_in(tmp_path))
-        assert newest is None or (isinstance(newest, SavedRun) and newest.outcome is not None), "half-written"
+        assert newest is None or (isinstance(newest, SavedRun) and newest.report is not None), "half-written"
     names = [name for process in processes for name in process.communicate(timeout=60)[0].split()]
     assert len(set(names)) == 2 * RUNS_AT_ONCE
     found = list(saved_runs.every(plan_in(tmp_path)))
     assert sorted(each.path.name for each in found) == sorted(names)
     for each in found:
         assert isinstance(each, SavedRun)
-        assert each.outcome is not None
+        assert each.report is not None
         expected = "GO" if each.evidence.inputs["who"] == "ready" else "NO-GO"
-        assert each.outcome.headline == expected, "the report of the other run"
+        assert each.report.verdict == expected, "the report of the other run"
 
 
 def test_a_run_whose_evidence_is_not_written_yet_is_not_there(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_report_of_other_evidence_is_not_taken_for_the_runs_own(tmp_path: Path
     second.with_suffix(".report.json").write_bytes(first.with_suffix(".report.json").read_bytes())
     found = saved_runs.newest(plan)
     assert isinstance(found, SavedRun)
-    assert found.outcome is None
+    assert found.report is None
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"schema": 1}'])

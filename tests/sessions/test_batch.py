@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from preflight.probe import Question, Via
 from preflight.sessions import decode
@@ -75,10 +76,13 @@ def test_output_that_imitates_a_mark_without_the_nonce_is_only_output() -> None:
     assert b"E 0 0" in frame.out
 
 
-def test_the_far_ends_timeout_is_recognised_and_an_honest_124_without_it_is_not() -> None:
+def test_the_far_ends_timeout_is_recognised_and_a_programs_own_124_is_not(mocker: MockerFixture) -> None:
     questions = _questions("sleep 20", "exit 124", seconds=1)
-    frames = _read(questions, *_run(questions))
-    assert frames[0].killed
+    said = _run(questions)
+    clock = mocker.patch("preflight.sessions.ssh.batch.monotonic", side_effect=[0.0, 2.0, 2.0, 2.0, 2.1, 2.1])
+    frames = _read(questions, *said)
+    assert (frames[0].killed, frames[1].killed) == (True, False)
+    mocker.stop(clock)
     bare = _questions("exit 124")
     tools = Path(str(shutil.which("sh"))).resolve()
     frames = _read(bare, *_run(bare, path=f"/nonexistent:{tools.parent}/no"))
@@ -95,6 +99,15 @@ def test_a_flood_is_noticed_at_its_cap() -> None:
     reader.feed(Stream.OUT, b"y\n")
     assert reader.overflowing
     assert reader.current == 0
+
+
+def test_a_flood_on_one_stream_is_not_the_question_whose_end_the_other_still_owes() -> None:
+    reader = BatchReader(NONCE, _questions("echo first", "yes"))
+    reader.feed(
+        Stream.OUT, f"\n{NONCE} S timeout -k 2\n\n{NONCE} B 0\nfirst\n\n{NONCE} E 0 0\n\n{NONCE} B 1\n".encode()
+    )
+    reader.feed(Stream.OUT, b"y\n" * OUTPUT_CAP_BYTES)
+    assert (reader.overflowing, reader.current) == (True, 1)
 
 
 def test_noise_is_kept_for_the_report_but_not_without_bound() -> None:

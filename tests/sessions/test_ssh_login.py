@@ -297,7 +297,7 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     assert no_reply(ask(pool)).reason is Reason.CLOSED_HERE
 
 
-@pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _"])
+@pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _", "read x", "PATH=/nope"])
 def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
     account = site.accounts.add("startup")
     (account.home / ".bashrc").write_text(f"{line}\n")
@@ -305,6 +305,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     answer = no_reply(ask(make_pool(host, known_hosts=site.sshd.known_hosts_lines())))
     assert answer.reason is Reason.START_UP_FILE, answer
     assert "start-up file" in answer.detail
+    assert "timeout" not in answer.detail, "nothing of our own script is shown"
 
 
 def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -149,7 +151,9 @@ def test_a_port_nobody_listens_on_is_refused(make_pool: MakePool, fake_host: Fak
     assert (answer.reason, answer.session["address"]) == (Reason.NOT_LISTENING, f"127.0.0.1:{port}")
 
 
-def test_a_black_hole_is_a_timeout(make_pool: MakePool, fake_host: FakeHost) -> None:
+def test_a_black_hole_is_a_timeout_of_the_login_unless_our_own_time_ends_first(
+    make_pool: MakePool, fake_host: FakeHost
+) -> None:
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(0)
@@ -157,10 +161,12 @@ def test_a_black_hole_is_a_timeout(make_pool: MakePool, fake_host: FakeHost) -> 
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(hole.getsockname())
-        answer = no_reply(ask(make_pool(fake_host(hole.getsockname()[1])), seconds=SECONDS))
+        host = fake_host(hole.getsockname()[1])
+        by_login = no_reply(ask(make_pool(replace(host, login_within=timedelta(seconds=SECONDS))), seconds=9))
+        by_run = no_reply(ask(make_pool(host), seconds=SECONDS))
         for filler in fillers:
             filler.close()
-    assert answer.reason is Reason.NO_ANSWER
+    assert (by_login.reason, by_run.reason) == (Reason.NO_ANSWER, Reason.TARGET_LIMIT)
 
 
 def test_a_name_that_does_not_exist_is_unreachable(
@@ -221,7 +227,7 @@ def test_scanning_a_silent_server_ends_at_the_deadline(make_pool: MakePool, fake
         with pytest.raises(SessionFailed) as failed:
             make_pool(fake_host(port)).scan_host_key("db1", Deadline(SECONDS))
         assert monotonic() - begun < SECONDS + LATE_SECONDS
-    assert failed.value.answer.reason is Reason.HANDSHAKE
+    assert failed.value.answer.reason is Reason.TARGET_LIMIT
 
 
 def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(

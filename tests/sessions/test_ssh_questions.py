@@ -92,7 +92,7 @@ def test_a_question_that_ignores_the_end_of_time_is_given_up_at_the_deadline(
     reply(ask(pool, "true"))  # logged in, so that the short deadline is the question's alone
     answers = ask_all(pool, [question("echo first"), question("sleep 60", seconds=50)], 1.5)
     assert reply(answers["echo first"]).text == "first\n"
-    assert no_reply(answers["sleep 60"]).reason is Reason.QUESTION_LIMIT
+    assert no_reply(answers["sleep 60"]).reason is Reason.TARGET_LIMIT
 
 
 def test_a_flood_is_cut_off_and_the_rest_is_answered(pool_of: PoolOf, good_account: Account) -> None:

@@ -238,7 +238,7 @@ def test_another_server_than_planned_fails(server: Server) -> None:
 def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
     fails(server.scripts(entry={"files": ("010.sql", "020.sql")}), "names what is not sealed: 020.sql", '["010.sql"]')
     (server.folder / "approved" / "010.sql").write_text("\\set ON_ERROR_STOP off\nselect 1;\n")
-    fails(server.scripts(), "psql goes on after an error from 010.sql line 1", "take it out of the script")
+    fails(server.scripts(), "010.sql line 1: \\set ON_ERROR_STOP off makes psql go on", "take it out of the script")
     (server.folder / "SHA256SUMS").unlink()
     found = server.scripts()
     assert found.status is Status.UNKNOWN, told(found)

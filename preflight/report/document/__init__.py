@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
 from preflight.plan import Release
-from preflight.report.command_sheet import CommandLine, command_lines
+from preflight.plan.command_lines import Command
+from preflight.report import View
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
 from preflight.report.document.findings import entries
-from preflight.report.document.head import facts
 from preflight.report.document.order import findings_by_host
 from preflight.report.document.timeline import Timeline, timeline
 from preflight.report.document.times import event_text
-from preflight.report.view import View
 from preflight.verdict import Decision, Verdict
 
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
@@ -59,8 +58,8 @@ class Document:
     not_checked: Section
     """That, and what was not selected."""
     changes: Section
-    commands: tuple[CommandLine, ...]
-    """The night's command lines; formats fold them."""
+    commands: Sequence[Command]
+    """The night's command lines, the ways back last; formats fold them."""
     call: str
     """The one that gives this report again."""
 
@@ -75,7 +74,7 @@ def document(verdict: Verdict, view: View) -> Document:
         exit_code=int(verdict.exit_code),
         planned=verdict.planned,
         release=verdict.plan.release,
-        facts=facts(verdict, view.took_seconds),
+        facts=sections.facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),
         waivers=sections.waivers(verdict),
@@ -89,6 +88,6 @@ def document(verdict: Verdict, view: View) -> Document:
         unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        commands=command_lines(verdict.commands),
+        commands=verdict.commands,
         call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
     )

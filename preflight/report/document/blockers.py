@@ -8,7 +8,14 @@ from datetime import datetime
 
 from preflight.clock import zone
 from preflight.finding import Finding, Severity, Status
-from preflight.report.document.order import cost, findings_by_cause, findings_in_order, is_behind, owners
+from preflight.report.document.order import (
+    cost,
+    findings_by_cause,
+    findings_in_order,
+    folded_words,
+    is_behind,
+    owners,
+)
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
@@ -26,7 +33,7 @@ class Blocker:
     """What was seen; the shared cause."""
     cure: str
     waiting: int = 0
-    """How many checks could not look for a shared cause; 0 for a thing of its own."""
+    """How many checks that decide share the cause; 0 for a thing of its own."""
     behind: str = ""
     """The entry of the same list that is that cause, where one is."""
     minutes: float
@@ -80,15 +87,16 @@ def _one(verdict: Verdict, finding: Finding) -> Blocker:
 
 def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
     behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
-    number = counted(len(folded), "check")
     asked = [behind] if behind else folded
-    ask_by = _ask_by(verdict, min((each.cure_by for each in asked if each.cure_by), default=None))
+    number = counted(len(folded), "check")
+    requests = [each.cure_by for each in asked if each.cure_by and each.status is not Status.STALE]
+    ask_by = _ask_by(verdict, min(requests, default=None))
     return Blocker(
-        status=Status.UNKNOWN,
-        what=f"{number} behind {behind.check} {behind.subject}" if behind else f"{number} could not look",
+        status=folded[0].status,
+        what=f"{number} behind {behind.check} {behind.subject}" if behind else folded_words(folded),
         why=folded[0].cause,
         cure=folded[0].judgement.remedy,
-        waiting=len(folded),
+        waiting=sum(each.severity is Severity.BLOCKING for each in folded),
         behind=f"{behind.check} {behind.subject}" if behind else "",
         minutes=0.0,
         ask_by=ask_by,

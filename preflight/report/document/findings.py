@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from preflight.clock import format_moment, zone
 from preflight.finding import Finding, Judgement, Severity, Status
 from preflight.report.document.blocks import Entry, Labelled, Point
-from preflight.report.document.order import findings_by_cause, findings_in_order, owners
+from preflight.report.document.order import findings_by_cause, findings_in_order, folded_words, owners
 from preflight.report.document.times import price_text
 from preflight.verdict import Verdict
-from preflight.wording import counted
 
 NOBODY = "nobody named in the plan"
 
@@ -47,7 +46,7 @@ def _point(point: Judgement, finding: Finding) -> Point:
         ("found", "" if point.actual in point.summary else point.actual),
         ("wanted", point.expected),
         ("cure", point.remedy),
-        ("cost", f"{stake:g} min longer if it stays so" if stake else ""),
+        ("cost", f"{round(stake, 1):g} min longer if it stays so" if stake else ""),
     ]
     return Point(summary=mark + point.summary, labelled=_labelled(labelled), details=point.details)
 
@@ -85,8 +84,7 @@ def _cause_entry(folded: Sequence[Finding]) -> Entry:
         ("cure", first.judgement.remedy),
         ("owner", owners(folded)),
     ]
-    check = f"{counted(len(folded), 'check')} could not look"
-    return Entry(status=Status.UNKNOWN, check=check, facts=_labelled(facts))
+    return Entry(status=first.status, check=folded_words(folded), facts=_labelled(facts))
 
 
 def _labelled(pairs: Sequence[tuple[str, str]] | Iterator[tuple[str, str]]) -> tuple[Labelled, ...]:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
-from preflight.runs.difference import Line, Pair
+from preflight.report.comparison import Pair
+from preflight.report.json_report import Line
+from preflight.wording import counted
 
 
 def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severity) -> list[Finding]:
@@ -36,7 +38,7 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
 
 
 def findings_by_cause(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """UNKNOWN findings, one list for each shared cause; the cause behind most of them first."""
+    """UNKNOWN and STALE findings, one list for each shared cause; the cause behind most of them first."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         if is_folded(finding):
@@ -66,7 +68,13 @@ def owners(findings: Iterable[Finding | Line]) -> str:
 
 def is_folded(finding: Finding) -> bool:
     """Whether it is told with all others of its cause."""
-    return bool(finding.cause) and finding.status is Status.UNKNOWN
+    return bool(finding.cause) and finding.status in (Status.UNKNOWN, Status.STALE)
+
+
+def folded_words(folded: Sequence[Finding]) -> str:
+    """How many there are of one cause, and what that means for them."""
+    number = counted(len(folded), "check")
+    return f"{number} could not look" if folded[0].status is Status.UNKNOWN else f"{number} to be asked again"
 
 
 def is_behind(cause: str, finding: Finding) -> bool:

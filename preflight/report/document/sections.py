@@ -1,24 +1,70 @@
-"""The tables of the report: what to cure, waivers, versions, people, ages, what was not checked, what changed. Pure."""
+"""The parts of the report: its head (of what, when, from where, how it ended), what to cure, waivers, versions, people,
+ages, what was not checked, what changed. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from preflight.clock import format_moment
-from preflight.finding import Status
+from preflight.finding import WORST_FIRST, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
+from preflight.report.comparison import Change, Difference, Pair
 from preflight.report.document.blockers import Blocker
-from preflight.report.document.blocks import Cell, Section, Table, row
+from preflight.report.document.blocks import Cell, Labelled, Section, Table, row
 from preflight.report.document.findings import NOBODY
-from preflight.report.document.head import not_selected
 from preflight.report.document.order import pairs_by_cause
-from preflight.runs.difference import Change, Difference, Line, Pair
+from preflight.report.document.times import in_utc, times, window_span
+from preflight.report.json_report import Line
 from preflight.units import format_duration
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from preflight.wording import counted
 
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
+
+
+def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled, ...]:
+    """In the order of the report, without those that have nothing to say."""
+    return tuple(Labelled(label, tuple(lines)) for label, lines in _facts(verdict, took_seconds) if any(lines))
+
+
+def counts(verdict: Verdict) -> str:
+    """Every planned check, by what became of it."""
+    told = [f"{verdict.counts[each]} {each}" for each in WORST_FIRST if verdict.counts.get(each)]
+    return f"{verdict.planned} planned: {', '.join(told) or 'none'}"
+
+
+def not_selected(verdict: Verdict) -> list[str]:
+    """Ids of the checks that were left out, each once."""
+    return list(dict.fromkeys(each.check for each in verdict.findings if each.status is Status.SKIPPED))
+
+
+def unconfirmed_in_words(gaps: Sequence[str]) -> str:
+    """`the plan leaves 2 things unconfirmed`."""
+    return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
+
+
+def _facts(verdict: Verdict, took_seconds: float | None) -> Iterator[tuple[str, list[str]]]:
+    plan, window = verdict.plan, verdict.plan.window
+    yield "window", [window_span(window)]
+    needed = time_in_window(window, window.needed_until)
+    yield "judged", [f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"]
+    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    yield "asked", [f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took]
+    yield "plan", [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"]
+    yield "finish", list(times(verdict))
+    yield "in UTC", [in_utc(verdict)]
+    yield "basis", list(verdict.basis)
+    yield "because", [verdict.reason]
+    yield "checks", [counts(verdict)]
+    gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
+    yield "open", ["; ".join([*_deselected(verdict), *gaps])]
+
+
+def _deselected(verdict: Verdict) -> list[str]:
+    """In one line; none where all checks were run."""
+    skipped = not_selected(verdict)
+    return [f"not selected: {', '.join(skipped)}"] if skipped else []
 
 
 def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
@@ -84,9 +130,8 @@ def ages(verdict: Verdict) -> Section:
 
 
 def not_checked(verdict: Verdict) -> Section:
-    skipped = not_selected(verdict)
-    lines = [f"not selected: {', '.join(skipped)}"] if skipped else []
-    return Section(title="Not checked", items=(*lines, *verdict.unconfirmed))
+    """What no verdict speaks of: what was deselected, and what the plan does not ask."""
+    return Section(title="Not checked", items=(*_deselected(verdict), *verdict.unconfirmed))
 
 
 def changes(difference: Difference | None) -> Section:
@@ -116,6 +161,6 @@ def _told(line: Line | None) -> str:
     """What was seen; of a pass no more than that it is one."""
     if line is None:
         return ""
-    if line.status is Status.PASS or not line.points:
+    if line.status is Status.PASS:
         return line.status
-    return f"{line.status}: {line.cause or line.points[0].summary}"
+    return f"{line.status}: {line.cause or line.telling[0].summary}"

@@ -83,7 +83,7 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
         named = listed(unpriced, _MOST_STEPS_NAMED)
         return f"not known: the plan has no time over the network (minutes_over_network) for {named}"
     no_later = "slower over the network, but the work ends no later"
-    took = f"{price.minutes:g} min longer over the network" if price.minutes else no_later
+    took = f"{round(price.minutes, 1):g} min longer over the network" if price.minutes else no_later
     finish = time_in_window(verdict.plan.window, price.finish_at)
     return f"{took}: finish {finish}, {margin(price.margin)}"
 

@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable
 from types import ModuleType
 
-from preflight.report.view import View
+from preflight.report import View
 from preflight.verdict import Verdict
 
 FORMATS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))

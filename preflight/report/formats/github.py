@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from preflight.finding import Status
+from preflight.report import PLAIN, View
 from preflight.report.document.blocks import Entry
 from preflight.report.document.findings import entries
-from preflight.report.document.head import counts, unconfirmed_in_words
+from preflight.report.document.sections import counts, unconfirmed_in_words
 from preflight.report.document.times import times
 from preflight.report.harmless import annotation_property, annotation_text
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 
 _MOST = 10

@@ -17,9 +17,9 @@ from datetime import UTC
 from xml.etree import ElementTree as Xml
 
 from preflight.finding import Finding, Severity, Status
+from preflight.report import PLAIN, View
 from preflight.report.document.findings import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 
 _OUTCOMES = {

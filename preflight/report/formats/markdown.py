@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.report.command_sheet import FOREWORD
+from preflight.report import PLAIN, View
+from preflight.report.command_sheet import FOREWORD, about
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Section, Table
 from preflight.report.drawing import drawn
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced, fenced_text, limited, table
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
@@ -120,7 +120,7 @@ def _commands(shown: Document) -> Lines:
 def _command_lines(shown: Document) -> Lines:
     yield FOREWORD
     for number, command in enumerate(shown.commands, 1):
-        yield from ("", f"**{number}.** {markdown_text(command.about)}")
+        yield from ("", f"**{number}.** {markdown_text(about(command))}")
         if command.line:
             yield from ("", *fenced([command.line], "sh"))
         if command.note:

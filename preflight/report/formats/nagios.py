@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
+from preflight.report import PLAIN, View
 from preflight.report.document.blockers import blockers
-from preflight.report.document.head import counts
+from preflight.report.document.sections import counts
 from preflight.report.harmless import clean
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 from preflight.wording import listed
 

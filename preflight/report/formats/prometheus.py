@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.finding import Status
+from preflight.report import PLAIN, View
 from preflight.report.harmless import label_value
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict
 
 Sample = tuple[Mapping[str, str], float]

@@ -15,11 +15,10 @@ from datetime import timedelta
 from preflight.finding import Severity, Status
 from preflight.judging.schedule import Schedule
 from preflight.plan import Window
-from preflight.report import speech
+from preflight.report import PLAIN, View, speech
 from preflight.report.document.blockers import Blocker, blockers
-from preflight.report.document.head import not_selected
+from preflight.report.document.sections import not_selected
 from preflight.report.document.times import begun_now
-from preflight.report.view import PLAIN, View
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _MOST_PEOPLE = 3
@@ -42,6 +41,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     if rows:
         yield _counts(verdict)
         yield from _to_cure(verdict, rows)
+    warnings = verdict.counts.get(Status.WARN, 0)
+    if warnings:
+        yield f"{speech.counted(warnings, 'warning')}, to be read in the report"
     if verdict.reason:
         yield speech.name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
@@ -91,7 +93,8 @@ def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) 
 
 def _act(row: Blocker, waiting: int) -> str:
     if row.waiting:
-        return f"{speech.counted(row.waiting, 'check')} that could not look"
+        said = "that could not look" if row.status is Status.UNKNOWN else "to be asked again"
+        return f"{speech.counted(row.waiting, 'check')} {said}"
     behind = f" with {speech.counted(waiting, 'check')} behind it" if waiting else ""
     return f"{speech.name(row.what)}{behind}"
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
-from preflight.report import difference
+from preflight.report import PLAIN, View, difference
 from preflight.report.document import Document, document
 from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Entry, Table
-from preflight.report.document.head import unconfirmed_in_words
+from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
-from preflight.report.layout import BODY, WIDTH, Paint, columns, cut, detail, labelled, wrapped
-from preflight.report.view import PLAIN, View
+from preflight.report.layout import BODY, WIDTH, Colours, columns, cut, detail, labelled, wrapped
 from preflight.verdict import Verdict
 from preflight.wording import listed
 
@@ -28,22 +27,22 @@ _LONGEST_SUBJECT = 300
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The whole report, and below it what changed since the run that a gate started from."""
-    shown, paint = document(verdict, view), Paint(view.color)
+    shown, colours = document(verdict, view), Colours(view.color)
     if view.short:
-        return "\n".join(_short(shown, paint)) + "\n"
-    text = "\n".join(_lines(shown, view, paint)) + "\n"
+        return "\n".join(_short(shown, colours)) + "\n"
+    text = "\n".join(_lines(shown, view, colours)) + "\n"
     if view.difference is not None:
         text += "\n" + difference.render(view.difference, color=view.color)
     return text
 
 
-def _lines(shown: Document, view: View, paint: Paint) -> Iterator[str]:
+def _lines(shown: Document, view: View, colours: Colours) -> Iterator[str]:
     """Paragraphs, an empty line after each."""
     paragraphs = [
-        _first_screen(shown, paint, view.verbose),
+        _first_screen(shown, colours, view.verbose),
         drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
-        *(_entry(entry, paint) for entry in shown.findings),
-        *(_passes(shown, paint) if view.verbose else ()),
+        *(_entry(entry, colours) for entry in shown.findings),
+        *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
         columns("versions", _with_heads(shown.versions.table)),
         columns("people", _with_heads(shown.people.table)) if view.verbose else (),
@@ -53,12 +52,12 @@ def _lines(shown: Document, view: View, paint: Paint) -> Iterator[str]:
     for paragraph in paragraphs:
         lines = list(paragraph)
         yield from [*lines, ""] if lines else []
-    yield f"{_decision(shown, paint)} (exit code {shown.exit_code})"
+    yield f"{_decision(shown, colours)} (exit code {shown.exit_code})"
 
 
-def _short(shown: Document, paint: Paint) -> Iterator[str]:
+def _short(shown: Document, colours: Colours) -> Iterator[str]:
     """The verdict, the window, its times, what blocks, the counts; waivers are never left out."""
-    yield _headline(shown, paint)
+    yield _headline(shown, colours)
     yield from _facts(shown, *_SHORT_FACTS)
     if shown.blockers:
         yield from labelled("blocks", [listed((row.what for row in shown.blockers), _SHORT_BLOCKERS, "; ")])
@@ -67,11 +66,11 @@ def _short(shown: Document, paint: Paint) -> Iterator[str]:
     yield from _facts(shown, "checks")
 
 
-def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]:
+def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[str]:
     """Not more than SCREEN_LINES with the prompt below it, but where waivers and the grounds of a gate fill it."""
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
-        _headline(shown, paint),
+        _headline(shown, colours),
         *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
@@ -83,20 +82,20 @@ def _first_screen(shown: Document, paint: Paint, verbose: bool) -> Iterator[str]
         yield ""
         room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
         told = rows if len(rows) <= room + 1 else rows[:room]
-        yield paint.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
-        yield from (_row(row, paint) for row in told)
+        yield colours.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
+        yield from (_row(row, colours) for row in told)
         if len(told) < len(rows):
             yield f"{BODY}and {len(rows) - len(told)} more, all below"
 
 
-def _headline(shown: Document, paint: Paint) -> str:
+def _headline(shown: Document, colours: Colours) -> str:
     release = shown.release
     title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
-    return f"{_decision(shown, paint)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
+    return f"{_decision(shown, colours)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
 
 
-def _decision(shown: Document, paint: Paint) -> str:
-    return paint.bold(paint.status(shown.status, shown.headline))
+def _decision(shown: Document, colours: Colours) -> str:
+    return colours.bold(colours.status(shown.status, shown.headline))
 
 
 def _facts(shown: Document, *labels: str, hint: str = "") -> Iterator[str]:
@@ -112,15 +111,15 @@ def _waivers(shown: Document) -> Iterator[str]:
         yield from labelled("waiver", [f"{text} (up to {limit.text}, {reason.text}, approved by {approved.text})"])
 
 
-def _row(row: Blocker, paint: Paint) -> str:
+def _row(row: Blocker, colours: Colours) -> str:
     cost = f"{row.minutes:.0f} min" if row.minutes else ""
     what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
     text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
-    return paint.status(row.status, f"{row.status.upper():<9}") + text
+    return colours.status(row.status, f"{row.status.upper():<9}") + text
 
 
-def _entry(entry: Entry, paint: Paint) -> Iterator[str]:
-    yield _title(entry.status, entry.check, entry.subject, paint, bold=True) + (" (advisory)" * entry.advisory)
+def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
+    yield _title(entry.status, entry.check, entry.subject, colours, bold=True) + (" (advisory)" * entry.advisory)
     for point in entry.points:
         yield from wrapped(point.summary, BODY)
         for fact in point.labelled:
@@ -131,20 +130,20 @@ def _entry(entry: Entry, paint: Paint) -> Iterator[str]:
         yield from detail(fact.label, fact.text)
 
 
-def _title(status: Status, check: str, subject: str, paint: Paint, *, bold: bool) -> str:
+def _title(status: Status, check: str, subject: str, colours: Colours, *, bold: bool) -> str:
     name = f"{check}  {cut(clean(subject), _LONGEST_SUBJECT)}".rstrip()
-    return paint.status(status, f"{status.upper():<9}") + (paint.bold(name) if bold else name)
+    return colours.status(status, f"{status.upper():<9}") + (colours.bold(name) if bold else name)
 
 
-def _passes(shown: Document, paint: Paint) -> Iterator[list[str]]:
+def _passes(shown: Document, colours: Colours) -> Iterator[list[str]]:
     for host, findings in shown.checks.items():
         told = []
         for each in findings:
             if each.status is Status.PASS:
-                told.append(_title(each.status, each.check, each.subject, paint, bold=False))
+                told.append(_title(each.status, each.check, each.subject, colours, bold=False))
                 told += wrapped(each.judgement.summary, BODY)
         if told:
-            yield [paint.bold(clean(host) or "no host"), *told]
+            yield [colours.bold(clean(host) or "no host"), *told]
 
 
 def _inside(shown: Document) -> Iterator[str]:

@@ -17,9 +17,9 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.http.answer_stream import AnswerStream, TooMuch, limit
+from preflight.sessions.parallel import VANTAGE
 from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
-VANTAGE = "from here"
 MOST_REDIRECTS = 5
 _LATE_IN_PHASE = {
     "connect": Reason.NO_ANSWER,

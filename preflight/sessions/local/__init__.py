@@ -4,7 +4,6 @@ file system may hang (a lost network mount) and a command may take long."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
@@ -12,36 +11,23 @@ from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.commands import Ended
 from preflight.questions.files import LocalAct, LocalRequest
 from preflight.reasons import Reason
-from preflight.sessions import Deliver
 from preflight.sessions.local.command import run_command
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
-from preflight.sessions.parallel import answer_in_threads
-
-VANTAGE = "from here"
-_MOST_AT_ONCE = 4
+from preflight.sessions.parallel import VANTAGE, ParallelSession
 
 
-class LocalSession:
+class LocalSession(ParallelSession):
     """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
     stage = "reading files and running commands"
+    most_at_once = 4
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the plan's; relative paths start there."""
         self._folder = folder
 
-    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
-        """See `preflight.sessions.Session`."""
-
-        def answer(question: Question) -> Answer:
-            return self._answer(question, deadline.at_most(question.timeout_seconds))
-
-        answer_in_threads(questions, answer, deliver, most_at_once=_MOST_AT_ONCE)
-
-    def close(self) -> None:
-        """Nothing stays open between questions."""
-
-    def _answer(self, question: Question, deadline: Deadline) -> Answer:
+    def answer(self, question: Question, deadline: Deadline) -> Answer:
+        deadline = deadline.at_most(question.timeout_seconds)
         asked_at, begun = now(), monotonic()
 
         def lost(reason: Reason, detail: str) -> NoReply:

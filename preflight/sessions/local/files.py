@@ -6,6 +6,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from preflight.questions.files import (
 
 _CHUNK_BYTES = 1024 * 1024
 _LARGEST_NORMALISED_BYTES = 8 * 1024 * 1024
+_INCLUDED = re.compile(r"\\(?:i|ir|include|include_relative)[ \t]+([^\n]*)")
+"""What may be an include of psql, a comment or text too: to read more than is included does no harm."""
 _KINDS = {stat.S_IFREG: EntryKind.FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.SYMLINK}
 # Not waiting for a writer, should a FIFO have taken the file's place after it was looked at.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -73,30 +76,45 @@ def read_text(path: Path) -> bytes:
 
 
 def read_scripts(folder: Path, deadline: Deadline) -> tuple[dict[str, str], dict[str, str]]:
-    """Texts of the scripts below `folder` by path, and by path why a text is missing. Raises as `list_tree`."""
+    """Texts of the scripts below `folder`, and of what they include, by path; and by path why a text is missing. Raises
+    as `list_tree`."""
     texts: dict[str, str] = {}
-    unread: dict[str, str] = {}
+    found = _walk(folder, deadline)
+    unread = {entry.path: entry.error for entry in found if entry.error}
+    files = [entry for entry in found if entry.kind is EntryKind.FILE]
+    wanted = [entry for entry in files if entry.path.lower().endswith(SCRIPT_SUFFIXES)]
     room = MOST_SCRIPT_BYTES
-    for entry in _walk(folder, deadline):
-        if entry.error:
-            unread[entry.path] = entry.error
-        if entry.kind is not EntryKind.FILE or not entry.path.lower().endswith(SCRIPT_SUFFIXES):
-            continue
-        if entry.status.st_size > LARGEST_SCRIPT_BYTES:
-            unread[entry.path] = f"larger than {LARGEST_SCRIPT_BYTES // 1024} KiB"
-        elif entry.status.st_size > room:
-            unread[entry.path] = f"the scripts before it already hold {MOST_SCRIPT_BYTES // 1024**2} MiB"
-        else:
+    while wanted:
+        read: list[str] = []
+        for entry in wanted:
             try:
-                content = b"".join(_chunks(entry, deadline))
-            except TimeoutError:
-                raise
-            except OSError as error:
-                unread[entry.path] = error.strerror or str(error)
-                continue
-            room -= len(content)
-            texts[entry.path] = content.decode("utf-8", "replace")
+                texts[entry.path] = _script(entry, room, deadline)
+            except (TooMuchToRead, Problem) as problem:
+                unread[entry.path] = str(problem)
+            else:
+                room -= entry.status.st_size
+                read.append(texts[entry.path])
+        included = "\n".join(line for text in read for line in _INCLUDED.findall(text))
+        seen = {*texts, *unread}
+        wanted = [entry for entry in files if entry.path not in seen and entry.full.name in included]
     return texts, unread
+
+
+def _script(entry: _Found, room: int, deadline: Deadline) -> str:
+    """Raises TooMuchToRead, and Problem for what cannot be read or is no text."""
+    if entry.status.st_size > LARGEST_SCRIPT_BYTES:
+        raise TooMuchToRead(f"larger than {LARGEST_SCRIPT_BYTES // 1024**2} MiB")
+    if entry.status.st_size > room:
+        raise TooMuchToRead(f"the scripts before it already hold {MOST_SCRIPT_BYTES // 1024**2} MiB")
+    try:
+        content = b"".join(_chunks(entry, deadline))
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise Problem(error.strerror or str(error)) from None
+    if b"\0" in content:
+        raise Problem("no text: it holds NUL bytes")
+    return content.decode("utf-8", "replace")
 
 
 def _walk(folder: Path, deadline: Deadline) -> list[_Found]:

@@ -8,6 +8,7 @@ itself: no cancel request is needed when we go away.
 
 from __future__ import annotations
 
+import json
 import select
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,10 +21,11 @@ from preflight.clock import Deadline
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
-from preflight.sessions.postgres.rows import Rows
 from preflight.wording import one_line
 
 LOCK_SECONDS = 1.0
+MOST_BYTES = 1024 * 1024
+MOST_ROWS = 10_000
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
@@ -124,7 +126,7 @@ class Connection:
         """Reads all results of a group: its first error, or the rows of its last statement."""
         deadline = deadline.at_most(seconds + _GRACE_SECONDS)
         refused: pq.abc.PGresult | None = None
-        rows = Rows()
+        rows = _Rows()
         current, last = 0, len(group) - 1
         while True:
             result = self._next(deadline)
@@ -190,3 +192,46 @@ def _limits(seconds: float) -> list[str]:
             "pg_catalog.set_config('search_path', 'pg_catalog', true)"
         ),
     ]
+
+
+class _Rows:
+    """Collects rows up to a cap; beyond it, it only remembers that there were more. Every value is the server's own
+    text, which means the same in every version and loses nothing."""
+
+    def __init__(self) -> None:
+        self._rows: list[str] = []
+        self._bytes = 0
+        self._over = False
+        self._names: list[str] = []
+
+    def add(self, result: pq.abc.PGresult) -> None:
+        """Takes the rows of a result; all results belong to one statement."""
+        if not self._names:
+            self._names = [_text(result.fname(column) or b"") for column in range(result.nfields)]
+        for row in range(result.ntuples):
+            self._add_row([result.get_value(row, column) for column in range(result.nfields)])
+
+    def _add_row(self, values: list[bytes | None]) -> None:
+        if self._over:
+            return
+        cells = [None if value is None else _text(value) for value in values]
+        text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
+        self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
+        self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
+        if not self._over:
+            self._rows.append(text)
+
+    def as_json(self) -> str | CannotAsk:
+        """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
+        columns share a name."""
+        if len(set(self._names)) < len(self._names):
+            return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
+        if self._over:
+            detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
+            return CannotAsk(Reason.TOO_MUCH, detail)
+        return "[" + ", ".join(self._rows) + "]"
+
+
+def _text(value: bytes) -> str:
+    """UTF-8; what is none (a database in SQL_ASCII) becomes U+FFFD: an escape would break JSON that the server made."""
+    return value.decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.dial import MOST_TELLING_FIRST, NO_DESCRIPTOR
+from preflight.sessions.dial import NO_DESCRIPTOR, DialFailed, first_reached
 from preflight.sessions.postgres.certificate import why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
 from preflight.sessions.postgres.refusal import Failed, explain
@@ -69,26 +69,19 @@ class Login:
     def connect(self, addresses: Sequence[ServerAddress], deadline: Deadline) -> tuple[pq.abc.PGconn, ServerAddress]:
         """A connection that is logged in, and its address. Another address is tried only when the one before led to no
         TCP connection: after that it would be a second login attempt. Raises CannotAsk."""
-        troubles: list[CannotAsk] = []
-        for index, address in enumerate(addresses):
-            share = deadline.left() / (len(addresses) - index)
-            try:
-                return self._try(address, deadline.at_most(share)), address
-            except _NoConnection as none:
-                troubles.append(CannotAsk(none.reason, f"{address}: {none.detail}"))
-        raise min(troubles, key=lambda trouble: MOST_TELLING_FIRST.index(trouble.reason))
+        return first_reached(addresses, deadline, self._try)
 
-    def _try(self, address: ServerAddress, deadline: Deadline) -> pq.abc.PGconn:
+    def _try(self, address: ServerAddress, seconds: float) -> tuple[pq.abc.PGconn, ServerAddress]:
         try:
             pgconn = pq.PGconn.connect_start(conninfo(self._parameters(address)))
         except ValueError as error:
             raise CannotAsk(Reason.PARAMETER, str(error)) from None
         try:
-            self._complete(pgconn, address, deadline)
+            self._complete(pgconn, address, Deadline(seconds))
         except BaseException:
             pgconn.finish()
             raise
-        return pgconn
+        return pgconn, address
 
     def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()
@@ -99,7 +92,7 @@ class Login:
                 address.admit(local_port(pgconn))
             trace = Trace(pgconn)
             try:
-                connected = self._poll(pgconn, trace, deadline)
+                connected = self._poll(pgconn, address, trace, deadline)
             finally:
                 word = trace.end()
         if pgconn.status != pq.ConnStatus.OK:
@@ -108,34 +101,34 @@ class Login:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
                     trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
-            raise trouble if connected else _NoConnection(trouble.reason, trouble.detail)
+            raise trouble if connected else DialFailed(trouble.reason, f"{address}: {trouble.detail}")
 
-    def _poll(self, pgconn: pq.abc.PGconn, trace: Trace, deadline: Deadline) -> bool:
+    def _poll(self, pgconn: pq.abc.PGconn, address: ServerAddress, trace: Trace, deadline: Deadline) -> bool:
         """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
         connected = False
         step: int = pq.PollingStatus.WRITING
         while step in _STEPS:
             if not wait(pgconn, _STEPS[step], deadline, self.closing):
-                raise self._silent(connected, deadline)
+                raise self._silent(address, connected, deadline)
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:
                 raise CannotAsk(Reason.NOT_POSTGRESQL, "the server sends without end during the login")
         return connected
 
-    def _silent(self, connected: bool, deadline: Deadline) -> CannotAsk:
+    def _silent(self, address: ServerAddress, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
             return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
             return CannotAsk(Reason.NO_ANSWER, detail)
-        detail = f"no answer to the attempt to connect within {deadline.seconds:.1f} s"
-        return _NoConnection(Reason.NO_ANSWER, detail)
+        detail = f"{address}: no answer to the attempt to connect within {deadline.seconds:.1f} s"
+        return DialFailed(Reason.NO_ANSWER, detail)
 
     def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
         failed = Failed(
             role=self.database.user,
-            name=self.database.name or self.database.id,
+            name=self.database.dbname,
             tls=self.database.sslmode is not SslMode.DISABLE,
             connected=connected,
             word=word,
@@ -161,7 +154,7 @@ class Login:
             "host": self.server_name,
             "hostaddr": address.ip,
             "port": str(address.port),
-            "dbname": database.name or database.id,
+            "dbname": database.dbname,
             "user": database.user,
             "application_name": "preflight",
             "client_encoding": "UTF8",
@@ -185,7 +178,3 @@ def _require_descriptor() -> None:
         socket.socket().close()
     except OSError:
         raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR) from None
-
-
-class _NoConnection(CannotAsk):
-    """There was no TCP connection, so no login attempt either."""

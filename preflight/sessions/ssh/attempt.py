@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, monotonic
 from preflight.plan import Host
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
@@ -111,12 +111,15 @@ class Attempt:
         except CannotAsk as failed:
             if failed.reason not in (Reason.NO_ANSWER, Reason.HANDSHAKE):
                 raise
-            limit = "login_within" if self.limit.left() < self._deadline.left() else "the time left for this host"
-            detail = f"{failed.detail}: {limit} ended after {self.limit.seconds:.1f} s"
-            raise CannotAsk(failed.reason, detail) from None
+            if self.limit.left() < self._deadline.left():
+                detail = f"{failed.detail}: login_within ended after {self.limit.seconds:.1f} s"
+                raise CannotAsk(failed.reason, detail) from None
+            # Ours, and shorter than what a login may take: it tells nothing of the server.
+            detail = f"{failed.detail}: the time left for this host ended after {self.limit.seconds:.1f} s"
+            raise CannotAsk(Reason.TARGET_LIMIT, detail) from None
 
     def _come_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
-        times, pause = 1, _FIRST_PAUSE_SECONDS
+        begun, times, pause = monotonic(), 1, _FIRST_PAUSE_SECONDS
         while True:
             self.stage = f"waiting to come again: {dropped.detail}"
             wait = pause * random.uniform(0.5, 1.5)  # noqa: S311  # spreads the callers, keeps no secret
@@ -132,7 +135,7 @@ class Attempt:
                 except _Dropped as again:
                     dropped, times = again, times + 1
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        detail = f"{dropped.detail}, {times} times in {self._deadline.seconds:.1f} s: sshd is crowded (MaxStartups)"
+        detail = f"{dropped.detail}, {times} times in {monotonic() - begun:.1f} s: sshd is crowded (MaxStartups)"
         raise CannotAsk(Reason.THROTTLED, f"{detail}, or turns this machine away")
 
     def _connect(self, known: KnownKeys | None) -> Transport:

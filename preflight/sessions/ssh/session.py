@@ -30,6 +30,10 @@ _PASSWORD_EXPIRED = re.compile(
 _SUDO_REFUSED = re.compile(r"sorry, try again|incorrect password|no password was provided", re.IGNORECASE)
 _BEHEADED = re.compile(r"syntax error", re.IGNORECASE)
 """What sh says to a script whose first lines somebody else has read."""
+_OWN_MARKS = re.compile(r"\bS (?:timeout(?: -k 2)?|none)\s+B 0\b")
+"""The script ran without its first line, and with that without the nonce."""
+_NO_ENV = re.compile(r"\benv\b.*not found|unknown command:? '?env", re.IGNORECASE)
+_NO_PROCESS = re.compile(r"fork|resource temporarily unavailable", re.IGNORECASE)
 _NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
 
 
@@ -176,7 +180,7 @@ class _Asking:
         for run in self._running:
             what = "no answer" if run.reader.started else "the login succeeded, but no shell answered"
             detail = f"{what} in {monotonic() - run.begun:.1f} s, when the time for this host was over"
-            self._put_all(run.unanswered, Reason.QUESTION_LIMIT, detail)
+            self._put_all(run.unanswered, Reason.TARGET_LIMIT, detail)
         for questions in self._waiting:
             detail = f"its turn did not come in {self._deadline.seconds:.1f} s, all the time there was for this host"
             self._put_all(questions, Reason.TARGET_LIMIT, detail)
@@ -189,10 +193,12 @@ class _Asking:
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
             reason, what = Reason.NOLOGIN, "the account's shell is nologin"
+        elif _NO_ENV.search(said) or _NO_PROCESS.search(said):
+            reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
         elif status in (126, 127):
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
-        elif (not said or _BEHEADED.search(said)) and not login.transport.has_forced_command:
-            reason = Reason.START_UP_FILE
+        elif (not said or _BEHEADED.search(said) or _OWN_MARKS.search(said)) and not login.transport.has_forced_command:
+            reason, said = Reason.START_UP_FILE, "" if _OWN_MARKS.search(said) else said
             what = "a start-up file of the shell ended it, or read what was meant for the command"
         else:
             reason, what = Reason.FORCED_COMMAND, "something else than the command was run (forced command, menu)"
@@ -238,10 +244,10 @@ class _Asking:
 
 
 def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """What is asked together, those that may take longest last; then those that want a channel of their own."""
+    """What is asked together, in the order given; then those that want a channel of their own."""
     together = [question for question in questions if not _needs_own_channel(question)]
     if together:
-        yield sorted(together, key=lambda question: question.timeout_seconds)
+        yield together
     yield from ([question] for question in questions if _needs_own_channel(question))
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from preflight.finding import failed, unknown
+from preflight.report import PLAIN, View
 from preflight.report.formats import FORMATS, exit_code, render
 from preflight.report.formats.html import CONTENT_SECURITY_POLICY, STYLE
-from preflight.report.view import PLAIN, View
 from tests.report.formats.cases import CASES, EXIT_CODES, hostile, no_go
 from tests.report.golden import compare
 
@@ -59,7 +59,7 @@ def test_a_megabyte_on_one_line_wherever_it_can_stand_is_cut(name: str) -> None:
 
 def test_the_same_verdict_gives_the_same_text_in_every_format() -> None:
     program = (
-        "from preflight.report.formats import FORMATS, render\nfrom preflight.report.view import PLAIN\n"
+        "from preflight.report.formats import FORMATS, render\nfrom preflight.report import PLAIN\n"
         "from tests.report.formats.cases import no_go\nimport sys\n"
         "for name in FORMATS: sys.stdout.buffer.write(render(name, no_go(), PLAIN).encode())"
     )

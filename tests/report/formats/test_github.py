@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from preflight.finding import failed
+from preflight.report import View
 from preflight.report.formats import FORMATS, github, render
-from preflight.report.view import View
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
 

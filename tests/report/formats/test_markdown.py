@@ -13,9 +13,10 @@ from markdown_it.token import Token
 
 from preflight.finding import Status, failed
 from preflight.plan import Role
+from preflight.report import View
+from preflight.report.comparison import compare
 from preflight.report.formats import markdown
-from preflight.report.view import View
-from preflight.runs.difference import Outcome, compare
+from preflight.report.saved_report import report_of
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
 
@@ -170,7 +171,7 @@ def test_versions_and_people_are_tables() -> None:
 
 
 def test_a_gate_tells_what_changed_since() -> None:
-    difference = compare(Outcome.of(go()), Outcome.of(no_go()))
+    difference = compare(report_of(go()), report_of(no_go()))
     text = markdown.render(no_go(), View(difference=difference))
     table = rows(text, "Since the run before")
     assert table[0] == ["change", "what", "before", "now"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from preflight.report import View
 from preflight.report.formats import prometheus
-from preflight.report.view import View
 from preflight.verdict import Verdict
 from tests.report.formats.cases import HOSTILE, go, hold, hostile, no_go, waived
 

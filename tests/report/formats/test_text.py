@@ -9,11 +9,11 @@ import pytest
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Price, Severity, Status, failed, passed, unknown, warned
+from preflight.report import View
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
-from preflight.report.view import View
 from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,39 +17,75 @@ from hypothesis import strategies as st
 from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
 from preflight.report import difference as report
+from preflight.report.comparison import Change, Pair, compare
 from preflight.report.formats import json as json_report
+from preflight.report.json_report import Line, PlanFile, Point, Report
 from preflight.report.layout import WIDTH
-from preflight.runs.difference import Change, Line, Outcome, Pair, Point, compare
-from preflight.runs.saved_report import ReportError, load_report, read_report
+from preflight.report.saved_report import ReportError, load_report, read_report, report_of
 from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 
 BAD = (Status.FAIL, Status.UNKNOWN, Status.STALE, Status.WARN, Status.WAIVED)
 
 
+def finding(judgement: Judgement, subject: str = "db1", **more: Any) -> Finding:
+    values: dict[str, Any] = {"check": "host-login", "title": "t", "severity": Severity.BLOCKING, **more}
+    return Finding(subject=subject, judgement=judgement, **values)
+
+
+NO_LOGIN = failed("no login", expected="a login", actual="denied", remedy="have it unlocked")
+JUDGEMENTS = (
+    passed("runs commands"),
+    Judgement.of([passed("a"), warned("b", remedy="c"), NO_LOGIN]),
+    unknown("could not look: refused", actual="refused"),
+)
+
+
+def verdict(*findings: Finding) -> Verdict:
+    return conclude(
+        toy_plan(),
+        findings,
+        planned=len(findings),
+        evidence_digest="e" * 64,
+        collected_at=MOMENT,
+        moment=MOMENT,
+    )
+
+
+def observed(status: Status, summary: str, **more: Any) -> Point:
+    values = {"expected": "", "actual": "", "remedy": "", "minutes_at_stake": None, "details": "", **more}
+    return Point(status=status, summary=summary, **values)
+
+
 def line(status: Status = Status.PASS, summary: str = "", actual: str = "", **more: Any) -> Line:
-    point = Point(status=status, summary=summary or status, actual=actual)
-    values = {"check": "host-login", "subject": "db1", "severity": Severity.BLOCKING, "points": (point,), **more}
-    return Line(status=status, **values)
+    found = verdict(finding(NO_LOGIN))
+    values = {"status": status, "summary": summary or status, "expected": "", "actual": actual, "remedy": "", **more}
+    return replace(report_of(found).findings[0], **values)
 
 
-def outcome(*lines: Line, **more: Any) -> Outcome:
-    values: dict[str, Any] = {
-        "headline": "NO-GO",
-        "release": "REL-1",
-        "plan_file": "plan.toml",
-        "plan_digest": "a" * 64,
-        "evidence_digest": "e" * 64,
-        "zone": "America/New_York",
-        "moment": MOMENT,
-        "collected_at": MOMENT,
-        "lines": lines,
-    }
-    return Outcome(**{**values, **more})
+def run(
+    *lines: Line,
+    release: str = "REL-1",
+    plan_file: str = "plan.toml",
+    plan_digest: str = "a" * 64,
+    evidence_digest: str = "e" * 64,
+    **more: Any,
+) -> Report:
+    """The report of a run."""
+    whole = report_of(verdict())
+    return replace(
+        whole,
+        **{"headline": "NO-GO", **more},
+        release=replace(whole.release, id=release),
+        window=replace(whole.window, zone="America/New_York"),
+        plan=PlanFile(file=plan_file, sha256=plan_digest),
+        evidence_sha256=evidence_digest,
+        findings=lines,
+    )
 
 
 def became(old: Line | None, new: Line | None) -> Change:
-    (pair,) = compare(outcome(*filter(None, [old])), outcome(*filter(None, [new]))).pairs
+    (pair,) = compare(run(*filter(None, [old])), run(*filter(None, [new]))).pairs
     return pair.change
 
 
@@ -104,34 +141,34 @@ def test_the_same_line_has_changed_when_its_status_severity_or_value_has(old: Li
 
 
 def test_a_second_failure_that_goes_away_is_a_change() -> None:
-    both = (Point(status=Status.FAIL, summary="a"), Point(status=Status.FAIL, summary="b"))
+    both = (observed(Status.FAIL, "a"), observed(Status.FAIL, "b"))
     assert became(line(Status.FAIL, points=both), line(Status.FAIL, points=both[:1])) is Change.CHANGED
     assert became(line(Status.FAIL, points=both), line(Status.FAIL, points=both[::-1])) is Change.STILL
 
 
 def test_two_lines_of_one_name_are_both_kept() -> None:
-    found = compare(outcome(line(Status.FAIL), line(Status.PASS)), outcome(line(Status.FAIL)))
+    found = compare(run(line(Status.FAIL), line(Status.PASS)), run(line(Status.FAIL)))
     assert [pair.change for pair in found.pairs] == [Change.STILL, Change.DISAPPEARED]
 
 
 STATUSES = st.sampled_from(list(Status))
 LINES = st.dictionaries(st.sampled_from("abcdef"), STATUSES).map(
-    lambda found: outcome(*(line(status, subject=subject) for subject, status in found.items()))
+    lambda found: run(*(line(status, subject=subject) for subject, status in found.items()))
 )
 
 
 @given(LINES, LINES)
-def test_every_line_of_both_is_in_exactly_one_list_and_only_a_pass_is_cured(old: Outcome, new: Outcome) -> None:
+def test_every_line_of_both_is_in_exactly_one_list_and_only_a_pass_is_cured(old: Report, new: Report) -> None:
     found = compare(old, new)
     lists = [pair for change in Change for pair in found.which(change)]
     cured = found.which(Change.CURED)
     assert len(lists) == len(found.pairs)
-    assert {pair.line.subject for pair in lists} == {each.subject for each in (*old.lines, *new.lines)}
+    assert {pair.line.subject for pair in lists} == {each.subject for each in (*old.findings, *new.findings)}
     for pair in cured:
         assert (pair.old, pair.new) != (None, None)
         assert pair.line.status is Status.PASS
-    bad_before = {each.subject for each in old.lines if each.status in BAD}
-    passes_now = {each.subject for each in new.lines if each.status is Status.PASS}
+    bad_before = {each.subject for each in old.findings if each.status in BAD}
+    passes_now = {each.subject for each in new.findings if each.status is Status.PASS}
     assert {pair.line.subject for pair in cured} == bad_before & passes_now
 
 
@@ -151,42 +188,18 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_what_makes_a_comparison_doubtful_is_noted(old: dict[str, Any], words: str) -> None:
-    before = outcome(**{"evidence_digest": "f" * 64, **old})
-    found = compare(before, outcome())
+    before = run(**{"evidence_digest": "f" * 64, **old})
+    found = compare(before, run())
     (note,) = found.notes
     assert note.startswith(words)
     assert note[:60] in " ".join(report.render(found).split())
 
 
 def test_two_runs_of_one_plan_in_order_need_no_note() -> None:
-    assert not compare(outcome(evidence_digest="f" * 64, collected_at=MOMENT - HOUR), outcome()).notes
+    assert not compare(run(evidence_digest="f" * 64, collected_at=MOMENT - HOUR), run()).notes
 
 
 # Reports read back
-
-
-def finding(judgement: Judgement, subject: str = "db1", **more: Any) -> Finding:
-    values: dict[str, Any] = {"check": "host-login", "title": "t", "severity": Severity.BLOCKING, **more}
-    return Finding(subject=subject, judgement=judgement, **values)
-
-
-NO_LOGIN = failed("no login", expected="a login", actual="denied", remedy="have it unlocked")
-JUDGEMENTS = (
-    passed("runs commands"),
-    Judgement.of([passed("a"), warned("b", remedy="c"), NO_LOGIN]),
-    unknown("could not look: refused", actual="refused"),
-)
-
-
-def verdict(*findings: Finding) -> Verdict:
-    return conclude(
-        toy_plan(),
-        findings,
-        planned=len(findings),
-        evidence_digest="e" * 64,
-        collected_at=MOMENT,
-        moment=MOMENT,
-    )
 
 
 def saved(*findings: Finding) -> dict[str, Any]:
@@ -194,12 +207,12 @@ def saved(*findings: Finding) -> dict[str, Any]:
     return document
 
 
-def test_a_report_read_back_is_the_outcome_of_its_verdict() -> None:
+def test_a_report_read_back_is_that_of_its_verdict() -> None:
     findings = [finding(judgement, str(number)) for number, judgement in enumerate(JUDGEMENTS)]
     findings.append(finding(NO_LOGIN, "waived", waiver="w1", owner="D. Kaya (dba)"))
     findings.append(finding(JUDGEMENTS[2], "lost", cause="from here: refused"))
     whole = verdict(*findings)
-    assert read_report(json_report.render(whole)) == Outcome.of(whole)
+    assert read_report(json_report.render(whole)) == report_of(whole)
 
 
 def remove(*keys: str | int) -> Callable[[Any], None]:
@@ -290,7 +303,7 @@ def test_no_damage_ends_in_anything_but_a_report_error(data: st.DataObject) -> N
 
 def test_keys_of_later_versions_are_left_alone() -> None:
     document = saved(finding(JUDGEMENTS[0]))
-    document["price"] = document["findings"][0]["price"] = {"minutes": 25}
+    document["quorum"] = document["findings"][0]["quorum"] = {"minutes": 25}
     assert read_report(json.dumps(document)) == read_report(json.dumps(saved(finding(JUDGEMENTS[0]))))
 
 
@@ -310,7 +323,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 # Printing
 
 
-def printed(old: Outcome, new: Outcome) -> str:
+def printed(old: Report, new: Report) -> str:
     text = report.render(compare(old, new))
     assert all(len(each) <= WIDTH for each in text.splitlines()), text
     return text
@@ -318,10 +331,10 @@ def printed(old: Outcome, new: Outcome) -> str:
 
 def test_the_report_shows_old_and_new_values_worst_first() -> None:
     free = [
-        Point(status=Status.FAIL, summary="too little room", actual=f"{size} GiB", expected="20 GiB", remedy="prune")
+        observed(Status.FAIL, "too little room", actual=f"{size} GiB", expected="20 GiB", remedy="prune")
         for size in (12, 9)
     ]
-    old = outcome(
+    old = run(
         line(Status.PASS, "runs commands"),
         line(Status.FAIL, check="backup-space", subject="orders", points=(free[0],)),
         line(Status.FAIL, "no standby", check="on-call", subject="dba"),
@@ -331,7 +344,7 @@ def test_the_report_shows_old_and_new_values_worst_first() -> None:
         collected_at=MOMENT - HOUR,
         evidence_digest="f" * 64,
     )
-    new = outcome(
+    new = run(
         line(Status.FAIL, "no login: denied", "key refused", owner="D. Kaya (dba)"),
         line(Status.FAIL, check="backup-space", subject="orders", points=(free[1],)),
         line(Status.PASS, "primary D. Kaya, standby M. Ortiz", check="on-call", subject="dba"),
@@ -388,10 +401,8 @@ still: 1 pass, 1 warn
 
 
 def test_of_several_observations_only_the_changed_ones_are_printed() -> None:
-    same, gone, more = (
-        Point(status=Status.FAIL, summary=word, remedy=f"cure {word}") for word in ("same", "gone", "more")
-    )
-    text = printed(outcome(line(Status.FAIL, points=(same, gone))), outcome(line(Status.FAIL, points=(same, more))))
+    same, gone, more = (observed(Status.FAIL, word, remedy=f"cure {word}") for word in ("same", "gone", "more"))
+    text = printed(run(line(Status.FAIL, points=(same, gone))), run(line(Status.FAIL, points=(same, more))))
     assert "was     gone" in text
     assert "now     more" in text
     assert "same" not in text.replace("the same evidence", "")
@@ -401,19 +412,19 @@ def test_lines_that_one_lost_host_leaves_unseen_are_folded() -> None:
     def lost(subject: str) -> Line:
         return line(Status.UNKNOWN, "could not look: refused", subject=subject, cause="from here: db1 refused")
 
-    old = outcome(*(line(Status.PASS, subject=subject) for subject in ("a", "b", "c")))
-    text = printed(old, outcome(lost("a"), lost("b"), line(Status.UNKNOWN, "else", subject="c", cause="x")))
+    old = run(*(line(Status.PASS, subject=subject) for subject in ("a", "b", "c")))
+    text = printed(old, run(lost("a"), lost("b"), line(Status.UNKNOWN, "else", subject="c", cause="x")))
     assert "pass -> UNKNOWN  2 checks\n         lines   host-login a, host-login b\n" in text
     assert "pass -> UNKNOWN  host-login  c\n" in text
 
 
 def test_a_severity_that_was_lowered_is_said() -> None:
-    text = printed(outcome(line(Status.FAIL)), outcome(line(Status.FAIL, severity=Severity.ADVISORY)))
+    text = printed(run(line(Status.FAIL)), run(line(Status.FAIL, severity=Severity.ADVISORY)))
     assert "was blocking, is advisory" in text
 
 
 def test_a_line_that_was_not_selected_is_said_to_have_disappeared() -> None:
-    text = printed(outcome(line(Status.FAIL)), outcome(line(Status.SKIPPED, "not selected in this run")))
+    text = printed(run(line(Status.FAIL)), run(line(Status.SKIPPED, "not selected in this run")))
     assert "disappeared: no longer looked at, which is not cured" in text
     assert "now     not selected in this run" in text
 
@@ -421,25 +432,25 @@ def test_a_line_that_was_not_selected_is_said_to_have_disappeared() -> None:
 def test_hostile_text_cannot_move_the_cursor_and_long_text_is_folded() -> None:
     bad = "\x1b[2J\u202e" + "x" * 300
     text = printed(
-        outcome(line(Status.FAIL, bad, bad, subject=bad), release=bad, headline=bad, plan_file=bad),
-        outcome(line(Status.WARN, bad, bad, subject=bad), line(Status.FAIL, bad, subject="y" + bad), release=bad),
+        run(line(Status.FAIL, bad, bad, subject=bad), release=bad, headline=bad, plan_file=bad),
+        run(line(Status.WARN, bad, bad, subject=bad), line(Status.FAIL, bad, subject="y" + bad), release=bad),
     )
     assert "\x1b" not in text
     assert "\u202e" not in text
 
 
 def test_colour_is_an_addition_to_the_words() -> None:
-    found = compare(outcome(line(Status.FAIL)), outcome(line(Status.PASS)))
+    found = compare(run(line(Status.FAIL)), run(line(Status.PASS)))
     coloured = report.render(found, color=True)
     assert "\x1b[32mfail -> PASS\x1b[0m" in coloured
 
 
 def test_nothing_against_nothing_is_printed_too() -> None:
-    assert printed(outcome(), outcome()).endswith("0 lines: none\n")
+    assert printed(run(), run()).endswith("0 lines: none\n")
 
 
 def test_for_programs_each_line_is_in_the_list_of_what_became_of_it() -> None:
-    found = compare(outcome(line(Status.FAIL, "no login")), outcome(line(Status.PASS), line(Status.WARN, subject="x")))
+    found = compare(run(line(Status.FAIL, "no login")), run(line(Status.PASS), line(Status.WARN, subject="x")))
     document = json.loads(report.as_json(found))
     assert {name: len(lines) for name, lines in document["lines"].items()} == {
         "new": 1, "changed": 0, "disappeared": 0, "cured": 1, "added": 0, "still": 0,

@@ -14,8 +14,8 @@ from preflight.plan import Account, Application, Backup, Become, Connect, Databa
 from preflight.probe import Question, Via
 from preflight.questions.shell import AsAccount
 from preflight.questions.storage import PROOF_BYTES
+from preflight.reference.questions import render
 from preflight.report.layout import WIDTH
-from preflight.report.questions import render
 from preflight.sessions.postgres.connection import LOCK_SECONDS
 from preflight.sessions.ssh import batch
 from tests.toy import MOMENT, Deep, Ready, registry, toy_plan

@@ -10,9 +10,8 @@ from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
 from preflight.plan import Become, RemotePath, SecretRef
 from preflight.plan.load import load_plan
-from preflight.prerequisites import requests
+from preflight.prerequisites import requests as requirements
 from preflight.prerequisites.hosts import sudoers_line
-from preflight.report import requirements
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
@@ -20,14 +19,13 @@ PLAN = load_plan(Path("plans/example.toml"), find_checks(None).settings())
 
 
 def test_everybody_is_told_once_who_needs_longest_first() -> None:
-    found = requests(PLAN)
-    assert len({each.owner for each in found}) == len(found)
-    assert {each.owner for each in found} == set(PLAN.roles)
-    leads = [each.lead_time for each in found]
+    owners = list(requirements.requirements_by_owner(PLAN))
+    assert set(owners) == set(PLAN.roles)
+    leads = [PLAN.roles[owner].lead_time or timedelta() for owner in owners]
     assert leads == sorted(leads, reverse=True)
     text = requirements.render(PLAN)
     assert [title.partition(" (")[0] for title in headings(text)[1:]] == [
-        PLAN.person(each.owner).partition(" (")[0] for each in found
+        PLAN.person(owner).partition(" (")[0] for owner in owners
     ]
 
 

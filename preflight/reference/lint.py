@@ -19,7 +19,7 @@ import preflight
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.errors import PlanProblem
-from preflight.report.document.head import unconfirmed_in_words
+from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.formats.github import capped, command
 from preflight.report.harmless import clean, json_text, no_command
 from preflight.report.layout import wrapped

@@ -1,23 +1,35 @@
-"""JSON Schema of the plan, from the plan's own types: editors complete and check TOML plans with it.
+"""JSON Schemas of the plan and of the JSON report, from their own types. Draft 7, which the TOML language servers read.
 
-Draft 7, which the TOML language servers read. A date or time is a string for them, as they turn TOML into JSON. It says
+Editors complete and check plans with the one. A date or time is a string for them, as they turn TOML into JSON. It says
 no less than it can: a plan it refuses is refused by `preflight lint`; what only lint can see (references, times, keys
 that go together) it does not refuse.
+
+The other is strict about the report's fields of today, so that the tests see when report and schema part. It promises
+that `schema` is raised only when a field goes away or changes its meaning; new fields may come at any time, so a reader
+ignores what it does not know.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from preflight.engine.registry import Registry
+from preflight.errors import ExitCode
 from preflight.finding import Severity
 from preflight.plan import EntryId, Plan
 from preflight.plan.limits import Above, Between, Matches
 from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
+from preflight.report.json_report import Report
+from preflight.verdict import REPORT_SCHEMA
 from preflight.wording import first_paragraph
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
 def plan_schema(registry: Registry) -> Schema:
@@ -26,7 +38,7 @@ def plan_schema(registry: Registry) -> Schema:
     properties = {key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "checks"))}
     properties["checks"] = builder.checks(registry)
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$schema": _DRAFT,
         "title": "preflight release plan",
         "type": "object",
         "properties": properties,
@@ -36,7 +48,19 @@ def plan_schema(registry: Registry) -> Schema:
     }
 
 
+def report_schema() -> Schema:
+    """The schema of `--format json`."""
+    schema = _OfReports().record(Report)
+    schema["properties"]["schema"] = {"const": REPORT_SCHEMA}
+    schema["properties"]["exit_code"] = {"enum": [int(each) for each in (ExitCode.GO, ExitCode.NO_GO, ExitCode.HOLD)]}
+    return {"$schema": _DRAFT, "title": "preflight report", **schema}
+
+
 class _Builder:
+    """Of a plan's types: what they hold is a reference to a definition."""
+
+    scalars: Mapping[Any, Schema] = {kind: schema for kind, (_, schema) in VALUES.items()}
+
     def __init__(self) -> None:
         self.definitions: dict[str, Schema] = {}
 
@@ -55,24 +79,27 @@ class _Builder:
     def value(self, shape: Shape) -> Schema:
         match shape.form:
             case Form.RECORD:
-                return self._record(shape.type)
+                return self.record(shape.type)
             case Form.LIST:
                 return {"type": "array", "items": self.value(shape.inner[0])}
             case Form.TABLE:
-                return self._table(shape.inner[0])
+                return self._names(shape)
             case Form.UNION:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return {"enum": [each.value for each in shape.type]}
-        return _limited(dict(VALUES[shape.type][1]), shape.marks)
+        return _limited(dict(self.scalars[shape.type]), shape.marks)
 
-    def _table(self, inner: Shape) -> Schema:
+    def _names(self, shape: Shape) -> Schema:
+        """A table of any names, or of those that its annotation tells."""
+        (inner,), table = shape.inner, {"type": "object"}
         if inner.form is Form.RECORD:
             names = {"propertyNames": self.value(shape_of(EntryId))}
-            return {"type": "object", "additionalProperties": self._record(inner.type, named=True)} | names
-        return {"type": "object", "additionalProperties": self.value(inner)}
+            return {**table, "additionalProperties": self.record(inner.type, named=True), **names}
+        names = {} if shape.type is str else {"propertyNames": self.value(shape_of(shape.type))}
+        return {**table, **names, "additionalProperties": self.value(inner)}
 
-    def _record(self, cls: Any, *, named: bool = False) -> Schema:
+    def record(self, cls: Any, *, named: bool = False) -> Schema:
         """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
         name = cls.__name__
         if name not in self.definitions:
@@ -88,8 +115,29 @@ class _Builder:
         return {"allOf": [{"$ref": f"#/definitions/{name}"}]}
 
 
-def _table(properties: Schema, required: list[str], text: str) -> Schema:
-    table = {"type": "object", "description": text, "properties": properties, "additionalProperties": False}
+class _OfReports(_Builder):
+    """Of a report's types: everything stands where it is used, and must be there."""
+
+    scalars: Mapping[Any, Schema] = {
+        str: {"type": "string"},
+        int: {"type": "integer", "minimum": 0},
+        float: {"type": "number"},
+        datetime: {"type": "string", "format": "date-time", "description": "With an offset; UTC."},
+    }
+
+    def value(self, shape: Shape) -> Schema:
+        if shape.optional:
+            return {"anyOf": [self.value(replace(shape, optional=False)), {"type": "null"}]}
+        return super().value(shape)
+
+    def record(self, cls: Any, *, named: bool = False) -> Schema:
+        properties = {key.name: self.key(key) for key in keys(cls)}
+        return _table(properties, list(properties))
+
+
+def _table(properties: Schema, required: list[str], text: str = "") -> Schema:
+    about = {"description": text} if text else {}
+    table = {"type": "object", **about, "properties": properties, "additionalProperties": False}
     return table | ({"required": required} if required else {})
 
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from preflight.cli.main import cli
 from preflight.errors import PlanProblem
-from preflight.report import lint
-from preflight.report.lint import FORMATS, LintedPlan
+from preflight.reference import lint
+from preflight.reference.lint import FORMATS, LintedPlan
 from tests.plan_texts import MINIMAL
 from tests.report.formats.test_github import INJECTIONS, commands
 

@@ -213,7 +213,7 @@ def _database(plan: Plan, database: Database) -> str:
     way = f"through the SSH login to {host.id}" if database.connect is Connect.TUNNEL else "directly"
     password = f"the password from {database.password}" if database.password else "no password"
     return (
-        f"database {database.id}: {database.name or database.id} at {database.server_address(host)} "
+        f"database {database.id}: {database.dbname} at {database.server_address(host)} "
         f"port {database.port} as {database.user}, {password}, {way}, sslmode {database.sslmode}"
     )
 

@@ -1,0 +1,198 @@
+"""The JSON report as types, declared once: what `--format json` writes, its schema describes, `diff` reads back and
+compares. Pure.
+
+Every field is one that a reader can count on, so each must be there. One that comes later has a default, and older
+reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from preflight.finding import Event, Severity, Status
+from preflight.judging.end_states import StateStatus
+from preflight.plan.limits import Matches
+from preflight.record import fields_of
+from preflight.verdict import Decision, WaiverState
+
+Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One observation behind a line."""
+
+    status: Status
+    summary: str
+    expected: str
+    actual: str
+    remedy: str
+    """The act or command that cures it."""
+    minutes_at_stake: float | None
+    details: str
+
+    @property
+    def value(self) -> tuple[Status, str, str]:
+        """What makes it another observation. A pass differs in every run (times, free bytes) and is a pass; why
+        nobody could look is compared by its cause, and evidence that is too old is just older the next time."""
+        match self.status:
+            case Status.PASS | Status.STALE:
+                return self.status, "", ""
+            case Status.UNKNOWN:
+                return self.status, self.summary, ""
+            case _:
+                return self.status, self.summary, self.actual
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    minutes: float
+    finish_at: datetime
+    margin_minutes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One check of one subject."""
+
+    check: str
+    title: str
+    subject: str
+    status: Status
+    severity: Severity
+    owner: str
+    """Person, role and contact."""
+    cause: str
+    """Why it could not look, the same text for all findings of one cause."""
+    vantage: str
+    oldest_evidence_at: datetime | None
+    took_seconds: float
+    waiver: str
+    """Id of the waiver that covers it."""
+    price: Price | None
+    cure_by: datetime | None
+    """When the cure must have been asked for at the latest."""
+    summary: str
+    expected: str
+    actual: str
+    remedy: str
+    """The act or command that cures it."""
+    minutes_at_stake: float | None
+    details: str
+    points: tuple[Point, ...]
+
+    @property
+    def telling(self) -> tuple[Point, ...]:
+        """What a reader must see: every observation that is no pass, worst first, or the one conclusion."""
+        own = Point(**{name: getattr(self, name) for name in fields_of(Point)})
+        return tuple(point for point in self.points if point.status is not Status.PASS) or (own,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    id: str
+    title: str
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    zone: str
+    start: datetime
+    end: datetime
+    needed_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFile:
+    file: str
+    sha256: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    finish_at: datetime
+    decide_by: datetime
+    start_rollback_by: datetime
+    point_of_no_return: datetime | None
+    latest_start: datetime
+    margin_minutes: float
+    rollback_minutes: float
+    critical_path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedules:
+    planned: Schedule | None
+    found: Schedule | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    id: str
+    check: str
+    subject: str
+    state: WaiverState
+    text: str
+    limit: str
+    reason: str
+    approved_by: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Age:
+    family: str
+    old_seconds: float
+    max_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndState:
+    versions: Mapping[str, str]
+    status: StateStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndStates:
+    counts: Mapping[StateStatus, int]
+    listed: tuple[EndState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one run concluded. Moments are UTC."""
+
+    schema: int
+    verdict: Decision
+    headline: str
+    """The verdict in words: `GO with 1 waiver; 1 thing unconfirmed`."""
+    exit_code: int
+    reason: str
+    """Why it is not GO when no finding says so; else empty."""
+    release: Release
+    window: Window
+    moment: datetime
+    """The instant judged."""
+    collected_at: datetime
+    """When the systems were asked."""
+    vantage: str
+    """Where preflight ran and as whom."""
+    plan: PlanFile
+    evidence_sha256: Digest
+    planned: int
+    """Every check of every subject; the counts add up to it."""
+    counts: Mapping[Status, int]
+    findings: tuple[Line, ...]
+    unconfirmed: tuple[str, ...]
+    """What the plan asks of nobody."""
+    basis: tuple[str, ...]
+    schedule: Schedules
+    waivers: tuple[Waiver, ...]
+    ages: tuple[Age, ...]
+    events: tuple[Event, ...]
+    end_states: EndStates

@@ -1,0 +1,124 @@
+"""The JSON report of a verdict, and one read back for a comparison with another. Strict, because a report that is
+guessed at could turn a failure into something cured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from preflight.clock import format_moment
+from preflight.errors import PreflightError
+from preflight.evidence import load_saved, require_schema
+from preflight.finding import Finding, Price, Status
+from preflight.judging.end_states import EndState, telling_first
+from preflight.judging.schedule import Schedule
+from preflight.probe import Unreadable
+from preflight.record import fields_of, parse_json, read_record
+from preflight.report import json_report as told
+from preflight.report.json_report import Line, Point, Report
+from preflight.verdict import REPORT_SCHEMA, Verdict
+
+T = TypeVar("T")
+_MOST_END_STATES = 100
+
+
+class ReportError(PreflightError):
+    """A file that is no JSON report of this program, or a damaged one."""
+
+
+def report_of(verdict: Verdict) -> Report:
+    """What `--format json` tells of a verdict."""
+    plan = verdict.plan
+    return _made(
+        Report,
+        verdict,
+        schema=REPORT_SCHEMA,
+        verdict=verdict.decision,
+        exit_code=int(verdict.exit_code),
+        release=_made(told.Release, plan.release),
+        window=_made(told.Window, plan.window),
+        plan=told.PlanFile(file=plan.path.name, sha256=plan.digest),
+        evidence_sha256=verdict.evidence_digest,
+        counts=dict(sorted(verdict.counts.items())),
+        findings=tuple(map(_line, verdict.findings)),
+        unconfirmed=tuple(verdict.unconfirmed),
+        basis=tuple(verdict.basis),
+        schedule=told.Schedules(planned=_schedule(verdict.planned_schedule), found=_schedule(verdict.found_schedule)),
+        waivers=tuple(_made(told.Waiver, use, use.waiver) for use in verdict.waivers),
+        ages=tuple(
+            told.Age(family=age.family, old_seconds=age.old.total_seconds(), max_seconds=age.most.total_seconds())
+            for age in verdict.ages
+        ),
+        events=tuple(verdict.events),
+        end_states=_end_states(verdict.end_states),
+    )
+
+
+def load_report(path: Path) -> Report:
+    """Raises ReportError, which names the file."""
+    return load_saved(path, read_report, ReportError)
+
+
+def read_report(text: str) -> Report:
+    """The report that `--format json` prints. Raises ReportError, which says where it has another shape."""
+    try:
+        found = parse_json(text)
+        require_schema(found, REPORT_SCHEMA, "verdict", ReportError)
+        report = read_record(Report, found, exact=False)
+    except Unreadable as error:
+        raise ReportError(f"no JSON report: {error}") from None
+    if report.planned != len(report.findings):
+        raise ReportError(f"{report.planned} checks were planned, {len(report.findings)} are in it: it is not whole")
+    for key in ("moment", "collected_at"):
+        try:
+            format_moment(getattr(report, key), report.window.zone)
+        except (ValueError, OverflowError) as error:
+            raise ReportError(f"{key} is no moment that can be shown: {str(error)[:100]}") from None
+    for line in report.findings:
+        worst = line.telling[0].status
+        if line.status is Status.PASS and worst is not Status.PASS:
+            raise ReportError(f"a line says pass, and one of its points {worst}: it was changed")
+    if report.headline.partition(" ")[0].rstrip(";") != report.verdict:
+        raise ReportError(f"its headline and its verdict, {report.verdict}, do not agree")
+    return report
+
+
+def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
+    """`cls` with the fields `own`; of the others each is the one that the first source has under its name."""
+    for name in fields_of(cls):
+        if name not in own:
+            own[name] = next(getattr(source, name) for source in sources if hasattr(source, name))
+    return cls(**own)
+
+
+def _line(finding: Finding) -> Line:
+    own = finding.judgement
+    points = tuple(_made(Point, point) for point in own.points)
+    return _made(Line, finding, own, price=_price(finding.price), points=points)
+
+
+def _price(price: Price | None) -> told.Price | None:
+    return None if price is None else _made(told.Price, price, margin_minutes=price.margin.total_seconds() / 60)
+
+
+def _schedule(found: Schedule | None) -> told.Schedule | None:
+    if found is None:
+        return None
+    return _made(
+        told.Schedule,
+        found,
+        margin_minutes=found.margin.total_seconds() / 60,
+        rollback_minutes=found.rollback.total_seconds() / 60,
+        critical_path=tuple(found.critical_path),
+    )
+
+
+def _end_states(states: Sequence[EndState]) -> told.EndStates:
+    """How many there are of each status, and the most telling ones: hundreds of applications have thousands."""
+    listed = telling_first(states)[:_MOST_END_STATES]
+    return told.EndStates(
+        counts=Counter(state.status for state in states),
+        listed=tuple(_made(told.EndState, state, versions=dict(state.versions)) for state in listed),
+    )
