@@ -102,6 +102,8 @@ class Evidence:
         """Raises EvidenceError, also when the digest does not fit: the file was edited or damaged."""
         try:
             found = parse_json(text)
+            if isinstance(found, dict) and "verdict" in found:
+                raise EvidenceError("this is a report, not the evidence it was made from")
             require_schema(found, SCHEMA, "preflight", EvidenceError)
             saved = read_record(_Saved, found, complete=True)
         except Unreadable as error:

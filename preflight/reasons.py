@@ -215,9 +215,11 @@ class Reason(Enum):
         "no tunnel",
         Side.FAR_END,
         {
-            "ssh": "have sshd on {target} allow port forwarding (AllowTcpForwarding)",
-            "sql": "have sshd on {host} allow port forwarding (AllowTcpForwarding) to port {port}, and the server "
-            "listen",
+            "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
+            "port-forwarding for a key with `restrict` in authorized_keys",
+            "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
+            'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
+            "have the server listen there",
         },
     )
 

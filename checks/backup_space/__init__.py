@@ -268,7 +268,9 @@ class BackupSpace(Check):
         )
 
     def _rule(self) -> str:
-        return f"{self.settings.keep_percent:g} % of the file system or {format_size(self.settings.keep_bytes)}"
+        settings = self.settings
+        size = format_size(settings.keep_bytes)
+        return f"{settings.keep_percent:g} % of the file system or {size}, whichever is less"
 
     def _judge_files(self, planned: PlannedBackup, directory: Directory, left: int | None, room: _Room) -> Judgement:
         if left is None:

@@ -288,7 +288,11 @@ class ScriptRunner(Check):
                 remedy=f"try it by hand as {work.who} on {work.host.id}: psql -w -d replication=true "
                 f"-U {work.login} -c IDENTIFY_SYSTEM",
             )
-        remedy = _REMEDIES[refusal].format(
+        cure = _REMEDIES[refusal]
+        if refusal is LoginRefusal.NO_SERVER and work.server:
+            cure = "have the server of {database} on {host} started; or correct `server` of {table}, {server}"
+        remedy = cure.format(
+            server=visible(work.server),
             account=work.who,
             host=work.host.id,
             role=work.login,

@@ -21,6 +21,9 @@ def no_such(kind: str, name: str, known: Collection[str], option: str = "") -> C
     from preflight.faults import nearest_name
     from preflight.wording import visible
 
+    if option and all(part.strip() in known for part in name.split(",")):
+        apart = " ".join(f"{option} {part.strip()}" for part in name.split(","))
+        return CallError(f"{option}: one {kind} each time: {apart}")
     nearest = nearest_name(name, known)
     meant = f"; did you mean {nearest}?" if nearest else "."
     where = f"{option}: " if option else ""

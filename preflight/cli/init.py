@@ -133,6 +133,8 @@ def _pair(between: str) -> Callable[[str], tuple[str, str]]:
 
 
 def _check(known: Beginnings) -> None:
+    if known.start and known.end and known.end <= known.start:
+        raise CallError(f"the window must end after it starts: start {known.start}, end {known.end}")
     hosts = [name for name, _ in known.hosts]
     for name, host in known.databases:
         if host not in hosts:

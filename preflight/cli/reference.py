@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from preflight.cli.console import complain, no_such
+from preflight.cli.console import CallError, complain, no_such
 from preflight.cli.loading import complete_check, load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
@@ -50,7 +50,9 @@ def explain(check_id: str, plan_path: Path | None) -> None:
         inspection = inspect(plan, registry, now())
     found = {check.id: check for check in registry.checks}
     if check_id not in found:
-        raise no_such("check", check_id, found)
+        missing = no_such("check", check_id, found)
+        own = "" if plan_path else "; a check of a plan's own folder: with --plan PLAN"
+        raise CallError(missing.message + own)
     write_stdout(explanation.render(explanation.explain(found[check_id], inspection)))
 
 

@@ -19,6 +19,7 @@ from preflight.seal.scripts import describe, seal_scripts
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
+from preflight.wording import counted
 
 _SCAN_SECONDS = 15.0
 
@@ -56,7 +57,7 @@ def _pin_host_keys(plan: Plan, accept: bool) -> bool:
     if merge.added:
         _require_consent(accept, len(merge.added))
         write_sealed(plan.sealed_known_hosts, merge.text)
-        write_stdout(f"{len(merge.added)} keys added to {plan.sealed_known_hosts}\n")
+        write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
     return not lost
 
 

@@ -44,6 +44,4 @@ def _protects(plan: Plan, planned: PlannedBackup, database_id: str) -> bool:
     """The same database, whichever entry names it; a base backup holds every database of its server."""
     own, other = plan.databases[planned.backup.database], plan.databases[database_id]
     whole = planned.backup.method is BackupMethod.PG_BASEBACKUP
-    return server_of(plan, own) == server_of(plan, other) and (
-        whole or (own.name or own.id) == (other.name or other.id)
-    )
+    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)

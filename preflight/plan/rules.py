@@ -225,6 +225,9 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
 def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
     if raw.get("command") == []:
         yield Broken(("command",), "names no program")
+    for at, word in enumerate(raw.get("command") or ()):
+        if isinstance(word, str) and "{date}" in word:
+            yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
 def _options(options: tuple[str, ...] | None) -> Iterator[Broken]:

@@ -126,8 +126,8 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate (in `~/.postgresql`)
-    or peer."""
+    """Where the role's password is found; leave it out for a client certificate (in
+    `~/.postgresql`)."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

@@ -42,7 +42,10 @@ def _roles(plan: Plan, database: Database) -> Requirement:
 
 
 def grants(plan: Plan, database: Database, role: str) -> Iterator[str]:
-    """The least that preflight's own questions need of a role; statements for a superuser."""
+    """The least that preflight's own questions need of a role; statements for a superuser. The role `postgres`, which
+    initdb makes as one, needs none."""
+    if role == "postgres":
+        return
     yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role != database.user:
         return

@@ -71,6 +71,16 @@ def test_a_mistyped_option_names_the_nearest(tmp_path: Path) -> None:
     assert said.startswith("Error: --only: no such check 'host-logon'; did you mean host-login? There are: app-health,")
 
 
+def test_names_with_commas_are_told_how_to_be_written(tmp_path: Path) -> None:
+    said = preflight("run", write_plan(tmp_path), "--only", "become,host-login").stderr
+    assert said == "Error: --only: one check each time: --only become --only host-login\n"
+
+
+def test_explain_of_an_unknown_check_says_how_a_plans_own_is_found() -> None:
+    said = preflight("explain", "uptime-min").stderr
+    assert said.rstrip().endswith("; a check of a plan's own folder: with --plan PLAN")
+
+
 def test_a_mistyped_command_names_the_nearest_and_all_others() -> None:
     said = preflight("lintt").stderr
     assert said == "Error: no such command 'lintt'; did you mean lint? There are: " + ", ".join(_COMMANDS) + "\n"
@@ -224,8 +234,13 @@ def test_evidence_of_another_plan_is_refused(tmp_path: Path) -> None:
 
 
 def test_evidence_is_kept_beside_the_plan_by_default(tmp_path: Path) -> None:
-    preflight("run", write_plan(tmp_path))
-    assert len(list((tmp_path / ".preflight" / "REL-1").glob("*Z.json"))) == 1
+    plan = write_plan(tmp_path)
+    preflight("run", plan)
+    kept = tmp_path / ".preflight" / "REL-1"
+    assert len(list(kept.glob("*Z.json"))) == 1
+    done = preflight("judge", plan, *kept.glob("*.report.json"))
+    assert done.returncode == 2
+    assert "this is a report, not the evidence it was made from" in done.stderr
 
 
 def test_colour_follows_the_option_and_the_environment(tmp_path: Path) -> None:

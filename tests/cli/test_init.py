@@ -102,6 +102,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     [
         (("--zone", "Mars"), "no such time zone"),
         (("--start", "tonight"), "write the time as 2026-10-17 00:00"),
+        (("--start", "2026-10-17 06:00", "--end", "2026-10-17 00:00"), "the window must end after it starts"),
         (("--host", "=x"), "begin with a name"),
         (("--database", "orders@db1"), "with one of the hosts: none"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),

@@ -15,4 +15,5 @@ def compare(name: str, text: str, config: pytest.Config) -> None:
     if config.getoption("--regenerate-golden"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+    assert path.exists(), f"{name} is not there yet: pytest tests/report --regenerate-golden"
     assert text == path.read_text(encoding="utf-8"), f"{name} is out of date: pytest tests/report --regenerate-golden"

@@ -216,7 +216,11 @@ def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server)
 
 def test_no_server_at_the_default_place_fails(server: Server) -> None:
     nobody = f"{server.socket}:{free_port('127.0.0.1')}"
-    fails(server.scripts(entry={"server": nobody}), "no server answers", "in [scripts.orders]")
+    fails(
+        server.scripts(entry={"server": nobody}),
+        "no server answers",
+        "started; or correct `server` of [scripts.orders]",
+    )
     fails(server.scripts(entry={"server": "nosuch.invalid"}), "unknown server name", "correct `server`")
 
 
