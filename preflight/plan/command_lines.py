@@ -111,10 +111,14 @@ def backup_command(plan: Plan, work: ServerWork) -> Command:
 
 def backup_path(plan: Plan, entry: Backup) -> str:
     """The file, or the folder, that the backup writes on the host."""
-    suffix = _SUFFIXES.get(entry.format, "") if entry.method is BackupMethod.PG_DUMP else ""
-    name = entry.file or f"{entry.id}-{{date}}{suffix}"
     day = plan.window.start.astimezone(zone(plan.window.zone)).date()
-    return posixpath.join(entry.directory, name.replace("{date}", day.isoformat()))
+    return posixpath.join(entry.directory, backup_name(entry).replace("{date}", day.isoformat()))
+
+
+def backup_name(entry: Backup) -> str:
+    """What the backup writes in its directory, with `{date}` as the plan has it."""
+    suffix = _SUFFIXES.get(entry.format, "") if entry.method is BackupMethod.PG_DUMP else ""
+    return entry.file or f"{entry.id}-{{date}}{suffix}"
 
 
 def script_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Iterator[Command]:

@@ -63,6 +63,8 @@ class Matches:
         return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
 
 
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+"""A day within a text, as `GuessOrDated` and `ShownOn` want it."""
 GUESS = "guess"
 """Where a number of minutes comes from that nobody measured."""
 
@@ -72,7 +74,7 @@ class GuessOrDated:
     """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
 
     def complaint(self, value: Any) -> str:
-        dated = re.fullmatch(r"(?:measured|rehearsed) (\d{4}-\d\d-\d\d)", value)
+        dated = re.fullmatch(rf"(?:measured|rehearsed) ({DAY.pattern})", value)
         if dated is None:
             return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
         return _day_complaint(dated[1])
@@ -83,7 +85,7 @@ class ShownOn:
     """Who showed something and when: `shown 2026-10-10, run 8812`."""
 
     def complaint(self, value: Any) -> str:
-        shown = re.fullmatch(r"shown (\d{4}-\d\d-\d\d), \S.*", value)
+        shown = re.fullmatch(rf"shown ({DAY.pattern}), \S*\w\w.*", value)
         if shown is None:
             return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
         return _day_complaint(shown[1])

@@ -7,10 +7,13 @@ credential that was named.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple, TypeVar
 
+from preflight.clock import zone
 from preflight.faults import Keys, listed, nearest_name, not_declared, quoted
 from preflight.plan import (
     Backup,
@@ -28,6 +31,10 @@ from preflight.plan import (
     Tested,
     Waiver,
 )
+from preflight.plan.client_options import Client, complaints
+from preflight.plan.command_lines import backup_name
+from preflight.plan.limits import DAY
+from preflight.plan.machines import machine_of
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -39,8 +46,6 @@ _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
 """Variables with which psql would run the scripts in another way."""
-_WRITTEN = re.compile(r"-[hpUdfFDwW]|--(?:host|port|username|dbname|file|format|pgdata|no-password|password)(?:=|$)")
-"""Options that the tool writes itself, or that would wait at a prompt."""
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -66,6 +71,8 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _in_each("databases", plan.databases, raw, _database)
     yield from _in_each("scripts", plan.scripts, raw, _scripts)
     yield from _in_each("backups", plan.backups, raw, _backup)
+    yield from _written_twice(plan)
+    yield from _days(plan)
     for name, application in plan.applications.items():
         for index, endpoint in _present(application.health):
             yield from _below(("applications", name, "health", index), _endpoint(endpoint))
@@ -129,8 +136,8 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
         *((("hosts", name), entry.network_zone) for name, entry in plan.hosts.items()),
         *((("applications", name), entry.network_zone) for name, entry in plan.applications.items()),
     ]
-    for keys, zone in placed:
-        if zones and not zone:
+    for keys, each_zone in placed:
+        if zones and not each_zone:
             yield Broken((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
 
 
@@ -183,7 +190,7 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield from _empty(raw)
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
-    if scripts.program and scripts.program.rpartition("/")[2] != "psql":
+    if scripts.program and not _is_called(scripts.program, "psql"):
         yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
     for at, file in _repeated(enumerate(scripts.files or ())):
         yield Broken(("files", at), f"{quoted(file)} is listed twice")
@@ -194,14 +201,27 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
 
 
+def _is_called(program: str, name: str) -> bool:
+    """Whether a program is called by its name, or by its full path: a path from elsewhere leads from the folder in
+    which the work happens to be started."""
+    _, slash, base = program.rpartition("/")
+    return base == name and (not slash or program.startswith("/"))
+
+
 def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
     if "command" in raw or "taken_by" in raw:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
+    if backup.taken_by and "previous" not in raw:
+        yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _empty(raw)
-    yield from _options(backup.options)
+    if not backup.command and not backup.taken_by:
+        client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
+        yield from _options(client, backup, backup.options)
     if backup.file and _PLACEHOLDER.search(backup.file):
         yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
+    if backup.file and "/" in backup.file:
+        yield Broken(("file",), "expected a name without a folder: what is written lies directly in `directory`")
     suits = backup.format in (BackupFormat.PLAIN, BackupFormat.TAR)
     if backup.method is BackupMethod.PG_BASEBACKUP and "format" in raw and not suits:
         yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
@@ -215,7 +235,8 @@ def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterat
     elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
         yield Broken(("command",), "is required for a backup that pg_dump does not take here")
     yield from _empty(raw)
-    yield from _options(restore.options)
+    client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
+    yield from _options(client, backup, restore.options)
 
 
 def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
@@ -230,10 +251,53 @@ def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
-def _options(options: tuple[str, ...] | None) -> Iterator[Broken]:
-    for at, option in enumerate(options or ()):
-        if option is not None and _WRITTEN.match(option):
-            yield Broken(("options", at), "is written by the tool, from the keys of the plan")
+def _options(client: Client, backup: Backup, options: tuple[str, ...]) -> Iterator[Broken]:
+    given = [option or "" for option in options]  # None for one that is faulty itself
+    for at, complaint in complaints(client, backup.format, given).items():
+        if options[at] is not None:
+            yield Broken(("options", at), complaint)
+
+
+def _written_twice(plan: Plan) -> Iterator[Broken]:
+    """Of two backups that write to one place, one is lost."""
+    first: dict[tuple[object, ...], str] = {}
+    for name, backup in plan.backups.items():
+        database = plan.databases.get(backup.database)
+        host = plan.hosts.get(database.host) if database else None
+        if host is None or not backup.directory or backup.command or backup.taken_by:
+            continue
+        place = (*machine_of(host), posixpath.normpath(backup.directory), backup_name(backup))
+        if first.setdefault(place, name) != name:
+            message = f"writes what [backups.{first[place]}] writes: give one of them another `file`"
+            yield Broken(("backups", name), message)
+
+
+def _days(plan: Plan) -> Iterator[Broken]:
+    """What is said to have been shown, measured or tried was so before the window."""
+    window = plan.window
+    if not window or not window.start or not window.zone:  # faulty themselves
+        return
+    last = window.start.astimezone(zone(window.zone)).date()
+    for keys, day in _days_told(plan):
+        if day > last:
+            yield Broken(keys, f"is a day after the window's start, {last}")
+
+
+def _days_told(plan: Plan) -> Iterator[tuple[Keys, date]]:
+    told: list[tuple[Keys, str]] = []
+    for name, scripts in plan.scripts.items():
+        told.append((("scripts", name, "stops_on_error"), scripts.stops_on_error or ""))
+    for index, step in _present(plan.steps):
+        told.append((("steps", index, "source"), step.source))
+        told.append((("steps", index, "undo", "source"), step.undo.source if step.undo else ""))
+    for keys, text in told:
+        if found := DAY.search(text):
+            yield keys, date.fromisoformat(found[0])
+    for index, tested in _present(plan.tested):
+        if tested.on:
+            yield ("tested", index, "on"), tested.on
+    if plan.rollback and plan.rollback.rehearsed:
+        yield ("rollback", "rehearsed"), plan.rollback.rehearsed
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:

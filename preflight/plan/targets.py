@@ -179,7 +179,8 @@ class Restore:
     into: Name = ""
     """Database that is named to pg_restore or psql; the backup's own when left out."""
     options: tuple[Name, ...] = ()
-    """Further options: `["--clean", "--if-exists"]`."""
+    """Further options of pg_restore, or of psql for the plain format: `["--clean", "--if-exists"]`; as for the backup,
+    only those that leave it a whole restore."""
     command: tuple[Name, ...] = ()
     """What puts it back instead: a program and its arguments, without a shell."""
 
@@ -205,14 +206,15 @@ class Backup:
     """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
     program's own default there when left out."""
     file: FileBelow = ""
-    """What it writes below `directory`; `{date}` is the day on which the window begins. The entry's name and the day
+    """What it writes in `directory`; `{date}` is the day on which the window begins. The entry's name and the day
     when left out."""
     options: tuple[Name, ...] = ()
-    """Further options of the program: `["--jobs=4"]`."""
+    """Further options of the program, such as `["--lock-wait-timeout=60s"]`: each a long one in full, and only those
+    that leave it a full backup; `--jobs=4` with the directory format."""
     command: tuple[Name, ...] = ()
     """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
     taken_by: Name = ""
-    """What takes it by itself, such as `cron`; then only its result is judged."""
+    """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds."""
     restore: Restore | None = None
     """How it is put back."""
     headroom: Factor = 1.2
