@@ -81,10 +81,10 @@ def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:
     lost = first_lost(seen.facts, frozenset())
     if not lost:
         return _aged(plan, item.check, judgement, seen.ages)
-    if judgement.status not in _COULD_NOT_LOOK:
-        return _could_not_look(plan, seen, lost)
     # A check that sees a NoReply and calls it UNKNOWN shares cause, cure and owner with the checks that never saw it.
     shared = _could_not_look(plan, seen, lost)
+    if judgement.status not in _COULD_NOT_LOOK:
+        return shared
     if judgement.status is not Status.UNKNOWN:
         # A login that fails for what is amiss here is cured here, too; what else a check fails for, by its owner.
         return _Conclusion(judgement, owner=shared.owner if judgement.actual == seen.facts[lost].detail else "")
