@@ -103,8 +103,9 @@ account = "postgres"
 login = "backup"
 server = "/run/postgresql"
 file = "orders-{date}"
+program = "/usr/pgsql-15/bin/pg_dump"
 options = ["--jobs=4"]
-restore = { into = "orders", options = ["--clean", "--if-exists"] }
+restore = { login = "owner", into = "orders", options = ["--clean", "--if-exists"] }
 headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"

@@ -53,8 +53,9 @@ class BackupLocation(Check):
     database's host, as the account that takes the backup: a file without a name is made in it (O_TMPFILE) and gets
     room, so nothing is left behind; where the host cannot do that, `test -w`, and where sudo gives no shell of the
     account, the permission bits of the whole way must do, and the line says so. FAIL: no such directory, not
-    writable, mounted read-only, not on the mount point the plan names (an absent share leaves a writable folder on
-    `/`), in memory or in a container's layer, on the storage of the data directory, WAL or a tablespace, and a limit on
+    writable, a folder under the name of what is written (for a backup that is a folder, one that is not empty), mounted
+    read-only, not on the mount point the plan names (an absent share leaves a writable folder on `/`), in memory or in
+    a container's layer, on the storage of the data directory, WAL or a tablespace, and a limit on
     the size of files (`ulimit -f`) below `expected`. WARN: the path leads elsewhere by a link, a network file system, a
     directory everybody may write to, any other limit on the size of files, and a data directory nobody shows.
     """
@@ -78,7 +79,7 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {"directory": DirectoryProbe(planned.host.id, AsAccount.of(planned), planned.backup.directory)}
+        probes: Probes = {"directory": DirectoryProbe.of(planned)}
         declared = self._protected(planned, None)
         if declared:
             return {**probes, "places": PlacesProbe(planned.host.id, AsAccount.of(planned), declared)}

@@ -5,19 +5,28 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from preflight.finding import Judgement, passed, warned
+from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import BackupFormat
+from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, no_shell
-from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind
+from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
 from preflight.units import format_size
 
 _NETWORK_ONLY = "only a backup over the network is left"
+_SEEN = {
+    Target.FILE: "a file has that name",
+    Target.CLOSED_FILE: "a file has that name which may not be written",
+    Target.EMPTY_FOLDER: "a folder has that name",
+    Target.FULL_FOLDER: "a folder has that name which is not empty",
+    Target.CLOSED_FOLDER: "a folder has that name which may not be read",
+}
 _FULL = ("ENOSPC", "EDQUOT")
 
 
 def judge_writing(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
     """Of a directory that is there: the right, the room and the limits to write, and who else may."""
     yield from _writable(planned, directory)
+    yield from _in_the_way(planned, directory)
     yield from _rights(planned, directory)
     yield from _file_limit(planned, directory)
 
@@ -110,6 +119,27 @@ def _refused(planned: PlannedBackup, directory: Directory, seen: str) -> Judgeme
         actual=f"{seen}; {path} is mode {place.mode:04o} of {place.owner}",
         remedy=_cure(planned, directory),
     )
+
+
+def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    """Both programs write into a folder that is empty, and pg_dump over a file: over nothing else."""
+    target, many = directory.target, planned.writes_many_files
+    if target is Target.NOTHING or target is (Target.EMPTY_FOLDER if many else Target.FILE):
+        return
+    path, host = backup_path(planned.plan, planned.backup), planned.host.id
+    expected = f"nothing at {path}, or {'an empty folder' if many else 'a file that may be written over'}"
+    move = shlex.join(["mv", "--", path, f"{path}.old"])
+    remedy = f"on {host}: {move}; or name another `file` in {planned.table}"
+    summary = f"{planned.backup.method} cannot write {path}: {_SEEN[target]}"
+    if directory.as_account or target in (Target.EMPTY_FOLDER, Target.FULL_FOLDER):
+        yield planned.failed(summary, expected, _SEEN[target], remedy)
+    else:
+        yield unknown(
+            f"whether {planned.who} may write over what is at {path} is not known",
+            expected=expected,
+            actual=f"{_SEEN[target]}, as the login sees it",
+            remedy=remedy,
+        )
 
 
 def _cure(planned: PlannedBackup, directory: Directory) -> str:

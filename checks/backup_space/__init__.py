@@ -108,7 +108,7 @@ class BackupSpace(Check):
         wanted: dict[str, Any] = {}
         for each in self._neighbours(subject):
             backup, host = each.backup, each.host.id
-            wanted[f"directory {backup.id}"] = DirectoryProbe(host, AsAccount.of(each), backup.directory)
+            wanted[f"directory {backup.id}"] = DirectoryProbe.of(each)
             if backup.previous:
                 wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each), backup.previous)
             if each.writes_many_files or not (backup.expected or backup.previous):

@@ -73,8 +73,8 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
 
 
 def backup_roles(login: PlannedLogin) -> list[str]:
-    """Roles that take the backups, where they are others than the one that logs in from here."""
-    logins = [each.login for each in login.work if each.section is Section.BACKUPS]
+    """Roles that take the backups and put them back, where they are others than the one that logs in from here."""
+    logins = [act.login for each in login.work if each.section is Section.BACKUPS for act in each.acts]
     return [name for name in dict.fromkeys(logins) if name != login.database.user]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from preflight.plan.work import Section, ServerWork, behind_become, no_shell, pr
 from preflight.probe import Probe
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount, Refusal
-from preflight.questions.sql import Major, major_of_server, shown
+from preflight.questions.sql import Major, major_of_server, quote_identifier, shown
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
 from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe, major_of
 from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
@@ -26,21 +27,22 @@ from preflight.wording import visible
 
 from .script_order import OrderedScripts, judge_command
 
+_SOCKETS = "On {host}, ss -lx | grep -F .s.PGSQL lists the sockets of servers"
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
-    LoginRefusal.NO_PASSWORD: "put the line *:{port}:{database}:{role}:PASSWORD into ~{account}/.pgpass on {host}, "
-    "and run: chmod 600 ~{account}/.pgpass",
+    LoginRefusal.NO_PASSWORD: "put the line {pgpass} into ~{account}/.pgpass on {host}, and run: "
+    "chmod 600 ~{account}/.pgpass",
     LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
-    LoginRefusal.NO_DATABASE: "correct `name` of the database in the plan ({database}), or `server` of {table}",
-    LoginRefusal.NO_ROLE: "correct `login` of {table} ({role}), or have the role made",
-    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role} LOGIN",
-    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database} TO {role}",
-    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role} REPLICATION",
+    LoginRefusal.NO_DATABASE: "correct {naming} ({database}), or `server` of {table}; or have that database made",
+    LoginRefusal.NO_ROLE: "correct `login` of {declared_in} ({role}), or have the role made",
+    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role_identifier} LOGIN",
+    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database_identifier} TO {role_identifier}",
+    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION",
     LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
-    LoginRefusal.NO_SERVER: "name the socket's folder, or the address, where the server of {database} listens on "
-    '{host}: server = "/run/postgresql:{port}" in {table}',
+    LoginRefusal.NO_SERVER: "have the server started; or name the address, or the socket's folder, at which it "
+    "listens: `server` of {table}. " + _SOCKETS,
     LoginRefusal.NO_NAME: "correct `server` of {table}, or PGHOST of {account} on {host}",
     LoginRefusal.STARTING_UP: "wait until the server is up, then run again",
     LoginRefusal.TLS: "cure the TLS settings of {account} on {host} (PGSSLMODE, ~/.postgresql/root.crt)",
@@ -63,15 +65,15 @@ _IN_THE_WAY = {
 class ScriptRunner(Check):
     """Do the client programs work on the server, as the account that will run the backup and the scripts?
 
-    Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by
-    an older program than the server is no dump. So the programs are run where and as whom the plan will run them, on
-    the PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in
-    to the database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails
-    here and not at midnight. The line that `preflight show --commands` prints runs every sealed script and stops at
-    the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, when a
-    sealed script turns ON_ERROR_STOP off or ends before its end (`\\q`), when the login cannot enter the staged folder
-    or the log cannot be written. UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand
-    in the way, AUTOCOMMIT is off, or the script was not read.
+    Scripts that run over the network instead of on the server took 115 minutes instead of 90 (b), and a dump made by an
+    older program than the server is no dump. So the programs are run where and as whom the plan will run them, on the
+    PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
+    database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
+    not at midnight; so does the role that puts a backup back, or the `command` that does. The line that `preflight show
+    --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files` leaves one out,
+    names what is not sealed or takes another back, when a sealed script turns ON_ERROR_STOP off or ends before its end
+    (`\\q`), when the login cannot enter the staged folder or the log cannot be written. UNKNOWN where a script's text
+    does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is off, or the script was not read.
     Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
     is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
@@ -89,12 +91,16 @@ class ScriptRunner(Check):
         return [
             Subject(work.label, work, work.owner, steps=work.steps)
             for work in server_work(self.plan)
-            if not work.taken_by
+            if not work.taken_by or work.restore
         ]
 
     def probes(self, subject: Subject) -> Probes:
         work: ServerWork = subject.item
         probes = self._start_probes(work)
+        restore = work.restore
+        if restore and restore.command:
+            account = AsAccount.of(restore)
+            probes["restore_start"] = WorkStartProbe(work.host.id, account, program=restore.command[0])
         if work.connects:
             account = AsAccount.of(work)
             programs = programs_of(self.plan, work.host.id, work.account)
@@ -120,7 +126,8 @@ class ScriptRunner(Check):
     def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
         """One more login to the database for each, on the host itself, as the account and with the program that will
         do the work: `psql -X -w`, which asks where it arrived; `pg_dump -w --schema-only` of a schema that does not
-        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. It never waits at a prompt."""
+        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. The role that puts a dump back
+        logs in so too. It never waits at a prompt."""
         work: ServerWork = subject.item
         ran = [run.ran for run in programs if run.program in work.programs[:1]]
         if not work.connects or not all(ran):
@@ -128,9 +135,13 @@ class ScriptRunner(Check):
         method = _method(work)
         program = work.program("psql") if method is Method.REPLICATION else work.programs[0]
         account = AsAccount.of(work)
-        # pg_dump does not tell where it arrived: where the plan leaves the server to its default, psql has to.
-        rather = work.program("psql") if method is Method.PG_DUMP and not work.server else ""
-        return {"login": ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)}
+        # pg_dump does not tell where it arrived: psql has to, where the account may run it.
+        rather = work.program("psql") if method is Method.PG_DUMP else ""
+        probe = ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)
+        restore = work.restore
+        if restore is None or restore.command or restore.connection == work.connection:
+            return {"login": probe}
+        return {"login": probe, "restore_login": replace(probe, connection=restore.connection)}
 
     def judge(
         self,
@@ -138,6 +149,8 @@ class ScriptRunner(Check):
         *,
         programs: Programs = (),
         login: ServerLogin | None = None,
+        restore_login: ServerLogin | None = None,
+        restore_start: WorkStart | None = None,
         entered: WorkStart | None = None,
         start: WorkStart | None = None,
         manifest: LocalText | None = None,
@@ -149,6 +162,11 @@ class ScriptRunner(Check):
         if login is not None:
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
+        restore = work.restore
+        if restore and restore_login is not None:
+            points.append(self._judge_restore(restore, restore_login))
+        if restore and restore_start is not None:
+            points.append(self._judge_start(restore, restore_start))
         if entered is not None:
             points += self._judge_entered(work, entered)
         if start is not None:
@@ -162,11 +180,15 @@ class ScriptRunner(Check):
     def _judge_entered(self, work: ServerWork, entered: WorkStart) -> Iterator[Judgement]:
         if entered.state is not Start.READY:
             folder, seen = self.plan.scripts[work.id].staged, _IN_THE_WAY[entered.state]
+            remedy = f"have the approved scripts put there on {work.host.id}, or correct `staged` of {work.table}"
+            if entered.state is Start.CLOSED:
+                closed = shlex.quote(entered.reached)
+                remedy = f"on {work.host.id}: setfacl -m u:{entered.account}:x {closed}, or chmod o+x {closed}"
             yield work.failed(
                 f"{entered.account} cannot start the work in {folder}: {seen}",
                 f"a folder that the login may enter, because it starts the line of {work.account} there",
                 f"{seen}, as {entered.account} sees it",
-                f"on {work.host.id}: setfacl -m u:{entered.account}:x {shlex.quote(folder)}, or chmod o+x",
+                remedy,
             )
 
     def _judge_start(self, work: ServerWork, seen: WorkStart) -> Judgement:
@@ -183,7 +205,7 @@ class ScriptRunner(Check):
         why = _IN_THE_WAY[seen.state]
         actual = f"{why}, as {account} sees it"
         if work.command:
-            remedy = f"have it put there, executable for {account}; or correct `command` of {work.table}"
+            remedy = f"have it put there, executable for {account}; or correct `command` of {work.declared_in}"
             return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
         return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)
@@ -216,33 +238,36 @@ class ScriptRunner(Check):
         )
 
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
-        name = work.database.dbname
+        name = work.dbname
         if login.refusal is not None:
             yield self._login_failed(work, login, name)
-        elif not login.user:
-            yield passed(f"{work.login} logs in on the server without a prompt")
-            if _method(work) is not Method.REPLICATION:
-                yield from self._judge_place(work, login)
-        elif (login.user, login.database) != (work.login, name):
+        elif login.user and (login.user, login.database) != (work.login, name):
             yield work.failed(
                 "the login arrives elsewhere",
                 f"role {work.login} in database {name}",
                 f"role {login.user} in database {login.database}",
-                f"correct `login` and `server` of {work.table}, and what stands before the server (a pooler)",
+                f"correct `login` of {work.declared_in} and `server` of {work.table}, and what stands before the "
+                "server (a pooler)",
             )
         elif not self._right_cluster(work, login):
             yield work.failed(
                 "another server answers",
-                f"the server of {work.database.id}, port {work.database.port}",
-                f"port {login.port}, system identifier {login.system_identifier or 'not shown'}",
-                f'name the server as {work.host.id} sees it: server = "/run/postgresql:{work.database.port}" in '
-                f"{work.table}",
+                f"the server of {work.database.id}, port {work.database.port}, system identifier "
+                f"{work.database.system_identifier or 'not declared'}",
+                f"port {login.port or 'not shown'}, system identifier {login.system_identifier or 'not shown'}",
+                f"name the server as {work.host.id} sees it: `server` of {work.table}. "
+                + _SOCKETS.format(host=work.host.id),
             )
-        elif login.in_recovery and work.section is Section.SCRIPTS and work.database.role is ServerRole.PRIMARY:
+        elif (
+            login.in_recovery
+            and (work.part or work.section is Section.SCRIPTS)
+            and work.database.role is ServerRole.PRIMARY
+        ):
             remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
             yield work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
         else:
-            yield passed(f"{login.user} logs in to {login.database} on the server without a prompt")
+            into = f" to {login.database}" if login.user else ""
+            yield passed(f"{work.login} logs in{into} on the server without a prompt")
             yield from self._judge_place(work, login)
 
     def _judge_place(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
@@ -252,9 +277,20 @@ class ScriptRunner(Check):
             return
         place, port = split_server(work.server)
         here = {"localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id}
-        if not work.server and not login.user:
-            summary = f"which server {work.programs[0]} reaches by default is not known: it does not tell"
-            remedy = f'name it in {work.table}: server = "/run/postgresql", or as {work.host.id} sees it'
+        if not login.user and _method(work) is Method.PG_DUMP and (database.system_identifier or not work.server):
+            summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
+            remedy = _let_psql_tell(work)
+            if not database.system_identifier:
+                remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}; or {remedy}"
+        elif login.user and database.system_identifier:
+            summary = f"whether this is the server of {database.id} is not known: {work.login} may not see which it is"
+            remedy = f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(work.login)}"
+        elif not login.user and not work.server:
+            summary = f"which server {work.programs[0]} reaches is not known: the plan does not name it"
+            remedy = (
+                f"name it, as {work.host.id} sees it: `server` of {work.table}; or, if this is the right server: "
+                f'system_identifier = "{login.system_identifier}" in [databases.{database.id}]'
+            )
         elif work.server and (not (place.startswith("/") or place in here) or port not in ("", str(database.port))):
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
             remedy = (
@@ -277,7 +313,12 @@ class ScriptRunner(Check):
         is named for the host, or the database's."""
         if work.database.system_identifier and login.system_identifier:
             return work.database.system_identifier == login.system_identifier
-        return str(login.port) == (split_server(work.server)[1] or str(work.database.port))
+        return not login.user or str(login.port) == (split_server(work.server)[1] or str(work.database.port))
+
+    def _judge_restore(self, restore: ServerWork, login: ServerLogin) -> Judgement:
+        """Whether the role that puts the backup back gets in; which server that is, is told with the backup's login."""
+        first = next(self._judge_login(restore, login))
+        return replace(first, summary=f"restore: {first.summary}")
 
     def _login_failed(self, work: ServerWork, login: ServerLogin, name: str) -> Judgement:
         refusal = login.refusal or LoginRefusal.OTHER
@@ -296,10 +337,14 @@ class ScriptRunner(Check):
             account=work.who,
             host=work.host.id,
             role=work.login,
+            role_identifier=quote_identifier(work.login),
             database=name,
-            port=work.database.port,
-            program=work.programs[0],
+            naming=f"`into` of {work.declared_in}" if work.into else f"`name` of [databases.{work.database.id}]",
+            database_identifier=quote_identifier(name),
+            pgpass=_pgpass_line(work),
+            program=work.program("psql") if work.part else work.programs[0],
             table=work.table,
+            declared_in=work.declared_in,
         )
         expected = f"{work.login} logs in to {name} without a prompt, as {work.who} on {work.host.id}"
         return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
@@ -351,6 +396,23 @@ class ScriptRunner(Check):
 def _method(work: ServerWork) -> Method:
     name = work.programs[0].rpartition("/")[2]
     return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
+
+
+def _pgpass_line(work: ServerWork) -> str:
+    """Of the password file (libpq, 34.16), but for the password; the server's name is left open, since a socket has
+    another one in each program."""
+    database = "*" if _method(work) is Method.REPLICATION else work.dbname
+    fields = [re.sub(r"([:\\])", r"\\\1", field) for field in (work.port or "*", database, work.login)]
+    return ":".join(["*", *fields, "PASSWORD"])
+
+
+def _let_psql_tell(work: ServerWork) -> str:
+    """The cure where only pg_dump was tried."""
+    psql = work.program("psql")
+    if work.by_login:
+        return f"have psql installed on {work.host.id}, on the PATH of {work.who}"
+    path = psql if psql.startswith("/") else f"/usr/bin/{psql}"
+    return f"have this line in sudoers on {work.host.id}: {work.host.user} ALL=({work.account}) NOPASSWD: {path}"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:

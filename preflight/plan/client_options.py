@@ -91,11 +91,16 @@ _NO_OPTION = "expected one long option in full, --name or --name=VALUE"
 _UNKNOWN = "is not known to be harmless"
 
 
+def allowed(client: Client, backup_format: BackupFormat) -> Mapping[str, _Option]:
+    """What may be given to it for a backup in this format, by the option's name."""
+    return {name: each for name, each in _ALLOWED[client].items() if backup_format in each.formats}
+
+
 def complaints(client: Client, backup_format: BackupFormat, options: Sequence[str]) -> Mapping[int, str]:
     """Why options are refused, by their places. No value is repeated: it may be a secret."""
-    allowed = {name: each for name, each in _ALLOWED[client].items() if backup_format in each.formats}
+    here = allowed(client, backup_format)
     named = [option.partition("=")[0] for option in options]
-    known = ", ".join(map(_written, allowed, allowed.values()))
+    known = ", ".join(map(_written, here, here.values()))
     instead = f"; {client} may be given {known} here, and for anything else there is `command`"
     found = {at: _complaint(option, _ALLOWED[client], backup_format, named) for at, option in enumerate(options)}
     return {at: said + instead * (said in (_NO_OPTION, _UNKNOWN)) for at, said in found.items() if said}

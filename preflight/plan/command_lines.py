@@ -15,7 +15,7 @@ from functools import lru_cache
 from preflight.clock import zone
 from preflight.plan import Backup, BackupFormat, BackupMethod, Plan, Scripts, UndoKind
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.plan.work import Section, ServerWork, connection_options, server_work
+from preflight.plan.work import PlannedBackup, Section, ServerWork, connection_options, server_work
 
 _FORMATS = {
     BackupFormat.CUSTOM: "c", BackupFormat.DIRECTORY: "d", BackupFormat.TAR: "t", BackupFormat.PLAIN: "p",
@@ -99,7 +99,7 @@ def backup_command(plan: Plan, work: ServerWork) -> Command:
         return replace(command, note=f"taken by {entry.taken_by}; nothing to start, its result is judged")
     if entry.command:
         return replace(command, argv=entry.command)
-    path, program = backup_path(plan, entry), work.program_folder + entry.method.value
+    path, program = backup_path(plan, entry), work.program(entry.method)
     if entry.method is BackupMethod.PG_BASEBACKUP:  # of the whole server, so that no database is named
         form, target = "t" if entry.format is BackupFormat.TAR else "p", ("-D", path)
         options = connection_options(tuple(each for each in work.connection if each[0] != "dbname"))
@@ -116,7 +116,7 @@ def backup_path(plan: Plan, entry: Backup) -> str:
 
 
 def backup_name(entry: Backup) -> str:
-    """What the backup writes in its directory, with `{date}` as the plan has it."""
+    """What it is called in its directory, with `{date}` for the day on which the window begins."""
     suffix = _SUFFIXES.get(entry.format, "") if entry.method is BackupMethod.PG_DUMP else ""
     return entry.file or f"{entry.id}-{{date}}{suffix}"
 
@@ -149,21 +149,18 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
         )
 
 
-def restore_command(plan: Plan, work: ServerWork) -> Command:
-    entry = plan.backups[work.id]
-    restore = entry.restore
-    minutes = _restore_minutes(plan, entry)
-    command = Command(act=Act.RESTORE, work=work, minutes=minutes)
-    if restore is None:
+def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
+    entry, work = planned.backup, planned.restore
+    command = Command(act=Act.RESTORE, work=work or planned, minutes=_restore_minutes(plan, entry))
+    if entry.restore is None or work is None:
         return replace(command, note=f"the plan does not say how: add [backups.{entry.id}.restore]")
-    if restore.command:
-        return replace(command, argv=restore.command)
-    named = {**dict(work.connection), "dbname": restore.into or dict(work.connection)["dbname"]}
-    options, path = connection_options(tuple(named.items())), backup_path(plan, entry)
+    if work.command:
+        return replace(command, argv=work.command)
+    options, path = (*connection_options(work.connection), *entry.restore.options), backup_path(plan, entry)
     if entry.format is BackupFormat.PLAIN:
-        argv = (f"{work.program_folder}psql", *_RIGHT_PSQL, *options, *restore.options, "-f", path)
+        argv = (*work.programs, *_RIGHT_PSQL, *options, "-f", path)
     else:
-        argv = (f"{work.program_folder}pg_restore", "-w", "--exit-on-error", *options, *restore.options, path)
+        argv = (*work.programs, "-w", "--exit-on-error", *options, path)
     return replace(command, argv=argv, note=_password(work))
 
 
@@ -190,7 +187,7 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
         key=lambda each: place.get(each.step, -1 if each.section is Section.BACKUPS else len(place)),
     )
     scripts = [each for each in work if each.section is Section.SCRIPTS]
-    backups = [each for each in work if each.section is Section.BACKUPS]
+    backups = [each for each in work if isinstance(each, PlannedBackup)]
     forward = (
         command
         for each in work

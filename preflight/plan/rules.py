@@ -218,6 +218,8 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
+    if backup.program and not _is_called(backup.program, backup.method):
+        yield Broken(("program",), f"expected {backup.method} or its full path")
     if backup.file and _PLACEHOLDER.search(backup.file):
         yield Broken(("file",), "expected a name that holds no other placeholder than {date}")
     if backup.file and "/" in backup.file:
@@ -231,7 +233,7 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
 
 def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "command" in raw:
-        yield from _without(raw, ("into", "options"), "is pg_restore's, and `command` runs something else")
+        yield from _without(raw, ("login", "into", "options"), "is pg_restore's, and `command` runs something else")
     elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
         yield Broken(("command",), "is required for a backup that pg_dump does not take here")
     yield from _empty(raw)

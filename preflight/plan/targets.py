@@ -176,8 +176,11 @@ class Database:
 class Restore:
     """`[backups.NAME.restore]`: how the backup is put back."""
 
+    login: Account = Account("")
+    """Database role that puts it back: the owner of what it replaces. The database's user when left out, never the
+    backup's `login`, which may only read."""
     into: Name = ""
-    """Database that is named to pg_restore or psql; the backup's own when left out."""
+    """Database that is named to pg_restore or psql; the backup's own when left out. It must be there."""
     options: tuple[Name, ...] = ()
     """Further options of pg_restore, or of psql for the plain format: `["--clean", "--if-exists"]`; as for the backup,
     only those that leave it a whole restore."""
@@ -205,6 +208,9 @@ class Backup:
     server: Server = ""
     """How it reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's; the
     program's own default there when left out."""
+    program: Name = ""
+    """Full path of the `method`, where it is not on the account's PATH. What reads the backup, or puts it back, is then
+    called from the same folder."""
     file: FileBelow = ""
     """What it writes in `directory`; `{date}` is the day on which the window begins. The entry's name and the day
     when left out."""
@@ -258,7 +264,7 @@ class Scripts:
     """How psql reaches the server on the host: socket folder or host, with `:PORT` where that is not the database's;
     psql's own default there when left out."""
     program: Name = "psql"
-    """psql, or its full path where it is not on the account's PATH."""
+    """psql, or its full path where it is not on the account's PATH. Other entries do not take it over."""
     files: tuple[FileBelow, ...] = ()
     """The scripts in their order. Left out: every sealed script that is nobody's way back and that no other sealed
     script includes, in the manifest's order."""

@@ -36,6 +36,10 @@ class ServerWork:
     """OS account; empty where the host's login is left to ssh_config."""
     login: str
     """Database role."""
+    into: str = ""
+    """Database that is named to the client program instead of the target's own."""
+    part: str = ""
+    """Of the entry's table, in which this work is declared: `restore`."""
     server: str = ""
     """How its client program reaches the server on the host, as the plan writes it."""
     program_folder: str = ""
@@ -57,8 +61,13 @@ class ServerWork:
 
     @property
     def table(self) -> str:
-        """Where the plan declares it."""
+        """Where the plan declares the account and how its programs reach the server."""
         return f"[{self.section}.{self.id}]"
+
+    @property
+    def declared_in(self) -> str:
+        """Where the plan declares what this work alone has: the role, the database, the `command`."""
+        return f"[{self.section}.{self.id}.{self.part}]" if self.part else self.table
 
     @property
     def database(self) -> Database:
@@ -92,7 +101,17 @@ class ServerWork:
         """What is named to the client program. A named server has the database's port unless it names another."""
         host, port = split_server(self.server)
         named = {"host": host, "port": port or str(self.database.port)} if self.server else {}
-        return tuple({**named, "user": self.login, "dbname": self.database.dbname}.items())
+        return tuple({**named, "user": self.login, "dbname": self.dbname}.items())
+
+    @property
+    def dbname(self) -> str:
+        """What the database is called into which the programs log in."""
+        return self.into or self.database.dbname
+
+    @property
+    def port(self) -> str:
+        """Of the server, where the plan says how it is reached from the host; empty for the account's default there."""
+        return dict(self.connection).get("port", "")
 
     @property
     def who(self) -> str:
@@ -103,6 +122,16 @@ class ServerWork:
     def steps(self) -> tuple[str, ...]:
         """Of the run sheet: the one in which it is done."""
         return (self.step,) if self.step else ()
+
+    @property
+    def restore(self) -> ServerWork | None:
+        """What puts a backup back; None for other work, and where the plan does not say."""
+        return None
+
+    @property
+    def acts(self) -> tuple[ServerWork, ...]:
+        """The work, and what puts it back."""
+        return (self, self.restore) if self.restore else (self,)
 
     def program(self, name: str) -> str:
         """A client program as it is called, beside the one that does the work."""
@@ -126,10 +155,35 @@ class PlannedBackup(ServerWork):
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
 
+    @property
+    def restore(self) -> PlannedBackup | None:
+        """By the same account at the same server."""
+        entry = self.backup.restore
+        if entry is None:
+            return None
+        return replace(
+            self,
+            login=entry.login or self.database.user,
+            into=entry.into,
+            part="restore",
+            programs=() if entry.command else (self.program(_restoring(self.backup)),),
+            command=entry.command,
+            taken_by="",
+        )
+
 
 def connection_options(connection: Connection) -> list[str]:
     """The options of psql, pg_dump and their kin that say so."""
-    return [word for name, value in connection for word in (_OPTIONS[name], value)]
+    words = {**dict(connection), "dbname": _database_word(dict(connection).get("dbname", ""))}
+    return [word for name, _ in connection for word in (_OPTIONS[name], words[name])]
+
+
+def _database_word(name: str) -> str:
+    """A name that libpq would take for a connection string is written as one (libpq, 34.1.1)."""
+    if "=" not in name and not name.startswith(("postgres://", "postgresql://")):
+        return name
+    escaped = name.replace("\\", r"\\").replace("'", r"\'")
+    return f"dbname='{escaped}'"
 
 
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
@@ -185,9 +239,8 @@ def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:
 
 
 def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
-    folders = {entry.database: folder for entry in plan.scripts.values() if (folder := _program_folder(entry))}
     return (
-        *(_backup(plan, entry, folders.get(entry.database, "")) for entry in plan.backups.values()),
+        *(_backup(plan, entry) for entry in plan.backups.values()),
         *(_scripts(plan, entry) for entry in plan.scripts.values()),
     )
 
@@ -211,16 +264,17 @@ def _work_by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
     return found
 
 
-def _program_folder(entry: Scripts) -> str:
-    """Where PATH lacks psql, its siblings are found beside it."""
-    folder, slash, _ = entry.program.rpartition("/")
+def _program_folder(program: str) -> str:
+    """Where PATH lacks a client program, its siblings are found beside it."""
+    folder, slash, _ = program.rpartition("/")
     return folder + slash
 
 
-def _backup(plan: Plan, entry: Backup, folder: str) -> PlannedBackup:
+def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
     database = plan.databases[entry.database]
     host = plan.host_of(database)
     account = entry.account or host.user
+    folder = _program_folder(entry.program)
     return PlannedBackup(
         plan=plan,
         backup=entry,
@@ -246,6 +300,11 @@ def _price(plan: Plan, step_id: str) -> float | None:
     return step.price_minutes if step else None
 
 
+def _restoring(entry: Backup) -> str:
+    """The program that puts a dump back."""
+    return "psql" if entry.format is BackupFormat.PLAIN else "pg_restore"
+
+
 def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
     taken_here = not (entry.command or entry.taken_by)
     if taken_here:
@@ -253,12 +312,11 @@ def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
     if entry.method is BackupMethod.PG_BASEBACKUP:
         return
     # A backup nobody can read back is none. Another account's sudo rules may well list pg_dump alone, though: there
-    # pg_restore is wanted only where the plan has earlier backups read, which that account does.
-    if entry.format is not BackupFormat.PLAIN:
-        if entry.previous or (taken_here and is_login):
-            yield "pg_restore"
-    elif taken_here and is_login:
-        yield "psql"
+    # the other program is wanted only where the account has to put it back, or to read earlier ones.
+    puts_back = entry.restore is not None and not entry.restore.command
+    reads_back = bool(entry.previous) and entry.format is not BackupFormat.PLAIN
+    if puts_back or reads_back or (taken_here and is_login):
+        yield _restoring(entry)
 
 
 def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
@@ -272,7 +330,7 @@ def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
         account=entry.account or host.user,
         login=entry.login or (database.user if database else ""),
         server=entry.server,
-        program_folder=_program_folder(entry),
+        program_folder=_program_folder(entry.program),
         programs=() if entry.command else (entry.program,),
         command=entry.command,
         step=entry.step,

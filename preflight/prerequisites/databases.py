@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Plan, SslMode
-from preflight.plan.work import work_with
+from preflight.plan.work import ServerWork, work_with
 from preflight.prerequisites import Requirement
 from preflight.questions.sql import always_quoted, quote_identifier
 
@@ -15,19 +15,24 @@ def requirements(plan: Plan) -> Iterator[Requirement]:
     for database in plan.databases.values():
         yield _roles(plan, database)
         yield _way_in(database)
-        for work in work_with(plan, database.id):
-            if work.connects:
-                who = work.account or work.host.who
-                text = (
-                    f"On {work.host.id}: {who} logs in to {database.dbname} as {work.login} without a prompt "
-                    "(peer, ~/.pgpass with mode 0600, or a certificate)."
-                )
-                yield Requirement(owner=database.owner, text=text, checks=("script-runner",))
+        for work in _connecting(plan, database):
+            who = work.account or work.host.who
+            text = (
+                f"On {work.host.id}: {who} logs in to {work.dbname} as {work.login} without a prompt "
+                "(peer, ~/.pgpass with mode 0600, or a certificate)."
+            )
+            yield Requirement(owner=database.owner, text=text, checks=("script-runner",))
+
+
+def _connecting(plan: Plan, database: Database) -> list[ServerWork]:
+    """Work with the database that logs in to it, each connection once."""
+    acts = [act for work in work_with(plan, database.id) for act in work.acts if act.connects]
+    return list({(act.host.id, act.account, act.connection): act for act in acts}.values())
 
 
 def _roles(plan: Plan, database: Database) -> Requirement:
     until = format_moment(plan.window.needed_until, plan.window.zone)
-    logins = dict.fromkeys([database.user, *(work.login for work in work_with(plan, database.id) if work.connects)])
+    logins = dict.fromkeys([database.user, *(work.login for work in _connecting(plan, database))])
     text = (
         f"In {database.id}: login roles {', '.join(logins)}, valid past {until} (VALID UNTIL), with these grants for "
         "the checks. What the scripts and the backup themselves may do is granted with the release."

@@ -55,9 +55,8 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
     and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
     works = [work for work in work_on(plan, host.id) if work.account == account]
-    # psql tells which server it reaches where no `server` is named, which pg_dump does not.
-    telling = [f"{work.program_folder}psql" for work in works if work.connects and not work.server]
-    started = [_started(plan, work) for work in works if work.command]
+    telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
+    started = [_started(plan, act) for work in works for act in work.acts if act.command]
     names = [*programs_of(plan, host.id, account), *telling, *started]
     programs = [name if name.startswith("/") else _BIN + name for name in names]
     listed = [*programs, _SHELL] if works or not programs else programs

@@ -12,10 +12,12 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
+from preflight.plan.command_lines import backup_path
 from preflight.plan.limits import Matches
+from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import BOOT, AccountProbe, BootId, filled, quoted
+from preflight.questions.shell import BOOT, AccountProbe, AsAccount, BootId, filled, quoted
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _MEMORY = {"tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs"}
@@ -171,6 +173,13 @@ d=@DIRECTORY@
 place "" "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
+t=@TARGET@
+if [ -z "$t" ]; then w=nothing
+elif [ -d "$t" ]; then
+  if [ -z "$(ls -A -- "$t" 2>&1)" ]; then w=empty-folder; elif [ -r "$t" ]; then w=full-folder; else w=closed-folder; fi
+elif [ -e "$t" ] || [ -h "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi
+else w=nothing; fi
+echo target=$w
 if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
 ran_as=$(id -u); set -- @ACCOUNT@
 if [ $# -eq 0 ]; then uid=$ran_as; else uid=$(id -u "$1"); fi
@@ -263,6 +272,19 @@ class DirectoryKind(StrEnum):
     MISSING = "missing"
 
 
+class Target(StrEnum):
+    """What has the name under which something will be written."""
+
+    NOTHING = "nothing"
+    FILE = "file"
+    CLOSED_FILE = "closed-file"
+    """Whoever looked may not write it."""
+    EMPTY_FOLDER = "empty-folder"
+    FULL_FOLDER = "full-folder"
+    CLOSED_FOLDER = "closed-folder"
+    """Whoever looked may not read it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One directory on the way to another, itself included."""
@@ -301,6 +323,8 @@ class Directory:
     quotas: tuple[Quota, ...] = ()
     boot: str = ""
     """Boot id of the machine; empty where it shows none."""
+    target: Target = Target.NOTHING
+    """What is there already under the name of what will be written."""
 
     @property
     def as_account(self) -> bool:
@@ -367,6 +391,7 @@ class _PlaceTold:
 @dataclass(frozen=True, kw_only=True)
 class _DirectoryTold(_PlaceTold):
     kind: DirectoryKind
+    target: Target
     passable: bool
     ran_as: int
     account: int | None
@@ -388,11 +413,21 @@ class DirectoryProbe(AccountProbe[Directory]):
     timeout_seconds: ClassVar[float] = _SECONDS
 
     directory: str
+    written: str = ""
+    """Path of what will be written in it; empty where that is not known."""
+
+    @classmethod
+    def of(cls, planned: PlannedBackup) -> DirectoryProbe:
+        """The directory of a backup, and what the backup writes there."""
+        backup = planned.backup
+        written = backup_path(planned.plan, backup) if planned.connects else ""
+        return cls(planned.host.id, AsAccount.of(planned), backup.directory, written)
 
     def ask(self) -> str:
         script = filled(
             _DIRECTORY,
             DIRECTORY=quoted(self.directory),
+            TARGET=quoted(self.written),
             PLACE=_PLACE,
             BOOT=BOOT,
             ACCOUNT=self.account.word,
@@ -405,6 +440,7 @@ class DirectoryProbe(AccountProbe[Directory]):
         return Directory(
             place=_place(told),
             kind=told.kind,
+            target=told.target,
             passable=told.passable,
             ran_as=told.ran_as,
             uid=-1 if told.account is None else told.account,

@@ -14,7 +14,9 @@ _SCRIPT = """\
 exec </dev/null
 printf 'account=%s\\n' "$(id -un)"
 f=@FOLDER@ p=@PROGRAM@ l=@LOG@ s=ready
-if [ ! -d "$f" ]; then s=absent
+r=$f; while [ ! -d "$r" ]; do r=${r%/*}; r=${r:-/}; done
+if [ ! -x "$r" ]; then s=closed
+elif [ "$r" != "$f" ]; then s=absent
 elif ! cd -- "$f"; then s=closed
 else
   case $p in
@@ -30,7 +32,7 @@ else
   elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=log-closed
   fi
 fi 2>/dev/null
-printf 'state=%s\\n' "$s"
+printf 'state=%s\\nreached=%s\\n' "$s" "$r"
 exit 0
 """
 
@@ -40,9 +42,9 @@ class Start(StrEnum):
 
     READY = "ready"
     ABSENT = "absent"
-    """The folder is not there, or cannot be seen."""
+    """The folder is not there."""
     CLOSED = "closed"
-    """The folder cannot be entered."""
+    """The folder, or one on the way to it, cannot be entered."""
     MISSING = "missing"
     """The program is not there, or not on the account's PATH."""
     DENIED = "denied"
@@ -61,6 +63,8 @@ class WorkStart:
     account: str
     """Who looked."""
     state: Start
+    reached: str = "/"
+    """The folder, or the deepest one on the way to it that is seen."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
 from preflight.judging.manifest import format_manifest
-from preflight.plan import Account, Backup, Database, Plan, RemotePath, Scripts, Step
+from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, Step
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.sudo import ProgramRun
-from preflight.questions.tools import Method, ServerLogin, ServerLoginProbe
+from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe
 from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
 from tests.toy import MOMENT, toy_plan
 
@@ -260,10 +261,70 @@ def test_pg_dump_does_not_tell_where_it_arrived() -> None:
     silent, psql = ServerLogin(None), ServerLogin(None, "", "release", "orders", 5432, 150018)
     found = judgement_of(plan_of(backup={}), arrived=silent)
     assert found.status is Status.UNKNOWN
-    assert "which server pg_dump reaches by default is not known" in found.summary
-    assert "server = " in found.remedy
+    assert "which server pg_dump reaches is not known" in found.summary
+    assert "`server` of [backups.b]" in found.remedy
     assert judgement_of(plan_of(backup={}), arrived=psql).status is Status.PASS
     assert judgement_of(plan_of(backup={"server": "/run/postgresql"}), arrived=silent).status is Status.PASS
+
+
+def test_a_declared_system_identifier_must_be_seen() -> None:
+    silent, psql = ServerLogin(None), ServerLogin(None, "", "release", "orders", 5432, 150018)
+    backup = {"server": "/run/postgresql", "account": Account("postgres")}
+    plan = plan_of(backup=backup, system_identifier="7")
+    found = judgement_of(plan, arrived=silent)
+    assert found.status is Status.UNKNOWN
+    assert found.remedy == "have this line in sudoers on db1: dbadmin ALL=(postgres) NOPASSWD: /usr/bin/psql"
+    found = judgement_of(plan, arrived=psql)
+    assert found.status is Status.UNKNOWN
+    assert found.remedy == "GRANT EXECUTE ON FUNCTION pg_control_system() TO release"
+    assert judgement_of(plan, arrived=replace(psql, system_identifier="7")).status is Status.PASS
+    found = judgement_of(plan, arrived=replace(psql, system_identifier="8"))
+    assert (found.status, found.summary) == (Status.FAIL, "another server answers")
+
+
+@pytest.mark.parametrize(("seen", "status"), [("7", Status.PASS), ("8", Status.FAIL)])
+def test_a_base_backup_shows_which_server_it_is(seen: str, status: Status) -> None:
+    plan = plan_of(backup={"method": BackupMethod.PG_BASEBACKUP, "server": "localhost"}, system_identifier="7")
+    assert judgement_of(plan, arrived=ServerLogin(None, system_identifier=seen)).status is status
+
+
+def test_who_puts_a_backup_back_logs_in_too() -> None:
+    plan = plan_of(backup={"login": Account("backup"), "server": "localhost", "restore": Restore(into="orders2")})
+    check = ScriptRunner(plan, MOMENT)
+    probes = check.follow_up(check.subjects()[0])
+    connection = {"host": "localhost", "port": "5432", "user": "release", "dbname": "orders2"}
+    assert isinstance(probes["restore_login"], ServerLoginProbe)
+    assert dict(probes["restore_login"].connection) == connection
+    in_vain = ServerLogin(LoginRefusal.NO_DATABASE, 'database "orders2" does not exist')
+    found = check.judge(check.subjects()[0], restore_login=in_vain)
+    assert (found.status, found.summary) == (
+        Status.FAIL, "restore: no database login on the server: no such database",
+    )  # fmt: skip
+
+
+def test_the_command_that_puts_a_backup_back_is_looked_for() -> None:
+    restore = Restore(command=("/opt/restore.sh", "orders"))
+    plan = plan_of(backup={"taken_by": "cron", "previous": "/b/*", "restore": restore})
+    found = judgement_of(plan, start=Start.MISSING)
+    assert (found.status, found.summary) == (
+        Status.FAIL, "/opt/restore.sh does not start: there is no such program",
+    )  # fmt: skip
+    assert found.remedy.endswith("or correct `command` of [backups.b.restore]")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "backup", "remedy"),
+    [
+        (LoginRefusal.NOT_PERMITTED, {}, 'ALTER ROLE "Rel-App" LOGIN'),
+        (LoginRefusal.NO_CONNECT, {}, 'GRANT CONNECT ON DATABASE "a:b" TO "Rel-App"'),
+        (LoginRefusal.NO_PASSWORD, {"server": "127.0.0.1:35005"}, r"the line *:35005:a\:b:Rel-App:PASSWORD into"),
+        (LoginRefusal.NO_PASSWORD, {"server": "localhost"}, r"the line *:5432:a\:b:Rel-App:PASSWORD into"),
+        (LoginRefusal.NO_PASSWORD, {}, r"the line *:*:a\:b:Rel-App:PASSWORD into"),
+    ],
+)
+def test_a_cure_can_be_pasted(refusal: LoginRefusal, backup: dict[str, Any], remedy: str) -> None:
+    plan = plan_of(backup={"login": Account("Rel-App"), **backup}, name="a:b")
+    assert remedy in judgement_of(plan, arrived=ServerLogin(refusal, "said")).remedy
 
 
 def test_each_entry_is_tried_at_its_own_server_as_its_own_login() -> None:
@@ -276,7 +337,7 @@ def test_each_entry_is_tried_at_its_own_server_as_its_own_login() -> None:
     assert isinstance(psql, ServerLoginProbe)
     assert (dump.method, dump.account.account) == (Method.PG_DUMP, "postgres")
     assert dump.connection == (("user", "backup"), ("dbname", "orders"))
-    assert dump.rather == "psql", "the server is left to the default: psql tells which one that is"
+    assert dump.rather == "psql", "it tells which server that is"
     assert dict(psql.connection) == {"host": "localhost", "port": "5432", "user": "owner", "dbname": "orders"}
 
 

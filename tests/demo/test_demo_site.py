@@ -31,6 +31,7 @@ from preflight.demo import DemoError, plan_file
 from preflight.demo.account import site_account
 from preflight.demo.postgres import Postgres, find_programs
 from preflight.demo.site import DemoSite
+from tests.cli.program import preflight
 from tests.site.machine import command_lines, needs, needs_root, run
 
 _PROJECT = Path(__file__).parents[2]
@@ -147,6 +148,27 @@ def test_scripts_are_sealed_staged_and_run(demo: DemoSite) -> None:
         for name in (*names, *backwards):
             script = folder / entry["approved"] / name
             demo.postgres.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=script.read_text())
+
+
+def test_each_line_of_the_sheet_works_when_it_is_pasted(demo: DemoSite) -> None:
+    """The way back is gone before the restore, which puts the tables back as the role that owns them."""
+    sheet = preflight("show", demo.plan_path, "--commands").stdout
+    starts = ("cd ", "pg_dump ", "pg_restore ")
+    lines = [line[5:] for line in sheet.splitlines() if line[:5].isspace() and line[5:].startswith(starts)]
+    assert len(lines) == 2 + 2 + 4 + 2, "backups, scripts, ways back, restores"
+    for line in lines:
+        host = next(name for name in ("db1", "db2") if f"/{name}/" in line)
+        if line.startswith("pg_restore"):
+            table = {"db1": "orders", "db2": "invoices"}[host]
+            demo.postgres.run("psql", "-Xqc", f"DELETE FROM {table}", "-d", {"db1": "orders", "db2": "billing"}[host])
+        done = ssh(demo, host, line)
+        assert (done.returncode, done.stderr) == (0, ""), line
+    for database, table in (("orders", "orders"), ("billing", "invoices")):
+        found = demo.postgres.run("psql", "-XAtqc", f"SELECT count(*) FROM {table}", "-d", database)
+        assert found.strip() == "4000"
+    for host, database in (("db1", "orders"), ("db2", "billing")):
+        for written in (demo.hosts[host].root / "backup" / database).iterdir():
+            written.unlink()
 
 
 def test_databases_take_the_plans_role(demo: DemoSite) -> None:

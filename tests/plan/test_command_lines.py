@@ -16,7 +16,7 @@ from preflight.plan.command_lines import (
     script_commands,
     way_back_commands,
 )
-from preflight.plan.work import server_work
+from preflight.plan.work import planned_backups, server_work
 from tests.plan.test_work import plan_of
 
 ORDER = ScriptOrder(("010.sql", "020.sql"), ("undo/010.sql", "undo/020.sql"))
@@ -30,7 +30,8 @@ def backup_line(**backup: Any) -> str:
 
 def restore_line(**backup: Any) -> str:
     plan = plan_of(backup=backup)
-    return restore_command(plan, server_work(plan)[0]).line
+    (planned,) = planned_backups(plan)
+    return restore_command(plan, planned).line
 
 
 def script_line(order: ScriptOrder = ORDER, **scripts: Any) -> str:
@@ -113,7 +114,7 @@ def test_what_takes_the_backup_by_itself_needs_no_line() -> None:
 
 def test_a_restore_stops_at_the_first_error() -> None:
     options = Restore(into="orders2", options=("--clean", "--if-exists"))
-    assert restore_line(restore=options) == (
+    assert restore_line(restore=options, login="backup") == (
         "pg_restore -w --exit-on-error -U release -d orders2 --clean --if-exists /backup/b-2026-10-17.dump"
     )
     plain = restore_line(restore=Restore(), format=BackupFormat.PLAIN)

@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
-from preflight.plan import Account, Backup, BackupFormat, BackupMethod, Database, Plan, RemotePath, Scripts, Step
-from preflight.plan.work import Section, minutes_at_stake, programs_of, server_work
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Database,
+    Plan,
+    RemotePath,
+    Restore,
+    Scripts,
+    Step,
+)
+from preflight.plan.work import Section, connection_options, minutes_at_stake, planned_backups, programs_of, server_work
 from tests.toy import toy_plan
 
 
@@ -49,14 +60,44 @@ def test_programs_follow_from_the_method() -> None:
     assert programs(account="postgres", previous="/backup/*.dump") == ("pg_dump", "pg_restore")
 
 
-def test_a_full_path_of_psql_holds_for_the_other_programs_too() -> None:
-    plan = plan_of(backup={}, scripts={"program": "/usr/pgsql-15/bin/psql"})
+def test_a_full_path_holds_for_the_programs_of_its_own_entry() -> None:
+    plan = plan_of(backup={}, scripts={"program": "/opt/x/psql"})
+    assert programs_of(plan, "db1", "dbadmin") == ("pg_dump", "pg_restore", "/opt/x/psql")
+    assert programs_of(plan, "db1", "postgres") == ()
+    plan = plan_of(backup={"program": "/usr/pgsql-15/bin/pg_dump"}, scripts={})
     assert programs_of(plan, "db1", "dbadmin") == (
         "/usr/pgsql-15/bin/pg_dump",
         "/usr/pgsql-15/bin/pg_restore",
-        "/usr/pgsql-15/bin/psql",
+        "psql",
     )
-    assert programs_of(plan, "db1", "postgres") == ()
+
+
+def test_a_backup_is_put_back_by_the_databases_user_and_not_by_who_may_only_read() -> None:
+    backup = {"login": "backup", "account": "postgres", "server": "/run/postgresql"}
+    (work,) = planned_backups(plan_of(backup={**backup, "restore": Restore()}))
+    assert work.restore is not None
+    assert (work.restore.account, work.restore.login, work.restore.programs) == ("postgres", "release", ("pg_restore",))
+    assert work.programs == ("pg_dump", "pg_restore"), "the account has to run it in the night"
+    restore = Restore(login=Account("owner"), into="orders2")
+    (work,) = planned_backups(plan_of(backup={**backup, "restore": restore}))
+    assert work.restore is not None
+    assert dict(work.restore.connection) == {
+        "host": "/run/postgresql", "port": "5432", "user": "owner", "dbname": "orders2",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("orders", "orders"),
+        ("a=b", "dbname='a=b'"),
+        ("postgres://x", "dbname='postgres://x'"),
+        ("it's=\\", r"dbname='it\'s=\\'"),
+        ("it's", "it's"),
+    ],
+)
+def test_a_name_that_libpq_would_take_for_a_connection_string_is_written_as_one(name: str, word: str) -> None:
+    assert connection_options((("user", "release"), ("dbname", name))) == ["-U", "release", "-d", word]
 
 
 def test_what_is_not_a_client_program_is_not_tried_as_one() -> None:

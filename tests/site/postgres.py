@@ -94,9 +94,10 @@ class Cluster:
         names: Sequence[str] = ("localhost", "127.0.0.1", "db1.test"),
         copy_of: Cluster | None = None,
         namespace: Namespace | None = None,
+        port: int | None = None,
     ) -> None:
         """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster. In a
-        `namespace` it listens on the standard port."""
+        `namespace` it listens on the standard port; on `port` where one is named, else on a free one."""
         self.bin = bin_directory()
         self.account = server_account()
         self.ca = authority.certificate
@@ -107,6 +108,7 @@ class Cluster:
         """A folder of the server's account for backups; on the same file system as the data."""
         self._settings = {**_SETTINGS, **(settings or {})}
         self._namespace = namespace
+        self._fixed_port = port
         self._databases: list[str] = []
         self._make_folders()
         if copy_of is None:
@@ -269,7 +271,7 @@ class Cluster:
 
     def _start(self) -> Server:
         for _ in range(_ATTEMPTS):
-            self.port = free_port(self.address) if self._namespace is None else POSTGRES_PORT
+            self.port = self._fixed_port or (free_port(self.address) if self._namespace is None else POSTGRES_PORT)
             settings = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.socket_directory)}
             options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
             argv: list[str | Path] = [self.bin / "postgres", "-D", self.data, *options]

@@ -13,7 +13,7 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, RemotePath, SecretRef, Step
+from preflight.plan import Backup, BackupFormat, Become, RemotePath, SecretRef, Step
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts
@@ -239,6 +239,39 @@ def test_a_directory_for_everybody_warns_without_the_sticky_bit(ask: Ask, place:
     assert f"chmod o-w {place}" in found.judgement.remedy
     place.chmod(0o1777)
     assert ask(place).status is Status.PASS
+
+
+def test_what_stands_in_the_way_under_the_backups_own_name_fails(ask: Ask, place: Path, account: Account) -> None:
+    target = place / "night"
+
+    def backup(backup_format: BackupFormat) -> Finding:
+        return ask(place, file="night", format=backup_format)
+
+    def owned(path: Path, mode: int) -> None:
+        path.chmod(mode)
+        shutil.chown(path, account.name)
+
+    target.mkdir()
+    owned(target, 0o700)
+    assert backup(BackupFormat.DIRECTORY).status is Status.PASS, "pg_dump writes into an empty folder"
+    found = backup(BackupFormat.CUSTOM)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary == f"pg_dump cannot write {target}: a folder has that name"
+    (target / "toc.dat").touch()
+    found = backup(BackupFormat.DIRECTORY)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary == f"pg_dump cannot write {target}: a folder has that name which is not empty"
+    cure = found.judgement.remedy.partition(": ")[2].partition(";")[0]
+    subprocess.run(["sh", "-c", cure], check=True)
+    assert backup(BackupFormat.DIRECTORY).status is Status.PASS, "the cure works"
+    target.touch()
+    owned(target, 0o600)
+    assert backup(BackupFormat.CUSTOM).status is Status.PASS, "pg_dump writes over a file"
+    assert backup(BackupFormat.DIRECTORY).status is Status.FAIL
+    target.chmod(0o400)
+    found = backup(BackupFormat.CUSTOM)
+    assert found.status is Status.FAIL, told(found)
+    assert "which may not be written" in found.judgement.summary
 
 
 def test_a_limit_on_the_size_of_files_is_judged_by_the_backups_size(

@@ -309,18 +309,13 @@ def test_an_archive_packed_once_more_is_unknown(orders: Orders, ask_backup: AskB
     assert found.status is Status.UNKNOWN, told(found)
 
 
-def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask: Ask, tmp_path: Path) -> None:
-    newest = orders.dump("new.dump", "-Fc")
-    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"), previous=RemotePath(str(newest)))
-    program = "/opt/nowhere/bin/psql"
-    scripts = Scripts(
-        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), program=program
-    )
-    found = ask(backups={"orders": backup}, scripts={"s": scripts})["orders previous backup"]
+def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc")
+    found = ask_backup(program="/opt/nowhere/bin/pg_dump")
     is_fail(found, "/opt/nowhere/bin/pg_restore is missing", "client programs installed on db1")
 
 
-def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask, tmp_path: Path) -> None:
+def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) -> None:
     spool, made = orders.cluster.backups / "base", orders.folder / "base"
     orders.cluster.client("pg_basebackup", "-D", spool, "-X", "stream", "-c", "fast", "--no-sync")
     shutil.move(spool, made)
@@ -333,20 +328,15 @@ def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask, tm
         format=BackupFormat.PLAIN,
         previous=RemotePath(str(made)),
     )
-    # Debian has pg_verifybackup off the PATH; it is found beside the psql that the plan names.
-    program = f"{orders.cluster.bin}/psql"
-    scripts = Scripts(
-        id="s", database="orders", approved=tmp_path, manifest=tmp_path, staged=RemotePath("/srv"), program=program
-    )
 
-    def found(**sections: Any) -> Finding:
-        return ask(backups={"orders": backup}, **sections)["orders previous backup"]
+    def found(program: str = f"{orders.cluster.bin}/pg_basebackup") -> Finding:
+        return ask(backups={"orders": replace(backup, program=program)})["orders previous backup"]
 
-    is_pass(found(scripts={"s": scripts}), "pg_verifybackup finds every file whole")
+    is_pass(found(), "pg_verifybackup finds every file whole")
     victim = next(path for path in (made / "base").rglob("*") if path.is_file() and path.stat().st_size > 8000)
     victim.write_bytes(b"x" * victim.stat().st_size)
-    is_fail(found(scripts={"s": scripts}), "base backup is not whole", "checksum mismatch")
-    missing = found()
+    is_fail(found(), "base backup is not whole", "checksum mismatch")
+    missing = found("")  # Debian has pg_verifybackup off the PATH
     assert missing.status is Status.UNKNOWN, told(missing)
     assert "the program is not found" in missing.judgement.summary
 

@@ -19,6 +19,7 @@ from preflight.plan import (
     BackupMethod,
     Database,
     RemotePath,
+    Restore,
     Scripts,
     ServerRole,
     Step,
@@ -157,7 +158,7 @@ def test_a_backup_that_can_log_in_and_read_back_passes(server: Server) -> None:
     assert "no server answers" in found.judgement.summary
     found = server.backup()
     assert found.status is Status.PASS, told(found)
-    for words in ("pg_dump", "pg_restore", f"{server.role.name} logs in on the server without a prompt"):
+    for words in ("pg_dump", "pg_restore", f"{server.role.name} logs in to {server.name} on the server"):
         assert words in found.judgement.summary
 
 
@@ -199,7 +200,7 @@ def test_a_pg_hba_conf_without_an_entry_fails(server: Server) -> None:
 
 
 def test_a_wrong_database_or_role_fails(server: Server) -> None:
-    fails(server.scripts(name="nosuch"), "no such database", "`name` of the database")
+    fails(server.scripts(name="nosuch"), "no such database", "`name` of [databases.orders]")
     other = server.cluster.create_role("other")
     fails(server.scripts(entry={"login": Login(other.name)}), "no password at hand", other.name)
     server.write_pgpass(f"*:*:*:{other.name}:{other.password}")
@@ -216,11 +217,7 @@ def test_a_role_without_connect_and_one_that_may_not_log_in_fail(server: Server)
 
 def test_no_server_at_the_default_place_fails(server: Server) -> None:
     nobody = f"{server.socket}:{free_port('127.0.0.1')}"
-    fails(
-        server.scripts(entry={"server": nobody}),
-        "no server answers",
-        "started; or correct `server` of [scripts.orders]",
-    )
+    fails(server.scripts(entry={"server": nobody}), "no server answers", "`server` of [scripts.orders]")
     fails(server.scripts(entry={"server": "nosuch.invalid"}), "unknown server name", "correct `server`")
 
 
@@ -232,7 +229,7 @@ def test_another_server_than_planned_fails(server: Server) -> None:
     assert f'system_identifier = "{system}"' in found.judgement.remedy
     found = server.scripts(**forwarded, system_identifier=system)
     assert found.status is Status.PASS, "the port is forwarded; the system identifier proves the server"
-    fails(server.scripts(system_identifier="1234567890"), "another server answers", "server = ")
+    fails(server.scripts(system_identifier="1234567890"), "another server answers", "`server` of [scripts.orders]")
 
 
 def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
@@ -334,14 +331,69 @@ def test_a_cluster_owner_dumps_over_the_socket_and_scripts_run_over_tcp(server: 
     ask = {"account": runner, "become": server.account.name, "entry": program}
     accounts.allow_sudo(runner, server.account.name, [f"{wrapper}/{name}" for name in ("psql", "pg_dump")])
     assert server.scripts(**ask).status is Status.PASS
-    found = server.ask(**ask, backup={"server": ""})["backups orders"]  # type: ignore[arg-type]
+    backup = {"server": "", "program": f"{wrapper}/pg_dump"}
+    found = server.ask(**ask, backup=backup)["backups orders"]  # type: ignore[arg-type]
     assert found.status is Status.PASS, told(found)
     assert f"{server.role.name} logs in to {server.name} on the server" in found.judgement.summary
     accounts.forget_sudo(runner)
     accounts.allow_sudo(runner, server.account.name, [f"{wrapper}/pg_dump"])
-    found = server.ask(**ask, backup={"server": ""})["backups orders"]  # type: ignore[arg-type]
+    found = server.ask(**ask, backup=backup)["backups orders"]  # type: ignore[arg-type]
     assert found.status is Status.UNKNOWN, told(found)
-    assert "reaches by default is not known" in found.judgement.summary
+    assert "pg_dump reaches is not known" in found.judgement.summary
+
+
+def test_a_backup_must_reach_the_server_that_the_plan_names(server: Server, accounts: Accounts) -> None:
+    """Another cluster with the same port, role and database is told by its system identifier."""
+    other = server.site.start_postgres(settings={"listen_addresses": ""}, port=server.cluster.port)
+    role = server.role
+    other.sql(f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.password}'")
+    other.sql(f"CREATE DATABASE {server.name} OWNER {role.name}")
+    system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    backup = {"server": str(other.socket_directory)}
+    fails(server.backup(backup=backup, system_identifier=system), "another server answers", "`server` of")
+    assert server.backup(system_identifier=system).status is Status.PASS
+    runner = accounts.add("login")
+    accounts.allow_sudo(runner, server.account.name, ["/usr/bin/pg_dump"])
+    ask = {"account": runner, "become": server.account.name, "backup": backup, "system_identifier": system}
+    found = server.backup(**ask)
+    assert found.status is Status.UNKNOWN, told(found)
+    line = found.judgement.remedy.partition(": ")[2]
+    assert line == f"{runner.name} ALL=({server.account.name}) NOPASSWD: /usr/bin/psql"
+    accounts.allow_sudo(runner, server.account.name, ["/usr/bin/psql"])
+    fails(server.backup(**ask), "another server answers", "`server` of")
+
+
+def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
+    reader = server.cluster.create_role("reader")
+    logins = [f"*:*:*:{role.name}:{role.password}" for role in (server.role, reader)]
+    server.write_pgpass("\n".join(logins))
+    backup = {"login": Login(reader.name), "restore": Restore()}
+    found = server.backup(backup=backup)
+    assert found.status is Status.PASS, told(found)
+    assert f"restore: {server.role.name} logs in to {server.name}" in found.judgement.summary
+    into = {**backup, "restore": Restore(into="nosuch")}
+    fails(server.backup(backup=into), "restore: no database login on the server: no such database", "`into` of")
+    command = {**backup, "restore": Restore(command=("/no/such/restore.sh",))}
+    fails(server.backup(backup=command), "/no/such/restore.sh does not start", "`command` of [backups.orders.restore]")
+    server.write_pgpass(logins[1])
+    fails(server.backup(backup=backup), "restore: no database login on the server: no password", ".pgpass on db1")
+
+
+def test_the_folder_that_keeps_the_login_out_is_named(server: Server, accounts: Accounts) -> None:
+    from shutil import chown
+
+    runner = accounts.add("login")
+    accounts.allow_sudo(runner, server.account.name, ("/usr/bin/psql",))
+    inner = server.staged / "deep" / "er"
+    inner.mkdir(parents=True)
+    for path in (inner.parent, inner):
+        chown(path, server.account.name)
+    inner.parent.chmod(0o700)
+    ask = {"account": runner, "become": server.account.name}
+    found = server.scripts(**ask, entry={"staged": RemotePath(str(inner))})
+    fails(found, "the folder cannot be entered", f"setfacl -m u:{runner.name}:x {inner.parent}, or chmod o+x")
+    found = server.scripts(**ask, entry={"staged": RemotePath(f"{server.staged}/nosuch")})
+    fails(found, "the folder is not there", "have the approved scripts put there on db1")
 
 
 def test_a_program_that_is_missing_fails(server: Server, with_stubs: Callable[[Mapping[str, str]], Account]) -> None:
