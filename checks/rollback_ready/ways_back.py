@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, Token, included_scripts, next_token
+from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, Token, included_in_forward, next_token
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
@@ -139,7 +139,7 @@ class WaysBack:
             )
             return
         scripts = self.scripts
-        included = included_scripts(scripts.staged, self.texts.texts)
+        included = included_in_forward(scripts, self.approved.files, self.texts.texts)
         found = pairs(scripts.way_back, scripts.files, self.approved.files, included)
         if not found:
             yield unknown(

@@ -7,13 +7,13 @@ import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
 from preflight.judging.psql_script import CURE_UNREAD, Deviation, below
 from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Plan, Scripts
+from preflight.plan.machines import server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
 from preflight.wording import named, visible
@@ -26,15 +26,19 @@ class OrderedScripts:
     plan: Plan
     work: ServerWork
     sealed: SealedScripts
-    elsewhere: frozenset[str]
-    """Scripts that other entries with the same manifest list."""
+    elsewhere: Mapping[str, frozenset[str]]
+    """What other entries with the same manifest run in the same database, by their ids."""
 
     @classmethod
     def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
         entry = plan.scripts[work.id]
-        others = (each for each in plan.once(_by_manifest)[entry.manifest] if each.id != entry.id)
-        elsewhere = frozenset(file for each in others for file in each.files)
-        return cls(plan, work, sealed_scripts(entry, *read_manifest(manifest), texts), elsewhere)
+        sealed = read_manifest(manifest)
+        elsewhere = {
+            each.id: frozenset(sealed_scripts(each, *sealed, texts).order.forward)
+            for each in plan.once(_by_place)[_place_of(plan, entry)]
+            if each.id != entry.id
+        }
+        return cls(plan, work, sealed_scripts(entry, *sealed, texts), elsewhere)
 
     def judge(self) -> Iterator[Judgement]:
         sealed = self.sealed
@@ -46,7 +50,14 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [*self._listed(), *self._unlisted(), *self._unread(), *self._deviations()]
+        points = [
+            *self._listed(),
+            *self._unlisted(),
+            *self._twice(),
+            *self._unread(),
+            *self._deviations(),
+            *self._transactions(),
+        ]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -60,12 +71,21 @@ class OrderedScripts:
         backward = [name for name in self._entry.files if name in sealed.backward]
         if backward:
             yield self._fails(f"`files` names ways back: {named(backward)}", self._entry.files)
-        missing = [name for name in sealed.wanted if name not in self.elsewhere.union(self._entry.files)]
+        missing = [name for name in sealed.wanted if name not in {*self._entry.files}.union(*self.elsewhere.values())]
         if not missing:
             return
         summary = f"`files` leaves out {len(missing)} of {len(sealed.wanted)} scripts: {named(missing)}"
+        actual = named(self._entry.files)
         if sealed.unread:  # one of them may include what is missing
-            yield unknown(summary, expected=self._expected, actual=named(self._entry.files), remedy=self._remedy)
+            yield unknown(summary, expected=self._expected, actual=actual, remedy=self._remedy)
+        elif sealed.perhaps.issuperset(missing):
+            yield unknown(
+                f"{summary}, which a way back, or some \\if, includes",
+                expected=self._expected,
+                actual=actual,
+                remedy=f"{self._remedy}; or, if ways back alone need it, put it into a folder named undo, have that "
+                "approved, then seal again",
+            )
         else:
             yield self._fails(summary, self._entry.files)
 
@@ -77,9 +97,39 @@ class OrderedScripts:
             yield unknown(
                 f"whether all of these are to run is not known: {named(self.sealed.doubtful)}",
                 expected="scripts that go forward; without `files`, all that is sealed and nobody's way back runs",
-                actual=f"named like scripts that take others back, and way_back = {self._entry.way_back!r}",
+                actual="named like scripts that take others back, or included by a way back or within \\if; and "
+                f"way_back = {self._entry.way_back!r}",
                 remedy=self._remedy,
             )
+
+    def _twice(self) -> Iterator[Judgement]:
+        """What another entry runs in the same database too."""
+        for other, files in self.elsewhere.items():
+            both = [name for name in self.sealed.order.forward if name in files]
+            if both:
+                yield self.work.failed(
+                    f"[scripts.{other}] runs {named(both)} in the same database as well",
+                    "each script run once",
+                    named(both),
+                    f"take them out of `files` of {self.work.table} or of [scripts.{other}], or one of these two out",
+                )
+
+    def _transactions(self) -> Iterator[Judgement]:
+        """What breaks the one transaction that the plan asks for."""
+        places = self.sealed.transactions if self._entry.single_transaction else ()
+        if not places:
+            return
+        summary = f"the files are not one transaction: {_deviation(*places[0])}"
+        expected = "no script that begins or ends a transaction: single_transaction = true"
+        actual = named(_place(*each) for each in places)
+        remedy = (
+            "take them out of the scripts, have that approved, then seal again; or single_transaction = false in "
+            f"{self.work.table}"
+        )
+        if any(each.certain for _, each in places):
+            yield self.work.failed(summary, expected, actual, remedy)
+        else:
+            yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
 
     def _unread(self) -> Iterator[Judgement]:
         unread = self.sealed.unread
@@ -138,11 +188,19 @@ def _deviation(name: str, found: Deviation) -> str:
     return f"{_place(name, found)} {found.reason}"
 
 
-def _by_manifest(plan: Plan) -> Mapping[Path, Sequence[Scripts]]:
-    found: dict[Path, list[Scripts]] = {}
+def _by_place(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
+    found: dict[tuple[object, ...], list[Scripts]] = {}
     for entry in plan.scripts.values():
-        found.setdefault(entry.manifest, []).append(entry)
+        if not entry.command:
+            found.setdefault(_place_of(plan, entry), []).append(entry)
     return found
+
+
+def _place_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
+    """Equal for entries with the same sealed scripts, which do the same in the same database: variables may name its
+    schemas."""
+    database = plan.databases[entry.database]
+    return (entry.manifest, *server_of(plan, database), database.dbname, *sorted(entry.variables.items()))
 
 
 def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:

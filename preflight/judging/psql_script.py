@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from preflight.plan import Scripts
+from preflight.plan.command_lines import pairs
 from preflight.plan.values import SCRIPT_SUFFIXES
 from preflight.questions.files import LARGEST_SCRIPT_BYTES, Texts
 from preflight.units import format_size
@@ -25,6 +26,8 @@ CURE_UNREAD = (
     f"make it a readable text file that ends in .sql, of at most {format_size(LARGEST_SCRIPT_BYTES)}: split a larger "
     "one, load data by \\copy; then seal again"
 )
+TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
+"""How scripts that take others back are named, where no pattern says which those are."""
 _SHOWN_CHARACTERS = 60
 _INCLUDES = frozenset({"i", "include", "ir", "include_relative"})
 _WHOLE_LINE = frozenset({"!", "copy", "ef", "ev", "h", "help", "sf", "sv"})
@@ -48,6 +51,13 @@ _ALWAYS_OPEN = {
     "setenv": "changes the environment of later commands",
 }
 _MOST_SCANS = 4096
+_MOST_WORDS = 4
+_TRANSACTION = re.compile(
+    r"(?:BEGIN|COMMIT|END|ABORT|(?:START|PREPARE) TRANSACTION|ROLLBACK(?! (?:(?:WORK|TRANSACTION) )?TO\b))\b"
+)
+"""ROLLBACK TO stays within the transaction."""
+_HAS_BODY = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b")
+"""What psql reads up to the END of its BEGIN ATOMIC (psqlscan.l)."""
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
 _TRUE = frozenset({"", "on", "1", "true", "tru", "tr", "t", "yes", "ye", "y"})
 _EXECUTES = _SENDS | _INCLUDES | {"c", "connect", "copy", "lo_import", "lo_export", "lo_unlink", "q", "quit"}
@@ -118,6 +128,8 @@ class Include:
     """Relative to the script that names it; otherwise to the folder psql was started in."""
     executed: bool = True
     """What is read is run; otherwise it is loaded as data."""
+    conditional: bool = False
+    """It stands within `\\if`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,8 @@ class Scan:
     includes: tuple[Include, ...] = ()
     unsealable: tuple[Unsealable, ...] = ()
     deviations: tuple[Deviation, ...] = ()
+    transactions: tuple[Deviation, ...] = ()
+    """Statements that begin or end a transaction: psql's --single-transaction then holds no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,7 @@ class Input:
     path: str
     """Relative to the folder; absolute or beginning with `~` when it lies outside."""
     executed: bool
+    conditional: bool = False
 
     @property
     def outside(self) -> bool:
@@ -196,14 +211,16 @@ def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
             written = f"{include.command} {include.path}"
-            found.inputs.append(Input(f"{name} line {include.line}", written, path, include.executed))
+            at = f"{name} line {include.line}"
+            found.inputs.append(Input(at, written, path, include.executed, include.conditional))
         found.open_places.extend((name, place) for place in scan.unsealable)
     return found
 
 
-def included_scripts(folder: str, texts: Mapping[str, str]) -> frozenset[str]:
-    """What the scripts `texts` make psql run besides; paths as in `find_inputs`."""
-    return frozenset(found.path for found in find_inputs(folder, texts).inputs if found.executed)
+def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = False) -> frozenset[str]:
+    """What the scripts `texts` make psql run besides; paths as in `find_inputs`. `surely`: whatever `\\if` decides."""
+    inputs = find_inputs(folder, texts).inputs
+    return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
 
 
 def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
@@ -211,6 +228,16 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
     run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
     run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
     return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
+
+
+def included_in_forward(entry: Scripts, names: Collection[str], texts: Mapping[str, str]) -> frozenset[str]:
+    """Which of `names` run with another script that goes forward, whatever `\\if` decides, and so not by themselves;
+    besides, what is named like a way back and included by one."""
+    forward = {pair.forward for pair in pairs(entry.way_back, (), names, ())}
+    backs = {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES) and name not in forward}
+    going = {name: text for name, text in texts.items() if name not in backs and not TAKES_BACK.search(name)}
+    by_any = included_scripts(entry.staged, texts)
+    return included_scripts(entry.staged, going, surely=True) | {name for name in by_any if TAKES_BACK.search(name)}
 
 
 def below(folder: str, path: str) -> str:
@@ -277,6 +304,11 @@ class _Reader:
         """An unconditional `\\q`, while nothing has followed."""
         self._branches = 0
         """How many `\\if` are open."""
+        self._transactions: list[Deviation] = []
+        self._words: list[tuple[str, int]] = []
+        """The first words of the current statement, and where they stand."""
+        self._body_depth = 0
+        """How many BEGIN and CASE are open in the body of a function: its semicolons end no statement."""
         self._statement: list[str] = []
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
@@ -295,7 +327,7 @@ class _Reader:
         self._end_statement(at)
         self._without_error_stop()
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations))
+        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._transactions))
 
     def _macro(self, at: int, end: int) -> None:
         """psql reads a variable's value as script, meta-commands in it too."""
@@ -320,13 +352,16 @@ class _Reader:
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
+                self._word(self._text[start:end].upper(), start)
+            case "escape" if self._depth == 0:
+                self._end_words()
             case "string":
                 self._note("'")
             case "open":
                 self._depth += 1
             case "close":
                 self._depth = max(0, self._depth - 1)
-            case "end" if self._depth == 0:
+            case "end" if self._depth == 0 and not self._body_depth:
                 return self._end_statement(end)
             case "command":
                 return self._command(self._text[start + 1 : end], start, end)
@@ -337,6 +372,21 @@ class _Reader:
         if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
             self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
 
+    def _word(self, word: str, start: int) -> None:
+        if len(self._words) < _MOST_WORDS:
+            self._words.append((word, start))
+        if self._depth == 0 and _HAS_BODY.match(" ".join(name for name, _ in self._words)):
+            opens = word == "BEGIN" or (word == "CASE" and self._body_depth > 0)
+            self._body_depth = max(0, self._body_depth + opens - (word == "END"))
+
+    def _end_words(self) -> None:
+        """A statement ends, perhaps one of several that are sent together: whether it is about a transaction."""
+        words, self._words, self._body_depth = self._words, [], 0
+        found = _TRANSACTION.match(" ".join(name for name, _ in words))
+        if found:
+            place = Deviation(self._line(words[0][1]), found[0], "begins or ends a transaction", not self._branches)
+            self._transactions.append(place)
+
     def _note(self, token: str) -> None:
         if self._is_copy is None:
             self._is_copy = token == "COPY"
@@ -345,6 +395,7 @@ class _Reader:
 
     def _end_statement(self, end: int) -> int:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
+        self._end_words()
         tokens, is_copy = self._statement, self._is_copy
         self._statement, self._is_copy, self._depth = [], None, 0
         if not is_copy:
@@ -464,7 +515,7 @@ class _Reader:
     def _note_include(
         self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
     ) -> None:
-        self._includes.append(Include(self._line(start), command, path, relative, executed))
+        self._includes.append(Include(self._line(start), command, path, relative, executed, self._branches > 0))
 
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
         self._unsealable.append(Unsealable(self._line(start), _cut(written), reason))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from preflight.judging.psql_script import Deviation, included_scripts, scan_script, unread_scripts
+from preflight.judging.psql_script import (
+    TAKES_BACK,
+    Deviation,
+    included_in_forward,
+    included_scripts,
+    scan_script,
+    unread_scripts,
+)
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.questions.files import Texts
-
-_TAKES_BACK = re.compile(r"(?:^|[/._-])(?:undo|down|revert|rollback|back_?out|way_?back)(?:[/._-]|$)", re.IGNORECASE)
-"""How scripts that take others back are named, where no pattern says which those are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class SealedScripts:
     """Scripts whose text was not read, and why: what they do and include is not known."""
     deviations: tuple[tuple[str, Deviation], ...] = ()
     """The script, and a place in it from which on psql does not do what the command line asks, or may not."""
+    transactions: tuple[tuple[str, Deviation], ...] = ()
+    """The script, and a statement in it that begins or ends a transaction."""
+    perhaps: frozenset[str] = frozenset()
+    """Scripts that run by themselves as far as is known, though a way back, or some `\\if`, includes them."""
     problem: str = ""
     """Why nothing of this is known."""
 
@@ -41,12 +48,14 @@ class SealedScripts:
     @property
     def wanted(self) -> tuple[str, ...]:
         """What a list of the plan must not leave out."""
-        return tuple(pair.forward for pair in self.own if not _TAKES_BACK.search(pair.forward))
+        return tuple(pair.forward for pair in self.own if not TAKES_BACK.search(pair.forward))
 
     @property
     def doubtful(self) -> tuple[str, ...]:
-        """What runs only because the plan lists nothing, and is named like a script that takes another one back."""
-        return () if self.listed else tuple(pair.forward for pair in self.own if _TAKES_BACK.search(pair.forward))
+        """What runs only because the plan lists nothing, and is named like a script that takes another one back, or is
+        included by what may not run."""
+        own = () if self.listed else tuple(pair.forward for pair in self.own)
+        return tuple(name for name in own if name in self.perhaps or TAKES_BACK.search(name))
 
     @property
     def order(self) -> ScriptOrder:
@@ -61,7 +70,7 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         return SealedScripts(problem=problem)
     names = tuple(sealed)
     known = {name: texts.texts[name] for name in names if name in texts.texts}
-    included = included_scripts(entry.staged, known)
+    included = included_in_forward(entry, names, known)
     own = pairs(entry.way_back, (), names, included)
     listed = pairs(entry.way_back, entry.files, names, included) if entry.files else ()
     backs = (pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward)
@@ -72,4 +81,6 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         unread_scripts(entry, names, texts),
         tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
+        tuple((name, each) for name, text in known.items() for each in scan_script(text).transactions),
+        included_scripts(entry.staged, known) - included,
     )

@@ -392,3 +392,60 @@ def test_no_database_login_is_tried_for_what_does_not_connect() -> None:
 
 def test_a_backup_that_is_taken_by_something_else_is_no_subject() -> None:
     assert not ScriptRunner(plan_of(backup={"taken_by": "cron"}), MOMENT).subjects()
+
+
+def test_a_script_that_only_a_way_back_includes_still_runs_forward() -> None:
+    texts = {**TEXTS, "undo/020.down.sql": "delete from a;\n\\ir ../010.sql\n"}
+    found = judge(texts=texts, files=("020.sql",))
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "leaves out 1 of 2 scripts: 010.sql" in found.summary
+    found = judge(texts=texts)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "files = " in found.remedy
+    assert judge(texts=texts, files=BOTH).status is Status.PASS
+
+
+def test_a_script_that_some_branch_includes_may_have_to_run_by_itself() -> None:
+    texts = {**TEXTS, "010.sql": TEXTS["010.sql"] + "\\if :{?never}\n\\ir 020.sql\n\\endif\n"}
+    assert judge(texts=texts).status is Status.UNKNOWN
+    assert judge(texts=texts, files=("010.sql",)).status is Status.UNKNOWN
+    assert judge(texts=texts, files=BOTH).status is Status.PASS
+
+
+def test_what_ways_back_share_does_not_run_forward() -> None:
+    shared = {**TEXTS, "undo/010.down.sql": "\\ir common.sql\n", "undo/common.sql": "select 1;\n"}
+    assert judge(texts=shared).status is Status.PASS
+    assert judge(texts=shared, files=BOTH).status is Status.PASS
+
+
+def test_another_database_does_not_excuse_a_script_that_is_left_out() -> None:
+    plan = plan_of({"files": ("010.sql",)}, {"files": BOTH, "database": "billing"})
+    billing = Database(id="billing", host="db1", user=Account("release"))
+    plan = replace(plan, databases={**plan.databases, "billing": billing})
+    found = judgement_of(plan)
+    assert (found.status, found.summary) == (Status.FAIL, "`files` leaves out 1 of 2 scripts: 020.sql")
+    same = replace(plan, databases={**plan.databases, "billing": replace(billing, name="orders")})
+    found = judgement_of(same)
+    assert found.status is Status.FAIL, told(found)
+    assert "[scripts.s1] runs 010.sql in the same database as well" in told(found)
+
+
+@pytest.mark.parametrize("second", [{"files": BOTH}, {}, {"files": ("020.sql",)}])
+def test_a_script_that_runs_twice_in_one_database_fails(second: dict[str, Any]) -> None:
+    found = judge(second, files=BOTH)
+    assert (found.status, "in the same database as well" in found.summary) == (Status.FAIL, True)
+    assert judge({**second, "variables": {"schema": "other"}}, files=BOTH).status is Status.PASS
+    assert judge({**second, "command": ("./x",)}, files=BOTH).status is Status.PASS
+
+
+def test_one_transaction_holds_no_other() -> None:
+    inside = {**TEXTS, "020.sql": "insert into a values (1);\ncommit;\n"}
+    assert judge(texts=inside).status is Status.PASS
+    found = judge(texts=inside, single_transaction=True)
+    assert (found.status, found.summary) == (
+        Status.FAIL,
+        "the files are not one transaction: 020.sql line 2: COMMIT begins or ends a transaction",
+    )
+    perhaps = {**TEXTS, "020.sql": "\\if :x\nbegin;\n\\endif\n"}
+    assert judge(texts=perhaps, single_transaction=True).status is Status.UNKNOWN
+    assert judge(single_transaction=True).status is Status.PASS

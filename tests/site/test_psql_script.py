@@ -62,3 +62,41 @@ def test_what_is_said_of_errors_and_commits_is_what_psql_does(
     assert as_asked is not deviates, f"{ran.returncode} {ran.stdout} {ran.stderr}"
     found = scan_script(script).deviations
     assert said == (FAILS if any(each.certain for each in found) else UNKNOWN if found else GOOD), found
+
+
+TRANSACTIONS = [
+    ("", False),
+    ("begin;\ncommit;\n", True),
+    ("commit;\n", True),
+    ("/* so */ END;\n", True),
+    ("rollback;\n", True),
+    ("abort work;\n", True),
+    ("commit and chain;\n", True),
+    ("start transaction; commit;\n", True),
+    ("select 1\\; commit;\n", True),
+    ("select 1 \\g\ncommit \\g\n", True),
+    ("savepoint s;\nrollback to s;\nrollback work to savepoint s;\nrelease s;\n", False),
+    ("select 'commit;' as \"commit\"; -- commit;\n", False),
+    ("do $$ begin perform 1; end $$;\n", False),
+    (
+        "create function pg_temp.f() returns int begin atomic select case when true then 1 end; select 2; end;\n",
+        False,
+    ),
+    ("create table pg_temp.t as select 1 as begin;\n", False),
+    ("copy kept from stdin;\n2\n\\.\n", False),
+]
+
+
+@pytest.mark.parametrize(("text", "breaks"), TRANSACTIONS)
+def test_what_is_said_of_a_single_transaction_is_what_psql_does(postgres: Cluster, text: str, breaks: bool) -> None:
+    postgres.sql("DROP TABLE IF EXISTS kept; CREATE TABLE kept (row integer)")
+    where = {"PGHOST": str(postgres.socket_directory), "PGPORT": str(postgres.port), "PGUSER": SUPERUSER}
+    subprocess.run(
+        [postgres.bin / "psql", "-X", "-w", "-v", "ON_ERROR_STOP=1", "-1", "-d", "postgres", "-f", "-"],
+        input=f"insert into kept values (1);\n{text}insert into kept values (1);\nselect 1/0;\n",
+        env={**where, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+        user=postgres.account, timeout=60,
+    )  # fmt: skip
+    kept = postgres.scalar("SELECT count(*) FROM kept") != 0
+    assert bool(scan_script(text).transactions) is breaks
+    assert kept is breaks
