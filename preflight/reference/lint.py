@@ -53,9 +53,10 @@ class _Rule:
     """A kind of remark, and how bad the readers take it to be."""
 
     id: str
-    title: str
     level: str
+    """Of GitHub and SARIF."""
     severity: str
+    """Of GitLab."""
     short: str
     full: str
 
@@ -70,14 +71,12 @@ class _Remark:
 
 _INVALID = _Rule(
     "invalid-plan",
-    "invalid plan",
     "error",
     "blocker",
     "The plan must be valid.",
     "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
 )
 _UNCONFIRMED = _Rule(
-    "unconfirmed",
     "unconfirmed",
     "warning",
     "minor",
@@ -149,7 +148,8 @@ def _github(plans: Sequence[LintedPlan]) -> str:
     remarks, lines = list(_remarks(plans)), list[str]()
     for rule in _RULES:
         shown, left = capped([remark for remark in remarks if remark.rule is rule])
-        lines += [command(rule.level, each.file, rule.title, each.text, each.line) for each in shown]
+        title = rule.id.replace("-", " ")
+        lines += [command(rule.level, each.file, title, each.text, each.line) for each in shown]
         if left:
             lines.append(command(rule.level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
     return "".join(lines)
@@ -157,20 +157,20 @@ def _github(plans: Sequence[LintedPlan]) -> str:
 
 def _gitlab(plans: Sequence[LintedPlan]) -> str:
     """A code quality report; empty for plans that are valid and leave nothing unconfirmed."""
-    return json_text([_issue(remark) for remark in _remarks(plans)])
-
-
-def _issue(remark: _Remark) -> dict[str, Any]:
-    path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
-    # GitLab tells old from new by the fingerprint: the line is left out of it, so that an edit above changes nothing.
-    identity = "\0".join((remark.rule.id, path, remark.text))
-    return {
-        "description": clean(remark.text),
-        "check_name": f"preflight-{remark.rule.id}",
-        "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
-        "severity": remark.rule.severity,
-        "location": {"path": path, "lines": {"begin": remark.line or 1}},
-    }
+    issues = []
+    for remark in _remarks(plans):
+        path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
+        # GitLab tells old from new by the fingerprint: without the line, so that an edit above changes nothing.
+        identity = "\0".join((remark.rule.id, path, remark.text))
+        issue = {
+            "description": clean(remark.text),
+            "check_name": f"preflight-{remark.rule.id}",
+            "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
+            "severity": remark.rule.severity,
+            "location": {"path": path, "lines": {"begin": remark.line or 1}},
+        }
+        issues.append(issue)
+    return json_text(issues)
 
 
 def _sarif(plans: Sequence[LintedPlan]) -> str:
@@ -197,8 +197,12 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
 
 
 def _result(remark: _Remark) -> dict[str, Any]:
+    file = Path(remark.file)
+    # Percent-encoded from the name's own bytes, which need not be UTF-8.
+    encoded = quote(file.as_posix().encode("utf-8", "surrogateescape"))
+    uri = f"file://{encoded}" if file.is_absolute() else encoded
     # Code scanning shows nothing without a line; what is about the whole file stands at its first.
-    location = {"artifactLocation": {"uri": _uri(remark.file)}, "region": {"startLine": remark.line or 1}}
+    location = {"artifactLocation": {"uri": uri}, "region": {"startLine": remark.line or 1}}
     return {
         "ruleId": remark.rule.id,
         "ruleIndex": _RULES.index(remark.rule),
@@ -206,13 +210,6 @@ def _result(remark: _Remark) -> dict[str, Any]:
         "message": {"text": clean(remark.text)},
         "locations": [{"physicalLocation": location}],
     }
-
-
-def _uri(file: str) -> str:
-    """Percent-encoded from the name's own bytes, which need not be UTF-8."""
-    path = Path(file)
-    encoded = quote(path.as_posix().encode("utf-8", "surrogateescape"))
-    return f"file://{encoded}" if path.is_absolute() else encoded
 
 
 _RENDERERS: Mapping[str, Callable[[Sequence[LintedPlan]], str]] = MappingProxyType(

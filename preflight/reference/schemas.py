@@ -83,21 +83,19 @@ class _Builder:
             case Form.LIST:
                 return {"type": "array", "items": self.value(shape.inner[0])}
             case Form.TABLE:
-                return self._names(shape)
+                (inner,) = shape.inner
+                named = inner.form is Form.RECORD  # then its entries have ids
+                names = EntryId if named else shape.type
+                return {
+                    "type": "object",
+                    "additionalProperties": self.record(inner.type, named=True) if named else self.value(inner),
+                    **({} if names is str else {"propertyNames": self.value(shape_of(names))}),
+                }
             case Form.UNION:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return {"enum": [each.value for each in shape.type]}
         return _limited(dict(self.scalars[shape.type]), shape.marks)
-
-    def _names(self, shape: Shape) -> Schema:
-        """A table of any names, or of those that its annotation tells."""
-        (inner,), table = shape.inner, {"type": "object"}
-        if inner.form is Form.RECORD:
-            names = {"propertyNames": self.value(shape_of(EntryId))}
-            return {**table, "additionalProperties": self.record(inner.type, named=True), **names}
-        names = {} if shape.type is str else {"propertyNames": self.value(shape_of(shape.type))}
-        return {**table, **names, "additionalProperties": self.value(inner)}
 
     def record(self, cls: Any, *, named: bool = False) -> Schema:
         """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
