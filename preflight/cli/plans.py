@@ -63,8 +63,8 @@ def _linted(path: Path) -> LintedPlan:
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
 def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
-    from preflight.prerequisites import requests as requests_report
     from preflight.reference import questions as questions_report
+    from preflight.reference import requests as requests_report
 
     if commands and stdout_format != "text":
         raise CallError("--commands prints text; leave --format out")
