@@ -10,9 +10,8 @@ from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
 from preflight.cli.output import format_option, write_stdout
 from preflight.clock import Deadline, now
-from preflight.engine.command_sheet import command_sheet, sheet_questions
 from preflight.engine.inspection import inspect
-from preflight.engine.run import TIMEOUT_SECONDS
+from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
 from preflight.plan import Plan

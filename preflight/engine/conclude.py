@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from preflight.engine.waivers import apply_waivers
 from preflight.finding import Age, Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule
-from preflight.plan import Plan, Window
+from preflight.plan import Plan
 from preflight.plan.command_lines import Command
 from preflight.verdict import Decision, Verdict
 
@@ -91,8 +91,7 @@ def conclude(
 def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
     planned = schedule(plan)
-    prices = ((finding, _price(plan, planned, finding)) for finding in findings)
-    return [replace(finding, price=price) if price else finding for finding, price in prices]
+    return [replace(finding, price=_price(plan, planned, finding)) for finding in findings]
 
 
 def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
@@ -114,18 +113,7 @@ def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:
     """What the findings, the waivers and the calendar bring, from the window's start until credentials are no longer
     needed; in time order, each once."""
     first, last = plan.window.start, plan.window.needed_until
-    inside = {event for event in _all(plan, findings) if first <= event.at <= last}
-    return tuple(sorted(inside, key=lambda event: (event.at, event.text)))
-
-
-def _all(plan: Plan, findings: Sequence[Finding]) -> Iterator[Event]:
-    for finding in findings:
-        yield from finding.judgement.events
-    for waiver in plan.waivers:
-        yield Event(at=waiver.expires, text=f"waiver {waiver.id} expires")
-    yield from _clock_changes(plan.window)
-
-
-def _clock_changes(window: Window) -> Iterator[Event]:
-    for change in clock_changes(zone(window.zone), window.start, window.needed_until):
-        yield Event(at=change.at, text=change.text)
+    found = {event for finding in findings for event in finding.judgement.events}
+    found |= {Event(at=waiver.expires, text=f"waiver {waiver.id} expires") for waiver in plan.waivers}
+    found |= {Event(at=each.at, text=each.text) for each in clock_changes(zone(plan.window.zone), first, last)}
+    return tuple(sorted((event for event in found if first <= event.at <= last), key=lambda each: (each.at, each.text)))

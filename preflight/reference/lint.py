@@ -108,7 +108,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     if inspection is None or registry is None:
         return
     planned = Counter(item.check_id for item in inspection.items)
-    count = counted(inspection.planned, "check")
+    count = counted(len(inspection.items), "check")
     yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
     counts = ", ".join(f"{check} {count}" for check, count in planned.items())
     idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
