@@ -87,33 +87,35 @@ class SshServer:
             except OSError:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(self, client, self._forget)
+            connection = _Connection(self, client)
             with self._lock:
                 if self._stopping:
                     client.close()
                     return
                 self._connections.add(connection)
-            connection.start()
+            threading.Thread(target=self._serve, args=(connection,), name="demo-ssh-connection", daemon=True).start()
 
-    def _forget(self, connection: _Connection) -> None:
-        with self._lock:
-            self._connections.discard(connection)
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            connection.serve()
+        except _HUNG_UP:
+            pass
+        finally:
+            connection.end()
+            with self._lock:
+                self._connections.discard(connection)
 
 
 class _Connection(paramiko.ServerInterface):
     """One client: its login, its channels and the commands it runs."""
 
-    def __init__(self, server: SshServer, client: socket.socket, ended: Callable[[_Connection], None]) -> None:
+    def __init__(self, server: SshServer, client: socket.socket) -> None:
         self._server = server
         self._client = client
-        self._ended = ended
         self._commands: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._transport: paramiko.Transport | None = None
-
-    def start(self) -> None:
-        threading.Thread(target=self._serve, name="demo-ssh-connection", daemon=True).start()
 
     def end(self) -> None:
         """Kills what the client started and hangs up."""
@@ -126,20 +128,15 @@ class _Connection(paramiko.ServerInterface):
             self._transport.close()
         self._client.close()
 
-    def _serve(self) -> None:
-        try:
-            # Before the client sends its version there is no thread of paramiko's that could end by itself.
-            self._transport = transport = paramiko.Transport(self._client)
-            transport.set_log_channel(_LOG)
-            transport.add_server_key(self._server.host_key)
-            transport.auth_timeout = _LOGIN_SECONDS
-            transport.start_server(event=threading.Event(), server=self)
-            transport.join()
-        except _HUNG_UP:
-            pass
-        finally:
-            self.end()
-            self._ended(self)
+    def serve(self) -> None:
+        """Until the client hangs up. Raises what paramiko does then."""
+        # Before the client sends its version there is no thread of paramiko's that could end by itself.
+        self._transport = transport = paramiko.Transport(self._client)
+        transport.set_log_channel(_LOG)
+        transport.add_server_key(self._server.host_key)
+        transport.auth_timeout = _LOGIN_SECONDS
+        transport.start_server(event=threading.Event(), server=self)
+        transport.join()
 
     # What paramiko asks; the names are its own.
 
@@ -169,14 +166,10 @@ class _Connection(paramiko.ServerInterface):
 
     def _run(self, channel: paramiko.Channel, command: bytes) -> None:
         """Runs one command to its end, as sshd does: status after the output, then the channel closes."""
+        child = self._start_command(command)
         try:
-            child = self._start_command(command)
-        except OSError:
-            child = None
-        if child is None:
-            _hang_up(channel)
-            return
-        try:
+            if child is None:
+                return
             pumps = [
                 threading.Thread(target=_copy_output, args=(child, name, send), name="demo-output", daemon=True)
                 for name, send in (("stdout", channel.sendall), ("stderr", channel.sendall_stderr))
@@ -189,13 +182,18 @@ class _Connection(paramiko.ServerInterface):
             with contextlib.suppress(*_HUNG_UP):
                 channel.send_exit_status(child.wait() % 256)
         finally:
-            self._forget_command(child)
-            _hang_up(channel)
+            if child is not None:
+                _kill(child)
+                with self._lock:
+                    self._commands.discard(child)
+            with contextlib.suppress(*_HUNG_UP):
+                channel.close()
 
     def _start_command(self, command: bytes) -> subprocess.Popen[bytes] | None:
-        """None when the connection ended meanwhile: nothing may start after `end` has cleared up."""
+        """None when it cannot be started, or the connection ended meanwhile: nothing may start after `end` has
+        cleared up."""
         server = self._server
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             if self._closed:
                 return None
             child = subprocess.Popen(
@@ -210,11 +208,7 @@ class _Connection(paramiko.ServerInterface):
             )
             self._commands.add(child)
             return child
-
-    def _forget_command(self, child: subprocess.Popen[bytes]) -> None:
-        _kill(child)
-        with self._lock:
-            self._commands.discard(child)
+        return None
 
 
 def _kill(command: subprocess.Popen[bytes]) -> None:
@@ -242,8 +236,3 @@ def _copy_output(child: subprocess.Popen[bytes], name: str, send: Callable[[byte
         while block := os.read(pipe.fileno(), _BLOCK_BYTES):
             with contextlib.suppress(*_HUNG_UP):
                 send(block)
-
-
-def _hang_up(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(*_HUNG_UP):
-        channel.close()

@@ -106,8 +106,9 @@ def _seeming_ids(source: Path | str, *names: str) -> tuple[str, ...]:
     `names`. `source`: its file or folder, or the name of its module."""
     stem = source.stem if isinstance(source, Path) else source.rpartition(".")[2]
     try:
-        spec = None if isinstance(source, Path) else importlib.util.find_spec(source)
-        written = _WRITTEN_ID.findall(_text(Path(spec.origin or "") if spec else Path(source)))
+        spec = importlib.util.find_spec(source) if isinstance(source, str) else None
+        path = source if isinstance(source, Path) else Path(spec.origin) if spec and spec.origin else None
+        written = _WRITTEN_ID.findall(_text(path)) if path else []
     except CRASHES:  # finding a module's file imports the packages it lies in
         written = []
     return tuple(dict.fromkeys([*written, stem.replace("_", "-"), *names]))

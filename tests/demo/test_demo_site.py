@@ -27,10 +27,10 @@ import psycopg
 import pytest
 
 from preflight import clock
-from preflight.demo import DemoError, plan_file
+from preflight.demo import DemoError
 from preflight.demo.account import site_account
 from preflight.demo.postgres import Postgres, find_programs
-from preflight.demo.site import DemoSite
+from preflight.demo.site import DemoSite, next_window
 from tests.cli.program import preflight
 from tests.site.machine import command_lines, needs, needs_root, run
 
@@ -198,9 +198,9 @@ def test_applications_are_up_at_the_version_before_the_release(demo: DemoSite) -
 
 def test_the_window_is_the_coming_night() -> None:
     noon = datetime(2026, 10, 16, 16, tzinfo=UTC)
-    assert plan_file.next_window(noon) == (datetime(2026, 10, 17), datetime(2026, 10, 17, 6))
+    assert next_window(noon) == (datetime(2026, 10, 17), datetime(2026, 10, 17, 6))
     just_before_midnight = datetime(2026, 10, 17, 3, 30, tzinfo=UTC)
-    assert plan_file.next_window(just_before_midnight)[0] == datetime(2026, 10, 18)
+    assert next_window(just_before_midnight)[0] == datetime(2026, 10, 18)
 
 
 def test_nobody_but_the_owner_reads_the_credentials(demo: DemoSite) -> None:
