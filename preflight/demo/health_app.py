@@ -40,12 +40,8 @@ class HealthApp:
 
     def answer(self) -> tuple[int, bytes]:
         """HTTP status and body of the health endpoint at this moment."""
-        health = {
-            "application": self.name,
-            "status": self.status,
-            "version": self.version,
-            "components": {"db": {"status": self.status}},
-        }
+        state = {"status": self.status}
+        health = {"application": self.name, **state, "version": self.version, "components": {"db": state}}
         return (200 if self.status == "UP" else 503), json.dumps(health).encode()
 
     def stop(self) -> None:

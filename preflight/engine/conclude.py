@@ -9,11 +9,10 @@ from datetime import datetime
 
 from preflight.clock import clock_changes, zone
 from preflight.engine.waivers import apply_waivers
-from preflight.finding import Age, Event, Finding, Price, Severity, Status
+from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule
 from preflight.plan import Plan
-from preflight.plan.command_lines import Command
 from preflight.verdict import Decision, Verdict
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
@@ -52,11 +51,6 @@ def conclude(
     collected_at: datetime,
     moment: datetime,
     partial: bool = False,
-    unconfirmed: Sequence[str] = (),
-    vantage: str = "",
-    commands: Sequence[Command] = (),
-    ages: Sequence[Age] = (),
-    basis: Sequence[str] = (),
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
     findings, uses = apply_waivers(plan, findings, moment)
@@ -75,16 +69,11 @@ def conclude(
         evidence_digest=evidence_digest,
         collected_at=collected_at,
         moment=moment,
-        unconfirmed=tuple(unconfirmed),
-        vantage=vantage,
         waivers=uses,
         planned_schedule=schedule(plan),
         found_schedule=as_found(plan, findings),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
-        commands=tuple(commands),
-        ages=tuple(ages),
-        basis=tuple(basis),
     )
 
 

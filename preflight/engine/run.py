@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -68,20 +69,19 @@ def collect(
 
 def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
     """The verdict that the answers support at the inspection's moment. Pure."""
-    inspection, evidence = answered.inspection, answered.evidence
-    return conclude(
-        inspection.plan,
+    inspection, evidence, plan = answered.inspection, answered.evidence, answered.inspection.plan
+    verdict = conclude(
+        plan,
         answered.findings(),
         planned=len(inspection.items),
         evidence_digest=evidence.digest,
         collected_at=evidence.collected_at,
         moment=inspection.moment,
         partial=inspection.partial,
-        unconfirmed=unconfirmed(inspection.plan),
-        vantage=vantage,
-        commands=command_sheet(inspection.plan, evidence),
-        ages=answered.ages(),
-        basis=basis,
+    )
+    commands, ages = command_sheet(plan, evidence), answered.ages()
+    return replace(
+        verdict, unconfirmed=unconfirmed(plan), vantage=vantage, commands=commands, ages=ages, basis=tuple(basis)
     )
 
 

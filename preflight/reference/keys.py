@@ -14,20 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256
-from preflight.plan.limits import (
-    Above,
-    BelowFolder,
-    Between,
-    Filled,
-    GuessOrDated,
-    HttpUrl,
-    Matches,
-    NetworkAddress,
-    ServerPlace,
-    ShownOn,
-    ZoneName,
-)
+from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256, limits
 from preflight.record import Form, Shape, fields_of
 from preflight.units import DURATION, SIZE, format_duration, format_size
 
@@ -59,14 +46,14 @@ VALUES: Mapping[Any, tuple[str, Schema]] = {
 }
 """Type of a key -> what its value is, in words and as JSON Schema."""
 LIMITS: Mapping[type, tuple[str, str]] = {
-    Filled: ("", r"\S"),
-    NetworkAddress: ("host name or IP address", ""),
-    HttpUrl: ("http or https URL", "^https?://"),
-    ZoneName: ("IANA name: `Europe/Berlin`", ""),
-    BelowFolder: ("path below the folder", ""),
-    ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
-    ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
-    GuessOrDated: (
+    limits.Filled: ("", r"\S"),
+    limits.NetworkAddress: ("host name or IP address", ""),
+    limits.HttpUrl: ("http or https URL", "^https?://"),
+    limits.ZoneName: ("IANA name: `Europe/Berlin`", ""),
+    limits.BelowFolder: ("path below the folder", ""),
+    limits.ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
+    limits.ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
+    limits.GuessOrDated: (
         '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
         r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$",
     ),
@@ -155,11 +142,11 @@ def in_words(shape: Shape) -> str:
         match limit:
             case Ref(section):
                 words = f"name of an entry of `{section}`"
-            case Matches(_, expected):
+            case limits.Matches(_, expected):
                 words = expected
-            case Between(low, high) if shape.type is not timedelta:
+            case limits.Between(low, high) if shape.type is not timedelta:
                 words += f" from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-            case Above(low) if shape.type is not timedelta:
+            case limits.Above(low) if shape.type is not timedelta:
                 words += f" above {low:g}"
             case _:
                 said, _ = LIMITS.get(type(limit), ("", ""))

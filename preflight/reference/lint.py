@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -61,14 +60,6 @@ class _Rule:
     full: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Remark:
-    rule: _Rule
-    file: str
-    text: str
-    line: int | None = None
-
-
 _INVALID = _Rule(
     "invalid-plan",
     "error",
@@ -91,11 +82,11 @@ def render(name: str, plans: Sequence[LintedPlan]) -> str:
     return _RENDERERS[name](plans)
 
 
-def _remarks(plans: Sequence[LintedPlan]) -> Iterator[_Remark]:
+def _remarks(plans: Sequence[LintedPlan]) -> Iterator[tuple[_Rule, PlanProblem]]:
     """Plan by plan, errors first."""
     for plan in plans:
-        yield from (_Remark(_INVALID, plan.shown_as, each.text, each.line) for each in plan.faults())
-        yield from (_Remark(_UNCONFIRMED, plan.shown_as, gap) for gap in plan.unconfirmed)
+        yield from ((_INVALID, fault) for fault in plan.faults())
+        yield from ((_UNCONFIRMED, PlanProblem(plan.shown_as, None, "", gap)) for gap in plan.unconfirmed)
 
 
 def _text(plans: Sequence[LintedPlan]) -> str:
@@ -145,9 +136,9 @@ def _plan(linted: LintedPlan) -> dict[str, Any]:
 
 def _github(plans: Sequence[LintedPlan]) -> str:
     """Annotations on the plans' lines, errors first; GitHub shows no more than 10 of a kind."""
-    remarks, lines = list(_remarks(plans)), list[str]()
+    lines: list[str] = []
     for rule in _RULES:
-        shown, left = capped([remark for remark in remarks if remark.rule is rule])
+        shown, left = capped([remark for kind, remark in _remarks(plans) if kind is rule])
         title = rule.id.replace("-", " ")
         lines += [command(rule.level, each.file, title, each.text, each.line) for each in shown]
         if left:
@@ -158,15 +149,15 @@ def _github(plans: Sequence[LintedPlan]) -> str:
 def _gitlab(plans: Sequence[LintedPlan]) -> str:
     """A code quality report; empty for plans that are valid and leave nothing unconfirmed."""
     issues = []
-    for remark in _remarks(plans):
+    for rule, remark in _remarks(plans):
         path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
         # GitLab tells old from new by the fingerprint: without the line, so that an edit above changes nothing.
-        identity = "\0".join((remark.rule.id, path, remark.text))
+        identity = "\0".join((rule.id, path, remark.text))
         issue = {
             "description": clean(remark.text),
-            "check_name": f"preflight-{remark.rule.id}",
+            "check_name": f"preflight-{rule.id}",
             "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
-            "severity": remark.rule.severity,
+            "severity": rule.severity,
             "location": {"path": path, "lines": {"begin": remark.line or 1}},
         }
         issues.append(issue)
@@ -191,12 +182,12 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         "tool": {"driver": driver},
         "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(remark) for remark in _remarks(plans)],
+        "results": [_result(*remark) for remark in _remarks(plans)],
     }
     return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _result(remark: _Remark) -> dict[str, Any]:
+def _result(rule: _Rule, remark: PlanProblem) -> dict[str, Any]:
     file = Path(remark.file)
     # Percent-encoded from the name's own bytes, which need not be UTF-8.
     encoded = quote(file.as_posix().encode("utf-8", "surrogateescape"))
@@ -204,15 +195,13 @@ def _result(remark: _Remark) -> dict[str, Any]:
     # Code scanning shows nothing without a line; what is about the whole file stands at its first.
     location = {"artifactLocation": {"uri": uri}, "region": {"startLine": remark.line or 1}}
     return {
-        "ruleId": remark.rule.id,
-        "ruleIndex": _RULES.index(remark.rule),
-        "level": remark.rule.level,
+        "ruleId": rule.id,
+        "ruleIndex": _RULES.index(rule),
+        "level": rule.level,
         "message": {"text": clean(remark.text)},
         "locations": [{"physicalLocation": location}],
     }
 
 
-_RENDERERS: Mapping[str, Callable[[Sequence[LintedPlan]], str]] = MappingProxyType(
-    {"github": _github, "gitlab": _gitlab, "json": _json, "sarif": _sarif, "text": _text}
-)
+_RENDERERS = {"github": _github, "gitlab": _gitlab, "json": _json, "sarif": _sarif, "text": _text}
 FORMATS = tuple(_RENDERERS)
