@@ -70,19 +70,26 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
     """All checks there are, those of the plan's own folder too; with `plan`, the built-in ones that it has something
     for. Raises NoChecksError when the built-in ones are missing: without them an empty run could look like a good
     one."""
-    found: list[type[Check]] = []
+    found: dict[str, type[Check]] = {}
     broken: list[BrokenSource] = []
     unused: list[str] = []
 
     def collect(name: str, load: Callable[[], Any], seeming_ids: Callable[[], tuple[str, ...]]) -> None:
         try:
             loaded = load()
-            offered = [loaded] if inspect.isclass(loaded) else list(_checks_in(loaded))
+            offered = [_complete(check) for check in ([loaded] if inspect.isclass(loaded) else _checks_in(loaded))]
             if not offered:
                 raise TypeError("no Check subclass in it")
-            found.extend([_complete(check) for check in offered])
         except CRASHES as error:  # a plug-in may raise anything while it is imported
             broken.append(BrokenSource(name, f"{type(error).__name__}: {error}", seeming_ids()))
+            return
+        for check in offered:
+            owner = f"{BUILT_IN}.{check.id.replace('-', '_')}" if check.id in unused else ""
+            owner = found[check.id].__module__ if check.id in found else owner
+            if owner:
+                broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {owner} has"))
+            else:
+                found[check.id] = check
 
     for name, path in _built_in_modules():
         check_id = path.stem.replace("_", "-")
@@ -98,7 +105,7 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
     if plan_folder is not None:
         for path in _files_of(plan_folder, broken):
             collect(f"{plan_folder.name}/{path.name}", partial(_load_file, path), partial(_seeming_ids, path))
-    return Registry(_without_duplicates(found, unused, broken), tuple(broken), tuple(unused))
+    return Registry(tuple(found[check_id] for check_id in sorted(found)), tuple(broken), tuple(unused))
 
 
 def _seeming_ids(source: Path | str, *names: str) -> tuple[str, ...]:
@@ -209,17 +216,3 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their own module up while it is executed
     spec.loader.exec_module(module)
     return module
-
-
-def _without_duplicates(
-    found: list[type[Check]], unused: list[str], broken: list[BrokenSource]
-) -> tuple[type[Check], ...]:
-    by_id: dict[str, type[Check]] = {}
-    for check in found:
-        first = by_id.get(check.id)
-        if first is None and check.id not in unused:
-            by_id[check.id] = check
-            continue
-        owner = first.__module__ if first else f"{BUILT_IN}.{check.id.replace('-', '_')}"
-        broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {owner} has"))
-    return tuple(by_id[key] for key in sorted(by_id))
