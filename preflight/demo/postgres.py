@@ -155,7 +155,7 @@ class Postgres:
     def _run(
         self, program: str, *arguments: str | Path, stdin: str = "", extra: Mapping[str, str] | None = None
     ) -> str:
-        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._folder)}
+        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
         done: subprocess.CompletedProcess[str] = subprocess.run(
             [self.programs / program, *arguments],
             input=stdin,
