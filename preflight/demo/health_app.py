@@ -29,10 +29,8 @@ class HealthApp:
         self.status = "UP"
         self._server = _Server((self.address, 0), self)
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="demo-app", daemon=True
-        )
-        self._thread.start()
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(_POLL_SECONDS,), name="demo-app", daemon=True).start()
 
     @property
     def url(self) -> str:

@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import IO, Any
 
 import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
@@ -26,6 +28,7 @@ _BLOCK_BYTES = 32 * 1024
 _LOG = "preflight.demo.ssh"
 _LOGIN_SECONDS = 20.0
 _KILL_SECONDS = 5.0
+_POLL_SECONDS = 0.05
 _HUNG_UP = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises when the client is gone; no fault of the server's."""
 
@@ -39,10 +42,14 @@ class Login:
     key: paramiko.PKey | None = None
 
 
-class SshServer:
+class SshServer(ThreadingTCPServer):
     """One listening host; `stop` ends every connection and everything that was started over them."""
 
     address = "127.0.0.1"
+    request_queue_size = 64
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
 
     def __init__(self, login: Login, account: Account, home: Path, environment: Mapping[str, str]) -> None:
         """`account`, `home`, `environment`: as whom and where commands run."""
@@ -58,52 +65,34 @@ class SshServer:
         self.home = home
         self.environment = environment
         self.host_key = paramiko.ECDSAKey.generate()
-        self._connections: set[_Connection] = set()
-        self._lock = threading.Lock()
-        self._stopping = False
-        self._listener = socket.create_server((self.address, 0), backlog=64)
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, name="demo-ssh", daemon=True).start()
+        self._connections: dict[Any, _Connection] = {}
+        super().__init__((self.address, 0), BaseRequestHandler)
+        self.port = int(self.server_address[1])
+        threading.Thread(target=self.serve_forever, args=(_POLL_SECONDS,), name="demo-ssh", daemon=True).start()
 
     def known_hosts_line(self) -> str:
         """The line that pins the host key under address and port."""
         return f"[{self.address}]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}\n"
 
     def stop(self) -> None:
-        with self._lock:
-            self._stopping = True
-            connections = list(self._connections)
-        # A thread blocked in accept() keeps the socket listening after close(); shutdown wakes it.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in connections:
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections.values()):
             connection.end()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(self, client)
-            with self._lock:
-                if self._stopping:
-                    client.close()
-                    return
-                self._connections.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), name="demo-ssh-connection", daemon=True).start()
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Notes the connection before its thread begins, so that `stop` ends every one."""
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[request] = _Connection(self, request)
+        super().process_request(request, client_address)
 
-    def _serve(self, connection: _Connection) -> None:
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread."""
         try:
-            connection.serve()
-        except _HUNG_UP:
-            pass
+            with contextlib.suppress(*_HUNG_UP):
+                self._connections[request].serve()
         finally:
-            connection.end()
-            with self._lock:
-                self._connections.discard(connection)
+            self._connections.pop(request).end()
 
 
 class _Connection(paramiko.ServerInterface):
@@ -171,10 +160,10 @@ class _Connection(paramiko.ServerInterface):
             if child is None:
                 return
             pumps = [
-                threading.Thread(target=_copy_output, args=(child, name, send), name="demo-output", daemon=True)
-                for name, send in (("stdout", channel.sendall), ("stderr", channel.sendall_stderr))
+                threading.Thread(target=_copy_output, args=output, name="demo-output", daemon=True)
+                for output in ((child.stdout, channel.sendall), (child.stderr, channel.sendall_stderr))
             ]
-            threading.Thread(target=_copy_input, args=(channel, child), name="demo-input", daemon=True).start()
+            threading.Thread(target=_copy_input, args=(channel, child.stdin), name="demo-input", daemon=True).start()
             for pump in pumps:
                 pump.start()
             for pump in pumps:
@@ -219,19 +208,16 @@ def _kill(command: subprocess.Popen[bytes]) -> None:
         command.wait(_KILL_SECONDS)
 
 
-def _copy_input(channel: paramiko.Channel, child: subprocess.Popen[bytes]) -> None:
-    """Carries the client's input to the command and closes it at the client's end of file."""
-    assert child.stdin is not None  # noqa: S101 - PIPE was asked for
-    with contextlib.suppress(*_HUNG_UP), child.stdin as pipe:
+def _copy_input(channel: paramiko.Channel, pipe: IO[bytes]) -> None:
+    """Carries the client's input to a command and closes it at the client's end of file."""
+    with contextlib.suppress(*_HUNG_UP), pipe:
         while block := channel.recv(_BLOCK_BYTES):
             pipe.write(block)
             pipe.flush()
 
 
-def _copy_output(child: subprocess.Popen[bytes], name: str, send: Callable[[bytes], object]) -> None:
-    """Carries one of the command's outputs to the client, and goes on reading when the client is gone."""
-    pipe = child.stdout if name == "stdout" else child.stderr
-    assert pipe is not None  # noqa: S101 - PIPE was asked for
+def _copy_output(pipe: IO[bytes], send: Callable[[bytes], object]) -> None:
+    """Carries one of a command's outputs to the client, and goes on reading when the client is gone."""
     with pipe:
         while block := os.read(pipe.fileno(), _BLOCK_BYTES):
             with contextlib.suppress(*_HUNG_UP):
