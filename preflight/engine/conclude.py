@@ -79,23 +79,22 @@ def conclude(
 
 def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
-    planned = schedule(plan)
-    return [replace(finding, price=_price(plan, planned, finding)) for finding in findings]
+    planned, result = schedule(plan), []
+    for finding in findings:
+        is_lost = bool(finding.steps) and finding.status in _LOST
+        found = schedule(plan, over_network=finding.steps) if is_lost else None
+        price = None
+        if planned and found and any(slot.over_network for slot in found.slots):
+            minutes = max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60)
+            price = Price(minutes, found.finish_at, found.margin)
+        result.append(replace(finding, price=price))
+    return result
 
 
 def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
     """The schedule with everything that failed or could not be confirmed; the plan's own when nothing did."""
     lost = {step for finding in findings if finding.status in _LOST for step in finding.steps}
     return schedule(plan, over_network=lost)
-
-
-def _price(plan: Plan, planned: Schedule | None, finding: Finding) -> Price | None:
-    if planned is None or not finding.steps or finding.status not in _LOST:
-        return None
-    found = schedule(plan, over_network=finding.steps)
-    if found is None or not any(slot.over_network for slot in found.slots):
-        return None
-    return Price(max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60), found.finish_at, found.margin)
 
 
 def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:

@@ -12,8 +12,9 @@ from preflight.check import Check
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.plan import Connect, Database, Host, Plan
-from preflight.plan.work import programs_of, work_on
+from preflight.plan.work import programs_of
 from preflight.probe import Question, Via
+from preflight.reference.requests import other_accounts
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
 from preflight.wording import counted, first_paragraph
@@ -123,11 +124,9 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
     asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
     said = f"{host.id}: {counted(asked, 'question')} as {host.who}"
-    accounts = [work.account for work in work_on(plan, host.id)]
-    for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
-        if account not in ("", host.user):
-            programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
-            said += f"; with sudo as {account}: {programs}"
+    for account in other_accounts(plan, host):
+        programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
+        said += f"; with sudo as {account}: {programs}"
     return said
 
 

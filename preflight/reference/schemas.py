@@ -21,8 +21,7 @@ from typing import Any
 from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
-from preflight.plan import EntryId, Plan
-from preflight.plan.limits import Above, Between, Matches
+from preflight.plan import EntryId, Plan, limits
 from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -139,18 +138,18 @@ def _table(properties: Schema, required: list[str], text: str = "") -> Schema:
     return table | ({"required": required} if required else {})
 
 
-def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
+def _limited(schema: Schema, marks: tuple[Any, ...]) -> Schema:
     """Limits on numbers and texts; on durations and references they are lint's."""
     number = schema.get("type") in ("integer", "number")
-    for limit in limits:
+    for limit in marks:
         match limit:
-            case Between(low, high) if number:
+            case limits.Between(low, high) if number:
                 schema["minimum"] = low
                 if high != float("inf"):
                     schema["maximum"] = high
-            case Above(low) if number:
+            case limits.Above(low) if number:
                 schema["exclusiveMinimum"] = low
-            case Matches(pattern, _):
+            case limits.Matches(pattern, _):
                 schema["pattern"] = f"^(?:{pattern})$"
             case _:
                 _, pattern = LIMITS.get(type(limit), ("", ""))

@@ -11,7 +11,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Become, RemotePath, SecretRef
 from preflight.plan.load import load_plan
 from preflight.reference import requests as requirements
-from preflight.reference.requirements import sudoers_line
+from preflight.reference.requests import sudoers_line
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 
