@@ -102,7 +102,8 @@ def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgemen
     judgement = check.judge(subject, **facts)
     if not isinstance(judgement, Judgement):
         raise TypeError(f"judge returned {type(judgement).__name__}, not a Judgement")
-    _ = [Status(each.status) for each in (judgement, *judgement.points)]
+    if any(Status(each.status) is Status.WAIVED for each in (judgement, *judgement.points)):
+        raise ValueError("judge returned waived, which only a waiver of the plan makes of a failure")
     if check.waivable:
         return judgement
     points = tuple(replace(point, waivable=False) for point in judgement.points)
