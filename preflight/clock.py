@@ -23,9 +23,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def monotonic() -> float:
-    """Seconds on a clock that never steps; only for durations and deadlines."""
-    return time.monotonic()
+monotonic = time.monotonic
+"""Seconds on a clock that never steps; only for durations and deadlines."""
 
 
 class Deadline:
@@ -33,15 +32,15 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = monotonic() + seconds
 
     def left(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._at - time.monotonic())
+        return max(0.0, self._at - monotonic())
 
     @property
     def over(self) -> bool:
-        return time.monotonic() >= self._at
+        return monotonic() >= self._at
 
     def at_most(self, seconds: float) -> Deadline:
         """The earlier of this deadline and one `seconds` from now."""

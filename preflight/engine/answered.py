@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from preflight.engine.conclusions import Seen, finding_of, first_lost
+from preflight.engine.findings import Seen, finding_of, first_lost
 from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence

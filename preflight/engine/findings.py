@@ -1,4 +1,4 @@
-"""What the engine concludes about one planned check: the check's own judgement, or why there is none. Pure."""
+"""The one line of the report for a planned check: the check's own judgement, or why there is none. Pure."""
 
 from __future__ import annotations
 
