@@ -22,8 +22,6 @@ from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced
 from preflight.units import format_duration
 
-_BIN = "/usr/bin/"
-_SHELL = "/bin/sh"
 _PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*")
 
 
@@ -138,8 +136,8 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
     started = [_started(plan, act) for work in works for act in work.acts if act.command]
     names = [*programs_of(plan, host.id, account), *telling, *started]
-    programs = [name if name.startswith("/") else _BIN + name for name in names]
-    listed = [*programs, _SHELL] if works or not programs else programs
+    programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
+    listed = [*programs, "/bin/sh"] if works or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
     tag = "" if secret else "NOPASSWD: "
     if not all(_PLAIN.fullmatch(name) and name != "ALL" for name in (host.user, account, *listed)):
