@@ -16,19 +16,18 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import IO, Any
 
 import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
 
+from preflight.demo import LoopbackServer
 from preflight.demo.account import Account
 
 _BLOCK_BYTES = 32 * 1024
 _LOG = "preflight.demo.ssh"
 _LOGIN_SECONDS = 20.0
 _KILL_SECONDS = 5.0
-_POLL_SECONDS = 0.05
 _HUNG_UP = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises when the client is gone; no fault of the server's."""
 
@@ -42,14 +41,8 @@ class Login:
     key: paramiko.PKey | None = None
 
 
-class SshServer(ThreadingTCPServer):
+class SshServer(LoopbackServer):
     """One listening host; `stop` ends every connection and everything that was started over them."""
-
-    address = "127.0.0.1"
-    request_queue_size = 64
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
 
     def __init__(self, login: Login, account: Account, home: Path, environment: Mapping[str, str]) -> None:
         """`account`, `home`, `environment`: as whom and where commands run."""
@@ -66,17 +59,14 @@ class SshServer(ThreadingTCPServer):
         self.environment = environment
         self.host_key = paramiko.ECDSAKey.generate()
         self._connections: dict[Any, _Connection] = {}
-        super().__init__((self.address, 0), BaseRequestHandler)
-        self.port = int(self.server_address[1])
-        threading.Thread(target=self.serve_forever, args=(_POLL_SECONDS,), name="demo-ssh", daemon=True).start()
+        super().__init__()
 
     def known_hosts_line(self) -> str:
         """The line that pins the host key under address and port."""
         return f"[{self.address}]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}\n"
 
     def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
+        super().stop()
         for connection in list(self._connections.values()):
             connection.end()
 
