@@ -14,7 +14,7 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry, find_checks
 from preflight.plan.load import load_plan
 from preflight.plan.release_plan import FORMAT
-from preflight.reference.explanation import NIGHT, Explanation, explain
+from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
 from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report import formats
@@ -36,7 +36,7 @@ def pages() -> dict[str, str]:
     """Path -> content. The example plan says which answers a check asks for."""
     registry = find_checks(None)
     inspection = inspect(load_plan(Path("plans/example.toml"), registry.settings()), registry, now())
-    explanations = [explain(check, inspection) for check in registry.checks]
+    explanations = [Explanation(check, inspection) for check in registry.checks]
     return {
         "README.md": _readme(Path("README.md").read_text("utf-8"), explanations),
         "docs/reference/plan.md": "\n\n".join(_plan_blocks(registry)) + "\n",
@@ -48,7 +48,8 @@ def pages() -> dict[str, str]:
 
 def _readme(readme: str, explanations: Sequence[Explanation]) -> str:
     """The README with each table between its two marks. Raises ValueError when they are not there."""
-    checks = [(f"[`{each.id}`](docs/reference/checks.md#{each.id})", each.question) for each in explanations]
+    asked = {each.check.id: each.question for each in explanations}
+    checks = [(f"[`{name}`](docs/reference/checks.md#{name})", question) for name, question in asked.items()]
     # For whom a format is: the first sentence of its module's docstring.
     modules = {name: importlib.import_module(f"{formats.__name__}.{name}") for name in formats.FORMATS}
     purposes = [(f"`{name}`", first_paragraph(each).partition(". ")[0].rstrip(".")) for name, each in modules.items()]
@@ -104,16 +105,16 @@ def _checks_blocks(explanations: Sequence[Explanation]) -> Iterator[str]:
     yield "# Checks reference"
     yield "<!-- Written by `python -m preflight.reference`; edit the checks instead. -->"
     yield f"{NIGHT} `preflight show PLAN` prints what is asked, word for word."
-    rows = [(f"[{each.id}](#{each.id})", str(each.check.severity), each.question) for each in explanations]
+    rows = [(f"[{each.check.id}](#{each.check.id})", each.check.severity, each.question) for each in explanations]
     yield "\n".join(table(("check", "severity", "question"), rows))
     for each in explanations:
-        yield f"## {each.id}"
+        yield f"## {each.check.id}"
         yield f"**{each.question}**"
         yield from each.why
         told = [*each.facts, *([("second round", each.second_round)] if each.second_round else [])]
         yield "\n".join(f"- **{name.capitalize()}:** {text}" for name, text in told)
         if each.settings:
-            yield f"Settings, in `[checks.{each.id}]`:"
+            yield f"Settings, in `[checks.{each.check.id}]`:"
             yield _key_table(each.settings)
 
 

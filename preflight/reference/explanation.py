@@ -6,12 +6,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from preflight.check import Check
 from preflight.engine.inspection import Inspection
-from preflight.probe import Question
-from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.keys import in_words, keys
 from preflight.reference.questions import second_round, text_of
 from preflight.report.layout import wrapped
 
@@ -22,58 +20,41 @@ NIGHT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What a reader of one check is told."""
 
-    check: type[Check]
-    id: str
-    question: str
-    why: tuple[str, ...]
-    """Why it exists, what it asks and how it judges: paragraphs, each on one line."""
-    facts: tuple[tuple[str, str], ...]
-    """Name and text of what is told in a line each."""
-    asks: tuple[Question, ...]
-    """What it asks in the first round about one subject of a plan."""
-    subject: str
-    """Which subject that is; empty where the plan has none for it."""
-    second_round: str
-    settings: tuple[Key, ...]
-
-
-def explain(check: type[Check], inspection: Inspection | None = None) -> Explanation:
-    """`inspection`: of the plan whose questions are shown."""
-    question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
-    items = inspection.items if inspection else ()
-    first = next((item for item in items if item.check_id == check.id and item.check is not None), None)
-    asked = list(first.probes.values()) if first else []
-    facts = [
-        ("severity", f"{check.severity}; {'a waiver may cover it' if check.waivable else 'no waiver ever covers it'}"),
-        ("needs", check.needs or "its author does not say"),
-        ("cure", check.cure or "each finding names its own"),
-    ]
-    families = dict.fromkeys(str(planned.probe.family) for planned in asked)
-    if families:
-        facts.append(("ages by", f"{', '.join(families)} in [freshness]"))
-    return Explanation(
-        check=check,
-        id=check.id,
-        question=question,
-        why=tuple(" ".join(each.split()) for each in re.split(r"\n\s*\n", why.strip()) if each),
-        facts=tuple(facts),
-        asks=tuple({planned.question.id: planned.question for planned in asked}.values()),
-        subject=first.subject.id if first else "",
-        second_round=second_round(check),
-        settings=tuple(keys(check.Settings)),
-    )
+    def __init__(self, check: type[Check], inspection: Inspection | None = None) -> None:
+        """`inspection`: of the plan whose questions are shown."""
+        self.check = check
+        self.question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
+        self.why = [" ".join(each.split()) for each in re.split(r"\n\s*\n", why.strip()) if each]
+        """Why it exists, what it asks and how it judges: paragraphs, each on one line."""
+        items = inspection.items if inspection else ()
+        first = next((item for item in items if item.check_id == check.id and item.check is not None), None)
+        asked = list(first.probes.values()) if first else []
+        self.subject = first.subject.id if first else ""
+        """About which subject it is shown what it asks first; empty where the plan has none for it."""
+        self.asks = list({planned.question.id: planned.question for planned in asked}.values())
+        self.second_round = second_round(check)
+        self.settings = keys(check.Settings)
+        waivable = "a waiver may cover it" if check.waivable else "no waiver ever covers it"
+        self.facts = [
+            ("severity", f"{check.severity}; {waivable}"),
+            ("needs", check.needs or "its author does not say"),
+            ("cure", check.cure or "each finding names its own"),
+        ]
+        """Name and text of what is told in a line each."""
+        families = dict.fromkeys(str(planned.probe.family) for planned in asked)
+        if families:
+            self.facts.append(("ages by", f"{', '.join(families)} in [freshness]"))
 
 
 def listed(explanations: Sequence[Explanation]) -> str:
     """One paragraph for each: id, severity, question."""
-    width = max((len(each.id) for each in explanations), default=0)
+    width = max((len(each.check.id) for each in explanations), default=0)
     lines: list[str] = []
     for each in explanations:
-        lines += wrapped(each.question, " " * (width + 12), f"{each.id:<{width}}  {each.check.severity:<9} ")
+        lines += wrapped(each.question, " " * (width + 12), f"{each.check.id:<{width}}  {each.check.severity:<9} ")
     return "\n".join(lines) + "\n"
 
 
@@ -83,14 +64,14 @@ def render(explanation: Explanation) -> str:
 
 
 def _lines(each: Explanation) -> Iterator[str]:
-    for paragraph in (f"{each.id}: {each.question}", *each.why):
+    for paragraph in (f"{each.check.id}: {each.question}", *each.why):
         yield from wrapped(paragraph, "")
         yield ""
     for name, text in each.facts:
         yield from wrapped(text, " " * 10, f"{name:<10}")
     yield ""
     if each.settings:
-        yield f"Settings, in [checks.{each.id}]:"
+        yield f"Settings, in [checks.{each.check.id}]:"
         for key in each.settings:
             default = f", {key.default} when left out" if key.default else ""
             yield from wrapped(f"{in_words(key.shape)}{default}".replace("`", ""), "      ", f"  {key.name}: ")
@@ -114,7 +95,7 @@ def _asks(each: Explanation) -> Iterator[str]:
     elif each.subject:
         yield from wrapped(f"It asks nobody: for {each.subject} it reads the plan and the answers of others.", "")
     else:
-        yield f"What it asks of a plan, word for word: preflight explain {each.id} --plan PLAN"
+        yield f"What it asks of a plan, word for word: preflight explain {each.check.id} --plan PLAN"
     if each.second_round:
         yield ""
         yield from wrapped(each.second_round, "  ", "Then, where needed: ")
