@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind_of, listed, nearest_name, quoted
 from preflight.probe import Unreadable
@@ -69,7 +69,7 @@ def shape_of(annotation: Any) -> Shape:
         return Shape(Form.LIST, inner=(shape_of(arguments[0]),))
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         return Shape(Form.TABLE, arguments[0], inner=(shape_of(arguments[1]),))
-    # A dataclass that parses itself (a secret's reference) is written as one text.
+    # A dataclass that parses itself (a secret's reference, a line of mountinfo) is written as one text.
     is_record = dataclasses.is_dataclass(annotation) and not hasattr(annotation, "parse")
     return Shape(Form.RECORD if is_record else Form.SCALAR, annotation)
 
@@ -99,11 +99,8 @@ def fields_of(cls: Any) -> Mapping[str, Field]:
     return found
 
 
-class Invalid:
-    """Stands for a value whose fault was noted by a reader that goes on."""
-
-
-INVALID = Invalid()
+INVALID = object()
+"""Stands for a value whose fault was noted by a reader that goes on."""
 
 
 class Reader:
@@ -137,13 +134,10 @@ class Reader:
         """The values that `table` gives to the fields of `cls`; fields it leaves to their defaults are left out.
 
         `preset`: fields that are no keys. `beside`: keys that are no fields and are read by the caller."""
-        fields = fields_of(cls)
-        if preset:
-            fields = {key: each for key, each in fields.items() if each.name not in preset}
-        if self._exact and not table.keys() <= fields.keys():
-            for key in table:
-                if key not in fields and key not in beside:
-                    self.unknown((*keys, key), table, [*fields, *beside])
+        fields = {key: each for key, each in fields_of(cls).items() if each.name not in preset}
+        for key in table if self._exact else ():
+            if key not in fields and key not in beside:
+                self.unknown((*keys, key), table, [*fields, *beside])
         values = {}
         for key, each in fields.items():
             if key in table:
@@ -187,8 +181,8 @@ class Reader:
         return self.fault(keys, f"none of {len(options)} kinds of record")
 
     def scalar(self, shape: Shape, value: Any) -> Any:
-        """Raises Misfit."""
-        read = self._scalars.get(shape.type)
+        """Raises Misfit. What no syntax knows reads its own text, by its `parse`, or is one of its words."""
+        read = self._scalars.get(shape.type) or getattr(shape.type, "parse", None)
         return read(value) if read else choice(shape.type, value)
 
     def check(self, mark: Any, value: Any) -> None:
@@ -256,8 +250,7 @@ def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Any:
 def read_record(cls: type[T], value: Any, *, exact: bool = True, complete: bool = False, **preset: object) -> T:
     """The dataclass `cls` from a JSON object that `parse_json` read. `exact` and `complete`: see `Reader`; `preset`:
     fields that are no keys. Raises Unreadable."""
-    found: T = Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset)
-    return found
+    return cast(T, Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
         return warned(
             f"{seen.file.path} was changed after the moment judged: {at}",
             expected=f"a time before {format_moment(moment, zone)}",
-            actual=f"the host's clock says {format_moment(seen.listing.host_now, zone)}",
+            actual=f"the host's clock says {format_moment(seen.listing.now, zone)}",
             remedy=f"compare the clock of {seen.host} with the time, and look when the backup was made",
         )
     return passed(f"{seen.file.path} of {at}, {_shown(seen.file.size_bytes)}, of {seen.file.owner}, "
@@ -179,7 +179,7 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
 
 def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
     file, who = seen.file, seen.who
-    if file.uid not in (0, seen.listing.uid):
+    if file.uid not in (0, seen.listing.account):
         yield warned(
             f"the backup belongs to {file.owner}, not to {who}",
             expected=f"a file of {who}, who takes the backups",

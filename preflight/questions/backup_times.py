@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from preflight.probe import Family, Reply, Unreadable
+from preflight.plan.limits import Between
+from preflight.probe import Family, Reply
 from preflight.questions.backups import LongRead
-from preflight.questions.fields import End, read_lines
+from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
@@ -40,7 +41,7 @@ _RATE = """\
 exec </dev/null
 LC_ALL=C; export LC_ALL
 said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
-printf 'sample=%s\\nend=yes\\n' "$said"
+printf '%s\\nend=yes\\n' "$said"
 exit 0"""
 # O_TMPFILE makes a file without a name, gone when the program ends; each block is on the disk before the next one.
 _SAMPLE = """\
@@ -52,10 +53,8 @@ written = 0
 while written < @BYTES@ and time.monotonic() - begun < @SECONDS@:
     written += os.write(file, block)
     os.fdatasync(file)
-print(written, round((time.monotonic() - begun) * 1e6))
+print(f"written={written}\\nmicroseconds={round((time.monotonic() - begun) * 1e6)}")
 """
-
-
 _FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 
 
@@ -63,7 +62,7 @@ _FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 class _Began:
     code: int
     text: str
-    offset: tuple[str, ...] = ()
+    offset: tuple[timedelta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +99,21 @@ class BackupBegan(LongRead[datetime | UnplacedTime | None]):
         if told.code != 0 or not told.text:
             return None
         born = self.born_at
-        if born is None or born > self.changed_at:
-            return UnplacedTime(told.text)
-        begun = any(abs(born - moment) <= _FILE_IS_MADE_WITHIN for moment in _moments(told))
-        return born if begun else UnplacedTime(told.text)
-
-
-def _moments(told: _Began) -> list[datetime]:
-    """When clocks in the zones of this host showed the header's time."""
-    try:
-        local = told.text.rpartition(" ")[0]
-        return [datetime.fromisoformat(f"{local}{offset}").astimezone(UTC) for offset in told.offset]
-    except ValueError:
-        return []
+        try:
+            shown = datetime.fromisoformat(told.text.rpartition(" ")[0]).replace(tzinfo=UTC)
+            # The moments at which clocks in the zones of this host showed it.
+            moments = [shown - offset for offset in told.offset]
+        except (ValueError, OverflowError):
+            moments = []
+        if born and born <= self.changed_at and any(abs(born - each) <= _FILE_IS_MADE_WITHIN for each in moments):
+            return born
+        return UnplacedTime(told.text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    written: int
-    microseconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    sample: _Sample | None
-    end: End
+    written: Annotated[int, Between(1)]
+    microseconds: Annotated[int, Between(1)]
 
 
 @dataclass(frozen=True)
@@ -142,9 +131,8 @@ class WriteRate(AccountProbe[float | None]):
         return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
 
     def read(self, reply: Reply) -> float | None:
-        sample = read_lines(_Sampled, reply).sample
-        if sample is None:
+        fields = read_fields(output_of(reply), ended=True)
+        if not fields:
             return None
-        if sample.written <= 0 or sample.microseconds <= 0:
-            raise Unreadable("nothing was written in no time")
+        sample = read_lines(_Sample, fields)
         return sample.written / sample.microseconds * 1e6

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import zip_longest
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, AsAccount, filled, fixed_folder, glob_word, quoted
+from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines, whole_number
+from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
 from preflight.questions.sql import Major, major_in
 
 T = TypeVar("T")
@@ -58,9 +58,8 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  s=$(stat -L -c '%W %u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
   printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
-  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
 echo end=yes
 exit 0"""
@@ -96,7 +95,7 @@ _FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKi
 class BackupFile:
     """One backup: a file, or a folder."""
 
-    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
+    words: ClassVar = ("changed_at", "size_bytes", "born_at", "uid", "mode", "stat", "owner", "kind", "path")
 
     path: str
     kind: BackupKind
@@ -109,7 +108,7 @@ class BackupFile:
     mode: Mode
     stat: str
     """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
-    born_at: datetime | None = None
+    born_at: Birth | None = None
     """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
 
     @property
@@ -128,8 +127,8 @@ class BackupFile:
         return bool(self.mode & 0o002)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Looked):
     """The newest backups that match a pattern."""
 
     backups: tuple[BackupFile, ...]
@@ -138,31 +137,14 @@ class Listing:
     """How many names match."""
     dangling: int
     """How many of them lead to nothing that whoever looked can see: links to nothing, or into a closed folder."""
-    folder: str
-    """The pattern's folder: `readable`, `unreadable` or `missing`, for whoever looked."""
-    as_account: bool
-    """The account itself looked."""
-    uid: int
-    """User id of the account; -1 when the host does not know it."""
-    host_now: datetime
+    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
+    """The pattern's, for whoever looked."""
+    now: datetime
     """By the host's clock, UTC."""
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""
-        return self.host_now - backup.changed_at
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
-    ran_as: int
-    account: int | None
-    now: datetime
-    count: int
-    dangling: int
-    end: End
-    backup: tuple[BackupFile, ...] = ()
-    born: tuple[str, ...] = ()
+        return self.now - backup.changed_at
 
 
 @dataclass(frozen=True)
@@ -185,29 +167,15 @@ class PreviousBackups(AccountProbe[Listing]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> Listing:
-        fields = read_fields(output_of(reply))
-        if "odd" in fields:
+        if "\nodd=yes" in reply.text:
             raise Unreadable("a name that matches holds a control character")
-        told = read_lines(_Told, fields)
-        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
-        backups = {backup.identity: backup for backup in reversed(listed)}
-        if told.count > told.dangling and not backups:
+        fields = read_fields(output_of(reply), ended=True)
+        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields})
+        if found.count > found.dangling and not found.backups:
             raise Unreadable("files match, but none is listed")
-        uid = -1 if told.account is None else told.account
-        return Listing(
-            tuple(sorted(backups.values(), key=lambda backup: backup.changed_at, reverse=True)),
-            told.count,
-            told.dangling,
-            told.folder,
-            told.ran_as == uid,
-            uid,
-            told.now,
-        )
-
-
-def _born(seconds: str | None) -> datetime | None:
-    """stat(1) prints 0 or a sign where the birth is not known."""
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None
+        backups = {backup.identity: backup for backup in reversed(found.backups)}.values()
+        newest_first = sorted(backups, key=lambda backup: backup.changed_at, reverse=True)
+        return replace(found, backups=tuple(newest_first))
 
 
 _GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
@@ -263,10 +231,10 @@ _DBNAME = re.compile(r"dbname='(.*)'")
 class ArchiveRead:
     """What pg_restore made of an archive."""
 
-    listed: bool
-    """It could show the table of contents."""
+    list_code: int
+    """Exit status of the listing."""
     code: int
-    """Exit status of the full read, or of the listing where that failed."""
+    """That of the full read, or of the listing where that failed."""
     said: str
     """Its complaint; empty when there was none."""
     database: str
@@ -274,6 +242,11 @@ class ArchiveRead:
     """`Dumped from database version`, the first word."""
     tables: int
     """Tables whose data is in it."""
+
+    @property
+    def listed(self) -> bool:
+        """It could show the table of contents."""
+        return self.list_code == 0
 
     @property
     def whole(self) -> bool:
@@ -284,12 +257,11 @@ class ArchiveRead:
         return major_in(self.server)
 
 
-@dataclass(frozen=True, slots=True)
-class TextRead:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRead(Looked):
     """What came of reading SQL text, compressed or not, to its end."""
 
     readable: bool
-    as_account: bool
     code: int = 0
     """Exit status of what read it."""
     said: str = ""
@@ -405,20 +377,6 @@ _READERS = {
     BackupKind.XZ: "xz -dc",
     BackupKind.ZSTD: "zstd -dc",
 }
-_FORMS = {
-    BackupFormat.CUSTOM: BackupKind.CUSTOM,
-    BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
-    BackupFormat.TAR: BackupKind.TAR,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    list_code: int
-    tables: int
-    code: int
-    said: str
-    header: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -436,17 +394,16 @@ class ReadArchive(LongRead[ArchiveRead]):
         return bool(self.state) and self.read(reply).whole
 
     def read(self, reply: Reply) -> ArchiveRead:
-        told = read_lines(_Archive, reply)
-        listed = told.list_code == 0
-        if (told.code == 0) > listed:
+        fields = read_fields(output_of(reply))
+        lines = (line.partition(":") for line in fields.pop("header", []))
+        header = {"dbname": "", "Dumped from database version": "", **{name: value.strip() for name, _, value in lines}}
+        server = header["Dumped from database version"].partition(" ")[0]
+        found = read_lines(ArchiveRead, fields, database=header["dbname"], server=server)
+        if found.whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
-        header = {name: value.strip() for name, _, value in (line.partition(":") for line in told.header)}
-        if listed and not {"dbname", "Dumped from database version"} <= set(header):
+        if found.listed and not (found.database and server):
             raise Unreadable("the table of contents does not say what was dumped")
-        server = header.get("Dumped from database version", "").partition(" ")[0]
-        return ArchiveRead(
-            listed, told.code, told.said[:_SAID_CHARACTERS], header.get("dbname", ""), server, told.tables
-        )
+        return found
 
 
 @dataclass(frozen=True)
@@ -460,15 +417,7 @@ class VerifyBase(LongRead[BaseRead]):
         return self._text(_BASE, PROGRAM=quoted(self.program))
 
     def read(self, reply: Reply) -> BaseRead:
-        told = read_lines(BaseRead, reply)
-        return replace(told, said=told.said[:_SAID_CHARACTERS])
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    ran_as: str
-    account: str
-    readable: bool
+        return read_lines(BaseRead, reply)
 
 
 @dataclass(frozen=True)
@@ -487,40 +436,25 @@ class ReadText(LongRead[TextRead]):
 
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))
-        looked = read_lines(_Looked, {name: fields.pop(name, []) for name in ("ran_as", "account", "readable")})
-        as_account = looked.ran_as == looked.account
-        if not looked.readable:
-            return TextRead(False, as_account)
-        databases = _databases(fields.pop("database", []))
+        if fields.get("readable") == ["no"]:
+            return read_lines(TextRead, fields)
+        databases: Counter[str] = Counter()
+        for line in fields.pop("database", []):
+            tables, _, argument = line.partition(" ")
+            databases[connected_to(argument)] += whole_number(tables)
         said = " ".join(reply.error.split())[:_SAID_CHARACTERS]
-        known = {"readable": True, "as_account": as_account, "said": said, "databases": databases}
-        return read_lines(TextRead, fields, complete=True, **known)
-
-
-def _databases(lines: Sequence[str]) -> Mapping[str, int]:
-    """`lines`: how many tables, and the argument of `\\connect`."""
-    found: dict[str, int] = {}
-    for line in lines:
-        tables, _, argument = line.partition(" ")
-        name = connected_to(argument)
-        found[name] = found.get(name, 0) + whole_number(tables)
-    return found
+        return read_lines(TextRead, fields, complete=True, said=said, databases=databases)
 
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    backup, kind = planned.backup, file.kind
+    if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
+        # Only the account itself may look into it: by the plan's word. A plain dump may be compressed in any way.
+        kind = BackupKind.UNREADABLE if backup.format is BackupFormat.PLAIN else BackupKind(backup.format)
     place = planned.host.id, AsAccount.of(planned), file.path, within.total_seconds()
-    kind = _kind(planned, listing, file)
     if kind.is_archive:
         return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
     if kind is BackupKind.BASE:
         return VerifyBase(*place, planned.program("pg_verifybackup"))
     return ReadText(*place, kind, state=file.state) if kind in _READERS else None
-
-
-def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
-    """What the file is; by the plan's word where only the account itself may look into it."""
-    backup = planned.backup
-    if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
-        return _FORMS.get(backup.format, BackupKind.UNREADABLE)
-    return file.kind

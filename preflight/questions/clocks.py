@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from preflight.clock import zone
@@ -23,7 +23,7 @@ _EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZoneTold:
     """The lines of `HOST_ZONE`."""
 
@@ -88,7 +88,7 @@ class Reading:
         return timedelta()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _HostTold(ZoneTold):
     at: str
     boot: BootId
@@ -116,7 +116,7 @@ printf 'at=%s\\n' "$(date +%s.%N)"
 
     def read(self, reply: Reply) -> Reading:
         told = read_lines(_HostTold, reply)
-        return replace(_reading(reply, told.at, HostZone.of(told, reply.asked_at).text), boot=told.boot)
+        return _reading(reply, told.at, HostZone.of(told, reply.asked_at).text, told.boot)
 
 
 @dataclass(frozen=True)
@@ -136,21 +136,18 @@ SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, cur
         return _reading(reply, told.at, f"TimeZone {told.timezone[:40]}, log_timezone {told.log_timezone[:40]}")
 
 
-def _reading(reply: Reply, at: str, zone_text: str) -> Reading:
-    answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
-    return Reading(*_moments(at), reply.asked_at, answered_at, zone_text)
-
-
-def _moments(text: str) -> tuple[datetime, datetime]:
-    """(earliest, latest) that `1797591600.25` stands for; where `date` knows no parts of a second, all of it."""
-    found = _EPOCH.fullmatch(text)
+def _reading(reply: Reply, at: str, zone_text: str, boot: str = "") -> Reading:
+    """`at`: `1797591600.25`; where `date` knows no parts of a second, it may be any part of that one."""
+    found = _EPOCH.fullmatch(at)
     if not found:
-        raise Unreadable(f"no time of date: {text[:40]!r}")
-    second = datetime.fromtimestamp(int(found[1]), UTC)
-    if found[2] is None or not found[2].isdecimal():
-        return second, second + timedelta(seconds=1)
-    moment = second + timedelta(seconds=int(found[2]) / 10 ** len(found[2]))
-    return moment, moment
+        raise Unreadable(f"no time of date: {at[:40]!r}")
+    earliest = latest = datetime.fromtimestamp(int(found[1]), UTC)
+    if found[2] and found[2].isdecimal():
+        earliest = latest = earliest + timedelta(seconds=int(found[2]) / 10 ** len(found[2]))
+    else:
+        latest += timedelta(seconds=1)
+    answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
+    return Reading(earliest, latest, reply.asked_at, answered_at, zone_text, boot)
 
 
 def _fits(name: str, offset: timedelta, at: datetime) -> bool:

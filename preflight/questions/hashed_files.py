@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.fields import Count, End, Mode, read_lines
+from preflight.questions.fields import Count, Mode, read_lines
 from preflight.questions.shell import ShellProbe, filled, path_and_sha256, quoted
 
 _ASK = """\
@@ -64,6 +65,8 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
+    words: ClassVar = ("state", "behind")
+
     state: FileState
     sha256: str = ""
     """Empty for a file that could not be hashed."""
@@ -77,12 +80,6 @@ class HashedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    state: FileState
-    behind: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Stat:
     size_bytes: Count
     changed_at: datetime
@@ -93,8 +90,7 @@ class _Stat:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    kind: tuple[_Kind, ...]
-    end: End
+    kind: tuple[HashedFile, ...]
     stat: tuple[_Stat, ...] = ()
     sha256: tuple[str, ...] = ()
 
@@ -115,19 +111,18 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         return replace(super().question(), timeout_seconds=min(_SECONDS_EACH * len(self.paths), _SECONDS_AT_MOST))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
-        shown = read_lines(_Shown, reply)
+        shown = read_lines(_Shown, reply, ended=True)
         if len(shown.kind) != len(self.paths):
             raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
         sums = dict(map(path_and_sha256, shown.sha256))
         stats = {stat.path: stat for stat in shown.stat}
-        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, shown.kind, strict=True)}
-
-
-def _file(path: str, kind: _Kind, stats: Mapping[str, _Stat], sums: Mapping[str, str]) -> HashedFile:
-    if kind.state not in (FileState.FILE, FileState.UNREADABLE):
-        return HashedFile(kind.state, behind=kind.behind)
-    if path not in stats:
-        raise Unreadable(f"a file without its size and permissions: {path}")
-    stat = stats[path]
-    sha256 = sums.get(path, "") if kind.state is FileState.FILE else ""
-    return HashedFile(kind.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        found = {}
+        for path, file in zip(self.paths, shown.kind, strict=True):
+            found[path] = file
+            if file.state in (FileState.FILE, FileState.UNREADABLE):
+                if path not in stats:
+                    raise Unreadable(f"a file without its size and permissions: {path}")
+                stat = stats[path]
+                sha256 = sums.get(path, "") if file.state is FileState.FILE else ""
+                found[path] = HashedFile(file.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        return found

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
-from preflight.questions.fields import End, read_lines, read_row, read_rows
+from preflight.questions.fields import read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.questions.sql import SqlProbe
 from preflight.questions.timers import Timer, read_timers, shown
@@ -162,16 +162,15 @@ class _Found:
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TablesTold:
-    end: End
-    line: tuple[_Line, ...] = field(default=(), kw_only=True)
-    cut: tuple[int, ...] = field(default=(), kw_only=True)
+    line: tuple[_Line, ...] = ()
+    cut: tuple[int, ...] = ()
     """Tables, by their numbers."""
-    said: tuple[str, ...] = field(default=(), kw_only=True)
+    said: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _HostTold(ZoneTold, _TablesTold):
     epoch: datetime
     uptime: str
@@ -193,8 +192,14 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
-        told = read_lines(_HostTold, reply)
-        tables = _tables(told)
+        told = read_lines(_HostTold, reply, ended=True)
+        if any(not 1 <= line.table <= len(told.table) for line in told.line):
+            raise Unreadable("a line of no table")
+        tables = [(found, _table(found, told, number)) for number, found in enumerate(told.table, start=1)]
+        parts: dict[str, tuple[str, ...]] = {}
+        for path in told.part:
+            folder, _, name = path.rpartition("/")
+            parts[folder] = (*parts.get(folder, ()), shown(name))
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
@@ -202,7 +207,7 @@ class HostJobsProbe(ShellProbe[HostJobs]):
             tables=tuple(table for found, table in tables if found.kind != "anacrontab" and _is_run(table, told.cron)),
             anacrontab=next((table for found, table in tables if found.kind == "anacrontab" and told.anacron), None),
             has_anacron=told.anacron,
-            parts=_parts(told.part),
+            parts=parts,
             unread=tuple(map(shown, told.unread)),
             systemd=told.systemd,
             timers=timers,
@@ -222,7 +227,7 @@ class OwnCrontab:
     """Why it could not be asked."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _CrontabTold(_TablesTold):
     crontab: str
 
@@ -251,18 +256,12 @@ echo end=yes""")
             return OwnCrontab(name, refused=f"sudo gives the login no shell of {name}")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
-        told = read_lines(_CrontabTold, reply)
+        told = read_lines(_CrontabTold, reply, ended=True)
         if told.crontab in ("absent", "none"):
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
         return OwnCrontab(name, _table(_Found("spool", told.crontab), told, 0))
-
-
-def _tables(told: _HostTold) -> list[tuple[_Found, Table]]:
-    if any(not 1 <= line.table <= len(told.table) for line in told.line):
-        raise Unreadable("a line of no table")
-    return [(found, _table(found, told, number)) for number, found in enumerate(told.table, start=1)]
 
 
 def _table(found: _Found, told: _TablesTold, number: int) -> Table:
@@ -277,14 +276,6 @@ def _is_run(table: Table, cron: str) -> bool:
     if folder != "/etc/cron.d":
         return True
     return bool(_DEBIAN_NAME.fullmatch(name)) if cron == "cron" else not _LEFT_OVERS.search(name)
-
-
-def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        found[folder] = (*found.get(folder, ()), shown(name))
-    return found
 
 
 def sql_redacted(column: str) -> str:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Until, read_lines, read_row, read_rows
+from preflight.questions.fields import Until, output_of, read_fields, read_lines, read_row, read_rows, whole_number
 from preflight.questions.shell import ShellProbe, quoted
 from preflight.questions.sql import SqlProbe, quote_literal
 
@@ -181,19 +181,6 @@ class Backend:
     """The host's own IP addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Title:
-    pid: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    sees_all: bool
-    backend: tuple[_Title, ...] = ()
-    address: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class BackendProbe(ShellProbe[Backend]):
     """Looks on a host for the server process of one open connection. Its title (`postgres: ROLE DATABASE
@@ -220,26 +207,16 @@ PATH=$PATH:/usr/sbin:/sbin
 exit 0"""
 
     def read(self, reply: Reply) -> Backend:
-        found = read_lines(_Seen, reply)
-        return Backend(
-            titles=tuple(self._titles(found.backend)),
-            sees_all=found.sees_all,
-            addresses=frozenset(_addresses(found.address)),
-        )
-
-    def _titles(self, seen: Sequence[_Title]) -> list[tuple[int, str]]:
+        fields = read_fields(output_of(reply))
         wanted = re.compile(
             rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
         )
-        return [(title.pid, title.text.strip()) for title in seen if wanted.match(title.text)]
-
-
-def _addresses(lines: Sequence[str]) -> list[str]:
-    found: list[Any] = []
-    for line in lines:
-        word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
-        try:
-            found.append(ipaddress.ip_address(word))
-        except ValueError:
-            continue
-    return [str(address) for address in found]
+        processes = (line.partition(" ") for line in fields.pop("backend", []))
+        titles = [(whole_number(pid), title.strip()) for pid, _, title in processes]
+        addresses = set()
+        for line in fields.pop("address", []):
+            word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
+            with suppress(ValueError):
+                addresses.add(str(ipaddress.ip_address(word)))
+        own = tuple((pid, title) for pid, title in titles if wanted.match(title))
+        return read_lines(Backend, fields, titles=own, addresses=frozenset(addresses))

@@ -175,6 +175,21 @@ class AsAccount:
         return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What tells who looked, where the login may have looked in the account's stead."""
+
+    ran_as: int
+    """User id of whoever looked."""
+    account: int | None
+    """User id of the account; None when the host does not know it."""
+
+    @property
+    def as_account(self) -> bool:
+        """The account itself looked."""
+        return self.ran_as == self.account
+
+
 @dataclass(frozen=True)
 class ShellProbe(Probe[T]):
     """A probe whose question is shell text for a host."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
-from preflight.plan.limits import Between
+from preflight.plan.limits import Between, Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, read_row, read_rows
 from preflight.questions.sql import SqlProbe
@@ -97,15 +96,10 @@ class DataDirectories:
         return tuple(dict.fromkeys((*own, *self.tablespaces)))
 
 
-class _Kind(StrEnum):
-    DATA = "data"
-    TABLESPACE = "tablespace"
-
-
 @dataclass(frozen=True, slots=True)
 class _Directory:
-    kind: _Kind
-    path: str
+    kind: Annotated[str, Matches("data|tablespace", "what a directory is for")]
+    path: Annotated[str, Matches(r"[^\n\0]*", "a path without a line break")]
 
 
 @dataclass(frozen=True)
@@ -120,13 +114,11 @@ ORDER BY kind, path"""
 
     def read(self, reply: Reply) -> DataDirectories:
         rows = read_rows(_Directory, reply)
-        if any("\n" in row.path or "\0" in row.path for row in rows):
-            raise Unreadable("a directory with a line break in its name")
-        data = "".join(row.path for row in rows if row.kind is _Kind.DATA)
+        data = "".join(row.path for row in rows if row.kind == "data")
         if data and not data.startswith("/"):
             raise Unreadable(f"data_directory is {data[:60]!r}")
         # The two standard tablespaces have no place of their own.
-        outside = (row.path for row in rows if row.kind is _Kind.TABLESPACE and row.path.startswith("/"))
+        outside = (row.path for row in rows if row.kind == "tablespace" and row.path.startswith("/"))
         return DataDirectories(data, tuple(outside))
 
 

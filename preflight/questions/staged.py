@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import End, read_fields, read_lines, whole_number
+from preflight.questions.fields import read_fields, read_lines, whole_number
 from preflight.questions.files import Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 
@@ -145,7 +145,6 @@ class _Hash:
 @dataclass(frozen=True, slots=True)
 class _TreeTold:
     account: str
-    end: End
     absent: str = ""
     too_many: bool = False
     link: str = ""
@@ -177,7 +176,7 @@ class StagedFolder(AccountProbe[StagedTree]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        told = read_lines(_TreeTold, read_fields(reply.text, ends_in_nul=True))
+        told = read_lines(_TreeTold, read_fields(reply.text, ended=True, ends_in_nul=True))
         problem = told.absent.strip().rpartition(": ")[2]
         if told.too_many:
             problem = f"it holds more than {MOST_ENTRIES} entries"
@@ -276,7 +275,6 @@ class Forms:
 
 @dataclass(frozen=True, slots=True)
 class _FormsTold:
-    end: End
     form: tuple[Forms, ...] = ()
 
 
@@ -297,7 +295,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
-        forms = read_lines(_FormsTold, reply).form
+        forms = read_lines(_FormsTold, reply, ended=True).form
         if len(forms) != len(self.names):
             raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
         return {name: form for name, form in zip(self.names, forms, strict=True) if form.without_cr and form.bare}

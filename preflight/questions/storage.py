@@ -16,16 +16,11 @@ from preflight.plan.command_lines import backup_path
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import BOOT, AccountProbe, AsAccount, BootId, filled, quoted
+from preflight.questions.fields import Count, Mode, output_of, read_fields, read_lines
+from preflight.questions.shell import BOOT, AccountProbe, AsAccount, BootId, Looked, filled, quoted
+from preflight.record import fields_of
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-_MEMORY = {"tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs"}
-_LAYERED = {"overlay", "overlayfs", "aufs"}
-_NETWORK = {
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "ceph", "glusterfs", "lustre", "afs", "beegfs", "gpfs",
-    "ncpfs", "coda", "davfs", "prl_fs", "vboxsf",
-}  # fmt: skip
 
 
 class StorageKind(StrEnum):
@@ -43,6 +38,17 @@ class StorageKind(StrEnum):
     """Nothing is mounted there yet."""
 
 
+_MEMORY = "tmpfs ramfs devtmpfs rootfs hugetlbfs"
+_NETWORK = "nfs nfs4 cifs smb3 smbfs 9p virtiofs ceph glusterfs lustre afs beegfs gpfs ncpfs coda davfs prl_fs vboxsf"
+_KINDS = {
+    **dict.fromkeys(_MEMORY.split(), StorageKind.MEMORY),
+    **dict.fromkeys(_NETWORK.split(), StorageKind.NETWORK),
+    **dict.fromkeys(("overlay", "overlayfs", "aufs"), StorageKind.LAYER),
+    "fuse": StorageKind.FUSE,
+    "autofs": StorageKind.AUTOMOUNTER,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One line of mountinfo."""
@@ -58,15 +64,7 @@ class Mount:
 
     @property
     def kind(self) -> StorageKind:
-        if self.type in _MEMORY:
-            return StorageKind.MEMORY
-        if self.type in _LAYERED:
-            return StorageKind.LAYER
-        if self.type in _NETWORK:
-            return StorageKind.NETWORK
-        if self.type == "fuse" or self.type.startswith("fuse."):
-            return StorageKind.FUSE
-        return StorageKind.AUTOMOUNTER if self.type == "autofs" else StorageKind.DISK
+        return _KINDS.get(self.type.partition(".")[0], StorageKind.DISK)
 
     @property
     def storage(self) -> str:
@@ -83,7 +81,7 @@ def mount_of(path: str, device: str, lines: Iterable[str]) -> Mount | None:
 
     `device`: `major:minor` by stat(2), empty when not known. It tells a mount from one that lies hidden below a later
     mount; where it fits none (btrfs shows another one), the longest mount point decides."""
-    fitting = [mount for mount in map(_parsed, lines) if _holds(mount.point, path)]
+    fitting = [mount for mount in map(_parsed, lines) if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
     exact = [mount for mount in fitting if mount.device == device]
     # Of several mounts on one point, the last one is seen.
     return max(enumerate(exact or fitting), key=lambda each: (len(each[1].point), each[0]), default=(0, None))[1]
@@ -96,21 +94,14 @@ def device_name(number: int) -> str:
     return f"{major}:{minor & 0xFFFFFFFF}"
 
 
-def _holds(point: str, path: str) -> bool:
-    return point == "/" or path == point or path.startswith(f"{point}/")
-
-
 def _parsed(line: str) -> Mount:
     before, dash, after = line.partition(" - ")
     fields, about = before.split(" "), after.split(" ")
     if not dash or len(fields) < 6 or len(about) < 3:
         raise Unreadable(f"no line of mountinfo: {line[:60]!r}")
     options = {*fields[5].split(","), *about[2].split(",")}
-    return Mount(fields[2], _unescaped(fields[4]), "ro" in options, about[0], _unescaped(about[1]))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+    point, source = (_ESCAPED.sub(lambda found: chr(int(found[1], 8)), text) for text in (fields[4], about[1]))
+    return Mount(fields[2], point, "ro" in options, about[0], source)
 
 
 _QUOTA_UNIT_BYTES = 1024
@@ -132,19 +123,16 @@ def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
 
     A row holds: file system, blocks of 1 KiB (`*` when beyond the limit), soft limit, hard limit, grace, and the same
     for files."""
-    return tuple(quota for line in lines if (quota := _quota(line.split())) is not None)
-
-
-def _quota(words: list[str]) -> Quota | None:
-    figures = [word.rstrip("*") for word in words[1:]]
-    if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
-        return None
-    blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
-    return Quota(
-        words[0],
-        max(0, most_blocks - blocks) * _QUOTA_UNIT_BYTES if most_blocks else None,
-        max(0, most_files - files) if most_files else None,
-    )
+    quotas = []
+    for line in lines:
+        source, *words = line.split() or [""]
+        figures = [word.rstrip("*") for word in words]
+        if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
+            continue
+        blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
+        left_bytes = max(0, most_blocks - blocks) * _QUOTA_UNIT_BYTES if most_blocks else None
+        quotas.append(Quota(source, left_bytes, max(0, most_files - files) if most_files else None))
+    return tuple(quotas)
 
 
 PROOF_BYTES = 1024 * 1024
@@ -239,7 +227,6 @@ class Place:
     """Without links, as far as it was reached."""
     mode: int
     """Permission bits of what was reached, like the owner."""
-    uid: int
     owner: str
     mount: Mount | None
     free_bytes: int
@@ -300,36 +287,32 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
+class Directory(Looked):
     """A directory, and what the account can do there."""
 
     place: Place
     kind: DirectoryKind
     passable: bool
     """Whoever looked may enter what was reached."""
-    ran_as: int
-    """User id of whoever looked."""
-    uid: int
-    """User id of the account; -1 when the host does not know it."""
     groups: frozenset[int]
+    """Group ids of the account."""
     access: bool
     """By `test -w` and `test -x`, for whoever looked."""
-    proof: str
+    proof: Annotated[str, Matches("written|none|E[A-Z0-9]*", "what came of a file without a name")]
     """`written`, `none`, or why the kernel refused, like `EACCES`."""
-    file_limit_bytes: int | None
-    """Largest file whoever looked may write (`ulimit -f`)."""
+    fsize: Annotated[str, Matches(r"[0-9]{1,18}|unlimited", "a limit of ulimit -f")]
+    """Largest file whoever looked may write, in blocks of 512 bytes."""
     chain: tuple[Link, ...]
     """The directory first, `/` last."""
     quotas: tuple[Quota, ...] = ()
-    boot: str = ""
+    boot: BootId = ""
     """Boot id of the machine; empty where it shows none."""
     target: Target = Target.NOTHING
     """What is there already under the name of what will be written."""
 
     @property
-    def as_account(self) -> bool:
-        """The account itself looked."""
-        return self.ran_as == self.uid
+    def file_limit_bytes(self) -> int | None:
+        return None if self.fsize == "unlimited" else int(self.fsize) * _BLOCK_BYTES
 
     @property
     def proved(self) -> bool:
@@ -343,19 +326,15 @@ class Directory:
 
     def lacking(self) -> Link | None:
         """The first directory whose bits keep the account from writing; None when they do not."""
-        if self.uid == 0:
+        if self.account == 0:
             return None
-        for number, link in enumerate(reversed(self.chain), start=1):
-            wanted = 0o3 if number == len(self.chain) else 0o1
-            if self._bits(link) & wanted != wanted:
+        for link in reversed(self.chain):
+            wanted = 0o3 if link is self.chain[0] else 0o1
+            # The owner's bits hold, the group's or everybody's, never a mixture.
+            shift = 6 if link.uid == self.account else 3 if link.gid in self.groups else 0
+            if link.mode >> shift & wanted != wanted:
                 return link
         return None
-
-    def _bits(self, link: Link) -> int:
-        """The three bits that hold for the account: the owner's, the group's or everybody's, never a mixture."""
-        if self.uid == link.uid:
-            return link.mode >> 6 & 7
-        return (link.mode >> 3 if link.gid in self.groups else link.mode) & 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +357,7 @@ class _Room:
     inodes: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _PlaceTold:
     path: str
     reached: str
@@ -386,23 +365,6 @@ class _PlaceTold:
     stat: _Stat
     room: _Room
     mount: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _DirectoryTold(_PlaceTold):
-    kind: DirectoryKind
-    target: Target
-    passable: bool
-    ran_as: int
-    account: int | None
-    groups: str
-    access: bool
-    proof: Annotated[str, Matches("written|none|E[A-Z0-9]*", "what came of a file without a name")]
-    fsize: str
-    boot: BootId
-    end: End
-    chain: tuple[Link, ...] = ()
-    quota: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -436,22 +398,15 @@ class DirectoryProbe(AccountProbe[Directory]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> Directory:
-        told = read_lines(_DirectoryTold, reply)
-        return Directory(
-            place=_place(told),
-            kind=told.kind,
-            target=told.target,
-            passable=told.passable,
-            ran_as=told.ran_as,
-            uid=-1 if told.account is None else told.account,
-            groups=frozenset(map(whole_number, told.groups.split())),
-            access=told.access,
-            proof=told.proof,
-            file_limit_bytes=None if told.fsize == "unlimited" else whole_number(told.fsize) * _BLOCK_BYTES,
-            chain=_complete(told.chain, told.real),
-            quotas=read_quotas(told.quota),
-            boot=told.boot,
-        )
+        fields = read_fields(output_of(reply), ended=True)
+        told = read_lines(_PlaceTold, {name: fields.pop(name) for name in fields_of(_PlaceTold) if name in fields})
+        quotas = read_quotas(fields.pop("quota", []))
+        found = read_lines(Directory, fields, complete=True, place=_place(told), quotas=quotas)
+        # With one directory missing on the way, the bits of the others prove nothing.
+        path = PurePosixPath(told.real)
+        if [link.path for link in found.chain] != [str(path), *map(str, path.parents)]:
+            raise Unreadable("the directories on the way are not complete")
+        return found
 
 
 @dataclass(frozen=True)
@@ -468,11 +423,8 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
         return self.account.or_login(filled(_PLACES, PLACE=_PLACE, CALLS=calls))
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
-        fields = read_fields(output_of(reply))
-        if fields.pop("end", []) != [End.YES]:
-            raise Unreadable("the reply has no end")
         by_place: dict[str, dict[str, list[str]]] = {f"p{number}": {} for number in range(len(self.paths))}
-        for name, values in fields.items():
+        for name, values in read_fields(output_of(reply), ended=True).items():
             place, _, field = name.partition("_")
             by_place.setdefault(place, {})[field] = values
         places = [_place(read_lines(_PlaceTold, told)) for told in by_place.values()]
@@ -494,18 +446,9 @@ def _place(told: _PlaceTold) -> Place:
         reached=told.reached,
         real=real,
         mode=told.stat.mode,
-        uid=told.stat.uid,
         owner=told.stat.owner,
         mount=mount_of(real, device, told.mount),
         free_bytes=room.free * room.unit_bytes,
         size_bytes=room.blocks * room.unit_bytes,
         free_inodes=room.free_inodes if room.inodes else None,  # btrfs has no fixed number and shows 0
     )
-
-
-def _complete(chain: tuple[Link, ...], real: str) -> tuple[Link, ...]:
-    """Every directory from `real` up to the root; with one missing, the bits of the others prove nothing."""
-    path = PurePosixPath(real)
-    if [link.path for link in chain] != [str(path), *map(str, path.parents)]:
-        raise Unreadable("the directories on the way are not complete")
-    return chain

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import read_fields, read_lines
+from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
@@ -125,13 +125,6 @@ class Reach:
         return Refusal.of(self.said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    code: int
-    said: tuple[str, ...] = ()
-    rule: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class ReachProbe(AccountProbe[Reach]):
     """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
@@ -156,8 +149,9 @@ class ReachProbe(AccountProbe[Reach]):
         )
 
     def read(self, reply: Reply) -> Reach:
-        told = read_lines(_Told, reply)
-        return Reach(told.code, "\n".join(told.said), tuple(_rules_for(self.account.account, told.rule)))
+        fields = read_fields(output_of(reply))
+        rules = tuple(_rules_for(self.account.account, fields.pop("rule", [])))
+        return read_lines(Reach, fields, said="\n".join(fields.pop("said", [])), rules=rules)
 
 
 _TELL = """\

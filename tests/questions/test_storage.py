@@ -57,7 +57,7 @@ def test_a_directory_is_described_whatever_its_name(tmp_path: Path, shell: str, 
     status = path.stat()
     assert found.kind is DirectoryKind.DIRECTORY
     assert (found.place.path, found.place.reached, found.place.real) == (str(path), str(path), str(path))
-    assert (found.place.mode, found.place.uid) == (0o750, os.geteuid())
+    assert (found.place.mode, found.ran_as) == (0o750, os.geteuid())
     assert found.place.mount is not None
     assert found.place.mount.device == f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     assert found.as_account
@@ -257,7 +257,6 @@ def test_room_counts_where_it_is_the_paths_own_file_system() -> None:
         reached="/backup",
         real="/backup/orders",
         mode=0o755,
-        uid=0,
         owner="root",
         mount=disk,
         free_bytes=1,
