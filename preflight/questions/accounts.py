@@ -38,14 +38,12 @@ class Login:
         return self.session.get("banner", "")
 
 
-@dataclass(frozen=True)
 class LoginProbe(ShellProbe[Login]):
     """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
 
     family = Family.ACCESS
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 id=$(id)
 uid=${id#uid=}; uid=${uid%%[!0-9]*}
 user=$uid
@@ -114,14 +112,12 @@ class _Told:
     key: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
 class ExpiryProbe(ShellProbe[Expiry]):
     """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
 
     family = Family.ACCESS
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 nl='
 '
 account=${LOGNAME:-$(id -un)}

@@ -38,11 +38,8 @@ for s in -3600 -1800 0 1800 3600; do
 done
 exit 0"""
 _RATE = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
-printf '%s\\nend=yes\\n' "$said"
-exit 0"""
+printf '%s\\nend=yes\\n' "$said\""""
 # O_TMPFILE makes a file without a name, gone when the program ends; each block is on the disk before the next one.
 _SAMPLE = """\
 import os, sys, time

@@ -30,8 +30,6 @@ MOST_LISTED = 6
 _STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
 
 _LIST = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
 elif [ -r "$folder" ] && [ -x "$folder" ]; then echo folder=readable; else echo folder=unreadable; fi
@@ -61,8 +59,7 @@ kind() {
   s=$(stat -L -c '%W %u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
   printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
 done
-echo end=yes
-exit 0"""
+echo end=yes"""
 
 
 class BackupKind(StrEnum):
@@ -350,8 +347,6 @@ said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
 exit 0"""
 _TEXT = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 f=@FILE@
 @LOW@printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
@@ -368,8 +363,7 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
     printf "code=%s\\nsize_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
     printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
-  }'
-exit 0"""
+  }'"""
 _READERS = {
     BackupKind.TEXT: "cat",
     BackupKind.GZIP: "gzip -dc",

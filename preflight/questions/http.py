@@ -20,13 +20,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
 _SHAPE = re.compile(
-    r"GET (?P<url>\S+)\n"
-    r"(?:server-name: (?P<server_name>\S+)\n)?"
-    r"trust: (?:system|file (?P<ca>[^\n]+))\n"
-    r"redirects: (?P<redirects>refused|same host)\n"
-    r"body: at most (?P<max_bytes>\d+) bytes\n"
-    r"time: at most (?P<max_seconds>\d+(?:\.\d+)?) s"
+    r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
+    r"body: at most (\d+) bytes\ntime: at most (\d+(?:\.\d+)?) s"
 )
+"""Groups: URL, server name, file with roots, whether redirects are followed, limits of the body and of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +90,9 @@ class HttpRequest:
     def text(self) -> str:
         """Readable and canonical: equal requests have equal texts."""
         seconds = f"{self.max_seconds:.3f}".rstrip("0").rstrip(".")
-        lines = [f"GET {self.url}"]
-        if self.server_name:
-            lines.append(f"server-name: {self.server_name}")
-        lines += [
+        lines = [
+            f"GET {self.url}",
+            *([f"server-name: {self.server_name}"] if self.server_name else []),
             f"trust: file {self.ca}" if self.ca else "trust: system",
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
             f"body: at most {self.max_bytes} bytes",
@@ -110,14 +106,8 @@ class HttpRequest:
         found = _SHAPE.fullmatch(text)
         if found is None:
             raise ValueError("not the text of an HTTP request")
-        return cls(
-            url=found["url"],
-            server_name=found["server_name"] or "",
-            ca=found["ca"] or "",
-            follow_redirects=found["redirects"] == "same host",
-            max_seconds=float(found["max_seconds"]),
-            max_bytes=int(found["max_bytes"]),
-        )
+        url, server_name, ca, follow_redirects, max_bytes, max_seconds = found.groups("")
+        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds), int(max_bytes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,12 +184,10 @@ class _HostTold(ZoneTold, _TablesTold):
     service: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
 class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
-    def ask(self) -> str:
-        return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
+    text = f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
         told = read_lines(_HostTold, reply, ended=True)
@@ -232,7 +230,6 @@ class _CrontabTold(_TablesTold):
     crontab: str
 
 
-@dataclass(frozen=True)
 class CrontabProbe(AccountProbe[OwnCrontab]):
     """The crontab of the login, or of an account that it may become."""
 
@@ -300,12 +297,10 @@ class PgCron:
     """Whether an empty `home` means that pg_cron is not loaded."""
 
 
-@dataclass(frozen=True)
 class PgCronProbe(SqlProbe[PgCron]):
     """Looks in the catalogue only, so that any role may ask."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT (c.oid IS NOT NULL)::text AS found,
   coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), false)::text AS readable,
   coalesce(row_security_active(c.oid), false)::text AS only_own,
@@ -332,13 +327,11 @@ class PgCronJob:
     command: str
 
 
-@dataclass(frozen=True)
 class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
     """The active jobs that the role may see; asked only where the table may be read."""
 
-    def ask(self) -> str:
-        # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
-        return f"""\
+    # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
+    text = f"""\
 SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
   username::text AS "user", database::text AS database, left({sql_redacted("command::text")}, 400) AS command
 FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_SQL_JOBS + 1}"""  # noqa: S608

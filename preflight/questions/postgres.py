@@ -55,14 +55,12 @@ class Identity:
         return value if isinstance(value, str) else None
 
 
-@dataclass(frozen=True)
 class IdentityProbe(SqlProbe[Identity]):
     """Who answers, as any role may ask it."""
 
     family = Family.IDENTITY
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
   host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
@@ -78,14 +76,12 @@ class _System:
     system_identifier: str
 
 
-@dataclass(frozen=True)
 class SystemIdentifierProbe(SqlProbe[str]):
     """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
 
     family = Family.IDENTITY
 
-    def ask(self) -> str:
-        return "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
+    text = "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
 
     def read(self, reply: Reply) -> str:
         if reply.code != 0:
@@ -151,13 +147,11 @@ class Slots:
     database_used: int
 
 
-@dataclass(frozen=True)
 class SlotsProbe(SqlProbe[Slots]):
     """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
     hides which of its rows are clients."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
   (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,

@@ -163,9 +163,11 @@ class AsAccount:
         return f"if {self.may_run('/bin/sh')}\nthen {run}\nelse exit {NOT_ALLOWED}; fi"
 
     def or_login(self, script: str) -> str:
-        """A whole script as the account, or as the login where sudo gives it no shell of the account.
+        """A whole script as the account, or as the login where sudo gives it no shell of the account; without input,
+        in the locale C, which sudo may not keep.
 
-        The script must end with 0 and say who ran it: any other end counts as sudo's refusal."""
+        The script must say who ran it, and ends with 0: any other end counts as sudo's refusal."""
+        script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{script}\nexit 0"
         if self.is_login:
             return script
         run = self.command('/bin/sh -c "$script"')
@@ -190,7 +192,6 @@ class Looked:
         return self.ran_as == self.account
 
 
-@dataclass(frozen=True)
 class ShellProbe(Probe[T]):
     """A probe whose question is shell text for a host."""
 

@@ -4,7 +4,6 @@ its version numbers."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from preflight.probe import Probe, Via
@@ -36,7 +35,6 @@ _KEYWORDS = frozenset(
 which is everybody where a role is named."""
 
 
-@dataclass(frozen=True)
 class SqlProbe(Probe[T]):
     """A probe whose question is one SQL statement for a database."""
 

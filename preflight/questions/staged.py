@@ -26,8 +26,6 @@ MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
 
 _TREE = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
 printf 'account=%s\\0' "$(id -un)"
@@ -71,13 +69,9 @@ if [ -n "$tool" ]; then
   find . -type f \\( -path "*$nl*" -o -path "*$cr*" -o -path '*\\\\*' \\) -exec sh -c 'tool=$1; shift
     for f do h=$($tool <"$f") && printf "hash=%s %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
 else printf '\\0'; fi
-printf 'end=yes\\0'
-exit 0
-"""
+printf 'end=yes\\0'"""
 
 _FORMS = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 cd -- @STAGE@ || exit 0
 @FIND_TOOL@[ -n "$tool" ] || exit 0
 bom=$(printf '\\357\\273\\277')
@@ -87,18 +81,12 @@ for f in @NAMES@; do
   b=$(printf '%s' "$(tr -d '\\r' <"$f" | sed "1s/^$bom//")" | $tool)
   printf 'form=%s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}"
 done
-echo end=yes
-exit 0
-"""
+echo end=yes"""
 
 _TEXT = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 if cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ]
 then dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null; else false; fi
-printf '\\0%s' "$?"
-exit 0
-"""
+printf '\\0%s' "$?\""""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,17 +168,10 @@ class StagedFolder(AccountProbe[StagedTree]):
         problem = told.absent.strip().rpartition(": ")[2]
         if told.too_many:
             problem = f"it holds more than {MOST_ENTRIES} entries"
-        return StagedTree(
-            told.account,
-            problem,
-            told.link,
-            told.root,
-            _parents(told),
-            () if problem else _entries(told),
-            told.complete or bool(problem),
-            told.tool,
-            reply.error.strip(),
-        )
+        entries = () if problem else _entries(told)
+        complete, complaint = told.complete or bool(problem), reply.error.strip()
+        seen = told.account, problem, told.link, told.root, _parents(told)
+        return StagedTree(*seen, entries, complete, told.tool, complaint)
 
 
 def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
@@ -207,7 +188,10 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
         raise Unreadable("an entry without its owner, or what it leads to")
     found = {}
     for line, owner, target in zip(told.entry, told.owner, told.target, strict=True):
-        mode, size, modified, path = _words(line)
+        words = line.split(" ", 3)
+        if len(words) < 4:
+            raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
+        mode, size, modified, path = words
         name = path.removeprefix("./")
         kind = _KINDS.get(mode[:1], EntryKind.OTHER)
         found[name] = StagedEntry(
@@ -225,13 +209,6 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     if set(hashes) - set(found):
         raise Unreadable("a file is hashed that was not listed: the folder is being changed")
     return tuple(entry for _, entry in sorted(found.items()))
-
-
-def _words(line: str) -> tuple[str, str, str, str]:
-    words = line.split(" ", 3)
-    if len(words) < 4:
-        raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
-    return words[0], words[1], words[2], words[3]
 
 
 def _hashes(told: _TreeTold) -> dict[str, str]:

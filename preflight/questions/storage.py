@@ -154,8 +154,6 @@ place() {
 }
 """
 _DIRECTORY = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 d=@DIRECTORY@
 @PLACE@told=$(
 place "" "$d"
@@ -191,8 +189,7 @@ for each in $bits; do
   printf 'chain=%s %s /%s\\n' "${each%% /*}" "$acl" "${each#* /}"; shift
 done
 echo end=yes)
-printf '%s\\n' "$told"
-exit 0"""
+printf '%s\\n' "$told\""""
 # O_TMPFILE makes a file without a name: nothing is left behind, not even if the power fails.
 # `-S` and `posix` instead of `os`: half of Python's start is importing what is not needed here.
 _PROOF = """\
@@ -206,13 +203,10 @@ except AttributeError:
     pass
 """
 _PLACES = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 @PLACE@told=$(
 @CALLS@
 echo end=yes)
-printf '%s\\n' "$told"
-exit 0"""
+printf '%s\\n' "$told\""""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,16 +83,9 @@ _CALENDAR = re.compile(
 _VALUE = r"\d{1,4}|[A-Za-z]{3}"
 _PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
 _SPAN_UNITS = {
+    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "month": 2_629_800.0,
     "y": 31_557_600.0,
-    "month": 2_629_800.0,
-    "w": 604_800.0,
-    "d": 86_400.0,
-    "h": 3600.0,
-    "min": 60.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-}
+}  # fmt: skip
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
 shown = partial(one_line, limit=160)

@@ -11,7 +11,6 @@ from preflight.questions.fields import read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
 _SCRIPT = """\
-exec </dev/null
 printf 'account=%s\\n' "$(id -un)"
 f=@FOLDER@ p=@PROGRAM@ l=@LOG@ s=ready
 r=$f; while [ ! -d "$r" ]; do r=${r%/*}; r=${r:-/}; done
@@ -32,9 +31,7 @@ else
   elif [ ! -w "$d" ] || [ ! -x "$d" ]; then s=log-closed
   fi
 fi 2>/dev/null
-printf 'state=%s\\nreached=%s\\n' "$s" "$r"
-exit 0
-"""
+printf 'state=%s\\nreached=%s\\n' "$s" "$r\""""
 
 
 class Start(StrEnum):
