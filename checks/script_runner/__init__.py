@@ -21,8 +21,16 @@ from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sql import Major, major_of_server, quote_identifier, shown
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
-from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe, major_of
-from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.work_start import (
+    LoginRefusal,
+    Method,
+    ServerLogin,
+    ServerLoginProbe,
+    Start,
+    WorkStart,
+    WorkStartProbe,
+    major_of,
+)
 from preflight.wording import visible
 
 from .script_order import OrderedScripts, judge_command

@@ -1,15 +1,16 @@
-"""Questions to this machine about what is beside the plan, and what the answers say. Pure; `preflight.sessions.local`
-looks."""
+"""Questions to this machine about what is beside the plan, and the plan's own commands: monitoring plugins and scripts,
+run here or on a host. Pure; `preflight.sessions.local` looks, and runs the local ones."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Self, TypeVar
 
-from preflight.probe import Family, Probe, Reply, Unreadable, Via
+from preflight.probe import Family, Probe, Question, Reply, Unreadable, Via
+from preflight.questions.shell import AccountProbe, quoted
 from preflight.record import parse_json, read_record
 
 T = TypeVar("T")
@@ -208,3 +209,54 @@ def _problem(reply: Reply) -> str:
     if not reply.error:
         raise Unreadable("a refusal without a reason")
     return reply.error
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    """Exit status; 128 + N when signal N ended it."""
+    output: str
+    error: str = ""
+    """Standard error."""
+
+
+@dataclass(frozen=True)
+class LocalCommand(Probe[Ended]):
+    """A command run where preflight runs."""
+
+    via: ClassVar[Via] = Via.LOCAL
+
+    argv: tuple[str, ...]
+    seconds: float
+
+    def ask(self) -> str:
+        return LocalRequest(LocalAct.RUN, argv=self.argv).text()
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def read(self, reply: Reply) -> Ended:
+        return Ended(reply.code, reply.text, reply.error)
+
+
+@dataclass(frozen=True)
+class HostCommand(AccountProbe[Ended]):
+    """A command run on a host, as the login or as an account reached through sudo."""
+
+    asked_last = True
+    argv: tuple[str, ...]
+    seconds: float
+    alone: bool
+    """In a channel of its own: a command that takes long then keeps no other question waiting."""
+
+    def ask(self) -> str:
+        # Such a program may compare the host's own local times; ours are asked in UTC.
+        return "unset TZ; " + self.account.command(" ".join(quoted(word) for word in self.argv))
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds, own_channel=self.alone)
+
+    def read(self, reply: Reply) -> Ended:
+        return Ended(reply.code, reply.text, reply.error)

@@ -170,8 +170,9 @@ class StagedFolder(AccountProbe[StagedTree]):
             problem = f"it holds more than {MOST_ENTRIES} entries"
         entries = () if problem else _entries(told)
         complete, complaint = told.complete or bool(problem), reply.error.strip()
-        seen = told.account, problem, told.link, told.root, _parents(told)
-        return StagedTree(*seen, entries, complete, told.tool, complaint)
+        return StagedTree(
+            told.account, problem, told.link, told.root, _parents(told), entries, complete, told.tool, complaint
+        )
 
 
 def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:

@@ -14,8 +14,15 @@ from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, Step
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.sudo import ProgramRun
-from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe
-from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.work_start import (
+    LoginRefusal,
+    Method,
+    ServerLogin,
+    ServerLoginProbe,
+    Start,
+    WorkStart,
+    WorkStartProbe,
+)
 from tests.toy import MOMENT, toy_plan
 
 TEXTS = {
