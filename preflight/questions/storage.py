@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
@@ -16,7 +16,7 @@ from preflight.plan.command_lines import backup_path
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Count, Mode, output_of, read_fields, read_lines
+from preflight.questions.fields import Count, Mode, output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import BOOT, AccountProbe, AsAccount, BootId, Looked, filled, quoted
 from preflight.record import fields_of
 
@@ -81,7 +81,7 @@ def mount_of(path: str, device: str, lines: Iterable[str]) -> Mount | None:
 
     `device`: `major:minor` by stat(2), empty when not known. It tells a mount from one that lies hidden below a later
     mount; where it fits none (btrfs shows another one), the longest mount point decides."""
-    fitting = [mount for mount in map(_parsed, lines) if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
+    fitting = [mount for mount in map(_parsed, lines) if _lies_in(path, mount.point)]
     exact = [mount for mount in fitting if mount.device == device]
     # Of several mounts on one point, the last one is seen.
     return max(enumerate(exact or fitting), key=lambda each: (len(each[1].point), each[0]), default=(0, None))[1]
@@ -92,6 +92,10 @@ def device_name(number: int) -> str:
     major = (number >> 8) & 0xFFF | (number >> 32) & ~0xFFF
     minor = number & 0xFF | (number >> 12) & ~0xFF
     return f"{major}:{minor & 0xFFFFFFFF}"
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
 
 
 def _parsed(line: str) -> Mount:
@@ -144,10 +148,16 @@ _PLACE = """\
 place() {
   p=$2; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
   real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
-  printf "$1path=%s\\n$1reached=%s\\n$1real=%s\\n" "$2" "$p" "$real"
-  printf "$1stat=%s\\n" "$(stat -L -c '%a %u %g %d %U' -- "$p")"
-  printf "$1room=%s\\n" "$(stat -f -c '%a %S %b %d %c' -- "$p")"
-  AT="${real%/}${2#"${p%/}"}/" awk -v name="$1mount=" '
+  case $real in '') at= ;; *) at=${real%/}${2#"${p%/}"}; at=${at:-/} ;; esac
+  printf "$1path=%s\\n$1reached=%s\\n$1real=%s\\n" "$2" "$p" "$at"
+  stat -L -c "$1mode=%a
+$1owner=%U
+$1device=%d" -- "$p"
+  stat -f -c '%a %S %b %d %c' -- "$p" | while read -r free unit all left most; do
+    [ "$most" != 0 ] || left= # btrfs has no fixed number of inodes and shows 0
+    printf "$1free_bytes=%s\\n$1size_bytes=%s\\n$1free_inodes=%s\\n" $((free * unit)) $((all * unit)) "$left"
+  done
+  AT="${at%/}/" awk -v name="$1mount=" '
     { m = $5; gsub(/\\\\040/, " ", m); gsub(/\\\\011/, "\\t", m); gsub(/\\\\134/, "\\\\", m)
       if (m != "/") m = m "/"
       if (index(ENVIRON["AT"], m) == 1) print name $0 }' /proc/self/mountinfo
@@ -217,9 +227,9 @@ class Place:
     """As asked."""
     reached: str
     """The path itself, or the deepest directory on the way to it that could be seen; the rest is known by name only."""
-    real: str
+    real: Annotated[str, Matches("/.*", "an absolute path")]
     """Without links, as far as it was reached."""
-    mode: int
+    mode: Mode
     """Permission bits of what was reached, like the owner."""
     owner: str
     mount: Mount | None
@@ -234,10 +244,14 @@ class Place:
         return self.path == self.reached
 
     @property
+    def real_reached(self) -> str:
+        """What was reached, without links."""
+        return self.real.removesuffix(self.path.removeprefix(self.reached.rstrip("/"))) or "/"
+
+    @property
     def measured(self) -> bool:
         """The free room is that of the path's own file system."""
-        reached = self.real.removesuffix(self.path.removeprefix(self.reached.rstrip("/")))
-        return self.seen or (self.mount is not None and f"{reached}/".startswith(f"{self.mount.point.rstrip('/')}/"))
+        return self.seen or (self.mount is not None and _lies_in(self.real_reached, self.mount.point))
 
     @property
     def storage(self) -> str:
@@ -331,36 +345,6 @@ class Directory(Looked):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    mode: Mode
-    uid: int
-    gid: int
-    device: int
-    owner: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """In units of `unit_bytes`."""
-
-    free: int
-    unit_bytes: int
-    blocks: int
-    free_inodes: int
-    inodes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _PlaceTold:
-    path: str
-    reached: str
-    real: str
-    stat: _Stat
-    room: _Room
-    mount: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class DirectoryProbe(AccountProbe[Directory]):
     """One directory, as the account that will write there."""
@@ -393,11 +377,11 @@ class DirectoryProbe(AccountProbe[Directory]):
 
     def read(self, reply: Reply) -> Directory:
         fields = read_fields(output_of(reply), ended=True)
-        told = read_lines(_PlaceTold, {name: fields.pop(name) for name in fields_of(_PlaceTold) if name in fields})
+        place = _read_place({name: fields.pop(name) for name in (*fields_of(Place), "device") if name in fields})
         quotas = read_quotas(fields.pop("quota", []))
-        found = read_lines(Directory, fields, complete=True, place=_place(told), quotas=quotas)
+        found = read_lines(Directory, fields, complete=True, place=place, quotas=quotas)
         # With one directory missing on the way, the bits of the others prove nothing.
-        path = PurePosixPath(told.real)
+        path = PurePosixPath(place.real_reached)
         if [link.path for link in found.chain] != [str(path), *map(str, path.parents)]:
             raise Unreadable("the directories on the way are not complete")
         return found
@@ -419,30 +403,20 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
     def read(self, reply: Reply) -> Mapping[str, Place]:
         by_place: dict[str, dict[str, list[str]]] = {f"p{number}": {} for number in range(len(self.paths))}
         for name, values in read_fields(output_of(reply), ended=True).items():
-            place, _, field = name.partition("_")
-            by_place.setdefault(place, {})[field] = values
-        places = [_place(read_lines(_PlaceTold, told)) for told in by_place.values()]
+            number, _, field = name.partition("_")
+            by_place.setdefault(number, {})[field] = values
+        places = list(map(_read_place, by_place.values()))
         if tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}
 
 
-def _place(told: _PlaceTold) -> Place:
-    rest = told.path.removeprefix(told.reached.rstrip("/"))
-    real = told.real.rstrip("/") + rest or "/"
-    if not real.startswith("/"):
-        raise Unreadable(f"no way to {told.reached[:60]!r}")
-    # What was reached lies on the device; the rest of the path may lie on another one.
-    device = "" if rest else device_name(told.stat.device)
-    room = told.room
-    return Place(
-        path=told.path,
-        reached=told.reached,
-        real=real,
-        mode=told.stat.mode,
-        owner=told.stat.owner,
-        mount=mount_of(real, device, told.mount),
-        free_bytes=room.free * room.unit_bytes,
-        size_bytes=room.blocks * room.unit_bytes,
-        free_inodes=room.free_inodes if room.inodes else None,  # btrfs has no fixed number and shows 0
-    )
+def _read_place(fields: dict[str, list[str]]) -> Place:
+    """`fields`: those of `Place` with the device of what was reached, and the lines of mountinfo that may be meant."""
+    device, lines = fields.pop("device", []), fields.pop("mount", [])
+    if len(device) != 1:
+        raise Unreadable("no device")
+    place = read_lines(Place, fields, mount=None)
+    # The rest of the path may lie on another device.
+    name = device_name(whole_number(device[0])) if place.seen else ""
+    return replace(place, mount=mount_of(place.real, name, lines))
