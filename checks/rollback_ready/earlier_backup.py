@@ -186,7 +186,7 @@ def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
             actual=f"{file.path} belongs to {file.owner} (user id {file.uid})",
             remedy=f"find out who made it; then on {seen.host}: chown {who} {shlex.quote(file.path)}",
         )
-    if file.writable_by_others:
+    if file.mode & 0o002:
         yield warned(
             "everybody on the server may change the backup",
             expected="a file only its account writes to",
@@ -341,10 +341,11 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
     maker = "pg_dumpall" if read.of_cluster else "pg_dump"
     if read.code != 0:
         yield seen.broken("the newest backup cannot be read to its end", read.said or f"status {read.code}")
-    elif not read.is_dump:
+    elif not read.first_line:
         yield seen.broken("the newest backup does not begin as pg_dump begins", "other text")
     elif not read.complete:
-        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=read.last_line)
+        last = f"{read.first_line} complete"
+        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=last)
     else:
         yield passed(f"it is complete, {format_size(read.size_bytes)} of text by {maker}")
         yield from _content(seen, read)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Between
 from preflight.probe import Family, Reply
-from preflight.questions.backups import LongRead
+from preflight.questions.backups import ProgramRead
 from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
@@ -19,9 +19,7 @@ SAMPLE_SECONDS = 2.0
 # shows it as a time of its own zone; the session's own TZ is UTC. So the moment is sought at which the host's clock
 # shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
 _BEGAN = """\
-LC_ALL=C; export LC_ALL; unset TZ
-f=@FILE@
-@LOW@@RUN@
+unset TZ
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
 printf 'code=%s\\ntext=%s\\n' "$code" "$text"
@@ -35,8 +33,7 @@ for s in -3600 -1800 0 1800 3600; do
   [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
   printf 'offset=%s\\n' "$(date -d "@$at" +%z)"
   zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
-done
-exit 0"""
+done"""
 _RATE = """\
 said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
 printf '%s\\nend=yes\\n' "$said\""""
@@ -71,7 +68,7 @@ class UnplacedTime:
 
 
 @dataclass(frozen=True)
-class BackupBegan(LongRead[datetime | UnplacedTime | None]):
+class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
 
     pg_dump makes the file at the moment that it writes into the header. Where the birth of the file is the moment at
@@ -79,17 +76,12 @@ class BackupBegan(LongRead[datetime | UnplacedTime | None]):
     beginning. Otherwise the file was copied, synced or written over, or dumped by a clock of another zone: which of
     these it was, and with it the time the backup took, cannot be told."""
 
-    family = Family.BACKUP
+    script = _BEGAN
 
-    program: str
-    """pg_restore, as it is called."""
     changed_at: datetime
     """When the archive was last changed, UTC."""
     born_at: datetime | None
     """When its file or folder was made, UTC; None where that is not known."""
-
-    def ask(self) -> str:
-        return self._text(_BEGAN, PROGRAM=quoted(self.program))
 
     def read(self, reply: Reply) -> datetime | UnplacedTime | None:
         told = read_lines(_Began, reply)

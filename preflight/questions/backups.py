@@ -119,10 +119,6 @@ class BackupFile:
         the host does not tell."""
         return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
 
-    @property
-    def writable_by_others(self) -> bool:
-        return bool(self.mode & 0o002)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Looked):
@@ -154,14 +150,8 @@ class PreviousBackups(AccountProbe[Listing]):
     pattern: str
 
     def ask(self) -> str:
-        script = filled(
-            _LIST,
-            FOLDER=quoted(fixed_folder(self.pattern)),
-            GLOB=glob_word(self.pattern),
-            ACCOUNT=self.account.word,
-            MOST=str(MOST_LISTED),
-        )
-        return self.account.or_login(script)
+        words = {"FOLDER": quoted(fixed_folder(self.pattern)), "GLOB": glob_word(self.pattern)}
+        return self.account.or_login(filled(_LIST, **words, ACCOUNT=self.account.word, MOST=str(MOST_LISTED)))
 
     def read(self, reply: Reply) -> Listing:
         if "\nodd=yes" in reply.text:
@@ -175,8 +165,8 @@ class PreviousBackups(AccountProbe[Listing]):
         return replace(found, backups=tuple(newest_first))
 
 
-_GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
-_LOW = """\
+_BEGIN = """\
+f=@FILE@
 low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
 t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
 """
@@ -210,18 +200,26 @@ class LongRead(AccountProbe[T]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def _text(self, script: str, **values: str) -> str:
-        if self.account.is_login:
-            run = _RUN_AS_LOGIN
-        else:
-            run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
-        seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
-        named = {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": seconds, **values}
-        text = filled(filled(script, LOW=_LOW, RUN=run), **named)
-        return f"# as listed: {self.state}\n{text}" if self.state else text
+        # The session's own limit comes first, and says that it was the time.
+        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": f"{math.ceil(self.seconds) + 5}"}
+        listed = f"# as listed: {self.state}\n" if self.state else ""
+        return filled(f"{listed}{_BEGIN}{script}", **values)
 
 
-_CLUSTER = "-- PostgreSQL database cluster dump"
-_DBNAME = re.compile(r"dbname='(.*)'")
+@dataclass(frozen=True)
+class ProgramRead(LongRead[T]):
+    """Reads it with a program of PostgreSQL's, as the account."""
+
+    script: ClassVar[str]
+    """Calls the program as `run @PROGRAM@`."""
+
+    program: str
+    """As it is called."""
+
+    def ask(self) -> str:
+        run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
+        run = _RUN_AS_LOGIN if self.account.is_login else run
+        return self._text(f"LC_ALL=C; export LC_ALL\n{run}\n{self.script}\nexit 0", PROGRAM=quoted(self.program))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +267,8 @@ class TextRead(Looked):
     holds_archive: bool = False
     """Unpacked, it is an archive for pg_restore."""
     complete: bool = False
-    """It ends as what began it ends: of a whole cluster's dump, the end of one database is none."""
+    """It ends as what began it ends, with the first line and `complete` (since the minor releases of 2025 others may
+    follow): of a whole cluster's dump, the end of one database is none."""
     server: str = ""
     databases: Mapping[str, int] = field(default_factory=dict)
     """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
@@ -277,18 +276,9 @@ class TextRead(Looked):
     """COPY and INSERT commands before any `\\connect`."""
 
     @property
-    def is_dump(self) -> bool:
-        return bool(self.first_line)
-
-    @property
     def of_cluster(self) -> bool:
         """It is pg_dumpall's."""
-        return self.first_line == _CLUSTER
-
-    @property
-    def last_line(self) -> str:
-        """By which it would be complete; since the minor releases of 2025 others may follow."""
-        return f"{self.first_line} complete"
+        return self.first_line == "-- PostgreSQL database cluster dump"
 
     @property
     def database(self) -> str:
@@ -319,17 +309,13 @@ def connected_to(argument: str) -> str:
     word = argument.strip().removeprefix("-reuse-previous=on ")
     if len(word) > 1 and word[0] == word[-1] == '"':
         word = word[1:-1].replace('""', '"')
-    quoted_name = _DBNAME.fullmatch(word)
+    quoted_name = re.fullmatch(r"dbname='(.*)'", word)
     return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
 
 
 _MOST_DATABASES = 1000
-_SAID_CHARACTERS = 300
 
 _ARCHIVE = """\
-LC_ALL=C; export LC_ALL
-f=@FILE@
-@LOW@@RUN@
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
@@ -337,18 +323,12 @@ printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]
 said=$list
 [ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
 if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
-printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)"
-exit 0"""
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)\""""
 _BASE = """\
-LC_ALL=C; export LC_ALL
-f=@FILE@
-@LOW@@RUN@
 said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
-printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
-exit 0"""
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)\""""
 _TEXT = """\
-f=@FILE@
-@LOW@printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
+printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
 { low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
   $1 == "preflight-status" { code = $2; next }
@@ -373,15 +353,10 @@ _READERS = {
 }
 
 
-@dataclass(frozen=True)
-class ReadArchive(LongRead[ArchiveRead]):
-    """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
+class ReadArchive(ProgramRead[ArchiveRead]):
+    """Lists an archive of pg_dump with pg_restore, and reads all of it."""
 
-    program: str
-    """pg_restore, as it is called."""
-
-    def ask(self) -> str:
-        return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
+    script = _ARCHIVE
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
@@ -400,15 +375,10 @@ class ReadArchive(LongRead[ArchiveRead]):
         return found
 
 
-@dataclass(frozen=True)
-class VerifyBase(LongRead[BaseRead]):
-    """Reads a whole base backup against its manifest."""
+class VerifyBase(ProgramRead[BaseRead]):
+    """Reads a whole base backup against its manifest, with pg_verifybackup."""
 
-    program: str
-    """pg_verifybackup, as it is called."""
-
-    def ask(self) -> str:
-        return self._text(_BASE, PROGRAM=quoted(self.program))
+    script = _BASE
 
     def read(self, reply: Reply) -> BaseRead:
         return read_lines(BaseRead, reply)
@@ -436,7 +406,7 @@ class ReadText(LongRead[TextRead]):
         for line in fields.pop("database", []):
             tables, _, argument = line.partition(" ")
             databases[connected_to(argument)] += whole_number(tables)
-        said = " ".join(reply.error.split())[:_SAID_CHARACTERS]
+        said = " ".join(reply.error.split())[:300]
         return read_lines(TextRead, fields, complete=True, said=said, databases=databases)
 
 
