@@ -69,7 +69,7 @@ def shape_of(annotation: Any) -> Shape:
         return Shape(Form.LIST, inner=(shape_of(arguments[0]),))
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         return Shape(Form.TABLE, arguments[0], inner=(shape_of(arguments[1]),))
-    # A dataclass that parses itself (a secret's reference, a line of mountinfo) is written as one text.
+    # A dataclass that parses itself (a secret's reference) is written as one text.
     is_record = dataclasses.is_dataclass(annotation) and not hasattr(annotation, "parse")
     return Shape(Form.RECORD if is_record else Form.SCALAR, annotation)
 
@@ -181,8 +181,8 @@ class Reader:
         return self.fault(keys, f"none of {len(options)} kinds of record")
 
     def scalar(self, shape: Shape, value: Any) -> Any:
-        """Raises Misfit. What no syntax knows reads its own text, by its `parse`, or is one of its words."""
-        read = self._scalars.get(shape.type) or getattr(shape.type, "parse", None)
+        """Raises Misfit."""
+        read = self._scalars.get(shape.type)
         return read(value) if read else choice(shape.type, value)
 
     def check(self, mark: Any, value: Any) -> None:
