@@ -41,7 +41,6 @@ class LoginProbe(ShellProbe[Login]):
     """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
 
     family = Family.ACCESS
-
     text = """\
 id=$(id)
 uid=${id#uid=}; uid=${uid%%[!0-9]*}
@@ -109,7 +108,6 @@ class ExpiryProbe(ShellProbe[Expiry]):
     """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
 
     family = Family.ACCESS
-
     text = """\
 nl='
 '

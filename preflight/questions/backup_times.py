@@ -77,7 +77,6 @@ class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
     these it was, and with it the time the backup took, cannot be told."""
 
     script = _BEGAN
-
     changed_at: datetime
     """When the archive was last changed, UTC."""
     born_at: datetime | None
@@ -112,7 +111,6 @@ class WriteRate(AccountProbe[float | None]):
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = 20.0
-
     directory: str
 
     def ask(self) -> str:

@@ -81,7 +81,6 @@ class BackupKind(StrEnum):
 
     @property
     def is_archive(self) -> bool:
-        """pg_restore reads it."""
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
@@ -146,7 +145,6 @@ class PreviousBackups(AccountProbe[Listing]):
 
     family = Family.BACKUP
     timeout_seconds: ClassVar[float] = 20.0
-
     pattern: str
 
     def ask(self) -> str:
@@ -188,10 +186,8 @@ class LongRead(AccountProbe[T]):
 
     family = Family.BACKUP
     own_channel: ClassVar[bool] = True
-
     path: str
     seconds: float
-    """How long the read may take."""
     state: str = field(default="", kw_only=True)
     """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
     another question."""
@@ -212,9 +208,7 @@ class ProgramRead(LongRead[T]):
 
     script: ClassVar[str]
     """Calls the program as `run @PROGRAM@`."""
-
     program: str
-    """As it is called."""
 
     def ask(self) -> str:
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
@@ -227,9 +221,8 @@ class ArchiveRead:
     """What pg_restore made of an archive."""
 
     list_code: int
-    """Exit status of the listing."""
     code: int
-    """That of the full read, or of the listing where that failed."""
+    """Exit status of the full read, or of the listing where that failed."""
     said: str
     """Its complaint; empty when there was none."""
     database: str
@@ -287,7 +280,6 @@ class TextRead(Looked):
 
     @property
     def tables(self) -> int:
-        """COPY and INSERT commands in all."""
         return self.tables_before + sum(self.databases.values())
 
     @property
@@ -344,12 +336,8 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
     printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'"""
-_READERS = {
-    BackupKind.TEXT: "cat",
-    BackupKind.GZIP: "gzip -dc",
-    BackupKind.BZIP2: "bzip2 -dc",
-    BackupKind.XZ: "xz -dc",
-    BackupKind.ZSTD: "zstd -dc",
+_READERS = {BackupKind.TEXT: "cat"} | {
+    kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 }
 
 
@@ -394,7 +382,6 @@ class ReadText(LongRead[TextRead]):
         return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
 
     def may_be_kept(self, reply: Reply) -> bool:
-        """As for an archive."""
         read = self.read(reply)
         return bool(self.state) and read.readable and read.code == 0
 

@@ -99,7 +99,6 @@ class _ServerTold:
     at: str
     timezone: str
     log_timezone: str
-    attempt: int
 
 
 @dataclass(frozen=True)
@@ -126,10 +125,10 @@ class ServerClockProbe(SqlProbe[Reading]):
     attempt: int = 1
 
     def ask(self) -> str:
-        # The number is one of ours, not a value from outside.
         return f"""\
+-- attempt {self.attempt:d}
 SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, current_setting('TimeZone') AS timezone,
-  current_setting('log_timezone') AS log_timezone, '{self.attempt:d}' AS attempt"""  # noqa: S608
+  current_setting('log_timezone') AS log_timezone"""  # noqa: S608
 
     def read(self, reply: Reply) -> Reading:
         told = read_row(_ServerTold, reply)

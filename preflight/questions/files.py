@@ -163,7 +163,6 @@ class _LocalProbe(Probe[T]):
     family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
     act: ClassVar[LocalAct]
-
     path: str
 
     def ask(self) -> str:
@@ -227,7 +226,6 @@ class LocalCommand(Probe[Ended]):
     """A command run where preflight runs."""
 
     via: ClassVar[Via] = Via.LOCAL
-
     argv: tuple[str, ...]
     seconds: float
 

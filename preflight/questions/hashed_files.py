@@ -82,7 +82,6 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
     network mount costs no other its answer."""
 
     family = Family.SCRIPTS
-
     paths: tuple[str, ...]
 
     def ask(self) -> str:

@@ -175,7 +175,6 @@ class HttpGet(Probe[HttpAnswer]):
 
     family = Family.HEALTH
     via: ClassVar[Via] = Via.HTTP
-
     request: HttpRequest
 
     @property

@@ -39,15 +39,9 @@ class Identity:
         seen = self.session.get("backend_pid", "")
         return bool(seen) and seen != str(self.backend_pid)
 
-    def setting(self, name: str) -> str | None:
-        """The role's effective setting, before this program set anything; None where nobody tells."""
-        return self._of_setting(name, "setting")
-
-    def setting_source(self, name: str) -> str:
-        """Where it was set, as pg_settings calls it (`user`, `database user`); empty where nobody tells."""
-        return self._of_setting(name, "source") or ""
-
-    def _of_setting(self, name: str, column: str) -> str | None:
+    def setting(self, name: str, column: str = "setting") -> str | None:
+        """The role's effective setting, before this program set anything; None where nobody tells. With the column
+        `source`, where it was set, as pg_settings calls it (`user`, `database user`)."""
         try:
             value = json.loads(self.session.get("settings", "{}"))[name][column]
         except (ValueError, KeyError, TypeError):
@@ -59,7 +53,6 @@ class IdentityProbe(SqlProbe[Identity]):
     """Who answers, as any role may ask it."""
 
     family = Family.IDENTITY
-
     text = """\
 SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
@@ -80,7 +73,6 @@ class SystemIdentifierProbe(SqlProbe[str]):
     """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
 
     family = Family.IDENTITY
-
     text = "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
 
     def read(self, reply: Reply) -> str:

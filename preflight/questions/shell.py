@@ -20,8 +20,6 @@ T = TypeVar("T")
 
 NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
-
-
 FIND_HASH_TOOL = """\
 for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   case $($tool </dev/null 2>/dev/null) in e3b0c44298fc1c149afbf4c8996fb924*) break ;; esac
@@ -30,12 +28,9 @@ done
 """
 """Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: on Debian it is five
 times as fast as sha256sum."""
-
-
 BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
 """Prints the boot that the host's kernel is in, empty where it shows none (random(4)): no other machine has it, and no
 clone, as it may have /etc/machine-id."""
-
 BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
 
 

@@ -155,7 +155,6 @@ class StagedFolder(AccountProbe[StagedTree]):
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 60.0
-
     folder: str
 
     def ask(self) -> str:
@@ -263,7 +262,6 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 30.0
-
     folder: str
     names: tuple[str, ...]
 

@@ -351,7 +351,6 @@ class DirectoryProbe(AccountProbe[Directory]):
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS
-
     directory: str
     written: str = ""
     """Path of what will be written in it; empty where that is not known."""
@@ -393,7 +392,6 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = _SECONDS
-
     paths: tuple[str, ...]
 
     def ask(self) -> str:

@@ -253,27 +253,22 @@ def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, s
     if not all(calendars):
         raise ValueError("a calendar of another shape")
     repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    next_at = []
+    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
+    if by_calendar:
+        next_at.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
+    since_boot = _first(record, "NextElapseUSecMonotonic")
+    if since_boot not in ("", "0", "infinity", "n/a"):
+        if booted_at is None:
+            raise ValueError("a time since boot, and no time of the boot")
+        next_at.append(booted_at + parse_span(since_boot))
     delay = _first(record, "RandomizedDelayUSec")
     return Timer(
         name=shown(name),
         starts=shown(starts),
         calendars=tuple(match[1] for match in calendars if match),
         every=min((parse_span(span) for span in repeated), default=None),
-        next_at=_next_at(record, booted_at),
+        next_at=min(next_at, default=None),
         delay=parse_span(delay) if delay else timedelta(),
         command=commands.get(starts, ""),
     )
-
-
-def _next_at(record: _Record, booted_at: datetime | None) -> datetime | None:
-    """The earlier of what the timer's calendars and its times since boot say."""
-    moments = []
-    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
-    if by_calendar:
-        moments.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
-    since_boot = _first(record, "NextElapseUSecMonotonic")
-    if since_boot not in ("", "0", "infinity", "n/a"):
-        if booted_at is None:
-            raise ValueError("a time since boot, and no time of the boot")
-        moments.append(booted_at + parse_span(since_boot))
-    return min(moments, default=None)
