@@ -63,7 +63,7 @@ def filled(script: str, **values: str) -> str:
 def path_and_sha256(line: str) -> tuple[str, str]:
     """Of a line of sha256sum, or of openssl -r: a name with a backslash is escaped, and the line begins with one.
     Raises Unreadable."""
-    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
+    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line, re.DOTALL)
     if not found:
         raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
     return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]

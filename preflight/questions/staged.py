@@ -67,7 +67,7 @@ if [ -n "$tool" ]; then
   find . -type f ! -path "*$nl*" ! -path "*$cr*" ! -path '*\\\\*' -exec $tool {} +
   printf '\\0'
   find . -type f \\( -path "*$nl*" -o -path "*$cr*" -o -path '*\\\\*' \\) -exec sh -c 'tool=$1; shift
-    for f do h=$($tool <"$f") && printf "hash=%s %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
+    for f do h=$($tool <"$f") && printf "hash=%s  %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
 else printf '\\0'; fi
 printf 'end=yes\\0'"""
 
@@ -125,12 +125,6 @@ _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
 
 
 @dataclass(frozen=True, slots=True)
-class _Hash:
-    sha256: Annotated[str, Matches("[0-9a-f]{64}", "a SHA-256 sum")]
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class _TreeTold:
     account: str
     absent: str = ""
@@ -146,7 +140,9 @@ class _TreeTold:
     complete: bool = False
     tool: str = ""
     hashes: str = ""
-    hash: tuple[_Hash, ...] = ()
+    """Lines of the tool."""
+    hash: tuple[str, ...] = ()
+    """Such lines, of names that no line can hold."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +179,10 @@ def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
 
 
 def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
-    hashes = _hashes(told)
+    pairs = list(map(path_and_sha256, [*filter(None, told.hashes.split("\n")), *told.hash]))
+    hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
+    if len(hashes) < len(pairs):
+        raise Unreadable("a file is hashed twice")
     if not len(told.entry) == len(told.owner) == len(told.target):
         raise Unreadable("an entry without its owner, or what it leads to")
     found = {}
@@ -209,16 +208,6 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     if set(hashes) - set(found):
         raise Unreadable("a file is hashed that was not listed: the folder is being changed")
     return tuple(entry for _, entry in sorted(found.items()))
-
-
-def _hashes(told: _TreeTold) -> dict[str, str]:
-    """SHA-256 by path: of the lines of whatever tool hashed, and of the records of odd names."""
-    lines = [line for line in told.hashes.split("\n") if line]
-    pairs = [*map(path_and_sha256, lines), *((each.path, each.sha256) for each in told.hash)]
-    hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
-    if len(hashes) < len(pairs):
-        raise Unreadable("a file is hashed twice")
-    return hashes
 
 
 def _mode(symbolic: str) -> int:
