@@ -30,8 +30,6 @@ if [ $# -gt 0 ]; then
 fi
 echo end=yes
 exit 0"""
-_SECONDS_EACH = 60.0
-_SECONDS_AT_MOST = 300.0
 
 
 class FileState(StrEnum):
@@ -88,7 +86,7 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
         return filled(_ASK, FILES=" ".join(map(quoted, self.paths)), FIND_TOOL=FIND_HASH_TOOL)
 
     def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=min(_SECONDS_EACH * len(self.paths), _SECONDS_AT_MOST))
+        return replace(super().question(), timeout_seconds=min(60.0 * len(self.paths), 300.0))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
         shown = read_lines(_Shown, reply, ended=True)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from preflight import record
 from preflight.probe import Unreadable
@@ -41,10 +41,9 @@ def parse_json(body: str) -> JsonValue:
     if _depth(body) > DEEPEST:
         raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
     try:
-        value: JsonValue = record.parse_json(body, Number)
+        return cast(JsonValue, record.parse_json(body, Number))
     except Unreadable as error:
         raise BodyError(f"the body is {error}") from None
-    return value
 
 
 def value_at(value: JsonValue, path: str) -> JsonValue:
@@ -123,17 +122,12 @@ def _absent(value: JsonValue, parts: list[str], path: str) -> str:
             break
     where = f"at {'.'.join(parts[:reached])}" if reached else "at the top"
     if isinstance(value, dict):
-        return f"no value {path}: {where} there {_named(list(value))}"
+        keys = listed((key[:_LONGEST_KEY_NAMED] for key in value), _MOST_KEYS_NAMED)
+        there = f"{'is' if len(value) == 1 else 'are'} only {keys}" if value else "is an empty object"
+        return f"no value {path}: {where} there {there}"
     if isinstance(value, list):
         return f"no value {path}: {where} is a list of {len(value)}"
     return f"no value {path}: {where} is {shown(value)}"
-
-
-def _named(keys: list[str]) -> str:
-    if not keys:
-        return "is an empty object"
-    named = listed((key[:_LONGEST_KEY_NAMED] for key in keys), _MOST_KEYS_NAMED)
-    return f"{'is only' if len(keys) == 1 else 'are only'} {named}"
 
 
 def _depth(body: str) -> int:

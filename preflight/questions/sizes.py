@@ -80,10 +80,6 @@ class DataDirectories:
     """Of tablespaces outside it."""
 
     @property
-    def known(self) -> bool:
-        return bool(self.data)
-
-    @property
     def paths(self) -> tuple[str, ...]:
         """All that can be named; the write-ahead log first looked for where it lies by default."""
         own = (self.data, str(PurePosixPath(self.data) / "pg_wal")) if self.data else ()

@@ -5,9 +5,9 @@ account that will run them gets into the database without anybody typing a passw
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
@@ -43,17 +43,14 @@ class Start(StrEnum):
     """What stands in the way of starting a program in a folder."""
 
     READY = "ready"
-    ABSENT = "absent"
-    """The folder is not there."""
-    CLOSED = "closed"
-    """The folder, or one on the way to it, cannot be entered."""
-    MISSING = "missing"
-    """The program is not there, or not on the account's PATH."""
-    DENIED = "denied"
-    """The program is there and cannot be executed."""
+    FOLDER_ABSENT = "absent"
+    FOLDER_CLOSED = "closed"
+    """It, or a folder on the way to it, cannot be entered."""
+    PROGRAM_MISSING = "missing"
+    """Not there, or not on the account's PATH."""
+    PROGRAM_DENIED = "denied"
     LOG_IS_FOLDER = "log-is-folder"
     LOG_DENIED = "log-denied"
-    """The log is there and cannot be written."""
     LOG_ABSENT = "log-absent"
     """The log's folder is not there, or cannot be seen."""
     LOG_CLOSED = "log-closed"
@@ -90,8 +87,6 @@ class WorkStartProbe(AccountProbe[WorkStart]):
 
 _PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
 _NO_SCHEMA = "preflight_no_such_schema"
-_LOGIN_SECONDS = 20.0
-_LONGEST_SHOWN = 400
 _SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_system()"
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
@@ -164,16 +159,14 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
     file, peer mapping and environment the account has there."""
 
     family = Family.ACCESS
+    timeout_seconds: ClassVar[float] = 20.0
     program: str
     """As it is called: a name or a path."""
     method: Method
     connection: Connection
     """`host`, `port`, `user`, `dbname`, as far as the work names them; the rest is the account's default."""
-
     rather: str = ""
     """psql, which tells where it arrived: used instead of `program` where the account has it and sudo lists it."""
-
-    timeout_seconds = _LOGIN_SECONDS
 
     def ask(self) -> str:
         run = self._call(self.program, self.method)
@@ -183,23 +176,20 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         return f"if {self.account.may_run(self.rather)}\nthen {self._call(self.rather, Method.PSQL)}\nelse {run}\nfi"
 
     def _call(self, program: str, method: Method) -> str:
-        argv = " ".join(map(quoted, [program, *self._options(method)]))
-        return self.account.command(argv) + ("" if self.account.password else " </dev/null")
-
-    def _options(self, method: Method) -> Sequence[str]:
-        options = connection_options(self.connection)
+        options, quiet = connection_options(self.connection), ("-X", "-w", "-A", "-t", "-q")
         match method:
             case Method.PG_DUMP:
-                return ["-w", *options, "--schema-only", "-n", _NO_SCHEMA]
+                argv = [program, "-w", *options, "--schema-only", "-n", _NO_SCHEMA]
             case Method.REPLICATION:
-                server = tuple(each for each in self.connection if each[0] != "dbname")
-                options = connection_options(server)
-                return ["-X", "-w", "-A", "-t", "-q", *options, "-d", "replication=true", "-c", "IDENTIFY_SYSTEM"]
-        asks = ["SET application_name TO 'preflight'", _SYSTEM, _WHERE]
-        return ["-X", "-w", "-A", "-t", "-q", "-F", "\t", *options, *(part for ask in asks for part in ("-c", ask))]
+                server = connection_options(tuple(each for each in self.connection if each[0] != "dbname"))
+                argv = [program, *quiet, *server, "-d", "replication=true", "-c", "IDENTIFY_SYSTEM"]
+            case Method.PSQL:
+                asks = ("-c", "SET application_name TO 'preflight'", "-c", _SYSTEM, "-c", _WHERE)
+                argv = [program, *quiet, "-F", "\t", *options, *asks]
+        return self.account.command(" ".join(map(quoted, argv))) + ("" if self.account.password else " </dev/null")
 
     def read(self, reply: Reply) -> ServerLogin:
-        said = " ".join(reply.error.split())[:_LONGEST_SHOWN]
+        said = " ".join(reply.error.split())[:400]
         if self.method is Method.PG_DUMP and "no matching schemas" in said:
             return ServerLogin(None)
         if reply.code != 0:

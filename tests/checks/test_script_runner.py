@@ -232,7 +232,7 @@ def test_a_log_that_only_the_login_could_look_for_is_unknown() -> None:
 
 
 def test_a_staged_folder_that_the_login_cannot_enter_fails() -> None:
-    found = judge(account=Account("postgres"), start=Start.CLOSED)
+    found = judge(account=Account("postgres"), start=Start.FOLDER_CLOSED)
     assert found.status is Status.FAIL, told(found)
     assert f"dbadmin cannot start the work in {FOLDER}" in found.summary
     assert "setfacl -m u:dbadmin:x" in found.remedy
@@ -312,7 +312,7 @@ def test_who_puts_a_backup_back_logs_in_too() -> None:
 def test_the_command_that_puts_a_backup_back_is_looked_for() -> None:
     restore = Restore(command=("/opt/restore.sh", "orders"))
     plan = plan_of(backup={"taken_by": "cron", "previous": "/b/*", "restore": restore})
-    found = judgement_of(plan, start=Start.MISSING)
+    found = judgement_of(plan, start=Start.PROGRAM_MISSING)
     assert (found.status, found.summary) == (
         Status.FAIL, "/opt/restore.sh does not start: there is no such program",
     )  # fmt: skip
@@ -365,7 +365,8 @@ def test_a_command_is_unknown_until_somebody_showed_that_it_stops() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [(Start.MISSING, "there is no such program"), (Start.DENIED, "it is not executable")]
+    ("state", "words"),
+    [(Start.PROGRAM_MISSING, "there is no such program"), (Start.PROGRAM_DENIED, "it is not executable")],
 )
 def test_a_command_that_cannot_be_started_fails(state: Start, words: str) -> None:
     found = judge(**DEPLOY, texts=WITH_DEPLOY, start=state)
