@@ -98,14 +98,13 @@ class BackupFile:
     size_bytes: Count | None
     """Of a folder, all files below it; None where not all of it can be seen."""
     changed_at: datetime
-    """UTC."""
     uid: int
     owner: str
     mode: Mode
     stat: str
     """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
     born_at: Birth | None = None
-    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+    """When the file or folder was made; None where its file system or its host's stat does not tell."""
 
     @property
     def identity(self) -> str:
@@ -132,7 +131,7 @@ class Listing(Looked):
     folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
     """The pattern's, for whoever looked."""
     now: datetime
-    """By the host's clock, UTC."""
+    """By the host's clock."""
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""
@@ -182,7 +181,7 @@ run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"
 
 @dataclass(frozen=True)
 class LongRead(AccountProbe[T]):
-    """Reads a backup within a time limit of its own."""
+    """Reads a backup, for at most so many seconds."""
 
     family = Family.BACKUP
     own_channel: ClassVar[bool] = True
@@ -233,7 +232,6 @@ class ArchiveRead:
 
     @property
     def listed(self) -> bool:
-        """It could show the table of contents."""
         return self.list_code == 0
 
     @property

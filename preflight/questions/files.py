@@ -91,7 +91,6 @@ class Entry:
     """Relative to the tree's folder, parts joined by `/`."""
     kind: EntryKind
     mode: int
-    """Permission bits."""
     size_bytes: int
     link_target: str = ""
     """Where a symlink points, as written in it."""
@@ -139,7 +138,6 @@ class LocalText:
     text: str = ""
     """What is not UTF-8 in it is U+FFFD."""
     sha256: str = ""
-    """Of its bytes, lower-case hex."""
     problem: str = ""
     """Why there is no text: no such file, or no regular file."""
 
@@ -218,7 +216,6 @@ class Ended:
     """Exit status; 128 + N when signal N ended it."""
     output: str
     error: str = ""
-    """Standard error."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,6 @@ class HashedFile:
     """Empty for a file that could not be hashed."""
     size_bytes: int = 0
     changed_at: datetime | None = None
-    """UTC."""
     owner: str = ""
     mode: int = 0
     behind: str = ""

@@ -275,12 +275,6 @@ def _is_run(table: Table, cron: str) -> bool:
     return bool(_DEBIAN_NAME.fullmatch(name)) if cron == "cron" else not _LEFT_OVERS.search(name)
 
 
-def sql_redacted(column: str) -> str:
-    """An SQL expression: the text of `column` up to the first word that speaks of a secret, URLs without logins."""
-    cut = f"regexp_replace({column}, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i')"
-    return f"regexp_replace({cut}, '://[^@[:space:]]*@', '://{MASK}@', 'g')"
-
-
 @dataclass(frozen=True, slots=True)
 class PgCron:
     """Whether a database holds pg_cron's table, and what the role may see of it."""
@@ -330,10 +324,13 @@ class PgCronJob:
 class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
     """The active jobs that the role may see; asked only where the table may be read."""
 
-    # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
+    # Old versions have no columns jobname and active, hence the way through jsonb. A command is told up to the first
+    # word that speaks of a secret, URLs without logins. All text is fixed.
     text = f"""\
 SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
-  username::text AS "user", database::text AS database, left({sql_redacted("command::text")}, 400) AS command
+  username::text AS "user", database::text AS database,
+  left(regexp_replace(regexp_replace(command::text, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i'),
+    '://[^@[:space:]]*@', '://{MASK}@', 'g'), 400) AS command
 FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_SQL_JOBS + 1}"""  # noqa: S608
 
     def read(self, reply: Reply) -> tuple[PgCronJob, ...]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, cast
 
 from preflight import record
@@ -131,8 +132,5 @@ def _absent(value: JsonValue, parts: list[str], path: str) -> str:
 
 
 def _depth(body: str) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", body)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_STRING.sub("", body)))
+    return max(accumulate(steps), default=0)

@@ -108,17 +108,13 @@ def _parsed(line: str) -> Mount:
     return Mount(fields[2], point, "ro" in options, about[0], source)
 
 
-_QUOTA_UNIT_BYTES = 1024
-
-
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The hard limit of an account, or of its group, on one file system."""
+    """What the hard limits of an account, or of its group, leave on one file system; None without such a limit."""
 
     source: str
     """The file system's device, as in mountinfo."""
     left_bytes: int | None
-    """None without a limit of blocks."""
     left_files: int | None
 
 
@@ -134,7 +130,7 @@ def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
         if len(figures) != 8 or not all(word.isdecimal() and word.isascii() for word in figures):
             continue
         blocks, _, most_blocks, _, files, _, most_files, _ = map(int, figures)
-        left_bytes = max(0, most_blocks - blocks) * _QUOTA_UNIT_BYTES if most_blocks else None
+        left_bytes = max(0, most_blocks - blocks) * 1024 if most_blocks else None
         quotas.append(Quota(source, left_bytes, max(0, most_files - files) if most_files else None))
     return tuple(quotas)
 
@@ -303,7 +299,6 @@ class Directory(Looked):
     passable: bool
     """Whoever looked may enter what was reached."""
     groups: frozenset[int]
-    """Group ids of the account."""
     access: bool
     """By `test -w` and `test -x`, for whoever looked."""
     proof: Annotated[str, Matches("written|none|E[A-Z0-9]*", "what came of a file without a name")]
@@ -314,7 +309,6 @@ class Directory(Looked):
     """The directory first, `/` last."""
     quotas: tuple[Quota, ...] = ()
     boot: BootId = ""
-    """Boot id of the machine; empty where it shows none."""
     target: Target = Target.NOTHING
     """What is there already under the name of what will be written."""
 

@@ -207,7 +207,10 @@ def read_timers(
     """(active timers, names of active ones that cannot be read) from `systemctl show` of timers and of what they start.
 
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
-    commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
+    commands = {}
+    for unit in _records(service_lines):
+        argv = map(_ARGV.search, unit.get("ExecStart", ()))
+        commands[_first(unit, "Id")] = shown("; ".join(found[1] for found in argv if found))
     booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
@@ -237,11 +240,6 @@ def _records(lines: Iterable[str]) -> list[_Record]:
 
 def _first(record: _Record, name: str) -> str:
     return next(iter(record.get(name, ())), "")
-
-
-def _command(record: _Record) -> str:
-    found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
-    return shown("; ".join(match[1] for match in found if match))
 
 
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
