@@ -26,7 +26,6 @@ class Identity:
     in_recovery: bool
     server_address: str | None
     """As the server sees it; None for a socket."""
-    server_port: int | None
     client_port: int | None
     backend_pid: int
     """Process id at the server; another than the client library's when a pooler is between."""
@@ -56,7 +55,7 @@ class IdentityProbe(SqlProbe[Identity]):
     text = """\
 SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
-  host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
+  host(inet_server_addr()) AS server_address,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
   current_setting('cluster_name') AS cluster_name"""
 

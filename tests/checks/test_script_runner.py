@@ -14,15 +14,7 @@ from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, Step
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.sudo import ProgramRun
-from preflight.questions.work_start import (
-    LoginRefusal,
-    Method,
-    ServerLogin,
-    ServerLoginProbe,
-    Start,
-    WorkStart,
-    WorkStartProbe,
-)
+from preflight.questions.work_start import LoginRefusal, ServerLogin, ServerLoginProbe, Start, WorkStart, WorkStartProbe
 from tests.toy import MOMENT, toy_plan
 
 TEXTS = {
@@ -342,7 +334,7 @@ def test_each_entry_is_tried_at_its_own_server_as_its_own_login() -> None:
     (psql,) = check.follow_up(scripts).values()
     assert isinstance(dump, ServerLoginProbe)
     assert isinstance(psql, ServerLoginProbe)
-    assert (dump.method, dump.account.account) == (Method.PG_DUMP, "postgres")
+    assert (dump.method, dump.account.account) == ("pg_dump", "postgres")
     assert dump.connection == (("user", "backup"), ("dbname", "orders"))
     assert dump.rather == "psql", "it tells which server that is"
     assert dict(psql.connection) == {"host": "localhost", "port": "5432", "user": "owner", "dbname": "orders"}
