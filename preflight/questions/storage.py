@@ -142,27 +142,28 @@ _UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})
 
 _PLACE = """\
 place() {
-  p=$2; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
+  p=$1; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
   real=$(cd -- "$p" 2>/dev/null && pwd -P) || real=$(readlink -f -- "$p")
-  case $real in '') at= ;; *) at=${real%/}${2#"${p%/}"}; at=${at:-/} ;; esac
-  printf "$1path=%s\\n$1reached=%s\\n$1real=%s\\n" "$2" "$p" "$at"
-  stat -L -c "$1mode=%a
-$1owner=%U
-$1device=%d" -- "$p"
+  case $real in '') at= ;; *) at=${real%/}${1#"${p%/}"}; at=${at:-/} ;; esac
+  printf 'path=%s\\nreached=%s\\nreal=%s\\n' "$1" "$p" "$at"
+  stat -L -c 'mode=%a
+owner=%U
+device=%d' -- "$p"
   stat -f -c '%a %S %b %d %c' -- "$p" | while read -r free unit all left most; do
     [ "$most" != 0 ] || left= # btrfs has no fixed number of inodes and shows 0
-    printf "$1free_bytes=%s\\n$1size_bytes=%s\\n$1free_inodes=%s\\n" $((free * unit)) $((all * unit)) "$left"
+    printf 'free_bytes=%s\\nsize_bytes=%s\\nfree_inodes=%s\\n' $((free * unit)) $((all * unit)) "$left"
   done
-  AT="${at%/}/" awk -v name="$1mount=" '
+  AT="${at%/}/" awk '
     { m = $5; gsub(/\\\\040/, " ", m); gsub(/\\\\011/, "\\t", m); gsub(/\\\\134/, "\\\\", m)
       if (m != "/") m = m "/"
-      if (index(ENVIRON["AT"], m) == 1) print name $0 }' /proc/self/mountinfo
+      if (index(ENVIRON["AT"], m) == 1) print "mount=" $0 }' /proc/self/mountinfo
+  echo
 }
 """
 _DIRECTORY = """\
 d=@DIRECTORY@
 @PLACE@told=$(
-place "" "$d"
+place "$d"
 if [ -d "$d" ]; then echo kind=directory; elif [ -h "$d" ]; then echo kind=dangling
 elif [ -e "$d" ]; then echo kind=other; else echo kind=missing; fi
 t=@TARGET@
@@ -389,16 +390,13 @@ class PlacesProbe(AccountProbe[Mapping[str, Place]]):
     paths: tuple[str, ...]
 
     def ask(self) -> str:
-        calls = "\n".join(f"place p{number}_ {quoted(path)}" for number, path in enumerate(self.paths))
+        calls = "\n".join(f"place {quoted(path)}" for path in self.paths)
         return self.account.or_login(filled(_PLACES, PLACE=_PLACE, CALLS=calls))
 
     def read(self, reply: Reply) -> Mapping[str, Place]:
-        by_place: dict[str, dict[str, list[str]]] = {f"p{number}": {} for number in range(len(self.paths))}
-        for name, values in read_fields(output_of(reply), ended=True).items():
-            number, _, field = name.partition("_")
-            by_place.setdefault(number, {})[field] = values
-        places = list(map(_read_place, by_place.values()))
-        if tuple(place.path for place in places) != self.paths:
+        *told, end = output_of(reply).split("\n\n")
+        places = [_read_place(read_fields(each)) for each in told]
+        if end.strip() != "end=yes" or tuple(place.path for place in places) != self.paths:
             raise Unreadable("answers for other paths than asked")
         return {place.path: place for place in places}
 
