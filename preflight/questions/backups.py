@@ -26,9 +26,7 @@ from preflight.questions.sql import Major, major_in
 T = TypeVar("T")
 
 MOST_LISTED = 6
-
 _STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
-
 _LIST = """\
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
@@ -304,7 +302,6 @@ def connected_to(argument: str) -> str:
 
 
 _MOST_DATABASES = 1000
-
 _ARCHIVE = """\
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"

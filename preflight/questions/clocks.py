@@ -18,7 +18,6 @@ printf 'localtime=%s\\n' "$(readlink -f /etc/localtime 2>/dev/null | cut -c 1-20
 printf 'zone=%s\\n' "$(head -n 1 /etc/timezone 2>/dev/null | cut -c 1-60)"
 """
 """Tells the zone of a host's daemons, as `ZoneTold` has it. The session's own TZ is UTC."""
-
 _EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
 

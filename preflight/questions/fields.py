@@ -19,7 +19,6 @@ from preflight.record import Form, Reader, Shape, fields_of, parse_json, shape_o
 
 T = TypeVar("T")
 Fields = Mapping[str, Sequence[str]]
-
 Count = Annotated[int, Between(0)]
 Mode = NewType("Mode", int)
 """Permission bits, written in octal."""

@@ -26,15 +26,12 @@ _MOST_LINES = 300
 _MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
 _DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
 MASK = "[redacted]"
-
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
     r"|api[_-]?key|access[_-]?key|private[_-]?key"
 )
 _SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
-
 SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
 s/\[redacted\]["'].*/{MASK}/
 s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
@@ -46,7 +43,6 @@ r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: 
 speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
 alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAME:PASSWORD after -u; passwords as
 -pPASSWORD or -p PASSWORD, for programs that take them."""
-
 _FUNCTIONS = filled(
     """\
 hide() { sed -E @REDACTION@; }
@@ -60,7 +56,6 @@ lines() {
     MOST=str(_MOST_LINES),
     MORE=str(_MOST_LINES + 1),
 )
-
 _JOBS = """\
 table() {
   if [ -r "$2" ]; then n=$((n + 1)); printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"

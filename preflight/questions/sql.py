@@ -12,7 +12,6 @@ T = TypeVar("T")
 
 Major = tuple[int, ...]
 """`(15,)`, or `(9, 6)` before PostgreSQL 10; compares as versions do."""
-
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS = frozenset(

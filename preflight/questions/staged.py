@@ -24,7 +24,6 @@ MOST_ENTRIES = 5000
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
-
 _TREE = """\
 nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
@@ -70,7 +69,6 @@ if [ -n "$tool" ]; then
     for f do h=$($tool <"$f") && printf "hash=%s  %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
 else printf '\\0'; fi
 printf 'end=yes\\0'"""
-
 _FORMS = """\
 cd -- @STAGE@ || exit 0
 @FIND_TOOL@[ -n "$tool" ] || exit 0
@@ -82,7 +80,6 @@ for f in @NAMES@; do
   printf 'form=%s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}"
 done
 echo end=yes"""
-
 _TEXT = """\
 if cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ]
 then dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null; else false; fi

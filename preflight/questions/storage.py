@@ -139,7 +139,6 @@ PROOF_BYTES = 1024 * 1024
 _BLOCK_BYTES = 512  # of `ulimit -f` in sh; bash in its own mode counts in 1024
 _SECONDS = 20.0
 _UNSUPPORTED = frozenset({"EOPNOTSUPP", "EISDIR", "EINVAL", "ENOSYS"})
-
 _PLACE = """\
 place() {
   p=$1; while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done

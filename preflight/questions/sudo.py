@@ -55,9 +55,8 @@ class ProgramsProbe(AccountProbe[Programs]):
     every further refusal would count towards locking the account."""
 
     family = Family.ACCESS
-    programs: tuple[str, ...]
-
     timeout_seconds = _SUDO_SECONDS
+    programs: tuple[str, ...]
 
     def ask(self) -> str:
         tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
