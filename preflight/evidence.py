@@ -14,16 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Question, Reply, Unreadable
+from preflight.probe import Answer, Question, Reply, T, Unreadable
 from preflight.reasons import Reason
 from preflight.record import fields_of, parse_json, read_record
 from preflight.units import format_size
-
-T = TypeVar("T")
 
 SCHEMA = 2
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024

@@ -18,13 +18,11 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, Union, cast, get_args, get_origin, get_type_hints
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind_of, listed, nearest_name, quoted
-from preflight.probe import Unreadable
+from preflight.probe import T, Unreadable
 from preflight.reasons import Reason
-
-T = TypeVar("T")
 
 
 class Form(Enum):

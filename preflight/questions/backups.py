@@ -13,17 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
-from preflight.probe import Family, Question, Reply, Unreadable
+from preflight.probe import Family, Question, Reply, T, Unreadable
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
 from preflight.questions.sql import Major, major_in
-
-T = TypeVar("T")
 
 MOST_LISTED = 6
 _STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")

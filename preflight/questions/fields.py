@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NewType, TypeVar, cast
+from typing import Annotated, Any, NewType, cast
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit
 from preflight.plan.limits import Between
-from preflight.probe import Reply, Unreadable
+from preflight.probe import Reply, T, Unreadable
 from preflight.record import Form, Reader, Shape, fields_of, parse_json, shape_of
 
-T = TypeVar("T")
 Fields = Mapping[str, Sequence[str]]
 Count = Annotated[int, Between(0)]
 Mode = NewType("Mode", int)

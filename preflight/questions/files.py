@@ -7,13 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self
 
-from preflight.probe import Family, Probe, Question, Reply, Unreadable, Via
+from preflight.probe import Family, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.shell import AccountProbe, quoted
 from preflight.record import parse_json, read_record
-
-T = TypeVar("T")
 
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""

@@ -9,14 +9,12 @@ import re
 import shlex
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, Self
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
-from preflight.probe import Probe, Unreadable, Via
-
-T = TypeVar("T")
+from preflight.probe import Probe, T, Unreadable, Via
 
 NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""

@@ -4,11 +4,9 @@ its version numbers."""
 from __future__ import annotations
 
 import re
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from preflight.probe import Probe, Via
-
-T = TypeVar("T")
+from preflight.probe import Probe, T, Via
 
 Major = tuple[int, ...]
 """`(15,)`, or `(9, 6)` before PostgreSQL 10; compares as versions do."""
