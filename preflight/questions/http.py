@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
-from preflight.probe import Family, NoReply, Probe, Reply, Via
+from preflight.probe import Family, Probe, Reply, Via
 from preflight.record import parse_json, read_record
 
 LARGEST_BODY_BYTES = 64 * 1024
@@ -129,15 +129,11 @@ class Certificate:
         return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Raises Unreadable."""
-        return read_record(cls, parse_json(text))
-
-
-def certificate_of(answer: Reply | NoReply) -> Certificate | None:
-    """The certificate behind an answer, also behind one that failed because of it; None without TLS."""
-    text = answer.session.get("certificate", "")
-    return Certificate.from_json(text) if text else None
+    def in_session(cls, session: Mapping[str, str]) -> Self | None:
+        """The one that a server showed, also where the answer failed because of it; None without TLS. Raises
+        Unreadable."""
+        text = session.get("certificate", "")
+        return read_record(cls, parse_json(text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +189,7 @@ class HttpGet(Probe[HttpAnswer]):
             body=body,
             latency_seconds=reply.took_seconds,
             address=reply.session.get("address", ""),
-            certificate=certificate_of(reply),
+            certificate=Certificate.in_session(reply.session),
         )
 
 

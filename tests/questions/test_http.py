@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.http import Certificate, HttpGet, HttpRequest, certificate_of, reply_text
+from preflight.questions.http import Certificate, HttpGet, HttpRequest, reply_text
 from preflight.questions.json_body import BodyError, Number, equals, parse_json, shown, value_at
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
@@ -164,7 +164,7 @@ def test_a_reply_of_another_shape_is_unreadable(text: str) -> None:
 def test_certificate_facts_of_another_shape_are_unreadable() -> None:
     for text in ("[]", "{}", CERTIFICATE.to_json().replace("+00:00", "")):
         with pytest.raises(Unreadable):
-            certificate_of(reply("", certificate=text))
+            Certificate.in_session({"certificate": text})
 
 
 HEALTH = (
