@@ -15,15 +15,14 @@ from preflight.record import parse_json, read_record
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 3600.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
 _SHAPE = re.compile(
     r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
-    r"body: at most (\d+) bytes\ntime: at most (\d+(?:\.\d+)?) s"
+    rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s"
 )
-"""Groups: URL, server name, file with roots, whether redirects are followed, limits of the body and of the time."""
+"""Groups: URL, server name, file with roots, whether redirects are followed, limit of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ class HttpRequest:
     follow_redirects: bool = False
     max_seconds: float = DEFAULT_SECONDS
     """From the name lookup to the last byte of the body."""
-    max_bytes: int = LARGEST_BODY_BYTES
 
     def __post_init__(self) -> None:
         parts = _split(self.url)
@@ -53,8 +51,8 @@ class HttpRequest:
             raise ValueError(f"white space or a control character in {self.url!r} or its server name")
         if "\n" in self.ca or "\r" in self.ca:
             raise ValueError("a line break in the name of the file with root certificates")
-        if self.max_bytes < 1 or not _SHORTEST_SECONDS <= self.max_seconds <= _LONGEST_SECONDS:
-            raise ValueError("a request needs room for its answer and 1 ms to 1 h of time")
+        if not 0.001 <= self.max_seconds <= 3600:
+            raise ValueError("a request needs 1 ms to 1 h of time")
         _ = _ascii_host(parts.hostname), _ascii_host(self.server_name)
 
     @property
@@ -95,7 +93,7 @@ class HttpRequest:
             *([f"server-name: {self.server_name}"] if self.server_name else []),
             f"trust: file {self.ca}" if self.ca else "trust: system",
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
-            f"body: at most {self.max_bytes} bytes",
+            f"body: at most {LARGEST_BODY_BYTES} bytes",
             f"time: at most {seconds} s",
         ]
         return "\n".join(lines)
@@ -106,8 +104,8 @@ class HttpRequest:
         found = _SHAPE.fullmatch(text)
         if found is None:
             raise ValueError("not the text of an HTTP request")
-        url, server_name, ca, follow_redirects, max_bytes, max_seconds = found.groups("")
-        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds), int(max_bytes))
+        url, server_name, ca, follow_redirects, max_seconds = found.groups("")
+        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds))
 
 
 @dataclass(frozen=True, slots=True)
