@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
-from preflight.questions.fields import read_lines, read_row, read_rows
+from preflight.questions.fields import output_of, read_fields, read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.questions.sql import SqlProbe
 from preflight.questions.timers import Timer, read_timers, shown
@@ -46,11 +46,8 @@ alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAM
 _FUNCTIONS = filled(
     """\
 hide() { sed -E @REDACTION@; }
-n=0 # of the table whose lines are told
-lines() {
-  grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n "1,@MOST@s/^/line=$n /p; @MORE@s/.*/cut=$n/p"
-}
-[ "$(printf '#\\nx\\n' | lines)" = 'line=0 x' ] || printf 'tools=unusable\\n'
+lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOST@s/^/line=/p; @MORE@s/.*/cut=yes/p'; }
+[ "$(printf '#\\nx\\n' | lines)" = 'line=x' ] || printf 'tools=unusable\\n'
 """,
     REDACTION=shlex.quote(SED_PROGRAM),
     MOST=str(_MOST_LINES),
@@ -58,7 +55,7 @@ lines() {
 )
 _JOBS = """\
 table() {
-  if [ -r "$2" ]; then n=$((n + 1)); printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"
+  if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
   else printf 'unread=%s\\n' "$2"; fi
 }
 folder() {
@@ -144,35 +141,18 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    table: int
-    """Its number, counted from 1."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    kind: str
-    path: str
+_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)(cut=yes\n)?\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, its lines, whether there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TablesTold:
-    line: tuple[_Line, ...] = ()
-    cut: tuple[int, ...] = ()
-    """Tables, by their numbers."""
-    said: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _HostTold(ZoneTold, _TablesTold):
+class _HostTold(ZoneTold):
     epoch: datetime
     uptime: str
     cron: str
     anacron: bool
     systemd: Systemd
-    table: tuple[_Found, ...] = ()
+    said: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
@@ -185,10 +165,17 @@ class HostJobsProbe(ShellProbe[HostJobs]):
     text = f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
-        told = read_lines(_HostTold, reply, ended=True)
-        if any(not 1 <= line.table <= len(told.table) for line in told.line):
-            raise Unreadable("a line of no table")
-        tables = [(found, _table(found, told, number)) for number, found in enumerate(told.table, start=1)]
+        text = output_of(reply)
+        told = read_lines(_HostTold, read_fields(_TABLE.sub("", text), ended=True))
+        tables: list[Table] = []
+        anacrontab = None
+        for kind, path, lines, cut in _TABLE.findall(text):
+            user = path.rpartition("/")[2] if kind == "spool" else ""
+            table = Table(_source(user, path), user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)), bool(cut))
+            if kind == "anacrontab":
+                anacrontab = table if told.anacron else None
+            elif _is_run(table, told.cron):
+                tables.append(table)
         parts: dict[str, tuple[str, ...]] = {}
         for path in told.part:
             folder, _, name = path.rpartition("/")
@@ -197,8 +184,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
             cron=told.cron,
-            tables=tuple(table for found, table in tables if found.kind != "anacrontab" and _is_run(table, told.cron)),
-            anacrontab=next((table for found, table in tables if found.kind == "anacrontab" and told.anacron), None),
+            tables=tuple(tables),
+            anacrontab=anacrontab,
             has_anacron=told.anacron,
             parts=parts,
             unread=tuple(map(shown, told.unread)),
@@ -220,9 +207,12 @@ class OwnCrontab:
     """Why it could not be asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _CrontabTold(_TablesTold):
+@dataclass(frozen=True, slots=True)
+class _CrontabTold:
     crontab: str
+    line: tuple[str, ...] = ()
+    cut: bool = False
+    said: tuple[str, ...] = ()
 
 
 class CrontabProbe(AccountProbe[OwnCrontab]):
@@ -253,13 +243,11 @@ echo end=yes""")
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, _table(_Found("spool", told.crontab), told, 0))
+        return OwnCrontab(name, Table(_source(told.crontab), told.crontab, told.line, told.cut))
 
 
-def _table(found: _Found, told: _TablesTold, number: int) -> Table:
-    user = found.path.rpartition("/")[2] if found.kind == "spool" else ""
-    lines = tuple(line.text for line in told.line if line.table == number)
-    return Table(f"crontab of {shown(user)}" if user else shown(found.path), user, lines, number in told.cut)
+def _source(user: str, path: str = "") -> str:
+    return f"crontab of {shown(user)}" if user else shown(path)
 
 
 def _is_run(table: Table, cron: str) -> bool:
