@@ -18,7 +18,7 @@ from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
 from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveTables
-from preflight.questions.sql import major_of_server, shown
+from preflight.questions.sql import major_in, major_of_server, shown
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 from preflight.wording import MOST_NAMED, listed
@@ -410,7 +410,7 @@ def _no_data(seen: SeenBackup) -> Judgement:
 
 
 def _version(seen: SeenBackup, read: ArchiveRead | TextRead, live: tuple[int, ...]) -> Iterator[Judgement]:
-    major = read.server_major
+    major = major_in(read.server)
     if major is None:
         yield warned(
             "the backup does not say of which server version it is",

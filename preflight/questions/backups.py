@@ -21,7 +21,6 @@ from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, T, Unreadable
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
-from preflight.questions.sql import Major, major_in
 
 MOST_LISTED = 6
 _STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
@@ -234,10 +233,6 @@ class ArchiveRead:
     def whole(self) -> bool:
         return self.code == 0
 
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRead(Looked):
@@ -275,10 +270,6 @@ class TextRead(Looked):
     @property
     def tables(self) -> int:
         return self.tables_before + sum(self.databases.values())
-
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,8 @@ def read_fields(text: str, *, ended: bool = False, ends_in_nul: bool = False) ->
 def read_lines(
     cls: type[T], source: Reply | Fields, *, ended: bool = False, complete: bool = False, **preset: object
 ) -> T:
-    """The dataclass `cls` from the lines of a script that ended well. `ended`: see `read_fields`. `complete`: a line
-    that is missing is a fault, though its field has a default. `preset`: fields that are no lines. Raises
-    Unreadable."""
+    """The dataclass `cls` from the lines of a script. `ended`: see `read_fields`. `complete`: a line that is missing is
+    a fault, though its field has a default. `preset`: fields that are no lines. Raises Unreadable."""
     fields = source if isinstance(source, Mapping) else read_fields(output_of(source), ended=ended)
     return cast(T, (_ALL_LINES if complete else _LINES).record(cls, fields, (), **preset))
 
@@ -63,8 +62,7 @@ def output_of(reply: Reply) -> str:
 
 
 def read_rows(cls: type[T], reply: Reply, **preset: object) -> list[T]:
-    """A dataclass for each row of a statement whose columns are all text. Raises Unreadable, also for an error of the
-    server."""
+    """A dataclass for each row of a statement whose columns are all text. Raises Unreadable, also for its error."""
     if reply.code != 0:
         raise Unreadable(f"the server answers {reply.error[:200]}")
     rows = parse_json(reply.text)

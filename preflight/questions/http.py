@@ -128,8 +128,7 @@ class Certificate:
 
     @classmethod
     def in_session(cls, session: Mapping[str, str]) -> Self | None:
-        """The one that a server showed, also where the answer failed because of it; None without TLS. Raises
-        Unreadable."""
+        """The one a server showed, also where the answer failed for it; None without TLS. Raises Unreadable."""
         text = session.get("certificate", "")
         return read_record(cls, parse_json(text)) if text else None
 
@@ -192,10 +191,8 @@ class HttpGet(Probe[HttpAnswer]):
 
 
 def reply_text(body: str, **facts: object) -> str:
-    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is. `facts`: the fields of
-    `HttpAnswer` that the reply itself does not tell.
-
-    The body is not inside the JSON, where quoting would hide a secret from redaction."""
+    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is, since quoting would hide a
+    secret from redaction. `facts`: the fields of `HttpAnswer` that the reply itself does not tell."""
     return f"{json.dumps(facts)}\n{body}"
 
 

@@ -40,9 +40,7 @@ def quoted(value: str) -> str:
 
 
 def glob_word(pattern: str) -> str:
-    """A shell word in which `*`, `?` and `[...]` of plain characters are wild and nothing else means anything.
-
-    Raises ValueError for NUL and newline."""
+    """A shell word in which only `*`, `?` and `[...]` of plain characters are wild. Raises ValueError as `quoted`."""
     parts = re.split(r"(\*|\?|\[!?[A-Za-z0-9_.-]+\])", pattern)
     return "".join(part if number % 2 else quoted(part) for number, part in enumerate(parts) if part)
 
@@ -59,8 +57,7 @@ def filled(script: str, **values: str) -> str:
 
 
 def path_and_sha256(line: str) -> tuple[str, str]:
-    """Of a line of sha256sum, or of openssl -r: a name with a backslash is escaped, and the line begins with one.
-    Raises Unreadable."""
+    """Of a line of sha256sum or openssl -r; a backslash before it marks an escaped name. Raises Unreadable."""
     found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line, re.DOTALL)
     if not found:
         raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
@@ -157,9 +154,8 @@ class AsAccount:
 
     def or_login(self, script: str) -> str:
         """A whole script as the account, or as the login where sudo gives it no shell of the account; without input,
-        in the locale C, which sudo may not keep.
-
-        The script must say who ran it, and ends with 0: any other end counts as sudo's refusal."""
+        in the locale C, which sudo may not keep. The script says who ran it, and ends with 0: any other end counts as
+        sudo's refusal."""
         script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{script}\nexit 0"
         if self.is_login:
             return script

@@ -39,8 +39,7 @@ class SqlProbe(Probe[T]):
 
 
 def quote_identifier(name: str) -> str:
-    """A name of a role, database or schema, as quote_ident writes it: bare only where that means the same.
-    Raises ValueError for NUL."""
+    """A name in SQL, as quote_ident writes it: bare only where that means the same. Raises ValueError for NUL."""
     return name if _PLAIN.fullmatch(name) and name not in _KEYWORDS else always_quoted(name)
 
 

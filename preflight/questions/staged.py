@@ -1,8 +1,7 @@
 """Questions about a folder of scripts on a server: what is in it, hashed there, and the text of a file that differs.
 
 What names files is told in records that end in NUL, because a file's name may hold anything else. Files are hashed
-where they are and never fetched, except for the beginning of a few that differ from what was approved.
-"""
+where they are and never fetched, except for the beginning of a few that differ from what was approved."""
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ and of the units they start, in the zone UTC, and the runs that their calendar e
 The shape is that of `print_property` in systemd's systemctl-show.c, the same since timers have calendars. The rules are
 those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mon..Fri *-*-* 06:00:00`), and only that
 is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first time,
-for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252.
-"""
+for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ class Schedule:
     """A run at a time that the clocks show twice is made twice; otherwise at the first one only."""
 
     def runs(self, start: datetime, end: datetime, where: tzinfo) -> list[datetime]:
-        """The moments from `start` to `end`, both included, at which the job starts on a machine in the zone `where`.
-        All UTC."""
+        """The moments, UTC, from `start` to `end` at which the job starts on a machine in the zone `where`."""
         found: set[datetime] = set()
         day, last = start.astimezone(where).date(), end.astimezone(where).date()
         while day <= last:
@@ -136,8 +134,7 @@ class Timer:
 
 
 def parse_calendar(text: str) -> tuple[Schedule, str]:
-    """(schedule, name of its zone or empty) of a normalized calendar expression; seconds are left out. Raises
-    ValueError."""
+    """(schedule, zone or empty) of a normalized calendar expression; seconds are left out. Raises ValueError."""
     match = _CALENDAR.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no calendar expression")
@@ -205,7 +202,6 @@ def read_timers(
     timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
 ) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
     """(active timers, names of active ones that cannot be read) from `systemctl show` of timers and of what they start.
-
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
     commands = {}
     for unit in _records(service_lines):
