@@ -357,16 +357,9 @@ class DirectoryProbe(AccountProbe[Directory]):
         return cls(planned.host.id, AsAccount.of(planned), backup.directory, written)
 
     def ask(self) -> str:
-        script = filled(
-            _DIRECTORY,
-            DIRECTORY=quoted(self.directory),
-            TARGET=quoted(self.written),
-            PLACE=_PLACE,
-            BOOT=BOOT,
-            ACCOUNT=self.account.word,
-            PROOF=_PROOF.replace("@BYTES@", str(PROOF_BYTES)),
-        )
-        return self.account.or_login(script)
+        words = {"DIRECTORY": quoted(self.directory), "TARGET": quoted(self.written), "ACCOUNT": self.account.word}
+        proof = filled(_PROOF, BYTES=str(PROOF_BYTES))
+        return self.account.or_login(filled(_DIRECTORY, PLACE=_PLACE, BOOT=BOOT, PROOF=proof, **words))
 
     def read(self, reply: Reply) -> Directory:
         fields = read_fields(output_of(reply), ended=True)

@@ -201,7 +201,7 @@ exit 0"""
 
 
 def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime | None:
-    """When the last rule ends that lets the login run `path` as `account`; None where one never ends, or none is seen."""
+    """When the last rule ends that lets the login run `path` as `account`; None for never, and where none is seen."""
     ends = [rule.until for rule in rules if rule.may_cover(account, path)]
     return max((end for end in ends if end), default=None) if all(ends) else None
 
