@@ -24,6 +24,9 @@ from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind
 from preflight.probe import T, Unreadable
 from preflight.reasons import Reason
 
+Scalars = Mapping[Any, Callable[[Any], Any]]
+"""Type -> what makes it of a value, or raises Misfit."""
+
 
 class Form(Enum):
     """What kind of value an annotation wants."""
@@ -105,17 +108,13 @@ class Reader:
     """Reads what one syntax wrote. Stops at the first fault with Unreadable; one that collects them all overrides
     `fault`, and gets `INVALID` or a default in place of what is faulty."""
 
-    def __init__(
-        self, scalars: Mapping[Any, Callable[[Any], Any]], *, exact: bool = True, complete: bool = False
-    ) -> None:
-        """`scalars`: type -> what makes it of a value, or raises Misfit. `exact`: unknown keys are faults. `complete`:
-        keys that are missing are faults, though their fields have defaults."""
-        self._scalars = scalars
-        self._exact = exact
-        self._complete = complete
+    def __init__(self, scalars: Scalars, *, exact: bool = True, complete: bool = False) -> None:
+        """`exact`: unknown keys are faults. `complete`: keys that are missing are faults, though their fields have
+        defaults."""
+        self._scalars, self._exact, self._complete = scalars, exact, complete
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
-        """What to do about a fault at `keys`."""
+        """What to do about a fault at `keys`. Returns `INVALID`, where it returns."""
         hint = f"; did you mean {nearest}?" if nearest else ""
         raise Unreadable(f"{dotted(keys)}: {message}{hint}" if keys else message)
 
@@ -165,7 +164,9 @@ class Reader:
             return self._list(shape.inner[0], value, keys)
         if shape.form is Form.UNION:
             return self.union(shape.inner, value, keys)
-        return self.table(shape, value, keys) if isinstance(value, Mapping) else self._other("a table", value, keys)
+        if isinstance(value, Mapping):
+            return self.table(shape, value, keys)
+        return self.fault(keys, f"expected a table, found {kind_of(value)}")
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         return {key: self.value(shape.inner[0], element, (*keys, key)) for key, element in value.items()}
@@ -198,20 +199,14 @@ class Reader:
             message, nearest = str(misfit), misfit.nearest
         else:
             return found
-        self.fault(keys, message, nearest)  # outside, so that no context keeps the value
-        return INVALID
+        return self.fault(keys, message, nearest)  # outside, so that no context keeps the value
 
     def _list(self, element: Shape, value: Any, keys: Keys) -> Any:
         if not isinstance(value, list):
             many = "an array of tables" if element.form is Form.RECORD else "an array"
-            return self._other(many, value, keys)
+            return self.fault(keys, f"expected {many}, found {kind_of(value)}; write it in [ ]")
         found = [self.value(element, each, (*keys, index)) for index, each in enumerate(value)]
         return tuple(None if each is INVALID else each for each in found)  # each keeps its place
-
-    def _other(self, what: str, value: Any, keys: Keys) -> Any:
-        advice = "; write it in [ ]" if what.startswith("an array") else ""
-        self.fault(keys, f"expected {what}, found {kind_of(value)}{advice}")
-        return INVALID
 
 
 def choice(kind: type[StrEnum], value: Any) -> StrEnum:
@@ -297,7 +292,7 @@ def _moment(value: Any) -> datetime:
     return moment
 
 
-_JSON: Mapping[Any, Callable[[Any], Any]] = {
+_JSON: Scalars = {
     str: _exactly(str, "a string"),
     int: _exactly(int, "an integer"),
     bool: _exactly(bool, "a boolean"),

@@ -8,14 +8,14 @@ of its own `words`; the last word is the rest of the line. What may be None is a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NewType, cast
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit
 from preflight.plan.limits import Between
 from preflight.probe import Reply, T, Unreadable
-from preflight.record import Form, Reader, Shape, fields_of, parse_json, shape_of
+from preflight.record import Form, Reader, Scalars, Shape, fields_of, parse_json, shape_of
 
 Fields = Mapping[str, Sequence[str]]
 Count = Annotated[int, Between(0)]
@@ -162,7 +162,7 @@ def _numbers(text: str) -> frozenset[int]:
     return frozenset(map(whole_number, text.split()))
 
 
-_SCALARS: Mapping[Any, Callable[[str], Any]] = {
+_SCALARS: Scalars = {
     str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, Birth: _birth,
     timedelta: _offset, frozenset[int]: _numbers,
 }  # fmt: skip
