@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
@@ -53,11 +54,14 @@ class HostZone:
 
     @classmethod
     def of(cls, told: ZoneTold, at: datetime) -> HostZone:
-        """`at`: when the host was asked."""
+        """Of the zone that this machine knows, too, and gives the time that the host has. `at`: when it was asked."""
         found = _ZONE_FILE.fullmatch(told.localtime)
         # Debian's own file counts where /etc/localtime is a copy, which has no name.
-        names = [found[1] if found else "", told.zone.strip()]
-        return cls(next((name for name in names if _fits(name, told.offset, at)), ""), told.offset)
+        for name in (found[1] if found else "", told.zone.strip()):
+            with suppress(ValueError):
+                if name and at.astimezone(zone(name)).utcoffset() == told.offset:
+                    return cls(name, told.offset)
+        return cls("", told.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +150,3 @@ def _reading(reply: Reply, at: str, zone_text: str, boot: str = "") -> Reading:
         latest += timedelta(seconds=1)
     answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
     return Reading(earliest, latest, reply.asked_at, answered_at, zone_text, boot)
-
-
-def _fits(name: str, offset: timedelta, at: datetime) -> bool:
-    """Whether this machine knows the zone, and gives it the same time as the host does."""
-    try:
-        return bool(name) and at.astimezone(zone(name)).utcoffset() == offset
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import ClassVar, Self
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from preflight.probe import Family, Probe, Reply, Via
 from preflight.record import parse_json, read_record
@@ -40,11 +40,16 @@ class HttpRequest:
     """From the name lookup to the last byte of the body."""
 
     def __post_init__(self) -> None:
-        parts = _split(self.url)
+        parts = urlsplit(self.url)
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password typed into it
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError(f"{shown}: the port is no number from 0 to 65535") from None
         if parts.scheme not in _DEFAULT_PORTS:
-            raise ValueError(f"{_without_userinfo(parts)} is no http or https URL")
+            raise ValueError(f"{shown} is no http or https URL")
         if parts.username is not None or parts.password is not None:
-            raise ValueError(f"{_without_userinfo(parts)}: a URL must not hold a user name or a password")
+            raise ValueError(f"{shown}: a URL must not hold a user name or a password")
         if not parts.hostname:
             raise ValueError("the URL names no host")
         if _UNSAFE.search(self.server_name) or _UNSAFE.search(self.url):
@@ -57,16 +62,16 @@ class HttpRequest:
 
     @property
     def scheme(self) -> str:
-        return _split(self.url).scheme
+        return urlsplit(self.url).scheme
 
     @property
     def host(self) -> str:
         """Name or address to connect to: ASCII, lower case, an IPv6 address without its brackets."""
-        return _ascii_host(_split(self.url).hostname or "")
+        return _ascii_host(urlsplit(self.url).hostname or "")
 
     @property
     def port(self) -> int:
-        return _split(self.url).port or _DEFAULT_PORTS[self.scheme]
+        return urlsplit(self.url).port or _DEFAULT_PORTS[self.scheme]
 
     @property
     def name(self) -> str:
@@ -81,7 +86,7 @@ class HttpRequest:
     @property
     def path(self) -> str:
         """Path and query as they go over the wire: non-ASCII characters quoted, existing escapes kept."""
-        parts = _split(self.url)
+        parts = urlsplit(self.url)
         path = quote(parts.path or "/", safe=_QUOTED_AS_IT_IS)
         return f"{path}?{quote(parts.query, safe=_QUOTED_AS_IT_IS)}" if parts.query else path
 
@@ -194,20 +199,6 @@ def reply_text(body: str, **facts: object) -> str:
     """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is, since quoting would hide a
     secret from redaction. `facts`: the fields of `HttpAnswer` that the reply itself does not tell."""
     return f"{json.dumps(facts)}\n{body}"
-
-
-def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"{_without_userinfo(parts)}: the port is no number from 0 to 65535") from None
-    return parts
-
-
-def _without_userinfo(parts: SplitResult) -> str:
-    """The URL for an error text: a password typed into it is not repeated."""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _ascii_host(host: str) -> str:

@@ -33,6 +33,7 @@ class Number(str):
 
 
 JsonValue = dict[str, Any] | list[Any] | str | Number | bool | None
+_ABSENT = object()
 
 
 def parse_json(body: str) -> JsonValue:
@@ -51,10 +52,10 @@ def value_at(value: JsonValue, path: str) -> JsonValue:
     """The value at a dotted path: object keys and, in lists, numbers from 0. A key with dots in it is found as well:
     the longest key that fits is tried first. Raises BodyError, which names the keys there are."""
     parts = path.split(".")
-    found, result = _find(value, parts)
-    if found:
-        return result
-    raise BodyError(_absent(value, parts, path))
+    found = _find(value, parts)
+    if found is _ABSENT:
+        raise BodyError(_absent(value, parts, path))
+    return cast(JsonValue, found)
 
 
 def equals(value: JsonValue, wanted: str | int | float | bool) -> bool:
@@ -96,29 +97,27 @@ def component_statuses(body: dict[str, Any], prefix: str = "") -> Iterator[tuple
             yield from component_statuses(part, f"{path}.")
 
 
-def _find(value: JsonValue, parts: list[str]) -> tuple[bool, JsonValue]:
+def _find(value: JsonValue, parts: list[str]) -> Any:
+    """`_ABSENT` where the path leads to nothing."""
     if not parts:
-        return True, value
-    if isinstance(value, list):
-        if parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
-            return _find(value[int(parts[0])], parts[1:])
-        return False, None
+        return value
+    if isinstance(value, list) and parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
+        return _find(value[int(parts[0])], parts[1:])
     if isinstance(value, dict):
         for count in range(len(parts), 0, -1):
             key = ".".join(parts[:count])
-            if key in value:
-                found, result = _find(value[key], parts[count:])
-                if found:
-                    return True, result
-    return False, None
+            found = _find(value[key], parts[count:]) if key in value else _ABSENT
+            if found is not _ABSENT:
+                return found
+    return _ABSENT
 
 
 def _absent(value: JsonValue, parts: list[str], path: str) -> str:
     """Says how far the path leads and what is there instead."""
     reached = 0
     for count in range(len(parts) - 1, 0, -1):
-        found, inner = _find(value, parts[:count])
-        if found:
+        inner = _find(value, parts[:count])
+        if inner is not _ABSENT:
             value, reached = inner, count
             break
     where = f"at {'.'.join(parts[:reached])}" if reached else "at the top"
