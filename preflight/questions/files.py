@@ -16,6 +16,7 @@ from preflight.record import parse_json, read_record
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""
 MOST_ENTRIES = 5000
+"""A folder with more is not read: somebody named the wrong one."""
 MOST_BYTES = 512 * 1024 * 1024
 """Of all files of one tree."""
 LARGEST_TEXT_BYTES = 1024 * 1024
@@ -25,8 +26,6 @@ MOST_SCRIPT_BYTES = 16 * 1024 * 1024
 
 
 class LocalAct(StrEnum):
-    """What is wanted of this machine."""
-
     TREE = "tree"
     TEXT = "text"
     TEXTS = "texts"

@@ -150,7 +150,6 @@ class HttpAnswer:
     declared_bytes: int | None
     """Content-Length; None when the server sent none."""
     final_url: str
-    """The URL that gave this answer."""
     hops: tuple[str, ...]
     """The URLs redirected to and followed, in order."""
     location: str

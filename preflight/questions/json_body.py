@@ -59,10 +59,8 @@ def value_at(value: JsonValue, path: str) -> JsonValue:
 
 
 def equals(value: JsonValue, wanted: str | int | float | bool) -> bool:
-    """Whether a body's value is the one the plan wants: no substring, no truthiness, `true` is not `"true"`.
-
-    A wanted text is compared with a number's digits as written (`version = "1.10"` meets `1.10`, not `1.1`); a wanted
-    number is compared by value."""
+    """Whether a body's value is the one the plan wants: no substring, no truthiness, `true` is not `"true"`. A text is
+    compared with a number's digits as written (`version = "1.10"` meets `1.10`, not `1.1`), a number by its value."""
     if isinstance(wanted, bool) or isinstance(value, bool):
         return value is wanted
     if isinstance(wanted, str):

@@ -82,8 +82,6 @@ class SystemIdentifierProbe(SqlProbe[str]):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseRole:
-    """A role of the server."""
-
     name: str
     can_login: bool
     is_superuser: bool

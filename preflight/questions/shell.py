@@ -118,7 +118,6 @@ class AsAccount:
 
     @classmethod
     def of(cls, work: ServerWork) -> AsAccount:
-        """The account that does it."""
         return cls.on(work.host, work.account)
 
     @property
@@ -141,10 +140,8 @@ class AsAccount:
         return f"sudo -k -n -l -u {quoted(self.account)} -- {quoted(program)} >/dev/null 2>&1"
 
     def wrap(self, script: str) -> str:
-        """A whole script as the account.
-
-        Where sudoers lists single commands, a shell is not among them. `sudo -l` asks that without a refusal in
-        the server's log; the reply then has the status `NOT_ALLOWED`, and the check falls back to permission bits."""
+        """A whole script as the account. Where sudoers lists single commands, a shell is not among them. `sudo -l`
+        asks that without a refusal in the server's log; the reply then has the status `NOT_ALLOWED`."""
         if self.is_login:
             return script
         run = self.command(f"/bin/sh -c {shlex.quote(script)}")
@@ -168,16 +165,14 @@ class AsAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What tells who looked, where the login may have looked in the account's stead."""
+    """Who looked, and for which account, by their user ids: the login may have looked in the account's stead."""
 
     ran_as: int
-    """User id of whoever looked."""
     account: int | None
-    """User id of the account; None when the host does not know it."""
+    """None when the host does not know it."""
 
     @property
     def as_account(self) -> bool:
-        """The account itself looked."""
         return self.ran_as == self.account
 
 

@@ -15,11 +15,9 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines, whole_number
-from preflight.questions.files import Entry, EntryKind
+from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 
-MOST_ENTRIES = 5000
-"""A folder with more is not read: somebody named the wrong one."""
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
@@ -264,8 +262,6 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
 
 @dataclass(frozen=True, slots=True)
 class StagedBeginning:
-    """The beginning of a staged file."""
-
     text: str = ""
     whole: bool = True
     problem: str = ""

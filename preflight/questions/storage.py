@@ -119,10 +119,8 @@ class Quota:
 
 
 def read_quotas(lines: Iterable[str]) -> tuple[Quota, ...]:
-    """The limits in the output of `quota -w -p`; headings, and what is no row of figures, are left out.
-
-    A row holds: file system, blocks of 1 KiB (`*` when beyond the limit), soft limit, hard limit, grace, and the same
-    for files."""
+    """The limits in the output of `quota -w -p`: rows of a file system, blocks of 1 KiB (`*` when beyond the limit),
+    soft limit, hard limit, grace, and the same for files. Headings, and what is no such row, are left out."""
     quotas = []
     for line in lines:
         source, *words = line.split() or [""]
@@ -220,7 +218,6 @@ class Place:
     """Where a path lies."""
 
     path: str
-    """As asked."""
     reached: str
     """The path itself, or the deepest directory on the way to it that could be seen; the rest is known by name only."""
     real: Annotated[str, Matches("/.*", "an absolute path")]
@@ -351,7 +348,6 @@ class DirectoryProbe(AccountProbe[Directory]):
 
     @classmethod
     def of(cls, planned: PlannedBackup) -> DirectoryProbe:
-        """The directory of a backup, and what the backup writes there."""
         backup = planned.backup
         written = backup_path(planned.plan, backup) if planned.connects else ""
         return cls(planned.host.id, AsAccount.of(planned), backup.directory, written)
