@@ -78,8 +78,7 @@ _CALENDAR = re.compile(
     r"(?:(?P<weekdays>[A-Z][A-Za-z,.]*) )?(?P<year>[\d*,./]+)-(?P<month>[\d*,./]+)(?P<from>[-~])(?P<day>[\d*,./]+)"
     r" (?P<hour>[\d*,./]+):(?P<minute>[\d*,./]+):[\d*,./]+(?: (?P<zone>[A-Za-z]\S*))?"
 )
-_VALUE = r"\d{1,4}|[A-Za-z]{3}"
-_PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
+_PART = re.compile(r"(?:\*|(\d{1,4})(?:-(\d{1,4}))?)(?:/(\d{1,4}))?")
 _SPAN_UNITS = {
     "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "month": 2_629_800.0,
     "y": 31_557_600.0,
@@ -161,29 +160,23 @@ def parse_span(text: str) -> timedelta:
 
 
 def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names`, in lower case, may
-    stand for numbers. Raises ValueError."""
+    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names` may stand for numbers.
+    Raises ValueError."""
+    for name, number in (names or {}).items():
+        field = re.sub(rf"(?<!/)\b{name}\b", str(number), field, flags=re.IGNORECASE)
     found: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if not match:
             raise ValueError(f"{part!r} is no part of a schedule")
         step = int(match[3] or 1)
-        first = low if match[1] is None else _number(match[1], names)
+        first = int(match[1] or low)
         alone = match[1] is not None and match[3] is None
-        last = _number(match[2], names) if match[2] else (first if alone else high)
+        last = int(match[2] or (first if alone else high))
         if step < 1 or not low <= first <= last <= high:
             raise ValueError(f"{part!r} is out of range")
         found.update(range(first, last + 1, step))
     return frozenset(found)
-
-
-def _number(text: str, names: Mapping[str, int] | None) -> int:
-    if text.isdecimal():
-        return int(text)
-    if names is None or text.lower() not in names:
-        raise ValueError(f"{text!r} is no number")
-    return names[text.lower()]
 
 
 def _days_from_end(field: str) -> frozenset[int]:
