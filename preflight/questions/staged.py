@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
@@ -17,6 +17,7 @@ from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines, whole_number
 from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
+from preflight.record import fields_of
 
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
@@ -119,20 +120,15 @@ _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
 
 
 @dataclass(frozen=True, slots=True)
-class _TreeTold:
-    account: str
+class _Listed:
     absent: str = ""
     too_many: bool = False
-    link: str = ""
-    root: str = ""
     parent: tuple[str, ...] = ()
     parent_path: tuple[str, ...] = ()
     entry: tuple[str, ...] = ()
     """Symbolic mode, size, time of change and path of each."""
     owner: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
-    complete: bool = False
-    tool: str = ""
     hashes: str = ""
     """Lines of the tool."""
     hash: tuple[str, ...] = ()
@@ -153,26 +149,27 @@ class StagedFolder(AccountProbe[StagedTree]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        told = read_lines(_TreeTold, read_fields(reply.text, ended=True, ends_in_nul=True))
-        problem = told.absent.strip().rpartition(": ")[2]
-        if told.too_many:
+        fields = read_fields(reply.text, ended=True, ends_in_nul=True)
+        listed = read_lines(_Listed, {name: fields.pop(name) for name in fields_of(_Listed) if name in fields})
+        problem = listed.absent.strip().rpartition(": ")[2]
+        if listed.too_many:
             problem = f"it holds more than {MOST_ENTRIES} entries"
-        entries = () if problem else _entries(told)
-        complete, complaint = told.complete or bool(problem), reply.error.strip()
-        return StagedTree(
-            told.account, problem, told.link, told.root, _parents(told), entries, complete, told.tool, complaint
+        found = read_lines(
+            StagedTree,
+            {"complete": ["yes" if problem else "no"], **fields},
+            problem=problem,
+            entries=() if problem else _entries(listed),
+            complaint=reply.error.strip(),
         )
+        parents = [line.split() for line in listed.parent]
+        above = tuple(map(str, PurePosixPath(found.root).parents))
+        if listed.parent_path != above or len(parents) != len(above) or any(len(words) < 4 for words in parents):
+            raise Unreadable("no line of ls -l for a folder above")
+        modes = ((path, _mode(words[0]), words[2]) for path, words in zip(above, parents, strict=True))
+        return replace(found, parents=tuple(modes))
 
 
-def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
-    listed = [line.split() for line in told.parent]
-    above = tuple(map(str, PurePosixPath(told.root).parents))
-    if told.parent_path != above or len(listed) != len(above) or any(len(words) < 4 for words in listed):
-        raise Unreadable("no line of ls -l for a folder above")
-    return tuple((path, _mode(words[0]), words[2]) for path, words in zip(told.parent_path, listed, strict=True))
-
-
-def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
+def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
     pairs = list(map(path_and_sha256, [*filter(None, told.hashes.split("\n")), *told.hash]))
     hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
     if len(hashes) < len(pairs):
