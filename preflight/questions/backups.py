@@ -23,7 +23,6 @@ from preflight.questions.fields import Birth, Count, Mode, output_of, read_field
 from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
 
 MOST_LISTED = 6
-_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
 _LIST = """\
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
@@ -110,7 +109,8 @@ class BackupFile:
     def state(self) -> str:
         """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
         the host does not tell."""
-        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
+        told = re.fullmatch(r"(\d+:){3}\d+\.\d+:\d+\.\d+", self.stat)
+        return self.stat if told and self.kind not in _FOLDERS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +290,6 @@ def connected_to(argument: str) -> str:
     return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
 
 
-_MOST_DATABASES = 1000
 _ARCHIVE = """\
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
@@ -363,7 +362,7 @@ class ReadText(LongRead[TextRead]):
     kind: BackupKind
 
     def ask(self) -> str:
-        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
+        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST="1000"))
 
     def may_be_kept(self, reply: Reply) -> bool:
         read = self.read(reply)

@@ -19,8 +19,6 @@ printf 'localtime=%s\\n' "$(readlink -f /etc/localtime 2>/dev/null | cut -c 1-20
 printf 'zone=%s\\n' "$(head -n 1 /etc/timezone 2>/dev/null | cut -c 1-60)"
 """
 """Tells the zone of a host's daemons, as `ZoneTold` has it. The session's own TZ is UTC."""
-_EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
-_ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ class HostZone:
     @classmethod
     def of(cls, told: ZoneTold, at: datetime) -> HostZone:
         """Of the zone that this machine knows, too, and gives the time that the host has. `at`: when it was asked."""
-        found = _ZONE_FILE.fullmatch(told.localtime)
+        found = re.fullmatch(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)", told.localtime)
         # Debian's own file counts where /etc/localtime is a copy, which has no name.
         for name in (found[1] if found else "", told.zone.strip()):
             with suppress(ValueError):
@@ -140,7 +138,7 @@ SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, cur
 
 def _reading(reply: Reply, at: str, zone_text: str, boot: str = "") -> Reading:
     """`at`: `1797591600.25`; where `date` knows no parts of a second, it may be any part of that one."""
-    found = _EPOCH.fullmatch(at)
+    found = re.fullmatch(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?", at)
     if not found:
         raise Unreadable(f"no time of date: {at[:40]!r}")
     earliest = latest = datetime.fromtimestamp(int(found[1]), UTC)

@@ -25,7 +25,6 @@ _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
 _MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
-_DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 MASK = "[redacted]"
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
@@ -171,7 +170,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
         anacrontab = None
         for kind, path, lines, cut in _TABLE.findall(text):
             user = path.rpartition("/")[2] if kind == "spool" else ""
-            table = Table(_source(user, path), user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)), bool(cut))
+            source = f"crontab of {shown(user)}" if user else shown(path)
+            table = Table(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)), bool(cut))
             if kind == "anacrontab":
                 anacrontab = table if told.anacron else None
             elif _is_run(table, told.cron):
@@ -243,11 +243,7 @@ echo end=yes""")
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, Table(_source(told.crontab), told.crontab, told.line, told.cut))
-
-
-def _source(user: str, path: str = "") -> str:
-    return f"crontab of {shown(user)}" if user else shown(path)
+        return OwnCrontab(name, Table(f"crontab of {shown(told.crontab)}", told.crontab, told.line, told.cut))
 
 
 def _is_run(table: Table, cron: str) -> bool:
@@ -255,7 +251,7 @@ def _is_run(table: Table, cron: str) -> bool:
     folder, _, name = table.source.rpartition("/")
     if folder != "/etc/cron.d":
         return True
-    return bool(_DEBIAN_NAME.fullmatch(name)) if cron == "cron" else not _LEFT_OVERS.search(name)
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]+", name)) if cron == "cron" else not _LEFT_OVERS.search(name)
 
 
 @dataclass(frozen=True, slots=True)

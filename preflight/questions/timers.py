@@ -90,7 +90,6 @@ shown = partial(one_line, limit=160)
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
-_UPTIME = re.compile(r"\d{1,10}(\.\d+)?")
 _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
@@ -200,7 +199,7 @@ def read_timers(
     for unit in _records(service_lines):
         argv = map(_ARGV.search, unit.get("ExecStart", ()))
         commands[_first(unit, "Id")] = shown("; ".join(found[1] for found in argv if found))
-    booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
+    booted_at = at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
         if _first(record, "ActiveState") != "active":

@@ -85,7 +85,6 @@ class WorkStartProbe(AccountProbe[WorkStart]):
         return read_lines(WorkStart, reply)
 
 
-_PROGRAM = re.compile(r"\(PostgreSQL\)\s+(\S+)")
 _NO_SCHEMA = "preflight_no_such_schema"
 _SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_system()"
 _WHERE = (
@@ -97,7 +96,7 @@ _WHERE = (
 
 def major_of(said: str) -> Major | None:
     """The major version that `PROGRAM --version` printed; None for no such text."""
-    found = _PROGRAM.search(said)
+    found = re.search(r"\(PostgreSQL\)\s+(\S+)", said)
     return major_in(found[1]) if found else None
 
 
