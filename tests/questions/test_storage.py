@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -114,6 +115,14 @@ def test_another_accounts_answer_is_of_no_use_for_other_paths(tmp_path: Path) ->
     text = asked(PlacesProbe("db1", ME, (str(tmp_path),)))
     with pytest.raises(Unreadable, match="other paths"):
         PlacesProbe("db1", ME, ("/proc",)).read(text)
+
+
+def test_a_place_without_its_real_path_is_no_answer(tmp_path: Path) -> None:
+    """A host whose readlink knows no -f: the path must not be taken for one that begins at the root."""
+    probe = PlacesProbe("db1", ME, (str(tmp_path), str(tmp_path / "new")))
+    whole = asked(probe)
+    with pytest.raises(Unreadable, match="real"):
+        probe.read(replace(whole, text=re.sub(r"(?m)^real=.*", "real=", whole.text)))
 
 
 def test_a_reply_without_any_one_of_its_lines_is_no_answer(tmp_path: Path) -> None:
