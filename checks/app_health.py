@@ -15,7 +15,7 @@ from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
-from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, certificate_of
+from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest
 from preflight.questions.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
 from preflight.reasons import Side
 
@@ -119,7 +119,7 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            refused = certificate_of(answer)
+            refused = Certificate.in_session(answer.session)
             events = (_event(instance, refused),) if refused else ()
             return replace(self._no_answer(instance, answer), events=events)
         return self._answer(instance, answer)
@@ -135,7 +135,7 @@ class AppHealth(Check):
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
         if lost.reason.side is not Side.FAR_END:
             return unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
-        certificate = certificate_of(lost)
+        certificate = Certificate.in_session(lost.session)
         return failed(
             f"no answer that counts: {lost.reason}",
             expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",

@@ -14,8 +14,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
-from preflight.questions.commands import Ended, HostCommand, LocalCommand
-from preflight.questions.files import TARGET
+from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
 from preflight.questions.shell import AsAccount
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)

@@ -81,7 +81,7 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
         yield _refused(planned, directory, f"the kernel refuses it ({directory.refused or 'test -w'})")
     elif directory.as_account:
         yield passed(f"{who} may write to {path} (by permission bits only: the host cannot prove it)")
-    elif directory.uid < 0:
+    elif directory.account is None:
         yield planned.failed(
             f"{host} knows no account {who}",
             expected=f"an account {who} on {host}",

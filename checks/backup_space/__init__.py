@@ -130,7 +130,7 @@ class BackupSpace(Check):
             and largest_of(facts[f"previous {each.id}"]) is None
         }
         planned: PlannedBackup = subject.item
-        if files is None or not files.known or not _storage(facts[f"directory {planned.id}"]):
+        if files is None or not files.data or not _storage(facts[f"directory {planned.id}"]):
             return sizes
         places = PlacesProbe(planned.host.id, AsAccount.of(planned), files.paths)
         return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}

@@ -62,7 +62,7 @@ def nightly_growth(planned: PlannedBackup, listing: Listing, directory: Director
         return None
     coming, at = 0, beside[0].changed_at + rhythm
     while at < until:
-        coming += at > listing.host_now
+        coming += at > listing.now
         at += rhythm
     if planned.backup.keep is not None:
         coming = min(coming, max(planned.backup.keep - listing.count, 0))

@@ -98,7 +98,7 @@ def judge_backup_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], n
 
 def undo_setting(login: PlannedLogin, identity: Identity, name: str) -> str:
     """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
-    template = _UNDONE.get(identity.setting_source(name), _WHEREVER)
+    template = _UNDONE.get(identity.setting(name, "source") or "", _WHEREVER)
     return template.format(name=name, role=login.role, database=login.database_name)
 
 

@@ -98,9 +98,8 @@ def judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed)
     if identity.session.get("ssl", "no") == "no":
         return
     verifies = login.database.sslmode in _VERIFYING
-    text = identity.session.get("certificate", "")
-    if text:
-        yield need.judge(_end(login, Certificate.from_json(text), verifies=verifies))
+    if certificate := Certificate.in_session(identity.session):
+        yield need.judge(_end(login, certificate, verifies=verifies))
     elif verifies:
         where = identity.session.get("address", login.database.id)
         tunnel = identity.session.get("tunnel", "")

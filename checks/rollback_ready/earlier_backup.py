@@ -18,7 +18,7 @@ from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
 from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveTables
-from preflight.questions.sql import major_of_server, shown
+from preflight.questions.sql import major_in, major_of_server, shown
 from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 from preflight.wording import MOST_NAMED, listed
@@ -170,7 +170,7 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
         return warned(
             f"{seen.file.path} was changed after the moment judged: {at}",
             expected=f"a time before {format_moment(moment, zone)}",
-            actual=f"the host's clock says {format_moment(seen.listing.host_now, zone)}",
+            actual=f"the host's clock says {format_moment(seen.listing.now, zone)}",
             remedy=f"compare the clock of {seen.host} with the time, and look when the backup was made",
         )
     return passed(f"{seen.file.path} of {at}, {_shown(seen.file.size_bytes)}, of {seen.file.owner}, "
@@ -179,14 +179,14 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
 
 def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
     file, who = seen.file, seen.who
-    if file.uid not in (0, seen.listing.uid):
+    if file.uid not in (0, seen.listing.account):
         yield warned(
             f"the backup belongs to {file.owner}, not to {who}",
             expected=f"a file of {who}, who takes the backups",
             actual=f"{file.path} belongs to {file.owner} (user id {file.uid})",
             remedy=f"find out who made it; then on {seen.host}: chown {who} {shlex.quote(file.path)}",
         )
-    if file.writable_by_others:
+    if file.mode & 0o002:
         yield warned(
             "everybody on the server may change the backup",
             expected="a file only its account writes to",
@@ -341,10 +341,11 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
     maker = "pg_dumpall" if read.of_cluster else "pg_dump"
     if read.code != 0:
         yield seen.broken("the newest backup cannot be read to its end", read.said or f"status {read.code}")
-    elif not read.is_dump:
+    elif not read.first_line:
         yield seen.broken("the newest backup does not begin as pg_dump begins", "other text")
     elif not read.complete:
-        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=read.last_line)
+        last = f"{read.first_line} complete"
+        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=last)
     else:
         yield passed(f"it is complete, {format_size(read.size_bytes)} of text by {maker}")
         yield from _content(seen, read)
@@ -409,7 +410,7 @@ def _no_data(seen: SeenBackup) -> Judgement:
 
 
 def _version(seen: SeenBackup, read: ArchiveRead | TextRead, live: tuple[int, ...]) -> Iterator[Judgement]:
-    major = read.server_major
+    major = major_in(read.server)
     if major is None:
         yield warned(
             "the backup does not say of which server version it is",

@@ -21,8 +21,16 @@ from preflight.questions.files import LocalText, Texts
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sql import Major, major_of_server, quote_identifier, shown
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
-from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe, major_of
-from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.work_start import (
+    LoginRefusal,
+    Method,
+    ServerLogin,
+    ServerLoginProbe,
+    Start,
+    WorkStart,
+    WorkStartProbe,
+    major_of,
+)
 from preflight.wording import visible
 
 from .script_order import OrderedScripts, judge_command
@@ -51,10 +59,10 @@ _REMEDIES = {
     "{program} -w -U {role} -d {database}",
 }
 _IN_THE_WAY = {
-    Start.ABSENT: "the folder is not there",
-    Start.CLOSED: "the folder cannot be entered",
-    Start.MISSING: "there is no such program",
-    Start.DENIED: "it is not executable",
+    Start.FOLDER_ABSENT: "the folder is not there",
+    Start.FOLDER_CLOSED: "the folder cannot be entered",
+    Start.PROGRAM_MISSING: "there is no such program",
+    Start.PROGRAM_DENIED: "it is not executable",
     Start.LOG_IS_FOLDER: "a folder has that name",
     Start.LOG_DENIED: "the file is there and cannot be written",
     Start.LOG_ABSENT: "there is no such folder",
@@ -181,7 +189,7 @@ class ScriptRunner(Check):
         if entered.state is not Start.READY:
             folder, seen = self.plan.scripts[work.id].staged, _IN_THE_WAY[entered.state]
             remedy = f"have the approved scripts put there on {work.host.id}, or correct `staged` of {work.table}"
-            if entered.state is Start.CLOSED:
+            if entered.state is Start.FOLDER_CLOSED:
                 closed = shlex.quote(entered.reached)
                 remedy = f"on {work.host.id}: setfacl -m u:{entered.account}:x {closed}, or chmod o+x {closed}"
             yield work.failed(

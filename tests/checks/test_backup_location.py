@@ -29,7 +29,6 @@ PLACE = Place(
     reached="/backup/orders",
     real="/backup/orders",
     mode=0o750,
-    uid=1000,
     owner="dbadmin",
     mount=DISK,
     free_bytes=10**10,
@@ -46,11 +45,11 @@ GOOD = Directory(
     kind=DirectoryKind.DIRECTORY,
     passable=True,
     ran_as=1000,
-    uid=1000,
+    account=1000,
     groups=frozenset({1000}),
     access=True,
     proof="written",
-    file_limit_bytes=None,
+    fsize="unlimited",
     chain=CHAIN,
 )
 BY_LOGIN = replace(GOOD, ran_as=999, access=False, proof="EACCES")
@@ -115,7 +114,7 @@ def told(found: Judgement) -> str:
         (replace(GOOD, kind=DirectoryKind.OTHER), Status.FAIL),
         (replace(GOOD, kind=DirectoryKind.MISSING, passable=False), Status.FAIL),
         (replace(BY_LOGIN, kind=DirectoryKind.MISSING, passable=False), Status.UNKNOWN),
-        (replace(GOOD, uid=-1, proof="none"), Status.FAIL),
+        (replace(GOOD, account=None, proof="none"), Status.FAIL),
     ],
 )
 def test_the_account_must_be_able_to_write(directory: Directory, status: Status) -> None:
@@ -176,7 +175,7 @@ def test_what_a_login_can_write_says_nothing_of_the_account() -> None:
 
 
 def test_root_needs_no_bits() -> None:
-    assert judged(replace(BY_LOGIN, uid=0, chain=link(0o700, uid=5))).status is Status.PASS
+    assert judged(replace(BY_LOGIN, account=0, chain=link(0o700, uid=5))).status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -267,11 +266,12 @@ def test_the_limit_on_the_size_of_files(
     limit: int | None, expected: int | None, form: BackupFormat, status: Status
 ) -> None:
     backup = replace(BACKUP, expected=Bytes(expected) if expected else None, format=form)
-    assert judged(replace(GOOD, file_limit_bytes=limit), backup=backup).status is status
+    fsize = "unlimited" if limit is None else str(limit // 512)
+    assert judged(replace(GOOD, fsize=fsize), backup=backup).status is status
 
 
 def test_the_logins_own_limit_does_not_fail_the_account() -> None:
-    found = judged(replace(BY_LOGIN, file_limit_bytes=MIB), backup=replace(BACKUP, expected=Bytes(2 * MIB)))
+    found = judged(replace(BY_LOGIN, fsize=str(MIB // 512)), backup=replace(BACKUP, expected=Bytes(2 * MIB)))
     assert found.status is Status.WARN
 
 

@@ -65,7 +65,6 @@ def directory(
         reached=path,
         real=path,
         mode=0o700,
-        uid=1000,
         owner="dbadmin",
         mount=mount,
         free_bytes=int(free_gib * GIB),
@@ -77,11 +76,11 @@ def directory(
         kind=DirectoryKind.DIRECTORY,
         passable=True,
         ran_as=1000,
-        uid=1000,
+        account=1000,
         groups=frozenset({1000}),
         access=True,
         proof="written",
-        file_limit_bytes=None,
+        fsize="unlimited",
         chain=(),
     )
     return replace(known, **changes)
@@ -98,7 +97,9 @@ def dump(size_gib: float | None, path: str = "/backup/o.dump") -> BackupFile:
 
 
 def listed(*backups: BackupFile) -> Listing:
-    return Listing(backups, len(backups), 0, "readable", as_account=True, uid=1000, host_now=MOMENT)
+    return Listing(
+        backups=backups, count=len(backups), dangling=0, folder="readable", ran_as=1000, account=1000, now=MOMENT
+    )
 
 
 def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpaceSettings | None = None) -> BackupSpace:

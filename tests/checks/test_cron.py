@@ -74,7 +74,7 @@ def test_both_ends_of_an_interval_count(start: str, end: str, count: int) -> Non
     [
         "", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *",
         "5-1 * * * *", "a * * * *", "* * * foo *", "1,,2 * * * *", "0~30 * * * *", "@never", "-1 * * * *",
-        "* * * * mon-x", "½ * * * *",
+        "* * * * mon-x", "* * * * */mon", "* * * * 1sun", "½ * * * *",
     ],
 )  # fmt: skip
 def test_what_is_no_schedule_is_refused(text: str) -> None:

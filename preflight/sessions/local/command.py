@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preflight.clock import Deadline
-from preflight.questions.commands import Ended
+from preflight.questions.files import Ended
 from preflight.sessions.local.files import TooMuchToRead
 
 MOST_BYTES = 64 * 1024
