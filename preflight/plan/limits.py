@@ -102,6 +102,29 @@ class BelowFolder:
         return ""
 
 
+_PASSWORD = re.compile(
+    r"""passw(?:or)?d\s*=\s*(?!["']?\$)\S    # of libpq, of a program's option, of the environment
+    | passw(?:or)?d\s+'[^']                # of SQL
+    | ://[^\s/:@]*:(?!\$)[^\s/]+@          # of a URL""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NoPassword:
+    """A word of a command line, which every report prints: no password in it, in a URL or as `password=`.
+
+    `$NAME` stands for what a shell finds there, in `["sh", "-c", "..."]`."""
+
+    def complaint(self, value: Any) -> str:
+        if not _PASSWORD.search(value):
+            return ""
+        return (
+            "holds a password, and every report prints this: PostgreSQL's programs find it in ~/.pgpass of the account "
+            "that runs them; let another program read it from a file that the account alone can read"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ManyLines:
     """Line breaks and tabs are allowed; every other text is one line."""

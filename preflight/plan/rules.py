@@ -46,6 +46,12 @@ _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
 """Variables with which psql would run the scripts in another way."""
+_SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
+_NO_SECRET = (
+    "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
+    "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
+    "which stops where there is nothing; if it is no secret, give it another name"
+)
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -194,11 +200,13 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
     for at, file in _repeated(enumerate(scripts.files or ())):
         yield Broken(("files", at), f"{quoted(file)} is listed twice")
-    for name in scripts.variables or ():
+    for name, value in (scripts.variables or {}).items():
         if not _VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif name in _OF_PSQL_ITSELF:
             yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
+        elif value and _SECRET_NAME.search(name):
+            yield Broken(("variables", name), _NO_SECRET)
 
 
 def _is_called(program: str, name: str) -> bool:

@@ -17,6 +17,7 @@ from preflight.plan.limits import (
     ManyLines,
     Matches,
     NetworkAddress,
+    NoPassword,
     ServerPlace,
     ShownOn,
 )
@@ -74,6 +75,9 @@ ApplicationRef = Annotated[str, Ref("applications")]
 
 Name = Annotated[str, Filled()]
 Text = Annotated[str, ManyLines()]
+OpenText = Annotated[str, NoPassword()]
+"""What is printed with a command line."""
+Argument = Annotated[str, Filled(), NoPassword()]
 Address = Annotated[str, NetworkAddress()]
 Url = Annotated[str, HttpUrl()]
 Port = Annotated[int, Between(1, 65535)]
