@@ -46,6 +46,8 @@ class Command:
     """Where it is started; empty where that does not matter."""
     minutes: float | None = None
     """Expected, of the whole step or of taking it back; None where the plan does not say."""
+    shared_by: int = 1
+    """How many lines of the sheet take these minutes together."""
     note: str = ""
     """What to know before it is pasted."""
 
@@ -145,6 +147,7 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
             argv=psql_argv(entry, work, (back,)),
             folder=entry.staged,
             minutes=minutes,
+            shared_by=len(order.back),
             note=_password(work),
         )
 

@@ -75,7 +75,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _jumps(plan)
     yield from _network_zones(plan)
     yield from _in_each("databases", plan.databases, raw, _database)
-    yield from _in_each("scripts", plan.scripts, raw, _scripts)
+    yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
     yield from _in_each("backups", plan.backups, raw, _backup)
     yield from _written_twice(plan)
     yield from _days(plan)
@@ -185,7 +185,8 @@ def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
 
 
-def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """The rules of one entry of `[scripts]`."""
     yield from _more_than_one(("database", "host"), raw)
     if "database" not in raw and "host" not in raw:
         yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
@@ -242,8 +243,11 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
 def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "command" in raw:
         yield from _without(raw, ("login", "into", "options"), "is pg_restore's, and `command` runs something else")
-    elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
-        yield Broken(("command",), "is required for a backup that pg_dump does not take here")
+    elif backup.method is BackupMethod.PG_BASEBACKUP:
+        yield Broken(("command",), "is required: pg_restore puts no base backup back")
+    elif backup.command or backup.taken_by:
+        key = "command" if backup.command else "taken_by"
+        yield Broken(("command",), f"is required: with `{key}` the name of the file that is put back is not known here")
     yield from _empty(raw)
     client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
     yield from _options(client, backup, restore.options)

@@ -67,12 +67,12 @@ class Problems:
 
     def __init__(self, source: Source) -> None:
         self.found: list[PlanProblem] = []
-        self._source = source
+        self.source = source
 
     def add(self, keys: Keys, message: str, nearest: str = "") -> None:
         """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
-        line = self._source.nearest_line(keys)
-        self.found.append(PlanProblem(self._source.name, line, dotted(keys), message, nearest))
+        line = self.source.nearest_line(keys)
+        self.found.append(PlanProblem(self.source.name, line, dotted(keys), message, nearest))
 
     def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
         """A name that is none of `known`: says which one is nearest, or else which there are."""
