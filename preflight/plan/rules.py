@@ -194,7 +194,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
-        yield from _empty(raw)
+        yield from _command(scripts.command, raw)
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
     if scripts.program and not _is_called(scripts.program, "psql"):
@@ -223,7 +223,7 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
     if backup.taken_by and "previous" not in raw:
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
-    yield from _empty(raw)
+    yield from _command(backup.command, raw)
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
@@ -248,7 +248,7 @@ def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterat
     elif backup.command or backup.taken_by:
         key = "command" if backup.command else "taken_by"
         yield Broken(("command",), f"is required: with `{key}` the name of the file that is put back is not known here")
-    yield from _empty(raw)
+    yield from _command(restore.command, raw)
     client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
     yield from _options(client, backup, restore.options)
 
@@ -257,11 +257,11 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
     yield from (Broken((key,), why) for key in keys if key in raw)
 
 
-def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _command(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
     if raw.get("command") == []:
         yield Broken(("command",), "names no program")
-    for at, word in enumerate(raw.get("command") or ()):
-        if isinstance(word, str) and "{date}" in word:
+    for at, word in _present(words):
+        if "{date}" in word:
             yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
