@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
 from preflight.judging.psql_script import CURE_UNREAD, Deviation, below
-from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
+from preflight.judging.sealed_scripts import ManifestError, SealedScripts, parse_manifest, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
-from preflight.plan.machines import server_of
+from preflight.plan.release_plan import server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
 from preflight.wording import named, visible

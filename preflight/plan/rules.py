@@ -34,7 +34,7 @@ from preflight.plan import (
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.limits import DAY
-from preflight.plan.machines import machine_of
+from preflight.plan.release_plan import machine_of
 from preflight.units import format_duration
 
 T = TypeVar("T")

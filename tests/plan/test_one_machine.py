@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from preflight.plan import Account, Database, Host
-from preflight.plan.machines import is_one_machine, machine_of, server_of
+from preflight.plan.release_plan import is_one_machine, machine_of, server_of
 from tests.toy import toy_plan
 
 DB1 = Host(id="db1", address="db1.example.net")
