@@ -16,7 +16,7 @@ from functools import lru_cache
 from preflight.errors import PreflightError
 from preflight.judging.psql_script import (
     TAKES_BACK,
-    Deviation,
+    Place,
     included_in_forward,
     included_scripts,
     scan_script,
@@ -173,9 +173,9 @@ class SealedScripts:
     """Ways back of other scripts."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Scripts whose text was not read, and why: what they do and include is not known."""
-    deviations: tuple[tuple[str, Deviation], ...] = ()
+    deviations: tuple[tuple[str, Place], ...] = ()
     """The script, and a place in it from which on psql does not do what the command line asks, or may not."""
-    transactions: tuple[tuple[str, Deviation], ...] = ()
+    transactions: tuple[tuple[str, Place], ...] = ()
     """The script, and a statement in it that begins or ends a transaction."""
     perhaps: frozenset[str] = frozenset()
     """Scripts that run by themselves as far as is known, though a way back, or some `\\if`, includes them."""
