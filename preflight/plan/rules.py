@@ -19,7 +19,6 @@ from preflight.plan import (
     Backup,
     BackupFormat,
     BackupMethod,
-    Database,
     Endpoint,
     Host,
     Plan,
@@ -28,8 +27,6 @@ from preflight.plan import (
     Scripts,
     SslMode,
     Step,
-    Tested,
-    Waiver,
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
@@ -70,25 +67,34 @@ Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
 def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
     yield from _release(plan, raw)
-    yield from _window(plan)
+    window = plan.window
+    if window and window.start and window.end and window.end <= window.start:
+        yield Broken(("window", "end"), "the window must end after it starts")
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
-    yield from _in_each("databases", plan.databases, raw, _database)
+    for name, database in plan.databases.items():
+        if "sslrootcert" in raw["databases"][name] and database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+            message = 'is used only with sslmode "verify-ca" or "verify-full"'
+            yield Broken(("databases", name, "sslrootcert"), message)
     yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
     yield from _in_each("backups", plan.backups, raw, _backup)
     yield from _written_twice(plan)
     yield from _days(plan)
     for name, application in plan.applications.items():
-        for index, endpoint in _present(application.health):
-            yield from _below(("applications", name, "health", index), _endpoint(endpoint))
+        for at, endpoint in _present(application.health):
+            yield from _below(("applications", name, "health", at), _endpoint(endpoint))
     yield from _steps(dict(_present(plan.steps)))
     yield from _steps_fit(plan)
     yield from _deployments(plan)
     yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
-    yield from _in_each("tested", dict(_present(plan.tested)), raw, _tested)
+    for index, tested in _present(plan.tested):
+        if tested.versions is not None and not raw["tested"][index]["versions"]:
+            yield Broken(("tested", index, "versions"), "names no versions")
     yield from _access(plan, raw)
-    yield from _in_each("waivers", dict(_present(plan.waivers)), raw, _waiver)
+    for index, waiver in _present(plan.waivers):
+        if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
+            yield Broken(("waivers", index, "expires"), "the waiver must expire after it is granted")
     for index, name in _repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
         yield Broken(("waivers", index, "id"), f"{quoted(name)} is the id of an earlier waiver")
 
@@ -125,48 +131,40 @@ def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
 
 
 def _release(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if not plan.release or plan.release.attempt < 2:
-        return
-    for key in ("backed_out_because", "changed_since"):
-        written = raw["release"].get(key)
-        if written is None:
-            yield Broken(("release", key), f"is required for attempt {plan.release.attempt}")
-        elif isinstance(written, str) and not written.strip():
-            yield Broken(("release", key), f"is empty, and is required for attempt {plan.release.attempt}")
+    if plan.release and plan.release.attempt > 1:
+        wanted = _required(
+            raw["release"], ("backed_out_because", "changed_since"), f"for attempt {plan.release.attempt}"
+        )
+        yield from _below(("release",), wanted)
+
+
+def _required(raw: Mapping[str, Any], keys: Iterable[str], why: str) -> Iterator[Broken]:
+    for key in keys:
+        if key not in raw:
+            yield Broken((key,), f"is required {why}")
+        elif isinstance(raw[key], str) and not raw[key].strip():
+            yield Broken((key,), f"is empty, and is required {why}")
 
 
 def _network_zones(plan: Plan) -> Iterator[Broken]:
     """Each target is asked from somewhere: with zones, a target without one would be asked from nowhere."""
     zones = plan.network_zones
-    placed = [
-        *((("hosts", name), entry.network_zone) for name, entry in plan.hosts.items()),
-        *((("applications", name), entry.network_zone) for name, entry in plan.applications.items()),
-    ]
-    for keys, each_zone in placed:
-        if zones and not each_zone:
-            yield Broken((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
-
-
-def _window(plan: Plan) -> Iterator[Broken]:
-    window = plan.window
-    if window and window.start and window.end and window.end <= window.start:
-        yield Broken(("window", "end"), "the window must end after it starts")
+    for section, entries in (("hosts", plan.hosts), ("applications", plan.applications)):
+        for name in (name for name, entry in entries.items() if zones and not entry.network_zone):
+            message = f"is required when other entries have one: {listed(zones)}"
+            yield Broken((section, name, "network_zone"), message)
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(_CREDENTIALS, raw)
     named = [key for key in _CREDENTIALS if key in raw]
-    without_key = "passphrase" in raw and "key" not in named
-    if host.ssh_config:
-        if without_key and named:
-            yield Broken(("passphrase",), 'belongs to a "key", and the host logs in without one')
-    else:
-        if not named:
-            yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
-        if without_key:
-            yield Broken(("passphrase",), 'belongs to a "key", and there is none')
-        if "user" not in raw:
-            yield Broken(("user",), "is required, or ssh_config = true")
+    if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
+        none = "the host logs in without one" if host.ssh_config else "there is none"
+        yield Broken(("passphrase",), f'belongs to a "key", and {none}')
+    if not host.ssh_config and not named:
+        yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+    if not host.ssh_config and "user" not in raw:
+        yield Broken(("user",), "is required, or ssh_config = true")
     for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
         yield Broken(("become", index), f"{quoted(account)} is listed twice")
 
@@ -177,12 +175,6 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     for cycle in _cycles(ways):
         message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
-
-
-def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    verifies = database.sslmode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
-    if "sslrootcert" in raw and not verifies:
-        yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
 
 
 def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -381,16 +373,8 @@ def _exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]
         if version not in known and all(known) and known:
             message = f"{quoted(version)} is neither `from` nor `to`: {listed(known)}"
             yield Broken(("exclude", name), message, nearest_name(version, known))
-    for key in ("reason", "decides"):
-        if key not in raw:
-            yield Broken((key,), "is required where a rule excludes an end state")
-    if isinstance(raw.get("reason"), str) and not raw["reason"].strip():
-        yield Broken(("reason",), "is empty, and is required where a rule excludes an end state")
-
-
-def _tested(tested: Tested, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if tested.versions is not None and not raw["versions"]:
-        yield Broken(("versions",), "names no versions")
+    wanted = ["reason"] if "decides" in raw else ["reason", "decides"]
+    yield from _required(raw, wanted, "where a rule excludes an end state")
 
 
 def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -401,11 +385,6 @@ def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
             if name not in declared:
                 misfit = not_declared(name, "[hosts] or [databases]", declared)
                 yield Broken(("roles", role_id, "access", index), str(misfit), misfit.nearest)
-
-
-def _waiver(waiver: Waiver, _raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
-        yield Broken(("expires",), "the waiver must expire after it is granted")
 
 
 def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:

@@ -48,10 +48,6 @@ class Source:
         """The path for messages."""
         return visible(str(self.path))
 
-    def line(self, keys: Keys) -> int | None:
-        """The line of this very key, counted from 1; None when it is not in the file."""
-        return self._lines.get(keys)
-
     def nearest_line(self, keys: Keys) -> int | None:
         """The line of this key or, where it is missing, of the innermost table that should hold it."""
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
