@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
+from operator import attrgetter
 
 from preflight.clock import zone
 from preflight.plan import BackupMethod, Plan, Step, UndoKind, Window
@@ -19,6 +20,7 @@ from preflight.plan.release_plan import server_of
 from preflight.plan.work import PlannedBackup, planned_backups
 
 _NO_TIME = timedelta()
+_END = attrgetter("ends_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,21 @@ class Schedule:
     latest_start: datetime
     """The last moment to begin at which the window's margin is kept and the work ends in the window. It lies before
     `begins_at` when beginning then is too late already."""
-    critical_path: tuple[str, ...]
-    """The steps that decide when the work ends, each beginning when the one before it ends."""
     unknown_undo: tuple[str, ...]
     """Steps that do not say how they are taken back, or not how long that takes; counted as taking no time."""
 
+    @property
+    def critical_path(self) -> tuple[str, ...]:
+        """The steps that decide when the work ends, each beginning when the one before it ends."""
+        return self.path_to(max(self.slots, key=_END).step.id)
+
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
-        return _path(self.slots, step_id)
+        by_id = {slot.step.id: slot for slot in self.slots}
+        path = [by_id[step_id]]
+        while path[-1].step.after:
+            path.append(max((by_id[name] for name in path[-1].step.after), key=_END))
+        return tuple(slot.step.id for slot in reversed(path))
 
 
 def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collection[str] = ()) -> Schedule | None:
@@ -83,17 +92,18 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
     slots = _slots(_in_order(plan.steps), begin, over_network)
     finals = [slot for slot in slots if slot.step.is_final]
     before = _before_no_return(slots, finals)
-    rollback = _rollback(slot.step for slot in before)
+    undone = [slot.step for slot in before]  # their longest chain, which is as long in either direction
+    rollback = max(_ends(undone, {step.id: step.undo_time for step in undone}).values(), default=_NO_TIME)
     start_rollback_by = min([window.end - rollback * window.rollback_factor, *_latest_begins(slots, window.end)])
     decide_by = start_rollback_by - window.decision_reserve
-    last_risky = max((slot for slot in before if slot.step.is_risky), key=_end, default=None)
+    last_risky = max((slot for slot in before if slot.step.is_risky), key=_END, default=None)
     margin = decide_by - (last_risky.ends_at if last_risky else begin)
-    last = max(slots, key=_end)
-    slack = window.end - last.ends_at
+    finish_at = max(slot.ends_at for slot in slots)
+    slack = window.end - finish_at
     return Schedule(
         slots=slots,
         begins_at=begin,
-        finish_at=last.ends_at,
+        finish_at=finish_at,
         rollback=rollback,
         start_rollback_by=start_rollback_by,
         decide_by=decide_by,
@@ -101,7 +111,6 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
         last_risky=last_risky,
         margin=margin,
         latest_start=begin + (min(slack, margin - window.margin) if last_risky else slack),
-        critical_path=_path(slots, last.step.id),
         unknown_undo=tuple(step.id for step in plan.steps if not step.knows_undo),
     )
 
@@ -131,10 +140,6 @@ def time_in_window(window: Window, at: datetime) -> str:
     return text
 
 
-def _end(slot: Slot) -> datetime:
-    return slot.ends_at
-
-
 def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
     """Every step after those that it waits for."""
     by_id = {step.id: step for step in steps}
@@ -143,18 +148,16 @@ def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def _slots(steps: Sequence[Step], begin: datetime, over_network: Collection[str]) -> tuple[Slot, ...]:
-    durations = {step.id: _duration(step, over_network) for step in steps}
+    durations = {step.id: timedelta(minutes=step.minutes) for step in steps}
+    for step in steps:
+        if step.id in over_network and step.minutes_over_network is not None:
+            durations[step.id] = timedelta(minutes=step.minutes_over_network)
     ends = _ends(steps, durations)
     slots = (
         Slot(step, begin + ends[step.id] - durations[step.id], begin + ends[step.id], step.id in over_network)
         for step in steps
     )
     return tuple(sorted(slots, key=lambda slot: slot.begins_at))
-
-
-def _duration(step: Step, over_network: Collection[str]) -> timedelta:
-    longer = step.minutes_over_network if step.id in over_network else None
-    return timedelta(minutes=step.minutes if longer is None else longer)
 
 
 def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str, timedelta]:
@@ -164,12 +167,6 @@ def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str
         earlier = (ends[name] for name in step.after if name in ends)
         ends[step.id] = max(earlier, default=_NO_TIME) + durations[step.id]
     return ends
-
-
-def _rollback(steps: Iterable[Step]) -> timedelta:
-    """Planned time of taking back `steps`, in order: their longest chain, which is as long in either direction."""
-    done = tuple(steps)
-    return max(_ends(done, {step.id: step.undo_time for step in done}).values(), default=_NO_TIME)
 
 
 def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slot]:
@@ -195,14 +192,6 @@ def _latest_begins(slots: Sequence[Slot], end: datetime) -> list[datetime]:
         for name in slot.step.after:
             longest_after[name] = max(longest_after.get(name, _NO_TIME), left)
     return latest
-
-
-def _path(slots: Sequence[Slot], step_id: str) -> tuple[str, ...]:
-    by_id = {slot.step.id: slot for slot in slots}
-    path = [by_id[step_id]]
-    while path[-1].step.after:
-        path.append(max((by_id[name] for name in path[-1].step.after), key=_end))
-    return tuple(slot.step.id for slot in reversed(path))
 
 
 @dataclass(frozen=True, slots=True)
