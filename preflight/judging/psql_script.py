@@ -175,43 +175,32 @@ class Input:
         return self.path.startswith(("/", "~"))
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What was found, in the order of the scripts."""
-
-    inputs: list[Input]
-    open_places: list[tuple[str, Place]]
-    """The script, and a place in it that cannot be sealed."""
-
-
 @lru_cache(_MOST_SCANS)
 def scan_script(text: str) -> Scan:
     """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
     return _Reader(text.removeprefix("\ufeff")).scan()
 
 
-def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
-    """What the scripts `texts` (by path relative to `folder`) read.
+def find_inputs(folder: str, texts: Mapping[str, str]) -> list[Input]:
+    """What the scripts `texts` (by path relative to `folder`) read, in their order.
 
     psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script that
     names it."""
-    found = Inputs([], [])
+    found = []
     for name, text in texts.items():
-        scan = scan_script(text)
-        for include in scan.includes:
+        for include in scan_script(text).includes:
             base = posixpath.dirname(posixpath.join(folder, name)) if include.relative else folder
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
             written = f"{include.command} {include.path}"
             at = f"{name} line {include.line}"
-            found.inputs.append(Input(at, written, path, include.executed, include.conditional))
-        found.open_places.extend((name, place) for place in scan.unsealable)
+            found.append(Input(at, written, path, include.executed, include.conditional))
     return found
 
 
 def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = False) -> frozenset[str]:
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`. `surely`: whatever `\\if` decides."""
-    inputs = find_inputs(folder, texts).inputs
+    inputs = find_inputs(folder, texts)
     return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
 
 

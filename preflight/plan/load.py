@@ -39,7 +39,11 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if not source.tables:
         raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
     problems = Problems(source)
-    _require_format(source.tables, problems)
+    written = source.tables.get("format")
+    if type(written) is int and written != FORMAT:  # its keys may mean something else: nothing of it is read
+        read = f"preflight {__version__}, which reads format {FORMAT}"
+        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
+        raise PlanError(problems.found)
     path = source.path.absolute()
     tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
@@ -51,15 +55,6 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
-
-
-def _require_format(raw: Mapping[str, Any], problems: Problems) -> None:
-    """Keys of another format may mean something else: nothing of such a plan is read. Raises PlanError."""
-    written = raw.get("format")
-    if type(written) is int and written != FORMAT:
-        read = f"preflight {__version__}, which reads format {FORMAT}"
-        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
-        raise PlanError(problems.found)
 
 
 def _with_owners(plan: Plan) -> Plan:

@@ -14,13 +14,15 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
 from preflight.plan import Account, Bytes, RemotePath, SecretRef, Sha256
 from preflight.units import parse_duration, parse_size
+
+T = TypeVar("T")
 
 _LONGEST_WORD = 64
 _LEFT_TO_DO = re.compile(r"TODO\b")
@@ -85,35 +87,30 @@ def _number(value: Any) -> float:
 
 
 def _duration(value: Any) -> timedelta:
-    example = 'a duration such as "30min"'
-    if not isinstance(value, str):
-        raise expected(example, value, "write it in quotes with s, min, h or d" if _is_number(value) else "")
-    if len(value) > _LONGEST_WORD or not value.isprintable():
-        raise Misfit(f"expected {example}, found another text")
-    try:
-        duration = parse_duration(value)
-    except (ValueError, OverflowError):
-        raise Misfit(f"expected {example}, found {quoted(value)}; units are s, min, h and d") from None
+    duration = _measured(value, parse_duration, 'a duration such as "30min"', "s, min, h", "d")
     if duration > _LONGEST_DURATION:
         raise Misfit("must be at most 10 years")
     return duration
 
 
 def _size(value: Any) -> Bytes:
-    example = 'a size such as "20GiB"'
-    if not isinstance(value, str):
-        raise expected(example, value, "write it in quotes with KiB, MiB, GiB or TiB" if _is_number(value) else "")
-    try:
-        size = parse_size(value[: _LONGEST_WORD + 1])
-    except ValueError:
-        raise Misfit(f"expected {example}, found {quoted(value)}; units are KiB, MiB, GiB and TiB") from None
+    size = _measured(value, parse_size, 'a size such as "20GiB"', "KiB, MiB, GiB", "TiB")
     if size > _LARGEST_BYTES:
         raise Misfit("is larger than any file system")
     return Bytes(size)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _measured(value: Any, parse: Callable[[str], T], example: str, units: str, last: str) -> T:
+    """A number with its unit."""
+    if not isinstance(value, str):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        raise expected(example, value, f"write it in quotes with {units} or {last}" if is_number else "")
+    if len(value) > _LONGEST_WORD or not value.isprintable():
+        raise Misfit(f"expected {example}, found another text")
+    try:
+        return parse(value)
+    except (ValueError, OverflowError):
+        raise Misfit(f"expected {example}, found {quoted(value)}; units are {units} and {last}") from None
 
 
 def _moment(around: Surroundings, value: Any) -> datetime:

@@ -218,12 +218,12 @@ def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
     """The work on one host."""
-    return plan.once(_work_by_host).get(host_id, ())
+    return plan.once(_placed).get(("host", host_id), ())
 
 
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     """The work with one database."""
-    return plan.once(_work_by_database).get(database_id, ())
+    return plan.once(_placed).get(("database", database_id), ())
 
 
 def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
@@ -246,18 +246,13 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
     )
 
 
-def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
-    found: dict[str, list[ServerWork]] = {}
+def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
+    """By host and by database."""
+    found: dict[tuple[str, str], list[ServerWork]] = {}
     for work in server_work(plan):
-        found.setdefault(work.host.id, []).append(work)
-    return found
-
-
-def _work_by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
-    found: dict[str, list[ServerWork]] = {}
-    for work in server_work(plan):
+        found.setdefault(("host", work.host.id), []).append(work)
         if work.target is not None:
-            found.setdefault(work.target.id, []).append(work)
+            found.setdefault(("database", work.target.id), []).append(work)
     return found
 
 
