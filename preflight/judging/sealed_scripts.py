@@ -93,7 +93,12 @@ def format_manifest(hashes: Mapping[str, str]) -> str:
     problems += _collisions(_Line(0, name, "") for name in hashes)
     if problems:
         raise ManifestError("; ".join(problems))
-    return "".join(_format_line(name, hashes[name]) for name in sorted(hashes))
+    lines = []
+    for name in sorted(hashes):
+        shown = "./-" if name == "-" else name  # to `sha256sum -c` a lone hyphen is the standard input
+        escaped = "".join(_ESCAPES.get(character, character) for character in shown)
+        lines.append(f"{'' if escaped == shown else chr(92)}{hashes[name]}  {escaped}\n")
+    return "".join(lines)
 
 
 def name_problem(name: str) -> str:
@@ -125,13 +130,6 @@ def _parse_line(number: int, line: str) -> _Line:
     if problem:
         raise ManifestError(problem)
     return _Line(number, name, found["sha256"].lower())
-
-
-def _format_line(name: str, sha256: str) -> str:
-    # To `sha256sum -c` a lone hyphen is the standard input.
-    shown = "./-" if name == "-" else name
-    escaped = "".join(_ESCAPES.get(character, character) for character in shown)
-    return f"{'' if escaped == shown else chr(92)}{sha256}  {escaped}\n"
 
 
 def _unescaped(name: str) -> str:

@@ -18,7 +18,7 @@ from preflight.plan.limits import ManyLines, ZoneName
 from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
 from preflight.plan.rules import broken_in_scripts, broken_rules
-from preflight.plan.scalars import Surroundings, choice, readers, text
+from preflight.plan.scalars import choice, readers, text
 from preflight.plan.source import Problems, read_source
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
@@ -45,7 +45,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
         problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
         raise PlanError(problems.found)
     path = source.path.absolute()
-    tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
+    tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
     for broken in broken_rules(plan, source.tables):
         problems.add(*broken)
@@ -132,10 +132,14 @@ class Tables(Reader):
     has none, so that the rest can still be judged. Only a caller that found no problem may use it as the real thing.
     """
 
-    def __init__(self, problems: Problems, around: Surroundings, declared: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        scalars: Mapping[Any, Callable[[Any], Any]],
+        declared: Mapping[str, Collection[str]],
+    ) -> None:
         """`declared`: the names of the entries of each section, for references to them."""
-        super().__init__(readers(around))
-        self._around = around
+        super().__init__(scalars)
         self._problems = problems
         self._declared = declared
 
@@ -154,7 +158,7 @@ class Tables(Reader):
 
     def _scripts_complaint(self, written: Mapping[str, Any]) -> str:
         """The first thing wrong with these keys of an entry of `[scripts]`; empty where they are right."""
-        trial = Tables(Problems(self._problems.source), self._around, {"databases": ("x",)})
+        trial = Tables(Problems(self._problems.source), self._scalars, {"databases": ("x",)})
         table = {"database": "x", "approved": "x", "manifest": "x", "staged": "/x", **written}
         draft = trial.record(Scripts, table, ("x",), id="x")
         found = [(each.where, each.message) for each in trial._problems.found]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -31,16 +30,6 @@ _INT64 = 2**63  # TOML's integers have 64 bits; tomllib reads longer ones
 _YEARS = range(2000, 2200)
 _LONGEST_DURATION = timedelta(days=3660)
 _LARGEST_BYTES = 2**60
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the meaning of a value depends on."""
-
-    folder: Path
-    """The plan's folder, absolute."""
-    zone: str
-    """IANA name of the zone in which the plan's times are written."""
 
 
 def text(value: Any, *, many_lines: bool = False) -> str:
@@ -113,16 +102,16 @@ def _measured(value: Any, parse: Callable[[str], T], example: str, units: str, l
         raise Misfit(f"expected {example}, found {quoted(value)}; units are {units} and {last}") from None
 
 
-def _moment(around: Surroundings, value: Any) -> datetime:
+def _moment(zone: str, value: Any) -> datetime:
     example = "a date and time such as 2026-10-17T00:00:00"
     if not isinstance(value, datetime):
         advice = _unquoted(value, day=False) if isinstance(value, str) else ""
         raise expected(example, value, "write the time too" if isinstance(value, date) else advice)
     _check_year(value)
     if value.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
-        raise Misfit(f"write the local time of {around.zone}, without an offset or Z")
+        raise Misfit(f"write the local time of {zone}, without an offset or Z")
     try:
-        return local_to_utc(value, around.zone)
+        return local_to_utc(value, zone)
     except ValueError as error:
         raise Misfit(str(error)) from None
 
@@ -152,10 +141,10 @@ def _check_year(value: date) -> None:
         raise Misfit(f"the year must be between {_YEARS.start} and {_YEARS.stop - 1}")
 
 
-def _local_path(around: Surroundings, value: Any) -> Path:
+def _local_path(folder: Path, value: Any) -> Path:
     path = Path(_filled(value))
     try:
-        return around.folder / path.expanduser()
+        return folder / path.expanduser()
     except RuntimeError:
         raise Misfit("begins with ~, and the home directory is not known") from None
 
@@ -193,8 +182,9 @@ def _secret(value: Any) -> SecretRef:
         raise Misfit(str(error)) from None
 
 
-def readers(around: Surroundings) -> Mapping[Any, Callable[[Any], Any]]:
-    """Type of the plan -> its reader. Texts and choices are read apart: they depend on their annotation."""
+def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
+    """Type of the plan -> its reader. `folder`: the plan's, absolute; `zone`: in which its times are written. Texts and
+    choices are read apart: they depend on their annotation."""
     return {
         object: lambda value: value,  # as TOML holds it
         bool: _boolean,
@@ -202,9 +192,9 @@ def readers(around: Surroundings) -> Mapping[Any, Callable[[Any], Any]]:
         float: _number,
         timedelta: _duration,
         Bytes: _size,
-        datetime: partial(_moment, around),
+        datetime: partial(_moment, zone),
         date: _day,
-        Path: partial(_local_path, around),
+        Path: partial(_local_path, folder),
         RemotePath: _remote_path,
         Sha256: _sha256,
         Account: _account,
