@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from preflight.clock import zone
@@ -26,7 +26,6 @@ from preflight.plan import (
     Rule,
     Scripts,
     SslMode,
-    Step,
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
@@ -84,9 +83,7 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     for name, application in plan.applications.items():
         for at, endpoint in _present(application.health):
             yield from _below(("applications", name, "health", at), _endpoint(endpoint))
-    yield from _steps(dict(_present(plan.steps)))
-    yield from _steps_fit(plan)
-    yield from _deployments(plan)
+    yield from _steps(plan)
     yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
     for index, tested in _present(plan.tested):
         if tested.versions is not None and not raw["tested"][index]["versions"]:
@@ -314,43 +311,33 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
 
 
-def _steps(steps: Mapping[int, Step]) -> Iterator[Broken]:
+def _steps(plan: Plan) -> Iterator[Broken]:
+    steps = dict(_present(plan.steps))
     for index, name in _repeated((index, step.id) for index, step in steps.items()):
         yield Broken(("steps", index, "id"), f"{quoted(name)} is the id of an earlier step")
-    for index, step in steps.items():
-        over_network, minutes = step.minutes_over_network, step.minutes
-        if over_network is not None and minutes is not None and over_network < minutes:
-            yield Broken(("steps", index, "minutes_over_network"), "must be at least the step's minutes")
+    window = plan.window
+    length = window.end - window.start if window and window.start and window.end else timedelta()
     places: dict[str, int] = {}
+    deploying: dict[str, str] = {}
     for index, step in steps.items():
         if step.id:
             places.setdefault(step.id, index)
-    ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}
-    for cycle in _cycles(ways):
-        message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
-        yield Broken(("steps", places[cycle[0]], "after"), message if cycle[1:] else "a step cannot come after itself")
-
-
-def _steps_fit(plan: Plan) -> Iterator[Broken]:
-    """A step that alone is longer than the window is a slip; whether all of them fit, the check time-budget judges."""
-    window = plan.window
-    if not (window and window.start and window.end and window.start < window.end):
-        return
-    length = window.end - window.start
-    for index, step in _present(plan.steps):
-        if step.minutes is not None and step.minutes * 60 > length.total_seconds():
+        over_network, minutes = step.minutes_over_network, step.minutes
+        if over_network is not None and minutes is not None and over_network < minutes:
+            yield Broken(("steps", index, "minutes_over_network"), "must be at least the step's minutes")
+        # A slip; whether all of them fit, the check time-budget judges.
+        if length > timedelta() and minutes is not None and minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
-
-
-def _deployments(plan: Plan) -> Iterator[Broken]:
-    deploying: dict[str, str] = {}
-    for index, step in _present(plan.steps):
         if step.deploys in deploying:
             message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
             yield Broken(("steps", index, "deploys"), message)
         elif step.deploys:
             deploying[step.deploys] = step.id or ""
+    ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}
+    for cycle in _cycles(ways):
+        message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
+        yield Broken(("steps", places[cycle[0]], "after"), message if cycle[1:] else "a step cannot come after itself")
 
 
 def _rule(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]:
