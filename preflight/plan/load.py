@@ -201,20 +201,16 @@ class Tables(Reader):
             if inner.form is Form.RECORD:
                 self.value(shape_of(EntryId), name, (*keys, name))
                 found[name] = self.record(inner.type, element, (*keys, name), id=name)
-            elif self._is_name(shape.marks, name, (*keys, name)):
+                continue
+            try:
+                if not name.strip():
+                    raise Misfit("the key is empty")
+                for mark in shape.marks:
+                    self.check(mark, name)
                 found[name] = self.value(inner, element, (*keys, name))
+            except Misfit as misfit:
+                self.fault((*keys, name), str(misfit), misfit.nearest)
         return {name: each for name, each in found.items() if each is not INVALID and each is not None}
-
-    def _is_name(self, marks: Collection[Any], name: str, keys: Keys) -> bool:
-        try:
-            if not name.strip():
-                raise Misfit("the key is empty")
-            for mark in marks:
-                self.check(mark, name)
-        except Misfit as misfit:
-            self.fault(keys, str(misfit), misfit.nearest)
-            return False
-        return True
 
     def _require_declared(self, section: str, name: str) -> None:
         declared = self._declared.get(section, ())
