@@ -21,7 +21,7 @@ _SHELL = re.compile(r"[;&|<>$`*?\[\]{}~#()\n\\]")
 _SECRET = re.compile(r"pass|secret|token|://", re.IGNORECASE)
 _SECRET_WORD = re.compile(r"-p.+|[^/:]+:.+")
 """`-pSECRET` of MySQL, `user:SECRET` of curl."""
-_SECRET_OF_PSQL = re.compile(r"-p(?!\d+$).+")
+_SECRET_OF_PSQL = re.compile(r"\s['\"]?-p(?!\s*\d+(?:\s|$))")
 """Taken for MySQL's: psql's own -p is the port."""
 _CD = re.compile(r"\s*cd\s+(?P<folder>[\w./-]+)\s*&&")
 _SHORT = "Xwqh:p:U:d:f:v:1L:"
@@ -100,8 +100,8 @@ def _words(entry: Mapping[str, Any]) -> list[str]:
     except ValueError:
         words = []
     is_psql = any(posixpath.basename(word) == "psql" for word in words)
-    secret_word = _SECRET_OF_PSQL if is_psql else _SECRET_WORD
-    if _SECRET.search(run) or any(map(secret_word.fullmatch, words)):
+    found = _SECRET_OF_PSQL.search(run) if is_psql else any(map(_SECRET_WORD.fullmatch, words))
+    if _SECRET.search(run) or found:
         raise Misfit("a script of its own, which finds its password in a file that its account alone can read")
     if not words or "=" in words[0]:
         raise Misfit("a program and its arguments; put shell text into a script of its own")

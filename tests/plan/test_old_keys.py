@@ -115,6 +115,8 @@ def test_what_is_said_beside_the_old_key_is_not_said_otherwise(tmp_path: Path) -
         "psql postgres://u:hunter2@db/orders -f a.sql",
         "psql -v password=hunter2 -f a.sql",
         "psql -phunter2 -f a.sql",
+        "psql -p hunter2 -f a.sql",
+        'psql "-phunter2"',
         "mysql -u root -phunter2 orders",
         "curl -u deploy:hunter2 db1",
         "./deploy.sh ''",
