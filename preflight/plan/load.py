@@ -14,7 +14,7 @@ from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
 from preflight.finding import Severity
 from preflight.plan import EntryId, Plan, Ref, Scripts
-from preflight.plan.limits import ManyLines, ZoneName
+from preflight.plan.limits import MANY_LINES, zone_name
 from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
 from preflight.plan.rules import broken_in_scripts, broken_rules
@@ -77,7 +77,7 @@ def _zone(raw: Mapping[str, Any]) -> str:
     the section is read."""
     window = raw.get("window")
     name = window.get("zone") if isinstance(window, Mapping) else None
-    return name if isinstance(name, str) and not ZoneName().complaint(name) else "UTC"
+    return name if isinstance(name, str) and not zone_name(name) else "UTC"
 
 
 def _declared(raw: Mapping[str, Any]) -> dict[str, Collection[str]]:
@@ -173,7 +173,7 @@ class Tables(Reader):
 
     def scalar(self, shape: Shape, value: Any) -> Any:
         if shape.type is str:
-            return text(value, many_lines=any(isinstance(mark, ManyLines) for mark in shape.marks))
+            return text(value, many_lines=MANY_LINES in shape.marks)
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return choice(shape.type, value)
         if shape.type not in self._scalars:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from preflight.faults import Keys, Misfit, dotted
-from preflight.plan.limits import ServerPlace
+from preflight.plan.limits import server_place
 
 _SHELL = re.compile(r"[;&|<>$`*?\[\]{}~#()\n\\]")
 """What a shell would act on: then the line is more than a program and its arguments."""
@@ -55,7 +55,7 @@ def instead_of(keys: Keys, tables: Mapping[str, Any], complaint: Callable[[Mappi
             return _OF_BACKUPS
         case ("scripts" | "backups" as section, str(name), "socket"):
             written = tables[section][name]["socket"]
-            known = isinstance(written, str) and not ServerPlace().complaint(written)
+            known = isinstance(written, str) and not server_place(written)
             return f"is said by `server` now: server = {_toml(written if known else _SOCKETS)}"
     return ""
 

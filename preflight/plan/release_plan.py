@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
-from preflight.plan.limits import Above, Between, ZoneName
+from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.plan.values import LOOPBACK, EntryId, Factor, Name, SecretRef, Text
 from preflight.probe import Question, Via
@@ -41,7 +41,7 @@ class Release:
 class Window:
     """`[window]`: when the deployment may happen. All instants are UTC here, local in the file."""
 
-    zone: Annotated[str, ZoneName()]
+    zone: Annotated[str, zone_name]
     """IANA name of the zone in which every time of the plan is written."""
     start: datetime
     """When the work may begin."""
