@@ -4,7 +4,7 @@ which entries are one machine or one database server."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,6 +82,7 @@ class Role:
 
 
 T = TypeVar("T")
+Place = TypeVar("Place", bound=Hashable)
 
 FORMAT = 1
 """Of the plans that this version reads."""
@@ -235,10 +236,10 @@ def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bo
     return machine_of(one) == machine_of(other)
 
 
-def grouped(databases: Iterable[Database], place: Callable[[Database], Machine]) -> Mapping[Machine, list[Database]]:
-    """The databases of each machine or server, in their order."""
-    found: dict[Machine, list[Database]] = {}
-    for each in databases:
+def grouped(items: Iterable[T], place: Callable[[T], Place]) -> Mapping[Place, list[T]]:
+    """What has one place, such as one machine or one server, in its order."""
+    found: dict[Place, list[T]] = {}
+    for each in items:
         found.setdefault(place(each), []).append(each)
     return found
 
