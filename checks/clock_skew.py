@@ -9,7 +9,7 @@ from datetime import timedelta
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.plan import Database, Host
-from preflight.plan.machines import is_one_machine, machine_of
+from preflight.plan.release_plan import is_one_machine, machine_of
 from preflight.probe import NoReply, Probe
 from preflight.questions.clocks import HostClockProbe, Reading, ServerClockProbe
 from preflight.units import format_duration

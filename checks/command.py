@@ -14,6 +14,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
+from preflight.plan.values import Argument, OpenText
 from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
 from preflight.questions.shell import AsAccount
 
@@ -37,9 +38,9 @@ class Command:
     """`[checks.command.run.NAME]`: one command and how its end is understood."""
 
     id: EntryId
-    program: Name
+    program: Argument
     """What is run, without a shell: `/usr/lib/nagios/plugins/check_load`."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[OpenText, ...] = ()
     """Each a string of its own: `["-w", "8", "-c", "12"]`."""
     host: HostRef = ""
     """Where it runs; without it, where preflight runs, in the plan's folder."""

@@ -11,7 +11,7 @@ from preflight.clock import format_moment, local_to_utc, zone
 from preflight.finding import Judgement, Quantity, failed, passed, warned
 from preflight.judging.cures import could_not_look, refuses_login
 from preflight.plan import Database, Host, Plan, Role
-from preflight.plan.machines import machine_of, server_of
+from preflight.plan.release_plan import machine_of, server_of
 from preflight.plan.values import is_named, same_person
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Login, LoginProbe

@@ -9,8 +9,7 @@ from datetime import date, datetime, timedelta
 from preflight.check import Check, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
-from preflight.judging.backup_order import Unprotected, unprotected
-from preflight.judging.schedule import Schedule, schedule, time_in_window
+from preflight.judging.schedule import Schedule, Unprotected, schedule, time_in_window, unprotected
 from preflight.plan import DecisionKind, Step
 from preflight.plan.limits import GUESS
 from preflight.units import format_duration

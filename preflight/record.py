@@ -186,7 +186,7 @@ class Reader:
 
     def check(self, mark: Any, value: Any) -> None:
         """Holds a value against what stands beside its type. Raises Misfit."""
-        complaint = mark.complaint(value) if hasattr(mark, "complaint") else ""
+        complaint = mark(value) if callable(mark) else ""
         if complaint:
             raise Misfit(complaint)
 

@@ -14,7 +14,7 @@ from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
-from preflight.plan.machines import Machine, machine_of
+from preflight.plan.release_plan import Machine, machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.shell import AsAccount

@@ -12,7 +12,7 @@ from preflight.finding import Judgement, passed, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import TimeOfNeed
 from preflight.plan import Database
-from preflight.plan.machines import Machine, grouped, server_of
+from preflight.plan.release_plan import Machine, grouped, server_of
 from preflight.probe import NoReply, Via
 from preflight.questions.postgres import (
     DatabaseRole,

@@ -14,7 +14,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
-from preflight.plan.machines import Machine, grouped, machine_of
+from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
 from preflight.questions.backups import Listing, PreviousBackups, read_in_full

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, unread_scripts
+from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script, unread_scripts
 from preflight.questions.files import EntryKind
 from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
@@ -82,9 +82,9 @@ def _changed_after_sealing(seen: Comparison, folder: str) -> Iterator[Judgement]
 def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
     """The scripts that the plan lists, and what all of them make psql read besides."""
     yield from _unsealed_files(seen)
-    found = find_inputs(seen.scripts.staged, seen.texts.texts)
     not_sealable = failed if strict else warned
-    bad = [each for each in found.inputs if each.outside or each.path not in seen.wanted]
+    found = find_inputs(seen.scripts.staged, seen.texts.texts)
+    bad = [each for each in found if each.outside or each.path not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
     unread = unread_scripts(seen.scripts, seen.wanted, seen.texts)
@@ -97,7 +97,8 @@ def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
         )
     places = [
         f"{visible(f'{name} line {place.line}')}: {visible(place.text)} {place.reason}"
-        for name, place in found.open_places
+        for name, text in seen.texts.texts.items()
+        for place in scan_script(text).unsealable
     ]
     if places:
         yield not_sealable(

@@ -12,7 +12,7 @@ from typing import Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.manifest import sealing_probes
+from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
 from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.judging.manifest import ManifestError, parse_manifest, read_manifest
-from preflight.judging.psql_script import CURE_UNREAD, Deviation, below
-from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
+from preflight.judging.psql_script import CURE_UNREAD, Place, below
+from preflight.judging.sealed_scripts import ManifestError, SealedScripts, parse_manifest, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
-from preflight.plan.machines import server_of
+from preflight.plan.release_plan import server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
 from preflight.wording import named, visible
@@ -180,11 +179,11 @@ class OrderedScripts:
         return self.work.failed(summary, self._expected, named(actual) or "none", self._remedy)
 
 
-def _place(name: str, found: Deviation) -> str:
+def _place(name: str, found: Place) -> str:
     return f"{name} line {found.line}: {found.text}"
 
 
-def _deviation(name: str, found: Deviation) -> str:
+def _deviation(name: str, found: Place) -> str:
     return f"{_place(name, found)} {found.reason}"
 
 

@@ -89,6 +89,7 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
         ('program = "x"\nhost = "db9"', "checks.command.run.load.host"),
         ('program = "x"\ntimeout = "0s"', "checks.command.run.load.timeout"),
         ('programme = "x"', "unknown key"),
+        ('program = "x"\narguments = ["https://u:hunter2@h/"]', "holds a password"),
     ],
 )
 def test_a_faulty_command_is_an_error_of_the_plan(tmp_path: Path, line: str, said: str) -> None:
