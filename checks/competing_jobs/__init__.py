@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
-from preflight.judging.schedule import time_in_window
+from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host
-from preflight.plan.work import work_on
+from preflight.plan.work import PlannedBackup, planned_backups, work_on
 from preflight.questions.jobs import (
     CrontabProbe,
     HostJobs,
@@ -26,7 +26,7 @@ from preflight.questions.shell import AsAccount
 from preflight.units import format_duration
 from preflight.wording import counted
 
-from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
+from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
@@ -55,8 +55,9 @@ class CompetingJobs(Check):
     the backup just taken; VACUUM and REINDEX hold locks; an upgrade restarts the server. Nobody in the call knows of
     them, because they were set up years ago. So crontabs (of the login, and of the accounts it becomes), the system's
     tables, anacron and systemd's timers are read on every host, and pg_cron in every database, and every start
-    in the window is a warning with its time; those that smell of backup, deletion or restart come first. A crontab
-    that the login may not see is a warning too: its owner is to be asked.
+    in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
+    that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window.
+    A crontab that the login may not see is a warning too: its owner is to be asked.
     """
 
     id = "competing-jobs"
@@ -158,18 +159,23 @@ class CompetingJobs(Check):
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
         known = [job for job in found.jobs if self._is_known(job)]
-        warned_of = [job for job in found.jobs if job not in known]
+        takers = [(job, self._backup_of(job, subject)) for job in found.jobs if job not in known]
+        ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
+        warned_of = [each for each in takers if each not in ours]
         if warned_of:
             yield passed(f"looked at {looked_at}")
         else:
             window = f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
-            other = " other" if known else ""
+            other = " other" if known or ours else ""
             yield passed(f"no{other} job starts {window}; looked at {looked_at}")
         if known:
             agreed = passed(f"known, and agreed: {'; '.join(job.label for job in known)}")
             yield replace(agreed, events=tuple(event for job in known for event in self._events(job, subject)))
-        for job in sorted(warned_of, key=lambda job: (not job.risky, job.runs[0])):
-            yield self._judge_job(subject, job)
+        for job, planned in ours:
+            taken = passed(f"takes the backup of {planned.table}: {job.label}")
+            yield replace(taken, events=tuple(self._events(job, subject)))
+        for job, backup in sorted(warned_of, key=lambda each: (not each[0].risky, each[0].runs[0])):
+            yield self._judge_job(subject, job, backup)
         for source, line in found.unreadable[:_MOST_UNREADABLE]:
             yield warned(
                 f"a line of {source} cannot be read: {line}",
@@ -184,15 +190,39 @@ class CompetingJobs(Check):
     def _is_known(self, job: JobStarts) -> bool:
         return any(part and part in f"{job.command} {job.source}" for part in self.settings.known)
 
-    def _judge_job(self, subject: Subject, job: JobStarts) -> Judgement:
+    def _backup_of(self, job: JobStarts, subject: Subject) -> PlannedBackup | None:
+        return next((each for each in self._taken_by_jobs(subject) if takes(job, each)), None)
+
+    def _taken_by_jobs(self, subject: Subject) -> Iterator[PlannedBackup]:
+        """The host's backups that something takes by itself."""
+        return (each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item)
+
+    def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
+        """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
+        current = schedule(self.plan)
+        slots = {slot.step.id: slot for slot in current.slots} if current else {}
+        until = slots[planned.step].ends_at if planned.step in slots else self.plan.window.start
+        return max(job.runs) + job.late < until
+
+    def _judge_job(self, subject: Subject, job: JobStarts, planned: PlannedBackup | None) -> Judgement:
         interval = self._interval
+        remedy = (
+            f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
+            f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]"
+        )
+        perhaps = [each.table for each in self._taken_by_jobs(subject) if job.user in ("", "root", each.account)]
+        if planned:
+            in_its_step = f"to before the end of its step {planned.step}"
+            ahead = f"ahead of the window; if it is to run in it, name its step: `step` of {planned.table}"
+            remedy = f"it takes the backup of {planned.table}: have it moved {in_its_step if planned.step else ahead}"
+        elif perhaps:
+            remedy += f"; if it takes the backup of {' or '.join(perhaps)}, say so there: taken_by = {name_of(job)}"
         judgement = warned(
             f"{self._starts(job)}: {job.label}",
             expected=f"no job starts from {self._time(interval.start)} to {self._time(interval.end)}, nor up to "
             f"{format_duration(self.settings.may_run_for)} before (still going)",
             actual=f"{job.when}: {job.command}",
-            remedy=f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
-            f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]",
+            remedy=remedy,
         )
         return replace(judgement, events=tuple(self._events(job, subject)))
 

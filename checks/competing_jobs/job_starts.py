@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from pathlib import PurePosixPath
 
 from preflight.clock import zone
+from preflight.plan.work import PlannedBackup
 from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Timer, shown
 from preflight.wording import one_line
@@ -28,6 +32,10 @@ _GUARDS: tuple[_Guard, ...] = (
     (re.compile(r"! -d /run/systemd/system *\]? *&&"), lambda jobs: jobs.systemd is Systemd.RUNNING),
 )
 """How the tables of distributions say `not where anacron, or a timer, does it`, and when that holds."""
+_SHELL_FILLS_IN = re.compile(r"\$\([^()]*\)|`[^`]*`|\$\w+|\$\{\w+\}")
+"""Mostly the day in the name of a file."""
+_REDIRECTION = re.compile(r"\s*\d?>>?\s*\S+")
+_FURTHER_COMMAND = re.compile(r";|&&|\|\||(?<!>)&(?!>)")
 _SECONDS = re.compile(r"\d{1,2} seconds?")
 
 
@@ -79,6 +87,29 @@ class Found:
         self.counted += 1
         if job.runs:
             self.jobs.append(job)
+
+
+def takes(job: JobStarts, planned: PlannedBackup) -> bool:
+    """Whether a job of the backup's host is the one that takes it, as far as the plan tells, so that no other one is
+    meant: `taken_by` names its timer, or its command in full; or the account of the backup calls nothing but the
+    backup's own program, which writes a file that `previous` finds."""
+    backup = planned.backup
+    if backup.taken_by in (job.source, _words(job)):
+        return bool(backup.taken_by)
+    if not backup.taken_by or job.user not in ("", planned.account) or _FURTHER_COMMAND.search(job.command):
+        return False
+    written = re.split(r"[\s\"'<>=|]+", _SHELL_FILLS_IN.sub("-", job.command))
+    calls = any(posixpath.basename(word) == backup.method for word in written)
+    return calls and any(word.startswith("/") and PurePosixPath(word).match(backup.previous) for word in written)
+
+
+def name_of(job: JobStarts) -> str:
+    """How `taken_by` names it, as TOML."""
+    return json.dumps(job.source if job.source.endswith(".timer") else _words(job), ensure_ascii=False)
+
+
+def _words(job: JobStarts) -> str:
+    return " ".join(_REDIRECTION.sub("", job.command).split())
 
 
 def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -> Found:
