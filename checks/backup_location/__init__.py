@@ -113,7 +113,7 @@ class BackupLocation(Check):
         if directory.kind is not DirectoryKind.DIRECTORY:
             return judge_absent(planned, directory)
         points = [
-            *judge_writing(planned, directory),
+            *judge_writing(planned, directory, self.moment),
             *self._link(planned, directory),
             *self._mount(planned, directory),
         ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import BackupFormat
 from preflight.plan.command_lines import backup_path
-from preflight.plan.work import PlannedBackup, no_shell
+from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
 from preflight.units import format_size
 
@@ -23,10 +24,11 @@ _SEEN = {
 _FULL = ("ENOSPC", "EDQUOT")
 
 
-def judge_writing(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
     """Of a directory that is there: the right, the room and the limits to write, and who else may."""
     yield from _writable(planned, directory)
-    yield from _in_the_way(planned, directory)
+    if not directory.target_changed_at or not planned.is_this_windows(directory.target_changed_at, moment):
+        yield from _in_the_way(planned, directory)
     yield from _rights(planned, directory)
     yield from _file_limit(planned, directory)
 
@@ -139,6 +141,7 @@ def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
             expected=expected,
             actual=f"{_SEEN[target]}, as the login sees it",
             remedy=remedy,
+            behind=behind_become(planned.host, planned.who),
         )
 
 

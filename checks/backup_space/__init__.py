@@ -15,7 +15,7 @@ from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
 from preflight.plan.machines import Machine, machine_of
-from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.plan.work import PlannedBackup, behind_become, planned_backups
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
@@ -304,11 +304,13 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
     if directory.kind is not DirectoryKind.DIRECTORY or not place.seen:
         hidden = directory.kind is DirectoryKind.MISSING and not directory.passable
         why = "cannot be seen by the account" if hidden else "does not exist"
+        by_login = hidden and not directory.as_account
         return unknown(
             f"directory {why} (see backup-location)",
             expected=f"a directory {path} on {planned.host.id}, whose file system can be measured",
             actual=f"seen as far as {place.reached}",
             remedy=f"cure what backup-location says of {planned.id}, then run again",
+            behind=behind_become(planned.host, planned.who) if by_login else "",
         )
     if place.size_bytes <= 0:
         return unknown(

@@ -220,7 +220,7 @@ class RollbackReady(Check):
         return Judgement.of(
             [
                 judge_age(seen, self.moment),
-                *judge_name(seen),
+                *judge_name(seen, self.moment),
                 *judge_owner(seen),
                 judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
                 *judge_read(seen, settings.read_within),

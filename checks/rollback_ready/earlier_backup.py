@@ -6,7 +6,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preflight.clock import format_moment
@@ -121,21 +121,20 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
     )
 
 
-def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
-    """The backup of the window must not be written over one that the way back counts on; one of the window itself may
-    be there once the window is open."""
-    planned, backup, window = seen.planned, seen.planned.backup, seen.planned.plan.window
+def judge_name(seen: SeenBackup, moment: datetime) -> Iterator[Judgement]:
+    """The backup of the window must not be written over one that the way back counts on."""
+    planned, backup = seen.planned, seen.planned.backup
     path = posixpath.normpath(backup_path(planned.plan, backup))
     there = next((each for each in seen.listing.backups if each.path == path), None)
     taken_here = backup.step and planned.connects
-    if there is None or not taken_here or there.changed_at >= window.start:
+    if there is None or not taken_here or planned.is_this_windows(there.changed_at, moment):
         return
     name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
     refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
     yield failed(
         f"the backup of the window has the name of an earlier one: {refused}",
         expected=f"no {path} on {seen.host} before step {backup.step}",
-        actual=f"{path} of {format_moment(there.changed_at, window.zone)}",
+        actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
         remedy=f'have step {backup.step} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
     )
 
@@ -208,6 +207,7 @@ def judge_size(seen: SeenBackup, *, least: float, usual: float) -> Judgement:
             expected="both sizes seen",
             actual=f"not every file below {unseen} can be seen",
             remedy=f"have sudo allow a shell of {seen.who} on {seen.host}, or let the login read {unseen}",
+            behind="" if seen.listing.as_account else behind_become(seen.planned.host, seen.who),
         )
     ratio = size / max(1, before)
     summary = f"it has {ratio:.0%} of the size of the one before"
@@ -301,13 +301,13 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
         return seen.broken("pg_restore cannot open the newest backup", read.said)
     if why is Refusal.NOT_FOUND:
         return _no_reader(seen, read)
-    found = unknown(
+    return unknown(
         f"pg_restore does not run as {seen.who}: {why}",
         expected=f"{seen.file.path} read to its end",
         actual=read.said,
         remedy=f"cure the line `become {seen.who} on {seen.host}`, then run again",
+        behind=behind_become(seen.planned.host, seen.who),
     )
-    return replace(found, behind=behind_become(seen.planned.host, seen.who))
 
 
 def _no_reader(seen: SeenBackup, read: ArchiveRead) -> Judgement:
@@ -354,12 +354,13 @@ def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
     if read.code == 0:
         return passed("pg_verifybackup finds every file whole, with the WAL it needs")
     why = Refusal.of(read.said)
-    if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
+    if "pg_verifybackup" not in read.said.partition(" ")[0] and why is not Refusal.OTHER:
         return unknown(
             f"pg_verifybackup does not run as {seen.who}: {why}",
             expected=f"{seen.file.path} verified",
             actual=read.said,
             remedy=f"have pg_verifybackup run as {seen.who} on {seen.host}",
+            behind="" if why is Refusal.NOT_FOUND else behind_become(seen.planned.host, seen.who),
         )
     return seen.broken("the newest base backup is not whole", read.said)
 

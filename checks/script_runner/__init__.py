@@ -221,12 +221,12 @@ class ScriptRunner(Check):
         if run.ran:
             return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
         if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
-            found = unknown(
+            return unknown(
                 f"could not look: {run.refusal}",
                 actual=run.last_words,
                 remedy=f"cure the line `become {work.who} on {work.host.id}`, then run again",
+                behind=behind_become(work.host, work.account),
             )
-            return replace(found, behind=behind_become(work.host, work.account))
         remedy = f"run it by hand as {work.who} on {work.host.id} and cure what it complains of"
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
