@@ -80,14 +80,10 @@ class CompetingJobs(Check):
         if isinstance(subject.item, Database):
             return {"pg_cron": PgCronProbe(subject.item.id)}
         host: Host = subject.item
-        crontabs = {f"crontab_of_{account.account}": CrontabProbe(host.id, account) for account in self._accounts(host)}
+        becomes = [*(entry.account for entry in host.become), *(work.account for work in work_on(self.plan, host.id))]
+        accounts = dict.fromkeys(AsAccount.on(host, name) for name in ("", *becomes))
+        crontabs = {f"crontab_of_{each.account}": CrontabProbe(host.id, each) for each in accounts}
         return {"jobs": HostJobsProbe(host.id), **crontabs}
-
-    def _accounts(self, host: Host) -> Iterator[AsAccount]:
-        """The login, and whom it becomes."""
-        working = [work.account for work in work_on(self.plan, host.id)]
-        names = dict.fromkeys(["", *(entry.account for entry in host.become), *working])
-        return iter(dict.fromkeys(AsAccount.on(host, name) for name in names))
 
     def follow_up(self, subject: Subject, *, pg_cron: PgCron | None = None, **_facts: object) -> Probes:
         """In the database session, only where pg_cron is installed and the role may read it: its jobs."""
@@ -158,16 +154,19 @@ class CompetingJobs(Check):
         )
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
-        known = [job for job in found.jobs if self._is_known(job)]
-        takers = [(job, self._backup_of(job, subject)) for job in found.jobs if job not in known]
+        parts = [part for part in self.settings.known if part]
+        known = [job for job in found.jobs if any(part in f"{job.command} {job.source}" for part in parts)]
+        by_jobs = self._taken_by_jobs(subject)
+        rest = (job for job in found.jobs if job not in known)
+        takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
         ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
         warned_of = [each for each in takers if each not in ours]
         if warned_of:
             yield passed(f"looked at {looked_at}")
         else:
-            window = f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
-            other = " other" if known or ours else ""
-            yield passed(f"no{other} job starts {window}; looked at {looked_at}")
+            yield passed(
+                f"no{' other' if known or ours else ''} job starts {self._in_the_window}; looked at {looked_at}"
+            )
         if known:
             agreed = passed(f"known, and agreed: {'; '.join(job.label for job in known)}")
             yield replace(agreed, events=tuple(event for job in known for event in self._events(job, subject)))
@@ -187,15 +186,9 @@ class CompetingJobs(Check):
             more = len(found.unreadable) - _MOST_UNREADABLE
             yield warned(f"{more} more lines cannot be read", remedy=f"read the crontabs of {subject.id} by hand")
 
-    def _is_known(self, job: JobStarts) -> bool:
-        return any(part and part in f"{job.command} {job.source}" for part in self.settings.known)
-
-    def _backup_of(self, job: JobStarts, subject: Subject) -> PlannedBackup | None:
-        return next((each for each in self._taken_by_jobs(subject) if takes(job, each)), None)
-
-    def _taken_by_jobs(self, subject: Subject) -> Iterator[PlannedBackup]:
+    def _taken_by_jobs(self, subject: Subject) -> Sequence[PlannedBackup]:
         """The host's backups that something takes by itself."""
-        return (each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item)
+        return [each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item]
 
     def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
         """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
@@ -205,7 +198,6 @@ class CompetingJobs(Check):
         return max(job.runs) + job.late < until
 
     def _judge_job(self, subject: Subject, job: JobStarts, planned: PlannedBackup | None) -> Judgement:
-        interval = self._interval
         remedy = (
             f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
             f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]"
@@ -219,8 +211,8 @@ class CompetingJobs(Check):
             remedy += f"; if it takes the backup of {' or '.join(perhaps)}, say so there: taken_by = {name_of(job)}"
         judgement = warned(
             f"{self._starts(job)}: {job.label}",
-            expected=f"no job starts from {self._time(interval.start)} to {self._time(interval.end)}, nor up to "
-            f"{format_duration(self.settings.may_run_for)} before (still going)",
+            expected=f"no job starts {self._in_the_window}, nor up to {format_duration(self.settings.may_run_for)} "
+            "before (still going)",
             actual=f"{job.when}: {job.command}",
             remedy=remedy,
         )
@@ -251,25 +243,24 @@ class CompetingJobs(Check):
 
     def _judge_unseen(self, subject: Subject, unseen: Sequence[str], how: str) -> Iterator[Judgement]:
         answer = self.settings.asked.get(subject.id)
-        if not unseen:
-            return
         what = ", ".join(unseen)
-        if answer:
+        if unseen and answer:
             yield passed(f"not seen, but asked: {what} ({answer})")
-            return
-        interval = self._interval
-        section = "[checks.competing-jobs]"
-        yield warned(
-            f"not seen: {what}",
-            expected="every job of the host and its databases is known",
-            actual=what,
-            remedy=f"ask {self._owner(subject)} what of it starts from {self._time(interval.start)} to "
-            f'{self._time(interval.end)} ({how}), and write down the answer: {section} asked = {{ "{subject.id}" = '
-            '"WHO, WHEN, WHAT" }',
-        )
+        elif unseen:
+            yield warned(
+                f"not seen: {what}",
+                expected="every job of the host and its databases is known",
+                actual=what,
+                remedy=f"ask {self._owner(subject)} what of it starts {self._in_the_window} ({how}), and write down "
+                f'the answer: [checks.competing-jobs] asked = {{ "{subject.id}" = "WHO, WHEN, WHAT" }}',
+            )
 
     def _owner(self, subject: Subject) -> str:
         return self.plan.person(subject.owner) or f"the owner of {subject.item.id}"
+
+    @property
+    def _in_the_window(self) -> str:
+        return f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
 
     def _time(self, moment: datetime) -> str:
         return time_in_window(self.plan.window, moment)

@@ -24,9 +24,15 @@ from preflight.questions.postgres import (
     SystemIdentifierProbe,
 )
 
-from .planned_login import PlannedLogin
-from .roles import backup_roles, judge_backup_roles, judge_credential, judge_settings
-from .server import judge_certificate, judge_server
+from .login import (
+    PlannedLogin,
+    backup_roles,
+    judge_backup_roles,
+    judge_certificate,
+    judge_credential,
+    judge_server,
+    judge_settings,
+)
 
 
 @dataclass(frozen=True, slots=True)
