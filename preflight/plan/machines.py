@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from preflight.plan import Database, Host, Plan
 from preflight.plan.values import LOOPBACK
 
+T = TypeVar("T")
+Place = TypeVar("Place", bound=Hashable)
 Machine = tuple[object, ...]
 """Equal for entries of one machine."""
 
@@ -25,10 +28,10 @@ def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bo
     return machine_of(one) == machine_of(other)
 
 
-def grouped(databases: Iterable[Database], place: Callable[[Database], Machine]) -> Mapping[Machine, list[Database]]:
-    """The databases of each machine or server, in their order."""
-    found: dict[Machine, list[Database]] = {}
-    for each in databases:
+def grouped(items: Iterable[T], place: Callable[[T], Place]) -> Mapping[Place, list[T]]:
+    """What has one place, such as one machine or one server, in its order."""
+    found: dict[Place, list[T]] = {}
+    for each in items:
         found.setdefault(place(each), []).append(each)
     return found
 
