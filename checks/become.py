@@ -66,25 +66,16 @@ class BecomeAccount(Check):
     cure = "have the sudoers line written, or the password named in the plan"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(
-                f"{target.account.account} on {target.host.id}",
-                target,
-                target.host.owner,
-                self.plan.steps_on(target.host.id),
-                target.host.lead_time,
-            )
-            for target in self._targets()
-        ]
-
-    def _targets(self) -> Iterator[_Target]:
+        found = []
         for host in self.plan.hosts.values():
             named = [entry.account for entry in host.become]
             working = [work.account for work in work_on(self.plan, host.id)]
             for name in dict.fromkeys([*named, *working]):
-                account = AsAccount.on(host, name)
-                if not account.is_login:
-                    yield _Target(host, account, programs_of(self.plan, host.id, name))
+                target = _Target(host, AsAccount.on(host, name), programs_of(self.plan, host.id, name))
+                if not target.account.is_login:
+                    steps = self.plan.steps_on(host.id)
+                    found.append(Subject(f"{name} on {host.id}", target, host.owner, steps, host.lead_time))
+        return found
 
     def probes(self, subject: Subject) -> Probes:
         target: _Target = subject.item

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -57,7 +57,16 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
-        yield from self._guesses()
+        guessed = [
+            name for name, source in _records(each for each in self.plan.steps if each.blocking) if source == GUESS
+        ]
+        if guessed:
+            yield warned(
+                f"guessed: the time of {', '.join(guessed)}",
+                expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
+                actual=f"{len(guessed)} guessed",
+                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
+            )
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()
         if max(current.begins_at, self.moment) <= current.latest_start and not current.unknown_undo:
@@ -144,17 +153,6 @@ class TimeBudget(Check):
             remedy=remedy,
         )
 
-    def _guesses(self) -> Iterator[Judgement]:
-        blocking = [step for step in self.plan.steps if step.blocking]
-        guessed = [name for name, source in _records(blocking) if source == GUESS]
-        if guessed:
-            yield warned(
-                f"guessed: the time of {', '.join(guessed)}",
-                expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
-                actual=f"{len(guessed)} guessed",
-                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
-            )
-
     def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
         """Before the first step that cannot be undone; from there on nothing is left to decide."""
         reserve, last = self.plan.window.decision_reserve, current.last_risky
@@ -240,7 +238,7 @@ def _shorten(current: Schedule, last: str, short: timedelta) -> str:
     return f"shorten {longest.step.id} ({format_duration(takes)}){among} by {format_duration(short)}"
 
 
-def _records(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
+def _records(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
     """Where each time of the steps comes from: `scripts-orders`, `measured 2026-10-10`."""
     for step in steps:
         yield step.id, step.source

@@ -168,18 +168,15 @@ class WaysBack:
         elif does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"
             yield self._failed(pair, summary, f"{pair.back} differs from it in comments at most")
-        else:
-            yield from self._judge_effect(pair, effect_of(texts[pair.back]))
+        elif (effect := effect_of(texts[pair.back])) is not Effect.CHANGES:
+            yield self._does_too_little(pair, effect)
 
-    def _judge_effect(self, pair: Pair, effect: Effect) -> Iterator[Judgement]:
-        if effect is Effect.CHANGES:
-            return
+    def _does_too_little(self, pair: Pair, effect: Effect) -> Judgement:
         summary, actual = f"the way back of {pair.forward} {_SUMMARIES[effect]}", f"{pair.back} {effect}"
         if effect not in _MAY_WORK:
-            yield self._failed(pair, summary, actual)
-            return
+            return self._failed(pair, summary, actual)
         place = posixpath.join(self.folder, pair.back)
-        yield warned(
+        return warned(
             summary,
             expected=f"{self._expected(pair)}, as far as its text tells",
             actual=actual,

@@ -163,8 +163,9 @@ class ScriptRunner(Check):
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
         restore = work.restore
-        if restore and restore_login is not None:
-            points.append(self._judge_restore(restore, restore_login))
+        if restore and restore_login is not None:  # which server that is, is told with the backup's login
+            first = next(self._judge_login(restore, restore_login))
+            points.append(replace(first, summary=f"restore: {first.summary}"))
         if restore and restore_start is not None:
             points.append(self._judge_start(restore, restore_start))
         if entered is not None:
@@ -240,7 +241,7 @@ class ScriptRunner(Check):
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
         name = work.dbname
         if login.refusal is not None:
-            yield self._login_failed(work, login, name)
+            yield self._login_failed(work, login, login.refusal)
         elif login.user and (login.user, login.database) != (work.login, name):
             yield work.failed(
                 "the login arrives elsewhere",
@@ -315,13 +316,7 @@ class ScriptRunner(Check):
             return work.database.system_identifier == login.system_identifier
         return not login.user or str(login.port) == (split_server(work.server)[1] or str(work.database.port))
 
-    def _judge_restore(self, restore: ServerWork, login: ServerLogin) -> Judgement:
-        """Whether the role that puts the backup back gets in; which server that is, is told with the backup's login."""
-        first = next(self._judge_login(restore, login))
-        return replace(first, summary=f"restore: {first.summary}")
-
-    def _login_failed(self, work: ServerWork, login: ServerLogin, name: str) -> Judgement:
-        refusal = login.refusal or LoginRefusal.OTHER
+    def _login_failed(self, work: ServerWork, login: ServerLogin, refusal: LoginRefusal) -> Judgement:
         if _method(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
@@ -338,20 +333,23 @@ class ScriptRunner(Check):
             host=work.host.id,
             role=work.login,
             role_identifier=quote_identifier(work.login),
-            database=name,
+            database=work.dbname,
             naming=f"`into` of {work.declared_in}" if work.into else f"`name` of [databases.{work.database.id}]",
-            database_identifier=quote_identifier(name),
+            database_identifier=quote_identifier(work.dbname),
             pgpass=_pgpass_line(work),
             program=work.program("psql") if work.part else work.programs[0],
             table=work.table,
             declared_in=work.declared_in,
         )
-        expected = f"{work.login} logs in to {name} without a prompt, as {work.who} on {work.host.id}"
+        expected = f"{work.login} logs in to {work.dbname} without a prompt, as {work.who} on {work.host.id}"
         return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
         majors = {program.rpartition("/")[2]: major_of(run.said) for program, run in runs.items() if run.ran}
-        server = self._server_major(work, login)
+        server: Major | None = major_of_server(login.version_num) if login.version_num else None
+        planned = work.database.version.split(".")[:2]
+        if server is None and all(part.isdecimal() for part in planned):
+            server = tuple(map(int, planned if planned[0] == "9" else planned[:1]))
         for name, major in majors.items():
             if server is not None and major is not None and name != "pg_restore":
                 yield from self._against_server(work, name, major, server)
@@ -382,15 +380,6 @@ class ScriptRunner(Check):
                 remedy=f"dump with version {shown(server)}: what a newer one writes, pg_restore and psql of the "
                 "server's version may not read",
             )
-
-    @staticmethod
-    def _server_major(work: ServerWork, login: ServerLogin) -> Major | None:
-        if login.version_num:
-            return major_of_server(login.version_num)
-        planned = work.database.version.split(".")[:2]
-        if not all(part.isdecimal() for part in planned):
-            return None
-        return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
 
 
 def _method(work: ServerWork) -> Method:
