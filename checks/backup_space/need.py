@@ -45,8 +45,7 @@ class Growth:
 def begins_at(planned: PlannedBackup) -> datetime:
     """When the backup's step begins as planned; the window's start when it has no step. UTC."""
     current = schedule(planned.plan)
-    slots = {slot.step.id: slot for slot in current.slots} if current else {}
-    slot = slots.get(planned.backup.step)
+    slot = current.slot(planned.backup.step) if current else None
     return slot.begins_at if slot else planned.plan.window.start
 
 

@@ -193,9 +193,8 @@ class CompetingJobs(Check):
     def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
         """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
         current = schedule(self.plan)
-        slots = {slot.step.id: slot for slot in current.slots} if current else {}
-        until = slots[planned.step].ends_at if planned.step in slots else self.plan.window.start
-        return max(job.runs) + job.late < until
+        slot = current.slot(planned.step) if current else None
+        return max(job.runs) + job.late < (slot.ends_at if slot else self.plan.window.start)
 
     def _judge_job(self, subject: Subject, job: JobStarts, planned: PlannedBackup | None) -> Judgement:
         remedy = (

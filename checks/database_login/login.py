@@ -68,7 +68,18 @@ class PlannedLogin:
         return replace(self.failed(summary, expected, actual, remedy), waivable=False)
 
 
-def judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
+def judge_login(
+    login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
+) -> Iterator[Judgement]:
+    """All but the connections that are left."""
+    yield from _judge_server(login, identity, system)
+    yield from _judge_certificate(login, identity, need)
+    yield from _judge_credential(login, identity, roles.get(login.database.user), need)
+    yield from _judge_settings(login, identity)
+    yield from _judge_backup_roles(login, roles, need)
+
+
+def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
     """Whether it is the one that the plan means, and PostgreSQL itself."""
     database = login.database
     yield passed(_who_answered(database, identity, system))
@@ -131,7 +142,7 @@ def _who_answered(database: Database, identity: Identity, system: str) -> str:
     )
 
 
-def judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:
+def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:
     """Nothing without TLS. Where the plan has the certificate verified, its end ends the work, and not to have seen
     it is UNKNOWN; elsewhere it is only told: libpq does not look at it then, but applications may."""
     if identity.session.get("ssl", "no") == "no":
@@ -165,7 +176,7 @@ def _end(login: PlannedLogin, certificate: Certificate, *, verifies: bool) -> En
     )
 
 
-def judge_credential(
+def _judge_credential(
     login: PlannedLogin, identity: Identity, role: DatabaseRole | None, need: TimeOfNeed
 ) -> Iterator[Judgement]:
     """The role that logs in from here: how it proved itself, and until when it may."""
@@ -215,7 +226,9 @@ def backup_roles(login: PlannedLogin) -> list[str]:
     return [name for name in dict.fromkeys(logins) if name != login.database.user]
 
 
-def judge_backup_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed) -> Iterator[Judgement]:
+def _judge_backup_roles(
+    login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
+) -> Iterator[Judgement]:
     """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
     for name in backup_roles(login):
         role, quoted = roles.get(name), quote_identifier(name)
@@ -239,7 +252,7 @@ def undo_setting(login: PlannedLogin, identity: Identity, name: str) -> str:
     return template.format(name=name, role=login.role, database=login.database_name)
 
 
-def judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
+def _judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
     """Those that break scripts."""
     database, user = login.database, login.database.user
     read_only = identity.setting("default_transaction_read_only")

@@ -51,14 +51,7 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [
-            *self._listed(),
-            *self._unlisted(),
-            *self._twice(),
-            *self._unread(),
-            *self._deviations(),
-            *self._transactions(),
-        ]
+        points = [*self._listed(), *self._unlisted(), *self._twice(), *self._deviations(), *self._transactions()]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -132,7 +125,8 @@ class OrderedScripts:
         else:
             yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
 
-    def _unread(self) -> Iterator[Judgement]:
+    def _deviations(self) -> Iterator[Judgement]:
+        """Where psql does not run every statement, stop at the first error and commit, or may not."""
         unread = self.sealed.unread
         if unread:
             yield unknown(
@@ -141,9 +135,6 @@ class OrderedScripts:
                 actual=named(f"{name}: {why}" for name, why in unread.items()),
                 remedy=CURE_UNREAD,
             )
-
-    def _deviations(self) -> Iterator[Judgement]:
-        """Where psql does not run every statement, stop at the first error and commit, or may not."""
         expected = "every statement run and committed, ON_ERROR_STOP as the command line sets it"
         places = [(name, each) for name, each in self.sealed.deviations if each.certain]
         if places:

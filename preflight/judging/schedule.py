@@ -62,6 +62,9 @@ class Schedule:
     unknown_undo: tuple[str, ...]
     """Steps that do not say how they are taken back, or not how long that takes; counted as taking no time."""
 
+    def slot(self, step_id: str) -> Slot | None:
+        return next((slot for slot in self.slots if slot.step.id == step_id), None)
+
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
         return _path(self.slots, step_id)
