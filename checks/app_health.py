@@ -114,9 +114,7 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            refused = certificate_of(answer)
-            events = (_event(instance, refused),) if refused else ()
-            return replace(self._no_answer(instance, answer), events=events)
+            return self._no_answer(instance, answer)
         points = [*_status(instance, answer), *self._certificate(instance, answer)]
         if answer.status == instance.endpoint.status:
             points += [*_source(instance, answer), _latency(instance, answer), *_body(instance, answer)]
@@ -125,15 +123,18 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
-        if lost.reason.side is not Side.FAR_END:
-            return unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
         certificate = certificate_of(lost)
-        return failed(
+        events = (_event(instance, certificate),) if certificate else ()
+        if lost.reason.side is not Side.FAR_END:
+            found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
+            return replace(found, events=events)
+        found = failed(
             f"no answer that counts: {lost.reason}",
             expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
             actual=f"{lost.detail}; {self._described(certificate)}" if certificate else lost.detail,
             remedy=cure,
         )
+        return replace(found, events=events)
 
     def _certificate(self, instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         if not answer.final_url.startswith("https:"):

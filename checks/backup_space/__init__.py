@@ -191,20 +191,16 @@ class BackupSpace(Check):
     def _points(self, planned: PlannedBackup, directory: Directory, free: _Room) -> Iterator[Judgement]:
         place = directory.place
         yield self._judge_bytes(planned, directory, free)
-        quotas = [
-            quota
-            for quota in directory.quotas
-            if directory.as_account and place.mount is not None and quota.source == place.mount.source
-        ]
+        source = place.mount.source if place.mount else None
+        quotas = [each for each in directory.quotas if directory.as_account and each.source == source]
         own = tuple(need for need in free.needs if need.planned.account == planned.account)
         for left in (quota.left_bytes for quota in quotas):
             if left is not None and left < place.free_bytes:
                 room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
                 yield self._judge_bytes(planned, directory, room)
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
-        yield self._judge_files(
-            planned, directory, min((left for left in limits if left is not None), default=None), free
-        )
+        least = min((left for left in limits if left is not None), default=None)
+        yield passed("inodes are not limited") if least is None else _judge_files(planned, directory, least, free)
 
     def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: _Room) -> Judgement:
         place = directory.place
@@ -253,27 +249,26 @@ class BackupSpace(Check):
             actual=actual,
         )
 
-    def _judge_files(self, planned: PlannedBackup, directory: Directory, left: int | None, room: _Room) -> Judgement:
-        if left is None:
-            return passed("inodes are not limited")
-        where = f"{_mount(directory)} of {planned.host.id}"
-        certain = sum(need.files for need in room.needs) + _SPARE_INODES
-        wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
-        if left < certain:
-            return planned.failed(
-                f"{left} inodes free, {certain} needed",
-                expected=wanted,
-                actual=f"{left} inodes free on {where}, whatever its free bytes",
-                remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
-            )
-        if left < certain + sum(need.files for need in room.perhaps):
-            return unknown(
-                f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
-                expected=f"{wanted}; {total_files(room.perhaps)}",
-                actual=f"{left} inodes free on {where}",
-                remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
-            )
-        return passed(f"{left} inodes free", expected=wanted)
+
+def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: _Room) -> Judgement:
+    where = f"{_mount(directory)} of {planned.host.id}"
+    certain = sum(need.files for need in room.needs) + _SPARE_INODES
+    wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
+    if left < certain:
+        return planned.failed(
+            f"{left} inodes free, {certain} needed",
+            expected=wanted,
+            actual=f"{left} inodes free on {where}, whatever its free bytes",
+            remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
+        )
+    if left < certain + sum(need.files for need in room.perhaps):
+        return unknown(
+            f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
+            expected=f"{wanted}; {total_files(room.perhaps)}",
+            actual=f"{left} inodes free on {where}",
+            remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
+        )
+    return passed(f"{left} inodes free", expected=wanted)
 
 
 def _need(planned: PlannedBackup, facts: Mapping[str, Any]) -> Need:

@@ -120,7 +120,12 @@ class CompetingJobs(Check):
                 actual=jobs.said or "systemctl fails without a word",
                 remedy=f"run it by hand on {subject.id}: systemctl list-timers --all",
             )
-        yield from self._judge_unseen(subject, _unseen(jobs, crontabs), "crontab -l as each of them")
+        refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
+        spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
+        others = ["the crontabs of root and all other accounts"] if spool else []
+        unseen = [*refused, *others, *(path for path in jobs.unread if path not in spool)]
+        # Without a cron daemon, crontabs start nothing.
+        yield from self._judge_unseen(subject, [] if jobs.cron == "none" else unseen, "crontab -l as each of them")
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
@@ -290,13 +295,3 @@ def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> 
         Systemd.FAILED: "no timers",
     }[jobs.systemd]
     return f"{counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
-
-
-def _unseen(jobs: HostJobs, crontabs: Iterable[OwnCrontab]) -> list[str]:
-    """What starts jobs and may not be read. Without a cron daemon, crontabs start nothing."""
-    if jobs.cron == "none":
-        return []
-    refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
-    spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
-    others = ["the crontabs of root and all other accounts"] if spool else []
-    return refused + others + [path for path in jobs.unread if path not in spool]

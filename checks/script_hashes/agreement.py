@@ -54,16 +54,11 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             actual=named(unusual),
             remedy=f"replace them by the files themselves in {folder}, then run: {seen.seal}",
         )
-    if seen.sealed:
-        yield from _changed_after_sealing(seen, folder)
-
-
-def _changed_after_sealing(seen: Comparison, folder: str) -> Iterator[Judgement]:
     sealed, approved = seen.sealed, seen.approved
     kinds = {
         "changed": [name for name in sealed if approved.get(name, sealed[name]) not in ("", sealed[name])],
         "gone": [name for name in sealed if name not in approved],
-        "added": [name for name in approved if name not in sealed],
+        "added": [name for name in approved if sealed and name not in sealed],
     }
     said = [f"{kind}: {named(names)}" for kind, names in kinds.items() if names]
     if said:

@@ -176,23 +176,21 @@ class Differences:
                 return describe_difference(approved, staged, cut=not self.read[name].whole)
             if not self.read[name].whole:
                 return f"the first {TEXT_CAP_BYTES // 1024} KiB are the same, what follows is not"
-        return self._describe_forms(name)
+        approved_file, forms = self.files.approved_tree.files.get(name), self.forms.get(name)
+        if approved_file is None or forms is None or not approved_file.sha256_bare:
+            return "other content"
+        if forms.without_cr == approved_file.sha256_without_cr:
+            ends = "LF instead of CRLF" if approved_file.crlf else "CRLF instead of LF"
+            return f"the same but for line endings ({ends})"
+        if forms.bare == approved_file.sha256_bare:
+            return "the same but for line endings, byte order mark or newlines at the end"
+        return "other content"
 
     def diff(self, name: str) -> str:
         """A bounded unified diff; empty where there is nothing to show."""
         if name not in self.read:
             return ""
         return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}")
-
-    def _describe_forms(self, name: str) -> str:
-        approved, staged = self.files.approved_tree.files.get(name), self.forms.get(name)
-        if approved is None or staged is None or not approved.sha256_bare:
-            return "other content"
-        if staged.without_cr == approved.sha256_without_cr:
-            return f"the same but for line endings ({'LF instead of CRLF' if approved.crlf else 'CRLF instead of LF'})"
-        if staged.bare == approved.sha256_bare:
-            return "the same but for line endings, byte order mark or newlines at the end"
-        return "other content"
 
     def _texts(self, name: str) -> tuple[str, str]:
         """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;
