@@ -94,7 +94,10 @@ class TimeBudget(Check):
         else:
             seen = f"{format_duration(late)} too late to begin"
             begun_now = f"; begun now: finish {self._at(current.finish_at)}, margin {format_duration(current.margin)}"
-            shorter = _shorten(current, self._decisive(current), late)
+            last, decisive = current.last_risky, current.critical_path[-1]  # the step whose end sets the latest start
+            if last is not None and current.margin - window.margin <= window.end - current.finish_at:
+                decisive = last.step.id
+            shorter = _shorten(current, decisive, late)
         return _short_by(
             late,
             seen,
@@ -132,13 +135,6 @@ class TimeBudget(Check):
         earlier = "" if is_open else f"start the window at {self._at(window.start - short)}, "
         return f"{shorter}, {earlier}or have the window end at {self._at(window.end + short)}"
 
-    def _decisive(self, current: Schedule) -> str:
-        """The step whose end sets the latest start."""
-        last, window = current.last_risky, self.plan.window
-        if last is not None and current.margin - window.margin <= window.end - current.finish_at:
-            return last.step.id
-        return current.critical_path[-1]
-
     def _unknown_undo(self, step: Step, current: Schedule) -> Judgement:
         if step.undo is None:
             gap = "how it is taken back"
@@ -173,12 +169,12 @@ class TimeBudget(Check):
     def _odd_records(self) -> Iterator[Judgement]:
         where = zone(self.plan.window.zone)
         start, today = (moment.astimezone(where).date() for moment in (self.plan.window.start, self.moment))
-        for name, source in _records(self.plan.steps):
-            on = None if source == GUESS else _date(source)
-            if on is not None and on > min(start, today):
-                odd = "after the window starts" if on > start else "in the future"
-            elif on is None and source != GUESS:
+        for name, source in (each for each in _records(self.plan.steps) if each[1] != GUESS):
+            on = _date(source)
+            if on is None:
                 odd = "a date that does not exist"
+            elif on > min(start, today):
+                odd = "after the window starts" if on > start else "in the future"
             else:
                 continue
             yield warned(

@@ -130,16 +130,14 @@ class CompetingJobs(Check):
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
         name = database.dbname
+        unseen = [f"jobs in cron.job of other roles than {database.user}"] if pg_cron.only_own else []
         if not pg_cron.found:
             unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
             yield passed(f"pg_cron has no table in this database{unsaid}")
         elif pg_cron.readable:
             yield from self._judge_pg_jobs(subject, pg_cron, pg_jobs)
-        unseen = []
-        if pg_cron.found and not pg_cron.readable:
-            unseen.append("cron.job, which the role may not read")
-        elif pg_cron.only_own:
-            unseen.append(f"jobs in cron.job of other roles than {database.user}")
+        else:
+            unseen = ["cron.job, which the role may not read"]
         if pg_cron.home and pg_cron.home != name and not pg_cron.found:
             unseen.append(f"the jobs of pg_cron, which works from the database {pg_cron.home}")
         query = "SELECT schedule, username, database, command FROM cron.job WHERE active, as a superuser"

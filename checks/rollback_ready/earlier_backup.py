@@ -301,11 +301,8 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
 
 
 def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
-    if not read.readable and not read.as_account:
-        yield _unread(seen)
-        return
     if not read.readable:
-        yield seen.may_not_be_read()
+        yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
     if read.code == _PROGRAM_MISSING or read.holds_archive:
         what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said

@@ -188,9 +188,8 @@ class Differences:
 
     def diff(self, name: str) -> str:
         """A bounded unified diff; empty where there is nothing to show."""
-        if name not in self.read:
-            return ""
-        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}")
+        shown = name in self.read
+        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}") if shown else ""
 
     def _texts(self, name: str) -> tuple[str, str]:
         """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;

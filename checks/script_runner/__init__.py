@@ -95,32 +95,24 @@ class ScriptRunner(Check):
         ]
 
     def probes(self, subject: Subject) -> Probes:
+        """The programs of the work; whether the login can enter the folder from which it starts the work as another
+        account; whether that account finds the program of a `command`, and may write the log; what is sealed."""
         work: ServerWork = subject.item
-        probes = self._start_probes(work)
-        restore = work.restore
-        if restore and restore.command:
-            account = AsAccount.of(restore)
-            probes["restore_start"] = WorkStartProbe(work.host.id, account, program=restore.command[0])
-        if work.connects:
-            account = AsAccount.of(work)
-            programs = programs_of(self.plan, work.host.id, work.account)
-            probes["programs"] = ProgramsProbe(work.host.id, account, programs)
-        if work.section is Section.SCRIPTS:
-            probes["manifest"], probes["texts"] = sealing_probes(self.plan, self.plan.scripts[work.id])
-        return probes
-
-    def _start_probes(self, work: ServerWork) -> dict[str, Probe[Any]]:
-        """Whether the login can enter the folder from which it starts the work as another account; whether that account
-        finds the program of a `command`, and may write the log."""
-        entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
-        account = AsAccount.of(work)
+        host, account = work.host, AsAccount.of(work)
         probes: dict[str, Probe[Any]] = {}
+        entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
-            probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
+            probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
         if work.command:
-            probes["start"] = WorkStartProbe(work.host.id, account, entry.staged if entry else "/", work.command[0])
+            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.command[0])
         elif entry and entry.log:
-            probes["start"] = WorkStartProbe(work.host.id, account, log=entry.log)
+            probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
+        if work.restore and work.restore.command:
+            probes["restore_start"] = WorkStartProbe(host.id, account, program=work.restore.command[0])
+        if work.connects:
+            probes["programs"] = ProgramsProbe(host.id, account, programs_of(self.plan, host.id, work.account))
+        if entry:
+            probes["manifest"], probes["texts"] = sealing_probes(self.plan, entry)
         return probes
 
     def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
