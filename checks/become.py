@@ -10,6 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
+from preflight.plan.machines import grouped
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
@@ -119,17 +120,15 @@ class BecomeAccount(Check):
 
     def _judge_programs(self, target: _Target, programs: Programs) -> Iterator[Judgement]:
         """Those that a rule is missing for are one line: one rule lets them all run."""
-        refused: dict[tuple[str, str], list[ProgramRun]] = {}
-        for run in programs:
-            if run.ran:
-                with_password = " with the password of the plan" if target.account.password else " without a prompt"
-                yield passed(f"{run.path or run.program} runs{with_password}")
-                continue
-            why = run.refusal
-            listed = why is Refusal.NEEDS_PASSWORD and run.path
-            alone = "" if why in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
-            refused.setdefault((f"{'it is listed, but ' if listed else ''}{why}", alone), []).append(run)
-        for (why_in_words, _), runs in refused.items():
+
+        def why(run: ProgramRun) -> tuple[str, str]:
+            listed = run.refusal is Refusal.NEEDS_PASSWORD and run.path
+            alone = "" if run.refusal in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
+            return f"{'it is listed, but ' if listed else ''}{run.refusal}", alone
+
+        with_password = " with the password of the plan" if target.account.password else " without a prompt"
+        yield from (passed(f"{run.path or run.program} runs{with_password}") for run in programs if run.ran)
+        for (why_in_words, _), runs in grouped((run for run in programs if not run.ran), why).items():
             names = ", ".join(run.program for run in runs)
             summary = f"{names} {'do' if runs[1:] else 'does'} not run: {why_in_words}"
             found = [(run.program, run.path) for run in runs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment, local_to_utc, zone
@@ -22,12 +23,10 @@ _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """One of the two people of a role."""
+class _Person(NamedTuple):
+    """One of the two people of a role: `primary` or `standby`, and the name."""
 
     kind: str
-    """`primary` or `standby`."""
     name: str
 
     def __str__(self) -> str:

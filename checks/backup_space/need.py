@@ -125,11 +125,6 @@ class Need:
         return f"{self.id} needs {format_need(self.bytes)} ({headroom} x {format_need(self.expected)}, {self.method})"
 
 
-def need_of(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> Need:
-    """`previous`, `sizes`: None where they were not asked for."""
-    return Need(planned, *_expected(planned, previous, sizes), _files(planned, sizes))
-
-
 def largest_of(previous: Listing | None) -> BackupFile | None:
     """Of the two newest; None where no size could be seen."""
     newest = previous.backups[:_COMPARED] if previous else ()
@@ -149,6 +144,11 @@ def total_files(needs: Sequence[Need]) -> str:
 
 def names(needs: Sequence[Need]) -> str:
     return " and ".join(need.id for need in needs)
+
+
+def need_of(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> Need:
+    """`previous`, `sizes`: None where they were not asked for."""
+    return Need(planned, *_expected(planned, previous, sizes), _files(planned, sizes))
 
 
 def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> tuple[int, str]:

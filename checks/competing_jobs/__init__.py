@@ -31,8 +31,6 @@ from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, name_o
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
 _MOST_UNREADABLE = 10
-_PG_CRON_ZONE = "GMT"
-"""What cron.timezone is, unless somebody sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ class CompetingJobs(Check):
         yield from self._judge_unseen(subject, unseen, query)
 
     def _judge_pg_jobs(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
-        zone_name = pg_cron.zone or _PG_CRON_ZONE
+        zone_name = pg_cron.zone or "GMT"  # unless somebody sets it
         try:
             found = pg_cron_starts(pg_jobs, zone_name, self._interval)
         except ValueError as error:
