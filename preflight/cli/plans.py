@@ -8,7 +8,7 @@ import click
 
 from preflight.cli.console import CallError, complain
 from preflight.cli.loading import PLAN, load
-from preflight.cli.output import format_option, write_stdout
+from preflight.cli.output import carries_unicode, format_option, write_stdout
 from preflight.clock import Deadline, now
 from preflight.engine.command_sheet import command_sheet, sheet_questions
 from preflight.engine.inspection import inspect
@@ -70,7 +70,7 @@ def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
         raise CallError("--commands prints text; leave --format out")
     plan, registry = load(plan_path)
     if commands:
-        write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
+        write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan)), not carries_unicode()))
         return
     if stdout_format == "markdown":
         write_stdout(requests_report.render(plan))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from preflight.report.harmless import html_text
 
 _VOID = {"meta", "br", "hr"}
@@ -30,6 +32,11 @@ def el(tag: str, *children: str, **attributes: Attribute) -> Html:
 def joined(*children: str) -> Html:
     """Several one after the other."""
     return Html("".join(child if isinstance(child, Html) else html_text(child) for child in children))
+
+
+def whole(text: str) -> Html:
+    """Text that is harmless already and must not be cut."""
+    return Html(html.escape(text))
 
 
 def _number(value: Attribute) -> str:

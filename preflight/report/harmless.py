@@ -40,8 +40,6 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
-_json_value = json.JSONEncoder(default=datetime.isoformat).encode
-
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
 _MOST_IN_XML = 20_000
@@ -64,6 +62,30 @@ def clean_lines(text: str) -> list[str]:
 def no_command(line: str) -> str:
     """A line of a log that no build system obeys, whatever it begins with."""
     return _CI_LINE.sub(r"\1: :", _CI_COMMAND.sub("## ", line))
+
+
+def line_to_paste(line: str, *, ascii: bool = False) -> str:  # noqa: A002 - as the encoding
+    """A command line that shows nothing but itself, and that the shell reads back byte for byte.
+
+    `ascii`: what is beyond ASCII counts as odd, too.
+
+    `line` is quoted as by `shlex.quote`, so whatever is odd in it stands between single quotes. `##[` becomes
+    `#''#[`; a character that cannot be seen is left to `"$(printf '\\302\\240')"`, its bytes in octal. Both are POSIX;
+    `$'...'` is younger than the `sh` of many servers. Empty for what neither can say: `$(...)` drops a line break at
+    its end, and a lone surrogate that is no byte of a file's name has no bytes."""
+    if "\n" in line:
+        return ""
+    if line.isprintable() and not ascii and "##" not in line and not line.startswith("::"):
+        return line
+    parts = []
+    for odd, characters in groupby(line, key=lambda each: not each.isprintable() or (ascii and not each.isascii())):
+        text = "".join(characters)
+        try:
+            octal = "".join(f"\\{byte:03o}" for byte in text.encode(errors="surrogateescape")) if odd else ""
+        except UnicodeEncodeError:
+            return ""
+        parts.append(f"""'"$(printf '{octal}')"'""" if odd else _CI_COMMAND.sub("#''#", text))
+    return re.sub("^::", "':':", "".join(parts))
 
 
 def html_text(text: str) -> str:

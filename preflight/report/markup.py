@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from preflight.report.harmless import clean, clean_lines, longest_run
-from preflight.wording import shortened
 
 _MOST_LINES = 200
 _MOST_CHARACTERS = 20_000
@@ -13,22 +12,22 @@ _MOST_PADDED = 60
 
 
 def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
-    """A block of text as it stands."""
-    shown = [clean(shortened(line, _MOST_CHARACTERS)) for line in lines[:_MOST_LINES]]
-    if len(lines) > _MOST_LINES:
-        shown.append(f".. and {len(lines) - _MOST_LINES} more lines")
-    fence = "`" * max(3, *(longest_run(line) + 1 for line in shown), 3)
+    """A block of text as it stands, and all of it."""
+    shown = [clean(line) for line in lines]
+    fence = "`" * max(3, *(longest_run(line) + 1 for line in shown))
     yield f"{fence}{language}"
     yield from shown
     yield fence
 
 
 def fenced_text(text: str) -> Iterator[str]:
-    """A block of text as it stands; a difference in the colours of one."""
-    return fenced(clean_lines(text[:_MOST_CHARACTERS]), "diff" if text.startswith("--- ") else "text")
+    """A block of the text's first lines as they stand; a difference in the colours of one."""
+    lines = clean_lines(text[:_MOST_CHARACTERS])
+    left_out = [f".. and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
+    return fenced([*lines[:_MOST_LINES], *left_out], "diff" if text.startswith("--- ") else "text")
 
 
-def limited(lines: Iterable[str], most_bytes: int) -> Iterator[str]:
+def limited(lines: Iterable[str], most_bytes: int, elsewhere: str = "the JSON report has all") -> Iterator[str]:
     """The first lines, and how many are left out; a block of text that is cut is closed."""
     left_bytes, left_out, fence = most_bytes, 0, ""
     for line in lines:
@@ -43,7 +42,7 @@ def limited(lines: Iterable[str], most_bytes: int) -> Iterator[str]:
         yield line
     if left_out:
         yield fence
-        yield f"{left_out} more lines are left out here; the JSON report has all."
+        yield f"{left_out} more lines are left out here; {elsewhere}."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False) -> Iterator[str]:

@@ -132,7 +132,7 @@ def test_a_block_that_is_cut_is_closed(text: str) -> None:
 
 def test_long_text_is_cut_and_says_so() -> None:
     assert markdown_text("x" * 5000).endswith(" .. and 3000 more characters")
-    assert list(fenced(["x"] * 500))[-2] == ".. and 300 more lines"
+    assert list(fenced_text("x\n" * 499))[-2] == ".. and 300 more lines"
 
 
 def test_a_table_stands_in_columns_as_it_is_typed_too() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
 from preflight.plan import Release
-from preflight.plan.command_lines import Command
-from preflight.report import View
+from preflight.report import View, command_sheet
+from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
 from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
@@ -20,6 +20,7 @@ from preflight.report.document.findings import entries
 from preflight.report.document.order import findings_by_host
 from preflight.report.document.timeline import Timeline, timeline
 from preflight.report.document.times import event_text
+from preflight.report.harmless import line_to_paste
 from preflight.verdict import Decision, Verdict
 
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
@@ -58,10 +59,10 @@ class Document:
     not_checked: Section
     """That, and what was not selected."""
     changes: Section
-    commands: Sequence[Command]
+    commands: Sequence[CommandShown]
     """The night's command lines, the ways back last; formats fold them."""
     call: str
-    """The one that gives this report again."""
+    """The one that gives this report again, to be pasted."""
 
 
 def document(verdict: Verdict, view: View) -> Document:
@@ -88,6 +89,7 @@ def document(verdict: Verdict, view: View) -> Document:
         unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        commands=verdict.commands,
-        call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
+        commands=tuple(command_sheet.shown(verdict.plan, verdict.commands)),
+        call=line_to_paste(view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]))
+        or "(a line break in the call: it cannot be shown)",
     )

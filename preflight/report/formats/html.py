@@ -10,10 +10,10 @@ from pathlib import Path
 import preflight
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.command_sheet import FOREWORD, about
+from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.elements import Html, el, joined
+from preflight.report.elements import Html, el, joined, whole
 from preflight.report.harmless import clean_lines
 from preflight.report.svg import picture
 from preflight.verdict import Decision, Verdict
@@ -69,7 +69,7 @@ def _body(shown: Document) -> Html:
             _commands(shown),
             _all_checks(shown),
         ),
-        el("footer", el("p", "To reproduce: ", el("code", shown.call), f" (preflight {preflight.__version__})")),
+        el("footer", el("p", "To reproduce: ", el("code", whole(shown.call)), f" (preflight {preflight.__version__})")),
     )
 
 
@@ -151,7 +151,7 @@ def _commands(shown: Document) -> Html:
         return Html("")
     title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
     items = [
-        el("li", about(each), el("pre", each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
+        el("li", each.about, el("pre", whole(each.line)) if each.line else Html(""), el("p", each.note, class_="soft"))
         for each in shown.commands
     ]
     return el("details", title, el("p", FOREWORD), el("ol", *items))
