@@ -35,6 +35,8 @@ class Entry:
     """None for a file that cannot be read."""
     verdict: Verdict | None = None
     """Of its evidence, at the moment it was collected; None where that was collected for another plan."""
+    command: str = ""
+    """`run` or `gate`; empty where the report that says so is lost."""
     reported: str = ""
     """The headline of the report that was printed then."""
     changes: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ def _entry(plan: Plan, registry: Registry, saved: SavedRun, inputs: Mapping[str,
         path=saved.path,
         collected_at=evidence.collected_at,
         verdict=verdict,
+        command=("gate" if saved.report.basis else "run") if saved.report else "",  # a gate says what it starts from
         reported=reported,
         changes=tuple(changes),
     )
@@ -95,7 +98,8 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
             yield f"unread   {clean(entry.path.name)}"
         else:
             headline = entry.verdict.headline if entry.verdict else "not judged"
-            yield f"{format_moment(entry.collected_at, plan.window.zone)}  {clean(headline)}"
+            when = format_moment(entry.collected_at, plan.window.zone)
+            yield "  ".join(filter(None, [when, entry.command, clean(headline)]))
         if entry.verdict is not None:
             yield from wrapped(counts(entry.verdict), BODY, "checks   ")
             if entry.reported and entry.reported != entry.verdict.headline:
@@ -103,7 +107,7 @@ def _lines(plan: Plan, entries: Sequence[Entry]) -> Iterator[str]:
         elif entry.reported:
             yield from wrapped(f"{entry.reported}, of the plan as it was then", BODY, "printed  ")
         if entry.changes:
-            yield from wrapped("; ".join(entry.changes), BODY, "void     ")
+            yield from wrapped(f"does not count today: {'; '.join(entry.changes)}", BODY, "void     ")
         yield from wrapped(str(entry.path), BODY, "file     ")
 
 
@@ -112,6 +116,7 @@ def _run(entry: Entry) -> dict[str, Any]:
     return {
         "file": str(entry.path),
         "collected_at": entry.collected_at,
+        "command": entry.command or None,
         "verdict": verdict.decision if verdict else None,
         "headline": verdict.headline if verdict else None,
         "counts": dict(sorted(verdict.counts.items())) if verdict else {},

@@ -33,7 +33,7 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
-    yield "sealed host keys", plan.sealed_known_hosts
+    yield "file of sealed host keys", plan.sealed_known_hosts
     for host in plan.hosts.values():
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path
@@ -70,7 +70,7 @@ def _sentence(name: str, before: str | None, after: str | None) -> str:
     if name == "preflight":
         return f"preflight was {before}, now {after}"
     if after is None or after == "absent":
-        return f"{name} is gone"
+        return f"{name} was removed"
     if before is None or before == "absent":
-        return f"{name} is new"
+        return f"{name} was added"
     return f"{name} changed"
