@@ -88,7 +88,7 @@ class Key:
 
 def keys(cls: Any, without: tuple[str, ...] = ()) -> list[Key]:
     """The keys that a table for this dataclass may have, in the order of its fields."""
-    texts = field_docs(cls)
+    texts = {name: text for each in cls.__mro__ for name, text in field_docs(each).items()}
     return [
         Key(
             name,

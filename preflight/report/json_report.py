@@ -21,11 +21,10 @@ from preflight.verdict import Decision, WaiverState
 Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One observation behind a line."""
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What an observation says, or a whole line."""
 
-    status: Status
     summary: str
     expected: str
     actual: str
@@ -33,6 +32,16 @@ class Point:
     """The act or command that cures it."""
     minutes_at_stake: float | None
     details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rated:
+    status: Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Said, Rated):  # a dataclass has the fields of its last base first
+    """One observation behind a line."""
 
     @property
     def value(self) -> tuple[Status, str, str]:
@@ -54,9 +63,9 @@ class Price:
     margin_minutes: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One check of one subject."""
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """Which check of which subject, and what became of it."""
 
     check: str
     title: str
@@ -75,13 +84,12 @@ class Line:
     price: Price | None
     cure_by: datetime | None
     """When the cure must have been asked for at the latest."""
-    summary: str
-    expected: str
-    actual: str
-    remedy: str
-    """The act or command that cures it."""
-    minutes_at_stake: float | None
-    details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Said, Planned):
+    """One check of one subject."""
+
     points: tuple[Point, ...]
 
     @property

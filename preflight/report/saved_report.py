@@ -89,7 +89,7 @@ def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
     """`cls` with the fields `own`; of the others each is the one that the first source has under its name."""
     for name in fields_of(cls):
         if name not in own:
-            own[name] = next(getattr(source, name) for source in sources if hasattr(source, name))
+            own[name] = getattr(next(source for source in sources if hasattr(source, name)), name)
     return cls(**own)
 
 
