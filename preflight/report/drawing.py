@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import zone
-from preflight.report.document.timeline import Bar, Timeline
+from preflight.report.document.window import Bar, Timeline
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, wrapped
 

@@ -1,7 +1,8 @@
 """Text from elsewhere made harmless, in each syntax that a report is written in: no escaping is done anywhere else.
 
 Whatever a server, a script or a plan says can stand in a report: it must not move a terminal's cursor, give a build
-system a command, become markup, or push the verdict off the screen by its length. Pure.
+system a command, become markup, or push the verdict off the screen by its length. Elements of HTML and SVG are built
+here, so that text in them can only ever be text. Pure.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
 _json_string = json.encoder.encode_basestring_ascii
+
+_VOID = {"meta", "br", "hr"}
+"""Elements of HTML without an end."""
 
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
@@ -189,3 +193,31 @@ def _span(text: str) -> str:
     before, _, after = text.partition(core)
     name = _ONE_NAME.fullmatch(core)
     return f"{before}{markdown_code(name[1] if name else core)}{after}"
+
+
+class Html(str):
+    """Text that is HTML already; made by the functions of this module only."""
+
+    __slots__ = ()
+
+
+def el(tag: str, *children: str, **attributes: str | float | None) -> Html:
+    """`el("td", text, class_="x")`: an element. Attributes that are None are left out; `_` in a name stands for `-`."""
+    written = ""
+    for name, value in attributes.items():
+        if value is not None:
+            text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+            written += f' {name.rstrip("_").replace("_", "-")}="{html_text(text)}"'
+    if tag in _VOID:
+        return Html(f"<{tag}{written}>")
+    return Html(f"<{tag}{written}>{joined(*children)}</{tag}>")
+
+
+def joined(*children: str) -> Html:
+    """Several one after the other."""
+    return Html("".join(child if isinstance(child, Html) else html_text(child) for child in children))
+
+
+def whole(text: str) -> Html:
+    """Text that is harmless already and must not be cut."""
+    return Html(html.escape(text))

@@ -12,9 +12,8 @@ from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
 from preflight.judging.schedule import Slot, time_in_window
-from preflight.report.document.timeline import Bar, Mark, Timeline
-from preflight.report.document.times import margin
-from preflight.report.elements import Html, el
+from preflight.report.document.window import Bar, Mark, Timeline, margin
+from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
 
 _WIDTH, _LEFT, _RIGHT = 1200.0, 195.0, 30.0

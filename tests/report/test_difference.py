@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
-from preflight.report import difference as report
+from preflight.report import comparison as report
 from preflight.report.comparison import Change, Pair, compare
 from preflight.report.formats import json as json_report
 from preflight.report.json_report import Line, PlanFile, Point, Report

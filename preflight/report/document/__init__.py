@@ -14,12 +14,10 @@ from preflight.plan import Release
 from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
-from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.findings import entries
-from preflight.report.document.order import findings_by_host
-from preflight.report.document.timeline import Timeline, timeline
-from preflight.report.document.times import event_text
+from preflight.report.document.order import Blocker, blockers, findings_by_host
+from preflight.report.document.sections import entries
+from preflight.report.document.window import Timeline, event_text, timeline
 from preflight.report.harmless import line_to_paste
 from preflight.verdict import Decision, Verdict
 

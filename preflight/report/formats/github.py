@@ -13,9 +13,8 @@ from typing import TypeVar
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.blocks import Entry
-from preflight.report.document.findings import entries
-from preflight.report.document.sections import counts, unconfirmed_in_words
-from preflight.report.document.times import times
+from preflight.report.document.sections import counts, entries, unconfirmed_in_words
+from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
 from preflight.verdict import Decision, Verdict
 

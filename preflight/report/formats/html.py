@@ -13,8 +13,7 @@ from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.elements import Html, el, joined, whole
-from preflight.report.harmless import clean_lines
+from preflight.report.harmless import Html, clean_lines, el, joined, whole
 from preflight.report.svg import picture
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted

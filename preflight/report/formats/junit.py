@@ -18,7 +18,7 @@ from xml.etree import ElementTree as Xml
 
 from preflight.finding import Finding, Severity, Status
 from preflight.report import PLAIN, View
-from preflight.report.document.findings import finding_entry
+from preflight.report.document.sections import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.verdict import Decision, Verdict
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.document.blockers import blockers
+from preflight.report.document.order import blockers
 from preflight.report.document.sections import counts
 from preflight.report.harmless import clean
 from preflight.verdict import Decision, Verdict

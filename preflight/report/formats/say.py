@@ -16,9 +16,9 @@ from preflight.finding import Severity, Status
 from preflight.judging.schedule import Schedule
 from preflight.plan import Window
 from preflight.report import PLAIN, View, speech
-from preflight.report.document.blockers import Blocker, blockers
+from preflight.report.document.order import Blocker, blockers
 from preflight.report.document.sections import not_selected
-from preflight.report.document.times import begun_now
+from preflight.report.document.window import begun_now
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _MOST_PEOPLE = 3

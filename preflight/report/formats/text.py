@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
-from preflight.report import PLAIN, View, difference
+from preflight.report import PLAIN, View, comparison
 from preflight.report.document import Document, document
-from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Entry, Table
+from preflight.report.document.order import Blocker
 from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
@@ -32,7 +32,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         return "\n".join(_short(shown, colours)) + "\n"
     text = "\n".join(_lines(shown, view, colours)) + "\n"
     if view.difference is not None:
-        text += "\n" + difference.render(view.difference, color=view.color)
+        text += "\n" + comparison.render(view.difference, color=view.color)
     return text
 
 
