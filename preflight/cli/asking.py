@@ -12,9 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
-from preflight.cli.loading import load
+from preflight.cli.options import ReportOptions, load
 from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
-from preflight.cli.report_options import ReportOptions
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect

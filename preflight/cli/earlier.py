@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError
-from preflight.cli.loading import PLAN, load
-from preflight.cli.output import COLOR, format_option, wants_color, write_stdout
+from preflight.cli.options import COLOR, PLAN, format_option, load
+from preflight.cli.output import wants_color, write_stdout
 from preflight.report import comparison
-from preflight.report.saved_report import ReportError, load_report
+from preflight.report.json_report import ReportError, load_report
 from preflight.runs import history as runs_history
 
 

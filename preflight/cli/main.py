@@ -32,7 +32,7 @@ _COMMANDS = {
     "checks": ("preflight.cli.reference", "List the checks: id, severity, question."),
     "explain": ("preflight.cli.reference", "Tell all about one check: why, how, settings, privileges."),
     "schema": ("preflight.cli.reference", "Print the JSON Schema of the plan or of the JSON report."),
-    "demo": ("preflight.cli.demo", "Run against an embedded site on this machine."),
+    "demo": ("preflight.cli.run", "Run against an embedded site on this machine."),
 }
 """Command -> (module, short help). The help stands here so that `--help` need not import the commands."""
 

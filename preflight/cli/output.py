@@ -6,31 +6,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import click
 
 from preflight.errors import PreflightError
 from preflight.evidence import write_private
-
-COLOR = click.option(
-    "--color",
-    type=click.Choice(("auto", "always", "never")),
-    default="auto",
-    show_default=True,
-    help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
-)
-
-
-def format_option(
-    names: Sequence[str], about: str = "What is printed on standard output."
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--format`, one of `names`; the command receives it as `stdout_format`."""
-    return click.option(
-        "--format", "stdout_format", type=click.Choice(names), default="text", show_default=True, help=about
-    )
 
 
 class OutputError(PreflightError):

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, complain
-from preflight.cli.loading import PLAN, load
-from preflight.cli.output import carries_unicode, format_option, write_stdout
+from preflight.cli.options import PLAN, format_option, load
+from preflight.cli.output import carries_unicode, write_stdout
 from preflight.clock import Deadline, now
 from preflight.engine.command_sheet import command_sheet, sheet_questions
 from preflight.engine.inspection import inspect

@@ -20,8 +20,7 @@ from pathlib import Path
 
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
-from preflight.report.json_report import Report
-from preflight.report.saved_report import ReportError, load_report
+from preflight.report.json_report import Report, ReportError, load_report
 from preflight.verdict import Decision
 
 MOST_RUNS = 50

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from preflight.cli.seal import describe
 from preflight.judging.manifest import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.seal import SealError, write_sealed
-from preflight.seal.host_keys import merge_known_hosts
-from preflight.seal.scripts import SealedManifest, describe, seal_scripts
+from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
 from preflight.sessions.ssh.pool import HostKeySeen
 from tests.toy import toy_plan

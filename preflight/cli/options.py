@@ -1,25 +1,65 @@
-"""The options that every judging command has."""
+"""The arguments and options that several commands have. A plan is read together with the checks that apply to it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from preflight.cli.console import CallError, no_such
-from preflight.cli.loading import complete_check
-from preflight.cli.output import (
-    COLOR,
-    format_option,
-)
 from preflight.clock import format_moment, local_to_utc, now, zone
+from preflight.engine.registry import Registry, find_checks
 from preflight.plan import Plan, Window
+from preflight.plan.load import load_plan
 from preflight.report.formats import FORMATS
+
+COLOR = click.option(
+    "--color",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    show_default=True,
+    help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
+)
+
+
+def format_option(
+    names: Sequence[str], about: str = "What is printed on standard output."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--format`, one of `names`; the command receives it as `stdout_format`."""
+    return click.option(
+        "--format", "stdout_format", type=click.Choice(names), default="text", show_default=True, help=about
+    )
+
+
+PLAN = click.argument(
+    "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."
+)
+
+
+def load(path: Path) -> tuple[Plan, Registry]:
+    """The plan, valid to the last key, and the checks that it has something for.
+
+    Raises PlanError, with all errors at once, and NoChecksError."""
+    found: list[Registry] = []
+
+    def settings(plan: Plan) -> Mapping[str, type | None]:
+        found.append(find_checks(plan.release.checks if plan.release else None, plan))
+        return found[0].settings()
+
+    plan = load_plan(path, settings)
+    return plan, found[0]
+
+
+def complete_check(_context: click.Context, _parameter: click.Parameter, begun: str) -> Sequence[CompletionItem]:
+    """What a shell is offered for the id of a check; those of a plan's own folder are not known here."""
+    return [CompletionItem(check.id) for check in find_checks(None).checks if check.id.startswith(begun)]
+
 
 _OPTIONS = (
     format_option(FORMATS),
