@@ -7,6 +7,7 @@ datetimes of one zone ignores a clock change between them (Python subtracts wall
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,9 +23,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def monotonic() -> float:
-    """Seconds on a clock that never steps; only for durations and deadlines."""
-    return time.monotonic()
+monotonic = time.monotonic
+"""Seconds on a clock that never steps; only for durations and deadlines."""
 
 
 class Deadline:
@@ -32,15 +32,15 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = monotonic() + seconds
 
     def left(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._at - time.monotonic())
+        return max(0.0, self._at - monotonic())
 
     @property
     def over(self) -> bool:
-        return time.monotonic() >= self._at
+        return monotonic() >= self._at
 
     def at_most(self, seconds: float) -> Deadline:
         """The earlier of this deadline and one `seconds` from now."""
@@ -91,31 +91,21 @@ class ClockChange:
 
 def clock_changes(where: tzinfo, start: datetime, end: datetime) -> list[ClockChange]:
     """The clock changes of a zone after `start` and up to `end`, both UTC."""
+
+    def offset(moment: datetime) -> timedelta:
+        return moment.astimezone(where).utcoffset() or timedelta()
+
     found = []
     low = start
     while low < end:
         high = min(low + _SAMPLING, end)
-        if _offset(where, low) != _offset(where, high):
-            found.append(_change_between(where, low, high))
+        before, after = offset(low), offset(high)
+        if before != after:  # to the second: no zone changes at a part of one
+            seconds = range(int(low.timestamp() // 1) + 1, int(high.timestamp() // 1) + 1)
+            changed = bisect_left(seconds, True, key=lambda at: offset(datetime.fromtimestamp(at, UTC)) != before)
+            found.append(ClockChange(datetime.fromtimestamp(seconds[changed], UTC), before, after))
         low = high
     return found
-
-
-def _change_between(where: tzinfo, low: datetime, high: datetime) -> ClockChange:
-    """The change after `low` and not after `high`, to the second: no zone changes at a part of one."""
-    before, after = _offset(where, low), _offset(where, high)
-    first, last = low.timestamp() // 1, high.timestamp() // 1
-    while last - first > 1:
-        middle = (first + last) // 2
-        if _offset(where, datetime.fromtimestamp(middle, UTC)) == before:
-            first = middle
-        else:
-            last = middle
-    return ClockChange(datetime.fromtimestamp(last, UTC), before, after)
-
-
-def _offset(where: tzinfo, moment: datetime) -> timedelta:
-    return moment.astimezone(where).utcoffset() or timedelta()
 
 
 def format_moment(moment: datetime, zone_name: str) -> str:

@@ -83,8 +83,8 @@ class Judgement:
     def __post_init__(self) -> None:
         if self.status in (Status.FAIL, Status.WARN) and not self.remedy and not self.points:
             raise ValueError(f"a {self.status} needs a remedy: {self.summary}")
-        if self.status is Status.PASS and any(point.status is not Status.PASS for point in self.points):
-            raise ValueError(f"a pass holds a point that is none: {self.summary}")
+        if any(WORST_FIRST.index(point.status) < WORST_FIRST.index(self.status) for point in self.points):
+            raise ValueError(f"a {self.status} holds a point that is worse: {self.summary}")
 
     @classmethod
     def of(cls, points: Iterable[Judgement]) -> Judgement:

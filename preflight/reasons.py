@@ -81,81 +81,50 @@ class Reason(Enum):
         """The template of its cure where it was met on a session of the kind `via`."""
         return self.cures if isinstance(self.cures, str) else self.cures.get(via, _REPORT)
 
+    # A table: words, side and cure; the cure stands in the next line where one is too short.
+    # fmt: off
+
     # Nobody was asked.
     NOT_ASKED = "not asked", Side.TOOL, _ASK
     CLOSED_HERE = "not asked (the run was ended)", Side.HERE, _ASK
-    CONTRADICTION = (
-        "the answers contradict each other",
-        Side.TOOL,
-        "ask from one place, or find out why the answers differ",
-    )
+    CONTRADICTION = ("the answers contradict each other", Side.TOOL,
+        "ask from one place, or find out why the answers differ")
     UNREADABLE = "unreadable reply", Side.TOOL, _SHOW
     DEFECT = "a defect of preflight", Side.TOOL, _REPORT
 
     # This machine.
-    NO_SECRET = (
-        "the secret is not there",
-        Side.HERE,
-        "set it where preflight runs, or name another reference in the plan",
-    )
-    OPEN_FILES = ("not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)")
-    BUSY = (
-        "not asked (busy)",
-        Side.HERE,
-        "ask with a longer --timeout, or when the machine preflight runs on has less to do",
-    )
-    REFUSED_ELSEWHERE = (
-        "not tried (refused elsewhere)",
-        Side.HERE,
-        "have {owner} confirm the password, and correct the secret that [hosts.{target}] names",
-    )
+    NO_SECRET = ("the secret is not there", Side.HERE,
+        "set it where preflight runs, or name another reference in the plan")
+    OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
+    BUSY = ("not asked (busy)", Side.HERE,
+        "ask with a longer --timeout, or when the machine preflight runs on has less to do")
+    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE,
+        "have {owner} confirm the password, and correct the secret that [hosts.{target}] names")
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
-    KEY_CIPHER = (
-        "not supported (key cipher)",
-        Side.TOOL,
-        "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent",
-    )
+    KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
+        "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent")
     CLIENT_KEY = "no credential (client key)", Side.HERE, "correct in ~/.postgresql what the finding names"
     NO_CREDENTIAL = "no credential", Side.HERE, "name one in [hosts.{target}]: key, agent or password"
     KEY_FILE = "the key file cannot be read", Side.HERE, _KEY_FILE
     KEY_FORMAT = "the key file holds no usable key", Side.HERE, _KEY_FILE
     KEY_TYPE = "a kind of key not supported", Side.TOOL, "use an ed25519, ECDSA or RSA key, or the agent, for {target}"
-    PASSPHRASE_NEEDED = (
-        "the key wants a passphrase",
-        Side.HERE,
-        'name the key\'s passphrase: passphrase = "prompt" in [hosts.{target}], or use the agent',
-    )
-    PASSPHRASE_WRONG = (
-        "the passphrase is wrong",
-        Side.HERE,
-        "correct the secret that `passphrase` in [hosts.{target}] names",
-    )
+    PASSPHRASE_NEEDED = ("the key wants a passphrase", Side.HERE,
+        'name the key\'s passphrase: passphrase = "prompt" in [hosts.{target}], or use the agent')
+    PASSPHRASE_WRONG = ("the passphrase is wrong", Side.HERE,
+        "correct the secret that `passphrase` in [hosts.{target}] names")
     NO_AGENT = "no SSH agent", Side.HERE, "start the SSH agent and add the key (ssh-add)"
-    NOT_IN_AGENT = (
-        "the key is not in the agent",
-        Side.HERE,
-        "add the key (ssh-add), or correct `agent` in [hosts.{target}]",
-    )
+    NOT_IN_AGENT = ("the key is not in the agent", Side.HERE,
+        "add the key (ssh-add), or correct `agent` in [hosts.{target}]")
     SSH_CONFIG = "ssh_config cannot be read", Side.HERE, "run `ssh -G` for {target} by hand and mend what it says"
     PROXY_COMMAND = "ProxyCommand is not supported", Side.TOOL, "name the way to {target} with `jump` in the plan"
-    NAME_SERVICE = (
-        "the name service here does not answer",
-        Side.HERE,
-        "mend the name service of the machine that runs preflight, or give an IP address in the plan",
-    )
-    NO_DRIVER = (
-        "the PostgreSQL driver is unusable here",
-        Side.HERE,
-        "have psycopg installed again where preflight runs: python3 -m pip install 'psycopg[binary]'",
-    )
-    CA_FILE = (
-        "the file of authorities cannot be used",
-        Side.HERE,
-        {
-            "sql": "correct `sslrootcert` in [databases.{target}]",
-            "http": "correct `ca` in the plan, or put the file there",
-        },
-    )
+    NAME_SERVICE = ("the name service here does not answer", Side.HERE,
+        "mend the name service of the machine that runs preflight, or give an IP address in the plan")
+    NO_DRIVER = ("the PostgreSQL driver is unusable here", Side.HERE,
+        "have psycopg installed again where preflight runs: python3 -m pip install 'psycopg[binary]'")
+    CA_FILE = ("the file of authorities cannot be used", Side.HERE, {
+        "sql": "correct `sslrootcert` in [databases.{target}]",
+        "http": "correct `ca` in the plan, or put the file there",
+    })
     SERVER_NAME = "not a server name", Side.HERE, "correct `server_name` in the plan"
     PARAMETER = "a parameter libpq refuses", Side.HERE, "correct [databases.{target}] as the finding says"
     FILE_DENIED = "not readable here", Side.HERE, "let whoever runs preflight read it, where preflight runs"
@@ -163,332 +132,172 @@ class Reason(Enum):
     FILE_TROUBLE = "cannot be read here", Side.HERE, "have the file mended where preflight runs"
 
     # The way there.
-    NO_SUCH_NAME = (
-        "unreachable (no such name)",
-        Side.NETWORK,
-        {
-            "ssh": "correct `address` in [hosts.{target}], or have the name entered in the DNS",
-            "sql": "correct {address}, or have the name entered in the DNS",
-            "http": "correct the URL in the plan, or have the name {host} entered in the DNS",
-        },
-    )
-    NO_ROUTE = (
-        "unreachable (no route)",
-        Side.NETWORK,
-        {
-            "ssh": "have the network opened from this machine to {target} port {port}, or name a `jump` host",
-            "sql": _OPEN_SQL,
-            "http": _OPEN_HTTP,
-        },
-    )
-    UNREACHABLE = (
-        "unreachable",
-        Side.NETWORK,
-        {"ssh": "have the way from this machine to {target} port {port} opened", "sql": _OPEN_SQL, "http": _OPEN_HTTP},
-    )
-    NO_ANSWER = (
-        "timed out",
-        Side.NETWORK,
-        {
-            "ssh": "have the firewall between this machine and {target} port {port} opened, or sshd on it mended",
-            "sql": "have the firewall to port {port} opened, or the server mended",
-            "http": _OPEN_HTTP,
-        },
-    )
-    NOT_LISTENING = (
-        "refused",
-        Side.FAR_END,
-        {
-            "ssh": "have sshd started on {target} port {port}, or correct `port` in [hosts.{target}]",
-            "sql": "have the server started and listen on that address (listen_addresses), or correct `port`",
-            "http": "start {target} on {host}, or correct the port in the plan: nothing listens on {port}",
-        },
-    )
+    NO_SUCH_NAME = ("unreachable (no such name)", Side.NETWORK, {
+        "ssh": "correct `address` in [hosts.{target}], or have the name entered in the DNS",
+        "sql": "correct {address}, or have the name entered in the DNS",
+        "http": "correct the URL in the plan, or have the name {host} entered in the DNS",
+    })
+    NO_ROUTE = ("unreachable (no route)", Side.NETWORK, {
+        "ssh": "have the network opened from this machine to {target} port {port}, or name a `jump` host",
+        "sql": _OPEN_SQL,
+        "http": _OPEN_HTTP,
+    })
+    UNREACHABLE = ("unreachable", Side.NETWORK, {
+        "ssh": "have the way from this machine to {target} port {port} opened",
+        "sql": _OPEN_SQL,
+        "http": _OPEN_HTTP,
+    })
+    NO_ANSWER = ("timed out", Side.NETWORK, {
+        "ssh": "have the firewall between this machine and {target} port {port} opened, or sshd on it mended",
+        "sql": "have the firewall to port {port} opened, or the server mended",
+        "http": _OPEN_HTTP,
+    })
+    NOT_LISTENING = ("refused", Side.FAR_END, {
+        "ssh": "have sshd started on {target} port {port}, or correct `port` in [hosts.{target}]",
+        "sql": "have the server started and listen on that address (listen_addresses), or correct `port`",
+        "http": "start {target} on {host}, or correct the port in the plan: nothing listens on {port}",
+    })
     JUMP = "the jump host is not to be had", Side.NETWORK, "cure the line host-login {jump}", Status.UNKNOWN
-    NOT_FROM_JUMP = (
-        "unreachable (from jump)",
-        Side.NETWORK,
-        "have the firewall opened from the jump host {jump} to {target} port {port}",
-    )
+    NOT_FROM_JUMP = ("unreachable (from jump)", Side.NETWORK,
+        "have the firewall opened from the jump host {jump} to {target} port {port}")
     HOST = "its host is not to be had", Side.NETWORK, "cure the line host-login {host}", Status.UNKNOWN
-    FORWARDING_REFUSED = (
-        "no tunnel",
-        Side.FAR_END,
-        {
-            "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
+    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END, {
+        "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
             "port-forwarding for a key with `restrict` in authorized_keys",
-            "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
+        "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
             'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
             "have the server listen there",
-        },
-    )
+    })
 
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
     TARGET_LIMIT = "timed out (this target's limit)", Side.TOOL, _SLOW
     QUESTION_LIMIT = "timed out", Side.FAR_END, _SLOW, Status.UNKNOWN
-    TOO_MUCH = (
-        "cut off (too much output)",
-        Side.FAR_END,
-        "have what it asks answer in fewer bytes on {target}",
-        Status.UNKNOWN,
-    )
+    TOO_MUCH = ("cut off (too much output)", Side.FAR_END,
+        "have what it asks answer in fewer bytes on {target}", Status.UNKNOWN)
     CONNECTION_LOST = "cut off", Side.FAR_END, _ENDED, Status.UNKNOWN
 
     # SSH: the server and its key.
-    TURN = ("timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was")
-    THROTTLED = (
-        "refused (throttled)",
-        Side.SITE,
-        "have MaxStartups or PerSourcePenalties of sshd on {target} raised for this machine's address",
-    )
-    HANDSHAKE = (
-        "timed out (handshake)",
-        Side.FAR_END,
-        {
-            "ssh": "have sshd on {target} looked at: it takes connections on port {port} and does not go on",
-            "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
+    TURN = "timed out (turn)", Side.TOOL, "ask with a longer --timeout: other logins took the time there was"
+    THROTTLED = ("refused (throttled)", Side.SITE,
+        "have MaxStartups or PerSourcePenalties of sshd on {target} raised for this machine's address")
+    HANDSHAKE = ("timed out (handshake)", Side.FAR_END, {
+        "ssh": "have sshd on {target} looked at: it takes connections on port {port} and does not go on",
+        "http": "correct the port in the plan if it speaks no TLS; else have {target} on {host} looked at: it "
             "hangs",
-        },
-    )
+    })
     CLOSED_EARLY = "cut off (before the login)", Side.FAR_END, _SSHD_LOG
     NOT_SSH = "cut off (not SSH)", Side.FAR_END, _OTHER_PORT
-    NO_COMMON_ALGORITHM = (
-        "no common algorithm",
-        Side.TOOL,
-        "let sshd on {target} offer what the finding names, too, or name a `jump` host",
-    )
+    NO_COMMON_ALGORITHM = ("no common algorithm", Side.TOOL,
+        "let sshd on {target} offer what the finding names, too, or name a `jump` host")
     CERT_AUTHORITY = "not supported (cert authority)", Side.TOOL, "pin the host's own key: {seal}"
-    HOST_KEY_UNKNOWN = (
-        "host key unknown",
-        Side.HERE,
-        "compare the fingerprint with {owner} by another way, then pin it: {seal}",
-        Status.FAIL,
-    )
-    HOST_KEY_CHANGED = (
-        "host key changed",
-        Side.FAR_END,
-        (
-            "do not log in: ask {owner} why the host key of {target} is another one; only when its "
-            "fingerprint is confirmed, pin the new one: {pin_again}"
-        ),
-    )
-    HOST_KEY_REVOKED = (
-        "host key revoked",
-        Side.FAR_END,
-        "do not log in: the key is marked @revoked; ask {owner} which key {target} has now",
-    )
+    HOST_KEY_UNKNOWN = ("host key unknown", Side.HERE,
+        "compare the fingerprint with {owner} by another way, then pin it: {seal}", Status.FAIL)
+    HOST_KEY_CHANGED = ("host key changed", Side.FAR_END,
+        ("do not log in: ask {owner} why the host key of {target} is another one; only when its "
+        "fingerprint is confirmed, pin the new one: {pin_again}"))
+    HOST_KEY_REVOKED = ("host key revoked", Side.FAR_END,
+        "do not log in: the key is marked @revoked; ask {owner} which key {target} has now")
 
     # SSH: the login and the shell.
-    BAD_CREDENTIAL = (
-        "denied (bad credential)",
-        Side.FAR_END,
-        "have {owner} confirm {user} on {target} and its {credential}, and give the plan the right one",
-    )
-    METHOD_NOT_ALLOWED = (
-        "denied (method not allowed)",
-        Side.FAR_END,
-        "give [hosts.{target}] a credential the server takes, or have sshd allow this one for {user}",
-    )
-    PARTIAL = (
-        "denied (partial)",
-        Side.FAR_END,
-        "arrange a login for {user} on {target} that needs one credential only",
-    )
-    TOO_MANY_FAILURES = (
-        "denied (too many failures)",
-        Side.FAR_END,
-        "have {user} on {target} unlocked (faillock --user {user} --reset) before anybody tries again",
-    )
-    ACCOUNT_EXPIRED = (
-        "denied (account expired)",
-        Side.FAR_END,
-        "have the account {user} on {target} extended past {until}: chage -E {date} {user}",
-    )
-    CLOSED_DURING_LOGIN = (
-        "cut off (closed during login)",
-        Side.FAR_END,
-        "read sshd's log on {target} for {user}: expiry, pam_time or AllowUsers end it so",
-    )
-    PASSWORD_EXPIRED = (
-        "no usable shell (password expired)",
-        Side.FAR_END,
-        "log in to {target} as {user}, set a new password, and put it where the plan finds it",
-    )
-    NOLOGIN = (
-        "no usable shell (nologin)",
-        Side.FAR_END,
-        "have a shell set for the account: usermod -s /bin/sh {user} on {target}",
-    )
+    BAD_CREDENTIAL = ("denied (bad credential)", Side.FAR_END,
+        "have {owner} confirm {user} on {target} and its {credential}, and give the plan the right one")
+    METHOD_NOT_ALLOWED = ("denied (method not allowed)", Side.FAR_END,
+        "give [hosts.{target}] a credential the server takes, or have sshd allow this one for {user}")
+    PARTIAL = "denied (partial)", Side.FAR_END, "arrange a login for {user} on {target} that needs one credential only"
+    TOO_MANY_FAILURES = ("denied (too many failures)", Side.FAR_END,
+        "have {user} on {target} unlocked (faillock --user {user} --reset) before anybody tries again")
+    ACCOUNT_EXPIRED = ("denied (account expired)", Side.FAR_END,
+        "have the account {user} on {target} extended past {until}: chage -E {date} {user}")
+    CLOSED_DURING_LOGIN = ("cut off (closed during login)", Side.FAR_END,
+        "read sshd's log on {target} for {user}: expiry, pam_time or AllowUsers end it so")
+    PASSWORD_EXPIRED = ("no usable shell (password expired)", Side.FAR_END,
+        "log in to {target} as {user}, set a new password, and put it where the plan finds it")
+    NOLOGIN = ("no usable shell (nologin)", Side.FAR_END,
+        "have a shell set for the account: usermod -s /bin/sh {user} on {target}")
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
-    FORCED_COMMAND = (
-        "no usable shell (forced command)",
-        Side.FAR_END,
-        'take command="..." off the key of {user} in authorized_keys on {target}, or use another key',
-    )
-    START_UP_FILE = (
-        "no usable shell (start-up file)",
-        Side.FAR_END,
-        "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH",
-    )
+    FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
+        'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
+    START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
+        "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH")
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
-    SUDO_PASSWORD_REFUSED = (
-        "sudo refused the password",
-        Side.FAR_END,
-        "correct the secret that `become` in [hosts.{target}] names before anybody tries again",
-    )
+    SUDO_PASSWORD_REFUSED = ("sudo refused the password", Side.FAR_END,
+        "correct the secret that `become` in [hosts.{target}] names before anybody tries again")
 
     # PostgreSQL.
-    BAD_PASSWORD = (
-        "bad password",
-        Side.FAR_END,
-        (
-            f"correct the secret that `password` in [databases.{{target}}] names; if it is right, {_LOOK}"
-            "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in "
-            "psql, \\password {role}"
-        ),
-    )
-    AUTHENTICATION_FAILED = (
-        "authentication failed",
-        Side.FAR_END,
-        "have pg_hba.conf ask {user} for a password (scram-sha-256), or map the account",
-    )
-    NO_PG_HBA = (
-        "no entry in pg_hba.conf",
-        Side.FAR_END,
-        "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()",
-    )
-    NOT_PERMITTED_TO_LOGIN = (
-        "not permitted to log in",
-        Side.FAR_END,
-        f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;",
-    )
-    DATABASE_MISSING = (
-        "database missing",
-        Side.FAR_END,
-        "correct `name` in [databases.{target}], or {address}, or its `port`: that server has no database {name}",
-    )
+    BAD_PASSWORD = ("bad password", Side.FAR_END,
+        (f"correct the secret that `password` in [databases.{{target}}] names; if it is right, {_LOOK}"
+        "no row: CREATE ROLE {role} LOGIN; an end in the past: ALTER ROLE {role} VALID UNTIL '{date}'; then, in "
+        "psql, \\password {role}"))
+    AUTHENTICATION_FAILED = ("authentication failed", Side.FAR_END,
+        "have pg_hba.conf ask {user} for a password (scram-sha-256), or map the account")
+    NO_PG_HBA = ("no entry in pg_hba.conf", Side.FAR_END,
+        "have pg_hba.conf let {user} in to {name} from this machine, then: SELECT pg_reload_conf()")
+    NOT_PERMITTED_TO_LOGIN = ("not permitted to log in", Side.FAR_END,
+        f"{_LOOK}a row: ALTER ROLE {{role}} LOGIN; no row: CREATE ROLE {{role}} LOGIN;")
+    DATABASE_MISSING = ("database missing", Side.FAR_END,
+        "correct `name` in [databases.{target}], or {address}, or its `port`: that server has no database {name}")
     DATABASE_CLOSED = "database closed", Side.FAR_END, "ALTER DATABASE {database} ALLOW_CONNECTIONS true;"
     NO_CONNECT_PRIVILEGE = "no connect privilege", Side.FAR_END, "GRANT CONNECT ON DATABASE {database} TO {role};"
-    TOO_MANY_CONNECTIONS = (
-        "too many connections",
-        Side.FAR_END,
-        "have connections ended, or the limit of the server, {name} or {user} raised",
-    )
+    TOO_MANY_CONNECTIONS = ("too many connections", Side.FAR_END,
+        "have connections ended, or the limit of the server, {name} or {user} raised")
     STARTING_UP = "starting up", Side.FAR_END, "wait until the server is up: pg_isready -h {server} -p {port}"
     SERVER_REFUSED = "server refused", Side.FAR_END, _SERVER_LOG
-    PASSWORD_NEEDED = (
-        "password needed",
-        Side.FAR_END,
-        'name the password of {user}: password = "env:NAME" in [databases.{target}]',
-    )
-    CLEARTEXT_PASSWORD = (
-        "cleartext password",
-        Side.FAR_END,
-        "have the server use TLS or scram-sha-256; a password is not sent in clear text",
-    )
+    PASSWORD_NEEDED = ("password needed", Side.FAR_END,
+        'name the password of {user}: password = "env:NAME" in [databases.{target}]')
+    CLEARTEXT_PASSWORD = ("cleartext password", Side.FAR_END,
+        "have the server use TLS or scram-sha-256; a password is not sent in clear text")
     CLOSED_BY_SERVER = "closed by the server", Side.FAR_END, _SERVER_LOG
     NOT_POSTGRESQL = "not PostgreSQL", Side.FAR_END, _OTHER_PORT
     PROTOCOL = "protocol error", Side.FAR_END, _SERVER_LOG
     STATEMENT_TIMEOUT = "statement timeout", Side.FAR_END, _SLOW, Status.UNKNOWN
-    LOCK_TIMEOUT = (
-        "lock timeout",
-        Side.FAR_END,
-        "see who holds the lock: SELECT * FROM pg_locks WHERE NOT granted",
-        Status.UNKNOWN,
-    )
+    LOCK_TIMEOUT = ("lock timeout", Side.FAR_END,
+        "see who holds the lock: SELECT * FROM pg_locks WHERE NOT granted", Status.UNKNOWN)
     SERVER_TROUBLE = "the server could not answer", Side.FAR_END, _ENDED, Status.UNKNOWN
 
     # TLS.
-    TLS_UNSUPPORTED = (
-        "TLS not offered",
-        Side.FAR_END,
-        'have TLS switched on at the server (ssl = on), or say sslmode = "disable"',
-    )
-    PLAIN_HTTP = (
-        "TLS failed (plain http)",
-        Side.FAR_END,
-        "have TLS enabled on {host} port {port}, or correct the URL in the plan to http://",
-    )
-    TLS_PROTOCOL = (
-        "TLS failed (no common protocol)",
-        Side.FAR_END,
-        "have TLS 1.2 or newer enabled on {host} with ciphers of today, and no client certificate wanted",
-    )
-    TLS_FAILED = (
-        "TLS failed",
-        Side.FAR_END,
-        {
-            "sql": "cure the TLS settings of the server or of [databases.{target}]",
-            "http": "read the log of the server on {host}: its TLS does not work",
-        },
-    )
-    CERTIFICATE_EXPIRED = (
-        "TLS failed (certificate expired)",
-        Side.FAR_END,
-        {
-            "sql": "have the server given a certificate that holds through the window",
-            "http": "have the certificate of {host} renewed",
-        },
-    )
-    CERTIFICATE_NOT_YET_VALID = (
-        "TLS failed (certificate not yet valid)",
-        Side.FAR_END,
-        "compare the clocks of this machine and of {host}; else have its certificate issued anew",
-    )
-    CERTIFICATE_NAME = (
-        "TLS failed (certificate name)",
-        Side.FAR_END,
-        {
-            "sql": "say `server_name` in [databases.{target}], or have a certificate for that name made",
-            "http": "have a certificate issued that names {name}, or correct `server_name` in the plan",
-        },
-    )
-    CERTIFICATE_UNTRUSTED = (
-        "TLS failed (certificate untrusted)",
-        Side.FAR_END,
-        {
-            "sql": "name the authority that signed it: sslrootcert in [databases.{target}]",
-            "http": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its intermediate '
+    TLS_UNSUPPORTED = ("TLS not offered", Side.FAR_END,
+        'have TLS switched on at the server (ssl = on), or say sslmode = "disable"')
+    PLAIN_HTTP = ("TLS failed (plain http)", Side.FAR_END,
+        "have TLS enabled on {host} port {port}, or correct the URL in the plan to http://")
+    TLS_PROTOCOL = ("TLS failed (no common protocol)", Side.FAR_END,
+        "have TLS 1.2 or newer enabled on {host} with ciphers of today, and no client certificate wanted")
+    TLS_FAILED = ("TLS failed", Side.FAR_END, {
+        "sql": "cure the TLS settings of the server or of [databases.{target}]",
+        "http": "read the log of the server on {host}: its TLS does not work",
+    })
+    CERTIFICATE_EXPIRED = ("TLS failed (certificate expired)", Side.FAR_END, {
+        "sql": "have the server given a certificate that holds through the window",
+        "http": "have the certificate of {host} renewed",
+    })
+    CERTIFICATE_NOT_YET_VALID = ("TLS failed (certificate not yet valid)", Side.FAR_END,
+        "compare the clocks of this machine and of {host}; else have its certificate issued anew")
+    CERTIFICATE_NAME = ("TLS failed (certificate name)", Side.FAR_END, {
+        "sql": "say `server_name` in [databases.{target}], or have a certificate for that name made",
+        "http": "have a certificate issued that names {name}, or correct `server_name` in the plan",
+    })
+    CERTIFICATE_UNTRUSTED = ("TLS failed (certificate untrusted)", Side.FAR_END, {
+        "sql": "name the authority that signed it: sslrootcert in [databases.{target}]",
+        "http": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its intermediate '
             "certificates too",
-        },
-    )
-    SELF_SIGNED = (
-        "TLS failed (self signed)",
-        Side.FAR_END,
-        (
-            "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
-            'in the plan (ca = "FILE")'
-        ),
-    )
-    CLIENT_CERTIFICATE = (
-        "TLS failed (client certificate)",
-        Side.FAR_END,
-        "ask the {owner} for a health path that wants no client certificate",
-    )
+    })
+    SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END,
+        ("have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
+        'in the plan (ca = "FILE")'))
+    CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END,
+        "ask the {owner} for a health path that wants no client certificate")
 
     # HTTP.
-    NO_RESPONSE = (
-        "cut off (no answer)",
-        Side.FAR_END,
-        "read the log of {target} on {host}: it closes the connection without an answer",
-    )
+    NO_RESPONSE = ("cut off (no answer)", Side.FAR_END,
+        "read the log of {target} on {host}: it closes the connection without an answer")
     SHORT_BODY = "cut off (short body)", Side.FAR_END, _APP_LOG
-    BODY_TOO_LARGE = ("cut off (body too large)", Side.FAR_END, "name a health path in the plan that answers briefly")
-    ANSWER_LOST = (
-        "cut off (connection lost)",
-        Side.FAR_END,
-        "read the log of {target} on {host}: it loses the connection in the middle of an answer",
-    )
+    BODY_TOO_LARGE = "cut off (body too large)", Side.FAR_END, "name a health path in the plan that answers briefly"
+    ANSWER_LOST = ("cut off (connection lost)", Side.FAR_END,
+        "read the log of {target} on {host}: it loses the connection in the middle of an answer")
     NOT_HTTP = "unreadable reply (not http)", Side.FAR_END, _OTHER_PORT
-    CONTENT_ENCODING = (
-        "unreadable reply (content encoding)",
-        Side.TOOL,
-        "have {target} or the proxy before it heed `Accept-Encoding: identity`",
-    )
-    HEADERS_LATE = (
-        "timed out (headers)",
-        Side.FAR_END,
-        "have {target} on {host} looked at: it takes the request and does not answer",
-    )
-    BODY_LATE = ("timed out (body)", Side.FAR_END, "have {target} on {host} looked at: it does not finish its answer")
+    CONTENT_ENCODING = ("unreadable reply (content encoding)", Side.TOOL,
+        "have {target} or the proxy before it heed `Accept-Encoding: identity`")
+    HEADERS_LATE = ("timed out (headers)", Side.FAR_END,
+        "have {target} on {host} looked at: it takes the request and does not answer")
+    BODY_LATE = "timed out (body)", Side.FAR_END, "have {target} on {host} looked at: it does not finish its answer"
+    # fmt: on

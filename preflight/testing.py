@@ -7,7 +7,6 @@ trial.assert_contract()
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from preflight.plan import Plan
 from preflight.plan.load import load_plan
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
+from preflight.record import fields_of
 
 MOMENT = datetime(2026, 10, 16, 12, 0, tzinfo=UTC)
 """When everything is asked and judged: the day before the window of `HEAD`."""
@@ -117,9 +117,8 @@ class Trial:
         assert doc.partition("\n")[0].rstrip().endswith("?"), "the docstring's first line is the question, with a ?"
         if self.check.follow_up is not Check.follow_up:
             assert self.check.follow_up.__doc__, "follow_up has no docstring; `preflight show` prints it"
-        for field in dataclasses.fields(self.check.Settings):
-            has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-            assert has_default, f"the setting {field.name} has no default"
+        for name, setting in fields_of(self.check.Settings).items():
+            assert not setting.required, f"the setting {name} has no default"
 
     def _assert_no_pass_without(self, question: Question, findings: Sequence[Finding]) -> None:
         """Whatever a lost answer changes must not be green: no evidence is not evidence."""

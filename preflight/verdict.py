@@ -25,9 +25,6 @@ class Decision(StrEnum):
     HOLD = "HOLD"
 
 
-_EXIT_CODES = {Decision.GO: ExitCode.GO, Decision.NO_GO: ExitCode.NO_GO, Decision.HOLD: ExitCode.HOLD}
-
-
 class WaiverState(StrEnum):
     COVERS = "covers"
     EXPIRED = "expired"
@@ -88,7 +85,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        return _EXIT_CODES[self.decision]
+        return ExitCode[self.decision.name]
 
     @property
     def waived(self) -> int:

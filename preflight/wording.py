@@ -52,13 +52,8 @@ def visible(text: str) -> str:
     unusual blanks become a blank, any other such character a backslash escape."""
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else _shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) == "Zs":
-        return " "
-    return character.encode("unicode_escape").decode("ascii")
+    blank = "".join(" " if each in "\n\t" or unicodedata.category(each) == "Zs" else each for each in text)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in blank)
 
 
 def one_line(text: str, limit: int = 300) -> str:

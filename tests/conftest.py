@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -84,19 +85,26 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
     assert not network.forbidden, f"connected outside loopback: {network.forbidden}"
 
 
+@pytest.fixture(scope="session")
+def home_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one home of all tests."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def clean_surroundings(home_folder: Path) -> Iterator[Path]:
     """An empty home, no agent, no PG* variables, no proxies, UTC. Gives the home, for tests that fill it."""
-    home = tmp_path_factory.mktemp("home", numbered=True)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("PG") or name.lower().endswith("_proxy") or name in ("SSH_AUTH_SOCK", "SSL_CERT_FILE"):
                 patch.delenv(name)
-        patch.setenv("HOME", str(home))
+        patch.setenv("HOME", str(home_folder))
         patch.setenv("TZ", "UTC")
         time.tzset()
-        yield home
+        yield home_folder
     time.tzset()
+    for left in home_folder.iterdir():
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 
 @pytest.fixture(autouse=True)

@@ -22,14 +22,13 @@ KNOWS: dict[str, set[str]] = {
     "checks": {"plan", "questions", "judging"},
     "sessions": {"plan", "questions"},
     "report": {"plan", "judging"},
-    "prerequisites": {"plan", "questions", "report"},
     "engine": {"plan", "judging", "sessions"},
     "testing": {"plan", "engine"},
     "runs": {"plan", "engine", "report"},
-    "reference": {"plan", "engine", "report"},
+    "reference": {"plan", "questions", "engine", "report"},
     "seal": {"plan", "questions", "judging", "sessions"},
     "demo": set(),
-    "cli": {"plan", "engine", "sessions", "prerequisites", "runs", "report", "reference", "seal", "demo"},
+    "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand
 before it, so that no two know each other."""

@@ -12,7 +12,7 @@ import pytest
 from preflight.engine.registry import find_checks
 from preflight.plan.gaps import unconfirmed
 from preflight.plan.load import load_plan
-from preflight.reference.pages import SECTIONS
+from preflight.reference.__main__ import SECTIONS
 
 EXAMPLE = Path(__file__).parent.parent / "plans" / "example.toml"
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.toml"))

@@ -103,6 +103,13 @@ def test_several_observations_give_the_worst_and_keep_all() -> None:
     assert [point.summary for point in worst.telling_points()] == ["fail"]
 
 
+@pytest.mark.parametrize("status", [Status.PASS, Status.WARN])
+def test_nothing_green_holds_an_observation_that_is_not(status: Status) -> None:
+    points = (Judgement(status=Status.UNKNOWN, summary="not seen"), Judgement(status=Status.PASS, summary="seen"))
+    with pytest.raises(ValueError, match="holds a point that is worse"):
+        Judgement(status=status, summary="fine", remedy="act", points=points)
+
+
 def test_a_window_that_is_over_is_hold_whatever_passes() -> None:
     plan = toy_plan()
     for moment, decision in ((plan.window.start, Decision.GO), (plan.window.end, Decision.HOLD)):

@@ -10,9 +10,8 @@ from preflight.cli.console import CallError, complain
 from preflight.cli.options import PLAN, format_option, load
 from preflight.cli.output import carries_unicode, write_stdout
 from preflight.clock import Deadline, now
-from preflight.engine.command_sheet import command_sheet, sheet_questions
 from preflight.engine.inspection import inspect
-from preflight.engine.run import TIMEOUT_SECONDS
+from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
 from preflight.plan import Plan
@@ -63,8 +62,8 @@ def _linted(path: Path) -> LintedPlan:
 @click.option("--commands", is_flag=True, help="The night's command lines instead: where, as whom, and how long.")
 def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
     """Print every question that would be sent, word for word, or what to request from whom. Asks nothing."""
-    from preflight.prerequisites import requests as requests_report
     from preflight.reference import questions as questions_report
+    from preflight.reference import requests as requests_report
 
     if commands and stdout_format != "text":
         raise CallError("--commands prints text; leave --format out")

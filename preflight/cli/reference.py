@@ -32,7 +32,7 @@ _PLAN = click.option(
 def checks(context: click.Context, plan_path: Path | None) -> None:
     """List the checks: id, severity, what its answers tell, question."""
     registry = find_checks(load(plan_path)[0].release.checks if plan_path else None)
-    write_stdout(explanation.listed([explanation.explain(check) for check in registry.checks]))
+    write_stdout(explanation.listed([explanation.Explanation(check) for check in registry.checks]))
     for source in registry.broken:
         complain(f"{source.name} cannot be loaded: {source.problem}")
     context.exit(int(ExitCode.USAGE if registry.broken else ExitCode.GO))
@@ -53,7 +53,7 @@ def explain(check_id: str, plan_path: Path | None) -> None:
         missing = no_such("check", check_id, found)
         own = "" if plan_path else "; a check of a plan's own folder: with --plan PLAN"
         raise CallError(missing.message + own)
-    write_stdout(explanation.render(explanation.explain(found[check_id], inspection)))
+    write_stdout(explanation.render(explanation.Explanation(found[check_id], inspection)))
 
 
 @click.command()

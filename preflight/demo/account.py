@@ -6,6 +6,7 @@ demo started by root runs its site as an unprivileged account; anybody else runs
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -13,19 +14,11 @@ import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from preflight.demo import DemoError
 
 _UNPRIVILEGED = ("postgres", "nobody")
-
-
-class Identity(TypedDict, total=False):
-    """Keyword arguments of `subprocess.Popen`; empty where nothing changes."""
-
-    user: int
-    group: int
-    extra_groups: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +31,9 @@ class Account:
     switched: bool
 
     @property
-    def identity(self) -> Identity:
-        return Identity(user=self.uid, group=self.gid, extra_groups=()) if self.switched else Identity()
+    def identity(self) -> dict[str, Any]:
+        """Keyword arguments of `subprocess.Popen`."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": ()} if self.switched else {}
 
     def give(self, *paths: Path) -> None:
         """Makes the account the owner of `paths`."""
@@ -57,18 +51,15 @@ def site_account() -> Account:
     """The account to use. Raises DemoError when root runs the demo and the machine knows no other account."""
     if os.geteuid() != 0:
         try:
-            name = pwd.getpwuid(os.geteuid()).pw_name
+            return Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), switched=False)
         except KeyError:
             raise DemoError(
                 f"user id {os.geteuid()} has no entry in the account database, which PostgreSQL insists on"
             ) from None
-        return Account(name, os.geteuid(), os.getegid(), switched=False)
     for name in _UNPRIVILEGED:
-        try:
+        with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
+            return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
     raise DemoError("root cannot run PostgreSQL, and this machine has neither an account `postgres` nor `nobody`")
 
 

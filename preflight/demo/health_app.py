@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingTCPServer
 from typing import Any
+
+from preflight.demo import LoopbackServer
 
 CERTIFICATES = Path(__file__).parent / "certs"
 ROOT_CERTIFICATE = CERTIFICATES / "ca.pem"
 SERVER_CERTIFICATE = CERTIFICATES / "server.pem"
 SERVER_KEY = CERTIFICATES / "server_key.pem"
 _CLIENT_SECONDS = 10.0
-_POLL_SECONDS = 0.05
 
 
-class HealthApp:
-    """One instance of one application; `version` and `status` may be changed while it runs."""
+class HealthApp(LoopbackServer):
+    """One instance of one application; `version` and `status` may be changed while it runs.
 
-    address = "127.0.0.1"
+    No server of http.server's, which looks up the host's full name and may wait for a name server."""
 
     def __init__(self, name: str, version: str) -> None:
         self.name = name
         self.version = version
         self.status = "UP"
-        self._server = _Server((self.address, 0), self)
-        self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="demo-app", daemon=True
-        )
-        self._thread.start()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(SERVER_CERTIFICATE, SERVER_KEY)
+        super().__init__(_Handler)
 
     @property
     def url(self) -> str:
@@ -40,31 +36,9 @@ class HealthApp:
 
     def answer(self) -> tuple[int, bytes]:
         """HTTP status and body of the health endpoint at this moment."""
-        health = {
-            "application": self.name,
-            "status": self.status,
-            "version": self.version,
-            "components": {"db": {"status": self.status}},
-        }
+        state = {"status": self.status}
+        health = {"application": self.name, **state, "version": self.version, "components": {"db": state}}
         return (200 if self.status == "UP" else 503), json.dumps(health).encode()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Server(ThreadingTCPServer):
-    """Not http.server's, which looks up the host's full name and may wait for a name server."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], app: HealthApp) -> None:
-        self.app = app
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(SERVER_CERTIFICATE, SERVER_KEY)
-        super().__init__(address, _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """The handshake runs in the connection's own thread, so that a silent client stops nobody else."""
@@ -77,12 +51,12 @@ class _Server(ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: HealthApp
     server_version = "preflight-demo"
     sys_version = ""
 
     def do_GET(self) -> None:
-        status, body = self.server.app.answer() if self.path == "/health" else (404, b"{}")
+        status, body = self.server.answer() if self.path == "/health" else (404, b"{}")
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -50,7 +50,11 @@ _SETTINGS = {
 
 def find_programs() -> Path:
     """The folder of the programs: the machine's newest PostgreSQL, else the wheel's. Raises DemoError."""
-    for folder in (*_machine_folders(), *_wheel_folders()):
+    # The wheel brings several major versions; found without importing it, which would start a server.
+    spec = importlib.util.find_spec(_WHEEL)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    wheels = [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
+    for folder in (*_machine_folders(), *wheels):
         if all((folder / program).is_file() for program in _PROGRAMS):
             return folder
     raise DemoError(
@@ -66,13 +70,6 @@ def _machine_folders() -> list[Path]:
         where = shutil.which(program)
         found += [Path(where).resolve().parent] if where else []
     return found
-
-
-def _wheel_folders() -> list[Path]:
-    """The wheel brings several major versions; found without importing it, which would start a server."""
-    spec = importlib.util.find_spec(_WHEEL)
-    locations = list(spec.submodule_search_locations or ()) if spec else []
-    return [folder for location in locations for folder in sorted(Path(location).glob("pginstall*/bin"))]
 
 
 class Postgres:
@@ -92,7 +89,6 @@ class Postgres:
         self._folder = folder
         self._data = folder / "data"
         self._initialise()
-        self._place_certificate()
         self.tls = True
         self.port = 0
         self._start()
@@ -120,8 +116,6 @@ class Postgres:
         self._run("initdb", *options, f"--pwfile={password}", "-D", self._data)
         password.unlink()
         (self._data / "pg_hba.conf").write_text(_HBA)
-
-    def _place_certificate(self) -> None:
         for source, name in ((SERVER_CERTIFICATE, "server.crt"), (SERVER_KEY, "server.key")):
             target = self._data / name
             shutil.copyfile(source, target)
@@ -132,7 +126,8 @@ class Postgres:
         """Starts on a free port; again when somebody took it, and without TLS when the build has none."""
         log = self._folder / "log"
         for _ in range(_ATTEMPTS):
-            self.port = _free_port(self.address)
+            with socket.create_server((self.address, 0)) as listener:
+                self.port = int(listener.getsockname()[1])
             try:
                 self._control("start", "-t", str(_START_SECONDS), "-l", log, "-o", self._options())
                 return
@@ -160,13 +155,14 @@ class Postgres:
     def _run(
         self, program: str, *arguments: str | Path, stdin: str = "", extra: Mapping[str, str] | None = None
     ) -> str:
-        done = subprocess.run(
+        known = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "HOME": str(self._folder)}
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [self.programs / program, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
             timeout=_COMMAND_SECONDS,
-            env={**self._environment(), **(extra or {})},
+            env={**known, **(extra or {})},
             cwd=self._folder,
             check=False,
             **self._account.identity,
@@ -174,15 +170,6 @@ class Postgres:
         if done.returncode != 0:
             raise DemoError(f"the demo's {program} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
-
-    def _environment(self) -> dict[str, str]:
-        return {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._folder)}
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as listener:
-        listener.bind((address, 0))
-        return int(listener.getsockname()[1])
 
 
 def _reachable(programs: Path, folder: Path, account: Account) -> Path:

@@ -10,17 +10,18 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
+from string import Template
 from typing import Self
 
 import paramiko
 
 from preflight import clock
-from preflight.demo import plan_file
 from preflight.demo.account import new_folder, new_memory_folder, site_account
 from preflight.demo.health_app import ROOT_CERTIFICATE, HealthApp
 from preflight.demo.host import DemoHost
@@ -28,16 +29,42 @@ from preflight.demo.postgres import Postgres, find_programs
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
 
-PLAN_NAME = "demo.toml"
-DATABASE_HOSTS = {"orders": "db1", "billing": "db2"}
+_ZONE = "America/New_York"
+_WINDOW_HOURS = 6
+_SOONEST = timedelta(hours=1)
+_DATABASE_HOSTS = {"orders": "db1", "billing": "db2"}
 _SQL = Path(__file__).parent / "sql"
+_TEMPLATE = Path(__file__).parent / "plan.template.toml"
+_TESTED = """[[tested]]
+versions = {{ app1 = "4.2", app2 = "{app2}" }}
+on       = {on}
+evidence = "regression run {run}"
+"""
 _LEAST_MEMORY_BYTES = 256 * 1024 * 1024
 _APP1_RELEASE = "srv/app1/releases/4.1.tar.gz"
 _NEWEST_BACKUP_AGE = timedelta(hours=1)
 _BACKUP_INTERVAL = timedelta(days=1)
+_REHEARSED_BEFORE = timedelta(days=7)
+_CONFIRMED_BEFORE = timedelta(minutes=30)
 _ROLE_LEFT = timedelta(hours=2, minutes=30)
 """On the night: how far into the window the database role still works."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def next_window(moment: datetime) -> tuple[datetime, datetime]:
+    """Start and end, naive local times of the site: the next midnight that is at least an hour away, and six hours on.
+
+    Midnight and six o'clock exist once on every day there: clocks change at two."""
+    day = (moment + _SOONEST).astimezone(clock.zone(_ZONE)).date() + timedelta(days=1)
+    start = datetime.combine(day, time())
+    return start, start + timedelta(hours=_WINDOW_HOURS)
+
+
+def _window_about_now(moment: datetime) -> tuple[datetime, datetime]:
+    """A window that is about to begin, for the gate: the next quarter of an hour, and six hours on."""
+    start = moment.astimezone(clock.zone(_ZONE)).replace(tzinfo=None, second=0, microsecond=0)
+    start += timedelta(minutes=15 - start.minute % 15)
+    return start, start + timedelta(hours=_WINDOW_HOURS)
 
 
 class DemoSite:
@@ -46,14 +73,13 @@ class DemoSite:
     def __init__(self, *, soon: bool = False) -> None:
         """The window is the coming night; `soon`: it is about to begin instead."""
         self._moment = clock.now()
-        window_of = plan_file.window_about_now if soon else plan_file.next_window
-        self.window = window_of(self._moment)
+        self.window = (_window_about_now if soon else next_window)(self._moment)
         self._stack = ExitStack()
         self._passwords = {name: secrets.token_urlsafe(12) for name in ("db1", "release", "backup")}
 
     @property
     def plan_path(self) -> Path:
-        return self.folder / "plan" / PLAN_NAME
+        return self.folder / "plan" / "demo.toml"
 
     def __enter__(self) -> Self:
         """Starts everything. Raises DemoError when this machine cannot, with nothing left behind."""
@@ -79,12 +105,20 @@ class DemoSite:
 
     def break_night(self) -> None:
         """Breaks the site, and what its plan leaves open, as on the night the tool exists for."""
-        self.write_plan(night=True)
+        self._write_plan(night=True)
+        db2 = self.hosts["db2"]
         self.hosts["db1"].server.refuse_login = True
-        self._drop_backup_location()
-        self._change_staged_script()
-        self._truncate_newest_backup()
-        start, end = (clock.local_to_utc(moment, plan_file.ZONE) for moment in self.window)
+        # The folder is not on the server: the backup could only go over the network to another machine.
+        (db2.root / "backup/billing").rmdir()
+        # Somebody improved a script after its approval, on the server only.
+        approved = (_SQL / "billing/020_rounding.sql").read_bytes()
+        db2.put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
+        # The disk was full for a moment: the newest backup ends in the middle.
+        newest = max((db2.root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
+        before = newest.stat()
+        os.truncate(newest, before.st_size * 6 // 10)
+        os.utime(newest, (before.st_mtime, before.st_mtime))
+        start, end = (clock.local_to_utc(moment, _ZONE) for moment in self.window)
         self.postgres.query(f"ALTER ROLE release VALID UNTIL '{(start + _ROLE_LEFT).isoformat()}'")
         # An account is refused from 00:00 UTC of the day chage names; the window ends in the morning of that day.
         self.hosts["app1-a"].expire_account(end.date())
@@ -133,7 +167,7 @@ class DemoSite:
 
     def _stage(self) -> None:
         """What lies on the hosts before the window: approved scripts, backups, the old release."""
-        for database, name in DATABASE_HOSTS.items():
+        for database, name in _DATABASE_HOSTS.items():
             host = self.hosts[name]
             host.folder(f"backup/{database}")
             for script in _scripts(database):
@@ -143,14 +177,20 @@ class DemoSite:
         self.hosts["app1-a"].put("maintenance.html", b"<h1>Back at six</h1>\n")
 
     def _back_up(self, host: DemoHost, database: str) -> None:
-        """Two backups by pg_dump, the newer one an hour old: text, since an archive with another time is no measure."""
+        """Two backups by pg_dump, a day between them.
+
+        The newer one of orders is an archive of this very moment: its times are true, so they tell how long it took.
+        That of billing, which the night breaks, is an hour old, or it could be one that is just being written; it is
+        text, since an archive with another time is no measure. So is that of orders where files have no birth."""
         folder = host.folder(f"archive/{database}")
-        made_at = self._moment - _NEWEST_BACKUP_AGE
+        birth = subprocess.run(["stat", "-c", "%W", folder], capture_output=True, check=False)
+        is_archive = database == "orders" and birth.stdout.strip() not in (b"", b"0", b"-")
+        made_at = self._moment if is_archive else self._moment - _NEWEST_BACKUP_AGE
         newest = folder / f"{database}-{made_at:%Y%m%d}.dump"
-        self.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", newest, database)
+        self.postgres.run("pg_dump", *(("-Fc",) if is_archive else ("-Fp", "-C", "-Z6")), "-f", newest, database)
         older_at = made_at - _BACKUP_INTERVAL
         older = host.put(f"archive/{database}/{database}-{older_at:%Y%m%d}.dump", newest.read_bytes())
-        for file, moment in ((newest, made_at), (older, older_at)):
+        for file, moment in ((older, older_at), *([] if is_archive else [(newest, made_at)])):
             os.utime(file, (moment.timestamp(), moment.timestamp()))
 
     def _start_apps(self) -> None:
@@ -168,54 +208,45 @@ class DemoSite:
             write_private(folder / "secrets" / f"{name}.password", password + "\n")
         self._key.write_private_key_file(str(folder / "secrets" / "login.key"))
         shutil.copyfile(ROOT_CERTIFICATE, folder / "ca.pem")
-        for database in DATABASE_HOSTS:
-            self._write_approved(folder / "sql", database)
+        for database in _DATABASE_HOSTS:
+            # The approved scripts and their manifest, in the format of sha256sum.
+            shutil.copytree(_SQL / database, folder / "sql" / database)
+            names = [script.relative_to(_SQL / database).as_posix() for script in _scripts(database)]
+            lines = [f"{_sha256(_SQL / database / name)}  {name}\n" for name in names]
+            (folder / "sql" / f"{database}.SHA256SUMS").write_text("".join(lines))
         pinned = "".join(host.server.known_hosts_line() for host in self.hosts.values())
         self.plan_path.with_suffix(".known_hosts").write_text(pinned)
-        self.write_plan()
+        self._write_plan()
 
-    def write_plan(self, *, night: bool = False) -> None:
-        """Writes the plan against the running site; `night`: with what was left open then."""
+    def _write_plan(self, *, night: bool = False) -> None:
+        """Writes the plan against the running site. Its texts come from the demo itself, so none needs escaping.
+
+        `night`: as it stood then: nobody named to take over from the DBA, and only the pair of versions tested that
+        everybody hoped for."""
+        start, end = self.window
+        rehearsed = start.date() - _REHEARSED_BEFORE
+        runs = {"3.0": 8812} if night else {"3.0": 8812, "2.7": 8813}
         tls = ('sslmode  = "verify-full"', 'sslrootcert = "ca.pem"') if self.postgres.tls else ('sslmode  = "disable"',)
-        facts = {
+        facts: dict[str, object] = {
+            "confirmed": f"{self._moment.astimezone(clock.zone(_ZONE)) - _CONFIRMED_BEFORE:%Y-%m-%dT%H:%M:%S}",
+            "dba_standby": "" if night else 'standby = "the second DBA"',
+            "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
+            "zone": _ZONE,
+            "window_start": start.isoformat(),
+            "window_end": end.isoformat(),
+            "rehearsed": rehearsed.isoformat(),
             "tls": "\n".join(tls),
-            "postgres_port": str(self.postgres.port),
+            "postgres_port": self.postgres.port,
             "postgres_version": self.postgres.major_version,
             "system_identifier": self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
             "app1_release_sha256": _sha256(self.hosts["app1-a"].root / _APP1_RELEASE),
         }
         for name, host in self.hosts.items():
             key = name.replace("-", "_")
-            facts |= {key: str(host.root), f"{key}_port": str(host.server.port)}
+            facts |= {key: host.root, f"{key}_port": host.server.port}
         facts |= {f"{name}_url": app.url for name, app in self.apps.items()}
-        plan_file.write(self.plan_path, self._moment, self.window, facts, night=night)
-
-    def _write_approved(self, folder: Path, database: str) -> None:
-        """The approved scripts and their manifest, in the format of sha256sum."""
-        lines = []
-        for script in _scripts(database):
-            name = script.relative_to(_SQL / database)
-            target = folder / database / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(script, target)
-            lines.append(f"{_sha256(target)}  {name.as_posix()}\n")
-        (folder / f"{database}.SHA256SUMS").write_text("".join(lines))
-
-    def _drop_backup_location(self) -> None:
-        """The folder is not on the server: the backup could only go over the network to another machine."""
-        (self.hosts["db2"].root / "backup/billing").rmdir()
-
-    def _change_staged_script(self) -> None:
-        """Somebody improved a script after its approval, on the server only."""
-        approved = (_SQL / "billing/020_rounding.sql").read_bytes()
-        self.hosts["db2"].put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
-
-    def _truncate_newest_backup(self) -> None:
-        """The disk was full for a moment: the newest backup ends in the middle."""
-        newest = max((self.hosts["db2"].root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
-        before = newest.stat()
-        os.truncate(newest, before.st_size * 6 // 10)
-        os.utime(newest, (before.st_mtime, before.st_mtime))
+        text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(facts)
+        self.plan_path.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -16,10 +16,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
 
+from preflight.demo import LoopbackServer
 from preflight.demo.account import Account
 
 _BLOCK_BYTES = 32 * 1024
@@ -39,10 +41,8 @@ class Login:
     key: paramiko.PKey | None = None
 
 
-class SshServer:
+class SshServer(LoopbackServer):
     """One listening host; `stop` ends every connection and everything that was started over them."""
-
-    address = "127.0.0.1"
 
     def __init__(self, login: Login, account: Account, home: Path, environment: Mapping[str, str]) -> None:
         """`account`, `home`, `environment`: as whom and where commands run."""
@@ -58,62 +58,43 @@ class SshServer:
         self.home = home
         self.environment = environment
         self.host_key = paramiko.ECDSAKey.generate()
-        self._connections: set[_Connection] = set()
-        self._lock = threading.Lock()
-        self._stopping = False
-        self._listener = socket.create_server((self.address, 0), backlog=64)
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, name="demo-ssh", daemon=True).start()
+        self._connections: dict[Any, _Connection] = {}
+        super().__init__()
 
     def known_hosts_line(self) -> str:
         """The line that pins the host key under address and port."""
         return f"[{self.address}]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}\n"
 
     def stop(self) -> None:
-        with self._lock:
-            self._stopping = True
-            connections = list(self._connections)
-        # A thread blocked in accept() keeps the socket listening after close(); shutdown wakes it.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in connections:
+        super().stop()
+        for connection in list(self._connections.values()):
             connection.end()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(self, client, self._forget)
-            with self._lock:
-                if self._stopping:
-                    client.close()
-                    return
-                self._connections.add(connection)
-            connection.start()
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Notes the connection before its thread begins, so that `stop` ends every one."""
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[request] = _Connection(self, request)
+        super().process_request(request, client_address)
 
-    def _forget(self, connection: _Connection) -> None:
-        with self._lock:
-            self._connections.discard(connection)
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread."""
+        try:
+            with contextlib.suppress(*_HUNG_UP):
+                self._connections[request].serve()
+        finally:
+            self._connections.pop(request).end()
 
 
 class _Connection(paramiko.ServerInterface):
     """One client: its login, its channels and the commands it runs."""
 
-    def __init__(self, server: SshServer, client: socket.socket, ended: Callable[[_Connection], None]) -> None:
+    def __init__(self, server: SshServer, client: socket.socket) -> None:
         self._server = server
         self._client = client
-        self._ended = ended
         self._commands: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._transport: paramiko.Transport | None = None
-
-    def start(self) -> None:
-        threading.Thread(target=self._serve, name="demo-ssh-connection", daemon=True).start()
 
     def end(self) -> None:
         """Kills what the client started and hangs up."""
@@ -126,20 +107,15 @@ class _Connection(paramiko.ServerInterface):
             self._transport.close()
         self._client.close()
 
-    def _serve(self) -> None:
-        try:
-            # Before the client sends its version there is no thread of paramiko's that could end by itself.
-            self._transport = transport = paramiko.Transport(self._client)
-            transport.set_log_channel(_LOG)
-            transport.add_server_key(self._server.host_key)
-            transport.auth_timeout = _LOGIN_SECONDS
-            transport.start_server(event=threading.Event(), server=self)
-            transport.join()
-        except _HUNG_UP:
-            pass
-        finally:
-            self.end()
-            self._ended(self)
+    def serve(self) -> None:
+        """Until the client hangs up. Raises what paramiko does then."""
+        # Before the client sends its version there is no thread of paramiko's that could end by itself.
+        self._transport = transport = paramiko.Transport(self._client)
+        transport.set_log_channel(_LOG)
+        transport.add_server_key(self._server.host_key)
+        transport.auth_timeout = _LOGIN_SECONDS
+        transport.start_server(event=threading.Event(), server=self)
+        transport.join()
 
     # What paramiko asks; the names are its own.
 
@@ -169,19 +145,15 @@ class _Connection(paramiko.ServerInterface):
 
     def _run(self, channel: paramiko.Channel, command: bytes) -> None:
         """Runs one command to its end, as sshd does: status after the output, then the channel closes."""
+        child = self._start_command(command)
         try:
-            child = self._start_command(command)
-        except OSError:
-            child = None
-        if child is None:
-            _hang_up(channel)
-            return
-        try:
+            if child is None:
+                return
             pumps = [
-                threading.Thread(target=_copy_output, args=(child, name, send), name="demo-output", daemon=True)
-                for name, send in (("stdout", channel.sendall), ("stderr", channel.sendall_stderr))
+                threading.Thread(target=_copy_output, args=output, name="demo-output", daemon=True)
+                for output in ((child.stdout, channel.sendall), (child.stderr, channel.sendall_stderr))
             ]
-            threading.Thread(target=_copy_input, args=(channel, child), name="demo-input", daemon=True).start()
+            threading.Thread(target=_copy_input, args=(channel, child.stdin), name="demo-input", daemon=True).start()
             for pump in pumps:
                 pump.start()
             for pump in pumps:
@@ -189,13 +161,18 @@ class _Connection(paramiko.ServerInterface):
             with contextlib.suppress(*_HUNG_UP):
                 channel.send_exit_status(child.wait() % 256)
         finally:
-            self._forget_command(child)
-            _hang_up(channel)
+            if child is not None:
+                _kill(child)
+                with self._lock:
+                    self._commands.discard(child)
+            with contextlib.suppress(*_HUNG_UP):
+                channel.close()
 
     def _start_command(self, command: bytes) -> subprocess.Popen[bytes] | None:
-        """None when the connection ended meanwhile: nothing may start after `end` has cleared up."""
+        """None when it cannot be started, or the connection ended meanwhile: nothing may start after `end` has
+        cleared up."""
         server = self._server
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             if self._closed:
                 return None
             child = subprocess.Popen(
@@ -210,11 +187,7 @@ class _Connection(paramiko.ServerInterface):
             )
             self._commands.add(child)
             return child
-
-    def _forget_command(self, child: subprocess.Popen[bytes]) -> None:
-        _kill(child)
-        with self._lock:
-            self._commands.discard(child)
+        return None
 
 
 def _kill(command: subprocess.Popen[bytes]) -> None:
@@ -225,25 +198,17 @@ def _kill(command: subprocess.Popen[bytes]) -> None:
         command.wait(_KILL_SECONDS)
 
 
-def _copy_input(channel: paramiko.Channel, child: subprocess.Popen[bytes]) -> None:
-    """Carries the client's input to the command and closes it at the client's end of file."""
-    assert child.stdin is not None  # noqa: S101 - PIPE was asked for
-    with contextlib.suppress(*_HUNG_UP), child.stdin as pipe:
+def _copy_input(channel: paramiko.Channel, pipe: IO[bytes]) -> None:
+    """Carries the client's input to a command and closes it at the client's end of file."""
+    with contextlib.suppress(*_HUNG_UP), pipe:
         while block := channel.recv(_BLOCK_BYTES):
             pipe.write(block)
             pipe.flush()
 
 
-def _copy_output(child: subprocess.Popen[bytes], name: str, send: Callable[[bytes], object]) -> None:
-    """Carries one of the command's outputs to the client, and goes on reading when the client is gone."""
-    pipe = child.stdout if name == "stdout" else child.stderr
-    assert pipe is not None  # noqa: S101 - PIPE was asked for
+def _copy_output(pipe: IO[bytes], send: Callable[[bytes], object]) -> None:
+    """Carries one of a command's outputs to the client, and goes on reading when the client is gone."""
     with pipe:
         while block := os.read(pipe.fileno(), _BLOCK_BYTES):
             with contextlib.suppress(*_HUNG_UP):
                 send(block)
-
-
-def _hang_up(channel: paramiko.Channel) -> None:
-    with contextlib.suppress(*_HUNG_UP):
-        channel.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from preflight.engine.conclusions import Seen, finding_of, first_lost
+from preflight.engine.findings import Seen, finding_of, first_lost
 from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
@@ -94,8 +94,13 @@ class Answered:
 
     def findings(self) -> list[Finding]:
         """One for each planned check and subject, in plan order; none is ever dropped."""
-        plan = self.inspection.plan
-        return [finding_of(plan, subject.item, self._seen(subject)) for subject in self._settled()]
+        found = []
+        for subject in self._settled():
+            answers = [self._answer(planned) for planned in subject.probes.values()]
+            ages = list(self._ages(subject))
+            seen = Seen(self._facts_of(subject), subject.probes, answers, ages, subject.crash)
+            found.append(finding_of(self.inspection.plan, subject.item, seen))
+        return found
 
     def ages(self) -> tuple[Age, ...]:
         """The oldest reply of each family that the verdict stands on."""
@@ -177,16 +182,10 @@ class Answered:
         return found[1]
 
     def _facts_of(self, subject: _Subject) -> dict[str, Any]:
-        return {name: self._fact(planned) for name, planned in subject.probes.items()}
-
-    def _fact(self, planned: PlannedProbe) -> Any:
-        if planned not in self._facts:
-            self._facts[planned] = _read(planned, self._answer(planned))
-        return self._facts[planned]
-
-    def _seen(self, subject: _Subject) -> Seen:
-        answers = [self._answer(planned) for planned in subject.probes.values()]
-        return Seen(self._facts_of(subject), subject.probes, answers, list(self._ages(subject)), subject.crash)
+        for planned in subject.probes.values():
+            if planned not in self._facts:
+                self._facts[planned] = _read(planned, self._answer(planned))
+        return {name: self._facts[planned] for name, planned in subject.probes.items()}
 
     def _ages(self, subject: _Subject) -> Iterator[Age]:
         for planned in subject.probes.values():

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from preflight.clock import clock_changes, zone
 from preflight.engine.waivers import apply_waivers
-from preflight.finding import Age, Event, Finding, Price, Severity, Status
+from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule
-from preflight.plan import Plan, Window
-from preflight.plan.command_lines import Command
+from preflight.plan import Plan
 from preflight.verdict import Decision, Verdict
 
 _OVER = "the window is over at the moment judged: correct start and end in [window]"
@@ -52,11 +51,6 @@ def conclude(
     collected_at: datetime,
     moment: datetime,
     partial: bool = False,
-    unconfirmed: Sequence[str] = (),
-    vantage: str = "",
-    commands: Sequence[Command] = (),
-    ages: Sequence[Age] = (),
-    basis: Sequence[str] = (),
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
     findings, uses = apply_waivers(plan, findings, moment)
@@ -75,24 +69,26 @@ def conclude(
         evidence_digest=evidence_digest,
         collected_at=collected_at,
         moment=moment,
-        unconfirmed=tuple(unconfirmed),
-        vantage=vantage,
         waivers=uses,
         planned_schedule=schedule(plan),
         found_schedule=as_found(plan, findings),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
-        commands=tuple(commands),
-        ages=tuple(ages),
-        basis=tuple(basis),
     )
 
 
 def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
-    planned = schedule(plan)
-    prices = ((finding, _price(plan, planned, finding)) for finding in findings)
-    return [replace(finding, price=price) if price else finding for finding, price in prices]
+    planned, result = schedule(plan), []
+    for finding in findings:
+        is_lost = bool(finding.steps) and finding.status in _LOST
+        found = schedule(plan, over_network=finding.steps) if is_lost else None
+        price = None
+        if planned and found and any(slot.over_network for slot in found.slots):
+            minutes = max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60)
+            price = Price(minutes, found.finish_at, found.margin)
+        result.append(replace(finding, price=price))
+    return result
 
 
 def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
@@ -101,31 +97,11 @@ def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
     return schedule(plan, over_network=lost)
 
 
-def _price(plan: Plan, planned: Schedule | None, finding: Finding) -> Price | None:
-    if planned is None or not finding.steps or finding.status not in _LOST:
-        return None
-    found = schedule(plan, over_network=finding.steps)
-    if found is None or not any(slot.over_network for slot in found.slots):
-        return None
-    return Price(max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60), found.finish_at, found.margin)
-
-
 def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:
     """What the findings, the waivers and the calendar bring, from the window's start until credentials are no longer
     needed; in time order, each once."""
     first, last = plan.window.start, plan.window.needed_until
-    inside = {event for event in _all(plan, findings) if first <= event.at <= last}
-    return tuple(sorted(inside, key=lambda event: (event.at, event.text)))
-
-
-def _all(plan: Plan, findings: Sequence[Finding]) -> Iterator[Event]:
-    for finding in findings:
-        yield from finding.judgement.events
-    for waiver in plan.waivers:
-        yield Event(at=waiver.expires, text=f"waiver {waiver.id} expires")
-    yield from _clock_changes(plan.window)
-
-
-def _clock_changes(window: Window) -> Iterator[Event]:
-    for change in clock_changes(zone(window.zone), window.start, window.needed_until):
-        yield Event(at=change.at, text=change.text)
+    found = {event for finding in findings for event in finding.judgement.events}
+    found |= {Event(at=waiver.expires, text=f"waiver {waiver.id} expires") for waiver in plan.waivers}
+    found |= {Event(at=each.at, text=each.text) for each in clock_changes(zone(plan.window.zone), first, last)}
+    return tuple(sorted((event for event in found if first <= event.at <= last), key=lambda each: (each.at, each.text)))

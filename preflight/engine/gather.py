@@ -49,7 +49,8 @@ class _Target:
         if not self.waiting:
             return {}
         asked = [question for batch in self.batches for question in batch.open.values()]
-        if any(batch.returns_soon for batch in self.batches) or not all(map(_has_own_channel, asked)):
+        all_own = all(question.own_channel and question.via is Via.SSH for question in asked)
+        if not all_own or not all(batch.open for batch in self.batches):  # one without is about to return
             return {}
         typing = any(question.stdin_secret for question in asked)
         taken = {key: each for key, each in self.waiting.items() if not (typing and each.stdin_secret)}
@@ -69,11 +70,6 @@ class _Batch:
     """By the monotonic clock; None while no worker is free."""
     session: Session | None = None
     left_behind: bool = False
-
-    @property
-    def returns_soon(self) -> bool:
-        """Everything is answered; the session just has not returned yet."""
-        return not self.open
 
     @property
     def limit_seconds(self) -> float:
@@ -185,7 +181,10 @@ class Asking:
     def _hand_out(self) -> None:
         """Gives to the workers what may be asked now; at the run's end, gives it up instead."""
         stirred, self._stirred = self._stirred, {}
-        for target in _in_turn(stirred):
+        # The first target of each kind, then the second of each: a host whose checks wait for its database or for the
+        # files beside the plan would keep its connection open until all other hosts were asked.
+        turns = {via: count() for via in Via}
+        for target in sorted(stirred, key=lambda each: next(turns[each.via])):
             taken = target.take()
             if not taken:
                 continue
@@ -248,14 +247,3 @@ class Asking:
         except Exception as error:  # noqa: BLE001 - a defect of one session must not lose the other targets
             return f"the {target.via} session to {target.id} failed itself: {type(error).__name__}: {error}"
         return "the session returned without an answer"
-
-
-def _in_turn(targets: Iterable[_Target]) -> list[_Target]:
-    """The first target of each kind, then the second of each: a host whose checks wait for its database or for the
-    files beside the plan would keep its connection open until all other hosts were asked."""
-    numbers = {via: count() for via in Via}
-    return sorted(targets, key=lambda target: next(numbers[target.via]))
-
-
-def _has_own_channel(question: Question) -> bool:
-    return question.own_channel and question.via is Via.SSH

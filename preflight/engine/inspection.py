@@ -4,7 +4,7 @@ What the answers make of it is `preflight.engine.answered`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -38,16 +38,14 @@ class ProbePlanner:
 
     def plan(self, probes: Probes) -> PlannedProbes:
         """Raises what a faulty probe raises."""
-        return {name: self._plan(probe) for name, probe in probes.items()}
-
-    def _plan(self, probe: Probe[Any]) -> PlannedProbe:
-        try:
-            planned = self._planned.get(probe)
-        except TypeError:  # a plug-in's probe that holds a list
-            return PlannedProbe(probe, probe.question())
-        if planned is None:
-            planned = self._planned[probe] = PlannedProbe(probe, probe.question())
-        return planned
+        found = {}
+        for name, probe in probes.items():
+            try:
+                found[name] = self._planned.get(probe) or PlannedProbe(probe, probe.question())
+                self._planned[probe] = found[name]
+            except TypeError:  # a plug-in's probe that holds a list
+                found[name] = PlannedProbe(probe, probe.question())
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +73,6 @@ class Inspection:
     planner: ProbePlanner = field(default_factory=ProbePlanner, repr=False, compare=False)
     """For the probes of the second round."""
 
-    @property
-    def planned(self) -> int:
-        return len(self.items)
-
     def first_round(self) -> list[Question]:
         """What is asked first. Equal probes of different checks give one question."""
         asked = (planned.question for item in self.items for planned in item.probes.values())
@@ -98,22 +92,20 @@ def inspect(
     items: list[PlannedCheck] = []
     for check in registry.checks:
         build = partial(check, plan, moment, asked_at=asked_at)
-        items += _items(check, build, plan, selected(check.id), planner)
-    items += _unloaded(registry)
+        items += _items(check, build, plan.checks.get(check.id, {}), selected(check.id), planner)
+    for source in registry.broken:
+        title, plug_in = "the check can be loaded", Subject("plug-in", None)
+        items.append(PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem))
     return Inspection(plan, moment, items, not all(map(selected, registry.ids)), planner)
 
 
-def _unloaded(registry: Registry) -> Iterable[PlannedCheck]:
-    plug_in = Subject("plug-in", None)
-    for source in registry.broken:
-        title = "the check can be loaded"
-        yield PlannedCheck(None, source.name, title, Severity.BLOCKING, plug_in, crash=source.problem)
-
-
 def _items(
-    check_class: type[Check], build: Callable[[Any], Check], plan: Plan, selected: bool, planner: ProbePlanner
+    check_class: type[Check],
+    build: Callable[[Any], Check],
+    table: Mapping[str, Any],
+    selected: bool,
+    planner: ProbePlanner,
 ) -> Iterator[PlannedCheck]:
-    table = plan.checks.get(check_class.id, {})
     severity = Severity(str(table.get("severity", check_class.severity)))
     settings = {key: value for key, value in table.items() if key != "severity"}
     try:

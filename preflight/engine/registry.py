@@ -62,35 +62,6 @@ class Registry:
         return dict.fromkeys([*others, *self.unused]) | {check.id: check.Settings for check in self.checks}
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where checks may come from."""
-
-    name: str
-    load: Callable[[], Any]
-    text: Path | str
-    """Its file, or the name of its module."""
-    entry: str = ""
-    """Name of the entry point."""
-
-    def seeming_ids(self) -> tuple[str, ...]:
-        """Ids of its checks as far as they can be told without loading it: from its text, its name, its entry point."""
-        stem = self.text.stem if isinstance(self.text, Path) else self.text.rpartition(".")[2]
-        try:
-            written = _WRITTEN_ID.findall(self._file().read_text(encoding="utf-8", errors="replace"))
-        except CRASHES:  # finding a module's file imports the packages it lies in
-            written = []
-        return tuple(dict.fromkeys(filter(None, (*written, stem.replace("_", "-"), self.entry))))
-
-    def _file(self) -> Path:
-        if isinstance(self.text, Path):
-            return self.text / _PACKAGE if self.text.is_dir() else self.text
-        spec = importlib.util.find_spec(self.text)
-        if spec is None or not spec.origin:
-            raise FileNotFoundError(self.text)
-        return Path(spec.origin)
-
-
 class NoChecksError(PreflightError):
     """Not one built-in check was found: the tool is not installed but run from a bare folder."""
 
@@ -99,24 +70,60 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
     """All checks there are, those of the plan's own folder too; with `plan`, the built-in ones that it has something
     for. Raises NoChecksError when the built-in ones are missing: without them an empty run could look like a good
     one."""
-    found: list[type[Check]] = []
+    found: dict[str, type[Check]] = {}
     broken: list[BrokenSource] = []
     unused: list[str] = []
-    for name, file in _built_in_modules():
-        check_id = name.rpartition(".")[2].replace("_", "-")
-        if plan is not None and not _is_used(check_id, file, plan):
+
+    def collect(name: str, load: Callable[[], Any], seeming_ids: Callable[[], tuple[str, ...]]) -> None:
+        try:
+            loaded = load()
+            offered = [_complete(check) for check in ([loaded] if inspect.isclass(loaded) else _checks_in(loaded))]
+            if not offered:
+                raise TypeError("no Check subclass in it")
+        except CRASHES as error:  # a plug-in may raise anything while it is imported
+            broken.append(BrokenSource(name, f"{type(error).__name__}: {error}", seeming_ids()))
+            return
+        for check in offered:
+            owner = f"{BUILT_IN}.{check.id.replace('-', '_')}" if check.id in unused else ""
+            owner = found[check.id].__module__ if check.id in found else owner
+            if owner:
+                broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {owner} has"))
+            else:
+                found[check.id] = check
+
+    for name, path in _built_in_modules():
+        check_id = path.stem.replace("_", "-")
+        if plan is not None and not _is_used(check_id, path, plan):
             unused.append(check_id)
         else:
-            _collect(found, broken, _Source(name, partial(importlib.import_module, name), name))
+            collect(name, partial(importlib.import_module, name), partial(_seeming_ids, path))
     if not found and not unused:
         raise NoChecksError("no built-in checks found; install first: python3 -m pip install -e .")
     for entry in _entry_points():
         origin = f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
-        _collect(found, broken, _Source(origin, entry.load, entry.module, entry.name))
+        collect(origin, entry.load, partial(_seeming_ids, entry.module, entry.name))
     if plan_folder is not None:
         for path in _files_of(plan_folder, broken):
-            _collect(found, broken, _Source(f"{plan_folder.name}/{path.name}", partial(_load_file, path), path))
-    return Registry(_without_duplicates(found, unused, broken), tuple(broken), tuple(unused))
+            collect(f"{plan_folder.name}/{path.name}", partial(_load_file, path), partial(_seeming_ids, path))
+    return Registry(tuple(found[check_id] for check_id in sorted(found)), tuple(broken), tuple(unused))
+
+
+def _seeming_ids(source: Path | str, *names: str) -> tuple[str, ...]:
+    """Ids of a source's checks as far as they can be told without loading it: from its text, its name, its further
+    `names`. `source`: its file or folder, or the name of its module."""
+    stem = source.stem if isinstance(source, Path) else source.rpartition(".")[2]
+    try:
+        spec = importlib.util.find_spec(source) if isinstance(source, str) else None
+        path = source if isinstance(source, Path) else Path(spec.origin) if spec and spec.origin else None
+        written = _WRITTEN_ID.findall(_text(path)) if path else []
+    except CRASHES:  # finding a module's file imports the packages it lies in
+        written = []
+    return tuple(dict.fromkeys([*written, stem.replace("_", "-"), *names]))
+
+
+def _text(path: Path) -> str:
+    """Of a module or package. Raises OSError."""
+    return (path / _PACKAGE if path.is_dir() else path).read_text(encoding="utf-8", errors="replace")
 
 
 def _entry_points() -> Sequence[EntryPoint]:
@@ -139,10 +146,10 @@ def _may_hold_plug_ins(folder: str) -> bool:
         return True
 
 
-def _is_used(check_id: str, file: Path, plan: Plan) -> bool:
+def _is_used(check_id: str, path: Path, plan: Plan) -> bool:
     """Whether the plan has one of the sections that a built-in check names, or settings of its own for it."""
     try:
-        written = _WRITTEN_SECTIONS.search(file.read_text(encoding="utf-8"))
+        written = _WRITTEN_SECTIONS.search(_text(path))
     except OSError:
         written = None
     if written is None or check_id in plan.checks:
@@ -151,26 +158,15 @@ def _is_used(check_id: str, file: Path, plan: Plan) -> bool:
 
 
 def _built_in_modules() -> Iterator[tuple[str, Path]]:
-    """The name and the file of each."""
+    """The name and the file or folder of each."""
     try:
         package = importlib.import_module(BUILT_IN)
     except ModuleNotFoundError:
         return
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
         if not module.name.startswith("_"):
-            file = f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py"
+            file = module.name if module.ispkg else f"{module.name}.py"
             yield f"{BUILT_IN}.{module.name}", Path(package.__path__[0], file)
-
-
-def _collect(found: list[type[Check]], broken: list[BrokenSource], source: _Source) -> None:
-    try:
-        loaded = source.load()
-        offered = [loaded] if inspect.isclass(loaded) else list(_checks_in(loaded))
-        if not offered:
-            raise TypeError("no Check subclass in it")
-        found.extend([_complete(check) for check in offered])
-    except CRASHES as error:  # a plug-in may raise anything while it is imported
-        broken.append(BrokenSource(source.name, f"{type(error).__name__}: {error}", source.seeming_ids()))
 
 
 def _checks_in(module: ModuleType) -> Iterator[type[Check]]:
@@ -212,28 +208,11 @@ def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
 def _load_file(path: Path) -> ModuleType:
     """A check of the plan's own folder: a module, or a package whose parts it imports relatively."""
     name = f"preflight_plan_checks.{path.stem}"
-    spec = (
-        importlib.util.spec_from_file_location(name, path / _PACKAGE, submodule_search_locations=[str(path)])
-        if path.is_dir()
-        else importlib.util.spec_from_file_location(name, path)
-    )
+    file, parts = (path / _PACKAGE, [str(path)]) if path.is_dir() else (path, None)
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=parts)
     if spec is None or spec.loader is None:
         raise ImportError("cannot be loaded as a module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their own module up while it is executed
     spec.loader.exec_module(module)
     return module
-
-
-def _without_duplicates(
-    found: list[type[Check]], unused: list[str], broken: list[BrokenSource]
-) -> tuple[type[Check], ...]:
-    by_id: dict[str, type[Check]] = {}
-    for check in found:
-        first = by_id.get(check.id)
-        if first is None and check.id not in unused:
-            by_id[check.id] = check
-            continue
-        owner = first.__module__ if first else f"{BUILT_IN}.{check.id.replace('-', '_')}"
-        broken.append(BrokenSource(check.__module__, f"offers the check {check.id}, which {owner} has"))
-    return tuple(by_id[key] for key in sorted(by_id))

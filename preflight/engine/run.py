@@ -1,18 +1,26 @@
-"""`run` = collect + judge: the two steps that the commands are made of."""
+"""`run` = collect + judge: the two steps that the commands are made of; and the night's command lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from preflight.clock import Deadline, now
 from preflight.engine.answered import Answered
-from preflight.engine.command_sheet import command_sheet
 from preflight.engine.conclude import conclude
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
+from preflight.errors import CRASHES
 from preflight.evidence import Evidence
+from preflight.judging.manifest import read_manifest, sealing_probes
+from preflight.judging.schedule import schedule
+from preflight.judging.sealed_scripts import sealed_scripts
+from preflight.plan import Plan
+from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.plan.gaps import unconfirmed
-from preflight.probe import Answer, Question, Via
+from preflight.probe import Answer, Probe, Question, Reply, Unreadable, Via
 from preflight.verdict import Verdict
 
 TIMEOUT_SECONDS = 60.0
@@ -61,18 +69,45 @@ def collect(
 
 def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -> Verdict:
     """The verdict that the answers support at the inspection's moment. Pure."""
-    inspection, evidence = answered.inspection, answered.evidence
-    return conclude(
-        inspection.plan,
+    inspection, evidence, plan = answered.inspection, answered.evidence, answered.inspection.plan
+    verdict = conclude(
+        plan,
         answered.findings(),
-        planned=inspection.planned,
+        planned=len(inspection.items),
         evidence_digest=evidence.digest,
         collected_at=evidence.collected_at,
         moment=inspection.moment,
         partial=inspection.partial,
-        unconfirmed=unconfirmed(inspection.plan),
-        vantage=vantage,
-        commands=command_sheet(inspection.plan, evidence),
-        ages=answered.ages(),
-        basis=basis,
     )
+    commands, ages = command_sheet(plan, evidence), answered.ages()
+    return replace(
+        verdict, unconfirmed=unconfirmed(plan), vantage=vantage, commands=commands, ages=ages, basis=tuple(basis)
+    )
+
+
+def sheet_questions(plan: Plan) -> Iterator[Question]:
+    """What must be known of the files beside the plan for `command_sheet`; script-runner asks the same."""
+    for entry in plan.scripts.values():
+        yield from (probe.question() for probe in sealing_probes(plan, entry))
+
+
+def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:
+    """The night's command lines in their order, from the plan and from the sealed scripts as evidence shows them; where
+    the scripts are not known, a line that says so instead. Pure."""
+
+    @cache  # many entries name the same folder
+    def read(probe: Probe[Any]) -> Any:
+        _, answer = evidence.answers.get(probe.question().id, (None, None))
+        if not isinstance(answer, Reply):
+            raise Unreadable(answer.detail if answer else "nobody looked at the files beside the plan")
+        return probe.read(answer)
+
+    orders: dict[str, ScriptOrder] = {}
+    for name, entry in plan.scripts.items():
+        manifest, texts = sealing_probes(plan, entry)
+        try:
+            orders[name] = sealed_scripts(entry, *read_manifest(read(manifest)), read(texts)).order
+        except CRASHES as error:  # a damaged file of evidence must not take the report with it
+            orders[name] = ScriptOrder(problem=str(error) or type(error).__name__)
+    planned = schedule(plan)
+    return night_commands(plan, [slot.step.id for slot in planned.slots] if planned else [], orders)

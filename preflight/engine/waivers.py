@@ -5,7 +5,7 @@ never covered, and every waiver is told, whatever became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,16 +24,16 @@ def apply_waivers(
     result = []
     covering: set[str] = set()
     for finding in findings:
-        own = [waiver for waiver in _meant(plan, finding) if unusable[waiver.id] is None]
+        own = [
+            waiver
+            for waiver in plan.waivers
+            if (waiver.check, waiver.subject) == (finding.check, finding.subject) and unusable[waiver.id] is None
+        ]
         used = _covering(finding, own)
         covering.update(used)
         result.append(replace(finding, waiver=", ".join(used)) if used else finding)
     uses = [unusable[waiver.id] or _use(waiver, findings, waiver.id in covering) for waiver in plan.waivers]
     return result, tuple(uses)
-
-
-def _meant(plan: Plan, finding: Finding) -> list[Waiver]:
-    return [waiver for waiver in plan.waivers if (waiver.check, waiver.subject) == (finding.check, finding.subject)]
 
 
 def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
@@ -48,12 +48,11 @@ def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
     return None
 
 
-def _covering(finding: Finding, waivers: Iterable[Waiver]) -> list[str]:
+def _covering(finding: Finding, waivers: Sequence[Waiver]) -> list[str]:
     """The waivers that together cover every failing observation of a failed finding; none when one is left over."""
     if finding.judgement.status is not Status.FAIL:
         return []
     used: dict[str, None] = {}
-    waivers = list(waivers)
     for point in _failing(finding.judgement):
         covering = next((waiver for waiver in waivers if point.waivable and _within(point, waiver.limit)), None)
         if covering is None:

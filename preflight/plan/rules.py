@@ -246,9 +246,10 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
 
 
 def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if raw.get("command") == []:
+    command = raw.get("command")
+    if command == []:
         yield Broken(("command",), "names no program")
-    for at, word in enumerate(raw.get("command") or ()):
+    for at, word in enumerate(command if isinstance(command, list) else ()):
         if isinstance(word, str) and "{date}" in word:
             yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 

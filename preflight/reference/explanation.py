@@ -6,12 +6,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from preflight.check import Check
 from preflight.engine.inspection import Inspection
-from preflight.probe import Question
-from preflight.reference.keys import Key, in_words, keys
+from preflight.reference.keys import in_words, keys
 from preflight.reference.questions import second_round, text_of
 from preflight.report.layout import wrapped
 
@@ -21,39 +19,34 @@ NIGHT = (
     "versions, (f) a second DBA to be found, (g) no computed point for the way back."
 )
 
-_BODY = " " * 10
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What a reader of one check is told."""
 
-    check: type[Check]
-    question: str
-    why: str
-    """Why it exists, what it asks and how it judges."""
-    families: tuple[str, ...]
-    """What its answers tell: the keys of `[freshness]` by which they age."""
-    asks: tuple[Question, ...]
-    """What it asks in the first round about one subject of a plan."""
-    subject: str
-    """Which subject that is; empty where the plan has none for it."""
-    settings: tuple[Key, ...]
-
-
-def explain(check: type[Check], inspection: Inspection | None = None) -> Explanation:
-    """`inspection`: of the plan whose questions are shown."""
-    question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
-    subject, asks, families = _first_subject(check, inspection)
-    return Explanation(
-        check=check,
-        question=question,
-        why=why.strip(),
-        families=families,
-        asks=asks,
-        subject=subject,
-        settings=tuple(keys(check.Settings)),
-    )
+    def __init__(self, check: type[Check], inspection: Inspection | None = None) -> None:
+        """`inspection`: of the plan whose questions are shown."""
+        self.check = check
+        self.question, _, why = (inspect.getdoc(check) or check.title).partition("\n")
+        self.why = [" ".join(each.split()) for each in re.split(r"\n\s*\n", why.strip()) if each]
+        """Why it exists, what it asks and how it judges: paragraphs, each on one line."""
+        items = inspection.items if inspection else ()
+        first = next((item for item in items if item.check_id == check.id and item.check is not None), None)
+        asked = list(first.probes.values()) if first else []
+        self.subject = first.subject.id if first else ""
+        """About which subject it is shown what it asks first; empty where the plan has none for it."""
+        self.asks = list({planned.question.id: planned.question for planned in asked}.values())
+        self.second_round = second_round(check)
+        self.settings = keys(check.Settings)
+        waivable = "a waiver may cover it" if check.waivable else "no waiver ever covers it"
+        self.facts = [
+            ("severity", f"{check.severity}; {waivable}"),
+            ("needs", check.needs or "its author does not say"),
+            ("cure", check.cure or "each finding names its own"),
+        ]
+        """Name and text of what is told in a line each."""
+        families = dict.fromkeys(str(planned.probe.family) for planned in asked)
+        if families:
+            self.facts.append(("ages by", f"{', '.join(families)} in [freshness]"))
 
 
 def listed(explanations: Sequence[Explanation]) -> str:
@@ -70,47 +63,25 @@ def render(explanation: Explanation) -> str:
     return "\n".join(_lines(explanation)) + "\n"
 
 
-def _first_subject(
-    check: type[Check], inspection: Inspection | None
-) -> tuple[str, tuple[Question, ...], tuple[str, ...]]:
-    for item in inspection.items if inspection else ():
-        if item.check_id == check.id and item.check is not None:
-            questions = {planned.question.id: planned.question for planned in item.probes.values()}
-            families = dict.fromkeys(str(planned.probe.family) for planned in item.probes.values())
-            return item.subject.id, tuple(questions.values()), tuple(families)
-    return "", (), ()
-
-
 def _lines(each: Explanation) -> Iterator[str]:
-    yield from wrapped(f"{each.check.id}: {each.question}", "")
-    yield ""
-    for paragraph in re.split(r"\n\s*\n", each.why):
-        if paragraph:
-            yield from wrapped(" ".join(paragraph.split()), "")
-            yield ""
-    waivable = "a waiver may cover it" if each.check.waivable else "no waiver ever covers it"
-    yield from wrapped(f"{each.check.severity}; {waivable}", _BODY, "severity  ")
-    yield from wrapped(each.check.needs or "its author does not say", _BODY, "needs     ")
-    yield from wrapped(each.check.cure or "each finding names its own", _BODY, "cure      ")
-    if each.families:
-        yield from wrapped(f"{', '.join(each.families)} in [freshness]", _BODY, "ages by   ")
+    for paragraph in (f"{each.check.id}: {each.question}", *each.why):
+        yield from wrapped(paragraph, "")
+        yield ""
+    for name, text in each.facts:
+        yield from wrapped(text, " " * 10, f"{name:<10}")
     yield ""
     if each.settings:
         yield f"Settings, in [checks.{each.check.id}]:"
         for key in each.settings:
-            yield from _setting(key)
+            default = f", {key.default} when left out" if key.default else ""
+            yield from wrapped(f"{in_words(key.shape)}{default}".replace("`", ""), "      ", f"  {key.name}: ")
+            if key.text:
+                yield from wrapped(key.text, "      ")
         yield ""
     yield from _asks(each)
-    if re.search(r"\([a-g](, [a-g])*\)", each.why):
+    if re.search(r"\([a-g](, [a-g])*\)", " ".join(each.why)):
         yield ""
         yield from wrapped(NIGHT, "")
-
-
-def _setting(key: Key) -> Iterator[str]:
-    default = f", {key.default} when left out" if key.default else ""
-    yield from wrapped(f"{in_words(key.shape)}{default}".replace("`", ""), "      ", f"  {key.name}: ")
-    if key.text:
-        yield from wrapped(key.text, "      ")
 
 
 def _asks(each: Explanation) -> Iterator[str]:
@@ -124,8 +95,7 @@ def _asks(each: Explanation) -> Iterator[str]:
     elif each.subject:
         yield from wrapped(f"It asks nobody: for {each.subject} it reads the plan and the answers of others.", "")
     else:
-        yield "What it asks of a plan, word for word: preflight explain " + each.check.id + " --plan PLAN"
-    later = second_round(each.check)
-    if later:
+        yield f"What it asks of a plan, word for word: preflight explain {each.check.id} --plan PLAN"
+    if each.second_round:
         yield ""
-        yield from wrapped(later, "  ", "Then, where needed: ")
+        yield from wrapped(each.second_round, "  ", "Then, where needed: ")

@@ -8,25 +8,13 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from enum import Enum, StrEnum
+from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256
-from preflight.plan.limits import (
-    Above,
-    BelowFolder,
-    Between,
-    Filled,
-    GuessOrDated,
-    HttpUrl,
-    Matches,
-    NetworkAddress,
-    ServerPlace,
-    ShownOn,
-    ZoneName,
-)
+from preflight.plan import Account, Bytes, Ref, RemotePath, SecretRef, Sha256, limits
 from preflight.record import Form, Shape, fields_of
 from preflight.units import DURATION, SIZE, format_duration, format_size
 
@@ -58,14 +46,14 @@ VALUES: Mapping[Any, tuple[str, Schema]] = {
 }
 """Type of a key -> what its value is, in words and as JSON Schema."""
 LIMITS: Mapping[type, tuple[str, str]] = {
-    Filled: ("", r"\S"),
-    NetworkAddress: ("host name or IP address", ""),
-    HttpUrl: ("http or https URL", "^https?://"),
-    ZoneName: ("IANA name: `Europe/Berlin`", ""),
-    BelowFolder: ("path below the folder", ""),
-    ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
-    ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
-    GuessOrDated: (
+    limits.Filled: ("", r"\S"),
+    limits.NetworkAddress: ("host name or IP address", ""),
+    limits.HttpUrl: ("http or https URL", "^https?://"),
+    limits.ZoneName: ("IANA name: `Europe/Berlin`", ""),
+    limits.BelowFolder: ("path below the folder", ""),
+    limits.ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
+    limits.ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
+    limits.GuessOrDated: (
         '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
         r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$",
     ),
@@ -89,16 +77,11 @@ class Key:
 def keys(cls: Any, without: tuple[str, ...] = ()) -> list[Key]:
     """The keys that a table for this dataclass may have, in the order of its fields."""
     texts = {name: text for each in cls.__mro__ for name, text in field_docs(each).items()}
+    found = {name: field for name, field in fields_of(cls).items() if field.name not in without}
+    defaults = {name: as_toml(field.default(), is_size=field.shape.type is Bytes) for name, field in found.items()}
     return [
-        Key(
-            name,
-            field.shape,
-            field.required,
-            as_toml(field.default(), is_size=field.shape.type is Bytes),
-            texts.get(field.name, ""),
-        )
-        for name, field in fields_of(cls).items()
-        if field.name not in without
+        Key(name, field.shape, field.required, defaults[name], texts.get(field.name, ""))
+        for name, field in found.items()
     ]
 
 
@@ -111,35 +94,30 @@ def field_docs(cls: Any) -> dict[str, str]:
         return {}
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
     docs = {}
-    for field, after in zip(body, [*body[1:], None], strict=True):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-            continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-            docs[field.target.id] = " ".join(after.value.value.split())
+    for pair in pairwise(body):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                docs[name] = " ".join(text.split())
     return docs
 
 
 def as_toml(value: Any, *, is_size: bool = False) -> str:
     """A default as the plan would write it; empty for None and for what is empty itself."""
     match value:
-        case int() if is_size:
-            return f'"{format_size(value)}"'
-        case None | "":
+        case None | "" | () | Mapping():
             return ""
+        case tuple():
+            return f"[{', '.join(map(as_toml, value))}]"
         case bool():
             return str(value).lower()
+        case int():
+            return f'"{format_size(value)}"' if is_size else str(value)
+        case float():
+            return f"{value:g}"
         case timedelta():
             return f'"{format_duration(value).replace(" ", "")}"'
-        case Enum():
-            return f'"{value.value}"'
         case str() | Path():
             return f'"{value}"'
-        case tuple():
-            return f"[{', '.join(map(as_toml, value))}]" if value else ""
-        case Mapping():
-            return ""
-        case int() | float():
-            return f"{value:g}" if isinstance(value, float) else str(int(value))
     return ""
 
 
@@ -159,20 +137,16 @@ def in_words(shape: Shape) -> str:
             return f"table {{ {names} }}" + (f", or just its {short}" if short else "")
     if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
         return "one of " + ", ".join(f'`"{each.value}"`' for each in shape.type)
-    return _scalar(shape)
-
-
-def _scalar(shape: Shape) -> str:
     words, _ = VALUES.get(shape.type, VALUES[str])
     for limit in shape.marks:
         match limit:
             case Ref(section):
                 words = f"name of an entry of `{section}`"
-            case Matches(_, expected):
+            case limits.Matches(_, expected):
                 words = expected
-            case Between(low, high) if shape.type is not timedelta:
+            case limits.Between(low, high) if shape.type is not timedelta:
                 words += f" from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-            case Above(low) if shape.type is not timedelta:
+            case limits.Above(low) if shape.type is not timedelta:
                 words += f" above {low:g}"
             case _:
                 said, _ = LIMITS.get(type(limit), ("", ""))

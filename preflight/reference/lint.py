@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -53,31 +52,22 @@ class _Rule:
     """A kind of remark, and how bad the readers take it to be."""
 
     id: str
-    title: str
     level: str
+    """Of GitHub and SARIF."""
     severity: str
+    """Of GitLab."""
     short: str
     full: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Remark:
-    rule: _Rule
-    file: str
-    text: str
-    line: int | None = None
-
-
 _INVALID = _Rule(
     "invalid-plan",
-    "invalid plan",
     "error",
     "blocker",
     "The plan must be valid.",
     "A plan with an error is not run at all: correct what the message names, then `preflight lint` again.",
 )
 _UNCONFIRMED = _Rule(
-    "unconfirmed",
     "unconfirmed",
     "warning",
     "minor",
@@ -92,11 +82,11 @@ def render(name: str, plans: Sequence[LintedPlan]) -> str:
     return _RENDERERS[name](plans)
 
 
-def _remarks(plans: Sequence[LintedPlan]) -> Iterator[_Remark]:
+def _remarks(plans: Sequence[LintedPlan]) -> Iterator[tuple[_Rule, PlanProblem]]:
     """Plan by plan, errors first."""
     for plan in plans:
-        yield from (_Remark(_INVALID, plan.shown_as, each.text, each.line) for each in plan.faults())
-        yield from (_Remark(_UNCONFIRMED, plan.shown_as, gap) for gap in plan.unconfirmed)
+        yield from ((_INVALID, fault) for fault in plan.faults())
+        yield from ((_UNCONFIRMED, PlanProblem(plan.shown_as, None, "", gap)) for gap in plan.unconfirmed)
 
 
 def _text(plans: Sequence[LintedPlan]) -> str:
@@ -109,7 +99,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     if inspection is None or registry is None:
         return
     planned = Counter(item.check_id for item in inspection.items)
-    count = counted(inspection.planned, "check")
+    count = counted(len(inspection.items), "check")
     yield no_command(clean(f"{linted.shown_as}: valid, {count} planned for {inspection.plan.release.id}"))
     counts = ", ".join(f"{check} {count}" for check, count in planned.items())
     idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
@@ -146,10 +136,11 @@ def _plan(linted: LintedPlan) -> dict[str, Any]:
 
 def _github(plans: Sequence[LintedPlan]) -> str:
     """Annotations on the plans' lines, errors first; GitHub shows no more than 10 of a kind."""
-    remarks, lines = list(_remarks(plans)), list[str]()
+    lines: list[str] = []
     for rule in _RULES:
-        shown, left = capped([remark for remark in remarks if remark.rule is rule])
-        lines += [command(rule.level, each.file, rule.title, each.text, each.line) for each in shown]
+        shown, left = capped([remark for kind, remark in _remarks(plans) if kind is rule])
+        title = rule.id.replace("-", " ")
+        lines += [command(rule.level, each.file, title, each.text, each.line) for each in shown]
         if left:
             lines.append(command(rule.level, plans[0].shown_as, "preflight lint", f"and {len(left)} more"))
     return "".join(lines)
@@ -157,20 +148,20 @@ def _github(plans: Sequence[LintedPlan]) -> str:
 
 def _gitlab(plans: Sequence[LintedPlan]) -> str:
     """A code quality report; empty for plans that are valid and leave nothing unconfirmed."""
-    return json_text([_issue(remark) for remark in _remarks(plans)])
-
-
-def _issue(remark: _Remark) -> dict[str, Any]:
-    path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
-    # GitLab tells old from new by the fingerprint: the line is left out of it, so that an edit above changes nothing.
-    identity = "\0".join((remark.rule.id, path, remark.text))
-    return {
-        "description": clean(remark.text),
-        "check_name": f"preflight-{remark.rule.id}",
-        "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
-        "severity": remark.rule.severity,
-        "location": {"path": path, "lines": {"begin": remark.line or 1}},
-    }
+    issues = []
+    for rule, remark in _remarks(plans):
+        path = PurePath(remark.file).as_posix()  # without a leading ./, or GitLab finds no such file
+        # GitLab tells old from new by the fingerprint: without the line, so that an edit above changes nothing.
+        identity = "\0".join((rule.id, path, remark.text))
+        issue = {
+            "description": clean(remark.text),
+            "check_name": f"preflight-{rule.id}",
+            "fingerprint": hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32],
+            "severity": rule.severity,
+            "location": {"path": path, "lines": {"begin": remark.line or 1}},
+        }
+        issues.append(issue)
+    return json_text(issues)
 
 
 def _sarif(plans: Sequence[LintedPlan]) -> str:
@@ -191,31 +182,26 @@ def _sarif(plans: Sequence[LintedPlan]) -> str:
         "tool": {"driver": driver},
         "invocations": [{"executionSuccessful": True, "exitCode": 2 if faulty else 0}],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(remark) for remark in _remarks(plans)],
+        "results": [_result(*remark) for remark in _remarks(plans)],
     }
     return json_text({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _result(remark: _Remark) -> dict[str, Any]:
+def _result(rule: _Rule, remark: PlanProblem) -> dict[str, Any]:
+    file = Path(remark.file)
+    # Percent-encoded from the name's own bytes, which need not be UTF-8.
+    encoded = quote(file.as_posix().encode("utf-8", "surrogateescape"))
+    uri = f"file://{encoded}" if file.is_absolute() else encoded
     # Code scanning shows nothing without a line; what is about the whole file stands at its first.
-    location = {"artifactLocation": {"uri": _uri(remark.file)}, "region": {"startLine": remark.line or 1}}
+    location = {"artifactLocation": {"uri": uri}, "region": {"startLine": remark.line or 1}}
     return {
-        "ruleId": remark.rule.id,
-        "ruleIndex": _RULES.index(remark.rule),
-        "level": remark.rule.level,
+        "ruleId": rule.id,
+        "ruleIndex": _RULES.index(rule),
+        "level": rule.level,
         "message": {"text": clean(remark.text)},
         "locations": [{"physicalLocation": location}],
     }
 
 
-def _uri(file: str) -> str:
-    """Percent-encoded from the name's own bytes, which need not be UTF-8."""
-    path = Path(file)
-    encoded = quote(path.as_posix().encode("utf-8", "surrogateescape"))
-    return f"file://{encoded}" if path.is_absolute() else encoded
-
-
-_RENDERERS: Mapping[str, Callable[[Sequence[LintedPlan]], str]] = MappingProxyType(
-    {"github": _github, "gitlab": _gitlab, "json": _json, "sarif": _sarif, "text": _text}
-)
+_RENDERERS = {"github": _github, "gitlab": _gitlab, "json": _json, "sarif": _sarif, "text": _text}
 FORMATS = tuple(_RENDERERS)

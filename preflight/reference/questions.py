@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, groupby
 from textwrap import indent
 
@@ -12,13 +12,13 @@ from preflight.check import Check
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.plan import Connect, Database, Host, Plan
-from preflight.plan.work import programs_of, work_on
+from preflight.plan.work import programs_of
 from preflight.probe import Question, Via
+from preflight.reference.requests import other_accounts
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
 from preflight.wording import counted, first_paragraph
 
-_ORDER = (Via.SSH, Via.SQL, Via.HTTP, Via.LOCAL)
 _VERBATIM = "      | "
 _QUOTE = "'\"'\"'"
 """A single quote inside single quotes, as shlex.quote writes it."""
@@ -71,25 +71,25 @@ def second_round(check: type[Check]) -> str:
     return first_paragraph(check.follow_up) or "its author does not say what."
 
 
-def _purposes(inspection: Inspection) -> Mapping[str, Sequence[str]]:
+def _purposes(inspection: Inspection) -> Mapping[str, Iterable[str]]:
     """Question id -> `check subject` of everything that is judged by its answer."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for item in inspection.items:
         for planned in item.probes.values():
-            wanted = found.setdefault(planned.question.id, [])
-            label = f"{item.check_id} {item.subject.id}"
-            if label not in wanted:
-                wanted.append(label)
+            found.setdefault(planned.question.id, {})[f"{item.check_id} {item.subject.id}"] = None
     return found
 
 
 def _lines(inspection: Inspection, registry: Registry, first_round: Sequence[Question], shown_as: str) -> Iterator[str]:
     plan, asked_for = inspection.plan, _purposes(inspection)
-    ordered = sorted(first_round, key=lambda question: (_ORDER.index(question.via), question.target))
+    kinds = list(Via)
+    ordered = sorted(first_round, key=lambda question: (kinds.index(question.via), question.target))
+    targets = {(question.via, question.target) for question in ordered}
+    total = f"{counted(len(ordered), 'question')} to {counted(len(targets), 'target')}"
     title = "  ".join(part for part in (plan.release.id, plan.release.title, plan.release.ticket) if part)
     yield from wrapped(title, "")
-    what = f"What `preflight run {shown_as}` asks, word for word: {_total(ordered)}."
-    yield from wrapped(f"{what} Nothing was asked to print this.", "")
+    what = f"What `preflight run {shown_as}` asks, word for word: {total}. Nothing was asked to print this."
+    yield from wrapped(what, "")
     yield ""
     for promise in _PROMISES:
         yield from wrapped(promise, "    ", "  - ")
@@ -124,20 +124,13 @@ def _who_works_on(plan: Plan, host: Host, questions: Sequence[Question]) -> str:
     """`db1: 6 questions as dbadmin; with sudo as postgres: pg_dump, pg_restore`."""
     asked = sum(question.via is Via.SSH and question.target == host.id for question in questions)
     said = f"{host.id}: {counted(asked, 'question')} as {host.who}"
-    accounts = [work.account for work in work_on(plan, host.id)]
-    for account in dict.fromkeys([*(entry.account for entry in host.become), *accounts]):
-        if account not in ("", host.user):
-            programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
-            said += f"; with sudo as {account}: {programs}"
+    for account in other_accounts(plan, host):
+        programs = ", ".join(programs_of(plan, host.id, account)) or "no program that the plan names"
+        said += f"; with sudo as {account}: {programs}"
     return said
 
 
-def _total(questions: Sequence[Question]) -> str:
-    targets = {(question.via, question.target) for question in questions}
-    return f"{counted(len(questions), 'question')} to {counted(len(targets), 'target')}"
-
-
-def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterator[str]:
+def _question(number: int, question: Question, wanted: Iterable[str]) -> Iterator[str]:
     limits = f"at most {question.timeout_seconds:g} s"
     if question.own_channel:
         limits += ", in a channel of its own"
@@ -149,9 +142,10 @@ def _question(number: int, question: Question, wanted: Sequence[str]) -> Iterato
 
 
 def text_of(question: Question) -> Iterator[str]:
-    """The question word for word, scripts for another shell in clear."""
+    """The question word for word, scripts for another shell in clear; what a terminal would act on is shown as an
+    escape, tabs stay."""
     for line in _in_clear(question.text.removesuffix("\n")).split("\n"):
-        yield _VERBATIM + _verbatim(line) if line else _VERBATIM.rstrip()
+        yield _VERBATIM + "\t".join(map(clean, line.split("\t"))) if line else _VERBATIM.rstrip()
 
 
 def _in_clear(text: str) -> str:
@@ -164,11 +158,6 @@ def _in_clear(text: str) -> str:
         return f"'\n{indent(_in_clear(script).rstrip(), '    ')}\n'"
 
     return _SINGLE_QUOTED.sub(inner, text)
-
-
-def _verbatim(line: str) -> str:
-    """The line as it is sent; what a terminal would act on is shown as an escape, tabs stay."""
-    return "\t".join(clean(part) for part in line.split("\t"))
 
 
 def _target(plan: Plan, via: Via, target: str) -> str:
@@ -185,7 +174,14 @@ def _target(plan: Plan, via: Via, target: str) -> str:
 
 
 def _host(host: Host) -> str:
-    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {host.who}, by {_credential(host)}"
+    by = "the key of ssh_config" if host.ssh_config else "no credential"
+    if host.password is not None:
+        by = f"the password from {host.password}"
+    elif host.agent:
+        by = f"the SSH agent's key {host.agent}"
+    elif host.key is not None:
+        by = f"the key file {host.key}" + (f" with the passphrase from {host.passphrase}" if host.passphrase else "")
+    where = f"host {host.id}: {host.address or host.id} port {host.ssh_port} as {host.who}, by {by}"
     if host.jump:
         where += f", through {host.jump}"
     if host.ssh_config:
@@ -195,17 +191,6 @@ def _host(host: Host) -> str:
         for entry in host.become
     ]
     return where + (f"; becomes {', '.join(accounts)} with sudo" if accounts else "")
-
-
-def _credential(host: Host) -> str:
-    if host.password is not None:
-        return f"the password from {host.password}"
-    if host.agent:
-        return f"the SSH agent's key {host.agent}"
-    if host.key is not None:
-        passphrase = f" with the passphrase from {host.passphrase}" if host.passphrase else ""
-        return f"the key file {host.key}{passphrase}"
-    return "the key of ssh_config" if host.ssh_config else "no credential"
 
 
 def _database(plan: Plan, database: Database) -> str:

@@ -21,8 +21,7 @@ from typing import Any
 from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
-from preflight.plan import EntryId, Plan
-from preflight.plan.limits import Above, Between, Matches
+from preflight.plan import EntryId, Plan, limits
 from preflight.record import Form, Shape, shape_of
 from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -83,21 +82,19 @@ class _Builder:
             case Form.LIST:
                 return {"type": "array", "items": self.value(shape.inner[0])}
             case Form.TABLE:
-                return self._names(shape)
+                (inner,) = shape.inner
+                named = inner.form is Form.RECORD  # then its entries have ids
+                names = EntryId if named else shape.type
+                return {
+                    "type": "object",
+                    "additionalProperties": self.record(inner.type, named=True) if named else self.value(inner),
+                    **({} if names is str else {"propertyNames": self.value(shape_of(names))}),
+                }
             case Form.UNION:
                 return {"anyOf": [self.value(each) for each in shape.inner]}
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return {"enum": [each.value for each in shape.type]}
         return _limited(dict(self.scalars[shape.type]), shape.marks)
-
-    def _names(self, shape: Shape) -> Schema:
-        """A table of any names, or of those that its annotation tells."""
-        (inner,), table = shape.inner, {"type": "object"}
-        if inner.form is Form.RECORD:
-            names = {"propertyNames": self.value(shape_of(EntryId))}
-            return {**table, "additionalProperties": self.record(inner.type, named=True), **names}
-        names = {} if shape.type is str else {"propertyNames": self.value(shape_of(shape.type))}
-        return {**table, **names, "additionalProperties": self.value(inner)}
 
     def record(self, cls: Any, *, named: bool = False) -> Schema:
         """A reference to the definition of `cls`; in `[section.NAME]` the name is no key."""
@@ -141,18 +138,18 @@ def _table(properties: Schema, required: list[str], text: str = "") -> Schema:
     return table | ({"required": required} if required else {})
 
 
-def _limited(schema: Schema, limits: tuple[Any, ...]) -> Schema:
+def _limited(schema: Schema, marks: tuple[Any, ...]) -> Schema:
     """Limits on numbers and texts; on durations and references they are lint's."""
     number = schema.get("type") in ("integer", "number")
-    for limit in limits:
+    for limit in marks:
         match limit:
-            case Between(low, high) if number:
+            case limits.Between(low, high) if number:
                 schema["minimum"] = low
                 if high != float("inf"):
                     schema["maximum"] = high
-            case Above(low) if number:
+            case limits.Above(low) if number:
                 schema["exclusiveMinimum"] = low
-            case Matches(pattern, _):
+            case limits.Matches(pattern, _):
                 schema["pattern"] = f"^(?:{pattern})$"
             case _:
                 _, pattern = LIMITS.get(type(limit), ("", ""))

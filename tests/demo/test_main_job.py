@@ -122,6 +122,12 @@ def test_the_good_site_is_go(good: Run) -> None:
     assert good.verdict.decision is Decision.GO, good.text()
 
 
+def test_an_archive_tells_how_long_it_took_and_text_does_not(good: Run) -> None:
+    (orders,), (billing,) = (good.named("backup-duration", name) for name in ("orders", "billing"))
+    assert " took " in orders.judgement.summary
+    assert billing.judgement.summary.endswith("does not tell how long it took")
+
+
 def test_every_check_was_at_work(good: Run) -> None:
     assert {finding.check for finding in good.verdict.findings} == {check.id for check in find_checks().checks}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -214,16 +215,18 @@ def test_a_check_that_ends_the_program_is_unknown_and_ends_nothing(method: str, 
     assert [finding.status for finding in verdict.findings] == [Status.UNKNOWN, Status.PASS]
 
 
-def test_a_status_that_does_not_exist_is_unknown() -> None:
+@pytest.mark.parametrize("status", ["green", Status.WAIVED])
+def test_a_status_that_does_not_exist_or_is_none_of_a_check_is_unknown(status: Any) -> None:
     class Green(Ready):
         """Is it green?"""
 
         id = "green"
 
         def judge(self, subject: Subject, *, word: str) -> Judgement:
-            return Judgement(status="green", summary=word)  # type: ignore[arg-type]
+            return Judgement(status=status, summary=word)
 
     assert statuses(run(Green)) == [Status.UNKNOWN]
+    assert judge(run(Green)).decision is Decision.HOLD
 
 
 def test_a_secret_that_is_not_set_is_one_cause_with_one_cure_and_no_failure_of_the_far_end() -> None:

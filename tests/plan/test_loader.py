@@ -400,3 +400,10 @@ def test_any_bytes_are_loaded_or_explained(tmp_path: Path, content: bytes) -> No
 def test_every_key_with_every_odd_value_is_loaded_or_explained(tmp_path: Path, where: int, value: str) -> None:
     lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]
     loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("value", ["1", '"x"', "[]", "{}"])
+def test_every_key_with_a_value_of_each_type_is_loaded_or_explained(tmp_path: Path, value: str) -> None:
+    for where in ASSIGNMENTS:
+        lines = [*LINES[:where], LINES[where].partition(" = ")[0] + " = " + value, *LINES[where + 1 :]]
+        loads_or_explains(tmp_path / "x.toml", "\n".join(lines).encode())

@@ -10,7 +10,7 @@ import pytest
 from preflight.cli.main import cli
 from preflight.engine.registry import find_checks
 from preflight.reference.__main__ import pages
-from preflight.reference.explanation import explain
+from preflight.reference.explanation import Explanation
 from tests.cli.program import preflight
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -24,7 +24,7 @@ def test_the_published_page_is_up_to_date(name: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("check", find_checks(None).checks, ids=lambda check: check.id)
 def test_every_check_explains_itself_in_full(check: type) -> None:
-    explanation = explain(check)
+    explanation = Explanation(check)
     assert explanation.question
     assert explanation.why
     assert explanation.check.needs

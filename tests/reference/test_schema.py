@@ -16,7 +16,7 @@ import pytest
 from preflight.engine.registry import find_checks
 from preflight.errors import PlanError
 from preflight.plan.load import load_plan
-from preflight.reference.pages import SECTIONS
+from preflight.reference.__main__ import SECTIONS
 from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report.formats import json as json_report
 from preflight.verdict import Verdict

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from preflight.engine.command_sheet import command_sheet as sheet_commands
-from preflight.engine.command_sheet import sheet_questions
 from preflight.engine.registry import find_checks
+from preflight.engine.run import command_sheet as sheet_commands
+from preflight.engine.run import sheet_questions
 from preflight.evidence import Evidence
 from preflight.plan.command_lines import Act, ScriptOrder, night_commands
 from preflight.plan.load import load_plan

@@ -21,7 +21,7 @@ from preflight_checks.script_hashes import ScriptHashes
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Plan, RemotePath, Scripts, SecretRef
-from preflight.prerequisites import requests as requirements
+from preflight.reference import requests as requirements
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster

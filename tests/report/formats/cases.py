@@ -132,7 +132,7 @@ def _verdict(found: Mapping[Key, Judgement], *, waivers: bool = False) -> Verdic
     """All toys pass, but for those that are `found` otherwise."""
     plan = release() if waivers else replace(release(), waivers=())
     judgements = [found.get((toy.check, toy.subject), passed("as it should be")) for toy in TOYS]
-    return conclude(
+    verdict = conclude(
         plan,
         [
             _finding(number, toy, judgement)
@@ -142,6 +142,9 @@ def _verdict(found: Mapping[Key, Judgement], *, waivers: bool = False) -> Verdic
         evidence_digest="e1" * 32,
         collected_at=COLLECTED,
         moment=plan.window.start,
+    )
+    return replace(
+        verdict,
         unconfirmed=("The address of the role unix was confirmed 20 days ago.",),
         vantage="from control as release",
         ages=[

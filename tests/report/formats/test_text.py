@@ -28,7 +28,7 @@ def finding(judgement: Judgement, check: str = "toy", subject: str = "db1", **fi
 
 
 def verdict(*findings: Finding, partial: bool = False) -> Verdict:
-    return conclude(
+    concluded = conclude(
         toy_plan(),
         findings,
         planned=len(findings),
@@ -36,8 +36,8 @@ def verdict(*findings: Finding, partial: bool = False) -> Verdict:
         collected_at=MOMENT,
         moment=MOMENT,
         partial=partial,
-        unconfirmed=("Database orders has no backup.",),
     )
+    return replace(concluded, unconfirmed=("Database orders has no backup.",))
 
 
 BAD = failed(

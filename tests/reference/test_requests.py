@@ -10,8 +10,8 @@ from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
 from preflight.plan import Become, RemotePath, SecretRef
 from preflight.plan.load import load_plan
-from preflight.prerequisites import requests as requirements
-from preflight.prerequisites.hosts import sudoers_line
+from preflight.reference import requests as requirements
+from preflight.reference.requests import sudoers_line
 from tests.report.formats.cases import HOSTILE
 from tests.report.formats.test_markdown import headings, read
 

@@ -1,10 +1,10 @@
-"""What the engine concludes about one planned check: the check's own judgement, or why there is none. Pure."""
+"""The one line of the report for a planned check: the check's own judgement, or why there is none. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from preflight.check import Check, Subject
@@ -47,6 +47,10 @@ class _Conclusion:
 def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
     """The one line of the report for a planned check. Never raises for a faulty check."""
     conclusion = _conclude(plan, item, seen)
+    role = plan.roles.get(item.subject.owner)
+    lead_times = [item.subject.lead_time, role.lead_time if role else None]
+    asked = [each for each in seen.answers if not (isinstance(each, NoReply) and each.reason is Reason.NOT_ASKED)]
+    waited = max((each.took_seconds for each in asked if isinstance(each, NoReply)), default=0.0)  # for one login
     return Finding(
         check=item.check_id,
         title=item.title,
@@ -56,8 +60,10 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
         cause=conclusion.cause,
         owner=conclusion.owner or plan.person(item.subject.owner),
         steps=item.subject.steps,
-        cure_by=_cure_by(plan, item.subject),
-        **_provenance(seen.answers),
+        cure_by=plan.window.start - max((lead for lead in lead_times if lead), default=timedelta()),
+        vantage=", ".join(dict.fromkeys(each.vantage for each in asked if each.vantage)),
+        oldest_evidence_at=min((each.asked_at for each in asked), default=None),
+        took_seconds=round(waited + sum(each.took_seconds for each in asked if isinstance(each, Reply)), 6),
     )
 
 
@@ -96,17 +102,12 @@ def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgemen
     judgement = check.judge(subject, **facts)
     if not isinstance(judgement, Judgement):
         raise TypeError(f"judge returned {type(judgement).__name__}, not a Judgement")
-    _ = [Status(each.status) for each in (judgement, *judgement.points)]
+    if any(Status(each.status) is Status.WAIVED for each in (judgement, *judgement.points)):
+        raise ValueError("judge returned waived, which only a waiver of the plan makes of a failure")
     if check.waivable:
         return judgement
     points = tuple(replace(point, waivable=False) for point in judgement.points)
     return replace(judgement, waivable=False, points=points)
-
-
-def _behind(judgement: Judgement) -> str:
-    """The one line of another check behind which all of it could not be seen; empty where some of it could."""
-    lines = {point.behind for point in judgement.telling_points()}
-    return lines.pop() if len(lines) == 1 else ""
 
 
 def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -> _Conclusion:
@@ -114,7 +115,8 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
     asks too early is told so once: it is no trouble of each check."""
     age = max((age for age in ages if age.too_old), key=lambda age: age.old - age.most, default=None)
     if age is None or judgement.status not in (Status.PASS, Status.WARN):
-        return _Conclusion(judgement, _behind(judgement))
+        lines = {point.behind for point in judgement.telling_points()}
+        return _Conclusion(judgement, lines.pop() if len(lines) == 1 else "")  # not where some of it could be seen
     since = check.moment - min(each.most for each in ages if each.too_old)
     too_early = check.asked_at < since
     when = f" from {format_moment(since, plan.window.zone)} on" if too_early else ""
@@ -136,32 +138,11 @@ def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:
     if lost.reason.side is Side.HERE:
         said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail} (where preflight runs)"
         return _Conclusion(replace(judgement, summary=said, actual=""), said, WHOEVER_RUNS_IT)
-    return _Conclusion(judgement, _cause_of(lost), WHOEVER_RUNS_IT if lost.reason.side is Side.TOOL else "")
-
-
-def _cause_of(lost: NoReply) -> str:
-    return f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
+    cause = f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
+    return _Conclusion(judgement, cause, WHOEVER_RUNS_IT if lost.reason.side is Side.TOOL else "")
 
 
 def _crashed(item: PlannedCheck, crash: str) -> _Conclusion:
     said = f"the check {item.check_id} failed itself: {crash}"
     judgement = unknown(said, remedy="report it to the check's author")
     return _Conclusion(judgement, f"defect of {item.check_id}: {crash}")
-
-
-def _cure_by(plan: Plan, subject: Subject) -> datetime:
-    """When the cure must have been asked for at the latest: its lead time before the window."""
-    role = plan.roles.get(subject.owner)
-    lead_times = [subject.lead_time, role.lead_time if role else None]
-    return plan.window.start - max((lead for lead in lead_times if lead), default=timedelta())
-
-
-def _provenance(answers: Iterable[Answer]) -> dict[str, Any]:
-    seen = [answer for answer in answers if not (isinstance(answer, NoReply) and answer.reason is Reason.NOT_ASKED)]
-    vantages = dict.fromkeys(answer.vantage for answer in seen if answer.vantage)
-    waited = max((answer.took_seconds for answer in seen if isinstance(answer, NoReply)), default=0.0)  # for one login
-    return {
-        "vantage": ", ".join(vantages),
-        "oldest_evidence_at": min((answer.asked_at for answer in seen), default=None),
-        "took_seconds": round(waited + sum(answer.took_seconds for answer in seen if isinstance(answer, Reply)), 6),
-    }

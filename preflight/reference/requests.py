@@ -1,0 +1,258 @@
+"""`preflight show --format markdown`: what has to be asked for before a plan can be GO, from whom, ready to be sent:
+accounts, sudo rules, folders, roles, grants, ways through firewalls, people. Pure: everything follows from the plan;
+nothing here knows whether it is there already."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from textwrap import indent
+
+from preflight.clock import format_moment
+from preflight.plan import BackupMethod, Connect, Database, Host, Plan, SslMode
+from preflight.plan.values import show_address
+from preflight.plan.work import Section, ServerWork, programs_of, work_on, work_with
+from preflight.questions.http import HttpRequest
+from preflight.questions.sql import always_quoted, quote_identifier
+from preflight.report.harmless import markdown_text
+from preflight.report.markup import fenced
+from preflight.units import format_duration
+
+_PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One thing to ask for, in words, and the lines that grant it."""
+
+    owner: str
+    """Id of the role that can grant it."""
+    text: str
+    checks: tuple[str, ...]
+    """The checks that cannot pass without it."""
+    language: str = ""
+    """Of the lines: `sudoers`, `sql`, `sh`, `pg_hba.conf`."""
+    lines: tuple[str, ...] = ()
+    """Ready to be used."""
+
+
+def render(plan: Plan) -> str:
+    """The document."""
+    return "\n\n".join(_blocks(plan)) + "\n"
+
+
+def requirements_by_owner(plan: Plan) -> dict[str, list[Requirement]]:
+    """By the id of the role that is asked, empty for what nobody owns; who needs longest comes first."""
+    found: dict[str, list[Requirement]] = {}
+    for requirement in _requirements(plan):
+        found.setdefault(requirement.owner, []).append(requirement)
+    return dict(sorted(found.items(), key=lambda each: -_lead_time(plan, each[0])))
+
+
+def _lead_time(plan: Plan, owner: str) -> timedelta:
+    """How long the role's answer takes, as the plan says; 0 where it does not."""
+    role = plan.roles.get(owner)
+    return (role.lead_time if role else None) or timedelta()
+
+
+def _blocks(plan: Plan) -> Iterator[str]:
+    release, window = plan.release, plan.window
+    title = " ".join(part for part in (release.id, release.title) if part)
+    ticket = f" ({markdown_text(release.ticket)})" if release.ticket else ""
+    yield f"# What {markdown_text(title)}{ticket} needs"
+    start, end = (format_moment(at, window.zone) for at in (window.start, window.end))
+    yield (
+        f"The window is {start} to {end} ({window.zone}).\n"
+        "Everything below follows from the release plan. preflight only reads; `preflight show` prints every question "
+        "word for word, and docs/security.md says what it leaves behind."
+    )
+    for owner, needed in requirements_by_owner(plan).items():
+        yield f"## {markdown_text(plan.person(owner) or 'Nobody in the plan')}"
+        lead_time = _lead_time(plan, owner)
+        lead = f" (such requests take {format_duration(lead_time)})" if lead_time > timedelta() else ""
+        yield f"To be done by {format_moment(window.start - lead_time, window.zone)}{lead}."
+        for number, requirement in enumerate(needed, 1):
+            yield f"{number}. {markdown_text(requirement.text)} *({', '.join(requirement.checks)})*"
+            if requirement.lines:
+                block = "\n".join(fenced(requirement.lines, requirement.language))
+                yield indent(block, " " * (len(str(number)) + 2), lambda _line: True)
+
+
+def _requirements(plan: Plan) -> Iterator[Requirement]:
+    """Of hosts, of databases, of the network, of people."""
+    for host in plan.hosts.values():
+        yield _login(plan, host)
+        yield from (_sudo(plan, host, account) for account in other_accounts(plan, host))
+    yield from _folders(plan)
+    for database in plan.databases.values():
+        yield from _of_database(plan, database)
+    yield from _network(plan)
+    yield from _presence(plan)
+
+
+def other_accounts(plan: Plan, host: Host) -> list[str]:
+    """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
+    named = [entry.account for entry in host.become]
+    worked = [work.account for work in work_on(plan, host.id)]
+    return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
+
+
+def _login(plan: Plan, host: Host) -> Requirement:
+    login = f"The login {host.user}" if host.user else "The login of ssh_config"
+    how = "a password, which whoever runs preflight holds" if host.password else "the key of ssh_config"
+    if host.key or host.agent:
+        how = f"the public key of {host.key.name if host.key else f'the agent ({host.agent})'} in authorized_keys"
+    until = format_moment(plan.window.needed_until, plan.window.zone)
+    elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
+    text = (
+        f"{login} on {host.id} ({host.address or host.id}, port {host.ssh_port}{elsewhere}) by {how}, "
+        f"with a shell and without a forced command. Account, password and key hold past {until}."
+    )
+    return Requirement(host.owner, text, ("host-login",))
+
+
+def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
+    text = (
+        f"On {host.id}: {host.who} becomes {account} without a prompt for the programs of the work, and for a shell "
+        f"that looks at the folders only {account} may see. Where the programs lie elsewhere, with their paths there."
+    )
+    if any(entry.account == account and entry.password for entry in host.become):
+        text = text.replace("without a prompt", "with its own password")
+    line = sudoers_line(plan, host, account)
+    if not line:
+        text += " A name in it means something else in sudoers: write this rule by hand."
+    checks = ("become", "backup-location", "rollback-ready", "script-hashes")
+    return Requirement(host.owner, text, checks, "sudoers", (line,) if line else ())
+
+
+def sudoers_line(plan: Plan, host: Host, account: str) -> str:
+    """The rule with which the login becomes `account` for just what the plan's work and its checks run: the programs,
+    and a shell that looks at folders which only the account may see. Empty for names that sudoers gives a meaning."""
+    works = [work for work in work_on(plan, host.id) if work.account == account]
+    telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
+    started = [_started(plan, act) for work in works for act in work.acts if act.command]
+    names = [*programs_of(plan, host.id, account), *telling, *started]
+    programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
+    listed = [*programs, "/bin/sh"] if works or not programs else programs
+    secret = next((entry.password for entry in host.become if entry.account == account), None)
+    tag = "" if secret else "NOPASSWD: "
+    if not all(_PLAIN.fullmatch(name) and name != "ALL" for name in (host.user, account, *listed)):
+        return ""
+    return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
+
+
+def _started(plan: Plan, work: ServerWork) -> str:
+    """The program of a `command`, which may be named relative to the staged folder."""
+    program = work.command[0]
+    if "/" not in program or work.section is not Section.SCRIPTS:
+        return program
+    return posixpath.normpath(posixpath.join(plan.scripts[work.id].staged, program))
+
+
+def _folders(plan: Plan) -> Iterator[Requirement]:
+    for backup in plan.backups.values():
+        host = plan.host_of(backup)
+        account = backup.account or host.user
+        text = (
+            f"On {host.id}: the folder for the backup, on other storage than the data directory, writable by "
+            f"{account or host.who}."
+        )
+        yield _folder(host, text, account, "0700", backup.directory, "backup-location", "backup-space")
+    for scripts in plan.scripts.values():
+        host = plan.host_of(scripts)
+        account = scripts.account or host.user
+        who = account or host.who
+        starts = "" if account == host.user else f", to be entered by {host.who}, who starts the line there"
+        text = f"On {host.id}: the folder for the staged scripts, readable by {who}{starts}; not writable by others."
+        yield _folder(host, text, account, "0751" if starts else "0750", scripts.staged, "script-hashes")
+        if scripts.log:
+            text = f"On {host.id}: {who} may write {scripts.log}, whose folder is there."
+            yield Requirement(host.owner, text, ("script-runner",))
+
+
+def _folder(host: Host, text: str, account: str, mode: str, folder: str, *checks: str) -> Requirement:
+    """With the line that makes it, where the plan names the account."""
+    line = f"install -d -m {mode} -o {shlex.quote(account)} {shlex.quote(folder)}"
+    return Requirement(host.owner, text, checks, "sh", (line,) if account else ())
+
+
+def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
+    """Roles with their grants, the line of pg_hba.conf, and the logins of the work itself."""
+    acts = [act for work in work_with(plan, database.id) for act in work.acts if act.connects]
+    connecting = {(act.host.id, act.account, act.connection): act for act in acts}.values()
+    methods = {backup.method for backup in plan.backups.values() if backup.database == database.id}
+    roles = dict.fromkeys([database.user, *(work.login for work in connecting)])
+    until = format_moment(plan.window.needed_until, plan.window.zone)
+    text = (
+        f"In {database.id}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
+        "the checks. What the scripts and the backup themselves may do is granted with the release."
+    )
+    grants = tuple(grant for role in roles for grant in _grants(database, role, methods))
+    checks = ("database-login", *(("backup-location", "backup-space") if methods else ()))
+    yield Requirement(database.owner, text, checks, "sql", grants)
+    kind = "host" if database.sslmode is SslMode.DISABLE else "hostssl"
+    source, origin = "127.0.0.1/32", "Through the host's own SSH login."
+    if database.connect is Connect.DIRECT:
+        source, origin = "ADDRESS/32", "ADDRESS: of the machine that runs preflight."
+    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} {source} scram-sha-256"
+    text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in. {origin}"
+    yield Requirement(database.owner, text, ("database-login",), "pg_hba.conf", (line,))
+    for work in connecting:
+        text = (
+            f"On {work.host.id}: {work.account or work.host.who} logs in to {work.dbname} as {work.login} without a "
+            "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
+        )
+        yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterator[str]:
+    """The least that preflight's own questions need of a role; statements for a superuser. The role `postgres`, which
+    initdb makes as one, needs none. `methods`: of the database's backups."""
+    if role == "postgres":
+        return
+    yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
+    if role == database.user and methods:  # where the data directory lies, which the backup must outlive
+        yield f"GRANT pg_read_all_settings TO {quote_identifier(role)};"
+    if role == database.user and BackupMethod.PG_BASEBACKUP in methods:  # the size of every tablespace
+        yield f"GRANT pg_read_all_stats TO {quote_identifier(role)};"
+
+
+def _network(plan: Plan) -> Iterator[Requirement]:
+    """From where each address and port is reached."""
+    for host in plan.hosts.values():
+        target = show_address(host.address or host.id, host.ssh_port)
+        elsewhere = ", or where ssh_config leads" if host.ssh_config else ""
+        text = f"From {host.jump or _here(host.network_zone)} to {target}/tcp{elsewhere}: SSH to {host.id}."
+        yield Requirement(host.owner, text, ("host-login",))
+    for database in plan.databases.values():
+        host = plan.host_of(database)
+        if database.connect is Connect.DIRECT:
+            target = show_address(database.server_address(host), database.port)
+            text = f"From {_here(host.network_zone)} to {target}/tcp: PostgreSQL {database.id}."
+            yield Requirement(database.owner, text, ("database-login",))
+    for application in plan.applications.values():
+        for endpoint in application.health:
+            request = HttpRequest(endpoint.url)
+            target = show_address(request.host, request.port)
+            text = f"From {_here(application.network_zone)} to {target}/tcp: health of {application.id}."
+            yield Requirement(application.owner, text, ("app-health",))
+
+
+def _here(zone: str) -> str:
+    return "the machine that runs preflight" + (f" in {zone}" if zone else "")
+
+
+def _presence(plan: Plan) -> Iterator[Requirement]:
+    """What is asked of people: to be there."""
+    window, age = plan.window, format_duration(plan.freshness.people)
+    for role in plan.roles.values():
+        who = f"{role.primary} and, as standby, {role.standby}" if role.standby else f"{role.primary} and a standby"
+        text = (
+            f"{who} say that they will be there from {format_moment(window.start, window.zone)} until "
+            f"{format_moment(window.needed_until, window.zone)}, not more than {age} before it begins."
+        )
+        yield Requirement(role.id, text, ("on-call",))
