@@ -45,7 +45,12 @@ _ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
     """The picture's lines, none wider than `width`."""
     picture = _Picture(timeline, width - _LEFT, _ASCII if ascii else _UNICODE)
-    return [*picture.lines(), *wrapped("  ".join(picture.legend()), " " * _LABEL, width=width)]
+    legend = [f"{picture.characters.planned} planned"]
+    if timeline.moved:
+        legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
+    legend += [f"{mark.letter} {mark.words}" for mark in timeline.marks()]
+    legend += ["! inside"] if timeline.events else []
+    return [*picture.lines(), *wrapped("  ".join(legend), " " * _LABEL, width=width)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,14 @@ class _Picture:
     characters: _Characters
 
     def lines(self) -> Iterator[str]:
-        yield self._row("window", self._scale(), "ends")
-        yield self._row("", self._ruler())
+        times, ruler = "", [self.characters.line] * self.columns
+        for at in self.timeline.ticks(self.columns / _TICK_COLUMNS):
+            ruler[self._column(at)] = self.characters.tick
+            begin = min(self._column(at), self.columns - len("00:00"))
+            if begin >= len(times):
+                times = f"{times.ljust(begin)}{self._local(at)} "
+        yield self._row("window", times, "ends")
+        yield self._row("", "".join(ruler))
         yield from self._steps()
         if self.timeline.way_back_known:
             yield self._row("way back", self._way_back())
@@ -64,16 +75,6 @@ class _Picture:
             yield self._row("", self._points((mark.at, mark.letter) for mark in self.timeline.marks()))
         if self.timeline.events:
             yield self._row("inside", self._points((event.at, "!") for event in self.timeline.events))
-
-    def legend(self) -> Iterator[str]:
-        yield f"{self.characters.planned} planned"
-        if self.timeline.moved:
-            yield f"{self.characters.found} as found"
-            yield f"{self.characters.no_longer} no longer"
-        for mark in self.timeline.marks():
-            yield f"{mark.letter} {mark.words}"
-        if self.timeline.events:
-            yield "! inside"
 
     def _row(self, label: str, cells: str, ends: str = "") -> str:
         text = clean(label)
@@ -88,24 +89,6 @@ class _Picture:
         """The columns from one moment to another, at least one."""
         first, last = self._column(begin), int(self.timeline.share(end) * self.columns)
         return range(first, max(last, first + 1))
-
-    def _scale(self) -> str:
-        text = ""
-        for at in self._ticks():
-            label = self._local(at)
-            begin = min(self._column(at), self.columns - len(label))
-            if begin >= len(text):
-                text = text.ljust(begin) + label + " "
-        return text.rstrip()
-
-    def _ruler(self) -> str:
-        cells = [self.characters.line] * self.columns
-        for at in self._ticks():
-            cells[self._column(at)] = self.characters.tick
-        return "".join(cells)
-
-    def _ticks(self) -> list[datetime]:
-        return self.timeline.ticks(self.columns / _TICK_COLUMNS)
 
     def _local(self, at: datetime) -> str:
         return f"{at.astimezone(zone(self.timeline.window.zone)):%H:%M}"

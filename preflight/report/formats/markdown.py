@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from preflight.report import PLAIN, View
 from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
-from preflight.report.document.blocks import Cell, Entry, Section, Table
+from preflight.report.document.blocks import Cell, Section
 from preflight.report.drawing import drawn
 from preflight.report.harmless import markdown_text
 from preflight.report.markup import fenced, fenced_text, limited, table
@@ -56,22 +57,15 @@ def _head(shown: Document) -> Lines:
 
 
 def _section(section: Section) -> tuple[str, Lines]:
-    return section.title, _body(section)
-
-
-def _body(section: Section) -> Lines:
-    yield from _items(section.items)
-    if section.items and section.table.rows:
-        yield ""
-    yield from _table(section.table)
+    shown = section.table
+    between = [""] if section.items and shown.rows else []
+    rows = [[*map(_cell, row)] for row in shown.rows]
+    lines = table([*map(markdown_text, shown.columns)], rows, aligned=True)
+    return section.title, chain(_items(section.items), between, lines)
 
 
 def _items(items: tuple[str, ...]) -> Lines:
     return (f"- {markdown_text(item)}" for item in items)
-
-
-def _table(shown: Table) -> Lines:
-    return table([*map(markdown_text, shown.columns)], [[*map(_cell, row)] for row in shown.rows], aligned=True)
 
 
 def _cell(cell: Cell) -> str:
@@ -91,20 +85,15 @@ def _findings(shown: Document) -> Lines:
     for number, entry in enumerate(shown.findings):
         if number:
             yield ""
-        yield from _entry(entry)
-
-
-def _entry(entry: Entry) -> Lines:
-    yield f"### {entry.status.upper()}{', advisory' * entry.advisory}: {markdown_text(entry.name)}"
-    yield ""
-    for point in entry.points:
-        yield f"- **{markdown_text(point.summary)}**"
-        yield from (f"- {each.label}: {markdown_text(each.text)}" for each in point.labelled)
-    yield from (f"- {each.label}: {markdown_text(each.text)}" for each in entry.facts)
-    for point in entry.points:
-        if point.details:
-            yield ""
-            yield from fenced_text(point.details)
+        yield f"### {entry.status.upper()}{', advisory' * entry.advisory}: {markdown_text(entry.name)}"
+        yield ""
+        for point in entry.points:
+            yield f"- **{markdown_text(point.summary)}**"
+            yield from (f"- {each.label}: {markdown_text(each.text)}" for each in point.labelled)
+        yield from (f"- {each.label}: {markdown_text(each.text)}" for each in entry.facts)
+        for point in entry.points:
+            if point.details:
+                yield from ("", *fenced_text(point.details))
 
 
 def _commands(shown: Document) -> Lines:

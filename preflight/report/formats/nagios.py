@@ -31,7 +31,10 @@ _MOST_BYTES = 1023
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """The status line, `|`, the performance data."""
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
-    said = clean("; ".join([status, *_details(verdict)]).replace("|", "/"))
+    blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
+    waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
+    told = filter(None, [status, verdict.reason, blocking, *waivers, counts(verdict)])
+    said = clean("; ".join(told).replace("|", "/"))
     data = f" | {' '.join(_performance(verdict))}\n"
     return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 
@@ -46,17 +49,6 @@ def exit_code(verdict: Verdict) -> int:
         case Decision.GO:
             all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
             return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1
-
-
-def _details(verdict: Verdict) -> Iterator[str]:
-    if verdict.reason:
-        yield verdict.reason
-    rows = blockers(verdict)
-    if rows:
-        yield listed((row.what for row in rows), _MOST_BLOCKERS)
-    for use in verdict.waivers:
-        yield f"waiver {use.waiver.id} {use.state}"
-    yield counts(verdict)
 
 
 def _performance(verdict: Verdict) -> Iterator[str]:

@@ -8,7 +8,6 @@ from preflight.finding import Status
 from preflight.report import PLAIN, View, comparison
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Entry, Table
-from preflight.report.document.order import Blocker
 from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
 from preflight.report.harmless import clean, clean_lines
@@ -83,7 +82,11 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
         room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
         told = rows if len(rows) <= room + 1 else rows[:room]
         yield colours.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
-        yield from (_row(row, colours) for row in told)
+        for row in told:
+            cost = f"{row.minutes:.0f} min" if row.minutes else ""
+            what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
+            text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
+            yield colours.status(row.status, f"{row.status.upper():<9}") + text
         if len(told) < len(rows):
             yield f"{BODY}and {len(rows) - len(told)} more, all below"
 
@@ -109,13 +112,6 @@ def _waivers(shown: Document) -> Iterator[str]:
         name, about, state, limit, reason, approved = row
         text = f"{name.text} for {about.text}: {state.text}; {state.then}"
         yield from labelled("waiver", [f"{text} (up to {limit.text}, {reason.text}, approved by {approved.text})"])
-
-
-def _row(row: Blocker, colours: Colours) -> str:
-    cost = f"{row.minutes:.0f} min" if row.minutes else ""
-    what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
-    text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
-    return colours.status(row.status, f"{row.status.upper():<9}") + text
 
 
 def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
