@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,10 +136,10 @@ def named_moment(text: str, window: Window) -> datetime:
     """The instant, UTC, that `2026-10-17 02:30` or `02:30` names in the window's zone. Raises ValueError.
 
     A bare time is the one inside the window, where there is one; else today's."""
-    local = _parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
+    local = parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
     if local is not None:
         return local_to_utc(local, window.zone)
-    bare = _parsed(text, "%H:%M")
+    bare = parsed(text, "%H:%M")
     if bare is None:
         raise ValueError(f"write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {window.zone}")
     first, last, today = (moment.astimezone(zone(window.zone)).date() for moment in (window.start, window.end, now()))
@@ -150,7 +151,7 @@ def named_moment(text: str, window: Window) -> datetime:
     return local_to_utc(datetime.combine(today, bare.time()), window.zone)
 
 
-def _parsed(text: str, form: str) -> datetime | None:
+def parsed(text: str, form: str) -> datetime | None:
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007 - a local time; its zone is the window's
     except ValueError:
@@ -160,10 +161,15 @@ def _parsed(text: str, form: str) -> datetime | None:
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: adds the options; the command receives them as one `report: ReportOptions`."""
 
+    @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
-        names = ReportOptions.__dataclass_fields__
-        chosen = {name: values.pop(name) for name in list(values) if name in names}
-        chosen["outputs"] = tuple(_parse_output(output) for output in chosen["outputs"])
+        chosen = {name: values.pop(name) for name in list(values) if name in ReportOptions.__dataclass_fields__}
+        for output in chosen["outputs"]:
+            name, _, path = output.partition("=")
+            if name not in FORMATS or not path:
+                raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
+        named = [output.split("=", 1) for output in chosen["outputs"]]
+        chosen["outputs"] = tuple((name, Path(path)) for name, path in named)
         paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
@@ -171,16 +177,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise CallError("--short tells less and --verbose tells more: give one of them")
         return command(*args, report=ReportOptions(**chosen), **values)
 
-    call.__name__, call.__doc__ = command.__name__, command.__doc__
-    call.__dict__.update(command.__dict__)
     decorated: Callable[..., Any] = call
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
-
-
-def _parse_output(output: str) -> tuple[str, Path]:
-    name, equals, path = output.partition("=")
-    if name not in FORMATS or not equals or not path:
-        raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
-    return name, Path(path)

@@ -49,8 +49,9 @@ def start_from(
 
     Anything that changed besides the servers voids all of it. `ask`: everything will be asked again but what the
     inspection keeps; otherwise the run is judged as it stands."""
-    plan = inspection.plan
-    soon = _too_early(inspection, now)
+    plan, ahead, soon = inspection.plan, inspection.moment - now, tuple[str, ...]()
+    if ahead > plan.freshness.state:  # then it cannot be GO
+        soon = (f"the moment judged is {format_duration(ahead)} away: what is asked now will be too old then",)
     if saved is None:
         return Basis(None, f"no earlier run of {plan.release.id} is kept beside the plan", soon)
     then = "everything is asked again" if ask else "nothing of it is judged"
@@ -66,11 +67,3 @@ def start_from(
     if changes:
         return Basis(None, f"{run} is void: {'; '.join(changes)}; {then}", soon)
     return Basis(replace(saved.evidence, inputs=dict(inputs)), run, soon)
-
-
-def _too_early(inspection: Inspection, now: datetime) -> tuple[str, ...]:
-    """A gate long before the window cannot be GO: what is asked now is too old by then."""
-    ahead = inspection.moment - now
-    if ahead <= inspection.plan.freshness.state:
-        return ()
-    return (f"the moment judged is {format_duration(ahead)} away: what is asked now will be too old then",)

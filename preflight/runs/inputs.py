@@ -24,10 +24,14 @@ def read_inputs(plan: Plan) -> dict[str, str]:
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """The names of the inputs that differ, in words for the report."""
-    names = [*after, *(name for name in before if name not in after)]
-    return tuple(
-        _sentence(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
-    )
+    told = []
+    for name in dict.fromkeys([*after, *before]):
+        was, is_ = before.get(name, "absent"), after.get(name, "absent")
+        if name == "preflight" and was != is_:
+            told.append(f"preflight was {was}, now {is_}")
+        elif was != is_:
+            told.append(f"{name} {'was removed' if is_ == 'absent' else 'was added' if was == 'absent' else 'changed'}")
+    return tuple(told)
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
@@ -40,11 +44,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     if plan.release.checks:
         for path in sorted(plan.release.checks.rglob("*.py")):
             yield f"release.checks {path.relative_to(plan.release.checks)}", path
-    yield from _files_of_commands(plan)
-
-
-def _files_of_commands(plan: Plan) -> Iterator[tuple[str, Path]]:
-    """What the plan's own commands run or read beside it: another script gives another answer."""
+    # What the plan's own commands run or read beside it: another script gives another answer.
     commands = plan.checks.get("command", {}).get("run", {})
     for name, command in commands.items() if isinstance(commands, Mapping) else ():
         if getattr(command, "host", ""):
@@ -64,13 +64,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         return f"unreadable: {error.strerror}"
-
-
-def _sentence(name: str, before: str | None, after: str | None) -> str:
-    if name == "preflight":
-        return f"preflight was {before}, now {after}"
-    if after is None or after == "absent":
-        return f"{name} was removed"
-    if before is None or before == "absent":
-        return f"{name} was added"
-    return f"{name} changed"

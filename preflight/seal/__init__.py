@@ -4,7 +4,7 @@ trust another key says yes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"
 _READ_SECONDS = 60.0
+_UNSEALED: Mapping[str, str] = {
+    EntryKind.SYMLINK: "a symbolic link cannot be sealed; put the file itself there",
+    EntryKind.OTHER: "a special file cannot be sealed",
+}
 
 
 class SealError(PreflightError):
@@ -60,27 +64,24 @@ def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
     pinned = HostKeys.read([path])
     if pinned.unreadable:
         raise SealError("\n".join(pinned.unreadable))
-    return _merged(text, pinned, seen, path.name)
-
-
-def _merged(text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], file: str) -> HostKeyMerge:
-    """`pinned`: what `text` says. `file` is named in errors."""
-    added: dict[str, PublicKey] = {}
-    new_hosts = []
     problems: list[str] = []
-    lines: list[str] = []
+    added: dict[str, PublicKey] = {}
+    new_hosts, lines = [], []
     for host, shown in seen.items():
         known, key = pinned.lookup(shown.address, shown.port, shown.alias), shown.key
         line = format_line(shown.address, shown.port, key, shown.alias)
         name = line.split(" ", 1)[0]
         status = known.status(key)
         if status is KeyStatus.REVOKED:
-            problems.append(f"{host}: shows {_named(key)}, which {file} revokes")
+            problems.append(f"{host}: shows {_named(key)}, which {path.name} revokes")
         elif status is KeyStatus.TRUSTED or added.get(name) == key:
             continue
         elif known.keys or name in added:
-            others = sorted(known.keys, key=_named) or [added[name]]
-            problems.append(_changed(host, key, others, text, file))
+            places = " and ".join(_named(each, text) for each in sorted(known.keys, key=_named) or [added[name]])
+            problems.append(
+                f"{host}: shows {_named(key)}, but {path.name} pins {places}; somebody may be in between. Only when "
+                "the host's owner confirms the new fingerprint: take the old line away by hand, then seal again"
+            )
         else:
             added[name] = key
             new_hosts.append(host)
@@ -91,21 +92,10 @@ def _merged(text: str, pinned: HostKeys, seen: Mapping[str, HostKeySeen], file: 
     return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts))
 
 
-def _changed(host: str, key: PublicKey, pinned: Sequence[PublicKey], text: str, file: str) -> str:
-    places = " and ".join(_named(other) + _place(other, text) for other in pinned)
-    return (
-        f"{host}: shows {_named(key)}, but {file} pins {places}; somebody may be in between. Only when the host's "
-        "owner confirms the new fingerprint: take the old line away by hand, then seal again"
-    )
-
-
-def _place(key: PublicKey, text: str) -> str:
+def _named(key: PublicKey, text: str = "") -> str:
+    """With the lines of `text` that hold it."""
     numbers = [str(number) for number, line in enumerate(text.splitlines(), 1) if key.base64 in line]
-    return f" (line {', '.join(numbers)})" if numbers else ""
-
-
-def _named(key: PublicKey) -> str:
-    return f"{key.type} {key.fingerprint}"
+    return f"{key.type} {key.fingerprint}" + (f" (line {', '.join(numbers)})" if numbers else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +126,18 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
     problems: list[str] = []
     for scripts in plan.scripts.values():
         try:
-            sealed.append(_seal(scripts))
+            files, (before, previous) = _hashes(scripts), _before(scripts.manifest)
+            sealed.append(
+                SealedManifest(
+                    scripts=scripts,
+                    files=files,
+                    text=format_manifest(files),
+                    added=tuple(sorted(set(files) - set(before))),
+                    removed=tuple(sorted(set(before) - set(files))),
+                    modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
+                    previous=previous,
+                )
+            )
         except (SealError, ManifestError) as error:
             problems += [f"{scripts.id}: {line}" for line in str(error).splitlines()]
     problems += _shared(plan)
@@ -146,20 +147,6 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
         if manifest.changed:
             write_sealed(manifest.scripts.manifest, manifest.text)
     return sealed
-
-
-def _seal(scripts: Scripts) -> SealedManifest:
-    files = _hashes(scripts)
-    before, previous = _before(scripts.manifest)
-    return SealedManifest(
-        scripts=scripts,
-        files=files,
-        text=format_manifest(files),
-        added=tuple(sorted(set(files) - set(before))),
-        removed=tuple(sorted(set(before) - set(files))),
-        modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
-        previous=previous,
-    )
 
 
 def _hashes(scripts: Scripts) -> Mapping[str, str]:
@@ -179,7 +166,7 @@ def _hashes(scripts: Scripts) -> Mapping[str, str]:
         name, kind = entry["path"], entry["kind"]
         if name == own_name and kind == EntryKind.FILE:
             continue
-        problem = entry["error"] or name_problem(name) or _kind_problem(kind)
+        problem = entry["error"] or name_problem(name) or _UNSEALED.get(kind)
         if problem:
             problems.append(f"{_shown(folder / name)}: {problem}")
         elif kind == EntryKind.FILE:
@@ -189,12 +176,6 @@ def _hashes(scripts: Scripts) -> Mapping[str, str]:
     if problems:
         raise SealError("\n".join(problems))
     return hashes
-
-
-def _kind_problem(kind: str) -> str:
-    if kind == EntryKind.SYMLINK:
-        return "a symbolic link cannot be sealed; put the file itself there"
-    return "a special file cannot be sealed" if kind == EntryKind.OTHER else ""
 
 
 def _before(path: Path) -> tuple[Mapping[str, str], str]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
-from preflight.plan import Release
 from preflight.report import View, command_sheet
 from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
@@ -28,14 +27,10 @@ _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decis
 class Document:
     """A report in words and structure."""
 
-    headline: str
-    """`GO with 2 waivers`; begins with the decision."""
-    decision: Decision
+    verdict: Verdict
+    """For its headline, which begins with the decision, its release, its counts."""
     status: Status
     """The status whose colour the decision has."""
-    exit_code: int
-    planned: int
-    release: Release
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
     blockers: tuple[Blocker, ...]
@@ -52,10 +47,8 @@ class Document:
     versions: Section
     people: Section
     ages: Section
-    unconfirmed: tuple[str, ...]
-    """What the plan does not ask."""
     not_checked: Section
-    """That, and what was not selected."""
+    """What was not selected, and what the plan does not ask."""
     changes: Section
     commands: Sequence[CommandShown]
     """The night's command lines, the ways back last; formats fold them."""
@@ -67,12 +60,8 @@ def document(verdict: Verdict, view: View) -> Document:
     """Everything a report says of a verdict."""
     blocking = tuple(blockers(verdict))
     return Document(
-        headline=verdict.headline,
-        decision=verdict.decision,
+        verdict=verdict,
         status=_DECISION_STATUS[verdict.decision],
-        exit_code=int(verdict.exit_code),
-        planned=verdict.planned,
-        release=verdict.plan.release,
         facts=sections.facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),
@@ -84,7 +73,6 @@ def document(verdict: Verdict, view: View) -> Document:
         versions=sections.versions(verdict),
         people=sections.people(verdict),
         ages=sections.ages(verdict),
-        unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
         commands=tuple(command_sheet.shown(verdict.plan, verdict.commands)),

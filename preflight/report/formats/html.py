@@ -41,7 +41,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{shown.headline} {shown.release.id}"),
+        el("title", f"{shown.verdict.headline} {shown.verdict.plan.release.id}"),
         el("style", Html(STYLE)),
     )
     return f"<!DOCTYPE html>\n{el('html', head, _body(shown), lang='en')}\n"
@@ -69,12 +69,12 @@ def _body(shown: Document) -> Html:
 
 def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
-    (mark, kind), release = _MARKS[shown.decision], shown.release
-    more = shown.headline.removeprefix(shown.decision).strip(" ;")
+    (mark, kind), release = _MARKS[shown.verdict.decision], shown.verdict.plan.release
+    more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
     title, about = (" ".join(filter(None, parts)) for parts in ((release.id, release.title), (release.ticket, more)))
     return el(
         "div",
-        el("div", el("span", mark, aria_hidden="true"), " ", shown.decision.value, class_=f"word {kind}"),
+        el("div", el("span", mark, aria_hidden="true"), " ", shown.verdict.decision.value, class_=f"word {kind}"),
         el("div", el("h1", title), el("p", about), class_="about"),
         class_=f"verdict {kind}",
     )
@@ -158,7 +158,7 @@ def _all_checks(shown: Document) -> Html:
             for each in findings
         )
         parts += [el("h3", host or "no host"), _table(Table(("status", "check", "result"), rows))]
-    title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
+    title = el("summary", f"All {counted(shown.verdict.planned, 'check')}, by host")
     return el("details", title, *parts, class_="screen")
 
 

@@ -46,9 +46,9 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 
 def _head(shown: Document) -> Lines:
-    title = " ".join(part for part in (shown.release.id, shown.release.title) if part)
-    ticket = f" ({markdown_text(shown.release.ticket)})" if shown.release.ticket else ""
-    yield f"# {shown.headline} - {markdown_text(title)}{ticket}"
+    title = " ".join(part for part in (shown.verdict.plan.release.id, shown.verdict.plan.release.title) if part)
+    ticket = f" ({markdown_text(shown.verdict.plan.release.ticket)})" if shown.verdict.plan.release.ticket else ""
+    yield f"# {shown.verdict.headline} - {markdown_text(title)}{ticket}"
     yield ""
     for fact in shown.facts:
         first, *others = map(markdown_text, fact.lines)
@@ -118,7 +118,7 @@ def _command_lines(shown: Document) -> Lines:
 
 def _all_checks(shown: Document) -> Lines:
     """Folded where HTML is allowed; a table with a heading where it is stripped."""
-    number = counted(shown.planned, "check")
+    number = counted(shown.verdict.planned, "check")
     yield f"<details><summary>All {number}</summary>"
     yield ""
     rows = [

@@ -51,7 +51,7 @@ def _lines(shown: Document, view: View, colours: Colours) -> Iterator[str]:
     for paragraph in paragraphs:
         lines = list(paragraph)
         yield from [*lines, ""] if lines else []
-    yield f"{_decision(shown, colours)} (exit code {shown.exit_code})"
+    yield f"{_decision(shown, colours)} (exit code {int(shown.verdict.exit_code)})"
 
 
 def _short(shown: Document, colours: Colours) -> Iterator[str]:
@@ -92,13 +92,13 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
 
 
 def _headline(shown: Document, colours: Colours) -> str:
-    release = shown.release
+    release = shown.verdict.plan.release
     title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
-    return f"{_decision(shown, colours)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
+    return f"{_decision(shown, colours)}  {clean(title)[: WIDTH - len(shown.verdict.headline) - 2]}"
 
 
 def _decision(shown: Document, colours: Colours) -> str:
-    return colours.bold(colours.status(shown.status, shown.headline))
+    return colours.bold(colours.status(shown.status, shown.verdict.headline))
 
 
 def _facts(shown: Document, *labels: str, hint: str = "") -> Iterator[str]:
@@ -154,7 +154,7 @@ def _with_heads(table: Table) -> list[list[str]]:
 
 
 def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
-    gaps = shown.unconfirmed
+    gaps = shown.verdict.unconfirmed
     if gaps:
         told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
         yield f"{unconfirmed_in_words(gaps).capitalize()}:"
