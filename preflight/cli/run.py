@@ -129,7 +129,9 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
         write_private(path, asked.mask(evidence.to_json()))
     except OSError as error:
         raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
-    write_stdout(_described(path, evidence))
+    lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
+    where = f" of {evidence.network_zone}" if evidence.network_zone else ""
+    write_stdout(f"{path}: {len(evidence.answers)} questions{where}, {lost} without a reply\n")
 
 
 @click.command()
@@ -177,12 +179,6 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
     )
     before = saved.report if isinstance(saved, SavedRun) else None
     return deliver(asked, verdict, report, difference=compare(before, report_of(verdict)) if before else None)
-
-
-def _described(path: Path, evidence: Evidence) -> str:
-    lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
-    zone = f" of {evidence.network_zone}" if evidence.network_zone else ""
-    return f"{path}: {len(evidence.answers)} questions{zone}, {lost} without a reply\n"
 
 
 @click.command()

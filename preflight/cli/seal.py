@@ -62,7 +62,7 @@ def describe(manifest: SealedManifest) -> str:
 
 
 def _pin_host_keys(plan: Plan, accept: bool) -> bool:
-    """Shows what is new, pins what is accepted; whether every host has shown its key."""
+    """Shows what is new, pins what is accepted; whether every host has shown its key. Raises CallError."""
     seen, lost = _scan(plan)
     for host_id, why in lost.items():
         complain(f"{host_id}: no key seen: {why}")
@@ -71,20 +71,15 @@ def _pin_host_keys(plan: Plan, accept: bool) -> bool:
         state = "new" if host_id in merge.added else "pinned already"
         write_stdout(f"{host_id}: {key.key_type} {key.fingerprint} ({key.address} port {key.port}, {state})\n")
     if merge.added:
-        _require_consent(accept, len(merge.added))
+        # A person compares the fingerprints with what the hosts' owners say; nobody else can.
+        if not accept and not has_terminal():
+            raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
+        question = f"Do the hosts' owners confirm these {len(merge.added)} new fingerprints?"
+        if not accept and not click.confirm(question, err=True):
+            raise CallError("nothing was pinned")
         write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
     return not lost
-
-
-def _require_consent(accept: bool, count: int) -> None:
-    """A person compares the fingerprints with what the hosts' owners say; nobody else can. Raises CallError."""
-    if accept:
-        return
-    if not has_terminal():
-        raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
-    if not click.confirm(f"Do the hosts' owners confirm these {count} new fingerprints?", err=True):
-        raise CallError("nothing was pinned")
 
 
 def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from preflight.finding import Severity, Status
-from preflight.judging.schedule import Schedule
-from preflight.plan import Window
 from preflight.report import PLAIN, View, speech
 from preflight.report.document.order import Blocker, blockers
 from preflight.report.document.sections import not_selected
@@ -33,14 +31,14 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 
 
 def _sentences(verdict: Verdict) -> Iterator[str]:
-    yield _verdict(verdict)
-    window = verdict.plan.window
+    release, window = verdict.plan.release, verdict.plan.window
+    waived = verdict.decision is Decision.GO and verdict.waived
+    covered = f" with {speech.counted(verdict.waived, 'waiver')}" if waived else ""
+    title = f", {speech.name(release.title)}" if release.title else ""
+    yield f"{_VERDICTS[verdict.decision]}{covered} for {speech.name(release.id)}{title}"
     opens, ends = (speech.clock_time(at, window) for at in (window.start, window.end))
     yield f"window {speech.day(window.start, window)}, {opens} to {ends}"
-    rows = blockers(verdict)
-    if rows:
-        yield _counts(verdict)
-        yield from _to_cure(verdict, rows)
+    yield from _to_cure(verdict)
     warnings = verdict.counts.get(Status.WARN, 0)
     if warnings:
         yield f"{speech.counted(warnings, 'warning')}, to be read in the report"
@@ -49,26 +47,22 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     for use in verdict.waivers:
         yield _waiver(verdict, use)
     yield from _times(verdict)
-    yield from _not_checked(verdict)
+    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
+    told = [f"{speech.counted(skipped, 'check')} not selected"] if skipped else []
+    told += [f"{speech.counted(gaps, 'thing')} left unconfirmed"] if gaps else []
+    if told:
+        yield f"not checked: {speech.listed(told)}"
 
 
-def _verdict(verdict: Verdict) -> str:
-    release = verdict.plan.release
-    waived = f" with {speech.counted(verdict.waived, 'waiver')}" if verdict.waived else ""
-    title = f", {speech.name(release.title)}" if release.title else ""
-    decision = f"{_VERDICTS[verdict.decision]}{waived if verdict.decision is Decision.GO else ''}"
-    return f"{decision} for {speech.name(release.id)}{title}"
-
-
-def _counts(verdict: Verdict) -> str:
-    """Of what blocks: advisory findings never decide, so nobody has to hear them."""
+def _to_cure(verdict: Verdict) -> Iterator[str]:
+    """How many checks block (advisory findings never decide, so nobody has to hear them), and who must do what by when.
+    What only waits for another cure is told with that one."""
+    rows = blockers(verdict)
+    if not rows:
+        return
     blocking = Counter(each.status for each in verdict.findings if each.severity is Severity.BLOCKING)
-    told = [f"{speech.number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
-    return f"of {speech.counted(verdict.planned, 'check')} {speech.listed(told)}"
-
-
-def _to_cure(verdict: Verdict, rows: Sequence[Blocker]) -> Iterator[str]:
-    """Who must do what by when. What only waits for another cure is told with that one."""
+    counts = [f"{speech.number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
+    yield f"of {speech.counted(verdict.planned, 'check')} {speech.listed(counts)}"
     waiting = {row.behind: row.waiting for row in rows if row.behind}
     by_owner: dict[str, list[Blocker]] = {}
     for row in rows:
@@ -88,7 +82,9 @@ def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) 
     acts = [_act(row, waiting.get(row.what, 0)) for row in rows[:shown]]
     if len(rows) > shown:
         acts.append(f"{speech.number(len(rows) - shown)} more")
-    return f"{who} must cure {speech.listed(acts)}, {_ask_by(verdict, rows)}"
+    at, window = min(row.ask_by for row in rows), verdict.plan.window
+    by = "by the start" if at == window.start else f"by {speech.clock_time(at, window)}"
+    return f"{who} must cure {speech.listed(acts)}, {'overdue' if at < verdict.moment else by}"
 
 
 def _act(row: Blocker, waiting: int) -> str:
@@ -97,13 +93,6 @@ def _act(row: Blocker, waiting: int) -> str:
         return f"{speech.counted(row.waiting, 'check')} {said}"
     behind = f" with {speech.counted(waiting, 'check')} behind it" if waiting else ""
     return f"{speech.name(row.what)}{behind}"
-
-
-def _ask_by(verdict: Verdict, rows: Sequence[Blocker]) -> str:
-    at, window = min(row.ask_by for row in rows), verdict.plan.window
-    if at < verdict.moment:
-        return "overdue"
-    return "by the start" if at == window.start else f"by {speech.clock_time(at, window)}"
 
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
@@ -127,25 +116,14 @@ def _times(verdict: Verdict) -> Iterator[str]:
         moved = found.finish_at != planned.finish_at
         later = f", planned {speech.clock_time(planned.finish_at, window)}" if moved else ""
         yield f"finish {speech.clock_time(found.finish_at, window)}{later}"
-    yield _decide_by(window, late or found)
-    final = (late or found).point_of_no_return
-    if final is not None:
-        yield f"no way back from {speech.clock_time(final, window)}"
-
-
-def _decide_by(window: Window, schedule: Schedule) -> str:
+    schedule = late or found
     if schedule.unknown_undo:
-        return "decide by is not known, the plan has no time for taking everything back"
-    decide, start = (speech.clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
-    margin = f"margin {speech.duration(schedule.margin)}"
-    if schedule.margin < timedelta():
-        margin = f"{speech.duration(-schedule.margin)} too late"
-    return f"decide by {decide}, start rollback by {start}, {margin}"
-
-
-def _not_checked(verdict: Verdict) -> Iterator[str]:
-    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
-    told = [f"{speech.counted(skipped, 'check')} not selected"] if skipped else []
-    told += [f"{speech.counted(gaps, 'thing')} left unconfirmed"] if gaps else []
-    if told:
-        yield f"not checked: {speech.listed(told)}"
+        yield "decide by is not known, the plan has no time for taking everything back"
+    else:
+        decide, start = (speech.clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
+        margin = f"margin {speech.duration(schedule.margin)}"
+        if schedule.margin < timedelta():
+            margin = f"{speech.duration(-schedule.margin)} too late"
+        yield f"decide by {decide}, start rollback by {start}, {margin}"
+    if schedule.point_of_no_return is not None:
+        yield f"no way back from {speech.clock_time(schedule.point_of_no_return, window)}"
