@@ -15,7 +15,7 @@ from typing import Any
 from preflight.clock import format_moment
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.report.harmless import clean, json_text
-from preflight.report.json_report import Line, Point, Report
+from preflight.report.json_report import Line, Report
 from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
 
@@ -98,6 +98,23 @@ class Difference:
         return tuple(_notes(self.before, self.after))
 
 
+def _notes(old: Report, new: Report) -> Iterator[str]:
+    if old.release.id != new.release.id:
+        yield f"two different releases are compared: OLD is {old.release.id}, NEW is {new.release.id}"
+    if old.plan.sha256 != new.plan.sha256:
+        yield f"the plan is not the same: sha256 {old.plan.sha256[:12]} in OLD, {new.plan.sha256[:12]} in NEW"
+    ahead = old.collected_at - new.collected_at
+    if old.collected_at > new.collected_at:
+        yield (
+            f"OLD is the later run: it was asked {format_duration(ahead)} after NEW, so what is called cured here has "
+            "got worse since; give the older report first"
+        )
+    elif old.collected_at == new.collected_at and old.moment > new.moment:
+        yield "OLD is judged for a later moment than NEW; give the earlier one first"
+    if old.evidence_sha256 == new.evidence_sha256:
+        yield "both judge the same evidence: nothing was asked again between them"
+
+
 def compare(old: Report, new: Report) -> Difference:
     """What became of each line of `old` and of `new`."""
     before, after = _numbered(old.findings), _numbered(new.findings)
@@ -133,59 +150,46 @@ def owners(findings: Iterable[Finding | Line]) -> str:
     return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))
 
 
-def _notes(old: Report, new: Report) -> Iterator[str]:
-    if old.release.id != new.release.id:
-        yield f"two different releases are compared: OLD is {old.release.id}, NEW is {new.release.id}"
-    if old.plan.sha256 != new.plan.sha256:
-        yield f"the plan is not the same: sha256 {old.plan.sha256[:12]} in OLD, {new.plan.sha256[:12]} in NEW"
-    ahead = old.collected_at - new.collected_at
-    if old.collected_at > new.collected_at:
-        yield (
-            f"OLD is the later run: it was asked {format_duration(ahead)} after NEW, so what is called cured here has "
-            "got worse since; give the older report first"
-        )
-    elif old.collected_at == new.collected_at and old.moment > new.moment:
-        yield "OLD is judged for a later moment than NEW; give the earlier one first"
-    if old.evidence_sha256 == new.evidence_sha256:
-        yield "both judge the same evidence: nothing was asked again between them"
-
-
 def render(difference: Difference, *, color: bool = False) -> str:
     """The whole comparison."""
-    colours = Colours(color)
-    lines = [*_head(difference, colours), ""]
+    colours, before, after = Colours(color), difference.before, difference.after
+    headline = f"{clean(before.headline)} -> {clean(after.headline)}  {clean(after.release.id)}"
+    lines = [colours.bold(headline[:WIDTH])]
+    for label, report in (("OLD", before), ("NEW", after)):
+        asked, judged = (format_moment(at, report.window.zone) for at in (report.collected_at, report.moment))
+        told = (
+            f"{report.headline}, asked {asked}, judged for {judged}; {report.plan.file} sha256 "
+            f"{report.plan.sha256[:12]}, evidence {report.evidence_sha256[:12]}"
+        )
+        lines += wrapped(told, BODY, f"{label:<9}")
+    apart = after.collected_at - before.collected_at
+    if apart:
+        lines += wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
+    for note in difference.notes:
+        lines += wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
+    lines.append("")
     for change, title in _TITLES.items():
         pairs = difference.which(change)
         if pairs:
             lines += [colours.bold(f"{len(pairs)} {title}"), ""]
             for group in pairs_by_cause(pairs):
                 lines += [*_group(group, change, colours), ""]
-    lines += _unchanged(difference, colours)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_unchanged(difference, colours)]) + "\n"
 
 
 def as_json(difference: Difference) -> str:
     """One JSON object, deterministic for equal differences: each line once, in the list of what became of it."""
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "old": _report(difference.before),
-        "new": _report(difference.after),
-        "notes": difference.notes,
-        "lines": {change: [_pair(pair) for pair in difference.which(change)] for change in Change},
-    }
+    document: dict[str, Any] = {"schema": SCHEMA}
+    for name, report in (("old", difference.before), ("new", difference.after)):
+        rest = _fields(report, "plan", "evidence_sha256", "moment", "collected_at")
+        document[name] = {"headline": report.headline, "release": report.release.id, **rest}
+    document["notes"], document["lines"] = difference.notes, {}
+    for change in Change:
+        document["lines"][change] = [
+            {**_fields(pair.line, "check", "subject"), "old": _line(pair.old), "new": _line(pair.new)}
+            for pair in difference.which(change)
+        ]
     return json_text(document)
-
-
-def _report(report: Report) -> dict[str, Any]:
-    return {
-        "headline": report.headline,
-        "release": report.release.id,
-        **_fields(report, "plan", "evidence_sha256", "moment", "collected_at"),
-    }
-
-
-def _pair(pair: Pair) -> dict[str, Any]:
-    return {**_fields(pair.line, "check", "subject"), "old": _line(pair.old), "new": _line(pair.new)}
 
 
 def _line(line: Line | None) -> dict[str, Any] | None:
@@ -198,24 +202,6 @@ def _line(line: Line | None) -> dict[str, Any] | None:
 
 def _fields(value: object, *names: str) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names}
-
-
-def _head(difference: Difference, colours: Colours) -> Iterator[str]:
-    before, after = difference.before, difference.after
-    release = clean(after.release.id)
-    yield colours.bold(f"{clean(before.headline)} -> {clean(after.headline)}  {release}"[:WIDTH])
-    for label, report in (("OLD", before), ("NEW", after)):
-        asked, judged = (format_moment(at, report.window.zone) for at in (report.collected_at, report.moment))
-        told = (
-            f"{report.headline}, asked {asked}, judged for {judged}; {report.plan.file} sha256 "
-            f"{report.plan.sha256[:12]}, evidence {report.evidence_sha256[:12]}"
-        )
-        yield from wrapped(told, BODY, f"{label:<9}")
-    apart = after.collected_at - before.collected_at
-    if apart:
-        yield from wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
-    for note in difference.notes:
-        yield from wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
 
 
 def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[str]:
@@ -245,19 +231,15 @@ def _observations(pair: Pair, change: Change) -> Iterator[str]:
     if change is Change.CHANGED:
         shared = {point.value for point in was} & {point.value for point in now}
         was, now = (tuple(point for point in points if point.value not in shared) for points in (was, now))
-    for point in was:
-        yield from detail("was", _seen(point))
-    if pair.new is None:
-        yield from detail("now", "no such line in NEW")
-    for point in now:
-        yield from detail("now", _seen(point))
-        if point.status is not Status.PASS:
-            yield from detail("wanted", point.expected)
-            yield from detail("cure", point.remedy)
-
-
-def _seen(point: Point) -> str:
-    return point.summary + (f"; found {point.actual}" if point.actual and point.actual not in point.summary else "")
+    for label, points in (("was", was), ("now", now)):
+        if label == "now" and pair.new is None:
+            yield from detail("now", "no such line in NEW")
+        for point in points:
+            found = f"; found {point.actual}" if point.actual and point.actual not in point.summary else ""
+            yield from detail(label, point.summary + found)
+            if label == "now" and point.status is not Status.PASS:
+                yield from detail("wanted", point.expected)
+                yield from detail("cure", point.remedy)
 
 
 def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:

@@ -42,7 +42,14 @@ def times(verdict: Verdict) -> Iterator[str]:
     begun = f" if it began at {time_in_window(window, planned.begins_at)}" if verdict.moment > planned.begins_at else ""
     yield ", ".join([f"{finish} as planned{begun}", *others])
     if (found.finish_at, found.margin, found.decide_by) != (planned.finish_at, planned.margin, planned.decide_by):
-        yield f"with what failed: {', '.join(_moved_parts(window, planned, found))}"
+        moved = [time_in_window(window, found.finish_at)]
+        moved.append(f"{format_duration(found.finish_at - planned.finish_at)} later")
+        if not found.unknown_undo and found.start_rollback_by != planned.start_rollback_by:
+            moved.append(f"decide by {time_in_window(window, found.decide_by)}")
+            moved.append(f"start rollback by {time_in_window(window, found.start_rollback_by)}")
+        if not found.unknown_undo:
+            moved.append(margin(found.margin))
+        yield f"with what failed: {', '.join(moved)}"
     late = begun_now(verdict)
     if late is not None:
         yield f"if it begins only now: {', '.join(_schedule_parts(window, late))}"
@@ -62,12 +69,17 @@ def in_utc(verdict: Verdict) -> str:
     window, found = verdict.plan.window, verdict.found_schedule
     if not any(at.astimezone(zone(window.zone)).utcoffset() for at in (window.start, window.end)):
         return ""
-    parts = [f"window {_utc(window.start, window.start)} to {_utc(window.end, window.start)}"]
+
+    def utc(at: datetime) -> str:
+        local = at.astimezone(UTC)
+        return f"{local:%H:%M}" if local.date() == window.start.astimezone(UTC).date() else f"{local:%a %H:%M}"
+
+    parts = [f"window {utc(window.start)} to {utc(window.end)}"]
     if found is not None:
         keyed = [("finish", found.finish_at)]
         if not found.unknown_undo:
             keyed += [("decide by", found.decide_by), ("start rollback by", found.start_rollback_by)]
-        parts += [f"{label} {_utc(at, window.start)}" for label, at in keyed]
+        parts += [f"{label} {utc(at)}" for label, at in keyed]
     return ", ".join(parts)
 
 
@@ -116,23 +128,6 @@ def _schedule_parts(window: Window, schedule: Schedule) -> Iterator[str]:
         yield f"no way back from {time_in_window(window, schedule.point_of_no_return)}"
 
 
-def _moved_parts(window: Window, planned: Schedule, found: Schedule) -> Iterator[str]:
-    yield time_in_window(window, found.finish_at)
-    yield f"{format_duration(found.finish_at - planned.finish_at)} later"
-    if found.unknown_undo:
-        return
-    if found.start_rollback_by != planned.start_rollback_by:
-        yield f"decide by {time_in_window(window, found.decide_by)}"
-        yield f"start rollback by {time_in_window(window, found.start_rollback_by)}"
-    yield margin(found.margin)
-
-
-def _utc(at: datetime, start: datetime) -> str:
-    """With the weekday on another day than the one the window starts on."""
-    day = "" if at.astimezone(UTC).date() == start.astimezone(UTC).date() else f"{at.astimezone(UTC):%a} "
-    return f"{day}{at.astimezone(UTC):%H:%M}"
-
-
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One step, where it was planned and where it is with what failed."""
@@ -154,7 +149,7 @@ class Mark:
     words: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """The window's work, planned and as found, on one axis. Instants are UTC."""
 
@@ -216,10 +211,7 @@ class Timeline:
 
 def timeline(verdict: Verdict) -> Timeline | None:
     """None for a plan without steps."""
-    planned, found = verdict.planned_schedule, verdict.found_schedule
+    plan, planned, found = verdict.plan, verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return None
-    plan = verdict.plan
-    return Timeline(
-        release=plan.release.id, window=plan.window, planned=planned, found=found, events=tuple(verdict.events)
-    )
+    return Timeline(plan.release.id, plan.window, planned, found, tuple(verdict.events))
