@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
 from preflight.cli.options import ReportOptions, load
-from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
+from preflight.cli.output import OutputError, carries_unicode, wants_color, write_stdout
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
@@ -94,13 +95,13 @@ def deliver(
         short=report.short,
         took_seconds=asked.took_seconds,
         difference=difference,
-        command=called(),
+        command=shlex.join(["preflight", *sys.argv[1:]]),  # no option takes a secret
     )
     for name, path in report.outputs:
         try:
-            write_file(path, asked.mask(render(name, verdict, view)))
-        except OutputError as error:
-            problems.append(str(error))
+            write_private(path, asked.mask(render(name, verdict, view)), mode=0o644)
+        except OSError as error:
+            problems.append(f"{path}: the report could not be written: {error.strerror}")
     try:
         here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
         write_stdout(asked.mask(render(report.stdout_format, verdict, here)))

@@ -69,8 +69,13 @@ class _Picture:
         yield self._row("window", times, "ends")
         yield self._row("", "".join(ruler))
         yield from self._steps()
-        if self.timeline.way_back_known:
-            yield self._row("way back", self._way_back())
+        if (
+            self.timeline.way_back_known
+        ):  # from the window's end backwards: its left edge is the last moment to begin it
+            end = self.timeline.window.end
+            span = self._span(min(self.timeline.found.start_rollback_by, end), end)
+            drawn = self.characters.edge + self.characters.way_back * (len(span) - 1)
+            yield self._row("way back", " " * span.start + drawn)
         if self.timeline.marks():
             yield self._row("", self._points((mark.at, mark.letter) for mark in self.timeline.marks()))
         if self.timeline.events:
@@ -113,12 +118,6 @@ class _Picture:
             if column not in before:
                 cells[column] = self.characters.found
         return "".join(cells).rstrip()
-
-    def _way_back(self) -> str:
-        """From the window's end backwards: its left edge is the last moment to begin it."""
-        end = self.timeline.window.end
-        span = self._span(min(self.timeline.found.start_rollback_by, end), end)
-        return " " * span.start + self.characters.edge + self.characters.way_back * (len(span) - 1)
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

@@ -107,10 +107,10 @@ class SealedManifest:
     """SHA-256 by path relative to the approved folder."""
     text: str
     """The manifest's own."""
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    modified: tuple[str, ...] = ()
-    previous: str = ""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    modified: tuple[str, ...]
+    previous: str
     """What was there before: `new`, `replaced, it could not be read: ...`; empty for a manifest."""
 
     @property

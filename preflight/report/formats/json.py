@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from preflight.finding import Finding, Price
+from preflight.finding import Finding
 from preflight.judging.end_states import EndState, telling_first
 from preflight.judging.schedule import Schedule
 from preflight.record import fields_of
@@ -61,13 +61,11 @@ def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
 
 
 def _line(finding: Finding) -> Line:
-    own = finding.judgement
-    points = tuple(_made(Point, point) for point in own.points)
-    return _made(Line, finding, own, price=_price(finding.price), points=points)
-
-
-def _price(price: Price | None) -> told.Price | None:
-    return None if price is None else _made(told.Price, price, margin_minutes=price.margin.total_seconds() / 60)
+    price, judgement = finding.price, finding.judgement
+    told_price = price and _made(told.Price, price, margin_minutes=price.margin.total_seconds() / 60)
+    return _made(
+        Line, finding, judgement, price=told_price, points=tuple(_made(Point, each) for each in judgement.points)
+    )
 
 
 def _schedule(found: Schedule | None) -> told.Schedule | None:

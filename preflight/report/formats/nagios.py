@@ -12,8 +12,6 @@ A plan that cannot be read ends with 2 in every format, and so reads CRITICAL he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
@@ -35,7 +33,14 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
     told = filter(None, [status, verdict.reason, blocking, *waivers, counts(verdict)])
     said = clean("; ".join(told).replace("|", "/"))
-    data = f" | {' '.join(_performance(verdict))}\n"
+    # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
+    values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]
+    values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")
+    found = verdict.found_schedule
+    if found is not None:
+        values.append(f"margin={found.margin.total_seconds():.0f}s")
+        values.append(f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0")
+    data = f" | {' '.join(values)}\n"
     return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 
 
@@ -49,14 +54,3 @@ def exit_code(verdict: Verdict) -> int:
         case Decision.GO:
             all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
             return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1
-
-
-def _performance(verdict: Verdict) -> Iterator[str]:
-    """`label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it."""
-    for status in Status:
-        yield f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}"
-    yield f"unconfirmed={len(verdict.unconfirmed)};;;0"
-    found = verdict.found_schedule
-    if found is not None:
-        yield f"margin={found.margin.total_seconds():.0f}s"
-        yield f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0"

@@ -29,29 +29,22 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     shown, colours = document(verdict, view), Colours(view.color)
     if view.short:
         return "\n".join(_short(shown, colours)) + "\n"
-    text = "\n".join(_lines(shown, view, colours)) + "\n"
-    if view.difference is not None:
-        text += "\n" + comparison.render(view.difference, color=view.color)
-    return text
-
-
-def _lines(shown: Document, view: View, colours: Colours) -> Iterator[str]:
-    """Paragraphs, an empty line after each."""
     paragraphs = [
         _first_screen(shown, colours, view.verbose),
         drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
         *(_entry(entry, colours) for entry in shown.findings),
         *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
-        columns("versions", _with_heads(shown.versions.table)),
-        columns("people", _with_heads(shown.people.table)) if view.verbose else (),
-        columns("ages", _with_heads(shown.ages.table)) if view.verbose else (),
+        _columns("versions", shown.versions.table),
+        _columns("people", shown.people.table) if view.verbose else (),
+        _columns("ages", shown.ages.table) if view.verbose else (),
         _not_checked(shown, view.verbose),
     ]
-    for paragraph in paragraphs:
-        lines = list(paragraph)
-        yield from [*lines, ""] if lines else []
-    yield f"{_decision(shown, colours)} (exit code {int(shown.verdict.exit_code)})"
+    told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
+    text = "\n".join([*told, f"{_decision(shown, colours)} (exit code {int(verdict.exit_code)})"]) + "\n"
+    if view.difference is not None:
+        text += "\n" + comparison.render(view.difference, color=view.color)
+    return text
 
 
 def _short(shown: Document, colours: Colours) -> Iterator[str]:
@@ -148,9 +141,9 @@ def _inside(shown: Document) -> Iterator[str]:
         yield f"{BODY}and {len(shown.inside) - _MOST_INSIDE} more"
 
 
-def _with_heads(table: Table) -> list[list[str]]:
+def _columns(label: str, table: Table) -> Iterator[str]:
     texts = [[cell.text for cell in row] for row in table.rows]
-    return [list(table.columns), *texts] if texts and any(table.columns) else texts
+    return columns(label, [list(table.columns), *texts] if texts and any(table.columns) else texts)
 
 
 def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
