@@ -71,8 +71,8 @@ def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
         LocalSession(plan.folder).ask(
             questions, Deadline(TIMEOUT_SECONDS), lambda each, answer: answers.update({each.id: (each, answer)})
         )
-        commands = command_sheet(plan, Evidence(plan.digest, now(), answers))
-        write_stdout(command_sheet_report.render(plan, commands, ascii=not carries_unicode()))
+        sheet = command_sheet(plan, Evidence(plan.digest, now(), answers))
+        write_stdout(command_sheet_report.render(plan, sheet, ascii=not carries_unicode()))
         return
     if stdout_format == "markdown":
         write_stdout(requests_report.render(plan))

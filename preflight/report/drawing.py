@@ -69,10 +69,8 @@ class _Picture:
         yield self._row("window", times, "ends")
         yield self._row("", "".join(ruler))
         yield from self._steps()
-        if (
-            self.timeline.way_back_known
-        ):  # from the window's end backwards: its left edge is the last moment to begin it
-            end = self.timeline.window.end
+        if self.timeline.way_back_known:
+            end = self.timeline.window.end  # from there backwards: the left edge is the last moment to begin it
             span = self._span(min(self.timeline.found.start_rollback_by, end), end)
             drawn = self.characters.edge + self.characters.way_back * (len(span) - 1)
             yield self._row("way back", " " * span.start + drawn)

@@ -50,15 +50,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool =
     renders it; a cell longer than `_MOST_PADDED` shifts the rest of its own row only."""
     if not rows:
         return
-    lines = [[_cell(each) for each in line] for line in (head, *rows)]
+    # A bar ends a cell even in a code span; the backslash before it is taken off before anything else is read.
+    lines = [[each.replace("|", "\\|") for each in line] for line in (head, *rows)]
     widest = [max(map(len, column)) for column in zip(*lines, strict=True)] if aligned else [0] * len(head)
     widths = [min(width, _MOST_PADDED) for width in widest[:-1]]
     widths.append(widest[-1] if widest[-1] <= _MOST_PADDED else 0)
     first, *others = [[each.ljust(width) for each, width in zip(line, widths, strict=True)] for line in lines]
     for line in (first, ["-" * max(width, 3) for width in widths], *others):
         yield f"| {' | '.join(line)} |"
-
-
-def _cell(text: str) -> str:
-    """A bar ends a cell even in a code span; the backslash before it is taken off before anything else is read."""
-    return text.replace("|", "\\|")

@@ -123,8 +123,12 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
 
     Raises SealError with everything that is in the way; then nothing was written, unless the last line says so."""
     sealed: list[SealedManifest] = []
-    problems: list[str] = []
+    problems, overwritten = list[str](), list[str]()
+    first: dict[Path, Scripts] = {}
     for scripts in plan.scripts.values():
+        other = first.setdefault(scripts.manifest, scripts)
+        if other.approved != scripts.approved:
+            overwritten.append(f"{scripts.id}: {_shown(scripts.manifest)} is the manifest of {other.id} too")
         try:
             files, (before, previous) = _hashes(scripts), _before(scripts.manifest)
             sealed.append(
@@ -140,9 +144,8 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
             )
         except (SealError, ManifestError) as error:
             problems += [f"{scripts.id}: {line}" for line in str(error).splitlines()]
-    problems += _shared(plan)
-    if problems:
-        raise SealError("\n".join(problems))
+    if problems or overwritten:
+        raise SealError("\n".join([*problems, *overwritten]))
     for manifest in sealed:
         if manifest.changed:
             write_sealed(manifest.scripts.manifest, manifest.text)
@@ -188,17 +191,6 @@ def _before(path: Path) -> tuple[Mapping[str, str], str]:
         return {}, f"replaced, it could not be read: {visible(str(error))}"
     except OSError as error:
         raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
-
-
-def _shared(plan: Plan) -> list[str]:
-    """Entries whose manifests would overwrite each other."""
-    first: dict[Path, Scripts] = {}
-    problems = []
-    for scripts in plan.scripts.values():
-        other = first.setdefault(scripts.manifest, scripts)
-        if other.approved != scripts.approved:
-            problems.append(f"{scripts.id}: {_shown(scripts.manifest)} is the manifest of {other.id} too")
-    return problems
 
 
 def _shown(path: Path) -> str:

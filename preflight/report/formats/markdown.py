@@ -24,11 +24,12 @@ _MOST_BYTES_OF_A_SECTION = 40_000
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The whole report; what needs work first, everything else folded, the call to repeat last."""
     shown = document(verdict, view)
+    picture = fenced(drawn(shown.timeline, ascii=view.ascii)) if shown.timeline else iter(())
     sections: list[tuple[str, Lines]] = [
         ("", _head(shown)),
         _section(shown.to_cure),
         _section(shown.waivers),
-        ("The window", _window(shown, view)),
+        ("The window", chain(picture, [""] if shown.timeline and shown.inside else [], _items(shown.inside))),
         ("Findings", _findings(shown)),
         _section(shown.versions),
         _section(shown.people),
@@ -71,14 +72,6 @@ def _items(items: tuple[str, ...]) -> Lines:
 def _cell(cell: Cell) -> str:
     text = f"**{markdown_text(cell.text)}**" if cell.strong else markdown_text(cell.text)
     return f"{text}: {markdown_text(cell.then)}" if cell.then else text
-
-
-def _window(shown: Document, view: View) -> Lines:
-    if shown.timeline:
-        yield from fenced(drawn(shown.timeline, ascii=view.ascii))
-        if shown.inside:
-            yield ""
-    yield from _items(shown.inside)
 
 
 def _findings(shown: Document) -> Lines:
