@@ -22,8 +22,7 @@ from preflight.probe import NoReply
 from preflight.report.comparison import compare
 from preflight.report.formats.json import report_of
 from preflight.runs import saved_runs
-from preflight.runs.gate import start_from
-from preflight.runs.inputs import read_inputs
+from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun
 

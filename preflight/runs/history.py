@@ -17,7 +17,7 @@ from preflight.plan import Plan
 from preflight.report.document.sections import counts
 from preflight.report.harmless import clean, json_text
 from preflight.report.layout import BODY, wrapped
-from preflight.runs.inputs import changed, read_inputs
+from preflight.runs.gate import changed, read_inputs
 from preflight.runs.saved_runs import SavedRun, every
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted

@@ -18,7 +18,7 @@ from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
-from preflight.runs.inputs import changed
+from preflight.runs.gate import changed
 from preflight.wording import counted
 
 _Pair = tuple[Question, Answer]

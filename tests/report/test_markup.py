@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from preflight.report.formats.markdown import fenced, fenced_text, limited, table
 from preflight.report.harmless import clean, markdown_code, markdown_text
-from preflight.report.markup import fenced, fenced_text, limited, table
 from tests.report.formats.cases import HOSTILE
 
 READER = MarkdownIt("gfm-like")

@@ -8,7 +8,7 @@ from preflight import __version__
 from preflight.engine.registry import find_checks
 from preflight.plan import Scripts
 from preflight.plan.load import load_plan
-from preflight.runs.inputs import changed, read_inputs
+from preflight.runs.gate import changed, read_inputs
 from tests.plan_texts import MINIMAL
 from tests.toy import toy_plan
 

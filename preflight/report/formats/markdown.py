@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from preflight.report import PLAIN, View
@@ -10,12 +10,14 @@ from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
 from preflight.report.document.blocks import Cell, Section
 from preflight.report.drawing import drawn
-from preflight.report.harmless import markdown_text
-from preflight.report.markup import fenced, fenced_text, limited, table
+from preflight.report.harmless import clean, clean_lines, longest_run, markdown_text
 from preflight.verdict import Verdict
 from preflight.wording import counted
 
 Lines = Iterator[str]
+_MOST_LINES = 200
+_MOST_CHARACTERS = 20_000
+_MOST_PADDED = 60
 _MOST_BYTES = {"Findings": 210_000, "All checks": 220_000, "Commands": 240_000}
 _MOST_BYTES_OF_A_SECTION = 40_000
 """The whole, with its nine other sections, stays below the 1 MiB that GitHub takes as the summary of a step."""
@@ -47,8 +49,9 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
 
 
 def _head(shown: Document) -> Lines:
-    title = " ".join(part for part in (shown.verdict.plan.release.id, shown.verdict.plan.release.title) if part)
-    ticket = f" ({markdown_text(shown.verdict.plan.release.ticket)})" if shown.verdict.plan.release.ticket else ""
+    release = shown.verdict.plan.release
+    title = " ".join(part for part in (release.id, release.title) if part)
+    ticket = f" ({markdown_text(release.ticket)})" if release.ticket else ""
     yield f"# {shown.verdict.headline} - {markdown_text(title)}{ticket}"
     yield ""
     for fact in shown.facts:
@@ -122,3 +125,52 @@ def _all_checks(shown: Document) -> Lines:
     yield from limited(table(("status", f"all {number}", "result"), rows, aligned=True), _MOST_BYTES["All checks"])
     yield ""
     yield "</details>"
+
+
+def fenced(lines: Sequence[str], language: str = "text") -> Iterator[str]:
+    """A block of text as it stands, and all of it."""
+    shown = [clean(line) for line in lines]
+    fence = "`" * max(3, *(longest_run(line) + 1 for line in shown))
+    yield f"{fence}{language}"
+    yield from shown
+    yield fence
+
+
+def fenced_text(text: str) -> Iterator[str]:
+    """A block of the text's first lines as they stand; a difference in the colours of one."""
+    lines = clean_lines(text[:_MOST_CHARACTERS])
+    left_out = [f".. and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
+    return fenced([*lines[:_MOST_LINES], *left_out], "diff" if text.startswith("--- ") else "text")
+
+
+def limited(lines: Iterable[str], most_bytes: int, elsewhere: str = "the JSON report has all") -> Iterator[str]:
+    """The first lines, and how many are left out; a block of text that is cut is closed."""
+    left_bytes, left_out, fence = most_bytes, 0, ""
+    for line in lines:
+        left_bytes -= len(line.encode()) + 1
+        if left_bytes < 0:
+            left_out += 1
+            continue
+        if line == fence:
+            fence = ""
+        elif not fence and line.startswith("```"):
+            fence = "`" * longest_run(line)
+        yield line
+    if left_out:
+        yield fence
+        yield f"{left_out} more lines are left out here; {elsewhere}."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False) -> Iterator[str]:
+    """A table of cells that are Markdown already; nothing without rows. `aligned`: in columns also where nobody
+    renders it; a cell longer than `_MOST_PADDED` shifts the rest of its own row only."""
+    if not rows:
+        return
+    # A bar ends a cell even in a code span; the backslash before it is taken off before anything else is read.
+    lines = [[each.replace("|", "\\|") for each in line] for line in (head, *rows)]
+    widest = [max(map(len, column)) for column in zip(*lines, strict=True)] if aligned else [0] * len(head)
+    widths = [min(width, _MOST_PADDED) for width in widest[:-1]]
+    widths.append(widest[-1] if widest[-1] <= _MOST_PADDED else 0)
+    first, *others = [[each.ljust(width) for each, width in zip(line, widths, strict=True)] for line in lines]
+    for line in (first, ["-" * max(width, 3) for width in widths], *others):
+        yield f"| {' | '.join(line)} |"
