@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import zone
-from preflight.report.document.window import Bar, Timeline
+from preflight.report.document.window import Timeline
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, wrapped
 
@@ -104,18 +104,12 @@ class _Picture:
                 yield self._row(track, "")
             indent = " " if len(tracks) > 1 else ""
             for bar in bars:
-                yield self._row(indent + bar.planned.step.id, self._bar(bar), self._local(bar.found.ends_at))
-
-    def _bar(self, bar: Bar) -> str:
-        before = self._span(bar.planned.begins_at, bar.planned.ends_at)
-        now = self._span(bar.found.begins_at, bar.found.ends_at)
-        cells = [" "] * self.columns
-        for column in before:
-            cells[column] = self.characters.planned if column in now else self.characters.no_longer
-        for column in now:
-            if column not in before:
-                cells[column] = self.characters.found
-        return "".join(cells).rstrip()
+                cells = [" "] * self.columns
+                for column in self._span(bar.found.begins_at, bar.found.ends_at):
+                    cells[column] = self.characters.found
+                for column in self._span(bar.planned.begins_at, bar.planned.ends_at):
+                    cells[column] = self.characters.no_longer if cells[column] == " " else self.characters.planned
+                yield self._row(indent + bar.planned.step.id, "".join(cells), self._local(bar.found.ends_at))
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

@@ -41,7 +41,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         _not_checked(shown, view.verbose),
     ]
     told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
-    text = "\n".join([*told, f"{_decision(shown, colours)} (exit code {int(verdict.exit_code)})"]) + "\n"
+    decision = colours.bold(colours.status(shown.status, verdict.headline))
+    text = "\n".join([*told, f"{decision} (exit code {int(verdict.exit_code)})"]) + "\n"
     if view.difference is not None:
         text += "\n" + comparison.render(view.difference, color=view.color)
     return text
@@ -87,11 +88,8 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
 def _headline(shown: Document, colours: Colours) -> str:
     release = shown.verdict.plan.release
     title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
-    return f"{_decision(shown, colours)}  {clean(title)[: WIDTH - len(shown.verdict.headline) - 2]}"
-
-
-def _decision(shown: Document, colours: Colours) -> str:
-    return colours.bold(colours.status(shown.status, shown.verdict.headline))
+    decision = shown.verdict.headline
+    return f"{colours.bold(colours.status(shown.status, decision))}  {clean(title)[: WIDTH - len(decision) - 2]}"
 
 
 def _facts(shown: Document, *labels: str, hint: str = "") -> Iterator[str]:
