@@ -60,6 +60,16 @@ def test_the_manifest_is_one_that_sha256sum_checks_from_inside_the_folder(folder
     assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 1
 
 
+def test_the_line_to_check_with_survives_an_odd_name_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a##[b]\u00a0c"
+    (folder / "sql").mkdir(parents=True)
+    (folder / "sql/010.sql").write_text("select 1;\n")
+    line = describe(seal(folder)).rpartition("check     ")[2]
+    assert line.isprintable()
+    assert "##[" not in line
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
+
+
 def test_sealing_twice_gives_equal_bytes_and_writes_once(folder: Path) -> None:
     seal(folder)
     manifest = folder / "sql.SHA256SUMS"

@@ -77,17 +77,14 @@ def entries(verdict: Verdict) -> tuple[Entry, ...]:
 
 def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
     """One finding with the observations that a reader must see."""
-    seen = ""
-    if finding.vantage:
-        at, seen = finding.oldest_evidence_at, "not asked"
-        if at is not None:
-            seen = f"{at.astimezone(zone(verdict.plan.window.zone)):%H:%M:%S}, {finding.took_seconds:.1f} s"
-        seen = f"{finding.vantage}, {seen}"
+    at, when = finding.oldest_evidence_at, "not asked"
+    if at is not None:
+        when = f"{at.astimezone(zone(verdict.plan.window.zone)):%H:%M:%S}, {finding.took_seconds:.1f} s"
     facts = [
         ("owner", finding.owner or NOBODY),
         ("price", "" if finding.price is None else price_text(verdict, finding, finding.price)),
         ("lead", _lead(verdict, finding)),
-        ("seen", seen),
+        ("seen", f"{finding.vantage}, {when}" if finding.vantage else ""),
     ]
     return Entry(
         status=finding.status,
