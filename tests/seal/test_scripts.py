@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from preflight.cli.seal import describe
 from preflight.judging.sealed_scripts import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.seal import SealError, write_sealed
-from preflight.seal.host_keys import merge_known_hosts
-from preflight.seal.scripts import SealedManifest, describe, seal_scripts
+from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
 from preflight.sessions.ssh.pool import HostKeySeen
 from tests.toy import toy_plan
@@ -59,6 +58,16 @@ def test_the_manifest_is_one_that_sha256sum_checks_from_inside_the_folder(folder
     assert done.stdout.count(b": OK") == len(NAMES)
     (folder / "sql/010.sql").write_text("changed")
     assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 1
+
+
+def test_the_line_to_check_with_survives_an_odd_name_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a##[b]\u00a0c"
+    (folder / "sql").mkdir(parents=True)
+    (folder / "sql/010.sql").write_text("select 1;\n")
+    line = describe(seal(folder)).rpartition("check     ")[2]
+    assert line.isprintable()
+    assert "##[" not in line
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
 
 
 def test_sealing_twice_gives_equal_bytes_and_writes_once(folder: Path) -> None:
