@@ -46,8 +46,9 @@ def test_every_line_stands_in_a_block_to_copy_below_where_and_as_whom() -> None:
 
 def test_the_minutes_of_several_ways_back_are_those_of_all_of_them() -> None:
     one, *others = [replace(each, minutes=15) for each in COMMANDS if each.act is Act.WAY_BACK]
-    assert command_sheet.about(one).endswith(", 15 min for all 2 of them")
-    assert command_sheet.about(replace(one, shared_by=1)).endswith(", 15 min")
+    told = [each.about for each in command_sheet.shown(PLAN, [one, replace(one, shared_by=1)])]
+    assert told[0].endswith(", 15 min for these 2 together")
+    assert told[1].endswith(", 15 min")
     assert {each.shared_by for each in others} == {2}
 
 
