@@ -1,5 +1,5 @@
 """Questions that are commands of the plan's own: a monitoring plugin or a script, on a host or beside the plan. Pure;
-`preflight.sessions.local.command` runs the local ones."""
+`preflight.sessions.local` runs the local ones."""
 
 from __future__ import annotations
 

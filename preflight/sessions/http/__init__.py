@@ -8,8 +8,8 @@ from preflight.clock import Deadline, now
 from preflight.probe import Answer, NoReply, Question
 from preflight.questions.http import HttpRequest
 from preflight.reasons import Reason
+from preflight.sessions import VANTAGE, ParallelSession
 from preflight.sessions.http.exchange import Exchange
-from preflight.sessions.parallel import VANTAGE, ParallelSession
 from preflight.sessions.tls import Trust
 
 MOST_AT_ONCE = 32

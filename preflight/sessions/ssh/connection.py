@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,17 +76,8 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        transport = self._transport
-        return transport is not None and transport.is_active()
-
-    @contextmanager
-    def used(self, deadline: Deadline) -> Iterator[Login]:
-        """The login, open for as long as it is used. Raises SessionFailed."""
-        login = self.hold(deadline)
-        try:
-            yield login
-        finally:
-            self.release()
+        login = self._login
+        return login is not None and login.transport.is_active()
 
     def hold(self, deadline: Deadline) -> Login:
         """The login, waited for no longer than the deadline, and kept open until `release`. Raises SessionFailed."""
@@ -116,13 +106,9 @@ class Connection:
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
         return NoReply(reason, detail, now(), took, vantage, dict(self._session))
 
-    def close_if_idle(self) -> bool:
-        """Closes the connection if it is open and nobody uses it; whether it did."""
-        return self.close_unless_used(0)
-
-    def close_unless_used(self, by_others_than: int) -> bool:
-        """Closes the connection, also one that is just being opened, unless more than so many use it. A login under
-        way ends at once."""
+    def close_unless_used(self, by_others_than: int = 0) -> bool:
+        """Closes the connection, also one that is just being opened, unless more than so many use it; whether it did.
+        A login under way ends at once."""
         with self._changed:
             if self._users > by_others_than or self._attempt is None:
                 return False
@@ -143,14 +129,9 @@ class Connection:
 
     def join(self, seconds: float) -> None:
         """Waits for the transport's thread to end, after `finish`."""
-        transport = self._transport
-        if transport is not None and transport.is_alive():
-            transport.join(seconds)
-
-    @property
-    def _transport(self) -> Transport | None:
         attempt = self._attempt
-        return None if attempt is None else attempt.transport
+        if attempt is not None and attempt.transport is not None and attempt.transport.is_alive():
+            attempt.transport.join(seconds)
 
     def _drop(self, attempt: Attempt) -> None:
         attempt.close()
@@ -196,10 +177,8 @@ class Connection:
         begun = monotonic()
         try:
             return attempt()
-        except JumpFailed as failed:
-            return self.no_reply(failed.reason, failed.detail, monotonic() - begun)
         except CannotAsk as failed:
-            detail = f"{self.host.id}: {failed.detail}"
+            detail = failed.detail if isinstance(failed, JumpFailed) else f"{self.host.id}: {failed.detail}"
             return self.no_reply(failed.reason, detail, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
@@ -253,9 +232,12 @@ class Connection:
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""
         host = self.host
-        configured = configure(host, deadline) if host.ssh_config else Configured(_with_address(host))
+        configured = (
+            configure(host, deadline) if host.ssh_config else Configured(replace(host, address=host.address or host.id))
+        )
         if not configured.host.user:
-            configured = replace(configured, host=replace(configured.host, user=Account(_own_name())))
+            with contextlib.suppress(KeyError, OSError):  # as ssh: the login name of whoever runs this
+                configured = replace(configured, host=replace(configured.host, user=Account(getpass.getuser())))
         self.reached = configured.host
         self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
         return configured
@@ -264,8 +246,9 @@ class Connection:
         """The attempt, with the jump hosts that ssh_config adds."""
         with self._shared.lock:
             jump = self._planned_jump
-            for hop in configured.jumps:
-                jump = self._hop(hop, jump)
+            for hop in configured.jumps:  # each shared by all that go through it
+                name = f"{hop.id} {jump.host.id if jump else ''}"
+                jump = self._shared.hops.setdefault(name, Connection(hop, self._shared, jump))
             before = jump
             while before is not None:
                 if before is self:
@@ -279,11 +262,6 @@ class Connection:
             self._attempt = attempt
         return attempt
 
-    def _hop(self, host: Host, before: Connection | None) -> Connection:
-        """The connection to a ProxyJump host, shared by all that go through it. Call it with the lock of `Shared`."""
-        name = f"{host.id} {before.host.id if before else ''}"
-        return self._shared.hops.setdefault(name, Connection(host, self._shared, before))
-
     def _check_host_key(self, transport: Transport, host: Host, known: KnownKeys, unreadable: tuple[str, ...]) -> None:
         from preflight.sessions.ssh.transport import pinned_text, verify_host_key
 
@@ -294,14 +272,3 @@ class Connection:
         if wrong is not None:
             self._session["pinned"] = pinned_text(known)
             raise wrong
-
-
-def _with_address(host: Host) -> Host:
-    return replace(host, address=host.address or host.id)
-
-
-def _own_name() -> str:
-    """The login name of whoever runs this, as ssh takes it."""
-    with contextlib.suppress(KeyError, OSError):
-        return getpass.getuser()
-    return ""

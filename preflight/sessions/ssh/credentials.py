@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
 from preflight.errors import SecretError
-from preflight.plan import Host
+from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import Secrets
-from preflight.sessions.ssh.agent import Agent, find_key
-from preflight.sessions.ssh.key_files import KeyFile
+from preflight.sessions.ssh.keys import Agent, find_key, load_key
 from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
@@ -49,30 +48,21 @@ class Credential:
 
 
 class KeyCredential(Credential):
-    """A private key, from a file or kept by the agent."""
+    """A private key, from a file or kept by the agent, which is let go after the one attempt."""
 
     method = "publickey"
 
-    def __init__(self, key: Any, description: str) -> None:
+    def __init__(self, key: Any, description: str, agent: Agent | None = None) -> None:
         self._key = key
+        self._agent = agent
         self.description = description
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
-        return tuple(transport.auth_publickey(user, self._key))
-
-
-class AgentCredential(KeyCredential):
-    """A key kept by the agent; the agent is let go after the one attempt."""
-
-    def __init__(self, key: Any, description: str, agent: Agent) -> None:
-        super().__init__(key, description)
-        self._agent = agent
-
-    def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
-            return super().offer(transport, user)
+            return tuple(transport.auth_publickey(user, self._key))
         finally:
-            self._agent.close()
+            if self._agent is not None:
+                self._agent.close()
 
 
 class PasswordCredential(Credential):
@@ -177,17 +167,15 @@ class CredentialStore:
             return self._key(host, host.key)
         if host.agent:
             key, mark, agent = find_key(host.agent, agent_socket, deadline)
-            return AgentCredential(key, f"agent {mark}", agent)
+            return KeyCredential(key, f"agent {mark}", agent)
         if host.password is not None:
-            reference = host.password
-            password = self._value(lambda: self._secrets.value(reference, host.password_purpose))
+            password = self._value(host.password, host.password_purpose)
             return PasswordCredential(password, host.id, self._trials)
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
-    @staticmethod
-    def _value(read: Callable[[], str]) -> str:
+    def _value(self, reference: SecretRef, purpose: str) -> str:
         try:
-            return read()
+            return self._secrets.value(reference, purpose)
         except SecretError as error:
             raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
@@ -205,15 +193,13 @@ class CredentialStore:
         return cached
 
     def _load(self, host: Host, path: Path) -> KeyCredential:
-        file = KeyFile.read(path)
-        passphrase = None
-        if file.encrypted:
+        def passphrase() -> str:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
                 raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
-            reference = host.passphrase
-            passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
-        key, certified = file.open(passphrase)
+            return self._value(host.passphrase, host.passphrase_purpose)
+
+        key, certified = load_key(path, passphrase)
         return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))
 
 

@@ -13,7 +13,7 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from preflight.plan.values import SSH_PORT
 
 _LARGEST_FILE_BYTES = 16 * 1024 * 1024
 _KEY_TYPES = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"})
+_REVOKED, _CERT_AUTHORITY = "@revoked", "@cert-authority"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -69,12 +70,6 @@ class KeyStatus(Enum):
     REVOKED = "revoked"
 
 
-class _Marker(StrEnum):
-    NONE = ""
-    CERT_AUTHORITY = "@cert-authority"
-    REVOKED = "@revoked"
-
-
 @dataclass(frozen=True, slots=True)
 class KnownKeys:
     """What the files say of one host."""
@@ -109,7 +104,8 @@ class KnownKeys:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    marker: _Marker
+    marker: str
+    """`@revoked`, `@cert-authority`, or empty."""
     names: str
     """The first field: a hashed name, or a comma list of patterns."""
     key: PublicKey
@@ -152,10 +148,10 @@ class HostKeys:
         plain = address.lower()
         also = self._covering(plain) if plain != name and not alias else []
         return KnownKeys(
-            keys=_keys(found, _Marker.NONE),
-            without_port=_keys(also, _Marker.NONE),
-            revoked=_keys(found, _Marker.REVOKED) | _keys(also, _Marker.REVOKED),
-            cert_authority=bool(_keys(found, _Marker.CERT_AUTHORITY) or _keys(also, _Marker.CERT_AUTHORITY)),
+            keys=_keys(found, ""),
+            without_port=_keys(also, ""),
+            revoked=_keys(found, _REVOKED) | _keys(also, _REVOKED),
+            cert_authority=bool(_keys(found, _CERT_AUTHORITY) or _keys(also, _CERT_AUTHORITY)),
         )
 
     def _file(self, line: _Line) -> None:
@@ -187,18 +183,13 @@ def _entry_name(address: str, port: int, alias: str) -> str:
     return address.lower() if port == SSH_PORT else f"[{address.lower()}]:{port}"
 
 
-def _keys(lines: Iterable[_Line], marker: _Marker) -> frozenset[PublicKey]:
-    return frozenset(line.key for line in lines if line.marker is marker)
+def _keys(lines: Iterable[_Line], marker: str) -> frozenset[PublicKey]:
+    return frozenset(line.key for line in lines if line.marker == marker)
 
 
 def _parse_line(line: str) -> _Line | None:
     fields = line.split()
-    marker = _Marker.NONE
-    if fields and fields[0].startswith("@"):
-        try:
-            marker = _Marker(fields.pop(0))
-        except ValueError:
-            return None
+    marker = fields.pop(0) if fields and fields[0] in (_REVOKED, _CERT_AUTHORITY) else ""
     if len(fields) < 3 or fields[0].startswith(("#", "@")) or fields[1] not in _KEY_TYPES:
         return None
     key = PublicKey.parse(fields[1], fields[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from preflight.clock import Deadline, monotonic
@@ -14,12 +14,11 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.batch_run import BatchRun, Ending, too_much
-from preflight.sessions.ssh.command_channel import News
+from preflight.sessions.ssh.batch_run import BatchRun, Ending, News, too_much
 from preflight.sessions.ssh.connection import Connection, Login
-from preflight.sessions.ssh.shared import a_little_before
 from preflight.wording import one_line
 
+_HEAD_START_SECONDS = 0.15
 _SLOT_POLL_SECONDS = 0.1
 """How soon to try again for a channel when all that are open belong to somebody else."""
 _PASSWORD_EXPIRED = re.compile(
@@ -52,7 +51,9 @@ class SshSession:
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """See `preflight.sessions.Session`. Logs in at the first call."""
-        asking = _Asking(self._connection, self._secrets, a_little_before(deadline), deliver)
+        left = deadline.left()  # a little less, so that this, which knows more, speaks before whoever asks
+        sooner = Deadline(max(left - _HEAD_START_SECONDS, left * 0.9))
+        asking = _Asking(self._connection, self._secrets, sooner, deliver)
         self._asking.append(asking)
         try:
             asking.run(questions)
@@ -83,18 +84,24 @@ class _Asking:
     def run(self, questions: Sequence[Question]) -> None:
         """Returns when every question has its answer."""
         try:
-            with self._connection.used(self._deadline) as login:
-                self._waiting = list(_batches(questions))
-                try:
-                    self._watch(login)
-                except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
-                    self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
-                finally:
-                    for run in self._running:
-                        login.slots.close(run.command.channel)
+            login = self._connection.hold(self._deadline)
         except SessionFailed as failed:
             for question in questions:
                 self._deliver(question, failed.answer)
+            return
+        together = [question for question in questions if not _needs_own_channel(question)]
+        self._waiting = [together] if together else []
+        self._waiting += [[question] for question in questions if _needs_own_channel(question)]
+        try:
+            self._watch(login)
+        except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
+            self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
+        finally:
+            try:
+                for run in self._running:
+                    login.slots.close(run.command.channel)
+            finally:
+                self._connection.release()
 
     def give_up(self) -> None:
         """Ends the loop, from another thread."""
@@ -117,12 +124,8 @@ class _Asking:
                 self._out_of_time()
                 return
             if self._running or self._waiting:
-                self._news.wait_once(self._wait_seconds())
-
-    def _wait_seconds(self) -> float:
-        if not self._running:
-            return min(self._deadline.left(), _SLOT_POLL_SECONDS)
-        return min(self._deadline.left(), *(run.wait_seconds for run in self._running))
+                pauses = [run.wait_seconds for run in self._running] or [_SLOT_POLL_SECONDS]
+                self._news.wait_once(min(self._deadline.left(), *pauses))
 
     def _start(self, login: Login) -> None:
         """Opens as many channels as there are batches and the server allows."""
@@ -241,14 +244,6 @@ class _Asking:
         answer = self._connection.no_reply(reason, f"{self._connection.host.id}: {detail}")
         for question in questions:
             self._deliver(question, answer)
-
-
-def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """What is asked together, in the order given; then those that want a channel of their own."""
-    together = [question for question in questions if not _needs_own_channel(question)]
-    if together:
-        yield together
-    yield from ([question] for question in questions if _needs_own_channel(question))
 
 
 def _has_secret(questions: Sequence[Question]) -> bool:

@@ -17,10 +17,8 @@ from preflight.plan import Host
 from preflight.probe import Answer, Reply
 from preflight.reasons import Reason
 from preflight.sessions import dial
-from preflight.sessions.ssh.descriptors import OpenConnections, connections_for, raise_limit
 from preflight.sessions.ssh.pool import SshPool
-from preflight.sessions.ssh.turns import MOST_PER_SERVER, LoginTurns
-from tests.sessions import misbehaving
+from preflight.sessions.ssh.shared import MOST_PER_SERVER, LoginTurns, OpenConnections, connections_for, raise_limit
 from tests.sessions.conftest import (
     GENEROUS_SECONDS,
     MakePool,
@@ -33,6 +31,7 @@ from tests.sessions.conftest import (
     question,
     reply,
 )
+from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account
 from tests.site.site import Site
 from tests.site.sshd import Sshd
@@ -110,8 +109,10 @@ def test_a_place_that_never_becomes_free_is_this_machines_limit(
     hosts = [key_host(sshd, good_account, f"h{n}") for n in range(2)]
     pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
     pool._shared.open_connections = OpenConnections(1)
-    with pool._connection("h0").used(Deadline(GENEROUS_SECONDS)):
-        lost = no_reply(ask(pool, "true", "h1", seconds=1))
+    used = pool._connection("h0")
+    used.hold(Deadline(GENEROUS_SECONDS))
+    lost = no_reply(ask(pool, "true", "h1", seconds=1))
+    used.release()
     assert lost.reason == Reason.OPEN_FILES
     assert "this machine" in lost.detail
     reply(ask(pool, "true", "h1"))

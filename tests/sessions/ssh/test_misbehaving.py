@@ -23,8 +23,8 @@ from preflight.sessions import SessionFailed, dial
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
 from preflight.sessions.ssh.transport import HandshakeFailed, Transport
-from tests.sessions import misbehaving
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool, ask, ask_all, no_reply, question
+from tests.sessions.ssh import misbehaving
 from tests.site.machine import closed_port
 
 SECONDS = 0.7
