@@ -166,8 +166,7 @@ def key(text: str, key_type: str = "ssh-ed25519") -> PublicKey:
 def shown(
     text: str, address: str = "db1.example.net", port: int = 22, alias: str = "", key_type: str = "ssh-ed25519"
 ) -> HostKeySeen:
-    seen = key(text, key_type)
-    return HostKeySeen(seen.type, seen.base64, seen.fingerprint, address, port, alias)
+    return HostKeySeen(key(text, key_type), address, port, alias)
 
 
 def pin(path: Path, seen: Mapping[str, HostKeySeen]) -> tuple[tuple[str, ...], tuple[str, ...]]:

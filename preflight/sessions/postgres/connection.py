@@ -74,7 +74,8 @@ SELECT pg_catalog.pg_backend_pid() AS server_pid, pg_catalog.current_setting('ro
 """.replace("<names>", ", ".join(f"'{name}'" for name in _SETTINGS))
 
 FACTS = Statement(_FACTS.replace("<value>", "setting"), _FACTS_SECONDS, limits=False)
-"""What the server tells of itself, without limits of ours, which would hide the role's."""
+"""What the server tells of itself, and the settings that a script of the same role would get; without limits of ours,
+which would hide the role's."""
 FACTS_WITHIN_LIMITS = Statement(_FACTS.replace("<value>", "reset_val"), _FACTS_SECONDS)
 """The same for a role whose own statement_timeout is too short even for that. `reset_val` is what a new session of the
 role begins with, whatever this transaction has set."""

@@ -50,36 +50,95 @@ class _Status(threading.Event):
         self._news.set()
 
 
-class CommandChannel:
-    """A channel that runs one command. `news` is set whenever there is more to be done."""
+class Ending(Enum):
+    """Why a batch is over."""
 
-    def __init__(self, channel: Channel, command: str, news: News) -> None:
-        """Sends the command. The answer to the request is not waited for: what follows is sent at once."""
+    ANSWERED = "every question has its answer"
+    ENDED = "the shell ended"
+    REFUSED = "the server did not run a shell"
+    CUT_OFF = "the connection was lost"
+    STUCK = "the question under way takes too long, or says too much"
+
+
+class BatchRun:
+    """Sends the script of a batch and takes its answers, a step at a time, without ever waiting.
+
+    None of paramiko's timeouts bounds a command as a whole, its two output streams share one window (reading one while
+    the other fills is a deadlock), and a background child can keep the output open after the command has ended."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        secret: str | None,
+        answered: Callable[[Question, batch.Frame], None],
+        channel: Channel,
+        news: News,
+    ) -> None:
+        """`secret`: written to the only question's standard input once its command runs. `news`: set whenever there is
+        more to be done. The answer to the request for a shell is not waited for: what follows is sent at once."""
+        nonce = secrets.token_hex(16)
+        self.begun = self._heard_at = monotonic()
+        self.reader = batch.BatchReader(nonce, questions)
+        self.channel = channel
+        self._script: bytes | None = batch.script(nonce, questions)
+        self._secret = secret
+        self._open = dict(enumerate(questions))
+        self._answered = answered
+        self._unsent = b""
+        self._input_open = True
         channel.setblocking(0)
         # Not the channel's descriptor: paramiko's thread may still write to that pipe while close() takes it away,
         # which ends the whole connection with EBADF or, worse, writes into whatever has got the number meanwhile.
         channel.in_buffer.set_event(news)
         channel.in_stderr_buffer.set_event(news)
         channel.status_event = _Status(news)
-        self.channel = channel
-        self._unsent = b""
-        self._input_open = True
-        self._heard_at = monotonic()
-        channel.request_command(command)
+        channel.request_command(batch.COMMAND)
 
     @property
-    def refused(self) -> bool:
-        """The server did not run the command."""
-        return bool(self.channel.closed and not self.channel.event_ready)
+    def unanswered(self) -> list[Question]:
+        return list(self._open.values())
 
     @property
-    def exit_status(self) -> int:
-        """-1: none has arrived."""
-        return int(self.channel.exit_status)
+    def current(self) -> Question | None:
+        """The question that is being answered."""
+        number = self.reader.current
+        return None if number is None else self._open[number]
+
+    def advance(self) -> Ending | None:
+        """Sends and receives what can be without waiting; how the batch ended, or None while it goes on."""
+        self._receive()
+        self._send()  # after what was heard: a secret waits for its command to run
+        if not self._open:
+            return Ending.ANSWERED
+        if self._patience() <= 0:
+            return Ending.STUCK
+        if not self._ended:
+            return None
+        if self.channel.closed and not self.channel.event_ready:
+            return Ending.REFUSED
+        # paramiko marks a lost channel closed; only a real end has a status
+        return Ending.ENDED if self.channel.exit_status >= 0 else Ending.CUT_OFF
 
     @property
-    def ended(self) -> bool:
-        """The command has ended, or its channel, and all it said has been received."""
+    def wait_seconds(self) -> float:
+        """How long there is nothing to do unless there is news."""
+        if self._unsent and self._input_open:
+            return min(self._patience(), _SEND_POLL_SECONDS)
+        if self.channel.exit_status_ready():
+            return min(self._patience(), _LINGER_SECONDS / 4)
+        return self._patience()
+
+    def complaint(self) -> tuple[Reason, str]:
+        """Why a batch was given up as stuck."""
+        if self.reader.overflowing:
+            return too_much(batch.OUTPUT_CAP_BYTES)
+        if self.current is None or self.reader.total_bytes > _TOTAL_CAP_BYTES:
+            return too_much(_TOTAL_CAP_BYTES)
+        return Reason.QUESTION_LIMIT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
+
+    @property
+    def _ended(self) -> bool:
+        """The shell has ended, or its channel, and all it said has been received."""
         over = self.channel.closed or (
             self.channel.exit_status_ready()
             and (self.channel.eof_received or monotonic() - self._heard_at > _LINGER_SECONDS)
@@ -87,18 +146,24 @@ class CommandChannel:
         # Last: what arrives between the two looks comes before the end, and must not be lost.
         return over and not (self.channel.recv_ready() or self.channel.recv_stderr_ready())
 
-    @property
-    def poll_seconds(self) -> float:
-        """How soon to look again, news or not."""
-        if self._unsent and self._input_open:
-            return _SEND_POLL_SECONDS
-        return _LINGER_SECONDS / 4 if self.channel.exit_status_ready() else 3600.0
+    def _receive(self) -> None:
+        """Takes what has arrived, until it is more than may be waited for: the window then stops the sender."""
+        for stream, ready, read in (
+            (Stream.OUT, self.channel.recv_ready, self.channel.recv),
+            (Stream.ERR, self.channel.recv_stderr_ready, self.channel.recv_stderr),
+        ):
+            while ready():
+                self._heard_at = monotonic()
+                for frame in self.reader.feed(stream, read(_READ_BYTES)):
+                    self._answered(self._open.pop(frame.number), frame)
+                if self._patience() <= 0:
+                    return
 
-    def send(self, more: Callable[[], bytes | None]) -> None:
-        """Sends what `more` gives, as far as the window allows: empty for nothing yet, None for nothing ever again."""
+    def _send(self) -> None:
+        """Sends what there is to be sent, as far as the window allows."""
         try:
             while self._input_open:
-                data = self._unsent or more()
+                data = self._unsent or self._more()
                 if data is None:
                     self._input_open = False
                     self.channel.shutdown_write()
@@ -115,94 +180,8 @@ class CommandChannel:
         except (OSError, EOFError):
             self._input_open = False  # nobody reads; what has been written still comes
 
-    def receive(self, hear: Callable[[Stream, bytes], bool]) -> None:
-        """Hands over what has arrived, until `hear` says that it is enough: the window then stops the sender."""
-        for stream, ready, read in (
-            (Stream.OUT, self.channel.recv_ready, self.channel.recv),
-            (Stream.ERR, self.channel.recv_stderr_ready, self.channel.recv_stderr),
-        ):
-            while ready():
-                self._heard_at = monotonic()
-                if not hear(stream, read(_READ_BYTES)):
-                    return
-
-
-class Ending(Enum):
-    """Why a batch is over."""
-
-    ANSWERED = "every question has its answer"
-    ENDED = "the shell ended"
-    REFUSED = "the server did not run a shell"
-    CUT_OFF = "the connection was lost"
-    STUCK = "the question under way takes too long, or says too much"
-
-
-class BatchRun:
-    """Sends the script of a batch and takes its answers, a step at a time."""
-
-    def __init__(
-        self,
-        questions: Sequence[Question],
-        secret: str | None,
-        answered: Callable[[Question, batch.Frame], None],
-        channel: Channel,
-        news: News,
-    ) -> None:
-        """`secret`: written to the only question's standard input once its command runs. `news`: see
-        `CommandChannel`."""
-        nonce = secrets.token_hex(16)
-        self.begun = monotonic()
-        self.reader = batch.BatchReader(nonce, questions)
-        self._script: bytes | None = batch.script(nonce, questions)
-        self._secret = secret
-        self._open = dict(enumerate(questions))
-        self._answered = answered
-        self.command = CommandChannel(channel, batch.COMMAND, news)
-
-    @property
-    def unanswered(self) -> list[Question]:
-        return list(self._open.values())
-
-    @property
-    def current(self) -> Question | None:
-        """The question that is being answered."""
-        number = self.reader.current
-        return None if number is None else self._open[number]
-
-    def advance(self) -> Ending | None:
-        """Sends and receives what can be without waiting; how the batch ended, or None while it goes on."""
-        self.command.receive(self._hear)
-        self.command.send(self._more)  # after what was heard: a secret waits for its command to run
-        if not self._open:
-            return Ending.ANSWERED
-        if self._patience() <= 0:
-            return Ending.STUCK
-        if not self.command.ended:
-            return None
-        if self.command.refused:
-            return Ending.REFUSED
-        # paramiko marks a lost channel closed; only a real end has a status
-        return Ending.ENDED if self.command.exit_status >= 0 else Ending.CUT_OFF
-
-    @property
-    def wait_seconds(self) -> float:
-        """How long there is nothing to do unless there is news."""
-        return min(self._patience(), self.command.poll_seconds)
-
-    def complaint(self) -> tuple[Reason, str]:
-        """Why a batch was given up as stuck."""
-        if self.reader.overflowing:
-            return too_much(batch.OUTPUT_CAP_BYTES)
-        if self.current is None or self.reader.total_bytes > _TOTAL_CAP_BYTES:
-            return too_much(_TOTAL_CAP_BYTES)
-        return Reason.QUESTION_LIMIT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
-
-    def _hear(self, stream: batch.Stream, data: bytes) -> bool:
-        for frame in self.reader.feed(stream, data):
-            self._answered(self._open.pop(frame.number), frame)
-        return self._patience() > 0
-
     def _more(self) -> bytes | None:
+        """Empty for nothing yet, None for nothing ever again."""
         if self._script is not None:
             script, self._script = self._script, None
             return script

@@ -44,12 +44,13 @@ class Connection:
     """Opened by the first who needs it, in the thread of whoever that is; failed once, failed for the whole run: a
     refused login is never repeated. Closed when nobody uses it, it is opened again for whoever comes next."""
 
-    def __init__(self, host: Host, shared: Shared, jump: Connection | None = None) -> None:
+    def __init__(self, host: Host, shared: Shared, planned_jump: Connection | None = None) -> None:
         self.host = host
         self.reached = host
         """The host as it is dialled: completed from ssh_config."""
         self._shared = shared
-        self._planned_jump = self._jump = jump
+        self.planned_jump = planned_jump
+        self._jump: Connection | None = None
         self._changed = threading.Condition()
         self._users = 0
         self._opening = False
@@ -62,9 +63,12 @@ class Connection:
         """sudo has refused the login's password in this run; it is offered once."""
 
     @property
-    def depth(self) -> int:
-        """How many jump hosts lie before it."""
-        return 0 if self._jump is None else self._jump.depth + 1
+    def way(self) -> list[Connection]:
+        """It and the jump hosts before it, none twice: those of the plan, and those that ssh_config adds."""
+        way = [self]
+        while (jump := way[-1]._jump or way[-1].planned_jump) is not None and jump not in way:
+            way.append(jump)
+        return way
 
     @property
     def stage(self) -> str:
@@ -245,16 +249,16 @@ class Connection:
     def _begin(self, configured: Configured, deadline: Deadline) -> Attempt:
         """The attempt, with the jump hosts that ssh_config adds."""
         with self._shared.lock:
-            jump = self._planned_jump
+            jump = self.planned_jump
             for hop in configured.jumps:  # each shared by all that go through it
                 name = f"{hop.id} {jump.host.id if jump else ''}"
                 jump = self._shared.hops.setdefault(name, Connection(hop, self._shared, jump))
-            before = jump
-            while before is not None:
-                if before is self:
-                    raise CannotAsk(Reason.JUMP, "jump hosts go in a circle")
-                before = before._jump
             self._jump = jump
+            way = self.way
+            again = way[-1]._jump or way[-1].planned_jump
+            if again is not None:
+                circle = " -> ".join(each.host.id for each in [*way, again])
+                raise CannotAsk(Reason.JUMP, f"jump hosts go in a circle: {circle}")
         attempt = Attempt(configured.host, jump, self._shared, deadline, self._session)
         with self._changed:
             if self._finished:

@@ -206,31 +206,27 @@ class CredentialStore:
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
     """One attempt with one credential. Raises CannotAsk."""
     with credential.trial(user, deadline):
-        _try(transport, user, credential, deadline)
-
-
-def _try(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
-    transport.auth_timeout = max(deadline.left(), 0.1)
-    try:
-        further = credential.offer(transport, user)
-    except paramiko.BadAuthenticationType as refused:
-        allowed = [one_line(method, 60) for method in refused.allowed_types]
-        if "keyboard-interactive" in allowed and credential.method == "password":
-            raise _bad_credential(transport, user, credential) from None
-        detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
-        raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
-    except _FurtherPrompt as prompt:
-        if _NEW_PASSWORD_PROMPT.search(str(prompt)):
-            detail = f"the password of {user} has to be changed first: {prompt}"
-            raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
-        raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
-    except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
-        raise _explain(transport, user, credential, error, deadline) from None
-    if further:
-        detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
-        raise CannotAsk(Reason.PARTIAL, one_line(detail))
-    if not transport.is_authenticated():
-        raise _bad_credential(transport, user, credential)
+        transport.auth_timeout = max(deadline.left(), 0.1)
+        try:
+            further = credential.offer(transport, user)
+        except paramiko.BadAuthenticationType as refused:
+            allowed = [one_line(method, 60) for method in refused.allowed_types]
+            if "keyboard-interactive" in allowed and credential.method == "password":
+                raise _bad_credential(transport, user, credential) from None
+            detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
+            raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
+        except _FurtherPrompt as prompt:
+            if _NEW_PASSWORD_PROMPT.search(str(prompt)):
+                detail = f"the password of {user} has to be changed first: {prompt}"
+                raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
+            raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
+        except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
+            raise _explain(transport, user, credential, error, deadline) from None
+        if further:
+            detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
+            raise CannotAsk(Reason.PARTIAL, one_line(detail))
+        if not transport.is_authenticated():
+            raise _bad_credential(transport, user, credential)
 
 
 def _explain(

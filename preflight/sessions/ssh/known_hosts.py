@@ -118,7 +118,7 @@ class HostKeys:
         self.unreadable = unreadable
         """Files that exist and cannot be read, with the reason, for the report."""
         self._plain: dict[str, list[_Line]] = {}
-        self._hashed: list[tuple[_Hash, _Line]] = []
+        self._hashed: list[tuple[bytes, bytes, _Line]] = []
         self._patterns: list[_Line] = []
         for line in lines:
             self._file(line)
@@ -157,8 +157,8 @@ class HostKeys:
     def _file(self, line: _Line) -> None:
         """Under each of its names; hashes, and lists in which a name alone does not decide, are looked through."""
         if line.names.startswith("|"):
-            hashed = _Hash.parse(line.names)
-            self._hashed += [(hashed, line)] if hashed is not None else []
+            hashed = _parse_hash(line.names)
+            self._hashed += [(*hashed, line)] if hashed is not None else []
         elif any(sign in line.names for sign in "*?!"):
             self._patterns.append(line)
         else:
@@ -167,7 +167,11 @@ class HostKeys:
 
     def _covering(self, name: str) -> list[_Line]:
         encoded = name.encode("utf-8", "replace")
-        hashed = [line for hash_, line in self._hashed if hash_.covers(encoded)]
+        hashed = [
+            line
+            for salt, digest, line in self._hashed
+            if hmac.compare_digest(hmac.digest(salt, encoded, "sha1"), digest)
+        ]
         patterns = [line for line in self._patterns if _patterns_match(name, line.names.lower())]
         return self._plain.get(name, []) + hashed + patterns
 
@@ -196,25 +200,15 @@ def _parse_line(line: str) -> _Line | None:
     return None if key is None else _Line(marker, fields[0], key)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hash:
-    """`|1|salt|hash`: HMAC-SHA1 of the name, keyed with the salt."""
-
-    salt: bytes
-    digest: bytes
-
-    @classmethod
-    def parse(cls, text: str) -> _Hash | None:
-        parts = text.split("|")
-        if len(parts) != 4 or parts[1] != "1":
-            return None
-        try:
-            return cls(*(base64.b64decode(part, validate=True) for part in parts[2:]))
-        except (binascii.Error, ValueError):
-            return None
-
-    def covers(self, name: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(self.salt, name, "sha1"), self.digest)
+def _parse_hash(names: str) -> tuple[bytes, bytes] | None:
+    """Salt and digest of `|1|salt|digest`: HMAC-SHA1 of the name, keyed with the salt."""
+    parts = names.split("|")
+    if len(parts) != 4 or parts[1] != "1":
+        return None
+    try:
+        return base64.b64decode(parts[2], validate=True), base64.b64decode(parts[3], validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _patterns_match(name: str, patterns: str) -> bool:

@@ -99,7 +99,7 @@ class _Asking:
         finally:
             try:
                 for run in self._running:
-                    login.slots.close(run.command.channel)
+                    login.slots.close(run.channel)
             finally:
                 self._connection.release()
 
@@ -115,7 +115,7 @@ class _Asking:
                 ending = run.advance()
                 if ending is not None:
                     self._running.remove(run)
-                    login.slots.close(run.command.channel)
+                    login.slots.close(run.channel)
                     self._settle(login, run, ending)
             if self._given_up:
                 self._answer_rest(Reason.CLOSED_HERE, "the session was closed")
@@ -191,7 +191,7 @@ class _Asking:
     def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Question]) -> None:
         said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
-        status = run.command.exit_status
+        status = run.channel.exit_status
         if _PASSWORD_EXPIRED.search(told):
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):

@@ -203,7 +203,7 @@ def test_a_second_address_is_tried_when_the_first_refuses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         addresses = ((socket.AF_INET, ("127.0.0.2", port)), (socket.AF_INET, ("127.0.0.1", port)))
-        sock, address = dial.connect(dial.Resolved("db1", addresses), Deadline(5))
+        sock, address = dial.connect(dial.Resolved(addresses), Deadline(5))
         with sock:
             assert address == f"127.0.0.1:{port}"
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,4 +1,5 @@
-"""One HTTP question to its end: name, connection, TLS, redirects, body; everything within one absolute deadline."""
+"""Asks health endpoints: each question to its end (name, connection, TLS, redirects, body) within one absolute
+deadline, those of one application at the same time."""
 
 from __future__ import annotations
 
@@ -8,21 +9,25 @@ import socket
 import ssl
 from dataclasses import dataclass, replace
 from email.message import Message
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
-from preflight.probe import Answer, NoReply, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import HttpRequest, reply_text
 from preflight.reasons import Reason
-from preflight.sessions import VANTAGE, CannotAsk
+from preflight.sessions import VANTAGE, CannotAsk, ParallelSession
 from preflight.sessions.dial import DialFailed, connect, resolve
 from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+MOST_AT_ONCE = 32
+"""Questions of one application that are under way at the same time: few enough not to slow each other down, which
+would look like the application's latency."""
 MOST_REDIRECTS = 5
 _LATE_IN_PHASE = {
     "connect": Reason.NO_ANSWER,
@@ -57,6 +62,25 @@ class _Response:
     def text(self) -> str:
         charset = (self.headers.get_content_charset() or "").lower()
         return self.body.decode(charset if charset in _CHARSETS else "utf-8", "replace")
+
+
+class HttpSession(ParallelSession):
+    """The endpoints of the applications. Their questions share TLS contexts, and nothing else: no connection, cookie or
+    credential goes from one to the next. Proxies of the environment are not used."""
+
+    stage = "asking its endpoints"
+    most_at_once = MOST_AT_ONCE
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the plan's; relative names of files with root certificates start there."""
+        self._trust = Trust(folder)
+
+    def answer(self, question: Question, deadline: Deadline) -> Answer:
+        try:
+            request = HttpRequest.parse(question.text)
+        except ValueError as error:
+            return NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
+        return Exchange(request, self._trust, deadline).answer()
 
 
 class Exchange:
