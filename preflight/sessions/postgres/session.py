@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, monotonic, now
-from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
@@ -169,10 +168,7 @@ class SqlSession:
         if reference is None:
             return None
         self.stage = f"reading the secret {reference}"
-        try:
-            return self._pool.secrets.value(reference, self._database.password_purpose)
-        except SecretError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
+        return self._pool.secrets.value(reference, self._database.password_purpose)
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
         """Where to call the server. Raises CannotAsk and SessionFailed."""

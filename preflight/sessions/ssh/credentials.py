@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.errors import SecretError
-from preflight.plan import Host, SecretRef
+from preflight.plan import Host
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import Secrets
@@ -169,15 +168,9 @@ class CredentialStore:
             key, mark, agent = find_key(host.agent, agent_socket, deadline)
             return KeyCredential(key, f"agent {mark}", agent)
         if host.password is not None:
-            password = self._value(host.password, host.password_purpose)
+            password = self._secrets.value(host.password, host.password_purpose)
             return PasswordCredential(password, host.id, self._trials)
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
-
-    def _value(self, reference: SecretRef, purpose: str) -> str:
-        try:
-            return self._secrets.value(reference, purpose)
-        except SecretError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host
@@ -197,7 +190,7 @@ class CredentialStore:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
                 raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
-            return self._value(host.passphrase, host.passphrase_purpose)
+            return self._secrets.value(host.passphrase, host.passphrase_purpose)
 
         key, certified = load_key(path, passphrase)
         return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))

@@ -114,20 +114,13 @@ class _Line:
 class HostKeys:
     """The usable lines of several known_hosts files, read once, found by name."""
 
-    def __init__(self, lines: Iterable[_Line] = (), unreadable: tuple[str, ...] = ()) -> None:
-        self.unreadable = unreadable
+    def __init__(self, files: Iterable[Path] = ()) -> None:
+        """Never fails: a missing file pins nothing, an unreadable one is remembered in `unreadable`."""
+        self.unreadable: tuple[str, ...] = ()
         """Files that exist and cannot be read, with the reason, for the report."""
         self._plain: dict[str, list[_Line]] = {}
         self._hashed: list[tuple[bytes, bytes, _Line]] = []
         self._patterns: list[_Line] = []
-        for line in lines:
-            self._file(line)
-
-    @classmethod
-    def read(cls, files: Iterable[Path]) -> HostKeys:
-        """Never fails: a missing file pins nothing, an unreadable one is remembered in `unreadable`."""
-        lines: list[_Line] = []
-        unreadable: list[str] = []
         for path in files:
             try:
                 with path.expanduser().open("rb") as opened:
@@ -135,11 +128,11 @@ class HostKeys:
             except FileNotFoundError:
                 continue
             except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an account without a home directory
-                unreadable.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+                self.unreadable += (f"{path}: {getattr(error, 'strerror', None) or error}",)
                 continue
-            parsed = (_parse_line(line) for line in content.decode("utf-8", "replace").splitlines())
-            lines += [line for line in parsed if line is not None]
-        return cls(lines, tuple(unreadable))
+            for line in map(_parse_line, content.decode("utf-8", "replace").splitlines()):
+                if line is not None:
+                    self._add(line)
 
     def lookup(self, address: str, port: int = SSH_PORT, alias: str = "") -> KnownKeys:
         """What is pinned for a host. An `alias` (HostKeyAlias) replaces address and port."""
@@ -154,7 +147,7 @@ class HostKeys:
             cert_authority=bool(_keys(found, _CERT_AUTHORITY) or _keys(also, _CERT_AUTHORITY)),
         )
 
-    def _file(self, line: _Line) -> None:
+    def _add(self, line: _Line) -> None:
         """Under each of its names; hashes, and lists in which a name alone does not decide, are looked through."""
         if line.names.startswith("|"):
             hashed = _parse_hash(line.names)

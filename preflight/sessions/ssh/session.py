@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from preflight.clock import Deadline, monotonic
-from preflight.errors import SecretError
 from preflight.plan import SecretRef
 from preflight.probe import Question, Reply
 from preflight.reasons import Reason
@@ -216,7 +215,7 @@ class _Asking:
         try:
             reference = SecretRef.parse(question.stdin_secret)
             return self._secrets.value(reference, self._connection.host.password_purpose)
-        except (ValueError, SecretError) as error:
+        except ValueError as error:
             raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:

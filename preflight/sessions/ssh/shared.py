@@ -56,7 +56,7 @@ class KnownHostsFiles:
     def _of(self, files: tuple[Path, ...]) -> HostKeys:
         with self._lock:
             if files not in self._read:
-                self._read[files] = HostKeys.read(files)
+                self._read[files] = HostKeys(files)
             return self._read[files]
 
 

@@ -135,7 +135,7 @@ def test_a_host_key_is_scanned_without_a_login_and_pins_the_host(
     line = format_line(seen.address, seen.port, seen.key, seen.alias)
     assert reply(ask(make_pool(host, known_hosts=line + "\n"))).code == 0
     (tmp_path / "pinned").write_text(line + "\n")
-    assert HostKeys.read([tmp_path / "pinned"]).lookup(seen.address, seen.port).keys == {seen.key}
+    assert HostKeys([tmp_path / "pinned"]).lookup(seen.address, seen.port).keys == {seen.key}
 
 
 def test_a_host_is_reached_through_two_jump_hosts(
