@@ -234,17 +234,15 @@ class _Rows:
         if not self._names:
             self._names = [_text(result.fname(column) or b"") for column in range(result.nfields)]
         for row in range(result.ntuples):
-            self._add_row([result.get_value(row, column) for column in range(result.nfields)])
-
-    def _add_row(self, values: list[bytes | None]) -> None:
-        if self._over:
-            return
-        cells = [None if value is None else _text(value) for value in values]
-        text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
-        self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
-        self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
-        if not self._over:
-            self._rows.append(text)
+            if self._over:
+                return
+            values = [result.get_value(row, column) for column in range(result.nfields)]
+            cells = [None if value is None else _text(value) for value in values]
+            text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
+            self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
+            self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
+            if not self._over:
+                self._rows.append(text)
 
     def as_json(self) -> str | CannotAsk:
         """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two

@@ -51,6 +51,7 @@ class Connection:
         self._shared = shared
         self.planned_jump = planned_jump
         self._jump: Connection | None = None
+        """The planned one, or the last of those that ssh_config puts behind it; known once the host was configured."""
         self._changed = threading.Condition()
         self._users = 0
         self._opening = False

@@ -137,18 +137,15 @@ class PasswordTrials:
         try:
             yield
         except CannotAsk as failed:
-            self._end(mine, refused_by=host_id if failed.reason is Reason.BAD_CREDENTIAL else "")
+            if failed.reason is Reason.BAD_CREDENTIAL:
+                self._refused_by.setdefault(mine, host_id)
             raise
-        self._end(mine)
-
-    def _end(self, tried: tuple[str, str], refused_by: str | None = None) -> None:
-        with self._changed:
-            self._under_trial.discard(tried)
-            if refused_by is None:
-                self._accepted.add(tried)
-            elif refused_by:
-                self._refused_by.setdefault(tried, refused_by)
-            self._changed.notify_all()
+        else:
+            self._accepted.add(mine)
+        finally:
+            with self._changed:
+                self._under_trial.discard(mine)
+                self._changed.notify_all()
 
 
 class CredentialStore:

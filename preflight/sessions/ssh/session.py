@@ -133,23 +133,17 @@ class _Asking:
                 _has_secret(questions) and any(_has_secret(r.unanswered) for r in self._running)
             ):
                 continue  # one password after another: once sudo has refused it, another try could lock the account
-            if not self._start_one(login, questions):
-                return
-
-    def _start_one(self, login: Login, questions: list[Question]) -> bool:
-        """Whether the batch needs no more waiting: it runs, or has its answers."""
-        try:
-            secret = self._secret_of(questions[0]) if _has_secret(questions) else None
-            channel = login.slots.open(login.transport, self._deadline)
-            if channel is None:
-                return False
-        except CannotAsk as failed:
-            self._put_all(questions, failed.reason, failed.detail)
-        else:
-            answered = partial(self._put_frame, login)
-            self._running.append(BatchRun(questions, secret, answered, channel, self._news))
-        self._waiting.remove(questions)
-        return True
+            try:
+                secret = self._secret_of(questions[0]) if _has_secret(questions) else None
+                channel = login.slots.open(login.transport, self._deadline)
+            except CannotAsk as failed:
+                self._put_all(questions, failed.reason, failed.detail)
+            else:
+                if channel is None:
+                    return
+                answered = partial(self._put_frame, login)
+                self._running.append(BatchRun(questions, secret, answered, channel, self._news))
+            self._waiting.remove(questions)
 
     def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
         """Answers what the batch left open. After a question that hangs or floods, the rest goes to a new channel."""
