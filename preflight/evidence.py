@@ -14,16 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from preflight import __version__
 from preflight.errors import PreflightError
-from preflight.probe import Answer, Question, Reply, Unreadable
+from preflight.probe import Answer, Question, Reply, T, Unreadable
 from preflight.reasons import Reason
 from preflight.record import fields_of, parse_json, read_record
 from preflight.units import format_size
-
-T = TypeVar("T")
 
 SCHEMA = 2
 _LARGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -68,8 +66,8 @@ class Evidence:
     def digest(self) -> str:
         """SHA-256 over the plan's digest, the time, the inputs and all questions and answers."""
         rest = {
-            "at": self.collected_at.isoformat(),
-            "inputs": dict(self.inputs),
+            "at": self.collected_at,
+            "inputs": self.inputs,
             "network_zone": self.network_zone,
             "plan": self.plan_digest,
         }
@@ -108,13 +106,8 @@ class Evidence:
             saved = read_record(_Saved, found, complete=True)
         except Unreadable as error:
             raise EvidenceError(f"this is no evidence file: {error}") from None
-        evidence = cls(
-            plan_digest=saved.plan_digest,
-            collected_at=saved.collected_at,
-            answers={entry.question.id: (entry.question, entry.answer) for entry in saved.answers},
-            inputs=saved.inputs,
-            network_zone=saved.network_zone,
-        )
+        answers = {entry.question.id: (entry.question, entry.answer) for entry in saved.answers}
+        evidence = cls(saved.plan_digest, saved.collected_at, answers, saved.inputs, saved.network_zone)
         if len(evidence.answers) != len(saved.answers):
             raise EvidenceError("the evidence answers one question twice")
         if evidence.digest != saved.digest:
@@ -177,11 +170,10 @@ def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
     """`answer` with every text passed through `mask`; done before anything is judged, so that a live run and a
     replay see the same."""
     session = {key: mask(value) for key, value in answer.session.items()}
-    took_seconds = round(answer.took_seconds, 6)
+    answer = replace(answer, session=session, took_seconds=round(answer.took_seconds, 6))
     if isinstance(answer, Reply):
-        text, error = mask(answer.text), mask(answer.error)
-        return replace(answer, text=text, error=error, session=session, took_seconds=took_seconds)
-    return replace(answer, detail=mask(answer.detail), session=session, took_seconds=took_seconds)
+        return replace(answer, text=mask(answer.text), error=mask(answer.error))
+    return replace(answer, detail=mask(answer.detail))
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:

@@ -117,10 +117,12 @@ class Probe(Generic[T]):
     asked_last: ClassVar[bool] = False
     """What it runs is not ours and may hang: asked after everything else that goes to the target at once."""
     family: ClassVar[Family] = Family.STATE
+    text: ClassVar[str]
+    """What is sent, where that is always the same."""
 
     def ask(self) -> str:
         """The text that is sent."""
-        raise NotImplementedError
+        return self.text
 
     def read(self, reply: Reply) -> T:
         """The typed fact in a reply. Raises `Unreadable` when the reply has another shape."""

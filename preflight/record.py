@@ -18,13 +18,14 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, Union, cast, get_args, get_origin, get_type_hints
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit, dotted, expected, kind_of, listed, nearest_name, quoted
-from preflight.probe import Unreadable
+from preflight.probe import T, Unreadable
 from preflight.reasons import Reason
 
-T = TypeVar("T")
+Scalars = Mapping[Any, Callable[[Any], Any]]
+"""Type -> what makes it of a value, or raises Misfit."""
 
 
 class Form(Enum):
@@ -99,28 +100,21 @@ def fields_of(cls: Any) -> Mapping[str, Field]:
     return found
 
 
-class Invalid:
-    """Stands for a value whose fault was noted by a reader that goes on."""
-
-
-INVALID = Invalid()
+INVALID = object()
+"""Stands for a value whose fault was noted by a reader that goes on."""
 
 
 class Reader:
     """Reads what one syntax wrote. Stops at the first fault with Unreadable; one that collects them all overrides
     `fault`, and gets `INVALID` or a default in place of what is faulty."""
 
-    def __init__(
-        self, scalars: Mapping[Any, Callable[[Any], Any]], *, exact: bool = True, complete: bool = False
-    ) -> None:
-        """`scalars`: type -> what makes it of a value, or raises Misfit. `exact`: unknown keys are faults. `complete`:
-        keys that are missing are faults, though their fields have defaults."""
-        self._scalars = scalars
-        self._exact = exact
-        self._complete = complete
+    def __init__(self, scalars: Scalars, *, exact: bool = True, complete: bool = False) -> None:
+        """`exact`: unknown keys are faults. `complete`: keys that are missing are faults, though their fields have
+        defaults."""
+        self._scalars, self._exact, self._complete = scalars, exact, complete
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
-        """What to do about a fault at `keys`."""
+        """What to do about a fault at `keys`. Returns `INVALID`, where it returns."""
         hint = f"; did you mean {nearest}?" if nearest else ""
         raise Unreadable(f"{dotted(keys)}: {message}{hint}" if keys else message)
 
@@ -137,13 +131,10 @@ class Reader:
         """The values that `table` gives to the fields of `cls`; fields it leaves to their defaults are left out.
 
         `preset`: fields that are no keys. `beside`: keys that are no fields and are read by the caller."""
-        fields = fields_of(cls)
-        if preset:
-            fields = {key: each for key, each in fields.items() if each.name not in preset}
-        if self._exact and not table.keys() <= fields.keys():
-            for key in table:
-                if key not in fields and key not in beside:
-                    self.unknown((*keys, key), table, [*fields, *beside])
+        fields = {key: each for key, each in fields_of(cls).items() if each.name not in preset}
+        for key in table if self._exact else ():
+            if key not in fields and key not in beside:
+                self.unknown((*keys, key), table, [*fields, *beside])
         values = {}
         for key, each in fields.items():
             if key in table:
@@ -173,7 +164,9 @@ class Reader:
             return self._list(shape.inner[0], value, keys)
         if shape.form is Form.UNION:
             return self.union(shape.inner, value, keys)
-        return self.table(shape, value, keys) if isinstance(value, Mapping) else self._other("a table", value, keys)
+        if isinstance(value, Mapping):
+            return self.table(shape, value, keys)
+        return self.fault(keys, f"expected a table, found {kind_of(value)}")
 
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         return {key: self.value(shape.inner[0], element, (*keys, key)) for key, element in value.items()}
@@ -193,7 +186,7 @@ class Reader:
 
     def check(self, mark: Any, value: Any) -> None:
         """Holds a value against what stands beside its type. Raises Misfit."""
-        complaint = mark.complaint(value) if hasattr(mark, "complaint") else ""
+        complaint = mark(value) if callable(mark) else ""
         if complaint:
             raise Misfit(complaint)
 
@@ -206,20 +199,14 @@ class Reader:
             message, nearest = str(misfit), misfit.nearest
         else:
             return found
-        self.fault(keys, message, nearest)  # outside, so that no context keeps the value
-        return INVALID
+        return self.fault(keys, message, nearest)  # outside, so that no context keeps the value
 
     def _list(self, element: Shape, value: Any, keys: Keys) -> Any:
         if not isinstance(value, list):
             many = "an array of tables" if element.form is Form.RECORD else "an array"
-            return self._other(many, value, keys)
+            return self.fault(keys, f"expected {many}, found {kind_of(value)}; write it in [ ]")
         found = [self.value(element, each, (*keys, index)) for index, each in enumerate(value)]
         return tuple(None if each is INVALID else each for each in found)  # each keeps its place
-
-    def _other(self, what: str, value: Any, keys: Keys) -> Any:
-        advice = "; write it in [ ]" if what.startswith("an array") else ""
-        self.fault(keys, f"expected {what}, found {kind_of(value)}{advice}")
-        return INVALID
 
 
 def choice(kind: type[StrEnum], value: Any) -> StrEnum:
@@ -256,8 +243,7 @@ def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Any:
 def read_record(cls: type[T], value: Any, *, exact: bool = True, complete: bool = False, **preset: object) -> T:
     """The dataclass `cls` from a JSON object that `parse_json` read. `exact` and `complete`: see `Reader`; `preset`:
     fields that are no keys. Raises Unreadable."""
-    found: T = Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset)
-    return found
+    return cast(T, Reader(_JSON, exact=exact, complete=complete).record(cls, value, (), **preset))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -306,7 +292,7 @@ def _moment(value: Any) -> datetime:
     return moment
 
 
-_JSON: Mapping[Any, Callable[[Any], Any]] = {
+_JSON: Scalars = {
     str: _exactly(str, "a string"),
     int: _exactly(int, "an integer"),
     bool: _exactly(bool, "a boolean"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
-from preflight.judging.manifest import read_manifest, sealing_probes
+from preflight.judging.sealed_scripts import read_manifest, sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
@@ -23,9 +23,8 @@ from preflight.questions.staged import (
 )
 from preflight.wording import counted
 
-from .approved import judge_approved, judge_inputs
+from .agreement import judge_approved, judge_inputs, judge_staged
 from .comparison import Comparison, Differences
-from .staged import judge_staged
 
 _TEXTS = 3
 

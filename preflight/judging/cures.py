@@ -118,19 +118,14 @@ def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) ->
 def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:
     window = plan.window
     return {
-        "target": target,
+        **dict.fromkeys(("target", "host", "name", "role", "database", "server"), target),
         "owner": f"the owner of {target}",
-        "host": target,
-        "name": target,
         "port": lost.session.get("port", "of the plan"),
         "user": lost.session.get("user", "the login"),
         "credential": "credential",
         "key": "the key file",
-        "role": target,
         "literal": quote_literal(target),
-        "database": target,
         "address": "the address",
-        "server": target,
         "pin_again": plan.seal_command,
         "jump": lost.session.get("jump", "before it"),
         "seal": plan.seal_command,

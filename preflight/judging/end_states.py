@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import combinations, product
 
 from preflight.judging.version_tests import Gap, Versions, VersionTests, covers, in_words, is_of_use
@@ -152,8 +153,15 @@ def matrix(plan: Plan, states: Sequence[EndState]) -> tuple[tuple[str, ...], ...
     one row for each state that can occur, what is not shown to work first, and one line about the others."""
     if len(plan.applications) == 2:
         first, second = plan.applications.values()
-        return _crossed(first, second, states)
-    return _listed(states)
+        cells = {(state.versions[first.id], state.versions[second.id]): in_a_word(state) for state in states}
+        across = list(dict.fromkeys((second.from_, second.to)))
+        header = ("", *(f"{second.id} {version}" for version in across))
+        down = dict.fromkeys((first.from_, first.to))
+        return (header, *((f"{first.id} {mine}", *(cells[mine, other] for other in across)) for mine in down))
+    open_first = [state for state in telling_first(states) if state.status not in REMOVED]
+    rows = [(in_words(state.versions), in_a_word(state)) for state in open_first[:_MOST_ROWS]]
+    rows += _counted("more", open_first[_MOST_ROWS:])
+    return (*rows, *_counted("that need no test", [state for state in states if state.status in REMOVED]))
 
 
 def in_a_word(state: EndState) -> str:
@@ -218,22 +226,21 @@ class _Removal:
 
     def state(self, versions: Versions) -> EndState | None:
         """The end state, where it needs no test; None where it does."""
+        found = partial(EndState, versions=versions)
         if all(version == self._plan.applications[name].from_ for name, version in versions.items()):
-            return EndState(versions=versions, status=StateStatus.RUNS_NOW, reason="runs now")
+            return found(status=StateStatus.RUNS_NOW, reason="runs now")
         at_to = frozenset(name for name, version in versions.items() if self.is_at_to(name, version))
         staying = frozenset(name for name, version in versions.items() if self.stays(name, version))
-        early = self.order.forced(at_to) & staying
-        if early:
+        if early := self.order.forced(at_to) & staying:
             reason = f"{min(early)} is deployed before and cannot be taken back"
-            return EndState(versions=versions, status=StateStatus.UNREACHABLE, reason=reason)
-        rule = self._splitting(at_to, staying)
-        if rule is not None:
+            return found(status=StateStatus.UNREACHABLE, reason=reason)
+        if rule := self._splitting(at_to, staying):
             reason = _because(f"{', '.join(rule.together)} go forward and back together", rule)
-            return EndState(versions=versions, status=StateStatus.TOGETHER, reason=reason, decides=rule.decides)
-        rule = next((each for each in self._excluded if covers(versions, each.exclude)), None)
-        if rule is not None:
-            reason = _because("is never left standing", rule)
-            return EndState(versions=versions, status=StateStatus.EXCLUDED, reason=reason, decides=rule.decides)
+            return found(status=StateStatus.TOGETHER, reason=reason, decides=rule.decides)
+        for rule in self._excluded:
+            if covers(versions, rule.exclude):
+                reason = _because("is never left standing", rule)
+                return found(status=StateStatus.EXCLUDED, reason=reason, decides=rule.decides)
         return None
 
     def _splitting(self, at_to: frozenset[str], staying: frozenset[str]) -> Rule | None:
@@ -257,33 +264,26 @@ def _because(what: str, rule: Rule) -> str:
 
 
 def _judged(plan: Plan, tests: VersionTests, versions: Versions) -> EndState:
-    gaps = tests.gaps(versions)
-    if gaps:
-        worst = gaps[0]
-        reason = "; ".join(f"{gap.named}: {gap.reason}" for gap in gaps)
-        status = StateStatus(worst.status)
-        return EndState(
-            versions=versions, status=status, on=worst.on, evidence=worst.evidence, reason=reason, gaps=gaps
-        )
-    proofs = tests.proofs(versions)
-    if not proofs:
-        alone = len(plan.applications) < 2
-        reason = "there is no other application" if alone else "what changes never talks to the others"
-        return EndState(versions=versions, status=StateStatus.UNRELATED, reason=reason)
-    evidence = ", ".join(dict.fromkeys(record.evidence for record in proofs))
-    reason = f"tested {proofs[0].on} ({evidence})"
-    return EndState(versions=versions, status=StateStatus.TESTED, on=proofs[0].on, evidence=evidence, reason=reason)
+    found = partial(EndState, versions=versions)
+    if gaps := tests.gaps(versions):
+        worst, reason = gaps[0], "; ".join(f"{gap.named}: {gap.reason}" for gap in gaps)
+        return found(status=StateStatus(worst.status), on=worst.on, evidence=worst.evidence, reason=reason, gaps=gaps)
+    if proofs := tests.proofs(versions):
+        on, evidence = proofs[0].on, ", ".join(dict.fromkeys(record.evidence for record in proofs))
+        return found(status=StateStatus.TESTED, on=on, evidence=evidence, reason=f"tested {on} ({evidence})")
+    alone = len(plan.applications) < 2
+    reason = "there is no other application" if alone else "what changes never talks to the others"
+    return found(status=StateStatus.UNRELATED, reason=reason)
 
 
 def _forbidden(plan: Plan, rule: Rule) -> Iterator[tuple[str, str, Versions]]:
     """What a rule forbids and can still be left standing: (cannot be taken back, may fail after it, versions)."""
-    order = DeployOrder(plan)
-    applications = plan.applications
+    removal, applications = _Removal(plan), plan.applications
+    order = removal.order
     for final in (name for name in rule.together if name in order.final):
         for waiting in rule.together:
             if waiting in order.moving and waiting != final and waiting not in order.before(final):
                 yield final, waiting, {final: applications[final].to, waiting: applications[waiting].from_}
-    removal = _Removal(plan)
     standing = [name for name, version in rule.exclude.items() if removal.is_at_to(name, version)]
     missing = [name for name, version in rule.exclude.items() if removal.stays(name, version)]
     if standing and order.final.issuperset(standing) and order.forced(standing).isdisjoint(missing):
@@ -292,23 +292,6 @@ def _forbidden(plan: Plan, rule: Rule) -> Iterator[tuple[str, str, Versions]]:
             yield standing[0], later[0], rule.exclude
 
 
-def _crossed(first: Application, second: Application, states: Sequence[EndState]) -> tuple[tuple[str, ...], ...]:
-    cells = {(state.versions[first.id], state.versions[second.id]): in_a_word(state) for state in states}
-    across = list(dict.fromkeys((second.from_, second.to)))
-    down = list(dict.fromkeys((first.from_, first.to)))
-    header = ("", *(f"{second.id} {version}" for version in across))
-    return (header, *((f"{first.id} {mine}", *(cells[mine, other] for other in across)) for mine in down))
-
-
-def _listed(states: Sequence[EndState]) -> tuple[tuple[str, ...], ...]:
-    open_first = [state for state in telling_first(states) if state.status not in REMOVED]
-    rows = [(in_words(state.versions), in_a_word(state)) for state in open_first[:_MOST_ROWS]]
-    rows += _counted("more", open_first[_MOST_ROWS:])
-    return (*rows, *_counted("that need no test", [state for state in states if state.status in REMOVED]))
-
-
 def _counted(what: str, states: Sequence[EndState]) -> list[tuple[str, str]]:
-    if not states:
-        return []
-    counts = Counter(state.status for state in states)
-    return [(f"{len(states)} {what}", ", ".join(f"{count} {status}" for status, count in counts.items()))]
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(state.status for state in states).items())
+    return [(f"{len(states)} {what}", counts)] if states else []

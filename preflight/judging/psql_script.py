@@ -95,7 +95,7 @@ _ESCAPE_STRING = re.compile(r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _SPACE = " \t\n\r\f\v"
-_BLANKS = re.compile(r"[ \t\r\f\v]*")
+_BLANKS = (" ", "\t", "\r", "\f", "\v")
 _QUOTED = re.compile(r"'((?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)")
 _DOUBLE_QUOTED = re.compile(r'"[^"\n]*(?:"|(?=\n)|\Z)')
 _BACKQUOTED = re.compile(r"`[^`\n]*(?:`|(?=\n)|\Z)")
@@ -133,25 +133,15 @@ class Include:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsealable:
-    """A place whose effect no hash of the script can fix."""
-
-    line: int
-    text: str
-    """The command as written, cut."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """A place from which on psql does not run every statement, stop at the first error and commit; or may not."""
+class Place:
+    """A place in a script, and what psql does there."""
 
     line: int
     text: str
     """The command as written, cut."""
     reason: str
     certain: bool = False
-    """It does not, whatever the variables hold and whichever branch is taken."""
+    """It does so whatever the variables hold and whichever branch is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +149,11 @@ class Scan:
     """What one script holds, in its order."""
 
     includes: tuple[Include, ...] = ()
-    unsealable: tuple[Unsealable, ...] = ()
-    deviations: tuple[Deviation, ...] = ()
-    transactions: tuple[Deviation, ...] = ()
+    unsealable: tuple[Place, ...] = ()
+    """What no hash of the script can fix."""
+    deviations: tuple[Place, ...] = ()
+    """From there on psql does not run every statement, stop at the first error and commit; or may not."""
+    transactions: tuple[Place, ...] = ()
     """Statements that begin or end a transaction: psql's --single-transaction then holds no longer."""
 
 
@@ -183,43 +175,32 @@ class Input:
         return self.path.startswith(("/", "~"))
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What was found, in the order of the scripts."""
-
-    inputs: list[Input]
-    open_places: list[tuple[str, Unsealable]]
-    """The script, and a place in it."""
-
-
 @lru_cache(_MOST_SCANS)
 def scan_script(text: str) -> Scan:
     """Reads a script as psql does; takes every branch of `\\if`, because each of them may be taken."""
     return _Reader(text.removeprefix("\ufeff")).scan()
 
 
-def find_inputs(folder: str, texts: Mapping[str, str]) -> Inputs:
-    """What the scripts `texts` (by path relative to `folder`) read.
+def find_inputs(folder: str, texts: Mapping[str, str]) -> list[Input]:
+    """What the scripts `texts` (by path relative to `folder`) read, in their order.
 
     psql takes `\\i` relative to the folder it was started in, which is `folder`; `\\ir` relative to the script that
     names it."""
-    found = Inputs([], [])
+    found = []
     for name, text in texts.items():
-        scan = scan_script(text)
-        for include in scan.includes:
+        for include in scan_script(text).includes:
             base = posixpath.dirname(posixpath.join(folder, name)) if include.relative else folder
             # psql puts the home directory of whoever runs it for the tilde.
             path = include.path if include.path.startswith("~") else below(folder, posixpath.join(base, include.path))
             written = f"{include.command} {include.path}"
             at = f"{name} line {include.line}"
-            found.inputs.append(Input(at, written, path, include.executed, include.conditional))
-        found.open_places.extend((name, place) for place in scan.unsealable)
+            found.append(Input(at, written, path, include.executed, include.conditional))
     return found
 
 
 def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = False) -> frozenset[str]:
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`. `surely`: whatever `\\if` decides."""
-    inputs = find_inputs(folder, texts).inputs
+    inputs = find_inputs(folder, texts)
     return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
 
 
@@ -296,15 +277,15 @@ class _Reader:
         self._text = text
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._includes: list[Include] = []
-        self._unsealable: list[Unsealable] = []
-        self._deviations: list[Deviation] = []
-        self._turned_off: Deviation | None = None
+        self._unsealable: list[Place] = []
+        self._deviations: list[Place] = []
+        self._transactions: list[Place] = []
+        self._turned_off: Place | None = None
         """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
-        self._quit: Deviation | None = None
+        self._quit: Place | None = None
         """An unconditional `\\q`, while nothing has followed."""
         self._branches = 0
         """How many `\\if` are open."""
-        self._transactions: list[Deviation] = []
         self._words: list[tuple[str, int]] = []
         """The first words of the current statement, and where they stand."""
         self._body_depth = 0
@@ -320,7 +301,8 @@ class _Reader:
         at = 0
         while token := next_token(self._text, at):
             if self._data_at is not None and token.start >= self._data_at:
-                at = max(at, self._skip_data(self._data_at))
+                end = _DATA_END.search(self._text, self._data_at)
+                at, self._data_at = max(at, end.end() if end else len(self._text)), None
             else:
                 self._macro(at, token.start)
                 at = self._step(token)
@@ -329,17 +311,23 @@ class _Reader:
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
         return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._transactions))
 
+    def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
+        shown = " ".join(written.split())
+        cut = shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
+        return Place(bisect_right(self._line_starts, start), cut, reason, certain)
+
+    def _deviate(self, start: int, written: str, reason: str) -> None:
+        self._deviations.append(self._place(start, written, reason))
+
+    def _note_unsealable(self, start: int, written: str, reason: str) -> None:
+        self._unsealable.append(self._place(start, written, reason))
+
     def _macro(self, at: int, end: int) -> None:
         """psql reads a variable's value as script, meta-commands in it too."""
         found = _MACRO.search(self._text, at, end + 1) if self._is_copy is None and self._depth == 0 else None
         if found:
             written = self._text[found.start() :].split(maxsplit=1)[0]
             self._deviate(found.start(), written, "stands where a statement begins: its value may be a meta-command")
-
-    def _skip_data(self, start: int) -> int:
-        self._data_at = None
-        end = _DATA_END.search(self._text, start)
-        return len(self._text) if end is None else end.end()
 
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
@@ -348,7 +336,9 @@ class _Reader:
             self._deviations.append(self._quit)
         if kind in ("word", "string", "identifier", "dollar", "open"):
             self._without_error_stop()
-            self._strings(start, end)
+            # With it off a backslash escapes in every string: this reader does not follow.
+            if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
+                self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
@@ -362,15 +352,10 @@ class _Reader:
             case "close":
                 self._depth = max(0, self._depth - 1)
             case "end" if self._depth == 0 and not self._body_depth:
-                return self._end_statement(end)
+                self._end_statement(end)
             case "command":
                 return self._command(self._text[start + 1 : end], start, end)
         return end
-
-    def _strings(self, start: int, end: int) -> None:
-        """With standard_conforming_strings off a backslash escapes in every string: this reader does not follow."""
-        if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
-            self._deviate(start, _STRINGS_SETTING, "may change where strings end: what follows cannot be read")
 
     def _word(self, word: str, start: int) -> None:
         if len(self._words) < _MOST_WORDS:
@@ -384,7 +369,7 @@ class _Reader:
         words, self._words, self._body_depth = self._words, [], 0
         found = _TRANSACTION.match(" ".join(name for name, _ in words))
         if found:
-            place = Deviation(self._line(words[0][1]), found[0], "begins or ends a transaction", not self._branches)
+            place = self._place(words[0][1], found[0], "begins or ends a transaction", certain=not self._branches)
             self._transactions.append(place)
 
     def _note(self, token: str) -> None:
@@ -393,33 +378,27 @@ class _Reader:
         if self._is_copy and self._depth == 0:
             self._statement.append(token)
 
-    def _end_statement(self, end: int) -> int:
+    def _end_statement(self, end: int) -> None:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
         self._end_words()
-        tokens, is_copy = self._statement, self._is_copy
+        tokens = self._statement if self._is_copy else []
         self._statement, self._is_copy, self._depth = [], None, 0
-        if not is_copy:
-            return end
-        way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), None)
-        if way is None:
-            return end
-        reads, source = tokens[way] == "FROM", "".join(tokens[way + 1 : way + 2])
-        if source == "PROGRAM":
-            self._note_unsealable(end - 1, "COPY ... PROGRAM", "runs a command on the database server")
-        elif source == "STDIN":
-            self._expect_data(end)
-        elif reads:
-            what = "a file of the database server" if source == "'" else "what a variable names"
-            self._note_unsealable(end - 1, "COPY ... FROM", f"reads {what}")
-        return end
+        way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
+        match tokens[way : way + 2]:
+            case [_, "PROGRAM"]:
+                self._note_unsealable(end - 1, "COPY ... PROGRAM", "runs a command on the database server")
+            case [_, "STDIN"]:
+                self._expect_data(end)
+            case ["FROM", *source]:
+                what = "a file of the database server" if source == ["'"] else "what a variable names"
+                self._note_unsealable(end - 1, "COPY ... FROM", f"reads {what}")
 
     def _expect_data(self, at: int) -> None:
         """The rest of this line is still script; the data begin on the next."""
-        line_end = self._text.find("\n", at)
-        self._data_at = len(self._text) if line_end < 0 else line_end + 1
+        self._data_at = _rest_of_line(self._text, at)[1] + 1
 
     def _command(self, name: str, start: int, end: int) -> int:
-        """One meta-command with its arguments."""
+        """One meta-command with its arguments; where to go on."""
         if name == "":
             return end + 1 if self._text.startswith("\\", end) else end
         if name in _WHOLE_LINE:
@@ -428,24 +407,22 @@ class _Reader:
                 self._copy(arguments, start, end)
         else:
             given, end = _read_arguments(self._text, end, pipes=name in _PIPES)
-            self._arguments(name, given, start, end)
+            self._arguments(name, given, start, self._text[start:end])
+        written = self._text[start:end]
         if name in _ALWAYS_OPEN:
-            self._note_unsealable(start, self._text[start:end], _ALWAYS_OPEN[name])
+            self._note_unsealable(start, written, _ALWAYS_OPEN[name])
         if name in _SENDS:
             self._end_statement(end)
         if name in _EXECUTES:
             self._without_error_stop()
         self._branches = max(0, self._branches + {"if": 1, "endif": -1}.get(name, 0))
         if name in ("q", "quit"):
-            self._quits(start, end)
+            reason = "ends the script with status 0: what stands after it is not run"
+            if self._branches:
+                self._deviate(start, written, f"in \\if {reason}")
+            else:
+                self._quit = self._quit or self._place(start, written, reason, certain=True)
         return end
-
-    def _quits(self, start: int, end: int) -> None:
-        written, reason = self._text[start:end], "ends the script with status 0: what stands after it is not run"
-        if self._branches:
-            self._deviate(start, written, f"in \\if {reason}")
-        else:
-            self._quit = self._quit or Deviation(self._line(start), _cut(written), reason, certain=True)
 
     def _without_error_stop(self) -> None:
         """Something is executed, or the script ends."""
@@ -453,29 +430,29 @@ class _Reader:
             self._deviations.append(self._turned_off)
             self._turned_off = None
 
-    def _deviate(self, start: int, written: str, reason: str) -> None:
-        self._deviations.append(Deviation(self._line(start), _cut(written), reason))
-
-    def _arguments(self, name: str, given: list[_Argument], start: int, end: int) -> None:
-        written = self._text[start:end]
+    def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
         if any(argument.backquoted for argument in given):
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
             self._note_unsealable(start, written, "pipes into a shell command")
         if name in _NAMES_AT and given:
             self._set(name, given, start, written)
-        if not given or not (name in _INCLUDES or name == "lo_import"):
+        executed = name in _INCLUDES
+        if not given or not (executed or name == "lo_import"):
             return
         path = given[0]
-        if name in _INCLUDES and (path.open or path.value == "-"):
+        if executed and (path.open or path.value == "-"):
             self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
         if path.variable:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
-        elif path.value == "-" and name in _INCLUDES:
+        elif path.value == "-" and executed:
             self._note_unsealable(start, written, "reads the standard input")
         elif not path.backquoted:
-            relative = name in ("ir", "include_relative")
-            self._note_include(start, f"\\{name}", path.value, relative=relative, executed=name in _INCLUDES)
+            self._include(start, name, path.value, executed=executed)
+
+    def _include(self, start: int, name: str, path: str, *, executed: bool) -> None:
+        line, relative = bisect_right(self._line_starts, start), name in ("ir", "include_relative")
+        self._includes.append(Include(line, f"\\{name}", path, relative, executed, self._branches > 0))
 
     def _set(self, command: str, given: list[_Argument], start: int, written: str) -> None:
         """A command that sets a variable: what that means for errors and commits."""
@@ -488,16 +465,15 @@ class _Reader:
             self._deviate(start, written, "puts a meta-command into a variable, which psql runs where it reads it")
 
     def _set_heeded(self, command: str, name: str, values: list[_Argument], start: int, written: str) -> None:
-        value = _as_bool("off" if command == "unset" else "".join(each.value for each in values))
+        word = "off" if command == "unset" else "".join(each.value for each in values).lower()
+        value = False if word in _FALSE else True if word in _TRUE else None  # psql's ParseVariableBool
         plain = command in ("set", "unset") and not any(each.open for each in values)
         if plain and (value is None or value is _HARMLESS[name]):
             # psql refuses what is neither on nor off, and leaves the variable as it was.
             if name == "ON_ERROR_STOP" and value and not self._branches:
                 self._turned_off = None
         elif plain and name == "ON_ERROR_STOP" and not self._branches:
-            self._turned_off = Deviation(
-                self._line(start), _cut(written), "makes psql go on after an error", certain=True
-            )
+            self._turned_off = self._place(start, written, "makes psql go on after an error", certain=True)
         else:
             self._deviate(start, written, _HEEDED[name])
 
@@ -505,33 +481,14 @@ class _Reader:
         way, word, file = _copy_target(arguments)
         if word == "program":
             self._note_unsealable(start, self._text[start:end], "runs a shell command")
-        elif way == "FROM" and word == "pstdin":
+        elif way != "FROM":
+            return
+        elif word == "pstdin":
             self._note_unsealable(start, self._text[start:end], "reads the standard input")
-        elif way == "FROM" and word == "stdin":
+        elif word == "stdin":
             self._expect_data(end)
-        elif way == "FROM":
-            self._note_include(start, "\\copy", file, executed=False)
-
-    def _note_include(
-        self, start: int, command: str, path: str, *, relative: bool = False, executed: bool = True
-    ) -> None:
-        self._includes.append(Include(self._line(start), command, path, relative, executed, self._branches > 0))
-
-    def _note_unsealable(self, start: int, written: str, reason: str) -> None:
-        self._unsealable.append(Unsealable(self._line(start), _cut(written), reason))
-
-    def _line(self, at: int) -> int:
-        return bisect_right(self._line_starts, at)
-
-
-def _cut(written: str) -> str:
-    shown = " ".join(written.split())
-    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
-
-
-def _as_bool(value: str) -> bool | None:
-    """As psql's ParseVariableBool reads it; None for what it refuses."""
-    return False if value.lower() in _FALSE else True if value.lower() in _TRUE else None
+        else:
+            self._include(start, "copy", file, executed=False)
 
 
 def _rest_of_line(text: str, at: int) -> tuple[str, int]:
@@ -548,7 +505,8 @@ def _read_arguments(text: str, at: int, *, pipes: bool = False) -> tuple[list[_A
     rest of the line, as for `\\o` and `\\g`. Trailing semicolons are dropped, as `\\i` does."""
     arguments: list[_Argument] = []
     while True:
-        at = _skip_blanks(text, at)
+        while text.startswith(_BLANKS, at):
+            at += 1
         if at >= len(text) or text[at] == "\n":
             return arguments, at
         if text[at] == "\\":
@@ -573,11 +531,6 @@ def _copy_target(arguments: str) -> tuple[str, str, str]:
                 break
             return way, (found[2] or "").lower(), found[2] or found[1].replace("''", "'")
     return "", "", ""
-
-
-def _skip_blanks(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    return at if found is None else found.end()
 
 
 def _read_argument(text: str, at: int) -> tuple[_Argument, int]:

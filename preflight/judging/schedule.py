@@ -1,4 +1,5 @@
-"""Window arithmetic: when each step begins and ends, and until when the work can still be taken back. Pure.
+"""Window arithmetic: when each step begins and ends, until when the work can still be taken back, and which steps
+may change what a backup of the window is to protect before that backup is finished. Pure.
 
 Every step begins as soon as those it comes after have ended; lines of work without a step in common run side by side.
 The way back is the same graph backwards: a step is taken back only after those that came after it. Nothing here
@@ -7,15 +8,19 @@ knows a clock or a local time: all instants are UTC, and only `time_in_window` w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
+from operator import attrgetter
 
 from preflight.clock import zone
-from preflight.plan import Plan, Step, Window
+from preflight.plan import BackupMethod, Plan, Step, UndoKind, Window
+from preflight.plan.release_plan import server_of
+from preflight.plan.work import PlannedBackup, planned_backups
 
 _NO_TIME = timedelta()
+_END = attrgetter("ends_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,24 @@ class Schedule:
     latest_start: datetime
     """The last moment to begin at which the window's margin is kept and the work ends in the window. It lies before
     `begins_at` when beginning then is too late already."""
-    critical_path: tuple[str, ...]
-    """The steps that decide when the work ends, each beginning when the one before it ends."""
     unknown_undo: tuple[str, ...]
     """Steps that do not say how they are taken back, or not how long that takes; counted as taking no time."""
 
+    @property
+    def critical_path(self) -> tuple[str, ...]:
+        """The steps that decide when the work ends, each beginning when the one before it ends."""
+        return self.path_to(max(self.slots, key=_END).step.id)
+
+    def slot(self, step_id: str) -> Slot | None:
+        return next((slot for slot in self.slots if slot.step.id == step_id), None)
+
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
-        return _path(self.slots, step_id)
+        by_id = {slot.step.id: slot for slot in self.slots}
+        path = [by_id[step_id]]
+        while path[-1].step.after:
+            path.append(max((by_id[name] for name in path[-1].step.after), key=_END))
+        return tuple(slot.step.id for slot in reversed(path))
 
 
 def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collection[str] = ()) -> Schedule | None:
@@ -80,17 +95,18 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
     slots = _slots(_in_order(plan.steps), begin, over_network)
     finals = [slot for slot in slots if slot.step.is_final]
     before = _before_no_return(slots, finals)
-    rollback = _rollback(slot.step for slot in before)
+    undone = [slot.step for slot in before]  # their longest chain, which is as long in either direction
+    rollback = max(_ends(undone, {step.id: step.undo_time for step in undone}).values(), default=_NO_TIME)
     start_rollback_by = min([window.end - rollback * window.rollback_factor, *_latest_begins(slots, window.end)])
     decide_by = start_rollback_by - window.decision_reserve
-    last_risky = max((slot for slot in before if slot.step.is_risky), key=_end, default=None)
+    last_risky = max((slot for slot in before if slot.step.is_risky), key=_END, default=None)
     margin = decide_by - (last_risky.ends_at if last_risky else begin)
-    last = max(slots, key=_end)
-    slack = window.end - last.ends_at
+    finish_at = max(slot.ends_at for slot in slots)
+    slack = window.end - finish_at
     return Schedule(
         slots=slots,
         begins_at=begin,
-        finish_at=last.ends_at,
+        finish_at=finish_at,
         rollback=rollback,
         start_rollback_by=start_rollback_by,
         decide_by=decide_by,
@@ -98,7 +114,6 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
         last_risky=last_risky,
         margin=margin,
         latest_start=begin + (min(slack, margin - window.margin) if last_risky else slack),
-        critical_path=_path(slots, last.step.id),
         unknown_undo=tuple(step.id for step in plan.steps if not step.knows_undo),
     )
 
@@ -128,10 +143,6 @@ def time_in_window(window: Window, at: datetime) -> str:
     return text
 
 
-def _end(slot: Slot) -> datetime:
-    return slot.ends_at
-
-
 def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
     """Every step after those that it waits for."""
     by_id = {step.id: step for step in steps}
@@ -140,18 +151,16 @@ def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def _slots(steps: Sequence[Step], begin: datetime, over_network: Collection[str]) -> tuple[Slot, ...]:
-    durations = {step.id: _duration(step, over_network) for step in steps}
+    durations = {step.id: timedelta(minutes=step.minutes) for step in steps}
+    for step in steps:
+        if step.id in over_network and step.minutes_over_network is not None:
+            durations[step.id] = timedelta(minutes=step.minutes_over_network)
     ends = _ends(steps, durations)
     slots = (
         Slot(step, begin + ends[step.id] - durations[step.id], begin + ends[step.id], step.id in over_network)
         for step in steps
     )
     return tuple(sorted(slots, key=lambda slot: slot.begins_at))
-
-
-def _duration(step: Step, over_network: Collection[str]) -> timedelta:
-    longer = step.minutes_over_network if step.id in over_network else None
-    return timedelta(minutes=step.minutes if longer is None else longer)
 
 
 def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str, timedelta]:
@@ -161,12 +170,6 @@ def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str
         earlier = (ends[name] for name in step.after if name in ends)
         ends[step.id] = max(earlier, default=_NO_TIME) + durations[step.id]
     return ends
-
-
-def _rollback(steps: Iterable[Step]) -> timedelta:
-    """Planned time of taking back `steps`, in order: their longest chain, which is as long in either direction."""
-    done = tuple(steps)
-    return max(_ends(done, {step.id: step.undo_time for step in done}).values(), default=_NO_TIME)
 
 
 def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slot]:
@@ -194,9 +197,37 @@ def _latest_begins(slots: Sequence[Slot], end: datetime) -> list[datetime]:
     return latest
 
 
-def _path(slots: Sequence[Slot], step_id: str) -> tuple[str, ...]:
-    by_id = {slot.step.id: slot for slot in slots}
-    path = [by_id[step_id]]
-    while path[-1].step.after:
-        path.append(max((by_id[name] for name in path[-1].step.after), key=_end))
-    return tuple(slot.step.id for slot in reversed(path))
+@dataclass(frozen=True, slots=True)
+class Unprotected:
+    """A step that may begin before a backup that it needs has ended."""
+
+    step: Step
+    backup: PlannedBackup
+    waited_for: bool
+    """The backup's step comes after it, directly or through others."""
+
+
+def unprotected(plan: Plan) -> Iterator[Unprotected]:
+    """In the order of the steps. Backups that no step takes are made before the window, and are in nobody's way."""
+    taken = {each: waiting_for(plan, each.backup.step) for each in planned_backups(plan) if each.backup.step}
+    for step in plan.steps:
+        for backup in _needed(plan, step, taken):
+            if step.id not in taken[backup]:
+                yield Unprotected(step, backup, backup.backup.step in waiting_for(plan, step.id))
+
+
+def _needed(plan: Plan, step: Step, taken: Mapping[PlannedBackup, frozenset[str]]) -> list[PlannedBackup]:
+    """Of the databases that the step's scripts change. Where it runs none and is taken back by a restore, the plan does
+    not say which backup that restores: any one that it waits for will do."""
+    changed = [each.database for each in plan.scripts.values() if each.step == step.id and each.database]
+    if changed:
+        return [each for each in taken if any(_protects(plan, each, name) for name in changed)]
+    restored = step.undo is not None and step.undo.kind is UndoKind.RESTORE
+    return list(taken)[:1] if restored and not any(step.id in waiting for waiting in taken.values()) else []
+
+
+def _protects(plan: Plan, planned: PlannedBackup, database_id: str) -> bool:
+    """The same database, whichever entry names it; a base backup holds every database of its server."""
+    own, other = plan.databases[planned.backup.database], plan.databases[database_id]
+    whole = planned.backup.method is BackupMethod.PG_BASEBACKUP
+    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)

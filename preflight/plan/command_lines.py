@@ -46,6 +46,8 @@ class Command:
     """Where it is started; empty where that does not matter."""
     minutes: float | None = None
     """Expected, of the whole step or of taking it back; None where the plan does not say."""
+    shared_by: int = 1
+    """How many lines of the sheet take these minutes together."""
     note: str = ""
     """What to know before it is pasted."""
 
@@ -94,7 +96,8 @@ def pairs(way_back: str, files: Sequence[str], names: Collection[str], included:
 
 def backup_command(plan: Plan, work: ServerWork) -> Command:
     entry = plan.backups[work.id]
-    command = Command(act=Act.BACKUP, work=work, minutes=_minutes(plan, work.step))
+    step = plan.step(work.step)
+    command = Command(act=Act.BACKUP, work=work, minutes=step.minutes if step else None)
     if entry.taken_by:
         return replace(command, note=f"taken by {entry.taken_by}; nothing to start, its result is judged")
     if entry.command:
@@ -124,7 +127,8 @@ def backup_name(entry: Backup) -> str:
 def script_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Iterator[Command]:
     """The forward scripts: one line for all of them."""
     entry = plan.scripts[work.id]
-    command = Command(act=Act.SCRIPTS, work=work, folder=entry.staged, minutes=_minutes(plan, work.step))
+    step = plan.step(work.step)
+    command = Command(act=Act.SCRIPTS, work=work, folder=entry.staged, minutes=step.minutes if step else None)
     if entry.command:
         yield replace(command, argv=entry.command)
     elif order.problem or not order.forward:
@@ -145,13 +149,16 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
             argv=psql_argv(entry, work, (back,)),
             folder=entry.staged,
             minutes=minutes,
+            shared_by=len(order.back),
             note=_password(work),
         )
 
 
 def restore_command(plan: Plan, planned: PlannedBackup) -> Command:
     entry, work = planned.backup, planned.restore
-    command = Command(act=Act.RESTORE, work=work or planned, minutes=_restore_minutes(plan, entry))
+    steps = [plan.step(scripts.step) for scripts in plan.scripts.values() if scripts.database == entry.database]
+    undos = [step.undo.minutes for step in steps if step and step.undo and step.undo.kind is UndoKind.RESTORE]
+    command = Command(act=Act.RESTORE, work=work or planned, minutes=max(undos, default=None))  # the longest of several
     if entry.restore is None or work is None:
         return replace(command, note=f"the plan does not say how: add [backups.{entry.id}.restore]")
     if work.command:
@@ -188,29 +195,15 @@ def night_commands(plan: Plan, steps: Sequence[str], orders: Mapping[str, Script
     )
     scripts = [each for each in work if each.section is Section.SCRIPTS]
     backups = [each for each in work if isinstance(each, PlannedBackup)]
-    forward = (
-        command
-        for each in work
-        for command in (
-            [backup_command(plan, each)]
-            if each.section is Section.BACKUPS
-            else script_commands(plan, each, orders[each.id])
-        )
-    )
-    back = (command for each in reversed(scripts) for command in way_back_commands(plan, each, orders[each.id]))
-    return (*forward, *back, *(restore_command(plan, each) for each in reversed(backups)))
-
-
-def _minutes(plan: Plan, step_id: str) -> float | None:
-    step = plan.step(step_id)
-    return step.minutes if step else None
-
-
-def _restore_minutes(plan: Plan, entry: Backup) -> float | None:
-    """Of the step that is taken back by a restore of this database; the longest of several."""
-    steps = (plan.step(scripts.step) for scripts in plan.scripts.values() if scripts.database == entry.database)
-    undos = (step.undo for step in steps if step and step.undo)
-    return max((undo.minutes for undo in undos if undo.kind is UndoKind.RESTORE), default=None)
+    found: list[Command] = []
+    for each in work:
+        if each.section is Section.BACKUPS:
+            found.append(backup_command(plan, each))
+        else:
+            found += script_commands(plan, each, orders[each.id])
+    for each in reversed(scripts):
+        found += way_back_commands(plan, each, orders[each.id])
+    return (*found, *(restore_command(plan, each) for each in reversed(backups)))
 
 
 def _password(work: ServerWork) -> str:

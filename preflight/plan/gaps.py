@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from preflight.clock import format_moment
-from preflight.plan import Application, Backup, Database, Plan, Scripts, SslMode, Step, UndoKind
+from preflight.plan import Plan, SslMode, UndoKind
 
 _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 
 
 def unconfirmed(plan: Plan) -> tuple[str, ...]:
     """One sentence for each gap, naming the entry and the key to add, in the order of the plan's sections."""
-    return tuple(_sentences(plan))
+    parts = (_owners, _databases, _backups_and_scripts, _applications, _rollback, _steps)
+    return tuple(sentence for part in parts for sentence in part(plan))
 
 
 def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
@@ -34,20 +35,6 @@ def unstaffed(plan: Plan) -> Iterator[str]:
             yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
 
 
-def _sentences(plan: Plan) -> Iterator[str]:
-    yield from _owners(plan)
-    for database in plan.databases.values():
-        yield from _database(plan, database)
-    for backup in plan.backups.values():
-        yield from _backup(backup)
-    for scripts in plan.scripts.values():
-        yield from _scripts(scripts)
-    for application in plan.applications.values():
-        yield from _application(application)
-    yield from _rollback(plan)
-    yield from _steps(plan)
-
-
 def _owners(plan: Plan) -> Iterator[str]:
     """Entries that no owner is named for, nor for what they lie on."""
     for host in plan.hosts.values():
@@ -64,49 +51,40 @@ def _owners(plan: Plan) -> Iterator[str]:
         yield 'Nobody owns the findings of the way back: add "owner" to [rollback].'
 
 
-def _database(plan: Plan, database: Database) -> Iterator[str]:
-    name, table = database.id, f"[databases.{database.id}]"
-    if not any(backup.database == name for backup in plan.backups.values()):
-        yield f'Database {name} has no backup: add a [backups.NAME] with database = "{name}".'
-    if not any(scripts.database == name for scripts in plan.scripts.values()):
-        yield f'Database {name} has no scripts: add a [scripts.NAME] with database = "{name}", if any will run there.'
-    if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
-        yield (
-            f'Database {name} is reached without proof of which server answers: add sslmode = "verify-full" to {table}.'
-        )
+def _databases(plan: Plan) -> Iterator[str]:
+    backed_up = {backup.database for backup in plan.backups.values()}
+    scripted = {scripts.database for scripts in plan.scripts.values()}
+    for name, database in plan.databases.items():
+        if name not in backed_up:
+            yield f'Database {name} has no backup: add a [backups.NAME] with database = "{name}".'
+        if name not in scripted:
+            add = f'add a [scripts.NAME] with database = "{name}", if any will run there'
+            yield f"Database {name} has no scripts: {add}."
+        if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+            add = f'add sslmode = "verify-full" to [databases.{name}]'
+            yield f"Database {name} is reached without proof of which server answers: {add}."
 
 
-def _backup(backup: Backup) -> Iterator[str]:
-    if not backup.previous:
-        yield (
-            f"No earlier backup is read to its end for backup {backup.id}: "
-            f'add "previous" to [backups.{backup.id}], the pattern of its files.'
-        )
+def _backups_and_scripts(plan: Plan) -> Iterator[str]:
+    for name, backup in plan.backups.items():
+        if not backup.previous:
+            add = f'add "previous" to [backups.{name}], the pattern of its files'
+            yield f"No earlier backup is read to its end for backup {name}: {add}."
+    for name, scripts in plan.scripts.items():
+        if not scripts.way_back:
+            yield f'No way-back script is looked for beside the scripts {name}: add "way_back" to [scripts.{name}].'
+        if not scripts.step:
+            yield f'No step of the window runs the scripts {name}: add "step" to [scripts.{name}].'
 
 
-def _scripts(scripts: Scripts) -> Iterator[str]:
-    table = f"[scripts.{scripts.id}]"
-    if not scripts.way_back:
-        yield f'No way-back script is looked for beside the scripts {scripts.id}: add "way_back" to {table}.'
-    if not scripts.step:
-        yield f'No step of the window runs the scripts {scripts.id}: add "step" to {table}.'
-
-
-def _application(application: Application) -> Iterator[str]:
-    table = f"[applications.{application.id}]"
-    if not application.health:
-        yield f'Application {application.id} is not asked for its health: add "health" to {table}.'
-    elif not _tells_version(application):
-        yield (
-            f"No health endpoint of application {application.id} tells its version {application.from_}: "
-            f'add "version" to one in {table}.'
-        )
-
-
-def _tells_version(application: Application) -> bool:
-    return any(
-        endpoint.version or application.from_ in map(str, endpoint.json.values()) for endpoint in application.health
-    )
+def _applications(plan: Plan) -> Iterator[str]:
+    for name, application in plan.applications.items():
+        version = application.from_
+        if not application.health:
+            yield f'Application {name} is not asked for its health: add "health" to [applications.{name}].'
+        elif not any(each.version or version in map(str, each.json.values()) for each in application.health):
+            add = f'add "version" to one in [applications.{name}]'
+            yield f"No health endpoint of application {name} tells its version {version}: {add}."
 
 
 def _rollback(plan: Plan) -> Iterator[str]:
@@ -123,14 +101,10 @@ def _steps(plan: Plan) -> Iterator[str]:
     if not plan.steps:
         yield "How long the window's work and its rollback take is not known: add [[steps]]."
     for step in plan.steps:
-        yield from _undo(step)
-
-
-def _undo(step: Step) -> Iterator[str]:
-    if step.undo is None:
-        yield f'Step {step.id} does not say how it is taken back: add "undo" to it.'
-    elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
-        yield f'Step {step.id} does not say how long taking it back lasts: add "minutes" to its undo.'
+        if step.undo is None:
+            yield f'Step {step.id} does not say how it is taken back: add "undo" to it.'
+        elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
+            yield f'Step {step.id} does not say how long taking it back lasts: add "minutes" to its undo.'
 
 
 def missing_files(plan: Plan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What a value of the plan must keep to, beyond its type: `port: Annotated[int, Between(1, 65535)]`.
 
-A limit answers a value of the right type with a complaint, or with nothing. Complaints are printed as they stand and
-never repeat the value: it may be a secret that somebody wrote into the wrong key.
+A limit is called with a value of the right type and gives a complaint, or an empty text. Complaints are printed as they
+stand and never repeat the value: it may be a secret that somebody wrote into the wrong key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Between:
     low: float
     high: float = float("inf")
 
-    def complaint(self, value: Any) -> str:
+    def __call__(self, value: Any) -> str:
         if self.low <= _number(value) <= self.high:
             return ""
         if self.high == float("inf"):
@@ -39,16 +39,13 @@ class Above:
 
     low: float
 
-    def complaint(self, value: Any) -> str:
+    def __call__(self, value: Any) -> str:
         return "" if _number(value) > self.low else f"must be more than {_shown(self.low, value)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+def filled(value: str) -> str:
     """Not empty, not only white space."""
-
-    def complaint(self, value: Any) -> str:
-        return "" if value.strip() else "is empty"
+    return "" if value.strip() else "is empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,99 +56,98 @@ class Matches:
     expected: str
     """What the pattern stands for, after "expected"."""
 
-    def complaint(self, value: Any) -> str:
+    def __call__(self, value: Any) -> str:
         return "" if re.fullmatch(self.pattern, value) else f"expected {self.expected}"
 
 
+MANY_LINES = "many lines"
+"""Line breaks and tabs are allowed; every other text is one line."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-"""A day within a text, as `GuessOrDated` and `ShownOn` want it."""
+"""A day within a text, as `guess_or_dated` and `shown_on` want it."""
 GUESS = "guess"
 """Where a number of minutes comes from that nobody measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuessOrDated:
+def guess_or_dated(value: str) -> str:
     """Where a number of minutes comes from: a guess, or a measurement or rehearsal of a day that there was."""
-
-    def complaint(self, value: Any) -> str:
-        dated = re.fullmatch(rf"(?:measured|rehearsed) ({DAY.pattern})", value)
-        if dated is None:
-            return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
-        return _day_complaint(dated[1])
+    dated = re.fullmatch(rf"(?:measured|rehearsed) ({DAY.pattern})", value)
+    if dated is None:
+        return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
+    return _day_complaint(dated[1])
 
 
-@dataclass(frozen=True, slots=True)
-class ShownOn:
+def shown_on(value: str) -> str:
     """Who showed something and when: `shown 2026-10-10, run 8812`."""
-
-    def complaint(self, value: Any) -> str:
-        shown = re.fullmatch(rf"shown ({DAY.pattern}), \S*\w\w.*", value)
-        if shown is None:
-            return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
-        return _day_complaint(shown[1])
+    shown = re.fullmatch(rf"shown ({DAY.pattern}), \S*\w\w.*", value)
+    if shown is None:
+        return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
+    return _day_complaint(shown[1])
 
 
-@dataclass(frozen=True, slots=True)
-class BelowFolder:
+def below_folder(value: str) -> str:
     """A path relative to a folder, which does not lead out of it."""
+    parts = value.split("/")
+    if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
+        return "expected a path relative to the folder, without . and .."
+    return ""
 
-    def complaint(self, value: Any) -> str:
-        parts = value.split("/")
-        if value.startswith("/") or value == "-" or {"", ".", ".."} & set(parts):
-            return "expected a path relative to the folder, without . and .."
+
+_PASSWORD = re.compile(
+    r"""passw(?:or)?d\s*=\s*(?!["']?\$)\S    # of libpq, of a program's option, of the environment
+    | passw(?:or)?d\s+'[^']                # of SQL
+    | ://[^\s/:@]*:(?!\$)[^\s/]+@          # of a URL""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def no_password(value: str) -> str:
+    """A word of a command line, which every report prints: no password in it, in a URL or as `password=`.
+
+    `$NAME` stands for what a shell finds there, in `["sh", "-c", "..."]`."""
+    if not _PASSWORD.search(value):
         return ""
+    return (
+        "holds a password, and every report prints this: PostgreSQL's programs find it in ~/.pgpass of the account "
+        "that runs them; let another program read it from a file that the account alone can read"
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class ManyLines:
-    """Line breaks and tabs are allowed; every other text is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkAddress:
+def network_address(value: str) -> str:
     """A host name or an IP address, as one argument of a command and without a port."""
-
-    def complaint(self, value: Any) -> str:
-        if _ADDRESS.fullmatch(value):
-            return ""
-        port_too = re.fullmatch(r"\[?[\w.:-]+\]?:\d+", value)
-        advice = ', without a port; write the port as "port"' if port_too else ""
-        return f"expected a host name or an IP address{advice}"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpUrl:
-    """An absolute http or https URL that carries no credential and no fragment."""
-
-    def complaint(self, value: Any) -> str:
-        try:
-            parts = urlsplit(value)
-            host, port = parts.hostname, parts.port
-        except ValueError:  # its text repeats the URL, which may hold a password
-            return "is no valid URL"
-        if any(char.isspace() for char in value):
-            return "a URL holds no white space"
-        if parts.scheme not in ("http", "https") or not host:
-            return "expected a URL that begins with http:// or https:// and a host"
-        if parts.username is not None or parts.password is not None:
-            return "a URL in a plan must not hold a user name or password"
-        if not host.isascii():
-            return f"write the host name in its ASCII form{_ascii_form(host)}"
-        if port == 0:
-            return "the port must be between 1 and 65535"
-        return "a URL that is asked has no #fragment" if "#" in value else ""
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneName:
-    """The IANA name of a time zone that this machine knows."""
-
-    def complaint(self, value: Any) -> str:
-        try:
-            zone(value)
-        except ValueError:
-            return "no such time zone on this machine; write an IANA name such as Europe/Berlin"
+    if _ADDRESS.fullmatch(value):
         return ""
+    port_too = re.fullmatch(r"\[?[\w.:-]+\]?:\d+", value)
+    advice = ', without a port; write the port as "port"' if port_too else ""
+    return f"expected a host name or an IP address{advice}"
+
+
+def http_url(value: str) -> str:
+    """An absolute http or https URL that carries no credential and no fragment."""
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # its text repeats the URL, which may hold a password
+        return "is no valid URL"
+    if any(char.isspace() for char in value):
+        return "a URL holds no white space"
+    if parts.scheme not in ("http", "https") or not host:
+        return "expected a URL that begins with http:// or https:// and a host"
+    if parts.username is not None or parts.password is not None:
+        return "a URL in a plan must not hold a user name or password"
+    if not host.isascii():
+        return f"write the host name in its ASCII form{_ascii_form(host)}"
+    if port == 0:
+        return "the port must be between 1 and 65535"
+    return "a URL that is asked has no #fragment" if "#" in value else ""
+
+
+def zone_name(value: str) -> str:
+    """The IANA name of a time zone that this machine knows."""
+    try:
+        zone(value)
+    except ValueError:
+        return "no such time zone on this machine; write an IANA name such as Europe/Berlin"
+    return ""
 
 
 def _ascii_form(host: str) -> str:
@@ -186,16 +182,13 @@ _PLACE = re.compile(
 _HIGHEST_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPlace:
+def server_place(value: str) -> str:
     """A socket folder, a host name or an IP address (IPv6 in brackets), each with `:PORT` where that is not the
     database's."""
-
-    def complaint(self, value: Any) -> str:
-        if not _PLACE.fullmatch(value):
-            return 'expected a socket folder or a host, each with or without a port: "/run/postgresql:5433"'
-        _, port = split_server(value)
-        return f"the port must be between 1 and {_HIGHEST_PORT}" if port and not 1 <= int(port) <= _HIGHEST_PORT else ""
+    if not _PLACE.fullmatch(value):
+        return 'expected a socket folder or a host, each with or without a port: "/run/postgresql:5433"'
+    _, port = split_server(value)
+    return f"the port must be between 1 and {_HIGHEST_PORT}" if port and not 1 <= int(port) <= _HIGHEST_PORT else ""
 
 
 def split_server(server: str) -> tuple[str, str]:

@@ -11,14 +11,14 @@ from typing import Any
 
 from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
-from preflight.faults import Keys, Misfit, kind_of, not_declared, quoted
+from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Plan, Ref
-from preflight.plan.limits import ManyLines, ZoneName
+from preflight.plan import EntryId, Plan, Ref, Scripts
+from preflight.plan.limits import MANY_LINES, zone_name
 from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
-from preflight.plan.rules import broken_rules
-from preflight.plan.scalars import Surroundings, choice, readers, text
+from preflight.plan.rules import broken_in_scripts, broken_rules
+from preflight.plan.scalars import choice, readers, text
 from preflight.plan.source import Problems, read_source
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
@@ -39,9 +39,13 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if not source.tables:
         raise PlanError([PlanProblem(source.name, None, "", "is empty; [release] and [window] are required")])
     problems = Problems(source)
-    _require_format(source.tables, problems)
+    written = source.tables.get("format")
+    if type(written) is int and written != FORMAT:  # its keys may mean something else: nothing of it is read
+        read = f"preflight {__version__}, which reads format {FORMAT}"
+        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
+        raise PlanError(problems.found)
     path = source.path.absolute()
-    tables = Tables(problems, Surroundings(path.parent, _zone(source.tables)), _declared(source.tables))
+    tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
     plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
     for broken in broken_rules(plan, source.tables):
         problems.add(*broken)
@@ -51,15 +55,6 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
-
-
-def _require_format(raw: Mapping[str, Any], problems: Problems) -> None:
-    """Keys of another format may mean something else: nothing of such a plan is read. Raises PlanError."""
-    written = raw.get("format")
-    if type(written) is int and written != FORMAT:
-        read = f"preflight {__version__}, which reads format {FORMAT}"
-        problems.add(("format",), f"the plan is written in format {written}, for another version than {read}")
-        raise PlanError(problems.found)
 
 
 def _with_owners(plan: Plan) -> Plan:
@@ -82,7 +77,7 @@ def _zone(raw: Mapping[str, Any]) -> str:
     the section is read."""
     window = raw.get("window")
     name = window.get("zone") if isinstance(window, Mapping) else None
-    return name if isinstance(name, str) and not ZoneName().complaint(name) else "UTC"
+    return name if isinstance(name, str) and not zone_name(name) else "UTC"
 
 
 def _declared(raw: Mapping[str, Any]) -> dict[str, Collection[str]]:
@@ -137,9 +132,14 @@ class Tables(Reader):
     has none, so that the rest can still be judged. Only a caller that found no problem may use it as the real thing.
     """
 
-    def __init__(self, problems: Problems, around: Surroundings, declared: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        scalars: Mapping[Any, Callable[[Any], Any]],
+        declared: Mapping[str, Collection[str]],
+    ) -> None:
         """`declared`: the names of the entries of each section, for references to them."""
-        super().__init__(readers(around))
+        super().__init__(scalars)
         self._problems = problems
         self._declared = declared
 
@@ -148,13 +148,22 @@ class Tables(Reader):
         return INVALID
 
     def unknown(self, keys: Keys, table: Mapping[str, Any], known: Collection[str]) -> None:
-        if instead := instead_of(keys, table):
+        if instead := instead_of(keys, self._problems.source.tables, self._scripts_complaint):
             self._problems.add(keys, instead)
             return
         value = table[str(keys[-1])]
         many_tables = isinstance(value, list) and value and all(isinstance(element, Mapping) for element in value)
         noun = "table" if isinstance(value, Mapping) or many_tables else "key"
         self._problems.add_unknown(keys, f"unknown {noun}", known)
+
+    def _scripts_complaint(self, written: Mapping[str, Any]) -> str:
+        """The first thing wrong with these keys of an entry of `[scripts]`; empty where they are right."""
+        trial = Tables(Problems(self._problems.source), self._scalars, {"databases": ("x",)})
+        table = {"database": "x", "approved": "x", "manifest": "x", "staged": "/x", **written}
+        draft = trial.record(Scripts, table, ("x",), id="x")
+        found = [(each.where, each.message) for each in trial._problems.found]
+        found += [(dotted(each.keys), each.message) for each in broken_in_scripts(draft, table)]
+        return next((f"{where.removeprefix('x.')}: {message}" for where, message in found), "")
 
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):
@@ -164,7 +173,7 @@ class Tables(Reader):
 
     def scalar(self, shape: Shape, value: Any) -> Any:
         if shape.type is str:
-            return text(value, many_lines=any(isinstance(mark, ManyLines) for mark in shape.marks))
+            return text(value, many_lines=MANY_LINES in shape.marks)
         if inspect.isclass(shape.type) and issubclass(shape.type, StrEnum):
             return choice(shape.type, value)
         if shape.type not in self._scalars:
@@ -192,20 +201,16 @@ class Tables(Reader):
             if inner.form is Form.RECORD:
                 self.value(shape_of(EntryId), name, (*keys, name))
                 found[name] = self.record(inner.type, element, (*keys, name), id=name)
-            elif self._is_name(shape.marks, name, (*keys, name)):
+                continue
+            try:
+                if not name.strip():
+                    raise Misfit("the key is empty")
+                for mark in shape.marks:
+                    self.check(mark, name)
                 found[name] = self.value(inner, element, (*keys, name))
+            except Misfit as misfit:
+                self.fault((*keys, name), str(misfit), misfit.nearest)
         return {name: each for name, each in found.items() if each is not INVALID and each is not None}
-
-    def _is_name(self, marks: Collection[Any], name: str, keys: Keys) -> bool:
-        try:
-            if not name.strip():
-                raise Misfit("the key is empty")
-            for mark in marks:
-                self.check(mark, name)
-        except Misfit as misfit:
-            self.fault(keys, str(misfit), misfit.nearest)
-            return False
-        return True
 
     def _require_declared(self, section: str, name: str) -> None:
         declared = self._declared.get(section, ())

@@ -8,12 +8,79 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from preflight.plan.release_plan import FORMAT
 
 TODO = "TODO"
-_UNDO = f'{{ kind = "{TODO}: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }}'
+_HEAD = f"""\
+# A release plan, begun by `preflight init`. Fill in every TODO: `preflight lint` names those that are left.
+# All keys with their meaning are in docs/reference/plan.md, a whole plan is plans/example.toml.
+# Times are 24-hour and local to the window's zone. Secrets are named, never written here: env:NAME,
+# file:PATH (mode 0600), command:ARGV, prompt.
+
+format = {FORMAT}
+"""
+_ROLE = """\
+[roles.{name}]
+primary = "TODO: name"
+standby = "TODO: another name"
+contact = "TODO: how both are reached in the night"
+# confirmed_at = 2026-10-16T15:00:00  # when both last said that they will be there
+"""
+_HOST = """\
+[hosts.{name}]
+address = {address}
+user = "TODO: the login that does the work in the window"
+password = "TODO: env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = \\"PATH\\", agent"
+# become = ["postgres"]             # accounts it must reach with sudo, without a prompt
+owner = "unix"
+"""
+_DATABASE = """\
+[databases.{name}]
+host = {host}
+user = "TODO: the role that runs the scripts"
+password = "TODO: env:NAME, file:PATH, command:ARGV or prompt"
+sslmode = "verify-full"
+# version = "15"
+owner = "dba"
+
+[backups.{name}]
+database = "{name}"
+directory = "TODO: /path/on/the/server"
+previous = "TODO: /path/on/the/server/*.dump  the newest must be readable to its end"
+step = "backup-{name}"
+owner = "dba"
+
+[scripts.{name}]
+database = "{name}"
+approved = "sql/{name}"  # the folder beside this plan
+manifest = "sql/{name}.SHA256SUMS"  # `preflight seal` writes it
+staged = "TODO: /path/on/the/server"
+# files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out
+# server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host
+step = "scripts-{name}"
+owner = "dba"
+"""
+_APPLICATION = """\
+[applications.{name}]
+from = "TODO: the version that answers before the window"
+to = "TODO: the version that answers after it"
+owner = "{name}"
+
+[[applications.{name}.health]]      # one for each instance
+url = {url}
+version = "version"                 # where the JSON answer tells the version
+"""
+_NO_UNDO = '{ kind = "nothing-to-undo" }'
+_UNDO = '{ kind = "TODO: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }'
+_DECISION = """
+[[decisions]]
+on = "{kind}"
+rule = "TODO: what was agreed"
+decides = "release-manager"
+default = "TODO: what is done when nobody who decides can be reached"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,138 +97,58 @@ class Beginnings:
     """Name and address."""
     databases: Sequence[tuple[str, str]] = ()
     """Name and the host it runs on."""
-    applications: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    applications: Sequence[tuple[str, str]] = ()
     """Name and health URL."""
 
 
 def new_plan(known: Beginnings) -> str:
-    """The text of the plan."""
-    return "\n".join(_lines(known)) + "\n"
+    """The text of the plan. Names are of letters, digits, `_` and `-`, which no part of it has to quote."""
+    return "\n".join(_parts(known))
 
 
-def _lines(known: Beginnings) -> Iterator[str]:
-    yield "# A release plan, begun by `preflight init`. Fill in every TODO: `preflight lint` names those that are left."
-    yield "# All keys with their meaning are in docs/reference/plan.md, a whole plan is plans/example.toml."
-    yield "# Times are 24-hour and local to the window's zone. Secrets are named, never written here: env:NAME,"
-    yield "# file:PATH (mode 0600), command:ARGV, prompt."
-    yield from _release_and_window(known)
-    yield from _roles(known)
+def _parts(known: Beginnings) -> Iterator[str]:
+    yield _HEAD
+    yield "[release]\nid = " + _value(known.release, "the release's number")
+    yield f"title = {_value(known.title, 'what is deployed')}"
+    yield '# ticket = "CHG-1"                  # the change request'
+    yield f"\n[window]\nzone = {_value(known.zone, 'IANA name such as Europe/Berlin')}"
+    yield _bare("start", known.start, "2026-10-17T00:00:00")
+    yield _bare("end", known.end, "2026-10-17T06:00:00")
+    yield "\n# Who owns what: every finding names one of these. The standby is somebody else."
+    roles = ["release-manager", "unix", *(["dba"] if known.databases else []), *dict(known.applications)]
+    yield from (_ROLE.format(name=name) for name in roles)
     for name, address in known.hosts or [("db1", "")]:
-        yield from _host(name, address)
+        yield _HOST.format(name=name, address=_value(address, "name or IP address"))
     for name, host in known.databases:
-        yield from _database(name, host)
+        yield _DATABASE.format(name=name, host=_value(host, "a host of this plan"))
     for name, url in known.applications:
-        yield from _application(name, url)
+        yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"))
     if known.databases:
         yield from ("", "[rollback]", "# rehearsed = 2026-10-10           # when the way back was last tried")
         yield 'owner = "dba"'
-    yield from _steps(known)
-    yield from _decisions()
-
-
-def _release_and_window(known: Beginnings) -> Iterator[str]:
-    yield from ("", f"format = {FORMAT}", "", "[release]", _text("id", known.release, "the release's number"))
-    yield _text("title", known.title, "what is deployed")
-    yield '# ticket = "CHG-1"                  # the change request'
-    yield from ("", "[window]", _text("zone", known.zone, "IANA name such as Europe/Berlin"))
-    yield _bare("start", known.start, "2026-10-17T00:00:00")
-    yield _bare("end", known.end, "2026-10-17T06:00:00")
-
-
-def _roles(known: Beginnings) -> Iterator[str]:
-    yield ""
-    yield "# Who owns what: every finding names one of these. The standby is somebody else."
-    roles = ["release-manager", "unix"] + (["dba"] if known.databases else [])
-    for role in [*roles, *(name for name, _ in known.applications)]:
-        yield from (f"[roles.{role}]", _text("primary", "", "name"), _text("standby", "", "another name"))
-        yield _text("contact", "", "how both are reached in the night")
-        yield "# confirmed_at = 2026-10-16T15:00:00  # when both last said that they will be there"
-        yield ""
-
-
-def _host(name: str, address: str) -> Iterator[str]:
-    yield f"[hosts.{name}]"
-    yield _text("address", address, "name or IP address")
-    yield _text("user", "", "the login that does the work in the window")
-    yield _text("password", "", 'env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = "PATH", agent')
-    yield '# become = ["postgres"]             # accounts it must reach with sudo, without a prompt'
-    yield 'owner = "unix"'
-    yield ""
-
-
-def _database(name: str, host: str) -> Iterator[str]:
-    yield f"[databases.{name}]"
-    yield _text("host", host, "a host of this plan")
-    yield _text("user", "", "the role that runs the scripts")
-    yield _text("password", "", "env:NAME, file:PATH, command:ARGV or prompt")
-    yield 'sslmode = "verify-full"'
-    yield '# version = "15"'
-    yield from ('owner = "dba"', "", f"[backups.{name}]", f"database = {_quoted(name)}")
-    yield _text("directory", "", "/path/on/the/server")
-    yield _text("previous", "", "/path/on/the/server/*.dump  the newest must be readable to its end")
-    yield from (f'step = "backup-{name}"', 'owner = "dba"', "", f"[scripts.{name}]", f"database = {_quoted(name)}")
-    yield f"approved = {_quoted(f'sql/{name}')}  # the folder beside this plan"
-    yield f"manifest = {_quoted(f'sql/{name}.SHA256SUMS')}  # `preflight seal` writes it"
-    yield _text("staged", "", "/path/on/the/server")
-    yield '# files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out'
-    yield '# server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host'
-    yield from (f'step = "scripts-{name}"', 'owner = "dba"', "")
-
-
-def _application(name: str, url: str) -> Iterator[str]:
-    yield f"[applications.{name}]"
-    yield _text("from", "", "the version that answers before the window")
-    yield _text("to", "", "the version that answers after it")
-    yield f"owner = {_quoted(name)}"
-    yield ""
-    yield f"[[applications.{name}.health]]      # one for each instance"
-    yield _text("url", url, "https://host/health")
-    yield 'version = "version"                 # where the JSON answer tells the version'
-    yield ""
-
-
-def _steps(known: Beginnings) -> Iterator[str]:
-    yield ""
-    yield "# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
+    yield "\n# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
     yield "# redeploy, nothing-to-undo, none."
-    last: list[str] = []
     for name, _ in known.databases:
-        yield from _step(f"backup-{name}", (), '{ kind = "nothing-to-undo" }')
+        yield from _step(f"backup-{name}", (), _NO_UNDO)
         yield from _step(f"scripts-{name}", (f"backup-{name}",), _UNDO)
-        last.append(f"scripts-{name}")
+    scripts = [f"scripts-{name}" for name, _ in known.databases]
     for name, _ in known.applications:
-        yield from _step(f"deploy-{name}", last, _UNDO, name)
+        yield from _step(f"deploy-{name}", scripts, _UNDO, f'deploys = "{name}"')
+    yield "\n# Decisions, agreed before the night."
+    yield "".join(_DECISION.format(kind=kind) for kind in ("retry", "rollback", "partial go-live"))
 
 
-def _step(name: str, after: Sequence[str], undo: str, deploys: str = "") -> Iterator[str]:
-    yield from ("", "[[steps]]", f"id = {_quoted(name)}")
+def _step(name: str, after: Sequence[str], undo: str, *more: str) -> Iterator[str]:
+    yield from ("", "[[steps]]", f'id = "{name}"')
     if after:
-        yield f"after = [{', '.join(map(_quoted, after))}]"
-    yield _bare("minutes", "", "30")
-    yield 'source = "guess"'
-    if deploys:
-        yield f"deploys = {_quoted(deploys)}"
-    yield f"undo = {undo}"
+        yield f"after = {json.dumps(after)}"
+    yield from (_bare("minutes", "", "30"), 'source = "guess"', *more, f"undo = {undo}")
 
 
-def _decisions() -> Iterator[str]:
-    yield ""
-    yield "# Decisions, agreed before the night."
-    for kind in ("retry", "rollback", "partial go-live"):
-        yield from ("", "[[decisions]]", f"on = {_quoted(kind)}")
-        yield _text("rule", "", "what was agreed")
-        yield 'decides = "release-manager"'
-        yield _text("default", "", "what is done when nobody who decides can be reached")
-
-
-def _text(key: str, value: str, meaning: str) -> str:
-    return f"{key} = {_quoted(value or f'{TODO}: {meaning}')}"
+def _value(value: str, meaning: str) -> str:
+    """A TOML basic string: JSON's escapes are a part of TOML's."""
+    return json.dumps(value or f"{TODO}: {meaning}", ensure_ascii=False)
 
 
 def _bare(key: str, value: str, example: str) -> str:
     return f"{key} = {value}" if value else f"# {key} = {example}  # {TODO}"
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a part of TOML's."""
-    return json.dumps(text, ensure_ascii=False)

@@ -1,18 +1,19 @@
-"""The whole plan: what is deployed, when and whose it is, and what several of its sections say together."""
+"""The whole plan: what is deployed, when and whose it is, and what several of its sections say together:
+which entries are one machine or one database server."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
-from preflight.plan.limits import Above, Between, ZoneName
+from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
-from preflight.plan.values import EntryId, Factor, Name, SecretRef, Text
+from preflight.plan.values import LOOPBACK, EntryId, Factor, Name, SecretRef, Text
 from preflight.probe import Question, Via
 
 
@@ -40,7 +41,7 @@ class Release:
 class Window:
     """`[window]`: when the deployment may happen. All instants are UTC here, local in the file."""
 
-    zone: Annotated[str, ZoneName()]
+    zone: Annotated[str, zone_name]
     """IANA name of the zone in which every time of the plan is written."""
     start: datetime
     """When the work may begin."""
@@ -81,6 +82,7 @@ class Role:
 
 
 T = TypeVar("T")
+Place = TypeVar("Place", bound=Hashable)
 
 FORMAT = 1
 """Of the plans that this version reads."""
@@ -214,3 +216,36 @@ class Plan:
 
 def _steps_by_id(plan: Plan) -> Mapping[str, Step]:
     return {step.id: step for step in plan.steps}
+
+
+Machine = tuple[object, ...]
+"""Equal for entries of one machine."""
+
+
+def machine_of(host: Host, boot: str = "") -> Machine:
+    """By the boot that the host was seen in, which one kernel has; else by where the plan says it is reached.
+
+    `boot`: the boot id that a question read; empty where nobody looked or the host shows none."""
+    return (boot,) if boot else (host.address or host.id, host.ssh_port, host.jump)
+
+
+def is_one_machine(one: Host, one_boot: str, other: Host, other_boot: str) -> bool:
+    """What was seen counts only where both were seen."""
+    if one_boot and other_boot:
+        return one_boot == other_boot
+    return machine_of(one) == machine_of(other)
+
+
+def grouped(items: Iterable[T], place: Callable[[T], Place]) -> Mapping[Place, list[T]]:
+    """What has one place, such as one machine or one server, in its order."""
+    found: dict[Place, list[T]] = {}
+    for each in items:
+        found.setdefault(place(each), []).append(each)
+    return found
+
+
+def server_of(plan: Plan, database: Database) -> Machine:
+    """Equal for entries of one database server, whichever login of its machine they name."""
+    host = plan.host_of(database)
+    own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
+    return (*machine_of(host), "" if database.address in own else database.address, database.port)

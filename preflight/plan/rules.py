@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from preflight.clock import zone
@@ -19,7 +19,6 @@ from preflight.plan import (
     Backup,
     BackupFormat,
     BackupMethod,
-    Database,
     Endpoint,
     Host,
     Plan,
@@ -27,14 +26,11 @@ from preflight.plan import (
     Rule,
     Scripts,
     SslMode,
-    Step,
-    Tested,
-    Waiver,
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.limits import DAY
-from preflight.plan.machines import machine_of
+from preflight.plan.release_plan import machine_of
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -46,6 +42,12 @@ _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
 """Variables with which psql would run the scripts in another way."""
+_SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
+_NO_SECRET = (
+    "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
+    "read it there, from a file that its account alone can read: \\set NAME `cat FILE`, then select 1/length(:'NAME'), "
+    "which stops where there is nothing; if it is no secret, give it another name"
+)
 _PLACEHOLDER = re.compile(r"\{(?!date\})[^}]*\}")
 
 
@@ -64,25 +66,32 @@ Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
 def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
     yield from _release(plan, raw)
-    yield from _window(plan)
+    window = plan.window
+    if window and window.start and window.end and window.end <= window.start:
+        yield Broken(("window", "end"), "the window must end after it starts")
     yield from _in_each("hosts", plan.hosts, raw, _host)
     yield from _jumps(plan)
     yield from _network_zones(plan)
-    yield from _in_each("databases", plan.databases, raw, _database)
-    yield from _in_each("scripts", plan.scripts, raw, _scripts)
+    for name, database in plan.databases.items():
+        if "sslrootcert" in raw["databases"][name] and database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
+            message = 'is used only with sslmode "verify-ca" or "verify-full"'
+            yield Broken(("databases", name, "sslrootcert"), message)
+    yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
     yield from _in_each("backups", plan.backups, raw, _backup)
     yield from _written_twice(plan)
     yield from _days(plan)
     for name, application in plan.applications.items():
-        for index, endpoint in _present(application.health):
-            yield from _below(("applications", name, "health", index), _endpoint(endpoint))
-    yield from _steps(dict(_present(plan.steps)))
-    yield from _steps_fit(plan)
-    yield from _deployments(plan)
+        for at, endpoint in _present(application.health):
+            yield from _below(("applications", name, "health", at), _endpoint(endpoint))
+    yield from _steps(plan)
     yield from _in_each("rules", dict(_present(plan.rules)), raw, lambda rule, table: _rule(plan, rule, table))
-    yield from _in_each("tested", dict(_present(plan.tested)), raw, _tested)
+    for index, tested in _present(plan.tested):
+        if tested.versions is not None and not raw["tested"][index]["versions"]:
+            yield Broken(("tested", index, "versions"), "names no versions")
     yield from _access(plan, raw)
-    yield from _in_each("waivers", dict(_present(plan.waivers)), raw, _waiver)
+    for index, waiver in _present(plan.waivers):
+        if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
+            yield Broken(("waivers", index, "expires"), "the waiver must expire after it is granted")
     for index, name in _repeated((index, waiver.id) for index, waiver in _present(plan.waivers)):
         yield Broken(("waivers", index, "id"), f"{quoted(name)} is the id of an earlier waiver")
 
@@ -119,48 +128,40 @@ def _present(elements: Sequence[T]) -> Iterator[tuple[int, T]]:
 
 
 def _release(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if not plan.release or plan.release.attempt < 2:
-        return
-    for key in ("backed_out_because", "changed_since"):
-        written = raw["release"].get(key)
-        if written is None:
-            yield Broken(("release", key), f"is required for attempt {plan.release.attempt}")
-        elif isinstance(written, str) and not written.strip():
-            yield Broken(("release", key), f"is empty, and is required for attempt {plan.release.attempt}")
+    if plan.release and plan.release.attempt > 1:
+        wanted = _required(
+            raw["release"], ("backed_out_because", "changed_since"), f"for attempt {plan.release.attempt}"
+        )
+        yield from _below(("release",), wanted)
+
+
+def _required(raw: Mapping[str, Any], keys: Iterable[str], why: str) -> Iterator[Broken]:
+    for key in keys:
+        if key not in raw:
+            yield Broken((key,), f"is required {why}")
+        elif isinstance(raw[key], str) and not raw[key].strip():
+            yield Broken((key,), f"is empty, and is required {why}")
 
 
 def _network_zones(plan: Plan) -> Iterator[Broken]:
     """Each target is asked from somewhere: with zones, a target without one would be asked from nowhere."""
     zones = plan.network_zones
-    placed = [
-        *((("hosts", name), entry.network_zone) for name, entry in plan.hosts.items()),
-        *((("applications", name), entry.network_zone) for name, entry in plan.applications.items()),
-    ]
-    for keys, each_zone in placed:
-        if zones and not each_zone:
-            yield Broken((*keys, "network_zone"), f"is required when other entries have one: {listed(zones)}")
-
-
-def _window(plan: Plan) -> Iterator[Broken]:
-    window = plan.window
-    if window and window.start and window.end and window.end <= window.start:
-        yield Broken(("window", "end"), "the window must end after it starts")
+    for section, entries in (("hosts", plan.hosts), ("applications", plan.applications)):
+        for name in (name for name, entry in entries.items() if zones and not entry.network_zone):
+            message = f"is required when other entries have one: {listed(zones)}"
+            yield Broken((section, name, "network_zone"), message)
 
 
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(_CREDENTIALS, raw)
     named = [key for key in _CREDENTIALS if key in raw]
-    without_key = "passphrase" in raw and "key" not in named
-    if host.ssh_config:
-        if without_key and named:
-            yield Broken(("passphrase",), 'belongs to a "key", and the host logs in without one')
-    else:
-        if not named:
-            yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
-        if without_key:
-            yield Broken(("passphrase",), 'belongs to a "key", and there is none')
-        if "user" not in raw:
-            yield Broken(("user",), "is required, or ssh_config = true")
+    if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
+        none = "the host logs in without one" if host.ssh_config else "there is none"
+        yield Broken(("passphrase",), f'belongs to a "key", and {none}')
+    if not host.ssh_config and not named:
+        yield Broken((), f"one of {listed(_CREDENTIALS)} is required, or ssh_config = true")
+    if not host.ssh_config and "user" not in raw:
+        yield Broken(("user",), "is required, or ssh_config = true")
     for index, account in _repeated((index, become.account) for index, become in _present(host.become)):
         yield Broken(("become", index), f"{quoted(account)} is listed twice")
 
@@ -173,13 +174,8 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
 
 
-def _database(database: Database, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    verifies = database.sslmode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
-    if "sslrootcert" in raw and not verifies:
-        yield Broken(("sslrootcert",), 'is used only with sslmode "verify-ca" or "verify-full"')
-
-
-def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """The rules of one entry of `[scripts]`."""
     yield from _more_than_one(("database", "host"), raw)
     if "database" not in raw and "host" not in raw:
         yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
@@ -187,18 +183,20 @@ def _scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
-        yield from _empty(raw)
+        yield from _command(scripts.command, raw)
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
     if scripts.program and not _is_called(scripts.program, "psql"):
         yield Broken(("program",), 'expected psql or its full path; another program is a command = ["PROGRAM", ...]')
     for at, file in _repeated(enumerate(scripts.files or ())):
         yield Broken(("files", at), f"{quoted(file)} is listed twice")
-    for name in scripts.variables or ():
+    for name, value in (scripts.variables or {}).items():
         if not _VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
         elif name in _OF_PSQL_ITSELF:
             yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
+        elif value and _SECRET_NAME.search(name):
+            yield Broken(("variables", name), _NO_SECRET)
 
 
 def _is_called(program: str, name: str) -> bool:
@@ -214,7 +212,7 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
     if backup.taken_by and "previous" not in raw:
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
-    yield from _empty(raw)
+    yield from _command(backup.command, raw)
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
@@ -234,9 +232,12 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
 def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "command" in raw:
         yield from _without(raw, ("login", "into", "options"), "is pg_restore's, and `command` runs something else")
-    elif backup.method is BackupMethod.PG_BASEBACKUP or backup.command or backup.taken_by:
-        yield Broken(("command",), "is required for a backup that pg_dump does not take here")
-    yield from _empty(raw)
+    elif backup.method is BackupMethod.PG_BASEBACKUP:
+        yield Broken(("command",), "is required: pg_restore puts no base backup back")
+    elif backup.command or backup.taken_by:
+        key = "command" if backup.command else "taken_by"
+        yield Broken(("command",), f"is required: with `{key}` the name of the file that is put back is not known here")
+    yield from _command(restore.command, raw)
     client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
     yield from _options(client, backup, restore.options)
 
@@ -245,12 +246,11 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
     yield from (Broken((key,), why) for key in keys if key in raw)
 
 
-def _empty(raw: Mapping[str, Any]) -> Iterator[Broken]:
-    command = raw.get("command")
-    if command == []:
+def _command(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
+    if raw.get("command") == []:
         yield Broken(("command",), "names no program")
-    for at, word in enumerate(command if isinstance(command, list) else ()):
-        if isinstance(word, str) and "{date}" in word:
+    for at, word in _present(words):
+        if "{date}" in word:
             yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
@@ -311,43 +311,33 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Broken]:
         yield from (Broken((key,), "is used only with an https URL") for key, value in given.items() if value)
 
 
-def _steps(steps: Mapping[int, Step]) -> Iterator[Broken]:
+def _steps(plan: Plan) -> Iterator[Broken]:
+    steps = dict(_present(plan.steps))
     for index, name in _repeated((index, step.id) for index, step in steps.items()):
         yield Broken(("steps", index, "id"), f"{quoted(name)} is the id of an earlier step")
-    for index, step in steps.items():
-        over_network, minutes = step.minutes_over_network, step.minutes
-        if over_network is not None and minutes is not None and over_network < minutes:
-            yield Broken(("steps", index, "minutes_over_network"), "must be at least the step's minutes")
+    window = plan.window
+    length = window.end - window.start if window and window.start and window.end else timedelta()
     places: dict[str, int] = {}
+    deploying: dict[str, str] = {}
     for index, step in steps.items():
         if step.id:
             places.setdefault(step.id, index)
-    ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}
-    for cycle in _cycles(ways):
-        message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
-        yield Broken(("steps", places[cycle[0]], "after"), message if cycle[1:] else "a step cannot come after itself")
-
-
-def _steps_fit(plan: Plan) -> Iterator[Broken]:
-    """A step that alone is longer than the window is a slip; whether all of them fit, the check time-budget judges."""
-    window = plan.window
-    if not (window and window.start and window.end and window.start < window.end):
-        return
-    length = window.end - window.start
-    for index, step in _present(plan.steps):
-        if step.minutes is not None and step.minutes * 60 > length.total_seconds():
+        over_network, minutes = step.minutes_over_network, step.minutes
+        if over_network is not None and minutes is not None and over_network < minutes:
+            yield Broken(("steps", index, "minutes_over_network"), "must be at least the step's minutes")
+        # A slip; whether all of them fit, the check time-budget judges.
+        if length > timedelta() and minutes is not None and minutes * 60 > length.total_seconds():
             message = f"the step alone takes longer than the window, which lasts {format_duration(length)}"
             yield Broken(("steps", index, "minutes"), message)
-
-
-def _deployments(plan: Plan) -> Iterator[Broken]:
-    deploying: dict[str, str] = {}
-    for index, step in _present(plan.steps):
         if step.deploys in deploying:
             message = f"{quoted(step.deploys)} is deployed by step {quoted(deploying[step.deploys])} already"
             yield Broken(("steps", index, "deploys"), message)
         elif step.deploys:
             deploying[step.deploys] = step.id or ""
+    ways = {name: [each for each in steps[index].after if each in places] for name, index in places.items()}
+    for cycle in _cycles(ways):
+        message = f"the steps wait for each other: {' after '.join([*cycle, cycle[0]])}"
+        yield Broken(("steps", places[cycle[0]], "after"), message if cycle[1:] else "a step cannot come after itself")
 
 
 def _rule(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -370,16 +360,8 @@ def _exclude(plan: Plan, rule: Rule, raw: Mapping[str, Any]) -> Iterator[Broken]
         if version not in known and all(known) and known:
             message = f"{quoted(version)} is neither `from` nor `to`: {listed(known)}"
             yield Broken(("exclude", name), message, nearest_name(version, known))
-    for key in ("reason", "decides"):
-        if key not in raw:
-            yield Broken((key,), "is required where a rule excludes an end state")
-    if isinstance(raw.get("reason"), str) and not raw["reason"].strip():
-        yield Broken(("reason",), "is empty, and is required where a rule excludes an end state")
-
-
-def _tested(tested: Tested, raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if tested.versions is not None and not raw["versions"]:
-        yield Broken(("versions",), "names no versions")
+    wanted = ["reason"] if "decides" in raw else ["reason", "decides"]
+    yield from _required(raw, wanted, "where a rule excludes an end state")
 
 
 def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -390,11 +372,6 @@ def _access(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
             if name not in declared:
                 misfit = not_declared(name, "[hosts] or [databases]", declared)
                 yield Broken(("roles", role_id, "access", index), str(misfit), misfit.nearest)
-
-
-def _waiver(waiver: Waiver, _raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if waiver.granted and waiver.expires and waiver.expires <= waiver.granted:
-        yield Broken(("expires",), "the waiver must expire after it is granted")
 
 
 def _cycles(ways: Mapping[str, list[str]]) -> Iterator[list[str]]:

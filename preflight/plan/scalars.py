@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from preflight import record
 from preflight.clock import local_to_utc
 from preflight.faults import Misfit, expected, listed, quoted
 from preflight.plan import Account, Bytes, RemotePath, SecretRef, Sha256
 from preflight.units import parse_duration, parse_size
+
+T = TypeVar("T")
 
 _LONGEST_WORD = 64
 _LEFT_TO_DO = re.compile(r"TODO\b")
@@ -29,16 +30,6 @@ _INT64 = 2**63  # TOML's integers have 64 bits; tomllib reads longer ones
 _YEARS = range(2000, 2200)
 _LONGEST_DURATION = timedelta(days=3660)
 _LARGEST_BYTES = 2**60
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the meaning of a value depends on."""
-
-    folder: Path
-    """The plan's folder, absolute."""
-    zone: str
-    """IANA name of the zone in which the plan's times are written."""
 
 
 def text(value: Any, *, many_lines: bool = False) -> str:
@@ -85,47 +76,42 @@ def _number(value: Any) -> float:
 
 
 def _duration(value: Any) -> timedelta:
-    example = 'a duration such as "30min"'
-    if not isinstance(value, str):
-        raise expected(example, value, "write it in quotes with s, min, h or d" if _is_number(value) else "")
-    if len(value) > _LONGEST_WORD or not value.isprintable():
-        raise Misfit(f"expected {example}, found another text")
-    try:
-        duration = parse_duration(value)
-    except (ValueError, OverflowError):
-        raise Misfit(f"expected {example}, found {quoted(value)}; units are s, min, h and d") from None
+    duration = _measured(value, parse_duration, 'a duration such as "30min"', "s, min, h", "d")
     if duration > _LONGEST_DURATION:
         raise Misfit("must be at most 10 years")
     return duration
 
 
 def _size(value: Any) -> Bytes:
-    example = 'a size such as "20GiB"'
-    if not isinstance(value, str):
-        raise expected(example, value, "write it in quotes with KiB, MiB, GiB or TiB" if _is_number(value) else "")
-    try:
-        size = parse_size(value[: _LONGEST_WORD + 1])
-    except ValueError:
-        raise Misfit(f"expected {example}, found {quoted(value)}; units are KiB, MiB, GiB and TiB") from None
+    size = _measured(value, parse_size, 'a size such as "20GiB"', "KiB, MiB, GiB", "TiB")
     if size > _LARGEST_BYTES:
         raise Misfit("is larger than any file system")
     return Bytes(size)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _measured(value: Any, parse: Callable[[str], T], example: str, units: str, last: str) -> T:
+    """A number with its unit."""
+    if not isinstance(value, str):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        raise expected(example, value, f"write it in quotes with {units} or {last}" if is_number else "")
+    if len(value) > _LONGEST_WORD or not value.isprintable():
+        raise Misfit(f"expected {example}, found another text")
+    try:
+        return parse(value)
+    except (ValueError, OverflowError):
+        raise Misfit(f"expected {example}, found {quoted(value)}; units are {units} and {last}") from None
 
 
-def _moment(around: Surroundings, value: Any) -> datetime:
+def _moment(zone: str, value: Any) -> datetime:
     example = "a date and time such as 2026-10-17T00:00:00"
     if not isinstance(value, datetime):
         advice = _unquoted(value, day=False) if isinstance(value, str) else ""
         raise expected(example, value, "write the time too" if isinstance(value, date) else advice)
     _check_year(value)
     if value.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
-        raise Misfit(f"write the local time of {around.zone}, without an offset or Z")
+        raise Misfit(f"write the local time of {zone}, without an offset or Z")
     try:
-        return local_to_utc(value, around.zone)
+        return local_to_utc(value, zone)
     except ValueError as error:
         raise Misfit(str(error)) from None
 
@@ -155,10 +141,10 @@ def _check_year(value: date) -> None:
         raise Misfit(f"the year must be between {_YEARS.start} and {_YEARS.stop - 1}")
 
 
-def _local_path(around: Surroundings, value: Any) -> Path:
+def _local_path(folder: Path, value: Any) -> Path:
     path = Path(_filled(value))
     try:
-        return around.folder / path.expanduser()
+        return folder / path.expanduser()
     except RuntimeError:
         raise Misfit("begins with ~, and the home directory is not known") from None
 
@@ -196,8 +182,9 @@ def _secret(value: Any) -> SecretRef:
         raise Misfit(str(error)) from None
 
 
-def readers(around: Surroundings) -> Mapping[Any, Callable[[Any], Any]]:
-    """Type of the plan -> its reader. Texts and choices are read apart: they depend on their annotation."""
+def readers(folder: Path, zone: str) -> Mapping[Any, Callable[[Any], Any]]:
+    """Type of the plan -> its reader. `folder`: the plan's, absolute; `zone`: in which its times are written. Texts and
+    choices are read apart: they depend on their annotation."""
     return {
         object: lambda value: value,  # as TOML holds it
         bool: _boolean,
@@ -205,9 +192,9 @@ def readers(around: Surroundings) -> Mapping[Any, Callable[[Any], Any]]:
         float: _number,
         timedelta: _duration,
         Bytes: _size,
-        datetime: partial(_moment, around),
+        datetime: partial(_moment, zone),
         date: _day,
-        Path: partial(_local_path, around),
+        Path: partial(_local_path, folder),
         RemotePath: _remote_path,
         Sha256: _sha256,
         Account: _account,

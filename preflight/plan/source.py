@@ -48,10 +48,6 @@ class Source:
         """The path for messages."""
         return visible(str(self.path))
 
-    def line(self, keys: Keys) -> int | None:
-        """The line of this very key, counted from 1; None when it is not in the file."""
-        return self._lines.get(keys)
-
     def nearest_line(self, keys: Keys) -> int | None:
         """The line of this key or, where it is missing, of the innermost table that should hold it."""
         found = (self._lines.get(keys[:length]) for length in range(len(keys), 0, -1))
@@ -67,12 +63,12 @@ class Problems:
 
     def __init__(self, source: Source) -> None:
         self.found: list[PlanProblem] = []
-        self._source = source
+        self.source = source
 
     def add(self, keys: Keys, message: str, nearest: str = "") -> None:
         """`keys`: what it is about; a key that is missing gets the line of the table that should hold it."""
-        line = self._source.nearest_line(keys)
-        self.found.append(PlanProblem(self._source.name, line, dotted(keys), message, nearest))
+        line = self.source.nearest_line(keys)
+        self.found.append(PlanProblem(self.source.name, line, dotted(keys), message, nearest))
 
     def add_unknown(self, keys: Keys, message: str, known: Collection[str]) -> None:
         """A name that is none of `known`: says which one is nearest, or else which there are."""
@@ -232,34 +228,28 @@ class _Walk:
         self._value(path)
 
     def _value(self, path: Keys) -> None:
-        if self._text.startswith("[", self._at):
-            self._array(path)
-        elif self._text.startswith("{", self._at):
-            self._inline_table(path)
+        if self._text.startswith(("[", "{"), self._at):
+            self._elements(path, is_array=self._text[self._at] == "[")
+        elif match := next(filter(None, (form.match(self._text, self._at) for form in _VALUES)), None):
+            self._at = match.end()
         else:
-            for form in _VALUES:
-                match = form.match(self._text, self._at)
-                if match:
-                    self._at = match.end()
-                    return
             raise _Lost
 
-    def _array(self, path: Keys) -> None:
+    def _elements(self, path: Keys, *, is_array: bool) -> None:
+        """Of an array, or of an inline table."""
         self._at += 1
-        element = 0
-        while self._blank() and not self._text.startswith("]", self._at):
-            self.lines[(*path, element)] = self._line(self._at)
-            self._value((*path, element))
-            element += 1
-            self._comma()
-        self._expect("]")
-
-    def _inline_table(self, path: Keys) -> None:
-        self._at += 1
-        while self._blank() and not self._text.startswith("}", self._at):
-            self._pair(path)
-            self._comma()
-        self._expect("}")
+        closing, element = "]" if is_array else "}", 0
+        while self._blank() and not self._text.startswith(closing, self._at):
+            if is_array:
+                self.lines[(*path, element)] = self._line(self._at)
+                self._value((*path, element))
+                element += 1
+            else:
+                self._pair(path)
+            self._blank()
+            if self._text.startswith(",", self._at):
+                self._at += 1
+        self._expect(closing)
 
     def _keys(self) -> list[str]:
         keys: list[str] = []
@@ -272,11 +262,6 @@ class _Walk:
         if not 0 < len(keys) <= _DEEPEST:
             raise _Lost
         return keys
-
-    def _comma(self) -> None:
-        self._blank()
-        if self._text.startswith(",", self._at):
-            self._at += 1
 
     def _blank(self) -> bool:
         """Steps over white space, line breaks and comments."""

@@ -14,6 +14,7 @@ from preflight.plan.values import (
     SSH_PORT,
     Account,
     Address,
+    Argument,
     BackupFormat,
     BackupMethod,
     Bytes,
@@ -24,6 +25,7 @@ from preflight.plan.values import (
     FileBelow,
     HostRef,
     Name,
+    OpenText,
     Port,
     RemotePath,
     RoleRef,
@@ -121,7 +123,7 @@ class Database:
     id: EntryId
     host: HostRef
     """The machine it runs on, where its backup and its scripts run."""
-    name: str = ""
+    name: OpenText = ""
     """Database name; the id when left out."""
     user: Account
     """Role that runs the scripts."""
@@ -179,12 +181,12 @@ class Restore:
     login: Account = Account("")
     """Database role that puts it back: the owner of what it replaces. The database's user when left out, never the
     backup's `login`, which may only read."""
-    into: Name = ""
+    into: Argument = ""
     """Database that is named to pg_restore or psql; the backup's own when left out. It must be there."""
-    options: tuple[Name, ...] = ()
+    options: tuple[Argument, ...] = ()
     """Further options of pg_restore, or of psql for the plain format: `["--clean", "--if-exists"]`; as for the backup,
     only those that leave it a whole restore."""
-    command: tuple[Name, ...] = ()
+    command: tuple[Argument, ...] = ()
     """What puts it back instead: a program and its arguments, without a shell."""
 
 
@@ -214,13 +216,14 @@ class Backup:
     file: FileBelow = ""
     """What it writes in `directory`; `{date}` is the day on which the window begins. The entry's name and the day
     when left out."""
-    options: tuple[Name, ...] = ()
+    options: tuple[Argument, ...] = ()
     """Further options of the program, such as `["--lock-wait-timeout=60s"]`: each a long one in full, and only those
     that leave it a full backup; `--jobs=4` with the directory format."""
-    command: tuple[Name, ...] = ()
+    command: tuple[Argument, ...] = ()
     """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
     taken_by: Name = ""
-    """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds."""
+    """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds. Name the timer
+    (`night.timer`) or the whole command of the job, where the job does more than call the `method`'s program."""
     restore: Restore | None = None
     """How it is put back."""
     headroom: Factor = 1.2
@@ -268,13 +271,13 @@ class Scripts:
     files: tuple[FileBelow, ...] = ()
     """The scripts in their order. Left out: every sealed script that is nobody's way back and that no other sealed
     script includes, in the manifest's order."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, OpenText] = field(default_factory=dict)
     """Variables of psql (`-v`): `{ schema = "app1" }`."""
     single_transaction: bool = False
     """All files in one transaction."""
     log: RemotePath = RemotePath("")
     """File on the host to which psql also writes its output (`-L`)."""
-    command: tuple[Name, ...] = ()
+    command: tuple[Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Shown | None = None
     """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""

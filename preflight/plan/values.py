@@ -9,16 +9,17 @@ from enum import StrEnum
 from typing import Annotated, NewType
 
 from preflight.plan.limits import (
-    BelowFolder,
+    MANY_LINES,
     Between,
-    Filled,
-    GuessOrDated,
-    HttpUrl,
-    ManyLines,
     Matches,
-    NetworkAddress,
-    ServerPlace,
-    ShownOn,
+    below_folder,
+    filled,
+    guess_or_dated,
+    http_url,
+    network_address,
+    no_password,
+    server_place,
+    shown_on,
 )
 
 RemotePath = NewType("RemotePath", str)
@@ -72,10 +73,13 @@ RoleRef = Annotated[str, Ref("roles")]
 StepRef = Annotated[str, Ref("steps")]
 ApplicationRef = Annotated[str, Ref("applications")]
 
-Name = Annotated[str, Filled()]
-Text = Annotated[str, ManyLines()]
-Address = Annotated[str, NetworkAddress()]
-Url = Annotated[str, HttpUrl()]
+Name = Annotated[str, filled]
+Text = Annotated[str, MANY_LINES]
+OpenText = Annotated[str, no_password]
+"""What is printed with a command line."""
+Argument = Annotated[str, filled, no_password]
+Address = Annotated[str, network_address]
+Url = Annotated[str, http_url]
 Port = Annotated[int, Between(1, 65535)]
 EntryId = Annotated[
     str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 'a name of letters, digits, "_", "." and "-", a letter or digit first')
@@ -84,10 +88,10 @@ SSH_PORT = 22
 LOOPBACK = "127.0.0.1"
 Minutes = Annotated[float, Between(0, 7 * 24 * 60)]
 Factor = Annotated[float, Between(1, 100)]
-Source = Annotated[str, GuessOrDated()]
-Server = Annotated[str, ServerPlace()]
-FileBelow = Annotated[str, BelowFolder()]
-Shown = Annotated[str, ShownOn()]
+Source = Annotated[str, guess_or_dated]
+Server = Annotated[str, server_place]
+FileBelow = Annotated[str, below_folder]
+Shown = Annotated[str, shown_on]
 
 
 def show_address(address: str, port: int) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from preflight.finding import Judgement, failed, unknown
 from preflight.plan import Backup, BackupFormat, BackupMethod, Database, Host, Plan, Scripts
@@ -155,6 +157,11 @@ class PlannedBackup(ServerWork):
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
 
+    def is_this_windows(self, changed_at: datetime, moment: datetime) -> bool:
+        """Whether what is found under its name is the backup of the window itself: the window is open at `moment`, and
+        it was changed in it."""
+        return self.plan.window.start <= min(changed_at, moment)
+
     @property
     def restore(self) -> PlannedBackup | None:
         """By the same account at the same server."""
@@ -189,13 +196,11 @@ def _database_word(name: str) -> str:
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
     """UNKNOWN because sudo gives the login no shell of the account. Where `become` fails, its cure holds the shell."""
     login = host.user or "LOGIN"
-    return replace(
-        unknown(
-            summary,
-            expected=expected,
-            actual=actual,
-            remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
-        ),
+    return unknown(
+        summary,
+        expected=expected,
+        actual=actual,
+        remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
         behind=behind_become(host, account),
     )
 
@@ -212,17 +217,17 @@ def server_work(plan: Plan) -> tuple[ServerWork, ...]:
 
 def planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
     """All of them, in the plan's order."""
-    return plan.once(_planned_backups)
+    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
 
 
 def work_on(plan: Plan, host_id: str) -> Sequence[ServerWork]:
     """The work on one host."""
-    return plan.once(_work_by_host).get(host_id, ())
+    return plan.once(_placed).get(("host", host_id), ())
 
 
 def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     """The work with one database."""
-    return plan.once(_work_by_database).get(database_id, ())
+    return plan.once(_placed).get(("database", database_id), ())
 
 
 def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
@@ -245,59 +250,58 @@ def _server_work(plan: Plan) -> tuple[ServerWork, ...]:
     )
 
 
-def _planned_backups(plan: Plan) -> tuple[PlannedBackup, ...]:
-    return tuple(work for work in server_work(plan) if isinstance(work, PlannedBackup))
-
-
-def _work_by_host(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
-    found: dict[str, list[ServerWork]] = {}
+def _placed(plan: Plan) -> Mapping[tuple[str, str], Sequence[ServerWork]]:
+    """By host and by database."""
+    found: dict[tuple[str, str], list[ServerWork]] = {}
     for work in server_work(plan):
-        found.setdefault(work.host.id, []).append(work)
-    return found
-
-
-def _work_by_database(plan: Plan) -> Mapping[str, Sequence[ServerWork]]:
-    found: dict[str, list[ServerWork]] = {}
-    for work in server_work(plan):
+        found.setdefault(("host", work.host.id), []).append(work)
         if work.target is not None:
-            found.setdefault(work.target.id, []).append(work)
+            found.setdefault(("database", work.target.id), []).append(work)
     return found
-
-
-def _program_folder(program: str) -> str:
-    """Where PATH lacks a client program, its siblings are found beside it."""
-    folder, slash, _ = program.rpartition("/")
-    return folder + slash
 
 
 def _backup(plan: Plan, entry: Backup) -> PlannedBackup:
+    shared = _shared(plan, entry)
     database = plan.databases[entry.database]
-    host = plan.host_of(database)
-    account = entry.account or host.user
-    folder = _program_folder(entry.program)
+    programs = _backup_programs(entry, is_login=shared["account"] == shared["host"].user)
     return PlannedBackup(
         plan=plan,
         backup=entry,
         section=Section.BACKUPS,
-        id=entry.id,
         target=database,
-        host=host,
-        account=account,
         login=entry.login or database.user,
-        server=entry.server,
-        program_folder=folder,
-        programs=tuple(folder + name for name in _backup_programs(entry, is_login=account == host.user)),
-        command=entry.command,
+        programs=tuple(shared["program_folder"] + name for name in programs),
         taken_by=entry.taken_by,
-        step=entry.step,
-        price_minutes=_price(plan, entry.step),
-        owner=plan.owner_of(entry),
+        **shared,
     )
 
 
-def _price(plan: Plan, step_id: str) -> float | None:
-    step = plan.step(step_id)
-    return step.price_minutes if step else None
+def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
+    database = plan.databases[entry.database] if entry.database else None
+    return ServerWork(
+        section=Section.SCRIPTS,
+        target=database,
+        login=entry.login or (database.user if database else ""),
+        programs=() if entry.command else (entry.program,),
+        **_shared(plan, entry),
+    )
+
+
+def _shared(plan: Plan, entry: Backup | Scripts) -> dict[str, Any]:
+    """What both sections say in the same words."""
+    host, step = plan.host_of(entry), plan.step(entry.step)
+    folder, slash, _ = entry.program.rpartition("/")  # where PATH lacks a program, its siblings are found beside it
+    return {
+        "id": entry.id,
+        "host": host,
+        "account": entry.account or host.user,
+        "server": entry.server,
+        "program_folder": folder + slash,
+        "command": entry.command,
+        "step": entry.step,
+        "price_minutes": step.price_minutes if step else None,
+        "owner": plan.owner_of(entry),
+    }
 
 
 def _restoring(entry: Backup) -> str:
@@ -317,23 +321,3 @@ def _backup_programs(entry: Backup, *, is_login: bool) -> Iterator[str]:
     reads_back = bool(entry.previous) and entry.format is not BackupFormat.PLAIN
     if puts_back or reads_back or (taken_here and is_login):
         yield _restoring(entry)
-
-
-def _scripts(plan: Plan, entry: Scripts) -> ServerWork:
-    database = plan.databases[entry.database] if entry.database else None
-    host = plan.host_of(entry)
-    return ServerWork(
-        section=Section.SCRIPTS,
-        id=entry.id,
-        target=database,
-        host=host,
-        account=entry.account or host.user,
-        login=entry.login or (database.user if database else ""),
-        server=entry.server,
-        program_folder=_program_folder(entry.program),
-        programs=() if entry.command else (entry.program,),
-        command=entry.command,
-        step=entry.step,
-        price_minutes=_price(plan, entry.step),
-        owner=plan.owner_of(entry),
-    )

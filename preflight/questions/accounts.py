@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Annotated
 
+from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
 
 _EXPIRY_OPTION = re.compile(r'expiry-time="(\d{8}(?:\d{4}(?:\d{2})?)?)(Z?)"')
 _KEY_BLOB = re.compile(r"(?:^|\s)(?:ssh-|ecdsa-|sk-)[\w@.-]+\s+([A-Za-z0-9+/]+={0,2})")
-_MUST_CHANGE = "password must be changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,11 @@ class Login:
         return self.session.get("banner", "")
 
 
-@dataclass(frozen=True)
 class LoginProbe(ShellProbe[Login]):
     """A command that really runs: connecting proves nothing (forced commands and nologin shells connect too)."""
 
     family = Family.ACCESS
-
-    def ask(self) -> str:
-        return """\
+    text = """\
 id=$(id)
 uid=${id#uid=}; uid=${uid%%[!0-9]*}
 user=$uid
@@ -97,31 +93,22 @@ class Expiry:
     keys: tuple[KeyExpiry, ...] = ()
 
 
-class _PamTime(StrEnum):
-    ACTIVE = "active"
-    UNREADABLE = "unreadable"
-    ABSENT = "absent"
-
-
 @dataclass(frozen=True, slots=True)
 class _Told:
     chage: int
     """Its exit status."""
-    pam_time: _PamTime
+    pam_time: Annotated[str, Matches("active|unreadable|absent", "what is seen of pam_time")]
     offset: timedelta
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
 class ExpiryProbe(ShellProbe[Expiry]):
     """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
 
     family = Family.ACCESS
-
-    def ask(self) -> str:
-        return """\
+    text = """\
 nl='
 '
 account=${LOGNAME:-$(id -un)}
@@ -159,30 +146,24 @@ exit 0"""
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)
-        active = told.pam_time is not _PamTime.ABSENT
-        known = Expiry(
+        seen = Expiry(
             Aging.KNOWN,
-            time_rules=told.rule if active else None,
-            time_rules_readable=told.pam_time is not _PamTime.UNREADABLE,
-            keys=tuple(_key_expiries(told.key, told.offset)),
+            time_rules=None if told.pam_time == "absent" else told.rule,
+            time_rules_readable=told.pam_time != "unreadable",
+            keys=_key_expiries(told.key, told.offset),
         )
-        if told.chage == 0:
-            return replace(known, **_dates(told.said))
-        words = " ".join(told.said).strip()
-        aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
-        return replace(known, aging=aging, said=words or "chage is not installed")
-
-
-def _dates(lines: Sequence[str]) -> dict[str, Any]:
-    shown = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
-    if "Account expires" not in shown or "Password expires" not in shown:
-        raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
-    must_change = _MUST_CHANGE in (shown["Password expires"], shown.get("Last password change", ""))
-    return {
-        "account_expires": _day(shown["Account expires"]),
-        "password_expires": None if must_change else _day(shown["Password expires"]),
-        "must_change": must_change,
-    }
+        if told.chage != 0:
+            words = " ".join(told.said).strip()
+            aging = Aging.NOT_LOCAL if "does not exist" in words else Aging.NOT_SHOWN
+            return replace(seen, aging=aging, said=words or "chage is not installed")
+        lines = (line.partition(":") for line in told.said)
+        shown = {name.strip(): value.strip() for name, colon, value in lines if colon}
+        account, password = shown.get("Account expires"), shown.get("Password expires")
+        if account is None or password is None:
+            raise Unreadable("chage shows neither `Account expires` nor `Password expires`")
+        if "password must be changed" in (password, shown.get("Last password change")):
+            return replace(seen, account_expires=_day(account), must_change=True)
+        return replace(seen, account_expires=_day(account), password_expires=_day(password))
 
 
 def _day(text: str) -> date | None:
@@ -197,7 +178,7 @@ def _day(text: str) -> date | None:
         raise Unreadable(f"no date of chage: {text[:40]!r}") from None
 
 
-def _key_expiries(lines: Sequence[str], offset: timedelta) -> list[KeyExpiry]:
+def _key_expiries(lines: Sequence[str], offset: timedelta) -> tuple[KeyExpiry, ...]:
     """Broken lines are left out: sshd does not accept them either."""
     found = []
     for line in lines:
@@ -207,9 +188,9 @@ def _key_expiries(lines: Sequence[str], offset: timedelta) -> list[KeyExpiry]:
         try:
             moment = datetime.strptime(option[1].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
             digest = hashlib.sha256(base64.b64decode(blob[1], validate=True)).digest()
-        except (ValueError, binascii.Error):
+        except ValueError:
             continue
         if not option[2]:
             moment -= offset + timedelta(hours=1)
         found.append(KeyExpiry("SHA256:" + base64.b64encode(digest).decode().rstrip("="), moment))
-    return found
+    return tuple(found)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.backups import LongRead
-from preflight.questions.fields import End, read_lines
+from preflight.plan.limits import Between
+from preflight.probe import Family, Reply
+from preflight.questions.backups import ProgramRead
+from preflight.questions.fields import output_of, read_fields, read_lines
 from preflight.questions.shell import AccountProbe, filled, quoted
 
 SAMPLE_BYTES = 64 * 1024**2
@@ -18,9 +19,7 @@ SAMPLE_SECONDS = 2.0
 # shows it as a time of its own zone; the session's own TZ is UTC. So the moment is sought at which the host's clock
 # shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
 _BEGAN = """\
-LC_ALL=C; export LC_ALL; unset TZ
-f=@FILE@
-@LOW@@RUN@
+unset TZ
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
 printf 'code=%s\\ntext=%s\\n' "$code" "$text"
@@ -34,14 +33,10 @@ for s in -3600 -1800 0 1800 3600; do
   [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
   printf 'offset=%s\\n' "$(date -d "@$at" +%z)"
   zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
-done
-exit 0"""
+done"""
 _RATE = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
-printf 'sample=%s\\nend=yes\\n' "$said"
-exit 0"""
+printf '%s\\nend=yes\\n' "$said\""""
 # O_TMPFILE makes a file without a name, gone when the program ends; each block is on the disk before the next one.
 _SAMPLE = """\
 import os, sys, time
@@ -52,10 +47,8 @@ written = 0
 while written < @BYTES@ and time.monotonic() - begun < @SECONDS@:
     written += os.write(file, block)
     os.fdatasync(file)
-print(written, round((time.monotonic() - begun) * 1e6))
+print(f"written={written}\\nmicroseconds={round((time.monotonic() - begun) * 1e6)}")
 """
-
-
 _FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 
 
@@ -63,7 +56,7 @@ _FILE_IS_MADE_WITHIN = timedelta(seconds=5)
 class _Began:
     code: int
     text: str
-    offset: tuple[str, ...] = ()
+    offset: tuple[timedelta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ class UnplacedTime:
 
 
 @dataclass(frozen=True)
-class BackupBegan(LongRead[datetime | UnplacedTime | None]):
+class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
     """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
 
     pg_dump makes the file at the moment that it writes into the header. Where the birth of the file is the moment at
@@ -83,48 +76,32 @@ class BackupBegan(LongRead[datetime | UnplacedTime | None]):
     beginning. Otherwise the file was copied, synced or written over, or dumped by a clock of another zone: which of
     these it was, and with it the time the backup took, cannot be told."""
 
-    family = Family.BACKUP
-
-    program: str
-    """pg_restore, as it is called."""
+    script = _BEGAN
     changed_at: datetime
     """When the archive was last changed, UTC."""
     born_at: datetime | None
     """When its file or folder was made, UTC; None where that is not known."""
-
-    def ask(self) -> str:
-        return self._text(_BEGAN, PROGRAM=quoted(self.program))
 
     def read(self, reply: Reply) -> datetime | UnplacedTime | None:
         told = read_lines(_Began, reply)
         if told.code != 0 or not told.text:
             return None
         born = self.born_at
-        if born is None or born > self.changed_at:
-            return UnplacedTime(told.text)
-        begun = any(abs(born - moment) <= _FILE_IS_MADE_WITHIN for moment in _moments(told))
-        return born if begun else UnplacedTime(told.text)
-
-
-def _moments(told: _Began) -> list[datetime]:
-    """When clocks in the zones of this host showed the header's time."""
-    try:
-        local = told.text.rpartition(" ")[0]
-        return [datetime.fromisoformat(f"{local}{offset}").astimezone(UTC) for offset in told.offset]
-    except ValueError:
-        return []
+        try:
+            shown = datetime.fromisoformat(told.text.rpartition(" ")[0]).replace(tzinfo=UTC)
+            # The moments at which clocks in the zones of this host showed it.
+            moments = [shown - offset for offset in told.offset]
+        except (ValueError, OverflowError):
+            moments = []
+        if born and born <= self.changed_at and any(abs(born - each) <= _FILE_IS_MADE_WITHIN for each in moments):
+            return born
+        return UnplacedTime(told.text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    written: int
-    microseconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    sample: _Sample | None
-    end: End
+    written: Annotated[int, Between(1)]
+    microseconds: Annotated[int, Between(1)]
 
 
 @dataclass(frozen=True)
@@ -134,7 +111,6 @@ class WriteRate(AccountProbe[float | None]):
 
     family = Family.SPACE
     timeout_seconds: ClassVar[float] = 20.0
-
     directory: str
 
     def ask(self) -> str:
@@ -142,9 +118,8 @@ class WriteRate(AccountProbe[float | None]):
         return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
 
     def read(self, reply: Reply) -> float | None:
-        sample = read_lines(_Sampled, reply).sample
-        if sample is None:
+        fields = read_fields(output_of(reply), ended=True)
+        if not fields:
             return None
-        if sample.written <= 0 or sample.microseconds <= 0:
-            raise Unreadable("nothing was written in no time")
+        sample = read_lines(_Sample, fields)
         return sample.written / sample.microseconds * 1e6

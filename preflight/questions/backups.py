@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import zip_longest
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
-from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.fields import Count, End, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, AsAccount, filled, fixed_folder, glob_word, quoted
-from preflight.questions.sql import Major, major_in
-
-T = TypeVar("T")
+from preflight.probe import Family, Question, Reply, T, Unreadable
+from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines, whole_number
+from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
 
 MOST_LISTED = 6
-
-_STATE = re.compile(r"\d+:\d+:\d+:\d+\.\d+:\d+\.\d+")
-
 _LIST = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
 elif [ -r "$folder" ] && [ -x "$folder" ]; then echo folder=readable; else echo folder=unreadable; fi
@@ -58,12 +50,10 @@ kind() {
   if [ -d "$f" ]; then b=$(du -sb -- "$f/" 2>/dev/null) || b=
     b=${b%%[!0-9]*}
   else b=$(stat -L -c %s -- "$f"); fi
-  s=$(stat -L -c '%u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
+  s=$(stat -L -c '%W %u %a %d:%i:%s:%.9Y:%.9Z %U' -- "$f")
   printf 'backup=%s\\n' "$(stat -L -c %Y -- "$m") ${b:-?} $s $(kind "$f") $f"
-  printf 'born=%s\\n' "$(stat -L -c %W -- "$f")"
 done
-echo end=yes
-exit 0"""
+echo end=yes"""
 
 
 class BackupKind(StrEnum):
@@ -85,7 +75,6 @@ class BackupKind(StrEnum):
 
     @property
     def is_archive(self) -> bool:
-        """pg_restore reads it."""
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
 
@@ -96,21 +85,20 @@ _FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKi
 class BackupFile:
     """One backup: a file, or a folder."""
 
-    words: ClassVar = ("changed_at", "size_bytes", "uid", "mode", "stat", "owner", "kind", "path")
+    words: ClassVar = ("changed_at", "size_bytes", "born_at", "uid", "mode", "stat", "owner", "kind", "path")
 
     path: str
     kind: BackupKind
     size_bytes: Count | None
     """Of a folder, all files below it; None where not all of it can be seen."""
     changed_at: datetime
-    """UTC."""
     uid: int
     owner: str
     mode: Mode
     stat: str
     """Device, inode, size, and the times of the last change of content and of status, as stat(1) tells them."""
-    born_at: datetime | None = None
-    """When the file or folder was made, UTC; None where its file system or its host's stat does not tell."""
+    born_at: Birth | None = None
+    """When the file or folder was made; None where its file system or its host's stat does not tell."""
 
     @property
     def identity(self) -> str:
@@ -121,15 +109,12 @@ class BackupFile:
     def state(self) -> str:
         """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
         the host does not tell."""
-        return self.stat if self.kind not in _FOLDERS and _STATE.fullmatch(self.stat) else ""
-
-    @property
-    def writable_by_others(self) -> bool:
-        return bool(self.mode & 0o002)
+        told = re.fullmatch(r"(\d+:){3}\d+\.\d+:\d+\.\d+", self.stat)
+        return self.stat if told and self.kind not in _FOLDERS else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Looked):
     """The newest backups that match a pattern."""
 
     backups: tuple[BackupFile, ...]
@@ -138,31 +123,14 @@ class Listing:
     """How many names match."""
     dangling: int
     """How many of them lead to nothing that whoever looked can see: links to nothing, or into a closed folder."""
-    folder: str
-    """The pattern's folder: `readable`, `unreadable` or `missing`, for whoever looked."""
-    as_account: bool
-    """The account itself looked."""
-    uid: int
-    """User id of the account; -1 when the host does not know it."""
-    host_now: datetime
-    """By the host's clock, UTC."""
+    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
+    """The pattern's, for whoever looked."""
+    now: datetime
+    """By the host's clock."""
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""
-        return self.host_now - backup.changed_at
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    folder: Annotated[str, Matches("readable|unreadable|missing", "what can be seen of a folder")]
-    ran_as: int
-    account: int | None
-    now: datetime
-    count: int
-    dangling: int
-    end: End
-    backup: tuple[BackupFile, ...] = ()
-    born: tuple[str, ...] = ()
+        return self.now - backup.changed_at
 
 
 @dataclass(frozen=True)
@@ -171,47 +139,26 @@ class PreviousBackups(AccountProbe[Listing]):
 
     family = Family.BACKUP
     timeout_seconds: ClassVar[float] = 20.0
-
     pattern: str
 
     def ask(self) -> str:
-        script = filled(
-            _LIST,
-            FOLDER=quoted(fixed_folder(self.pattern)),
-            GLOB=glob_word(self.pattern),
-            ACCOUNT=self.account.word,
-            MOST=str(MOST_LISTED),
-        )
-        return self.account.or_login(script)
+        words = {"FOLDER": quoted(fixed_folder(self.pattern)), "GLOB": glob_word(self.pattern)}
+        return self.account.or_login(filled(_LIST, **words, ACCOUNT=self.account.word, MOST=str(MOST_LISTED)))
 
     def read(self, reply: Reply) -> Listing:
-        fields = read_fields(output_of(reply))
-        if "odd" in fields:
+        if "\nodd=yes" in reply.text:
             raise Unreadable("a name that matches holds a control character")
-        told = read_lines(_Told, fields)
-        listed = [replace(backup, born_at=_born(born)) for backup, born in zip_longest(told.backup, told.born)]
-        backups = {backup.identity: backup for backup in reversed(listed)}
-        if told.count > told.dangling and not backups:
+        fields = read_fields(output_of(reply), ended=True)
+        found = read_lines(Listing, {"backups": fields.pop("backup", []), **fields})
+        if found.count > found.dangling and not found.backups:
             raise Unreadable("files match, but none is listed")
-        uid = -1 if told.account is None else told.account
-        return Listing(
-            tuple(sorted(backups.values(), key=lambda backup: backup.changed_at, reverse=True)),
-            told.count,
-            told.dangling,
-            told.folder,
-            told.ran_as == uid,
-            uid,
-            told.now,
-        )
+        backups = {backup.identity: backup for backup in reversed(found.backups)}.values()
+        newest_first = sorted(backups, key=lambda backup: backup.changed_at, reverse=True)
+        return replace(found, backups=tuple(newest_first))
 
 
-def _born(seconds: str | None) -> datetime | None:
-    """stat(1) prints 0 or a sign where the birth is not known."""
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds and seconds.isdecimal() and int(seconds) else None
-
-
-_GRACE_SECONDS = 5  # the session's own limit comes first, and says that it was the time
-_LOW = """\
+_BEGIN = """\
+f=@FILE@
 low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
 t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
 """
@@ -229,14 +176,12 @@ run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"
 
 @dataclass(frozen=True)
 class LongRead(AccountProbe[T]):
-    """Reads a backup within a time limit of its own."""
+    """Reads a backup, for at most so many seconds."""
 
     family = Family.BACKUP
     own_channel: ClassVar[bool] = True
-
     path: str
     seconds: float
-    """How long the read may take."""
     state: str = field(default="", kw_only=True)
     """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
     another question."""
@@ -245,26 +190,31 @@ class LongRead(AccountProbe[T]):
         return replace(super().question(), timeout_seconds=self.seconds)
 
     def _text(self, script: str, **values: str) -> str:
-        if self.account.is_login:
-            run = _RUN_AS_LOGIN
-        else:
-            run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
-        seconds = str(math.ceil(self.seconds) + _GRACE_SECONDS)
-        named = {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": seconds, **values}
-        text = filled(filled(script, LOW=_LOW, RUN=run), **named)
-        return f"# as listed: {self.state}\n{text}" if self.state else text
+        # The session's own limit comes first, and says that it was the time.
+        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": f"{math.ceil(self.seconds) + 5}"}
+        listed = f"# as listed: {self.state}\n" if self.state else ""
+        return filled(f"{listed}{_BEGIN}{script}", **values)
 
 
-_CLUSTER = "-- PostgreSQL database cluster dump"
-_DBNAME = re.compile(r"dbname='(.*)'")
+@dataclass(frozen=True)
+class ProgramRead(LongRead[T]):
+    """Reads it with a program of PostgreSQL's, as the account."""
+
+    script: ClassVar[str]
+    """Calls the program as `run @PROGRAM@`."""
+    program: str
+
+    def ask(self) -> str:
+        run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
+        run = _RUN_AS_LOGIN if self.account.is_login else run
+        return self._text(f"LC_ALL=C; export LC_ALL\n{run}\n{self.script}\nexit 0", PROGRAM=quoted(self.program))
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRead:
     """What pg_restore made of an archive."""
 
-    listed: bool
-    """It could show the table of contents."""
+    list_code: int
     code: int
     """Exit status of the full read, or of the listing where that failed."""
     said: str
@@ -276,20 +226,19 @@ class ArchiveRead:
     """Tables whose data is in it."""
 
     @property
+    def listed(self) -> bool:
+        return self.list_code == 0
+
+    @property
     def whole(self) -> bool:
         return self.code == 0
 
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
 
-
-@dataclass(frozen=True, slots=True)
-class TextRead:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRead(Looked):
     """What came of reading SQL text, compressed or not, to its end."""
 
     readable: bool
-    as_account: bool
     code: int = 0
     """Exit status of what read it."""
     said: str = ""
@@ -300,7 +249,8 @@ class TextRead:
     holds_archive: bool = False
     """Unpacked, it is an archive for pg_restore."""
     complete: bool = False
-    """It ends as what began it ends: of a whole cluster's dump, the end of one database is none."""
+    """It ends as what began it ends, with the first line and `complete` (since the minor releases of 2025 others may
+    follow): of a whole cluster's dump, the end of one database is none."""
     server: str = ""
     databases: Mapping[str, int] = field(default_factory=dict)
     """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
@@ -308,18 +258,9 @@ class TextRead:
     """COPY and INSERT commands before any `\\connect`."""
 
     @property
-    def is_dump(self) -> bool:
-        return bool(self.first_line)
-
-    @property
     def of_cluster(self) -> bool:
         """It is pg_dumpall's."""
-        return self.first_line == _CLUSTER
-
-    @property
-    def last_line(self) -> str:
-        """By which it would be complete; since the minor releases of 2025 others may follow."""
-        return f"{self.first_line} complete"
+        return self.first_line == "-- PostgreSQL database cluster dump"
 
     @property
     def database(self) -> str:
@@ -328,12 +269,7 @@ class TextRead:
 
     @property
     def tables(self) -> int:
-        """COPY and INSERT commands in all."""
         return self.tables_before + sum(self.databases.values())
-
-    @property
-    def server_major(self) -> Major | None:
-        return major_in(self.server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,17 +286,11 @@ def connected_to(argument: str) -> str:
     word = argument.strip().removeprefix("-reuse-previous=on ")
     if len(word) > 1 and word[0] == word[-1] == '"':
         word = word[1:-1].replace('""', '"')
-    quoted_name = _DBNAME.fullmatch(word)
+    quoted_name = re.fullmatch(r"dbname='(.*)'", word)
     return re.sub(r"\\(.)", r"\1", quoted_name[1]) if quoted_name else word
 
 
-_MOST_DATABASES = 1000
-_SAID_CHARACTERS = 300
-
 _ARCHIVE = """\
-LC_ALL=C; export LC_ALL
-f=@FILE@
-@LOW@@RUN@
 list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
@@ -368,20 +298,12 @@ printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]
 said=$list
 [ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
 if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
-printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)"
-exit 0"""
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)\""""
 _BASE = """\
-LC_ALL=C; export LC_ALL
-f=@FILE@
-@LOW@@RUN@
 said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
-printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)"
-exit 0"""
+printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)\""""
 _TEXT = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
-f=@FILE@
-@LOW@printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
+printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
 { low $t @READER@ <"$f"; printf '\\npreflight-status %s\\n' "$?"; } | awk '
   $1 == "preflight-status" { code = $2; next }
@@ -396,79 +318,41 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
     printf "code=%s\\nsize_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
     printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
-  }'
-exit 0"""
-_READERS = {
-    BackupKind.TEXT: "cat",
-    BackupKind.GZIP: "gzip -dc",
-    BackupKind.BZIP2: "bzip2 -dc",
-    BackupKind.XZ: "xz -dc",
-    BackupKind.ZSTD: "zstd -dc",
-}
-_FORMS = {
-    BackupFormat.CUSTOM: BackupKind.CUSTOM,
-    BackupFormat.DIRECTORY: BackupKind.DIRECTORY,
-    BackupFormat.TAR: BackupKind.TAR,
+  }'"""
+_READERS = {BackupKind.TEXT: "cat"} | {
+    kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    list_code: int
-    tables: int
-    code: int
-    said: str
-    header: tuple[str, ...] = ()
+class ReadArchive(ProgramRead[ArchiveRead]):
+    """Lists an archive of pg_dump with pg_restore, and reads all of it."""
 
-
-@dataclass(frozen=True)
-class ReadArchive(LongRead[ArchiveRead]):
-    """Lists an archive of pg_dump and reads all of it, as the account, with the program the plan uses."""
-
-    program: str
-    """pg_restore, as it is called."""
-
-    def ask(self) -> str:
-        return self._text(_ARCHIVE, PROGRAM=quoted(self.program))
+    script = _ARCHIVE
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
         return bool(self.state) and self.read(reply).whole
 
     def read(self, reply: Reply) -> ArchiveRead:
-        told = read_lines(_Archive, reply)
-        listed = told.list_code == 0
-        if (told.code == 0) > listed:
+        fields = read_fields(output_of(reply))
+        lines = (line.partition(":") for line in fields.pop("header", []))
+        header = {"dbname": "", "Dumped from database version": "", **{name: value.strip() for name, _, value in lines}}
+        server = header["Dumped from database version"].partition(" ")[0]
+        found = read_lines(ArchiveRead, fields, database=header["dbname"], server=server)
+        if found.whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
-        header = {name: value.strip() for name, _, value in (line.partition(":") for line in told.header)}
-        if listed and not {"dbname", "Dumped from database version"} <= set(header):
+        if found.listed and not (found.database and server):
             raise Unreadable("the table of contents does not say what was dumped")
-        server = header.get("Dumped from database version", "").partition(" ")[0]
-        return ArchiveRead(
-            listed, told.code, told.said[:_SAID_CHARACTERS], header.get("dbname", ""), server, told.tables
-        )
+        return found
 
 
-@dataclass(frozen=True)
-class VerifyBase(LongRead[BaseRead]):
-    """Reads a whole base backup against its manifest."""
+class VerifyBase(ProgramRead[BaseRead]):
+    """Reads a whole base backup against its manifest, with pg_verifybackup."""
 
-    program: str
-    """pg_verifybackup, as it is called."""
-
-    def ask(self) -> str:
-        return self._text(_BASE, PROGRAM=quoted(self.program))
+    script = _BASE
 
     def read(self, reply: Reply) -> BaseRead:
-        told = read_lines(BaseRead, reply)
-        return replace(told, said=told.said[:_SAID_CHARACTERS])
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    ran_as: str
-    account: str
-    readable: bool
+        return read_lines(BaseRead, reply)
 
 
 @dataclass(frozen=True)
@@ -478,49 +362,33 @@ class ReadText(LongRead[TextRead]):
     kind: BackupKind
 
     def ask(self) -> str:
-        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST=str(_MOST_DATABASES)))
+        return self.account.or_login(self._text(_TEXT, READER=_READERS[self.kind], MOST="1000"))
 
     def may_be_kept(self, reply: Reply) -> bool:
-        """As for an archive."""
         read = self.read(reply)
         return bool(self.state) and read.readable and read.code == 0
 
     def read(self, reply: Reply) -> TextRead:
         fields = read_fields(output_of(reply))
-        looked = read_lines(_Looked, {name: fields.pop(name, []) for name in ("ran_as", "account", "readable")})
-        as_account = looked.ran_as == looked.account
-        if not looked.readable:
-            return TextRead(False, as_account)
-        databases = _databases(fields.pop("database", []))
-        said = " ".join(reply.error.split())[:_SAID_CHARACTERS]
-        known = {"readable": True, "as_account": as_account, "said": said, "databases": databases}
-        return read_lines(TextRead, fields, complete=True, **known)
-
-
-def _databases(lines: Sequence[str]) -> Mapping[str, int]:
-    """`lines`: how many tables, and the argument of `\\connect`."""
-    found: dict[str, int] = {}
-    for line in lines:
-        tables, _, argument = line.partition(" ")
-        name = connected_to(argument)
-        found[name] = found.get(name, 0) + whole_number(tables)
-    return found
+        if fields.get("readable") == ["no"]:
+            return read_lines(TextRead, fields)
+        databases: Counter[str] = Counter()
+        for line in fields.pop("database", []):
+            tables, _, argument = line.partition(" ")
+            databases[connected_to(argument)] += whole_number(tables)
+        said = " ".join(reply.error.split())[:300]
+        return read_lines(TextRead, fields, complete=True, said=said, databases=databases)
 
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    backup, kind = planned.backup, file.kind
+    if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
+        # Only the account itself may look into it: by the plan's word. A plain dump may be compressed in any way.
+        kind = BackupKind.UNREADABLE if backup.format is BackupFormat.PLAIN else BackupKind(backup.format)
     place = planned.host.id, AsAccount.of(planned), file.path, within.total_seconds()
-    kind = _kind(planned, listing, file)
     if kind.is_archive:
         return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
     if kind is BackupKind.BASE:
         return VerifyBase(*place, planned.program("pg_verifybackup"))
     return ReadText(*place, kind, state=file.state) if kind in _READERS else None
-
-
-def _kind(planned: PlannedBackup, listing: Listing, file: BackupFile) -> BackupKind:
-    """What the file is; by the plan's word where only the account itself may look into it."""
-    backup = planned.backup
-    if file.kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
-        return _FORMS.get(backup.format, BackupKind.UNREADABLE)
-    return file.kind

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from preflight.clock import zone
@@ -19,11 +20,8 @@ printf 'zone=%s\\n' "$(head -n 1 /etc/timezone 2>/dev/null | cut -c 1-60)"
 """
 """Tells the zone of a host's daemons, as `ZoneTold` has it. The session's own TZ is UTC."""
 
-_EPOCH = re.compile(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?")
-_ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZoneTold:
     """The lines of `HOST_ZONE`."""
 
@@ -54,11 +52,14 @@ class HostZone:
 
     @classmethod
     def of(cls, told: ZoneTold, at: datetime) -> HostZone:
-        """`at`: when the host was asked."""
-        found = _ZONE_FILE.fullmatch(told.localtime)
+        """Of the zone that this machine knows, too, and gives the time that the host has. `at`: when it was asked."""
+        found = re.fullmatch(r".*/zoneinfo/(?:posix/|right/)?([A-Za-z][\w+/-]*)", told.localtime)
         # Debian's own file counts where /etc/localtime is a copy, which has no name.
-        names = [found[1] if found else "", told.zone.strip()]
-        return cls(next((name for name in names if _fits(name, told.offset, at)), ""), told.offset)
+        for name in (found[1] if found else "", told.zone.strip()):
+            with suppress(ValueError):
+                if name and at.astimezone(zone(name)).utcoffset() == told.offset:
+                    return cls(name, told.offset)
+        return cls("", told.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Reading:
         return timedelta()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _HostTold(ZoneTold):
     at: str
     boot: BootId
@@ -99,7 +100,6 @@ class _ServerTold:
     at: str
     timezone: str
     log_timezone: str
-    attempt: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ printf 'at=%s\\n' "$(date +%s.%N)"
 
     def read(self, reply: Reply) -> Reading:
         told = read_lines(_HostTold, reply)
-        return replace(_reading(reply, told.at, HostZone.of(told, reply.asked_at).text), boot=told.boot)
+        return _reading(reply, told.at, HostZone.of(told, reply.asked_at).text, told.boot)
 
 
 @dataclass(frozen=True)
@@ -126,36 +126,25 @@ class ServerClockProbe(SqlProbe[Reading]):
     attempt: int = 1
 
     def ask(self) -> str:
-        # The number is one of ours, not a value from outside.
         return f"""\
+-- attempt {self.attempt:d}
 SELECT trunc(extract(epoch FROM clock_timestamp())::numeric, 6)::text AS at, current_setting('TimeZone') AS timezone,
-  current_setting('log_timezone') AS log_timezone, '{self.attempt:d}' AS attempt"""  # noqa: S608
+  current_setting('log_timezone') AS log_timezone"""  # noqa: S608
 
     def read(self, reply: Reply) -> Reading:
         told = read_row(_ServerTold, reply)
         return _reading(reply, told.at, f"TimeZone {told.timezone[:40]}, log_timezone {told.log_timezone[:40]}")
 
 
-def _reading(reply: Reply, at: str, zone_text: str) -> Reading:
-    answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
-    return Reading(*_moments(at), reply.asked_at, answered_at, zone_text)
-
-
-def _moments(text: str) -> tuple[datetime, datetime]:
-    """(earliest, latest) that `1797591600.25` stands for; where `date` knows no parts of a second, all of it."""
-    found = _EPOCH.fullmatch(text)
+def _reading(reply: Reply, at: str, zone_text: str, boot: str = "") -> Reading:
+    """`at`: `1797591600.25`; where `date` knows no parts of a second, it may be any part of that one."""
+    found = re.fullmatch(r"(\d{9,11})(?:\.(\d{1,9}|N|%N))?", at)
     if not found:
-        raise Unreadable(f"no time of date: {text[:40]!r}")
-    second = datetime.fromtimestamp(int(found[1]), UTC)
-    if found[2] is None or not found[2].isdecimal():
-        return second, second + timedelta(seconds=1)
-    moment = second + timedelta(seconds=int(found[2]) / 10 ** len(found[2]))
-    return moment, moment
-
-
-def _fits(name: str, offset: timedelta, at: datetime) -> bool:
-    """Whether this machine knows the zone, and gives it the same time as the host does."""
-    try:
-        return bool(name) and at.astimezone(zone(name)).utcoffset() == offset
-    except ValueError:
-        return False
+        raise Unreadable(f"no time of date: {at[:40]!r}")
+    earliest = latest = datetime.fromtimestamp(int(found[1]), UTC)
+    if found[2] and found[2].isdecimal():
+        earliest = latest = earliest + timedelta(seconds=int(found[2]) / 10 ** len(found[2]))
+    else:
+        latest += timedelta(seconds=1)
+    answered_at = reply.asked_at + timedelta(seconds=reply.took_seconds)
+    return Reading(earliest, latest, reply.asked_at, answered_at, zone_text, boot)

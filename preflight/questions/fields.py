@@ -8,37 +8,30 @@ of its own `words`; the last word is the rest of the line. What may be None is a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, NewType, TypeVar
+from typing import Annotated, Any, NewType, cast
 
 from preflight.faults import LONGEST_SHOWN, Keys, Misfit
 from preflight.plan.limits import Between
-from preflight.probe import Reply, Unreadable
-from preflight.record import Form, Reader, Shape, fields_of, parse_json, shape_of
+from preflight.probe import Reply, T, Unreadable
+from preflight.record import Form, Reader, Scalars, Shape, fields_of, parse_json, shape_of
 
-T = TypeVar("T")
 Fields = Mapping[str, Sequence[str]]
-
 Count = Annotated[int, Between(0)]
 Mode = NewType("Mode", int)
 """Permission bits, written in octal."""
 Until = NewType("Until", datetime)
 """An end that may lie beyond what a date can name; the first or the last moment then."""
+Birth = NewType("Birth", datetime)
+"""When a file was made, as stat(1) tells it; None for 0 or a sign, by which it says that it does not know."""
 _DAY_MINUTES = 24 * 60
 _FLAGS = {"yes": True, "true": True, "1": True, "+": True, "no": False, "false": False, "0": False, "-": False}
 
 
-class End(StrEnum):
-    """The last line of a script, `end=yes`: what was cut off has none."""
-
-    YES = "yes"
-
-
-def read_fields(text: str, *, ends_in_nul: bool = False) -> dict[str, list[str]]:
-    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line. `ends_in_nul`: as each
-    line does then."""
+def read_fields(text: str, *, ended: bool = False, ends_in_nul: bool = False) -> dict[str, list[str]]:
+    """Name -> its values in order, empty lines left out. Raises Unreadable for any other line. `ended`: the last line
+    is `end=yes`, which what was cut off has not. `ends_in_nul`: as each line does then."""
     found: dict[str, list[str]] = {}
     for line in text.split("\0") if ends_in_nul else text.replace("\r\n", "\n").split("\n"):
         name, equals, value = line.partition("=")
@@ -47,15 +40,18 @@ def read_fields(text: str, *, ends_in_nul: bool = False) -> dict[str, list[str]]
                 raise Unreadable(f"no name=value line: {line[:LONGEST_SHOWN]!r}")
             continue
         found.setdefault(name, []).append(value)
+    if ended and found.pop("end", []) != ["yes"]:
+        raise Unreadable("the reply has no end")
     return found
 
 
-def read_lines(cls: type[T], source: Reply | Fields, *, complete: bool = False, **preset: object) -> T:
-    """The dataclass `cls` from the lines of a script that ended well. `complete`: a line that is missing is a fault,
-    though its field has a default. `preset`: fields that are no lines. Raises Unreadable."""
-    fields = source if isinstance(source, Mapping) else read_fields(output_of(source))
-    found: T = (_ALL_LINES if complete else _LINES).record(cls, fields, (), **preset)
-    return found
+def read_lines(
+    cls: type[T], source: Reply | Fields, *, ended: bool = False, complete: bool = False, **preset: object
+) -> T:
+    """The dataclass `cls` from the lines of a script. `ended`: see `read_fields`. `complete`: a line that is missing is
+    a fault, though its field has a default. `preset`: fields that are no lines. Raises Unreadable."""
+    fields = source if isinstance(source, Mapping) else read_fields(output_of(source), ended=ended)
+    return cast(T, (_ALL_LINES if complete else _LINES).record(cls, fields, (), **preset))
 
 
 def output_of(reply: Reply) -> str:
@@ -66,8 +62,7 @@ def output_of(reply: Reply) -> str:
 
 
 def read_rows(cls: type[T], reply: Reply, **preset: object) -> list[T]:
-    """A dataclass for each row of a statement whose columns are all text. Raises Unreadable, also for an error of the
-    server."""
+    """A dataclass for each row of a statement whose columns are all text. Raises Unreadable, also for its error."""
     if reply.code != 0:
         raise Unreadable(f"the server answers {reply.error[:200]}")
     rows = parse_json(reply.text)
@@ -84,7 +79,16 @@ def read_row(cls: type[T], reply: Reply, **preset: object) -> T:
     return rows[0]
 
 
-class _LineReader(Reader):
+class _TextReader(Reader):
+    """All values are text."""
+
+    def scalar(self, shape: Shape, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise Misfit("no text")
+        return super().scalar(shape, value)
+
+
+class _LineReader(_TextReader):
     """Name -> its lines."""
 
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
@@ -134,6 +138,10 @@ def _moment(text: str) -> datetime:
         raise Misfit(f"no time: {text[:LONGEST_SHOWN]!r}") from None
 
 
+def _birth(text: str) -> datetime | None:
+    return _moment(text) if text.isdecimal() and text.strip("0") else None
+
+
 def _offset(text: str) -> timedelta:
     """As date(1) writes that of a zone: `+0200`."""
     minutes = int(text[1:3]) * 60 + int(text[3:5]) if re.fullmatch(r"[+-]\d{4}", text, re.ASCII) else _DAY_MINUTES
@@ -145,23 +153,18 @@ def _offset(text: str) -> timedelta:
 def _until(text: str) -> datetime:
     seconds = whole_number(text)
     try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
+        return _moment(text)
+    except Misfit:
         return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
-def _only_text(read: Callable[[str], Any]) -> Callable[[Any], Any]:
-    def checked(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise Misfit("no text")
-        return read(value)
-
-    return checked
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(map(whole_number, text.split()))
 
 
-_READERS: Mapping[Any, Callable[[str], Any]] = {
-    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, timedelta: _offset,
+_SCALARS: Scalars = {
+    str: str, int: whole_number, bool: _flag, Mode: _mode, datetime: _moment, Until: _until, Birth: _birth,
+    timedelta: _offset, frozenset[int]: _numbers,
 }  # fmt: skip
-_SCALARS = {kind: _only_text(read) for kind, read in _READERS.items()}
 _TEXTS = shape_of(tuple[str, ...])
-_LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), Reader(_SCALARS)
+_LINES, _ALL_LINES, _ROWS = _LineReader(_SCALARS), _LineReader(_SCALARS, complete=True), _TextReader(_SCALARS)

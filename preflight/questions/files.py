@@ -1,22 +1,22 @@
-"""Questions to this machine about what is beside the plan, and what the answers say. Pure; `preflight.sessions.local`
-looks."""
+"""Questions to this machine about what is beside the plan, and the plan's own commands: monitoring plugins and scripts,
+run here or on a host. Pure; `preflight.sessions.local` looks, and runs the local ones."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self
 
-from preflight.probe import Family, Probe, Reply, Unreadable, Via
+from preflight.probe import Family, Probe, Question, Reply, T, Unreadable, Via
+from preflight.questions.shell import AccountProbe, quoted
 from preflight.record import parse_json, read_record
-
-T = TypeVar("T")
 
 TARGET = "plan"
 """The one target of local questions: the machine and folder of the plan."""
 MOST_ENTRIES = 5000
+"""A folder with more is not read: somebody named the wrong one."""
 MOST_BYTES = 512 * 1024 * 1024
 """Of all files of one tree."""
 LARGEST_TEXT_BYTES = 1024 * 1024
@@ -26,8 +26,6 @@ MOST_SCRIPT_BYTES = 16 * 1024 * 1024
 
 
 class LocalAct(StrEnum):
-    """What is wanted of this machine."""
-
     TREE = "tree"
     TEXT = "text"
     TEXTS = "texts"
@@ -90,7 +88,6 @@ class Entry:
     """Relative to the tree's folder, parts joined by `/`."""
     kind: EntryKind
     mode: int
-    """Permission bits."""
     size_bytes: int
     link_target: str = ""
     """Where a symlink points, as written in it."""
@@ -138,7 +135,6 @@ class LocalText:
     text: str = ""
     """What is not UTF-8 in it is U+FFFD."""
     sha256: str = ""
-    """Of its bytes, lower-case hex."""
     problem: str = ""
     """Why there is no text: no such file, or no regular file."""
 
@@ -162,7 +158,6 @@ class _LocalProbe(Probe[T]):
     family = Family.SCRIPTS
     via: ClassVar[Via] = Via.LOCAL
     act: ClassVar[LocalAct]
-
     path: str
 
     def ask(self) -> str:
@@ -208,3 +203,52 @@ def _problem(reply: Reply) -> str:
     if not reply.error:
         raise Unreadable("a refusal without a reason")
     return reply.error
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    """Exit status; 128 + N when signal N ended it."""
+    output: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class LocalCommand(Probe[Ended]):
+    """A command run where preflight runs."""
+
+    via: ClassVar[Via] = Via.LOCAL
+    argv: tuple[str, ...]
+    seconds: float
+
+    def ask(self) -> str:
+        return LocalRequest(LocalAct.RUN, argv=self.argv).text()
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def read(self, reply: Reply) -> Ended:
+        return Ended(reply.code, reply.text, reply.error)
+
+
+@dataclass(frozen=True)
+class HostCommand(AccountProbe[Ended]):
+    """A command run on a host, as the login or as an account reached through sudo."""
+
+    asked_last = True
+    argv: tuple[str, ...]
+    seconds: float
+    alone: bool
+    """In a channel of its own: a command that takes long then keeps no other question waiting."""
+
+    def ask(self) -> str:
+        # Such a program may compare the host's own local times; ours are asked in UTC.
+        return "unset TZ; " + self.account.command(" ".join(quoted(word) for word in self.argv))
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds, own_channel=self.alone)
+
+    def read(self, reply: Reply) -> Ended:
+        return Ended(reply.code, reply.text, reply.error)

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from preflight.probe import Family, Question, Reply, Unreadable
-from preflight.questions.fields import Count, End, Mode, read_lines
-from preflight.questions.shell import ShellProbe, filled, path_and_sha256, quoted
+from preflight.questions.fields import Count, Mode, read_lines
+from preflight.questions.shell import FIND_HASH_TOOL, ShellProbe, filled, path_and_sha256, quoted
 
 _ASK = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 set -- @FILES@
 for f in "$@"; do
   shift
@@ -26,30 +25,11 @@ for f in "$@"; do
   fi
 done
 if [ $# -gt 0 ]; then
-  stats=$(stat -L -c 'stat=%s %Y %a %U %n' -- "$@")
-  printf '%s\\n' "$stats"
-  set -f
-  bytes=0
-  for word in $stats; do
-    case $word in stat=*[!0-9]*) ;; stat=?*) bytes=$((bytes + ${word#stat=})) ;; esac
-  done
-  tools='sha256sum shasum openssl'
-  [ "$bytes" -lt 600000 ] || tools='openssl sha256sum shasum'
-  for tool in $tools; do
-    command -v "$tool" >/dev/null || continue
-    case $tool in shasum) tool='shasum -a 256' ;; openssl) tool='openssl dgst -sha256 -r' ;; esac
-    sums=$($tool "$@" 2>/dev/null)
-    IFS='
-'
-    [ -z "$sums" ] || printf 'sha256=%s\\n' $sums
-    break
-  done
+  stat -L -c 'stat=%s %Y %a %U %n' -- "$@"
+@FIND_TOOL@  [ -z "$tool" ] || $tool "$@" 2>/dev/null | sed 's/^/sha256=/'
 fi
 echo end=yes
 exit 0"""
-# OpenSSL is five times as fast as Debian's sha256sum and takes three times as long to start: it pays from 0.6 MB on.
-_SECONDS_EACH = 60.0
-_SECONDS_AT_MOST = 300.0
 
 
 class FileState(StrEnum):
@@ -64,22 +44,17 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
+    words: ClassVar = ("state", "behind")
+
     state: FileState
     sha256: str = ""
     """Empty for a file that could not be hashed."""
     size_bytes: int = 0
     changed_at: datetime | None = None
-    """UTC."""
     owner: str = ""
     mode: int = 0
     behind: str = ""
     """The folder that cannot be entered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    state: FileState
-    behind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +68,7 @@ class _Stat:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    kind: tuple[_Kind, ...]
-    end: End
+    kind: tuple[HashedFile, ...]
     stat: tuple[_Stat, ...] = ()
     sha256: tuple[str, ...] = ()
 
@@ -105,29 +79,27 @@ class HashedFilesProbe(ShellProbe[Mapping[str, HashedFile]]):
     network mount costs no other its answer."""
 
     family = Family.SCRIPTS
-
     paths: tuple[str, ...]
 
     def ask(self) -> str:
-        return filled(_ASK, FILES=" ".join(quoted(path) for path in self.paths))
+        return filled(_ASK, FILES=" ".join(map(quoted, self.paths)), FIND_TOOL=FIND_HASH_TOOL)
 
     def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=min(_SECONDS_EACH * len(self.paths), _SECONDS_AT_MOST))
+        return replace(super().question(), timeout_seconds=min(60.0 * len(self.paths), 300.0))
 
     def read(self, reply: Reply) -> Mapping[str, HashedFile]:
-        shown = read_lines(_Shown, reply)
+        shown = read_lines(_Shown, reply, ended=True)
         if len(shown.kind) != len(self.paths):
             raise Unreadable(f"{len(shown.kind)} files, expected {len(self.paths)}")
         sums = dict(map(path_and_sha256, shown.sha256))
         stats = {stat.path: stat for stat in shown.stat}
-        return {path: _file(path, kind, stats, sums) for path, kind in zip(self.paths, shown.kind, strict=True)}
-
-
-def _file(path: str, kind: _Kind, stats: Mapping[str, _Stat], sums: Mapping[str, str]) -> HashedFile:
-    if kind.state not in (FileState.FILE, FileState.UNREADABLE):
-        return HashedFile(kind.state, behind=kind.behind)
-    if path not in stats:
-        raise Unreadable(f"a file without its size and permissions: {path}")
-    stat = stats[path]
-    sha256 = sums.get(path, "") if kind.state is FileState.FILE else ""
-    return HashedFile(kind.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        found = {}
+        for path, file in zip(self.paths, shown.kind, strict=True):
+            found[path] = file
+            if file.state in (FileState.FILE, FileState.UNREADABLE):
+                if path not in stats:
+                    raise Unreadable(f"a file without its size and permissions: {path}")
+                stat = stats[path]
+                sha256 = sums.get(path, "") if file.state is FileState.FILE else ""
+                found[path] = HashedFile(file.state, sha256, stat.size_bytes, stat.changed_at, stat.owner, stat.mode)
+        return found

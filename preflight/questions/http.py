@@ -8,25 +8,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import ClassVar, Self
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
-from preflight.probe import Family, NoReply, Probe, Reply, Via
+from preflight.probe import Family, Probe, Reply, Via
 from preflight.record import parse_json, read_record
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 3600.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
 _SHAPE = re.compile(
-    r"GET (?P<url>\S+)\n"
-    r"(?:server-name: (?P<server_name>\S+)\n)?"
-    r"trust: (?:system|file (?P<ca>[^\n]+))\n"
-    r"redirects: (?P<redirects>refused|same host)\n"
-    r"body: at most (?P<max_bytes>\d+) bytes\n"
-    r"time: at most (?P<max_seconds>\d+(?:\.\d+)?) s"
+    r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
+    rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s"
 )
+"""Groups: URL, server name, file with roots, whether redirects are followed, limit of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +38,40 @@ class HttpRequest:
     follow_redirects: bool = False
     max_seconds: float = DEFAULT_SECONDS
     """From the name lookup to the last byte of the body."""
-    max_bytes: int = LARGEST_BODY_BYTES
 
     def __post_init__(self) -> None:
-        parts = _split(self.url)
+        parts = urlsplit(self.url)
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password typed into it
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError(f"{shown}: the port is no number from 0 to 65535") from None
         if parts.scheme not in _DEFAULT_PORTS:
-            raise ValueError(f"{_without_userinfo(parts)} is no http or https URL")
+            raise ValueError(f"{shown} is no http or https URL")
         if parts.username is not None or parts.password is not None:
-            raise ValueError(f"{_without_userinfo(parts)}: a URL must not hold a user name or a password")
+            raise ValueError(f"{shown}: a URL must not hold a user name or a password")
         if not parts.hostname:
             raise ValueError("the URL names no host")
         if _UNSAFE.search(self.server_name) or _UNSAFE.search(self.url):
             raise ValueError(f"white space or a control character in {self.url!r} or its server name")
         if "\n" in self.ca or "\r" in self.ca:
             raise ValueError("a line break in the name of the file with root certificates")
-        if self.max_bytes < 1 or not _SHORTEST_SECONDS <= self.max_seconds <= _LONGEST_SECONDS:
-            raise ValueError("a request needs room for its answer and 1 ms to 1 h of time")
+        if not 0.001 <= self.max_seconds <= 3600:
+            raise ValueError("a request needs 1 ms to 1 h of time")
         _ = _ascii_host(parts.hostname), _ascii_host(self.server_name)
 
     @property
     def scheme(self) -> str:
-        return _split(self.url).scheme
+        return urlsplit(self.url).scheme
 
     @property
     def host(self) -> str:
         """Name or address to connect to: ASCII, lower case, an IPv6 address without its brackets."""
-        return _ascii_host(_split(self.url).hostname or "")
+        return _ascii_host(urlsplit(self.url).hostname or "")
 
     @property
     def port(self) -> int:
-        return _split(self.url).port or _DEFAULT_PORTS[self.scheme]
+        return urlsplit(self.url).port or _DEFAULT_PORTS[self.scheme]
 
     @property
     def name(self) -> str:
@@ -86,20 +86,19 @@ class HttpRequest:
     @property
     def path(self) -> str:
         """Path and query as they go over the wire: non-ASCII characters quoted, existing escapes kept."""
-        parts = _split(self.url)
+        parts = urlsplit(self.url)
         path = quote(parts.path or "/", safe=_QUOTED_AS_IT_IS)
         return f"{path}?{quote(parts.query, safe=_QUOTED_AS_IT_IS)}" if parts.query else path
 
     def text(self) -> str:
         """Readable and canonical: equal requests have equal texts."""
         seconds = f"{self.max_seconds:.3f}".rstrip("0").rstrip(".")
-        lines = [f"GET {self.url}"]
-        if self.server_name:
-            lines.append(f"server-name: {self.server_name}")
-        lines += [
+        lines = [
+            f"GET {self.url}",
+            *([f"server-name: {self.server_name}"] if self.server_name else []),
             f"trust: file {self.ca}" if self.ca else "trust: system",
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
-            f"body: at most {self.max_bytes} bytes",
+            f"body: at most {LARGEST_BODY_BYTES} bytes",
             f"time: at most {seconds} s",
         ]
         return "\n".join(lines)
@@ -110,14 +109,8 @@ class HttpRequest:
         found = _SHAPE.fullmatch(text)
         if found is None:
             raise ValueError("not the text of an HTTP request")
-        return cls(
-            url=found["url"],
-            server_name=found["server_name"] or "",
-            ca=found["ca"] or "",
-            follow_redirects=found["redirects"] == "same host",
-            max_seconds=float(found["max_seconds"]),
-            max_bytes=int(found["max_bytes"]),
-        )
+        url, server_name, ca, follow_redirects, max_seconds = found.groups("")
+        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +132,10 @@ class Certificate:
         return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Raises Unreadable."""
-        return read_record(cls, parse_json(text))
-
-
-def certificate_of(answer: Reply | NoReply) -> Certificate | None:
-    """The certificate behind an answer, also behind one that failed because of it; None without TLS."""
-    text = answer.session.get("certificate", "")
-    return Certificate.from_json(text) if text else None
+    def in_session(cls, session: Mapping[str, str]) -> Self | None:
+        """The one a server showed, also where the answer failed for it; None without TLS. Raises Unreadable."""
+        text = session.get("certificate", "")
+        return read_record(cls, parse_json(text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +150,6 @@ class HttpAnswer:
     declared_bytes: int | None
     """Content-Length; None when the server sent none."""
     final_url: str
-    """The URL that gave this answer."""
     hops: tuple[str, ...]
     """The URLs redirected to and followed, in order."""
     location: str
@@ -185,7 +172,6 @@ class HttpGet(Probe[HttpAnswer]):
 
     family = Family.HEALTH
     via: ClassVar[Via] = Via.HTTP
-
     request: HttpRequest
 
     @property
@@ -204,30 +190,14 @@ class HttpGet(Probe[HttpAnswer]):
             body=body,
             latency_seconds=reply.took_seconds,
             address=reply.session.get("address", ""),
-            certificate=certificate_of(reply),
+            certificate=Certificate.in_session(reply.session),
         )
 
 
 def reply_text(body: str, **facts: object) -> str:
-    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is. `facts`: the fields of
-    `HttpAnswer` that the reply itself does not tell.
-
-    The body is not inside the JSON, where quoting would hide a secret from redaction."""
+    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is, since quoting would hide a
+    secret from redaction. `facts`: the fields of `HttpAnswer` that the reply itself does not tell."""
     return f"{json.dumps(facts)}\n{body}"
-
-
-def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"{_without_userinfo(parts)}: the port is no number from 0 to 65535") from None
-    return parts
-
-
-def _without_userinfo(parts: SplitResult) -> str:
-    """The URL for an error text: a password typed into it is not repeated."""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _ascii_host(host: str) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from preflight.probe import Reply, Unreadable
 from preflight.questions.clocks import HOST_ZONE, HostZone, ZoneTold
-from preflight.questions.fields import End, read_lines, read_row, read_rows
+from preflight.questions.fields import output_of, read_fields, read_lines, read_row, read_rows
 from preflight.questions.shell import NOT_ALLOWED, AccountProbe, ShellProbe, filled
 from preflight.questions.sql import SqlProbe
 from preflight.questions.timers import Timer, read_timers, shown
@@ -25,16 +25,12 @@ _MOST_LINES = 300
 """Of one table; more are counted as not seen."""
 _MOST_SQL_JOBS = 500
 _LEFT_OVERS = re.compile(r"~$|\.(?:rpm(?:save|orig|new)|dpkg-\w+|swp)$")
-_DEBIAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
 MASK = "[redacted]"
-
 _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|credential|bearer|authorization"
     r"|api[_-]?key|access[_-]?key|private[_-]?key"
 )
 _SHELL_WORD = r"""("[^"]*"|'[^']*'|\\.|[^[:space:]"'\\;|&])*"""
-
 SED_PROGRAM = rf"""s/([A-Za-z0-9_.-]*(pass|{_WORDS})[A-Za-z0-9_.-]*=){_SHELL_WORD}/\1{MASK}/Ig
 s/\[redacted\]["'].*/{MASK}/
 s/((^|[^A-Za-z]|h)pass|{_WORDS})[[:space:]:"'].*/\1 {MASK}/I
@@ -46,24 +42,19 @@ r"""For `sed -E` of GNU, BusyBox or BSD, whose flag I means any case. In order: 
 speaks of a secret; the rest of the line after such a value that does not end; the rest of the line after such a word
 alone (`sshpass -p`, `PASSWORD '...'`); what stands before the `@` of a URL; NAME:PASSWORD after -u; passwords as
 -pPASSWORD or -p PASSWORD, for programs that take them."""
-
 _FUNCTIONS = filled(
     """\
 hide() { sed -E @REDACTION@; }
-n=0 # of the table whose lines are told
-lines() {
-  grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n "1,@MOST@s/^/line=$n /p; @MORE@s/.*/cut=$n/p"
-}
-[ "$(printf '#\\nx\\n' | lines)" = 'line=0 x' ] || printf 'tools=unusable\\n'
+lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOST@s/^/line=/p; @MORE@s/.*/cut=yes/p'; }
+[ "$(printf '#\\nx\\n' | lines)" = 'line=x' ] || printf 'tools=unusable\\n'
 """,
     REDACTION=shlex.quote(SED_PROGRAM),
     MOST=str(_MOST_LINES),
     MORE=str(_MOST_LINES + 1),
 )
-
 _JOBS = """\
 table() {
-  if [ -r "$2" ]; then n=$((n + 1)); printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"
+  if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
   else printf 'unread=%s\\n' "$2"; fi
 }
 folder() {
@@ -149,60 +140,54 @@ class HostJobs:
     """systemctl's words where it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    table: int
-    """Its number, counted from 1."""
-    text: str
+_TABLE = re.compile(r"^table=(\S+) (.*)\n((?:line=.*\n)*)(cut=yes\n)?\n", re.MULTILINE)
+"""What is told of one table: its kind, its path, its lines, whether there are more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    kind: str
-    path: str
-
-
-@dataclass(frozen=True)
-class _TablesTold:
-    end: End
-    line: tuple[_Line, ...] = field(default=(), kw_only=True)
-    cut: tuple[int, ...] = field(default=(), kw_only=True)
-    """Tables, by their numbers."""
-    said: tuple[str, ...] = field(default=(), kw_only=True)
-
-
-@dataclass(frozen=True)
-class _HostTold(ZoneTold, _TablesTold):
+@dataclass(frozen=True, kw_only=True)
+class _HostTold(ZoneTold):
     epoch: datetime
     uptime: str
     cron: str
     anacron: bool
     systemd: Systemd
-    table: tuple[_Found, ...] = ()
+    said: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
     service: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
 class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
-    def ask(self) -> str:
-        return f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
+    text = f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
-        told = read_lines(_HostTold, reply)
-        tables = _tables(told)
+        text = output_of(reply)
+        told = read_lines(_HostTold, read_fields(_TABLE.sub("", text), ended=True))
+        tables: list[Table] = []
+        anacrontab = None
+        for kind, path, lines, cut in _TABLE.findall(text):
+            user = path.rpartition("/")[2] if kind == "spool" else ""
+            source = f"crontab of {shown(user)}" if user else shown(path)
+            table = Table(source, user, tuple(re.findall("^line=(.*)", lines, re.MULTILINE)), bool(cut))
+            if kind == "anacrontab":
+                anacrontab = table if told.anacron else None
+            elif _is_run(table, told.cron):
+                tables.append(table)
+        parts: dict[str, tuple[str, ...]] = {}
+        for path in told.part:
+            folder, _, name = path.rpartition("/")
+            parts[folder] = (*parts.get(folder, ()), shown(name))
         timers, unread_timers = read_timers(told.timer, told.service, told.epoch, told.uptime)
         return HostJobs(
             zone=HostZone.of(told, told.epoch),
             cron=told.cron,
-            tables=tuple(table for found, table in tables if found.kind != "anacrontab" and _is_run(table, told.cron)),
-            anacrontab=next((table for found, table in tables if found.kind == "anacrontab" and told.anacron), None),
+            tables=tuple(tables),
+            anacrontab=anacrontab,
             has_anacron=told.anacron,
-            parts=_parts(told.part),
+            parts=parts,
             unread=tuple(map(shown, told.unread)),
             systemd=told.systemd,
             timers=timers,
@@ -222,12 +207,14 @@ class OwnCrontab:
     """Why it could not be asked."""
 
 
-@dataclass(frozen=True)
-class _CrontabTold(_TablesTold):
+@dataclass(frozen=True, slots=True)
+class _CrontabTold:
     crontab: str
+    line: tuple[str, ...] = ()
+    cut: bool = False
+    said: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
 class CrontabProbe(AccountProbe[OwnCrontab]):
     """The crontab of the login, or of an account that it may become."""
 
@@ -251,24 +238,12 @@ echo end=yes""")
             return OwnCrontab(name, refused=f"sudo gives the login no shell of {name}")
         if reply.code != 0:
             return OwnCrontab(name, refused=shown(reply.error.strip().rpartition("\n")[2]) or f"status {reply.code}")
-        told = read_lines(_CrontabTold, reply)
+        told = read_lines(_CrontabTold, reply, ended=True)
         if told.crontab in ("absent", "none"):
             return OwnCrontab(name)
         if told.crontab == "refused":
             return OwnCrontab(name, refused=shown(" ".join(told.said)) or "crontab refuses")
-        return OwnCrontab(name, _table(_Found("spool", told.crontab), told, 0))
-
-
-def _tables(told: _HostTold) -> list[tuple[_Found, Table]]:
-    if any(not 1 <= line.table <= len(told.table) for line in told.line):
-        raise Unreadable("a line of no table")
-    return [(found, _table(found, told, number)) for number, found in enumerate(told.table, start=1)]
-
-
-def _table(found: _Found, told: _TablesTold, number: int) -> Table:
-    user = found.path.rpartition("/")[2] if found.kind == "spool" else ""
-    lines = tuple(line.text for line in told.line if line.table == number)
-    return Table(f"crontab of {shown(user)}" if user else shown(found.path), user, lines, number in told.cut)
+        return OwnCrontab(name, Table(f"crontab of {shown(told.crontab)}", told.crontab, told.line, told.cut))
 
 
 def _is_run(table: Table, cron: str) -> bool:
@@ -276,21 +251,7 @@ def _is_run(table: Table, cron: str) -> bool:
     folder, _, name = table.source.rpartition("/")
     if folder != "/etc/cron.d":
         return True
-    return bool(_DEBIAN_NAME.fullmatch(name)) if cron == "cron" else not _LEFT_OVERS.search(name)
-
-
-def _parts(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        found[folder] = (*found.get(folder, ()), shown(name))
-    return found
-
-
-def sql_redacted(column: str) -> str:
-    """An SQL expression: the text of `column` up to the first word that speaks of a secret, URLs without logins."""
-    cut = f"regexp_replace({column}, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i')"
-    return f"regexp_replace({cut}, '://[^@[:space:]]*@', '://{MASK}@', 'g')"
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]+", name)) if cron == "cron" else not _LEFT_OVERS.search(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +270,10 @@ class PgCron:
     """Whether an empty `home` means that pg_cron is not loaded."""
 
 
-@dataclass(frozen=True)
 class PgCronProbe(SqlProbe[PgCron]):
     """Looks in the catalogue only, so that any role may ask."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT (c.oid IS NOT NULL)::text AS found,
   coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), false)::text AS readable,
   coalesce(row_security_active(c.oid), false)::text AS only_own,
@@ -341,15 +300,16 @@ class PgCronJob:
     command: str
 
 
-@dataclass(frozen=True)
 class PgCronJobsProbe(SqlProbe[tuple[PgCronJob, ...]]):
     """The active jobs that the role may see; asked only where the table may be read."""
 
-    def ask(self) -> str:
-        # Old versions have no columns jobname and active, hence the way through jsonb. All text is fixed.
-        return f"""\
+    # Old versions have no columns jobname and active, hence the way through jsonb. A command is told up to the first
+    # word that speaks of a secret, URLs without logins. All text is fixed.
+    text = f"""\
 SELECT coalesce(to_jsonb(j) ->> 'jobname', 'job ' || jobid::text) AS name, schedule::text AS schedule,
-  username::text AS "user", database::text AS database, left({sql_redacted("command::text")}, 400) AS command
+  username::text AS "user", database::text AS database,
+  left(regexp_replace(regexp_replace(command::text, '({_WORDS}|passfile).*$', '\\1 {MASK}', 'i'),
+    '://[^@[:space:]]*@', '://{MASK}@', 'g'), 400) AS command
 FROM cron.job j WHERE coalesce(to_jsonb(j) ->> 'active', 'true') = 'true' ORDER BY jobid LIMIT {_MOST_SQL_JOBS + 1}"""  # noqa: S608
 
     def read(self, reply: Reply) -> tuple[PgCronJob, ...]:

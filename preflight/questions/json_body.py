@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from itertools import accumulate
+from typing import Any, cast
 
 from preflight import record
 from preflight.probe import Unreadable
@@ -32,6 +33,7 @@ class Number(str):
 
 
 JsonValue = dict[str, Any] | list[Any] | str | Number | bool | None
+_ABSENT = object()
 
 
 def parse_json(body: str) -> JsonValue:
@@ -41,27 +43,24 @@ def parse_json(body: str) -> JsonValue:
     if _depth(body) > DEEPEST:
         raise BodyError(f"the body is nested deeper than {DEEPEST} levels")
     try:
-        value: JsonValue = record.parse_json(body, Number)
+        return cast(JsonValue, record.parse_json(body, Number))
     except Unreadable as error:
         raise BodyError(f"the body is {error}") from None
-    return value
 
 
 def value_at(value: JsonValue, path: str) -> JsonValue:
     """The value at a dotted path: object keys and, in lists, numbers from 0. A key with dots in it is found as well:
     the longest key that fits is tried first. Raises BodyError, which names the keys there are."""
     parts = path.split(".")
-    found, result = _find(value, parts)
-    if found:
-        return result
-    raise BodyError(_absent(value, parts, path))
+    found = _find(value, parts)
+    if found is _ABSENT:
+        raise BodyError(_absent(value, parts, path))
+    return cast(JsonValue, found)
 
 
 def equals(value: JsonValue, wanted: str | int | float | bool) -> bool:
-    """Whether a body's value is the one the plan wants: no substring, no truthiness, `true` is not `"true"`.
-
-    A wanted text is compared with a number's digits as written (`version = "1.10"` meets `1.10`, not `1.1`); a wanted
-    number is compared by value."""
+    """Whether a body's value is the one the plan wants: no substring, no truthiness, `true` is not `"true"`. A text is
+    compared with a number's digits as written (`version = "1.10"` meets `1.10`, not `1.1`), a number by its value."""
     if isinstance(wanted, bool) or isinstance(value, bool):
         return value is wanted
     if isinstance(wanted, str):
@@ -96,49 +95,39 @@ def component_statuses(body: dict[str, Any], prefix: str = "") -> Iterator[tuple
             yield from component_statuses(part, f"{path}.")
 
 
-def _find(value: JsonValue, parts: list[str]) -> tuple[bool, JsonValue]:
+def _find(value: JsonValue, parts: list[str]) -> Any:
+    """`_ABSENT` where the path leads to nothing."""
     if not parts:
-        return True, value
-    if isinstance(value, list):
-        if parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
-            return _find(value[int(parts[0])], parts[1:])
-        return False, None
+        return value
+    if isinstance(value, list) and parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
+        return _find(value[int(parts[0])], parts[1:])
     if isinstance(value, dict):
         for count in range(len(parts), 0, -1):
             key = ".".join(parts[:count])
-            if key in value:
-                found, result = _find(value[key], parts[count:])
-                if found:
-                    return True, result
-    return False, None
+            found = _find(value[key], parts[count:]) if key in value else _ABSENT
+            if found is not _ABSENT:
+                return found
+    return _ABSENT
 
 
 def _absent(value: JsonValue, parts: list[str], path: str) -> str:
     """Says how far the path leads and what is there instead."""
     reached = 0
     for count in range(len(parts) - 1, 0, -1):
-        found, inner = _find(value, parts[:count])
-        if found:
+        inner = _find(value, parts[:count])
+        if inner is not _ABSENT:
             value, reached = inner, count
             break
     where = f"at {'.'.join(parts[:reached])}" if reached else "at the top"
     if isinstance(value, dict):
-        return f"no value {path}: {where} there {_named(list(value))}"
+        keys = listed((key[:_LONGEST_KEY_NAMED] for key in value), _MOST_KEYS_NAMED)
+        there = f"{'is' if len(value) == 1 else 'are'} only {keys}" if value else "is an empty object"
+        return f"no value {path}: {where} there {there}"
     if isinstance(value, list):
         return f"no value {path}: {where} is a list of {len(value)}"
     return f"no value {path}: {where} is {shown(value)}"
 
 
-def _named(keys: list[str]) -> str:
-    if not keys:
-        return "is an empty object"
-    named = listed((key[:_LONGEST_KEY_NAMED] for key in keys), _MOST_KEYS_NAMED)
-    return f"{'is only' if len(keys) == 1 else 'are only'} {named}"
-
-
 def _depth(body: str) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", body)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_STRING.sub("", body)))
+    return max(accumulate(steps), default=0)

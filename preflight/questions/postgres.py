@@ -6,12 +6,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Until, read_lines, read_row, read_rows
+from preflight.questions.fields import Until, output_of, read_fields, read_lines, read_row, read_rows, whole_number
 from preflight.questions.shell import ShellProbe, quoted
 from preflight.questions.sql import SqlProbe, quote_literal
 
@@ -26,7 +26,6 @@ class Identity:
     in_recovery: bool
     server_address: str | None
     """As the server sees it; None for a socket."""
-    server_port: int | None
     client_port: int | None
     backend_pid: int
     """Process id at the server; another than the client library's when a pooler is between."""
@@ -39,15 +38,9 @@ class Identity:
         seen = self.session.get("backend_pid", "")
         return bool(seen) and seen != str(self.backend_pid)
 
-    def setting(self, name: str) -> str | None:
-        """The role's effective setting, before this program set anything; None where nobody tells."""
-        return self._of_setting(name, "setting")
-
-    def setting_source(self, name: str) -> str:
-        """Where it was set, as pg_settings calls it (`user`, `database user`); empty where nobody tells."""
-        return self._of_setting(name, "source") or ""
-
-    def _of_setting(self, name: str, column: str) -> str | None:
+    def setting(self, name: str, column: str = "setting") -> str | None:
+        """The role's effective setting, before this program set anything; None where nobody tells. With the column
+        `source`, where it was set, as pg_settings calls it (`user`, `database user`)."""
         try:
             value = json.loads(self.session.get("settings", "{}"))[name][column]
         except (ValueError, KeyError, TypeError):
@@ -55,17 +48,14 @@ class Identity:
         return value if isinstance(value, str) else None
 
 
-@dataclass(frozen=True)
 class IdentityProbe(SqlProbe[Identity]):
     """Who answers, as any role may ask it."""
 
     family = Family.IDENTITY
-
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
-  host(inet_server_addr()) AS server_address, inet_server_port()::text AS server_port,
+  host(inet_server_addr()) AS server_address,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
   current_setting('cluster_name') AS cluster_name"""
 
@@ -78,27 +68,20 @@ class _System:
     system_identifier: str
 
 
-@dataclass(frozen=True)
 class SystemIdentifierProbe(SqlProbe[str]):
     """The cluster's system identifier; empty where the role may not see it. Clones and standbys share it."""
 
     family = Family.IDENTITY
-
-    def ask(self) -> str:
-        return "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
+    text = "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
 
     def read(self, reply: Reply) -> str:
-        if reply.code != 0:
-            if reply.error.startswith("42501"):  # insufficient_privilege
-                return ""
-            raise Unreadable(f"the server answers {reply.error[:200]}")
+        if reply.code != 0 and reply.error.startswith("42501"):  # insufficient_privilege
+            return ""
         return read_row(_System, reply).system_identifier
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseRole:
-    """A role of the server."""
-
     name: str
     can_login: bool
     is_superuser: bool
@@ -151,13 +134,11 @@ class Slots:
     database_used: int
 
 
-@dataclass(frozen=True)
 class SlotsProbe(SqlProbe[Slots]):
     """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
     hides which of its rows are clients."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
   (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,
@@ -179,19 +160,6 @@ class Backend:
     """The account may see the processes of others; without that, no process found means nothing."""
     addresses: frozenset[str]
     """The host's own IP addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Title:
-    pid: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    sees_all: bool
-    backend: tuple[_Title, ...] = ()
-    address: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,26 +188,16 @@ PATH=$PATH:/usr/sbin:/sbin
 exit 0"""
 
     def read(self, reply: Reply) -> Backend:
-        found = read_lines(_Seen, reply)
-        return Backend(
-            titles=tuple(self._titles(found.backend)),
-            sees_all=found.sees_all,
-            addresses=frozenset(_addresses(found.address)),
-        )
-
-    def _titles(self, seen: Sequence[_Title]) -> list[tuple[int, str]]:
+        fields = read_fields(output_of(reply))
         wanted = re.compile(
             rf"postgres: (?:.*: )?{re.escape(self.user)} {re.escape(self.database)} \S*\({self.client_port}\)(?: |$)"
         )
-        return [(title.pid, title.text.strip()) for title in seen if wanted.match(title.text)]
-
-
-def _addresses(lines: Sequence[str]) -> list[str]:
-    found: list[Any] = []
-    for line in lines:
-        word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
-        try:
-            found.append(ipaddress.ip_address(word))
-        except ValueError:
-            continue
-    return [str(address) for address in found]
+        processes = (line.partition(" ") for line in fields.pop("backend", []))
+        titles = [(whole_number(pid), title.strip()) for pid, _, title in processes]
+        addresses = set()
+        for line in fields.pop("address", []):
+            word = line.partition(" ")[2].removeprefix("addr:").partition("/")[0].partition("%")[0]
+            with suppress(ValueError):
+                addresses.add(str(ipaddress.ip_address(word)))
+        own = tuple((pid, title) for pid, title in titles if wanted.match(title))
+        return read_lines(Backend, fields, titles=own, addresses=frozenset(addresses))

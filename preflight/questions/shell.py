@@ -9,19 +9,15 @@ import re
 import shlex
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, Self
 
 from preflight.plan import Host
 from preflight.plan.limits import Matches
 from preflight.plan.work import ServerWork
-from preflight.probe import Probe, Unreadable, Via
-
-T = TypeVar("T")
+from preflight.probe import Probe, T, Unreadable, Via
 
 NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
-
-
 FIND_HASH_TOOL = """\
 for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   case $($tool </dev/null 2>/dev/null) in e3b0c44298fc1c149afbf4c8996fb924*) break ;; esac
@@ -30,12 +26,9 @@ done
 """
 """Sets `tool` to the first one that hashes nothing at all rightly, or to nothing. OpenSSL first: on Debian it is five
 times as fast as sha256sum."""
-
-
 BOOT = "printf 'boot=%s\\n' \"$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)\"\n"
 """Prints the boot that the host's kernel is in, empty where it shows none (random(4)): no other machine has it, and no
 clone, as it may have /etc/machine-id."""
-
 BootId = Annotated[str, Matches(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", "a boot id, or nothing")]
 
 
@@ -47,9 +40,7 @@ def quoted(value: str) -> str:
 
 
 def glob_word(pattern: str) -> str:
-    """A shell word in which `*`, `?` and `[...]` of plain characters are wild and nothing else means anything.
-
-    Raises ValueError for NUL and newline."""
+    """A shell word in which only `*`, `?` and `[...]` of plain characters are wild. Raises ValueError as `quoted`."""
     parts = re.split(r"(\*|\?|\[!?[A-Za-z0-9_.-]+\])", pattern)
     return "".join(part if number % 2 else quoted(part) for number, part in enumerate(parts) if part)
 
@@ -66,9 +57,8 @@ def filled(script: str, **values: str) -> str:
 
 
 def path_and_sha256(line: str) -> tuple[str, str]:
-    """Of a line of sha256sum, or of openssl -r: a name with a backslash is escaped, and the line begins with one.
-    Raises Unreadable."""
-    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line)
+    """Of a line of sha256sum or openssl -r; a backslash before it marks an escaped name. Raises Unreadable."""
+    found = re.fullmatch(r"(\\?)([0-9a-f]{64}) [ *](.+)", line, re.DOTALL)
     if not found:
         raise Unreadable(f"no line of sha256sum: {line[:80]!r}")
     return (found[3].replace("\\\\", "\\") if found[1] else found[3]), found[2]
@@ -128,7 +118,6 @@ class AsAccount:
 
     @classmethod
     def of(cls, work: ServerWork) -> AsAccount:
-        """The account that does it."""
         return cls.on(work.host, work.account)
 
     @property
@@ -151,10 +140,8 @@ class AsAccount:
         return f"sudo -k -n -l -u {quoted(self.account)} -- {quoted(program)} >/dev/null 2>&1"
 
     def wrap(self, script: str) -> str:
-        """A whole script as the account.
-
-        Where sudoers lists single commands, a shell is not among them. `sudo -l` asks that without a refusal in
-        the server's log; the reply then has the status `NOT_ALLOWED`, and the check falls back to permission bits."""
+        """A whole script as the account. Where sudoers lists single commands, a shell is not among them. `sudo -l`
+        asks that without a refusal in the server's log; the reply then has the status `NOT_ALLOWED`."""
         if self.is_login:
             return script
         run = self.command(f"/bin/sh -c {shlex.quote(script)}")
@@ -163,9 +150,10 @@ class AsAccount:
         return f"if {self.may_run('/bin/sh')}\nthen {run}\nelse exit {NOT_ALLOWED}; fi"
 
     def or_login(self, script: str) -> str:
-        """A whole script as the account, or as the login where sudo gives it no shell of the account.
-
-        The script must end with 0 and say who ran it: any other end counts as sudo's refusal."""
+        """A whole script as the account, or as the login where sudo gives it no shell of the account; without input,
+        in the locale C, which sudo may not keep. The script says who ran it, and ends with 0: any other end counts as
+        sudo's refusal."""
+        script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{script}\nexit 0"
         if self.is_login:
             return script
         run = self.command('/bin/sh -c "$script"')
@@ -175,7 +163,19 @@ class AsAccount:
         return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """Who looked, and for which account, by their user ids: the login may have looked in the account's stead."""
+
+    ran_as: int
+    account: int | None
+    """None when the host does not know it."""
+
+    @property
+    def as_account(self) -> bool:
+        return self.ran_as == self.account
+
+
 class ShellProbe(Probe[T]):
     """A probe whose question is shell text for a host."""
 

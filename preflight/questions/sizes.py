@@ -5,38 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
-from preflight.plan.limits import Between
+from preflight.plan.limits import Between, Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, read_row, read_rows
 from preflight.questions.sql import SqlProbe
-
-_SECONDS = 20.0
-
-# A tablespace's size may be asked by pg_read_all_stats (so by pg_monitor), by who may create in it, and for the
-# database's own one; asking for another would end the whole statement with an error.
-_CATALOGUE = """\
-SELECT pg_database_size(current_database())::text AS database_bytes,
-  t.bytes::text AS table_bytes, t.tables::text AS tables,
-  coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
-  (SELECT count(*) FROM pg_largeobject_metadata)::text AS large_objects,
-  CASE WHEN s.hidden = 0 THEN s.bytes END::text AS cluster_bytes, s.tablespaces::text AS tablespaces,
-  ((SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm', 'S')) *
-   (SELECT count(*) FROM pg_database))::text AS cluster_relations,
-  pg_size_bytes(current_setting('wal_segment_size'))::text AS wal_segment_bytes
-FROM
-  (SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes, count(*) AS tables
-   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') t,
-  (SELECT sum(CASE WHEN v.visible THEN pg_tablespace_size(v.oid) END) AS bytes,
-     count(*) FILTER (WHERE NOT v.visible) AS hidden, count(*) AS tablespaces
-   FROM (SELECT p.oid, d.dattablespace = p.oid OR has_tablespace_privilege(p.oid, 'CREATE') OR coalesce(
-           (SELECT pg_has_role(r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = 'pg_read_all_stats'), false)
-           AS visible
-         FROM pg_tablespace p, pg_database d WHERE d.datname = current_database()) v) s"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +38,33 @@ class Sizes:
         return self.table_bytes + self.large_object_bytes
 
 
-@dataclass(frozen=True)
 class SizesProbe(SqlProbe[Sizes]):
     """Sizes by the catalogue. CONNECT is enough but for the cluster, which needs pg_read_all_stats."""
 
     family = Family.SPACE
-    timeout_seconds: ClassVar[float] = _SECONDS
+    timeout_seconds: ClassVar[float] = 20.0
 
-    def ask(self) -> str:
-        return _CATALOGUE
+    # A tablespace's size may be asked by pg_read_all_stats (so by pg_monitor), by who may create in it, and for the
+    # database's own one; asking for another would end the whole statement with an error.
+    text = """\
+SELECT pg_database_size(current_database())::text AS database_bytes,
+  t.bytes::text AS table_bytes, t.tables::text AS tables,
+  coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
+  (SELECT count(*) FROM pg_largeobject_metadata)::text AS large_objects,
+  CASE WHEN s.hidden = 0 THEN s.bytes END::text AS cluster_bytes, s.tablespaces::text AS tablespaces,
+  ((SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm', 'S')) *
+   (SELECT count(*) FROM pg_database))::text AS cluster_relations,
+  pg_size_bytes(current_setting('wal_segment_size'))::text AS wal_segment_bytes
+FROM
+  (SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes, count(*) AS tables
+   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') t,
+  (SELECT sum(CASE WHEN v.visible THEN pg_tablespace_size(v.oid) END) AS bytes,
+     count(*) FILTER (WHERE NOT v.visible) AS hidden, count(*) AS tablespaces
+   FROM (SELECT p.oid, d.dattablespace = p.oid OR has_tablespace_privilege(p.oid, 'CREATE') OR coalesce(
+           (SELECT pg_has_role(r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = 'pg_read_all_stats'), false)
+           AS visible
+         FROM pg_tablespace p, pg_database d WHERE d.datname = current_database()) v) s"""
 
     def read(self, reply: Reply) -> Sizes:
         return read_row(Sizes, reply)
@@ -87,59 +80,34 @@ class DataDirectories:
     """Of tablespaces outside it."""
 
     @property
-    def known(self) -> bool:
-        return bool(self.data)
-
-    @property
     def paths(self) -> tuple[str, ...]:
         """All that can be named; the write-ahead log first looked for where it lies by default."""
         own = (self.data, str(PurePosixPath(self.data) / "pg_wal")) if self.data else ()
         return tuple(dict.fromkeys((*own, *self.tablespaces)))
 
 
-class _Kind(StrEnum):
-    DATA = "data"
-    TABLESPACE = "tablespace"
-
-
 @dataclass(frozen=True, slots=True)
 class _Directory:
-    kind: _Kind
-    path: str
+    kind: Annotated[str, Matches("data|tablespace", "what a directory is for")]
+    path: Annotated[str, Matches(r"[^\n\0]*", "a path without a line break")]
 
 
-@dataclass(frozen=True)
 class DataDirectoriesProbe(SqlProbe[DataDirectories]):
     """Asks pg_settings: for a role without the right it has no such row, where current_setting() is an error."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT 'data' AS kind, setting AS path FROM pg_settings WHERE name = 'data_directory'
 UNION ALL SELECT 'tablespace', pg_tablespace_location(oid) FROM pg_tablespace
 ORDER BY kind, path"""
 
     def read(self, reply: Reply) -> DataDirectories:
         rows = read_rows(_Directory, reply)
-        if any("\n" in row.path or "\0" in row.path for row in rows):
-            raise Unreadable("a directory with a line break in its name")
-        data = "".join(row.path for row in rows if row.kind is _Kind.DATA)
+        data = "".join(row.path for row in rows if row.kind == "data")
         if data and not data.startswith("/"):
             raise Unreadable(f"data_directory is {data[:60]!r}")
         # The two standard tablespaces have no place of their own.
-        outside = (row.path for row in rows if row.kind is _Kind.TABLESPACE and row.path.startswith("/"))
+        outside = (row.path for row in rows if row.kind == "tablespace" and row.path.startswith("/"))
         return DataDirectories(data, tuple(outside))
-
-
-# pg_stat_wal is there since PostgreSQL 14. A server that keeps WAL back does so for an archive that fails or a slot.
-_STATISTICS = """\
-SELECT extract(epoch FROM now())::bigint::text AS seen_at, wal_bytes::bigint::text AS bytes,
-  greatest(extract(epoch FROM now() - greatest(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
-  pg_size_bytes(current_setting('max_wal_size'))::text AS most_bytes,
-  (EXISTS (SELECT FROM pg_replication_slots WHERE NOT active) OR coalesce(
-    (SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver), false))::text AS held
-FROM pg_stat_wal"""
-
-_UNDEFINED_TABLE = "42P01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +129,21 @@ class WalRate:
         return written if self.held else min(written, self.most_bytes)
 
 
-@dataclass(frozen=True)
 class WalRateProbe(SqlProbe[WalRate | None]):
     """Asks pg_stat_wal, which every role may read; None from a server before PostgreSQL 14, which has no such view."""
 
     family = Family.SPACE
-    timeout_seconds: ClassVar[float] = 10.0
-
-    def ask(self) -> str:
-        return _STATISTICS
+    # A server that keeps WAL back does so for an archive that fails or a slot.
+    text = """\
+SELECT extract(epoch FROM now())::bigint::text AS seen_at, wal_bytes::bigint::text AS bytes,
+  greatest(extract(epoch FROM now() - greatest(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
+  pg_size_bytes(current_setting('max_wal_size'))::text AS most_bytes,
+  (EXISTS (SELECT FROM pg_replication_slots WHERE NOT active) OR coalesce(
+    (SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver), false))::text AS held
+FROM pg_stat_wal"""
 
     def read(self, reply: Reply) -> WalRate | None:
-        if reply.code and reply.error.startswith(_UNDEFINED_TABLE):
+        if reply.code and reply.error.startswith("42P01"):  # undefined_table
             return None
         return read_row(WalRate, reply)
 
@@ -185,12 +156,10 @@ class LiveTables:
     """Tables of its own: none of the system's, none that an extension brought, no temporary ones."""
 
 
-@dataclass(frozen=True)
 class LiveTablesProbe(SqlProbe[LiveTables]):
     """CONNECT is enough for it."""
 
-    def ask(self) -> str:
-        return """\
+    text = """\
 SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -4,16 +4,12 @@ its version numbers."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from preflight.probe import Probe, Via
-
-T = TypeVar("T")
+from preflight.probe import Probe, T, Via
 
 Major = tuple[int, ...]
 """`(15,)`, or `(9, 6)` before PostgreSQL 10; compares as versions do."""
-
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS = frozenset(
@@ -36,7 +32,6 @@ _KEYWORDS = frozenset(
 which is everybody where a role is named."""
 
 
-@dataclass(frozen=True)
 class SqlProbe(Probe[T]):
     """A probe whose question is one SQL statement for a database."""
 
@@ -44,8 +39,7 @@ class SqlProbe(Probe[T]):
 
 
 def quote_identifier(name: str) -> str:
-    """A name of a role, database or schema, as quote_ident writes it: bare only where that means the same.
-    Raises ValueError for NUL."""
+    """A name in SQL, as quote_ident writes it: bare only where that means the same. Raises ValueError for NUL."""
     return name if _PLAIN.fullmatch(name) and name not in _KEYWORDS else always_quoted(name)
 
 

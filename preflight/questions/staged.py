@@ -1,33 +1,28 @@
 """Questions about a folder of scripts on a server: what is in it, hashed there, and the text of a file that differs.
 
 What names files is told in records that end in NUL, because a file's name may hold anything else. Files are hashed
-where they are and never fetched, except for the beginning of a few that differ from what was approved.
-"""
+where they are and never fetched, except for the beginning of a few that differ from what was approved."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import End, read_fields, read_lines, whole_number
-from preflight.questions.files import Entry, EntryKind
+from preflight.questions.fields import read_fields, read_lines, whole_number
+from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
+from preflight.record import fields_of
 
-MOST_ENTRIES = 5000
-"""A folder with more is not read: somebody named the wrong one."""
 TEXT_CAP_BYTES = 64 * 1024
 MOST_FORMS = 50
 """Files whose normalised forms are hashed in one question."""
-
 _TREE = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
 printf 'account=%s\\0' "$(id -un)"
@@ -69,15 +64,10 @@ if [ -n "$tool" ]; then
   find . -type f ! -path "*$nl*" ! -path "*$cr*" ! -path '*\\\\*' -exec $tool {} +
   printf '\\0'
   find . -type f \\( -path "*$nl*" -o -path "*$cr*" -o -path '*\\\\*' \\) -exec sh -c 'tool=$1; shift
-    for f do h=$($tool <"$f") && printf "hash=%s %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
+    for f do h=$($tool <"$f") && printf "hash=%s  %s\\0" "${h%%[!0-9a-f]*}" "$f"; done' sh "$tool" {} +
 else printf '\\0'; fi
-printf 'end=yes\\0'
-exit 0
-"""
-
+printf 'end=yes\\0'"""
 _FORMS = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 cd -- @STAGE@ || exit 0
 @FIND_TOOL@[ -n "$tool" ] || exit 0
 bom=$(printf '\\357\\273\\277')
@@ -87,18 +77,11 @@ for f in @NAMES@; do
   b=$(printf '%s' "$(tr -d '\\r' <"$f" | sed "1s/^$bom//")" | $tool)
   printf 'form=%s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}"
 done
-echo end=yes
-exit 0
-"""
-
+echo end=yes"""
 _TEXT = """\
-exec </dev/null
-LC_ALL=C; export LC_ALL
 if cd -- @STAGE@ && [ -f @NAME@ ] && [ ! -h @NAME@ ] && [ -r @NAME@ ]
 then dd if=@NAME@ bs=@BYTES@ count=1 2>/dev/null; else false; fi
-printf '\\0%s' "$?"
-exit 0
-"""
+printf '\\0%s' "$?\""""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,29 +120,19 @@ _KINDS = {"-": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.SYMLINK}
 
 
 @dataclass(frozen=True, slots=True)
-class _Hash:
-    sha256: Annotated[str, Matches("[0-9a-f]{64}", "a SHA-256 sum")]
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class _TreeTold:
-    account: str
-    end: End
+class _Listed:
     absent: str = ""
     too_many: bool = False
-    link: str = ""
-    root: str = ""
     parent: tuple[str, ...] = ()
     parent_path: tuple[str, ...] = ()
     entry: tuple[str, ...] = ()
     """Symbolic mode, size, time of change and path of each."""
     owner: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
-    complete: bool = False
-    tool: str = ""
     hashes: str = ""
-    hash: tuple[_Hash, ...] = ()
+    """Lines of the tool."""
+    hash: tuple[str, ...] = ()
+    """Such lines, of names that no line can hold."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +141,6 @@ class StagedFolder(AccountProbe[StagedTree]):
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 60.0
-
     folder: str
 
     def ask(self) -> str:
@@ -177,38 +149,39 @@ class StagedFolder(AccountProbe[StagedTree]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
-        told = read_lines(_TreeTold, read_fields(reply.text, ends_in_nul=True))
-        problem = told.absent.strip().rpartition(": ")[2]
-        if told.too_many:
+        fields = read_fields(reply.text, ended=True, ends_in_nul=True)
+        listed = read_lines(_Listed, {name: fields.pop(name) for name in fields_of(_Listed) if name in fields})
+        problem = listed.absent.strip().rpartition(": ")[2]
+        if listed.too_many:
             problem = f"it holds more than {MOST_ENTRIES} entries"
-        return StagedTree(
-            told.account,
-            problem,
-            told.link,
-            told.root,
-            _parents(told),
-            () if problem else _entries(told),
-            told.complete or bool(problem),
-            told.tool,
-            reply.error.strip(),
+        found = read_lines(
+            StagedTree,
+            {"complete": ["yes" if problem else "no"], **fields},
+            problem=problem,
+            entries=() if problem else _entries(listed),
+            complaint=reply.error.strip(),
         )
+        parents = [line.split() for line in listed.parent]
+        above = tuple(map(str, PurePosixPath(found.root).parents))
+        if listed.parent_path != above or len(parents) != len(above) or any(len(words) < 4 for words in parents):
+            raise Unreadable("no line of ls -l for a folder above")
+        modes = ((path, _mode(words[0]), words[2]) for path, words in zip(above, parents, strict=True))
+        return replace(found, parents=tuple(modes))
 
 
-def _parents(told: _TreeTold) -> tuple[tuple[str, int, str], ...]:
-    listed = [line.split() for line in told.parent]
-    above = tuple(map(str, PurePosixPath(told.root).parents))
-    if told.parent_path != above or len(listed) != len(above) or any(len(words) < 4 for words in listed):
-        raise Unreadable("no line of ls -l for a folder above")
-    return tuple((path, _mode(words[0]), words[2]) for path, words in zip(told.parent_path, listed, strict=True))
-
-
-def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
-    hashes = _hashes(told)
+def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
+    pairs = list(map(path_and_sha256, [*filter(None, told.hashes.split("\n")), *told.hash]))
+    hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
+    if len(hashes) < len(pairs):
+        raise Unreadable("a file is hashed twice")
     if not len(told.entry) == len(told.owner) == len(told.target):
         raise Unreadable("an entry without its owner, or what it leads to")
     found = {}
     for line, owner, target in zip(told.entry, told.owner, told.target, strict=True):
-        mode, size, modified, path = _words(line)
+        words = line.split(" ", 3)
+        if len(words) < 4:
+            raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
+        mode, size, modified, path = words
         name = path.removeprefix("./")
         kind = _KINDS.get(mode[:1], EntryKind.OTHER)
         found[name] = StagedEntry(
@@ -226,23 +199,6 @@ def _entries(told: _TreeTold) -> tuple[StagedEntry, ...]:
     if set(hashes) - set(found):
         raise Unreadable("a file is hashed that was not listed: the folder is being changed")
     return tuple(entry for _, entry in sorted(found.items()))
-
-
-def _words(line: str) -> tuple[str, str, str, str]:
-    words = line.split(" ", 3)
-    if len(words) < 4:
-        raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
-    return words[0], words[1], words[2], words[3]
-
-
-def _hashes(told: _TreeTold) -> dict[str, str]:
-    """SHA-256 by path: of the lines of whatever tool hashed, and of the records of odd names."""
-    lines = [line for line in told.hashes.split("\n") if line]
-    pairs = [*map(path_and_sha256, lines), *((each.path, each.sha256) for each in told.hash)]
-    hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
-    if len(hashes) < len(pairs):
-        raise Unreadable("a file is hashed twice")
-    return hashes
 
 
 def _mode(symbolic: str) -> int:
@@ -276,7 +232,6 @@ class Forms:
 
 @dataclass(frozen=True, slots=True)
 class _FormsTold:
-    end: End
     form: tuple[Forms, ...] = ()
 
 
@@ -287,7 +242,6 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
 
     family = Family.SCRIPTS
     timeout_seconds: ClassVar[float] = 30.0
-
     folder: str
     names: tuple[str, ...]
 
@@ -297,7 +251,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> dict[str, Forms]:
-        forms = read_lines(_FormsTold, reply).form
+        forms = read_lines(_FormsTold, reply, ended=True).form
         if len(forms) != len(self.names):
             raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
         return {name: form for name, form in zip(self.names, forms, strict=True) if form.without_cr and form.bare}
@@ -305,8 +259,6 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
 
 @dataclass(frozen=True, slots=True)
 class StagedBeginning:
-    """The beginning of a staged file."""
-
     text: str = ""
     whole: bool = True
     problem: str = ""

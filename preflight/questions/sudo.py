@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import read_fields, read_lines
+from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
@@ -49,41 +49,29 @@ class ProgramRun:
 Programs = tuple[ProgramRun, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    program: tuple[str, ...]
-    code: tuple[int, ...]
-    path: tuple[str, ...]
-    said: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class ProgramsProbe(AccountProbe[Programs]):
     """Runs `PROGRAM --version` for each program, as the account. A password is offered until it is refused once:
     every further refusal would count towards locking the account."""
 
     family = Family.ACCESS
-    programs: tuple[str, ...]
-
     timeout_seconds = _SUDO_SECONDS
+    programs: tuple[str, ...]
 
     def ask(self) -> str:
         tries = "\n".join(f"try {quoted(program)}" for program in self.programs)
-        return f"{_SHOW}\n{self._try()}\n{tries}\nexit 0"
-
-    def _try(self) -> str:
-        if self.account.is_login:
-            return _TRY_AS_LOGIN
         run = _TRY_WITH_PASSWORD if self.account.password else _TRY_WITHOUT_PROMPT
-        return run.replace("ACCOUNT", quoted(self.account.account))
+        run = _TRY_AS_LOGIN if self.account.is_login else run.replace("ACCOUNT", quoted(self.account.account))
+        return f"{_SHOW}\n{run}\n{tries}\nexit 0"
 
     def read(self, reply: Reply) -> Programs:
-        told = read_lines(_Runs, reply)
-        if told.program != self.programs or not len(told.program) == len(told.code) == len(told.path) == len(told.said):
-            raise Unreadable(f"answers for {len(told.program)} of {len(self.programs)} programs")
+        fields = read_fields(output_of(reply))
+        told = [fields.pop(name, []) for name in ("program", "code", "path", "said")]
+        if fields or tuple(told[0]) != self.programs or {len(lines) for lines in told} != {len(self.programs)}:
+            raise Unreadable(f"answers for {len(told[0])} of {len(self.programs)} programs")
         return tuple(
-            ProgramRun(program, code, path if path.startswith("/") else "", said.replace("|", "\n").strip())
-            for program, code, path, said in zip(told.program, told.code, told.path, told.said, strict=True)
+            ProgramRun(program, whole_number(code), path if path[:1] == "/" else "", said.replace("|", "\n").strip())
+            for program, code, path, said in zip(*told, strict=True)
         )
 
 
@@ -125,14 +113,6 @@ class Reach:
         return Refusal.of(self.said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    code: int
-    said: tuple[str, ...] = ()
-    rule: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class ReachProbe(AccountProbe[Reach]):
     """For accounts of which the plan names no program: `id -un` in a shell, or else the rules there are."""
 
@@ -156,8 +136,11 @@ class ReachProbe(AccountProbe[Reach]):
         )
 
     def read(self, reply: Reply) -> Reach:
-        told = read_lines(_Told, reply)
-        return Reach(told.code, "\n".join(told.said), tuple(_rules_for(self.account.account, told.rule)))
+        fields = read_fields(output_of(reply))
+        accounts = {self.account.account, "ALL"}
+        rules = [(rule, _RULE_ACCOUNTS.match(rule)) for rule in fields.pop("rule", [])]
+        own = (rule for rule, found in rules if found and accounts & {name.strip() for name in found[1].split(",")})
+        return read_lines(Reach, fields, said="\n".join(fields.pop("said", [])), rules=tuple(own))
 
 
 _TELL = """\
@@ -165,26 +148,8 @@ printf 'code=%s\\n' "$code"
 printf '%s\\n' "$out" | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
 printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
 exit 0"""
-
-
-def _rules_for(account: str, rules: Sequence[str]) -> Iterator[str]:
-    for rule in rules:
-        found = re.match(r"\(([^)]*)\)", rule)
-        accounts = found[1].partition(":")[0].split(",") if found else []
-        if {name.strip() for name in accounts} & {account, "ALL"}:
-            yield rule
-
-
+_RULE_ACCOUNTS = re.compile(r"\(([^:)]*)")
 _STAMP = "%Y%m%d%H%M%SZ"
-# sudo reads a NOTAFTER without a zone by the TZ of whoever calls it.
-_ASK = """\
-unset TZ
-sudo -k -n -ll 2>/dev/null </dev/null | awk '
-  /^Sudoers entry/ { accounts = "root"; after = "" }
-  sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }
-  sub(/^ *NotAfter: /, "") { after = $0 }
-  sub(/^\\t/, "") { print "rule=" accounts " " (after == "" ? "-" : after) " " $0 }' | head -n 500 | cut -c 1-300
-exit 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +162,16 @@ class SudoRule:
     """First instant, UTC, at which sudo no longer goes by it; None for no end."""
     command: str
 
+    @classmethod
+    def parse(cls, line: str) -> SudoRule:
+        accounts, _, rest = line.partition(" ")
+        after, _, command = rest.partition(" ")
+        try:
+            until = None if after == "-" else datetime.strptime(after, _STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            raise Unreadable(f"no end of a sudo rule: {after[:40]!r}") from None
+        return cls(tuple(accounts.split(",")), until, command)
+
     def may_cover(self, account: str, path: str) -> bool:
         """False only where it surely means another account or another program."""
         other_account = all(name[:1].isalnum() and name not in (account, "ALL") for name in self.accounts)
@@ -206,22 +181,27 @@ class SudoRule:
         return not other_account and not other_program
 
 
-@dataclass(frozen=True)
 class SudoRulesProbe(ShellProbe[tuple[SudoRule, ...]]):
     """The login's own rules; none where sudo wants a password to list them, which is no reason to offer it again."""
 
     family = Family.ACCESS
 
-    def ask(self) -> str:
-        return _ASK
+    # sudo reads a NOTAFTER without a zone by the TZ of whoever calls it.
+    text = """\
+unset TZ
+sudo -k -n -ll 2>/dev/null </dev/null | awk '
+  /^Sudoers entry/ { accounts = "root"; after = "" }
+  sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }
+  sub(/^ *NotAfter: /, "") { after = $0 }
+  sub(/^\\t/, "") { print "rule=" accounts " " (after == "" ? "-" : after) " " $0 }' | head -n 500 | cut -c 1-300
+exit 0"""
 
     def read(self, reply: Reply) -> tuple[SudoRule, ...]:
-        return tuple(map(_rule, read_fields(reply.text).get("rule", [])))
+        return tuple(map(SudoRule.parse, read_fields(reply.text).get("rule", [])))
 
 
 def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime | None:
-    """When the last rule that lets the login run `path` as `account` ends; None where one has no end, or none is
-    seen."""
+    """When the last rule ends that lets the login run `path` as `account`; None for never, and where none is seen."""
     ends = [rule.until for rule in rules if rule.may_cover(account, path)]
     return max((end for end in ends if end), default=None) if all(ends) else None
 
@@ -229,13 +209,3 @@ def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime 
 def stamp(moment: datetime) -> str:
     """As NOTAFTER wants it."""
     return moment.astimezone(UTC).strftime(_STAMP)
-
-
-def _rule(text: str) -> SudoRule:
-    accounts, _, rest = text.partition(" ")
-    after, _, command = rest.partition(" ")
-    try:
-        until = None if after == "-" else datetime.strptime(after, _STAMP).replace(tzinfo=UTC)
-    except ValueError:
-        raise Unreadable(f"no end of a sudo rule: {after[:40]!r}") from None
-    return SudoRule(tuple(accounts.split(",")), until, command)

@@ -4,8 +4,7 @@ and of the units they start, in the zone UTC, and the runs that their calendar e
 The shape is that of `print_property` in systemd's systemctl-show.c, the same since timers have calendars. The rules are
 those of systemd.time(7). What systemctl shows is systemd's normalized form (`Mon..Fri *-*-* 06:00:00`), and only that
 is read. At a clock change systemd starts nothing for a time that is skipped, and starts once, the first time,
-for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252.
-"""
+for a time that comes twice: seen with `systemd-analyze calendar` of systemd 252."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ class Schedule:
     """A run at a time that the clocks show twice is made twice; otherwise at the first one only."""
 
     def runs(self, start: datetime, end: datetime, where: tzinfo) -> list[datetime]:
-        """The moments from `start` to `end`, both included, at which the job starts on a machine in the zone `where`.
-        All UTC."""
+        """The moments, UTC, from `start` to `end` at which the job starts on a machine in the zone `where`."""
         found: set[datetime] = set()
         day, last = start.astimezone(where).date(), end.astimezone(where).date()
         while day <= last:
@@ -80,19 +78,11 @@ _CALENDAR = re.compile(
     r"(?:(?P<weekdays>[A-Z][A-Za-z,.]*) )?(?P<year>[\d*,./]+)-(?P<month>[\d*,./]+)(?P<from>[-~])(?P<day>[\d*,./]+)"
     r" (?P<hour>[\d*,./]+):(?P<minute>[\d*,./]+):[\d*,./]+(?: (?P<zone>[A-Za-z]\S*))?"
 )
-_VALUE = r"\d{1,4}|[A-Za-z]{3}"
-_PART = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/(\d{{1,4}}))?")
+_PART = re.compile(r"(?:\*|(\d{1,4})(?:-(\d{1,4}))?)(?:/(\d{1,4}))?")
 _SPAN_UNITS = {
+    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "month": 2_629_800.0,
     "y": 31_557_600.0,
-    "month": 2_629_800.0,
-    "w": 604_800.0,
-    "d": 86_400.0,
-    "h": 3600.0,
-    "min": 60.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-}
+}  # fmt: skip
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(month|min|ms|us|y|w|d|h|s)")
 _MOST_RUNS = 10_000
 shown = partial(one_line, limit=160)
@@ -100,7 +90,6 @@ shown = partial(one_line, limit=160)
 _SHOWN_TIME = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _SHOWN_CALENDAR = re.compile(r"\{ OnCalendar=(.*) ; next_elapse=.* \}")
 _REPEATED = re.compile(r"\{ OnUnit(?:Active|Inactive)USec=(.*) ; next_elapse=.* \}")
-_UPTIME = re.compile(r"\d{1,10}(\.\d+)?")
 _ARGV = re.compile(r"argv\[\]=(.*?)(?: ; ignore_errors=.*)?$")
 
 
@@ -143,8 +132,7 @@ class Timer:
 
 
 def parse_calendar(text: str) -> tuple[Schedule, str]:
-    """(schedule, name of its zone or empty) of a normalized calendar expression; seconds are left out. Raises
-    ValueError."""
+    """(schedule, zone or empty) of a normalized calendar expression; seconds are left out. Raises ValueError."""
     match = _CALENDAR.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no calendar expression")
@@ -171,29 +159,23 @@ def parse_span(text: str) -> timedelta:
 
 
 def read_numbers(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names`, in lower case, may
-    stand for numbers. Raises ValueError."""
+    """The numbers that `5,7-9,*/10` stands for; `a/n` goes on to the end of the range. `names` may stand for numbers.
+    Raises ValueError."""
+    for name, number in (names or {}).items():
+        field = re.sub(rf"(?<!/)\b{name}\b", str(number), field, flags=re.IGNORECASE)
     found: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if not match:
             raise ValueError(f"{part!r} is no part of a schedule")
         step = int(match[3] or 1)
-        first = low if match[1] is None else _number(match[1], names)
+        first = int(match[1] or low)
         alone = match[1] is not None and match[3] is None
-        last = _number(match[2], names) if match[2] else (first if alone else high)
+        last = int(match[2] or (first if alone else high))
         if step < 1 or not low <= first <= last <= high:
             raise ValueError(f"{part!r} is out of range")
         found.update(range(first, last + 1, step))
     return frozenset(found)
-
-
-def _number(text: str, names: Mapping[str, int] | None) -> int:
-    if text.isdecimal():
-        return int(text)
-    if names is None or text.lower() not in names:
-        raise ValueError(f"{text!r} is no number")
-    return names[text.lower()]
 
 
 def _days_from_end(field: str) -> frozenset[int]:
@@ -212,10 +194,12 @@ def read_timers(
     timer_lines: Iterable[str], service_lines: Iterable[str], at: datetime, uptime: str
 ) -> tuple[tuple[Timer, ...], tuple[str, ...]]:
     """(active timers, names of active ones that cannot be read) from `systemctl show` of timers and of what they start.
-
     `at`: the host's own time, UTC. `uptime`: its seconds since boot; empty where it does not say."""
-    commands = {_first(unit, "Id"): _command(unit) for unit in _records(service_lines)}
-    booted_at = at - timedelta(seconds=float(uptime)) if _UPTIME.fullmatch(uptime) else None
+    commands = {}
+    for unit in _records(service_lines):
+        argv = map(_ARGV.search, unit.get("ExecStart", ()))
+        commands[_first(unit, "Id")] = shown("; ".join(found[1] for found in argv if found))
+    booted_at = at - timedelta(seconds=float(uptime)) if re.fullmatch(r"\d{1,10}(\.\d+)?", uptime) else None
     timers, unread = [], []
     for record in _records(timer_lines):
         if _first(record, "ActiveState") != "active":
@@ -246,11 +230,6 @@ def _first(record: _Record, name: str) -> str:
     return next(iter(record.get(name, ())), "")
 
 
-def _command(record: _Record) -> str:
-    found = (_ARGV.search(value) for value in record.get("ExecStart", ()))
-    return shown("; ".join(match[1] for match in found if match))
-
-
 def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, str]) -> Timer:
     """Raises ValueError."""
     name, starts = _first(record, "Id"), _first(record, "Unit")
@@ -260,27 +239,22 @@ def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, s
     if not all(calendars):
         raise ValueError("a calendar of another shape")
     repeated = [match[1] for match in map(_REPEATED.fullmatch, record.get("TimersMonotonic", ())) if match]
+    next_at = []
+    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
+    if by_calendar:
+        next_at.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
+    since_boot = _first(record, "NextElapseUSecMonotonic")
+    if since_boot not in ("", "0", "infinity", "n/a"):
+        if booted_at is None:
+            raise ValueError("a time since boot, and no time of the boot")
+        next_at.append(booted_at + parse_span(since_boot))
     delay = _first(record, "RandomizedDelayUSec")
     return Timer(
         name=shown(name),
         starts=shown(starts),
         calendars=tuple(match[1] for match in calendars if match),
         every=min((parse_span(span) for span in repeated), default=None),
-        next_at=_next_at(record, booted_at),
+        next_at=min(next_at, default=None),
         delay=parse_span(delay) if delay else timedelta(),
         command=commands.get(starts, ""),
     )
-
-
-def _next_at(record: _Record, booted_at: datetime | None) -> datetime | None:
-    """The earlier of what the timer's calendars and its times since boot say."""
-    moments = []
-    by_calendar = _SHOWN_TIME.fullmatch(_first(record, "NextElapseUSecRealtime"))
-    if by_calendar:
-        moments.append(datetime.fromisoformat(by_calendar[1]).replace(tzinfo=UTC))
-    since_boot = _first(record, "NextElapseUSecMonotonic")
-    if since_boot not in ("", "0", "infinity", "n/a"):
-        if booted_at is None:
-            raise ValueError("a time since boot, and no time of the boot")
-        moments.append(booted_at + parse_span(since_boot))
-    return min(moments, default=None)

@@ -45,15 +45,15 @@ VALUES: Mapping[Any, tuple[str, Schema]] = {
     ),
 }
 """Type of a key -> what its value is, in words and as JSON Schema."""
-LIMITS: Mapping[type, tuple[str, str]] = {
-    limits.Filled: ("", r"\S"),
-    limits.NetworkAddress: ("host name or IP address", ""),
-    limits.HttpUrl: ("http or https URL", "^https?://"),
-    limits.ZoneName: ("IANA name: `Europe/Berlin`", ""),
-    limits.BelowFolder: ("path below the folder", ""),
-    limits.ServerPlace: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
-    limits.ShownOn: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
-    limits.GuessOrDated: (
+LIMITS: Mapping[object, tuple[str, str]] = {
+    limits.filled: ("", r"\S"),
+    limits.network_address: ("host name or IP address", ""),
+    limits.http_url: ("http or https URL", "^https?://"),
+    limits.zone_name: ("IANA name: `Europe/Berlin`", ""),
+    limits.below_folder: ("path below the folder", ""),
+    limits.server_place: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
+    limits.shown_on: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
+    limits.guess_or_dated: (
         '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
         r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$",
     ),
@@ -149,6 +149,6 @@ def in_words(shape: Shape) -> str:
             case limits.Above(low) if shape.type is not timedelta:
                 words += f" above {low:g}"
             case _:
-                said, _ = LIMITS.get(type(limit), ("", ""))
+                said, _ = LIMITS.get(limit, ("", ""))
                 words = said or words
     return words

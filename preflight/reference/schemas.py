@@ -152,7 +152,7 @@ def _limited(schema: Schema, marks: tuple[Any, ...]) -> Schema:
             case limits.Matches(pattern, _):
                 schema["pattern"] = f"^(?:{pattern})$"
             case _:
-                _, pattern = LIMITS.get(type(limit), ("", ""))
+                _, pattern = LIMITS.get(limit, ("", ""))
                 if pattern:
                     schema["pattern"] = pattern
     return schema

@@ -33,7 +33,8 @@ def about(command: Command) -> str:
         parts.append(f"takes back step {work.step}")
     elif work.step and command.act is not Act.RESTORE:
         parts.append(f"step {work.step}")
-    parts.append("minutes not planned" if command.minutes is None else f"{command.minutes:g} min")
+    together = f" for all {command.shared_by} of them" if command.shared_by > 1 else ""
+    parts.append("minutes not planned" if command.minutes is None else f"{command.minutes:g} min{together}")
     return ", ".join(parts)
 
 

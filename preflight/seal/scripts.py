@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.clock import Deadline
-from preflight.judging.manifest import ManifestError, format_manifest, name_problem, parse_manifest
+from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.questions.files import EntryKind
 from preflight.seal import SealError, write_sealed

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag, urljoin
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.http import HttpRequest, reply_text
+from preflight.questions.http import LARGEST_BODY_BYTES, HttpRequest, reply_text
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, CannotAsk, ParallelSession
 from preflight.sessions.dial import DialFailed, connect, resolve
@@ -169,7 +169,7 @@ class Exchange:
         self._phase = "headers"
         limit(sock, self._deadline)
         _send(request, sock)
-        stream = AnswerStream(sock, self._deadline, request.max_bytes + _HEADER_ROOM_BYTES)
+        stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + _HEADER_ROOM_BYTES)
         with _final_response(stream) as response:
             self._session["status"] = str(response.status)
             head = _Response(response.status, response.headers)
@@ -178,7 +178,7 @@ class Exchange:
             self._phase = "body"
             _require_unencoded(response)
             declared = _declared_bytes(response)
-            return replace(head, body=_body(response, declared, request.max_bytes), declared_bytes=declared)
+            return replace(head, body=_body(response, declared, LARGEST_BODY_BYTES), declared_bytes=declared)
 
     def _explained(self, error: Exception) -> tuple[Reason, str]:
         """Reason and sentence. The order matters: most of these are subclasses of later ones."""

@@ -34,7 +34,9 @@ def check(backup: Backup = BACKUP, step: Step = STEP, *, sample: bool = False) -
 
 
 def listed(*backups: BackupFile) -> Listing:
-    return Listing(backups, len(backups), 0, "readable", as_account=True, uid=1000, host_now=MOMENT)
+    return Listing(
+        backups=backups, count=len(backups), dangling=0, folder="readable", ran_as=1000, account=1000, now=MOMENT
+    )
 
 
 def judged(

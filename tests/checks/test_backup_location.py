@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, Remot
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
-from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place
+from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place, Target
 from preflight.reasons import Reason
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
@@ -29,7 +30,6 @@ PLACE = Place(
     reached="/backup/orders",
     real="/backup/orders",
     mode=0o750,
-    uid=1000,
     owner="dbadmin",
     mount=DISK,
     free_bytes=10**10,
@@ -46,11 +46,11 @@ GOOD = Directory(
     kind=DirectoryKind.DIRECTORY,
     passable=True,
     ran_as=1000,
-    uid=1000,
+    account=1000,
     groups=frozenset({1000}),
     access=True,
     proof="written",
-    file_limit_bytes=None,
+    fsize="unlimited",
     chain=CHAIN,
 )
 BY_LOGIN = replace(GOOD, ran_as=999, access=False, proof="EACCES")
@@ -73,6 +73,7 @@ def judged(
     backup: Backup = BACKUP,
     data: DataDirectories | NoReply | None = DATA,
     places: Mapping[str, Place] | NoReply | None = None,
+    moment: datetime = MOMENT,
     **settings: Any,
 ) -> Judgement:
     step = Step(id="backup", minutes=30, minutes_over_network=75)
@@ -81,7 +82,7 @@ def judged(
         backups={"orders": backup},
         steps=(step,),
     )
-    check = BackupLocation(plan, MOMENT, BackupLocationSettings(**settings))
+    check = BackupLocation(plan, moment, BackupLocationSettings(**settings))
     (subject,) = check.subjects()
     seen = PLACES if places is None else places
     found: Judgement = check.judge(subject, directory=directory, files=data, places=seen)
@@ -115,7 +116,7 @@ def told(found: Judgement) -> str:
         (replace(GOOD, kind=DirectoryKind.OTHER), Status.FAIL),
         (replace(GOOD, kind=DirectoryKind.MISSING, passable=False), Status.FAIL),
         (replace(BY_LOGIN, kind=DirectoryKind.MISSING, passable=False), Status.UNKNOWN),
-        (replace(GOOD, uid=-1, proof="none"), Status.FAIL),
+        (replace(GOOD, account=None, proof="none"), Status.FAIL),
     ],
 )
 def test_the_account_must_be_able_to_write(directory: Directory, status: Status) -> None:
@@ -176,7 +177,7 @@ def test_what_a_login_can_write_says_nothing_of_the_account() -> None:
 
 
 def test_root_needs_no_bits() -> None:
-    assert judged(replace(BY_LOGIN, uid=0, chain=link(0o700, uid=5))).status is Status.PASS
+    assert judged(replace(BY_LOGIN, account=0, chain=link(0o700, uid=5))).status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -267,11 +268,12 @@ def test_the_limit_on_the_size_of_files(
     limit: int | None, expected: int | None, form: BackupFormat, status: Status
 ) -> None:
     backup = replace(BACKUP, expected=Bytes(expected) if expected else None, format=form)
-    assert judged(replace(GOOD, file_limit_bytes=limit), backup=backup).status is status
+    fsize = "unlimited" if limit is None else str(limit // 512)
+    assert judged(replace(GOOD, fsize=fsize), backup=backup).status is status
 
 
 def test_the_logins_own_limit_does_not_fail_the_account() -> None:
-    found = judged(replace(BY_LOGIN, file_limit_bytes=MIB), backup=replace(BACKUP, expected=Bytes(2 * MIB)))
+    found = judged(replace(BY_LOGIN, fsize=str(MIB // 512)), backup=replace(BACKUP, expected=Bytes(2 * MIB)))
     assert found.status is Status.WARN
 
 
@@ -360,3 +362,32 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file.write_text(MINIMAL + declared + table.format("ignore"))
     with pytest.raises(PlanError):
         load_plan(file, {"backup-location": BackupLocationSettings})
+
+
+@pytest.mark.parametrize(
+    ("hours_into_window", "asked_hours_into_window", "status"),
+    [(-1, 1, Status.FAIL), (1, 2, Status.PASS), (1, -1, Status.FAIL), (None, 1, Status.FAIL)],
+)
+@pytest.mark.parametrize("many", [True, False])
+def test_what_the_window_itself_has_written_is_in_nobodys_way(
+    hours_into_window: int | None, asked_hours_into_window: int, status: Status, many: bool
+) -> None:
+    start = toy_plan().window.start
+    changed_at = None if hours_into_window is None else start + timedelta(hours=hours_into_window)
+    target = Target.FULL_FOLDER if many else Target.CLOSED_FILE
+    backup = replace(BACKUP, format=BackupFormat.DIRECTORY if many else BackupFormat.CUSTOM)
+    found = judged(
+        replace(GOOD, target=target, target_changed_at=changed_at),
+        backup=backup,
+        moment=start + timedelta(hours=asked_hours_into_window),
+    )
+    assert found.status is status
+
+
+def test_a_file_that_only_the_login_could_see_waits_for_become() -> None:
+    found = judged(replace(BY_LOGIN, target=Target.CLOSED_FILE))
+    (point,) = found.telling_points()
+    assert (point.status, point.behind) == (
+        Status.UNKNOWN,
+        "become dbadmin on db1: sudo does not give it to the login",
+    )

@@ -65,7 +65,6 @@ def directory(
         reached=path,
         real=path,
         mode=0o700,
-        uid=1000,
         owner="dbadmin",
         mount=mount,
         free_bytes=int(free_gib * GIB),
@@ -77,11 +76,11 @@ def directory(
         kind=DirectoryKind.DIRECTORY,
         passable=True,
         ran_as=1000,
-        uid=1000,
+        account=1000,
         groups=frozenset({1000}),
         access=True,
         proof="written",
-        file_limit_bytes=None,
+        fsize="unlimited",
         chain=(),
     )
     return replace(known, **changes)
@@ -98,7 +97,9 @@ def dump(size_gib: float | None, path: str = "/backup/o.dump") -> BackupFile:
 
 
 def listed(*backups: BackupFile) -> Listing:
-    return Listing(backups, len(backups), 0, "readable", as_account=True, uid=1000, host_now=MOMENT)
+    return Listing(
+        backups=backups, count=len(backups), dangling=0, folder="readable", ran_as=1000, account=1000, now=MOMENT
+    )
 
 
 def check(*backups: Backup, hosts: Sequence[Host] = (), settings: BackupSpaceSettings | None = None) -> BackupSpace:
@@ -241,6 +242,9 @@ def test_the_parent_of_a_missing_directory_is_not_measured(kind: DirectoryKind) 
 def test_a_directory_that_may_be_hidden_is_not_called_missing() -> None:
     found = judged(missing("/backup/orders", passable=False))
     assert found.summary == "directory cannot be seen by the account (see backup-location)"
+    assert not found.behind
+    by_login = judged(replace(missing("/backup/o", passable=False), ran_as=999))
+    assert by_login.behind == "become dbadmin on db1: sudo does not give it to the login"
     assert found.status is Status.UNKNOWN
 
 

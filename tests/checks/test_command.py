@@ -12,8 +12,7 @@ from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Role
 from preflight.plan.load import load_plan
-from preflight.questions.commands import Ended
-from preflight.questions.files import LocalAct, LocalRequest
+from preflight.questions.files import Ended, LocalAct, LocalRequest
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -57,7 +56,8 @@ def test_the_exit_status_decides(code: int, output: str, error: str, status: Sta
 def test_a_refusal_of_sudo_is_no_warning_of_the_plugin() -> None:
     refused = Ended(1, "", "sudo: a password is required\n")
     found = judge(refused, replace(LOAD, account=Account("postgres")))
-    assert found.status is Status.UNKNOWN
+    behind = "become postgres on db1: sudo does not give it to the login"
+    assert (found.status, found.behind) == (Status.UNKNOWN, behind)
     assert "sudo does not let the login run it as postgres" in found.summary
 
 
@@ -90,6 +90,7 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
         ('program = "x"\nhost = "db9"', "checks.command.run.load.host"),
         ('program = "x"\ntimeout = "0s"', "checks.command.run.load.timeout"),
         ('programme = "x"', "unknown key"),
+        ('program = "x"\narguments = ["https://u:hunter2@h/"]', "holds a password"),
     ],
 )
 def test_a_faulty_command_is_an_error_of_the_plan(tmp_path: Path, line: str, said: str) -> None:

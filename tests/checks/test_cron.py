@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from preflight_checks.competing_jobs.cron import parse_schedule, read_anacrontab, read_crontab
+from preflight_checks.competing_jobs.job_starts import parse_schedule, read_anacrontab, read_crontab
 
 from preflight.clock import ClockChange, clock_changes, zone
 from preflight.questions.timers import Timer, parse_calendar, parse_span
@@ -74,7 +74,7 @@ def test_both_ends_of_an_interval_count(start: str, end: str, count: int) -> Non
     [
         "", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *",
         "5-1 * * * *", "a * * * *", "* * * foo *", "1,,2 * * * *", "0~30 * * * *", "@never", "-1 * * * *",
-        "* * * * mon-x", "½ * * * *",
+        "* * * * mon-x", "* * * * */mon", "* * * * 1sun", "½ * * * *",
     ],
 )  # fmt: skip
 def test_what_is_no_schedule_is_refused(text: str) -> None:

@@ -152,7 +152,7 @@ def reply() -> Reply:
 def row() -> Reply:
     text = (
         '[{"user": "u", "database": "orders", "version_num": "150018", "in_recovery": "false", "backend_pid": "1",'
-        ' "cluster_name": "", "server_address": null, "server_port": null,'
+        ' "cluster_name": "", "server_address": null,'
         ' "client_port": null}]'
     )
     return Reply(0, text, MOMENT, 0.1, "from here as u")

@@ -42,17 +42,20 @@ from tests.toy import MOMENT, toy_plan
 MIB = 1024 * 1024
 NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
 OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), stat="1:2")
-LISTING = Listing((NEW, OLD), 2, 0, "readable", as_account=True, uid=26, host_now=MOMENT)
+LISTING = Listing(backups=(NEW, OLD), count=2, dangling=0, folder="readable", ran_as=26, account=26, now=MOMENT)
+EMPTY = replace(LISTING, backups=(), count=0)
 LIVE = LiveTables(150018, 7)
-ARCHIVE = ArchiveRead(True, 0, "", "orders", "15.18", 7)
+ARCHIVE = ArchiveRead(list_code=0, code=0, said="", database="orders", server="15.18", tables=7)
 DUMP, CLUSTER = "-- PostgreSQL database dump", "-- PostgreSQL database cluster dump"
 TEXT = TextRead(
-    True, True, size_bytes=400 * MIB, first_line=DUMP, complete=True, server="15.18", databases={"orders": 7}
-)
+    ran_as=26, account=26, readable=True, size_bytes=400 * MIB, first_line=DUMP, complete=True, server="15.18",
+    databases={"orders": 7},
+)  # fmt: skip
 WHOLE = replace(TEXT, first_line=CLUSTER, databases={"template1": 0, "billing": 3, "orders": 7})
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
+BEHIND = "become postgres on db1: sudo does not give it to the login"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
 
@@ -73,8 +76,10 @@ def judged(
     live: LiveTables | NoReply = LIVE,
     backup: Backup = BACKUP,
     settings: RollbackReadySettings | None = None,
+    moment: datetime = MOMENT,
 ) -> Judgement:
     ready = check(settings, backups={"orders": backup})
+    ready.moment = moment
     found: Judgement = ready.judge(
         subject(ready, "orders previous backup"), listing=listing, live=live, read=read, earlier=earlier
     )
@@ -120,27 +125,29 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
     assert judged(there).status is Status.PASS
     assert judged(there, backup=replace(TAKEN, taken_by="cron")).status is Status.PASS
     assert judged(there, backup=replace(TAKEN, file="{date}.dump")).status is Status.PASS
-    in_window = with_new(path=f"/b/orders-{DAY}.dump", changed_at=MOMENT + timedelta(hours=10))
-    assert "has the name" not in str(judged(in_window, backup=TAKEN))
+    begun = MOMENT + timedelta(hours=10)
+    in_window = with_new(path=f"/b/orders-{DAY}.dump", changed_at=begun)
+    assert "has the name" not in str(judged(in_window, backup=TAKEN, moment=begun))
+    assert "has the name" in str(judged(in_window, backup=TAKEN)), "no time of the window has come yet"
 
 
 @pytest.mark.parametrize(
     ("read", "status", "words"),
     [
         (replace(ARCHIVE, code=1, said="pg_restore: error: end of file"), Status.FAIL, "cannot be read to its end"),
-        (replace(ARCHIVE, listed=False, code=1, said="pg_restore: error: x"), Status.FAIL, "cannot open"),
+        (replace(ARCHIVE, list_code=1, code=1, said="pg_restore: error: x"), Status.FAIL, "cannot open"),
         (
-            replace(ARCHIVE, listed=False, code=1, said="pg_restore: error: unsupported version (1.16) in file header"),
+            replace(ARCHIVE, list_code=1, code=1, said="pg_restore: error: unsupported version (1.16) in file header"),
             Status.FAIL,
             "newer pg_dump",
         ),
         (
-            replace(ARCHIVE, listed=False, code=1, said="sudo: a password is required"),
+            replace(ARCHIVE, list_code=1, code=1, said="sudo: a password is required"),
             Status.UNKNOWN,
             "sudo asks for a password",
         ),
         (
-            replace(ARCHIVE, listed=False, code=127, said="sh: 1: pg_restore: not found"),
+            replace(ARCHIVE, list_code=1, code=127, said="sh: 1: pg_restore: not found"),
             Status.FAIL,
             "pg_restore is missing",
         ),
@@ -171,7 +178,7 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(WHOLE, databases={"billing": 3, "orders": 0}), Status.FAIL, "schema only"),
         (replace(WHOLE, server="14.9"), Status.FAIL, "version 14"),
         (replace(TEXT, server="16.1"), Status.FAIL, "version 16"),
-        (TextRead(False, True), Status.FAIL, "may not be read by postgres"),
+        (TextRead(ran_as=26, account=26, readable=False), Status.FAIL, "may not be read by postgres"),
         (BaseRead(1, "pg_verifybackup: error: checksum mismatch"), Status.FAIL, "not whole"),
         (BaseRead(1, "sudo: a password is required"), Status.UNKNOWN, "does not run"),
         (LOST, Status.UNKNOWN, "timed out"),
@@ -231,7 +238,7 @@ def test_the_owner_is_the_account_or_root(changes: dict[str, Any], status: Statu
     ],
 )
 def test_what_cannot_be_read_at_all_never_passes(kind: BackupKind, as_account: bool, status: Status) -> None:
-    assert judged(replace(with_new(kind=kind), as_account=as_account), None).status is status
+    assert judged(replace(with_new(kind=kind), ran_as=26 if as_account else 1000), None).status is status
 
 
 @pytest.mark.parametrize(
@@ -246,22 +253,24 @@ def test_what_cannot_be_read_at_all_never_passes(kind: BackupKind, as_account: b
     ],
 )
 def test_no_backup_fails_unless_nobody_could_look(folder: str, as_account: bool, status: Status) -> None:
-    listing = Listing((), 0, 0, folder, as_account, 26, MOMENT)
+    listing = replace(EMPTY, folder=folder, ran_as=26 if as_account else 1000)
     assert judged(listing, None).status is status
 
 
 def test_names_that_lead_to_nothing_are_no_backup_for_who_may_look_everywhere() -> None:
-    dangling = Listing((), 1, 1, "readable", as_account=True, uid=26, host_now=MOMENT)
+    dangling = replace(EMPTY, count=1, dangling=1)
     found = judged(dangling, None)
     assert (found.status, found.actual) == (Status.FAIL, "1 links to nothing")
-    assert judged(replace(dangling, as_account=False), None).status is Status.UNKNOWN
+    assert judged(replace(dangling, ran_as=1000), None).status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("listing", [(None, 100), (100, None)])
 def test_a_size_nobody_saw_is_compared_with_nothing(listing: tuple[int | None, int | None]) -> None:
     new, old = listing
     files = (replace(NEW, size_bytes=new), replace(OLD, size_bytes=old))
-    assert judged(replace(LISTING, backups=files)).status is Status.UNKNOWN
+    found = judged(replace(LISTING, backups=files))
+    assert (found.status, found.behind) == (Status.UNKNOWN, "")
+    assert BEHIND in str(judged(replace(LISTING, backups=files, ran_as=1000)))
 
 
 def test_a_single_backup_has_nothing_to_be_compared_with() -> None:
@@ -303,7 +312,7 @@ def test_without_the_server_its_version_is_not_known() -> None:
 )
 def test_each_kind_has_its_reader(kind: BackupKind, as_account: bool, probe: type | None) -> None:
     ready = check()
-    listing = replace(with_new(kind=kind), as_account=as_account)
+    listing = replace(with_new(kind=kind), ran_as=26 if as_account else 1000)
     probes = ready.follow_up(subject(ready, "orders previous backup"), listing=listing, live=LIVE)
     assert [type(each) for each in probes.values()] == ([probe] if probe else [])
 
@@ -319,7 +328,7 @@ def test_the_one_before_is_read_too_when_the_newest_is_fresh() -> None:
 def test_an_unreadable_text_dump_is_not_guessed_to_be_an_archive() -> None:
     plain = replace(BACKUP, format=BackupFormat.PLAIN)
     ready = check(backups={"orders": plain})
-    listing = replace(with_new(kind=BackupKind.UNREADABLE), as_account=False)
+    listing = replace(with_new(kind=BackupKind.UNREADABLE), ran_as=1000)
     assert not ready.follow_up(subject(ready, "orders previous backup"), listing=listing, live=LIVE)
 
 
@@ -333,7 +342,7 @@ def test_a_failed_base_backup_is_read_again_with_its_own_program() -> None:
 
 MOUNT = Mount("8:1", "/data", False, "ext4", "/dev/sda1")
 PLACE = Place(
-    path="/data/pg", reached="/data/pg", real="/data/pg", mode=0o700, uid=26, owner="postgres", mount=MOUNT,
+    path="/data/pg", reached="/data/pg", real="/data/pg", mode=0o700, owner="postgres", mount=MOUNT,
     free_bytes=100 * MIB, size_bytes=1000 * MIB, free_inodes=None,
 )  # fmt: skip
 SIZES = Sizes(
@@ -446,3 +455,16 @@ def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
     for days, status in ((30, Status.PASS), (31, Status.WARN)):
         ready = check(rollback=Rollback(rehearsed=(start - timedelta(days=days)).date()))
         assert ready.judge(subject(ready, "rehearsal")).status is status
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "behind"),
+    [
+        ("sudo: a password is required", Status.UNKNOWN, BEHIND),
+        ("sudo: pg_verifybackup: command not found", Status.UNKNOWN, ""),
+        ('pg_verifybackup: error: "base/1/2" is present on disk but not in the manifest', Status.FAIL, ""),
+    ],
+)
+def test_a_base_backup_that_sudo_keeps_from_being_read_waits_for_become(said: str, status: Status, behind: str) -> None:
+    (point,) = judged(with_new(kind=BackupKind.BASE), BaseRead(1, said)).telling_points()
+    assert (point.status, point.behind) == (status, behind)

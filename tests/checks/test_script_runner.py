@@ -10,12 +10,11 @@ import pytest
 from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
-from preflight.judging.manifest import format_manifest
+from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, Step
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.sudo import ProgramRun
-from preflight.questions.tools import LoginRefusal, Method, ServerLogin, ServerLoginProbe
-from preflight.questions.work_start import Start, WorkStart, WorkStartProbe
+from preflight.questions.work_start import LoginRefusal, ServerLogin, ServerLoginProbe, Start, WorkStart, WorkStartProbe
 from tests.toy import MOMENT, toy_plan
 
 TEXTS = {
@@ -225,7 +224,7 @@ def test_a_log_that_only_the_login_could_look_for_is_unknown() -> None:
 
 
 def test_a_staged_folder_that_the_login_cannot_enter_fails() -> None:
-    found = judge(account=Account("postgres"), start=Start.CLOSED)
+    found = judge(account=Account("postgres"), start=Start.FOLDER_CLOSED)
     assert found.status is Status.FAIL, told(found)
     assert f"dbadmin cannot start the work in {FOLDER}" in found.summary
     assert "setfacl -m u:dbadmin:x" in found.remedy
@@ -305,7 +304,7 @@ def test_who_puts_a_backup_back_logs_in_too() -> None:
 def test_the_command_that_puts_a_backup_back_is_looked_for() -> None:
     restore = Restore(command=("/opt/restore.sh", "orders"))
     plan = plan_of(backup={"taken_by": "cron", "previous": "/b/*", "restore": restore})
-    found = judgement_of(plan, start=Start.MISSING)
+    found = judgement_of(plan, start=Start.PROGRAM_MISSING)
     assert (found.status, found.summary) == (
         Status.FAIL, "/opt/restore.sh does not start: there is no such program",
     )  # fmt: skip
@@ -335,7 +334,7 @@ def test_each_entry_is_tried_at_its_own_server_as_its_own_login() -> None:
     (psql,) = check.follow_up(scripts).values()
     assert isinstance(dump, ServerLoginProbe)
     assert isinstance(psql, ServerLoginProbe)
-    assert (dump.method, dump.account.account) == (Method.PG_DUMP, "postgres")
+    assert (dump.method, dump.account.account) == ("pg_dump", "postgres")
     assert dump.connection == (("user", "backup"), ("dbname", "orders"))
     assert dump.rather == "psql", "it tells which server that is"
     assert dict(psql.connection) == {"host": "localhost", "port": "5432", "user": "owner", "dbname": "orders"}
@@ -358,7 +357,8 @@ def test_a_command_is_unknown_until_somebody_showed_that_it_stops() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [(Start.MISSING, "there is no such program"), (Start.DENIED, "it is not executable")]
+    ("state", "words"),
+    [(Start.PROGRAM_MISSING, "there is no such program"), (Start.PROGRAM_DENIED, "it is not executable")],
 )
 def test_a_command_that_cannot_be_started_fails(state: Start, words: str) -> None:
     found = judge(**DEPLOY, texts=WITH_DEPLOY, start=state)

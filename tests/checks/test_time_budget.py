@@ -17,8 +17,7 @@ from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.evidence import Evidence
 from preflight.finding import Judgement, Quantity, Status
-from preflight.judging.backup_order import unprotected
-from preflight.judging.schedule import schedule
+from preflight.judging.schedule import schedule, unprotected
 from preflight.plan import (
     Account,
     Backup,

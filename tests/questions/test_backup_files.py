@@ -21,8 +21,8 @@ account=1000
 now=1790000000
 count=2
 dangling=0
-backup=1789990000 400 1000 600 8:1 postgres custom /b/new one.dump
-backup=1789900000 300 1000 600 8:2 postgres custom /b/old.dump
+backup=1789990000 400 0 1000 600 8:1 postgres custom /b/new one.dump
+backup=1789900000 300 - 1000 600 8:2 postgres custom /b/old.dump
 end=yes
 """
 
@@ -41,7 +41,7 @@ def listed(pattern: str | Path) -> Listing:
 def test_the_newest_comes_first_and_names_keep_their_blanks() -> None:
     listing = read(GOOD)
     assert [backup.path for backup in listing.backups] == ["/b/new one.dump", "/b/old.dump"]
-    assert (listing.count, listing.as_account, listing.uid) == (2, True, 1000)
+    assert (listing.count, listing.as_account, listing.account) == (2, True, 1000)
     assert listing.age(listing.backups[0]).total_seconds() == 10000
 
 

@@ -170,9 +170,9 @@ def test_a_timer_of_another_shape_is_not_lost(old: str, new: str) -> None:
 
 def test_tables_are_read_with_their_users() -> None:
     found = read(
-        HEAD + "table=table /etc/crontab\nline=1 17 * * * * root run-parts /etc/cron.hourly\n"
-        "table=table /etc/cron.d/backup\nline=2 0 1 * * * postgres pg_dump\ncut=2\nunread=/etc/cron.d/secret\n"
-        "unread=/var/spool/cron/crontabs\ntable=spool /var/spool/cron/./root\nline=3 @daily clean\n"
+        HEAD + "table=table /etc/crontab\nline=17 * * * * root run-parts /etc/cron.hourly\n\n"
+        "table=table /etc/cron.d/backup\nline=0 1 * * * postgres pg_dump\ncut=yes\n\nunread=/etc/cron.d/secret\n"
+        "unread=/var/spool/cron/crontabs\ntable=spool /var/spool/cron/./root\nline=@daily clean\n\n"
         "part=/etc/cron.daily/dpkg\npart=/etc/cron.daily/man-db\n" + OFFLINE
     )
     assert found.tables == (
@@ -191,7 +191,7 @@ def test_tables_are_read_with_their_users() -> None:
      ("crond", "x.rpmnew", False), ("crontab", "a.dpkg-old", False)],
 )  # fmt: skip
 def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) -> None:
-    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=table /etc/cron.d/{name}\nline=1 * * * * * root x\n"
+    text = HEAD.replace("cron=cron\n", f"cron={cron}\n") + f"table=table /etc/cron.d/{name}\nline=* * * * * root x\n\n"
     assert bool(read(text + OFFLINE).tables) is is_run
 
 
@@ -199,7 +199,7 @@ def test_only_files_that_cron_reads_count(cron: str, name: str, is_run: bool) ->
 def test_a_table_of_anacron_counts_where_anacron_is(anacron: str, there: bool) -> None:
     text = (
         HEAD.replace("anacron=no", f"anacron={anacron}")
-        + "table=anacrontab /etc/anacrontab\nline=1 1 5 cron.daily true\n"
+        + "table=anacrontab /etc/anacrontab\nline=1 5 cron.daily true\n\n"
     )
     assert (read(text + OFFLINE).anacrontab is not None) is there
 
@@ -231,7 +231,8 @@ def test_a_zone_counts_when_it_shows_the_time_of_the_host(changes: Mapping[str, 
         HEAD,
         HEAD + "systemd=offline\n",
         HEAD + OFFLINE + "more\n",
-        HEAD + "line=1 * * * * * x\n" + OFFLINE,
+        HEAD + "line=* * * * * x\n" + OFFLINE,
+        HEAD + "table=table /etc/crontab\nline=* * * * * x\n" + OFFLINE,
         HEAD + "rumour=1\n" + OFFLINE,
         HEAD + "systemd=maybe\nend=yes\n",
         (HEAD + OFFLINE).replace("epoch=1792177200", "epoch=soon"),

@@ -28,7 +28,6 @@ IDENTITY = {
     "version_num": "150018",
     "in_recovery": "false",
     "server_address": "192.0.2.7",
-    "server_port": "5432",
     "client_port": "35540",
     "backend_pid": "4711",
     "cluster_name": "",
@@ -55,7 +54,7 @@ def rows(*found: Mapping[str, Any]) -> Reply:
 def test_an_identity_is_read() -> None:
     identity = IdentityProbe("orders").read(rows(IDENTITY))
     assert (identity.version_num, identity.in_recovery, identity.client_port) == (150018, False, 35540)
-    local = {**IDENTITY, "server_address": None, "server_port": None, "client_port": None}
+    local = {**IDENTITY, "server_address": None, "client_port": None}
     assert IdentityProbe("orders").read(rows(local)).client_port is None
 
 

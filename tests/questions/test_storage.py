@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -57,7 +58,7 @@ def test_a_directory_is_described_whatever_its_name(tmp_path: Path, shell: str, 
     status = path.stat()
     assert found.kind is DirectoryKind.DIRECTORY
     assert (found.place.path, found.place.reached, found.place.real) == (str(path), str(path), str(path))
-    assert (found.place.mode, found.place.uid) == (0o750, os.geteuid())
+    assert (found.place.mode, found.ran_as) == (0o750, os.geteuid())
     assert found.place.mount is not None
     assert found.place.mount.device == f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     assert found.as_account
@@ -116,12 +117,20 @@ def test_another_accounts_answer_is_of_no_use_for_other_paths(tmp_path: Path) ->
         PlacesProbe("db1", ME, ("/proc",)).read(text)
 
 
+def test_a_place_without_its_real_path_is_no_answer(tmp_path: Path) -> None:
+    """A host whose readlink knows no -f: the path must not be taken for one that begins at the root."""
+    probe = PlacesProbe("db1", ME, (str(tmp_path), str(tmp_path / "new")))
+    whole = asked(probe)
+    with pytest.raises(Unreadable, match="real"):
+        probe.read(replace(whole, text=re.sub(r"(?m)^real=.*", "real=", whole.text)))
+
+
 def test_a_reply_without_any_one_of_its_lines_is_no_answer(tmp_path: Path) -> None:
     probe = DirectoryProbe("db1", ME, str(tmp_path))
     whole = asked(probe)
     lines = whole.text.splitlines()
     for number, line in enumerate(lines):
-        if line.startswith(("quota=", "mount=")):
+        if not line or line.startswith(("quota=", "mount=")):
             continue
         with pytest.raises(Unreadable):
             probe.read(replace(whole, text="\n".join(lines[:number] + lines[number + 1 :])))
@@ -257,7 +266,6 @@ def test_room_counts_where_it_is_the_paths_own_file_system() -> None:
         reached="/backup",
         real="/backup/orders",
         mode=0o755,
-        uid=0,
         owner="root",
         mount=disk,
         free_bytes=1,

@@ -70,11 +70,11 @@ def test_every_state_of_a_folder_and_its_program_is_told(tmp_path: Path) -> None
         (str(staged), "./run.sh"): Start.READY,
         (str(staged), f"{staged}/run.sh"): Start.READY,
         (str(staged), "env"): Start.READY,
-        (str(staged), "./text.sh"): Start.DENIED,
-        (str(staged), "./nothing.sh"): Start.MISSING,
-        (str(staged), "no-such-program"): Start.MISSING,
-        (str(hidden), ""): Start.CLOSED,
-        (str(tmp_path / "nowhere"), "env"): Start.ABSENT,
+        (str(staged), "./text.sh"): Start.PROGRAM_DENIED,
+        (str(staged), "./nothing.sh"): Start.PROGRAM_MISSING,
+        (str(staged), "no-such-program"): Start.PROGRAM_MISSING,
+        (str(hidden), ""): Start.FOLDER_CLOSED,
+        (str(tmp_path / "nowhere"), "env"): Start.FOLDER_ABSENT,
     }
     assert {place: ask(*place) for place in wanted} == wanted
     assert not (tmp_path / "started").exists()

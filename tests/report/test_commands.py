@@ -13,7 +13,7 @@ from preflight.engine.registry import find_checks
 from preflight.engine.run import command_sheet as sheet_commands
 from preflight.engine.run import sheet_questions
 from preflight.evidence import Evidence
-from preflight.plan.command_lines import ScriptOrder, night_commands
+from preflight.plan.command_lines import Act, ScriptOrder, night_commands
 from preflight.plan.load import load_plan
 from preflight.report import command_sheet
 from preflight.report.formats import html, markdown, text
@@ -37,6 +37,13 @@ def test_every_line_stands_in_a_block_to_copy_below_where_and_as_whom() -> None:
     assert [fence for fence in fences if fence in LINES] == LINES
     assert "**1.** backup orders: on db1 as dbadmin" in report
     assert f"<details><summary>{len(COMMANDS)} commands of the night</summary>" in report
+
+
+def test_the_minutes_of_several_ways_back_are_those_of_all_of_them() -> None:
+    one, *others = [replace(each, minutes=15) for each in COMMANDS if each.act is Act.WAY_BACK]
+    assert command_sheet.about(one).endswith(", 15 min for all 2 of them")
+    assert command_sheet.about(replace(one, shared_by=1)).endswith(", 15 min")
+    assert {each.shared_by for each in others} == {2}
 
 
 def test_the_page_has_them_folded_and_escaped() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.judging.manifest import parse_manifest
+from preflight.judging.sealed_scripts import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.seal import SealError, write_sealed
 from preflight.seal.host_keys import merge_known_hosts

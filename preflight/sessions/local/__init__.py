@@ -14,8 +14,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.commands import Ended
-from preflight.questions.files import LocalAct, LocalRequest
+from preflight.questions.files import Ended, LocalAct, LocalRequest
 from preflight.reasons import Reason
 from preflight.sessions import VANTAGE, ParallelSession
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256

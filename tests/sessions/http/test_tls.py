@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import NoReply
-from preflight.questions.http import HttpGet, HttpRequest, certificate_of
+from preflight.questions import http
+from preflight.questions.http import HttpGet, HttpRequest
 from preflight.reasons import Reason
 from preflight.sessions.der import read_certificate
 from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
@@ -50,7 +51,7 @@ def test_an_expired_certificate_is_named_with_its_date_and_no_request_is_sent(si
     expired = NOW - timedelta(days=3)
     answer, requests = refused(site.authority.issue(not_after=expired), site.authority.certificate)
     assert answer.reason is Reason.CERTIFICATE_EXPIRED
-    certificate = certificate_of(answer)
+    certificate = http.Certificate.in_session(answer.session)
     assert certificate is not None
     assert certificate.not_after == expired
     assert not certificate.verified
@@ -62,7 +63,7 @@ def test_a_certificate_that_is_not_valid_yet_is_told_apart(site: Site) -> None:
     tomorrow = NOW + timedelta(days=1)
     answer, requests = refused(site.authority.issue(not_before=tomorrow), site.authority.certificate)
     assert answer.reason is Reason.CERTIFICATE_NOT_YET_VALID
-    certificate = certificate_of(answer)
+    certificate = http.Certificate.in_session(answer.session)
     assert certificate is not None
     assert certificate.not_before == tomorrow
     assert requests == []
@@ -71,7 +72,7 @@ def test_a_certificate_that_is_not_valid_yet_is_told_apart(site: Site) -> None:
 def test_a_certificate_for_another_name_is_told_apart_and_its_names_are_shown(site: Site) -> None:
     answer, requests = refused(site.authority.issue(["app2.example.net", "192.0.2.7"]), site.authority.certificate)
     assert answer.reason is Reason.CERTIFICATE_NAME
-    certificate = certificate_of(answer)
+    certificate = http.Certificate.in_session(answer.session)
     assert certificate is not None
     assert certificate.names == ("app2.example.net", "192.0.2.7")
     assert "127.0.0.1" in answer.detail
@@ -88,7 +89,7 @@ def test_an_unknown_authority_is_told_apart(site: Site, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "stranger", "a stranger")
     answer, requests = refused(stranger.issue(), site.authority.certificate)
     assert answer.reason is Reason.CERTIFICATE_UNTRUSTED
-    certificate = certificate_of(answer)
+    certificate = http.Certificate.in_session(answer.session)
     assert certificate is not None
     assert certificate.issuer == "CN=a stranger"
     assert requests == []
@@ -109,7 +110,7 @@ def self_signed(folder: Path, *more: str) -> Certificate:
 def test_a_self_signed_certificate_is_told_apart(site: Site, tmp_path: Path) -> None:
     answer, requests = refused(self_signed(tmp_path), site.authority.certificate)
     assert answer.reason is Reason.SELF_SIGNED
-    certificate = certificate_of(answer)
+    certificate = http.Certificate.in_session(answer.session)
     assert certificate is not None
     assert certificate.subject == certificate.issuer == "O=Example, CN=127.0.0.1"
     assert requests == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from preflight.clock import Deadline
-from preflight.questions.commands import Ended
+from preflight.questions.files import Ended
 from preflight.sessions.local import MOST_BYTES, run_command
 from preflight.sessions.local.files import TooMuchToRead
 from tests.sessions.conftest import GENEROUS_SECONDS

@@ -533,7 +533,8 @@ def test_until_when_the_servers_certificate_is_valid_is_seen_without_a_word_in_i
 ) -> None:
     before = len(postgres.whole_log)
     session = reply(asker.login(role, postgres.port)).session
-    shown = certificate_facts.Certificate.from_json(session["certificate"])
+    shown = certificate_facts.Certificate.in_session(session)
+    assert shown is not None
     assert "db1.test" in shown.names
     assert timedelta(days=364) < shown.not_after - datetime.now(UTC) <= timedelta(days=365)
     log = postgres.whole_log[before:]

@@ -10,7 +10,7 @@ import pytest
 from preflight.probe import Reply, Unreadable
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import Major, major_of_server
-from preflight.questions.tools import LoginRefusal, Method, ServerLoginProbe, major_of
+from preflight.questions.work_start import LoginRefusal, Method, ServerLoginProbe, major_of
 
 SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: '
 GOOD = (
