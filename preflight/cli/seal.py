@@ -67,9 +67,11 @@ def _pin_host_keys(plan: Plan, accept: bool) -> bool:
     for host_id, why in lost.items():
         complain(f"{host_id}: no key seen: {why}")
     merge = merge_known_hosts(plan.sealed_known_hosts, seen)
-    for host_id, key in seen.items():
+    for host_id, shown in seen.items():
         state = "new" if host_id in merge.added else "pinned already"
-        write_stdout(f"{host_id}: {key.key_type} {key.fingerprint} ({key.address} port {key.port}, {state})\n")
+        write_stdout(
+            f"{host_id}: {shown.key.type} {shown.key.fingerprint} ({shown.address} port {shown.port}, {state})\n"
+        )
     if merge.added:
         # A person compares the fingerprints with what the hosts' owners say; nobody else can.
         if not accept and not has_terminal():

@@ -61,7 +61,7 @@ def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMer
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    pinned = HostKeys.read([path])
+    pinned = HostKeys([path])
     if pinned.unreadable:
         raise SealError("\n".join(pinned.unreadable))
     problems: list[str] = []

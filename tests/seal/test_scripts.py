@@ -175,8 +175,7 @@ def key(text: str, key_type: str = "ssh-ed25519") -> PublicKey:
 def shown(
     text: str, address: str = "db1.example.net", port: int = 22, alias: str = "", key_type: str = "ssh-ed25519"
 ) -> HostKeySeen:
-    seen = key(text, key_type)
-    return HostKeySeen(seen.type, seen.base64, seen.fingerprint, address, port, alias)
+    return HostKeySeen(key(text, key_type), address, port, alias)
 
 
 def pin(path: Path, seen: Mapping[str, HostKeySeen]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -190,7 +189,7 @@ def test_new_keys_are_added_and_trusted_from_then_on(tmp_path: Path) -> None:
     file = tmp_path / "plan.known_hosts"
     seen = {"db1": shown("one"), "db2": shown("two", "10.0.0.2", 2222), "db3": shown("three", alias="db-three")}
     assert pin(file, seen) == (("db1", "db2", "db3"), ())
-    keys = HostKeys.read([file])
+    keys = HostKeys([file])
     assert keys.lookup("db1.example.net").status(key("one")) is KeyStatus.TRUSTED
     assert keys.lookup("10.0.0.2", 2222).status(key("two")) is KeyStatus.TRUSTED
     assert keys.lookup("whatever", 99, "db-three").status(key("three")) is KeyStatus.TRUSTED
