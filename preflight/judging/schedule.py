@@ -209,18 +209,20 @@ def unprotected(plan: Plan) -> Iterator[Unprotected]:
     taken = {each: waiting_for(plan, each.backup.step) for each in planned_backups(plan) if each.backup.step}
     for step in plan.steps:
         for backup in _needed(plan, step, taken):
-            if step.id not in taken[backup]:
-                yield Unprotected(step, backup, backup.backup.step in waiting_for(plan, step.id))
+            yield Unprotected(step, backup, backup.backup.step in waiting_for(plan, step.id))
 
 
-def _needed(plan: Plan, step: Step, taken: Mapping[PlannedBackup, frozenset[str]]) -> list[PlannedBackup]:
-    """Of the databases that the step's scripts change. Where it runs none and is taken back by a restore, the plan does
-    not say which backup that restores: any one that it waits for will do."""
+def _needed(plan: Plan, step: Step, taken: Mapping[PlannedBackup, frozenset[str]]) -> Iterable[PlannedBackup]:
+    """For each database that the step's scripts change, a backup that it does not wait for where it waits for none that
+    would be restored: a later one may keep the new state. Where it runs no scripts and is taken back by a restore, the
+    plan does not say which backup that restores: any one will do."""
     changed = [each.database for each in plan.scripts.values() if each.step == step.id and each.database]
-    if changed:
-        return [each for each in taken if any(_protects(plan, each, name) for name in changed)]
-    restored = step.undo is not None and step.undo.kind is UndoKind.RESTORE
-    return list(taken)[:1] if restored and not any(step.id in waiting for waiting in taken.values()) else []
+    protecting = [[each for each in taken if _protects(plan, each, name)] for name in changed]
+    if not changed and step.undo is not None and step.undo.kind is UndoKind.RESTORE:
+        protecting = [list(taken)]
+    restored = ([each for each in found if each.backup.restore] or found for found in protecting)
+    late = (found for found in restored if found and not any(step.id in taken[each] for each in found))
+    return dict.fromkeys(found[0] for found in late)
 
 
 def _protects(plan: Plan, planned: PlannedBackup, database_id: str) -> bool:

@@ -238,7 +238,7 @@ class Backup:
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
-    """Step of the window in which it is taken; every step that changes the database comes after it."""
+    """Step of the window in which it is taken; every step that changes the database comes after one of its backups."""
     owner: RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 
