@@ -40,8 +40,13 @@ _CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
-"""Variables with which psql would run the scripts in another way."""
+_OF_PSQL_ITSELF = re.compile(
+    "AUTOCOMMIT|COMP_KEYWORD_CASE|DBNAME|ECHO|ECHO_HIDDEN|ENCODING|ERROR|FETCH_COUNT|HIDE_(TABLEAM|TOAST_COMPRESSION)"
+    "|HIST(CONTROL|FILE|SIZE)|HOST|IGNOREEOF|LASTOID|LAST_ERROR_(MESSAGE|SQLSTATE)|ON_ERROR_(ROLLBACK|STOP)|PORT"
+    "|PROMPT[123]|QUIET|ROW_COUNT|(SERVER_)?VERSION_(NAME|NUM)|SERVICE|SHELL_(ERROR|EXIT_CODE)|SHOW_(ALL_RESULTS|CONTEXT)"
+    "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
+)
+"""Variables that psql treats specially, by the manuals of 12 to 18."""
 _SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
@@ -183,7 +188,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
-        yield from _command(scripts.command, raw)
+        yield from _command(scripts.command, raw)  # started in `staged`: a path into that folder is well
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
     if scripts.program and not _is_called(scripts.program, "psql"):
@@ -193,8 +198,8 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
     for name, value in (scripts.variables or {}).items():
         if not _VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
-        elif name in _OF_PSQL_ITSELF:
-            yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
+        elif _OF_PSQL_ITSELF.fullmatch(name):
+            yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
         elif value and _SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)
 
@@ -212,7 +217,7 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
     if backup.taken_by and "previous" not in raw:
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
-    yield from _command(backup.command, raw)
+    yield from _started_anywhere(backup.command, raw)
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
@@ -237,13 +242,20 @@ def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterat
     elif backup.command or backup.taken_by:
         key = "command" if backup.command else "taken_by"
         yield Broken(("command",), f"is required: with `{key}` the name of the file that is put back is not known here")
-    yield from _command(restore.command, raw)
+    yield from _started_anywhere(restore.command, raw)
     client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
     yield from _options(client, backup, restore.options)
 
 
 def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
     yield from (Broken((key,), why) for key in keys if key in raw)
+
+
+def _started_anywhere(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """A command whose line is pasted in whatever folder the login happens to be in."""
+    yield from _command(words, raw)
+    if words and "/" in (words[0] or "") and not words[0].startswith("/"):
+        yield Broken(("command", 0), "expected a name on the account's PATH or a full path: it is started in no folder")
 
 
 def _command(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
