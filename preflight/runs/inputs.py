@@ -1,14 +1,16 @@
-"""What a run rests on besides the answers of the servers: the plan, the manifests, the pinned host keys, the checks of
-the plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
+"""What a run rests on besides the answers of the servers: the plan, the approved scripts, their manifests, pinned host
+keys, its own checks, the tool. When one of them changes, earlier evidence speaks for another release."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from preflight import __version__
 from preflight.plan import Plan
+from preflight.wording import visible
 
 _LARGEST_BYTES = 16 * 1024 * 1024
 
@@ -33,14 +35,20 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
+        yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "sealed host keys", plan.sealed_known_hosts
     for host in plan.hosts.values():
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path
     if plan.release.checks:
-        for path in sorted(plan.release.checks.rglob("*.py")):
-            yield f"release.checks {path.relative_to(plan.release.checks)}", path
+        yield from _below("release.checks", plan.release.checks, ".py")
     yield from _files_of_commands(plan)
+
+
+def _below(name: str, folder: Path, suffix: str = "") -> Iterator[tuple[str, Path]]:
+    for top, _, files in sorted(os.walk(folder)):
+        for path in (Path(top, file) for file in sorted(files) if file.endswith(suffix)):
+            yield f"{name} {visible(str(path.relative_to(folder)))}", path
 
 
 def _files_of_commands(plan: Plan) -> Iterator[tuple[str, Path]]:
