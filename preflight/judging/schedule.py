@@ -15,8 +15,8 @@ from graphlib import TopologicalSorter
 from operator import attrgetter
 
 from preflight.clock import zone
-from preflight.plan import BackupMethod, Plan, Step, UndoKind, Window
-from preflight.plan.release_plan import server_of
+from preflight.plan import Plan, Step, UndoKind, Window
+from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups
 
 _NO_TIME = timedelta()
@@ -217,16 +217,9 @@ def _needed(plan: Plan, step: Step, taken: Mapping[PlannedBackup, frozenset[str]
     would be restored: a later one may keep the new state. Where it runs no scripts and is taken back by a restore, the
     plan does not say which backup that restores: any one will do."""
     changed = [each.database for each in plan.scripts.values() if each.step == step.id and each.database]
-    protecting = [[each for each in taken if _protects(plan, each, name)] for name in changed]
+    protecting = [[each for each in taken if protects(plan, each.backup, name)] for name in changed]
     if not changed and step.undo is not None and step.undo.kind is UndoKind.RESTORE:
         protecting = [list(taken)]
     restored = ([each for each in found if each.backup.restore] or found for found in protecting)
     late = (found for found in restored if found and not any(step.id in taken[each] for each in found))
     return dict.fromkeys(found[0] for found in late)
-
-
-def _protects(plan: Plan, planned: PlannedBackup, database_id: str) -> bool:
-    """The same database, whichever entry names it; a base backup holds every database of its server."""
-    own, other = plan.databases[planned.backup.database], plan.databases[database_id]
-    whole = planned.backup.method is BackupMethod.PG_BASEBACKUP
-    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)

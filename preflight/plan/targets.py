@@ -184,8 +184,9 @@ class Restore:
     into: Argument = ""
     """Database that is named to pg_restore or psql; the backup's own when left out. It must be there."""
     options: tuple[Argument, ...] = ()
-    """Further options of pg_restore, or of psql for the plain format: `["--clean", "--if-exists"]`; as for the backup,
-    only those that leave it a whole restore."""
+    """Further options of pg_restore, or of psql for the plain format; as for the backup, only those that leave it a
+    whole restore. Over what is there it takes `["--clean", "--if-exists"]`, which for the plain format are the
+    backup's."""
     command: tuple[Argument, ...] = ()
     """What puts it back instead: a program and its arguments, without a shell."""
 
