@@ -41,11 +41,6 @@ class _Instance:
     endpoint: Endpoint
 
     @property
-    def tells_version(self) -> bool:
-        wanted = map(str, self.endpoint.json.values())
-        return bool(self.endpoint.version) or self.application.from_ in wanted
-
-    @property
     def server(self) -> tuple[str, int]:
         """Host and port, the usual one where the URL names none."""
         request = HttpRequest(self.endpoint.url)
@@ -119,29 +114,27 @@ class AppHealth(Check):
     def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
-            refused = Certificate.in_session(answer.session)
-            events = (_event(instance, refused),) if refused else ()
-            return replace(self._no_answer(instance, answer), events=events)
-        return self._answer(instance, answer)
-
-    def _answer(self, instance: _Instance, answer: HttpAnswer) -> Judgement:
+            return self._no_answer(instance, answer)
         points = [*_status(instance, answer), *self._certificate(instance, answer)]
         if answer.status == instance.endpoint.status:
-            points += [*_source(instance, answer), *_latency(instance, answer), *_body(instance, answer)]
+            points += [*_source(instance, answer), _latency(instance, answer), *_body(instance, answer)]
             points += self._version_told(instance)
         return Judgement.of(points)
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
-        if lost.reason.side is not Side.FAR_END:
-            return unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
         certificate = Certificate.in_session(lost.session)
-        return failed(
+        events = (_event(instance, certificate),) if certificate else ()
+        if lost.reason.side is not Side.FAR_END:
+            found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
+            return replace(found, events=events)
+        found = failed(
             f"no answer that counts: {lost.reason}",
             expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
             actual=f"{lost.detail}; {self._described(certificate)}" if certificate else lost.detail,
             remedy=cure,
         )
+        return replace(found, events=events)
 
     def _certificate(self, instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         if not answer.final_url.startswith("https:"):
@@ -164,9 +157,9 @@ class AppHealth(Check):
 
     def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
         """A warning when nothing on this instance says which version runs there."""
-        neighbours = (_Instance(instance.application, endpoint) for endpoint in instance.application.health)
-        if not any(each.tells_version for each in neighbours if each.server == instance.server):
-            version = instance.application.from_
+        version, every = instance.application.from_, instance.application.health
+        same = [each for each in every if _Instance(instance.application, each).server == instance.server]
+        if not any(each.version or version in map(str, each.json.values()) for each in same):
             yield warned(
                 f"nothing tells whether {version} is what runs there",
                 expected=f"an endpoint on {urlsplit(instance.endpoint.url).netloc} that tells the version",
@@ -237,19 +230,18 @@ def _source(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         )
 
 
-def _latency(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+def _latency(instance: _Instance, answer: HttpAnswer) -> Judgement:
     limit = instance.endpoint.max_latency.total_seconds()
     taken = f"{answer.latency_seconds:.2f} s"
-    if answer.latency_seconds > limit:
-        yield failed(
-            f"answers in {taken}, slower than allowed",
-            expected=f"the whole answer within {limit:g} s",
-            actual=taken,
-            remedy=instance.fill("have {app} on {host} looked at: load, its database, its connection pool"),
-            quantity=Quantity(answer.latency_seconds, "s"),
-        )
-    else:
-        yield passed(f"answers in {taken}")
+    if answer.latency_seconds <= limit:
+        return passed(f"answers in {taken}")
+    return failed(
+        f"answers in {taken}, slower than allowed",
+        expected=f"the whole answer within {limit:g} s",
+        actual=taken,
+        remedy=instance.fill("have {app} on {host} looked at: load, its database, its connection pool"),
+        quantity=Quantity(answer.latency_seconds, "s"),
+    )
 
 
 def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
@@ -313,24 +305,17 @@ def _value(
         )
     if equals(seen, wanted):
         return passed(f"version {wanted}" if is_version else f"{path} {shown(seen)}")
+    summary = actual = f"{path} is {shown(seen)}"
+    remedy = "have {app} on {host} looked at before the window: it says itself what is wrong"
     if is_version:
-        return _wrong_version(instance, seen, expected)
-    return failed(
-        f"{path} is {shown(seen)}",
-        expected=expected,
-        actual=f"{path} is {shown(seen)}",
-        remedy=instance.fill("have {app} on {host} looked at before the window: it says itself what is wrong"),
-    )
-
-
-def _wrong_version(instance: _Instance, seen: JsonValue, expected: str) -> Judgement:
-    if equals(seen, instance.application.to):
+        actual = f"version {shown(seen)}"
+    if is_version and equals(seen, instance.application.to):
         summary = f"runs {instance.application.to} already, the version the window is to bring"
         remedy = "stop and ask the {owner} who deployed {app} on {host}; the way back to {old} is not what was planned"
-    else:
+    elif is_version:
         summary = f"runs version {shown(seen)}, not {instance.application.from_}"
         remedy = "have {app} on {host} brought to {old}, or correct `from` in the plan and rehearse the way back to it"
-    return failed(summary, expected=expected, actual=f"version {shown(seen)}", remedy=instance.fill(remedy))
+    return failed(summary, expected=expected, actual=actual, remedy=instance.fill(remedy))
 
 
 def _components(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:

@@ -10,6 +10,7 @@ from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
+from preflight.plan.release_plan import grouped
 from preflight.plan.work import minutes_at_stake, programs_of, work_on
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
@@ -66,25 +67,16 @@ class BecomeAccount(Check):
     cure = "have the sudoers line written, or the password named in the plan"
 
     def subjects(self) -> Sequence[Subject]:
-        return [
-            Subject(
-                f"{target.account.account} on {target.host.id}",
-                target,
-                target.host.owner,
-                self.plan.steps_on(target.host.id),
-                target.host.lead_time,
-            )
-            for target in self._targets()
-        ]
-
-    def _targets(self) -> Iterator[_Target]:
+        found = []
         for host in self.plan.hosts.values():
             named = [entry.account for entry in host.become]
             working = [work.account for work in work_on(self.plan, host.id)]
             for name in dict.fromkeys([*named, *working]):
-                account = AsAccount.on(host, name)
-                if not account.is_login:
-                    yield _Target(host, account, programs_of(self.plan, host.id, name))
+                target = _Target(host, AsAccount.on(host, name), programs_of(self.plan, host.id, name))
+                if not target.account.is_login:
+                    steps = self.plan.steps_on(host.id)
+                    found.append(Subject(f"{name} on {host.id}", target, host.owner, steps, host.lead_time))
+        return found
 
     def probes(self, subject: Subject) -> Probes:
         target: _Target = subject.item
@@ -128,17 +120,15 @@ class BecomeAccount(Check):
 
     def _judge_programs(self, target: _Target, programs: Programs) -> Iterator[Judgement]:
         """Those that a rule is missing for are one line: one rule lets them all run."""
-        refused: dict[tuple[str, str], list[ProgramRun]] = {}
-        for run in programs:
-            if run.ran:
-                with_password = " with the password of the plan" if target.account.password else " without a prompt"
-                yield passed(f"{run.path or run.program} runs{with_password}")
-                continue
-            why = run.refusal
-            listed = why is Refusal.NEEDS_PASSWORD and run.path
-            alone = "" if why in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
-            refused.setdefault((f"{'it is listed, but ' if listed else ''}{why}", alone), []).append(run)
-        for (why_in_words, _), runs in refused.items():
+
+        def why(run: ProgramRun) -> tuple[str, str]:
+            listed = run.refusal is Refusal.NEEDS_PASSWORD and run.path
+            alone = "" if run.refusal in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
+            return f"{'it is listed, but ' if listed else ''}{run.refusal}", alone
+
+        with_password = " with the password of the plan" if target.account.password else " without a prompt"
+        yield from (passed(f"{run.path or run.program} runs{with_password}") for run in programs if run.ran)
+        for (why_in_words, _), runs in grouped((run for run in programs if not run.ran), why).items():
             names = ", ".join(run.program for run in runs)
             summary = f"{names} {'do' if runs[1:] else 'does'} not run: {why_in_words}"
             found = [(run.program, run.path) for run in runs]

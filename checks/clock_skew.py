@@ -89,12 +89,15 @@ class ClockSkew(Check):
         **witnesses: Reading | NoReply,
     ) -> Judgement:
         reading = min((each for each in (clock, again) if each), key=lambda each: abs(each.offset))
-        off = abs(reading.offset)
+        off, way = abs(reading.offset), "ahead" if reading.offset > timedelta() else "behind"
+        if not off:
+            took = (reading.answered_at - reading.asked_at).total_seconds()
+            return passed(f"the clock agrees within the {took:.2f} s of the answer; {reading.zone}")
         if off < self.settings.warn_from:
-            return passed(f"{_agreement(reading)}; {reading.zone}")
-        name = _name(subject.item)
-        way = "ahead of" if reading.offset > timedelta() else "behind"
-        summary = f"the clock is {_shown(off)} {way} this machine's"
+            return passed(f"the clock is {_shown(off)} {way}; {reading.zone}")
+        entry: Host | Database = subject.item
+        name = entry.id if isinstance(entry, Host) else f"the server of database {entry.id}"
+        summary = f"the clock is {_shown(off)} {'ahead of' if way == 'ahead' else way} this machine's"
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
         seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
         agreeing = self._agreeing(subject.item, next(filter(None, seen), ""), reading, witnesses)
@@ -134,18 +137,6 @@ def _probe(entry: Host | Database, attempt: int = 1) -> Probe[Reading]:
     if isinstance(entry, Host):
         return HostClockProbe(entry.id, attempt)
     return ServerClockProbe(entry.id, attempt)
-
-
-def _name(entry: Host | Database) -> str:
-    return entry.id if isinstance(entry, Host) else f"the server of database {entry.id}"
-
-
-def _agreement(reading: Reading) -> str:
-    if not reading.offset:
-        took = (reading.answered_at - reading.asked_at).total_seconds()
-        return f"the clock agrees within the {took:.2f} s of the answer"
-    way = "ahead" if reading.offset > timedelta() else "behind"
-    return f"the clock is {_shown(abs(reading.offset))} {way}"
 
 
 def _shown(duration: timedelta) -> str:

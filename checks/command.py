@@ -16,6 +16,7 @@ from preflight.judging.cures import could_not_look
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
 from preflight.plan.values import Argument, OpenText
+from preflight.plan.work import behind_become
 from preflight.probe import NoReply, Via
 from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
 from preflight.questions.shell import AsAccount
@@ -120,11 +121,13 @@ class CommandCheck(Check):
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         problem = _not_run(command, ended)
         if problem:
+            refused = _refused_by_sudo(command, ended)
             return unknown(
                 problem,
                 expected=command.wanted,
                 actual=_first_line(ended.error) or f"exit status {ended.code}",
                 remedy=f"make it run{_where(command)}: {typed}",
+                behind=behind_become(self.plan.hosts[command.host], command.account) if refused else "",
             )
         if ended.code == _OK:
             return passed(said or "exit status 0, nothing printed", expected=command.wanted)
@@ -145,11 +148,15 @@ def _not_run(command: Command, ended: Ended) -> str:
         return f"{command.program}, or a program that it calls, is not there"
     if ended.code == _NOT_EXECUTABLE:
         return f"{command.program}, or a program that it calls, cannot be executed"
-    if command.account and ended.code == 1 and ended.error.startswith("sudo: "):
+    if _refused_by_sudo(command, ended):
         return f"sudo does not let the login run it as {command.account}"
     if ended.code not in (_OK, _WARNING, _CRITICAL, _UNKNOWN):
         return f"it ended with {ended.code}, which is no plugin's exit status"
     return ""
+
+
+def _refused_by_sudo(command: Command, ended: Ended) -> bool:
+    return bool(command.account) and ended.code == 1 and ended.error.startswith("sudo: ")
 
 
 def _said(output: str) -> tuple[str, str]:

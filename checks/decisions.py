@@ -56,7 +56,13 @@ class Decisions(Check):
                 actual=rules,
                 remedy=f'leave one [[decisions]] with on = "{kind}"' + (f" for step {step.id}" if step else ""),
             )
-        return _missing(kind, step)
+        of_step = f' (steps = ["{step.id}"], or no `steps` for all)' if step else ""
+        return warned(
+            f"{kind}: nobody has agreed who decides",
+            expected="a decision with a rule, a role that decides and a default",
+            actual=f"none for step {step.id}" if step else "none",
+            remedy=f'agree it and write [[decisions]] with on = "{kind}"{of_step}, `rule`, `decides` and `default`',
+        )
 
     def _of_release(self) -> Iterator[Judgement]:
         if can_go_live_in_part(self.plan):
@@ -67,7 +73,7 @@ class Decisions(Check):
             yield _attempt(self.plan.release)
 
     def _can_be_taken(self, decision: Decision) -> Iterator[Judgement]:
-        what = f"{decision.on}{_about(decision)}"
+        what = f"{decision.on} of {', '.join(decision.steps)}" if decision.steps else str(decision.on)
         role = self.plan.roles.get(decision.decides)
         if role is None or not role.contact.strip():
             yield warned(
@@ -87,16 +93,6 @@ class Decisions(Check):
             yield passed(f"{what}: {self.plan.person(decision.decides)}")
 
 
-def _missing(kind: DecisionKind, step: Step | None) -> Judgement:
-    of_step = f' (steps = ["{step.id}"], or no `steps` for all)' if step else ""
-    return warned(
-        f"{kind}: nobody has agreed who decides",
-        expected="a decision with a rule, a role that decides and a default",
-        actual=f"none for step {step.id}" if step else "none",
-        remedy=f'agree it and write [[decisions]] with on = "{kind}"{of_step}, `rule`, `decides` and `default`',
-    )
-
-
 def _attempt(release: Release) -> Judgement:
     because, since = _one_line(release.backed_out_because), _one_line(release.changed_since)
     told = f"attempt {release.attempt}: backed out because {because or '?'}; changed since: {since or '?'}"
@@ -108,10 +104,6 @@ def _attempt(release: Release) -> Judgement:
         actual="not said",
         remedy="write `backed_out_because` and `changed_since` into [release]",
     )
-
-
-def _about(decision: Decision) -> str:
-    return f" of {', '.join(decision.steps)}" if decision.steps else ""
 
 
 def _one_line(text: str) -> str:

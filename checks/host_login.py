@@ -81,7 +81,12 @@ class HostLogin(Check):
                 remedy=f"have the login {user} on {host.id} given an account of its own: two names share one uid",
                 minutes_at_stake=self._stake(host),
             )
-        return Judgement.of([self._logged_in(login), *self._endings(host, login, expiry), *self._hours(login, expiry)])
+        session = login.session
+        by = f" with {session['auth']}" if session.get("auth") else ""
+        through = f" through {session['jump']}" if session.get("jump") else ""
+        where = f" at {session['address']}" if session.get("address") else ""
+        proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
+        return Judgement.of([proof, *self._endings(host, login, expiry), *self._hours(login, expiry)])
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -112,13 +117,6 @@ class HostLogin(Check):
         used |= {file.host for file in plan.rollback.files} if plan.rollback else set()
         needed = host.become or work_on(plan, host.id) or host.id in used
         return not needed and any(other.jump == host.id for other in plan.hosts.values())
-
-    def _logged_in(self, login: Login) -> Judgement:
-        session = login.session
-        by = f" with {session['auth']}" if session.get("auth") else ""
-        through = f" through {session['jump']}" if session.get("jump") else ""
-        where = f" at {session['address']}" if session.get("address") else ""
-        return passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
 
     def _endings(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
         whose = f"{login.user} on {host.id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment, local_to_utc, zone
@@ -22,12 +23,10 @@ _LOGINS = 100
 """Logins of one role whose refusal is judged; one beyond that is UNKNOWN, as any fact that could not be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """One of the two people of a role."""
+class _Person(NamedTuple):
+    """One of the two people of a role: `primary` or `standby`, and the name."""
 
     kind: str
-    """`primary` or `standby`."""
     name: str
 
     def __str__(self) -> str:
@@ -81,34 +80,31 @@ class OnCall(Check):
 
     def judge(self, subject: Subject, **logins: Login | Identity | NoReply) -> Judgement:
         role: Role = subject.item
-        return Judgement.of(
-            [self._two_people(role), self._contact(role), self._confirmation(role), *self._access(role, logins)]
-        )
+        return Judgement.of([*self._two_people(role), self._confirmation(role), *self._access(role, logins)])
 
-    def _two_people(self, role: Role) -> Judgement:
+    def _two_people(self, role: Role) -> Iterator[Judgement]:
+        """And how they are reached."""
         expected = "a primary and a standby, two different people"
         seen = f"primary {role.primary}, standby {role.standby or 'nobody'}"
         find = f"find a second person for {role.id} and write the name as `standby` in [roles.{role.id}]"
         if not is_named(role.primary):
-            remedy = f"write who does the work as `primary` in [roles.{role.id}]"
-            return failed("no primary is named", expected=expected, actual=seen, remedy=remedy)
-        if not is_named(role.standby):
-            return failed(
-                "no standby: nobody takes over when the primary cannot", expected=expected, actual=seen, remedy=find
-            )
-        if same_person(role.primary, role.standby):
-            return failed("primary and standby are one person", expected=expected, actual=seen, remedy=find)
-        return passed(seen)
-
-    def _contact(self, role: Role) -> Judgement:
+            fault, find = "no primary is named", f"write who does the work as `primary` in [roles.{role.id}]"
+        elif not is_named(role.standby):
+            fault = "no standby: nobody takes over when the primary cannot"
+        elif same_person(role.primary, role.standby):
+            fault = "primary and standby are one person"
+        else:
+            fault = ""
+        yield failed(fault, expected=expected, actual=seen, remedy=find) if fault else passed(seen)
         if role.contact.strip():
-            return passed(f"reached by {role.contact}")
-        return failed(
-            "no contact: nobody knows how to reach them",
-            expected="a number or place where both can be reached in the window",
-            actual=f"no `contact` in [roles.{role.id}]",
-            remedy=f'ask them, then write contact = "..." in [roles.{role.id}]',
-        )
+            yield passed(f"reached by {role.contact}")
+        else:
+            yield failed(
+                "no contact: nobody knows how to reach them",
+                expected="a number or place where both can be reached in the window",
+                actual=f"no `contact` in [roles.{role.id}]",
+                remedy=f'ask them, then write contact = "..." in [roles.{role.id}]',
+            )
 
     def _confirmation(self, role: Role) -> Judgement:
         zone_name, limit = self.plan.window.zone, self.plan.freshness.people
@@ -163,7 +159,12 @@ class OnCall(Check):
         for number, access in enumerate(used):
             yield _login(self.plan, role, access, logins[f"login_{number}"])
             if access.shared_because:
-                yield _shared(role, access)
+                yield warned(
+                    f"the login {access.entry.id} is nobody's own: {access.shared_because}",
+                    expected=f"a login of their own for each person of {role.id}",
+                    actual=f"{access.entry.user or 'its account'} is used by {' and '.join(map(str, access.users))}",
+                    remedy=f"have a login for each made; name whose it is by `person` in {access.table}",
+                )
         for access in accesses:
             if not access.users:
                 yield warned(
@@ -216,15 +217,6 @@ def _login(plan: Plan, role: Role, access: _Access, fact: Login | Identity | NoR
         expected=f"{who} logs in before the window",
         actual=fact.detail,
         remedy=f"have the login mended as the line {line} says; else name somebody in [roles.{role.id}] who has one",
-    )
-
-
-def _shared(role: Role, access: _Access) -> Judgement:
-    return warned(
-        f"the login {access.entry.id} is nobody's own: {access.shared_because}",
-        expected=f"a login of their own for each person of {role.id}",
-        actual=f"{access.entry.user or 'its account'} is used by {' and '.join(map(str, access.users))}",
-        remedy=f"have a login for each made; name whose it is by `person` in {access.table}",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -56,7 +56,16 @@ class TimeBudget(Check):
             yield from self._over_budget(current, is_open)
         yield from map(_unprotected, unprotected(self.plan))
         yield from (self._unknown_undo(step, current) for step in self.plan.steps if not step.knows_undo)
-        yield from self._guesses()
+        guessed = [
+            name for name, source in _records(each for each in self.plan.steps if each.blocking) if source == GUESS
+        ]
+        if guessed:
+            yield warned(
+                f"guessed: the time of {', '.join(guessed)}",
+                expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
+                actual=f"{len(guessed)} guessed",
+                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
+            )
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()
         if max(current.begins_at, self.moment) <= current.latest_start and not current.unknown_undo:
@@ -84,7 +93,10 @@ class TimeBudget(Check):
         else:
             seen = f"{format_duration(late)} too late to begin"
             begun_now = f"; begun now: finish {self._at(current.finish_at)}, margin {format_duration(current.margin)}"
-            shorter = _shorten(current, self._decisive(current), late)
+            last, decisive = current.last_risky, current.critical_path[-1]  # the step whose end sets the latest start
+            if last is not None and current.margin - window.margin <= window.end - current.finish_at:
+                decisive = last.step.id
+            shorter = _shorten(current, decisive, late)
         return _short_by(
             late,
             seen,
@@ -122,13 +134,6 @@ class TimeBudget(Check):
         earlier = "" if is_open else f"start the window at {self._at(window.start - short)}, "
         return f"{shorter}, {earlier}or have the window end at {self._at(window.end + short)}"
 
-    def _decisive(self, current: Schedule) -> str:
-        """The step whose end sets the latest start."""
-        last, window = current.last_risky, self.plan.window
-        if last is not None and current.margin - window.margin <= window.end - current.finish_at:
-            return last.step.id
-        return current.critical_path[-1]
-
     def _unknown_undo(self, step: Step, current: Schedule) -> Judgement:
         if step.undo is None:
             gap = "how it is taken back"
@@ -142,17 +147,6 @@ class TimeBudget(Check):
             actual=f"decide-by is not known, only that it is not after {self._at(current.decide_by)}",
             remedy=remedy,
         )
-
-    def _guesses(self) -> Iterator[Judgement]:
-        blocking = [step for step in self.plan.steps if step.blocking]
-        guessed = [name for name, source in _records(blocking) if source == GUESS]
-        if guessed:
-            yield warned(
-                f"guessed: the time of {', '.join(guessed)}",
-                expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
-                actual=f"{len(guessed)} guessed",
-                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
-            )
 
     def _no_time_to_decide(self, current: Schedule) -> Iterator[Judgement]:
         """Before the first step that cannot be undone; from there on nothing is left to decide."""
@@ -174,12 +168,12 @@ class TimeBudget(Check):
     def _odd_records(self) -> Iterator[Judgement]:
         where = zone(self.plan.window.zone)
         start, today = (moment.astimezone(where).date() for moment in (self.plan.window.start, self.moment))
-        for name, source in _records(self.plan.steps):
-            on = None if source == GUESS else _date(source)
-            if on is not None and on > min(start, today):
-                odd = "after the window starts" if on > start else "in the future"
-            elif on is None and source != GUESS:
+        for name, source in (each for each in _records(self.plan.steps) if each[1] != GUESS):
+            on = _date(source)
+            if on is None:
                 odd = "a date that does not exist"
+            elif on > min(start, today):
+                odd = "after the window starts" if on > start else "in the future"
             else:
                 continue
             yield warned(
@@ -239,7 +233,7 @@ def _shorten(current: Schedule, last: str, short: timedelta) -> str:
     return f"shorten {longest.step.id} ({format_duration(takes)}){among} by {format_duration(short)}"
 
 
-def _records(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
+def _records(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
     """Where each time of the steps comes from: `scripts-orders`, `measured 2026-10-10`."""
     for step in steps:
         yield step.id, step.source

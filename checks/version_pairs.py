@@ -22,7 +22,7 @@ from preflight.judging.end_states import (
     unkept_rules,
 )
 from preflight.judging.version_tests import Gap, GapStatus, Versions, in_words, is_of_use, rule_in_words
-from preflight.plan import DecisionKind, Rule, Tested
+from preflight.plan import DecisionKind
 from preflight.plan.limits import Above
 from preflight.units import format_duration
 from preflight.wording import listed
@@ -78,9 +78,29 @@ class VersionPairs(Check):
         states = end_states(self.plan, self.moment, max_age)
         yield from self._gaps(states)
         yield from (self._unkept(each) for each in unkept_rules(self.plan, self.moment, max_age))
-        yield from (self._no_target(rule) for rule in self.plan.rules if rule.exclude and self._is_target(rule.exclude))
-        yield from (self._useless(record) for record in self.plan.tested if not is_of_use(self.plan, record))
-        yield from self._unplanned()
+        for rule in (each for each in self.plan.rules if each.exclude and self._is_target(each.exclude)):
+            yield failed(
+                f"a rule excludes {in_words(rule.exclude)}, which is what the release brings",
+                expected="rules that leave the release its own end",
+                actual=rule_in_words(rule),
+                remedy="correct `exclude` in [[rules]], or `to` of the applications",
+            )
+        for record in (each for each in self.plan.tested if not is_of_use(self.plan, each)):
+            named = in_words(record.versions)
+            yield warned(
+                f"the record of {record.on} says nothing about this release: {named} ({record.result})",
+                expected="versions that are the `from` or `to` of their applications",
+                actual=f"{named}: {record.evidence}",
+                remedy="correct `versions` in [[tested]], or take the record out",
+            )
+        unplanned = ", ".join(DeployOrder(self.plan).unplanned)
+        if unplanned:
+            yield warned(
+                f"no step deploys {unplanned}: taken to be deployed in any order and taken back at any time",
+                expected="a step with `deploys` for each application",
+                actual="no such step",
+                remedy=f"write `deploys` into the [[steps]] that deploy {unplanned}",
+            )
         if not any(state.status in OPEN for state in states):
             yield passed(self._told(states), expected=self._expected())
 
@@ -132,35 +152,6 @@ class VersionPairs(Check):
             actual=f"{named}: {unkept.gap.reason}; the undo of {final} is none",
             remedy=f"deploy {final} after {waiting}, or find a way to take {final} back, or test {named}",
         )
-
-    def _no_target(self, rule: Rule) -> Judgement:
-        named = in_words(rule.exclude)
-        return failed(
-            f"a rule excludes {named}, which is what the release brings",
-            expected="rules that leave the release its own end",
-            actual=rule_in_words(rule),
-            remedy="correct `exclude` in [[rules]], or `to` of the applications",
-        )
-
-    def _useless(self, record: Tested) -> Judgement:
-        named = in_words(record.versions)
-        return warned(
-            f"the record of {record.on} says nothing about this release: {named} ({record.result})",
-            expected="versions that are the `from` or `to` of their applications",
-            actual=f"{named}: {record.evidence}",
-            remedy="correct `versions` in [[tested]], or take the record out",
-        )
-
-    def _unplanned(self) -> Iterator[Judgement]:
-        names = DeployOrder(self.plan).unplanned
-        if names:
-            listed = ", ".join(names)
-            yield warned(
-                f"no step deploys {listed}: taken to be deployed in any order and taken back at any time",
-                expected="a step with `deploys` for each application",
-                actual="no such step",
-                remedy=f"write `deploys` into the [[steps]] that deploy {listed}",
-            )
 
     def _told(self, states: Sequence[EndState]) -> str:
         if len(states) <= _MOST_NAMED:

@@ -142,8 +142,10 @@ def failed(
     )
 
 
-def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str = "") -> Judgement:
-    return Judgement(status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy)
+def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str = "", behind: str = "") -> Judgement:
+    return Judgement(
+        status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy, behind=behind
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,7 @@ class BackupLocation(Check):
         planned: PlannedBackup = subject.item
         if directory.kind is not DirectoryKind.DIRECTORY:
             return judge_absent(planned, directory)
-        points = [
-            *judge_writing(planned, directory),
-            *self._link(planned, directory),
-            *self._mount(planned, directory),
-        ]
+        points = [*judge_writing(planned, directory, self.moment), *self._mount(planned, directory)]
         if isinstance(files, NoReply) or isinstance(places, NoReply):
             points.append(unknown("whether it lies on the storage of the data directory was not seen"))
         else:
@@ -130,7 +126,7 @@ class BackupLocation(Check):
             return DataDirectories(declared).paths
         return files.paths if isinstance(files, DataDirectories) else ()
 
-    def _link(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+    def _mount(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
         real = directory.place.real
         if real != posixpath.normpath(planned.backup.directory):
             yield warned(
@@ -140,7 +136,6 @@ class BackupLocation(Check):
                 remedy=f'if that is meant, say so: directory = "{real}" in [backups.{planned.backup.id}]',
             )
 
-    def _mount(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
         mount = directory.place.mount
         if mount is None:
             yield unknown(
@@ -194,24 +189,34 @@ class BackupLocation(Check):
         declared = self.settings.data_directory.get(planned.backup.database)
         data = declared or (files.data if files else "")
         if declared and not places[declared].seen and posixpath.dirname(declared) != places[declared].reached:
-            yield _no_such_data(planned, declared, places[declared])
+            yield warned(
+                f"the declared data directory {declared} is not seen on {planned.host.id}",
+                expected=f"the data directory of {planned.backup.database}",
+                actual=f"nothing is seen below {places[declared].reached}",
+                remedy="correct `data_directory` in [checks.backup-location]; SHOW data_directory tells it to a "
+                "superuser",
+            )
             return
-        shared = [path for path in paths if own and places[path].storage == own and _counts(places[path], data)]
+        # WAL and tablespaces count where they were really seen: they may be links out of a closed folder.
+        seen = [path for path in paths if places[path].seen or path == data]
+        shared = [path for path in seen if own and places[path].storage == own]
         if shared:
             yield self._shared(planned, directory, shared)
         if not data:
             yield _no_data_directory(planned)
-        elif not shared and own and places[data].storage and not places[data].seen:
+        elif shared:
+            return
+        elif not own or not places[data].storage:
+            yield unknown("on which storage the data directory lies cannot be seen", actual=data)
+        elif places[data].seen:
+            yield passed(f"the data directory {data} lies on other storage")
+        else:
             yield warned(
                 f"the data directory {data} is known by its name only",
                 expected="to see on which storage it lies",
                 actual=f"the account that looked gets as far as {places[data].reached}",
                 remedy=f"look on {planned.host.id} as its owner: findmnt -T {shlex.quote(data)}",
             )
-        elif not shared and own and places[data].storage:
-            yield passed(f"the data directory {data} lies on other storage")
-        elif not shared:
-            yield unknown("on which storage the data directory lies cannot be seen", actual=data)
 
     def _shared(self, planned: PlannedBackup, directory: Directory, shared: Sequence[str]) -> Judgement:
         label = directory.place.mount.label if directory.place.mount else ""
@@ -222,16 +227,11 @@ class BackupLocation(Check):
             return warned(summary, expected=expected, actual=actual, remedy=remedy)
         return planned.failed(
             summary,
-            expected=expected,
-            actual=actual,
-            remedy=f"have another file system mounted on {planned.host.id} and back up there; where there is "
+            expected,
+            actual,
+            f"have another file system mounted on {planned.host.id} and back up there; where there is "
             'none and the backup is copied away in time, declare it: same_device = "warn" in [checks.backup-location]',
         )
-
-
-def _counts(place: Place, data: str) -> bool:
-    """WAL and tablespaces count where they were really seen: they may be links out of a closed folder."""
-    return place.seen or place.path == data
 
 
 def _no_data_directory(planned: PlannedBackup) -> Judgement:
@@ -242,13 +242,4 @@ def _no_data_directory(planned: PlannedBackup) -> Judgement:
         actual=f"the role {role} may not see data_directory",
         remedy=f"GRANT pg_read_all_settings TO {quote_identifier(role)}; or declare it: [checks.backup-location] "
         f'data_directory = {{ {planned.backup.database} = "/var/lib/..." }}',
-    )
-
-
-def _no_such_data(planned: PlannedBackup, declared: str, place: Place) -> Judgement:
-    return warned(
-        f"the declared data directory {declared} is not seen on {planned.host.id}",
-        expected=f"the data directory of {planned.backup.database}",
-        actual=f"nothing is seen below {place.reached}",
-        remedy="correct `data_directory` in [checks.backup-location]; SHOW data_directory tells it to a superuser",
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan import BackupFormat
 from preflight.plan.command_lines import backup_path
-from preflight.plan.work import PlannedBackup, no_shell
+from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
 from preflight.units import format_size
 
@@ -23,11 +24,19 @@ _SEEN = {
 _FULL = ("ENOSPC", "EDQUOT")
 
 
-def judge_writing(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
+def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
     """Of a directory that is there: the right, the room and the limits to write, and who else may."""
     yield from _writable(planned, directory)
-    yield from _in_the_way(planned, directory)
-    yield from _rights(planned, directory)
+    if not directory.target_changed_at or not planned.is_this_windows(directory.target_changed_at, moment):
+        yield from _in_the_way(planned, directory)
+    mode = directory.place.mode
+    if mode & 0o002 and not mode & 0o1000:
+        yield warned(
+            "everybody on the server may remove and replace backups there",
+            expected="a directory only its account writes to",
+            actual=f"mode {mode:04o}",
+            remedy=f"on {planned.host.id}: chmod o-w {shlex.quote(planned.backup.directory)}",
+        )
     yield from _file_limit(planned, directory)
 
 
@@ -95,14 +104,14 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
 def _by_bits(planned: PlannedBackup, directory: Directory) -> Judgement:
     """Where nobody could look as the account."""
     who, path = planned.who, planned.backup.directory
-    lacking = directory.lacking()
-    if any(link.has_acl for link in directory.chain):
+    lacking, listed = directory.lacking(), [link.path for link in directory.chain if link.has_acl]
+    if listed:
         return no_shell(
             planned.host,
             who,
             "whether the account may write is not known: an access control list is in force",
             expected=f"{who} writes to {path}",
-            actual=", ".join(f"{link.path} has an access control list" for link in directory.chain if link.has_acl),
+            actual=", ".join(f"{each} has an access control list" for each in listed),
         )
     if lacking is None:
         return passed(f"{who} may write to {path} (by permission bits only)")
@@ -139,6 +148,7 @@ def _in_the_way(planned: PlannedBackup, directory: Directory) -> Iterator[Judgem
             expected=expected,
             actual=f"{_SEEN[target]}, as the login sees it",
             remedy=remedy,
+            behind=behind_become(planned.host, planned.who),
         )
 
 
@@ -155,17 +165,6 @@ def _cure(planned: PlannedBackup, directory: Directory) -> str:
         f"on {host}: chown {who} {path}, or name the account that may write there: `account` of "
         f"[backups.{planned.backup.id}]"
     )
-
-
-def _rights(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
-    mode = directory.place.mode
-    if mode & 0o002 and not mode & 0o1000:
-        yield warned(
-            "everybody on the server may remove and replace backups there",
-            expected="a directory only its account writes to",
-            actual=f"mode {mode:04o}",
-            remedy=f"on {planned.host.id}: chmod o-w {shlex.quote(planned.backup.directory)}",
-        )
 
 
 def _file_limit(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:

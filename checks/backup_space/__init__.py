@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -14,8 +13,8 @@ from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.schedule import time_in_window
 from preflight.plan import Bytes
 from preflight.plan.limits import Between
-from preflight.plan.release_plan import Machine, machine_of
-from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.plan.release_plan import Machine, grouped, machine_of
+from preflight.plan.work import PlannedBackup, behind_become, planned_backups
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
@@ -91,10 +90,7 @@ class BackupSpace(Check):
     @cached_property
     def _by_machine(self) -> Mapping[Machine, Sequence[PlannedBackup]]:
         """The plan's backups by the machine it reaches."""
-        found: dict[Machine, list[PlannedBackup]] = {}
-        for planned in planned_backups(self.plan):
-            found.setdefault(machine_of(planned.host), []).append(planned)
-        return found
+        return grouped(planned_backups(self.plan), lambda planned: machine_of(planned.host))
 
     def _neighbours(self, subject: Subject) -> Sequence[PlannedBackup]:
         """All backups that the plan places on the subject's machine, its own first; those of every host for all."""
@@ -151,13 +147,15 @@ class BackupSpace(Check):
         if problem:
             return problem
         together, perhaps = [], []
-        growth = [self._wal(planned, directory, places or {}, wal)]
+        # Of write-ahead log where the data directory, its WAL or a tablespace lies on the backup's storage.
+        on_one = any(place.storage and place.storage == _storage(directory) for place in (places or {}).values())
+        growth = [wal_growth(wal, begins_at(planned)) if on_one else None]
         for other in self._neighbours(subject):
             need = _need(other, facts)
             storage = _storage(facts[f"directory {other.id}"])
             if other is planned or (storage and storage == _storage(directory)):
                 together.append(need)
-                growth.append(self._nightly(other, facts, directory, begins_at(planned)))
+                growth.append(nightly_growth(other, _previous(other, facts), directory, begins_at(planned)))
             elif not storage or not _storage(directory):
                 perhaps.append(need)
         lacking = [need for need in (*together, *perhaps) if need.expected <= 0]
@@ -170,62 +168,45 @@ class BackupSpace(Check):
     def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
         storage of it is added up. A backup that is alone there, and one whose place is not known, has its own line."""
-        sharing: dict[tuple[object, ...], list[PlannedBackup]] = {}
-        for each in backups:
-            directory: Directory = facts[f"directory {each.id}"]
-            if _storage(directory):
-                sharing.setdefault((*machine_of(each.host, directory.boot), _storage(directory)), []).append(each)
+
+        def place(planned: PlannedBackup) -> Machine:
+            return (*machine_of(planned.host, directories[planned.id].boot), _storage(directories[planned.id]))
+
+        directories: dict[str, Directory] = {each.id: facts[f"directory {each.id}"] for each in backups}
+        sharing = grouped((each for each in backups if _storage(directories[each.id])), place)
         groups = [group for group in sharing.values() if len({machine_of(each.host) for each in group}) > 1]
         for group in groups:
             first, needs = group[0], tuple(_need(each, facts) for each in group)
-            directory = facts[f"directory {first.id}"]
+            directory = directories[first.id]
             lacking = [need for need in needs if need.expected <= 0]
             if lacking:
                 yield _size_not_known(lacking[0])
                 continue
-            growth = [self._nightly(each, facts, directory, begins_at(first)) for each in group]
+            growth = [nightly_growth(each, _previous(each, facts), directory, begins_at(first)) for each in group]
             room = _Room("free", directory.place.free_bytes, needs, tuple(filter(None, growth)))
             yield self._judge_bytes(first, directory, room)
         if not groups:
             yield passed("no two of the hosts are one machine with backups on one storage")
 
-    @staticmethod
-    def _nightly(
-        other: PlannedBackup, facts: Mapping[str, Any], directory: Directory, until: datetime
-    ) -> Growth | None:
-        listing: Listing | None = facts.get(f"previous {other.id}")
-        return nightly_growth(other, listing, directory, until) if listing else None
-
-    def _wal(
-        self, planned: PlannedBackup, directory: Directory, places: Mapping[str, Place], wal: WalRate | None
-    ) -> Growth | None:
-        """Only where the data directory, its WAL or a tablespace lies on the backup's storage."""
-        shared = [place for place in places.values() if place.storage and place.storage == _storage(directory)]
-        return wal_growth(wal, begins_at(planned)) if shared else None
-
     def _points(self, planned: PlannedBackup, directory: Directory, free: _Room) -> Iterator[Judgement]:
         place = directory.place
         yield self._judge_bytes(planned, directory, free)
-        quotas = [
-            quota
-            for quota in directory.quotas
-            if directory.as_account and place.mount is not None and quota.source == place.mount.source
-        ]
+        source = place.mount.source if place.mount else None
+        quotas = [each for each in directory.quotas if directory.as_account and each.source == source]
         own = tuple(need for need in free.needs if need.planned.account == planned.account)
         for left in (quota.left_bytes for quota in quotas):
             if left is not None and left < place.free_bytes:
                 room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
                 yield self._judge_bytes(planned, directory, room)
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
-        yield self._judge_files(
-            planned, directory, min((left for left in limits if left is not None), default=None), free
-        )
+        least = min((left for left in limits if left is not None), default=None)
+        yield passed("inodes are not limited") if least is None else _judge_files(planned, directory, least, free)
 
     def _judge_bytes(self, planned: PlannedBackup, directory: Directory, room: _Room) -> Judgement:
         place = directory.place
         where = f"{_mount(directory)} of {planned.host.id}"
-        share = place.size_bytes * self.settings.keep_percent / 100
-        keep = math.ceil(min(share, self.settings.keep_bytes))
+        percent, most = self.settings.keep_percent, self.settings.keep_bytes
+        keep = math.ceil(min(place.size_bytes * percent / 100, most))
         coming = sum(each.bytes for each in room.growth)
         left = room.bytes - coming - sum(need.bytes for need in room.needs)
         needs = total(room.needs)
@@ -234,7 +215,8 @@ class BackupSpace(Check):
         if room.growth:
             then = format_size(max(room.bytes - coming, 0))
             actual += f"; {then} when the backup begins at {begins}, after {' and '.join(map(str, room.growth))}"
-        wanted = f"{needs}; {format_need(keep)} should stay free ({self._rule()})"
+        wanted = f"{needs}; {format_need(keep)} should stay free ({percent:g} % of the file system or "
+        wanted += f"{format_size(most)}, whichever is less)"
         remedy = (
             f"free {format_need(keep - left)} on {where}, or name another directory in [backups.{planned.id}]"
             if room.what == "free"
@@ -267,36 +249,34 @@ class BackupSpace(Check):
             actual=actual,
         )
 
-    def _rule(self) -> str:
-        settings = self.settings
-        size = format_size(settings.keep_bytes)
-        return f"{settings.keep_percent:g} % of the file system or {size}, whichever is less"
 
-    def _judge_files(self, planned: PlannedBackup, directory: Directory, left: int | None, room: _Room) -> Judgement:
-        if left is None:
-            return passed("inodes are not limited")
-        where = f"{_mount(directory)} of {planned.host.id}"
-        certain = sum(need.files for need in room.needs) + _SPARE_INODES
-        wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
-        if left < certain:
-            return planned.failed(
-                f"{left} inodes free, {certain} needed",
-                expected=wanted,
-                actual=f"{left} inodes free on {where}, whatever its free bytes",
-                remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
-            )
-        if left < certain + sum(need.files for need in room.perhaps):
-            return unknown(
-                f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
-                expected=f"{wanted}; {total_files(room.perhaps)}",
-                actual=f"{left} inodes free on {where}",
-                remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
-            )
-        return passed(f"{left} inodes free", expected=wanted)
+def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: _Room) -> Judgement:
+    where = f"{_mount(directory)} of {planned.host.id}"
+    certain = sum(need.files for need in room.needs) + _SPARE_INODES
+    wanted = f"{certain} free inodes: {total_files(room.needs)} and {_SPARE_INODES} to spare"
+    if left < certain:
+        return planned.failed(
+            f"{left} inodes free, {certain} needed",
+            expected=wanted,
+            actual=f"{left} inodes free on {where}, whatever its free bytes",
+            remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
+        )
+    if left < certain + sum(need.files for need in room.perhaps):
+        return unknown(
+            f"inodes suffice only if {names(room.perhaps)} lies elsewhere, which cannot be told",
+            expected=f"{wanted}; {total_files(room.perhaps)}",
+            actual=f"{left} inodes free on {where}",
+            remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
+        )
+    return passed(f"{left} inodes free", expected=wanted)
 
 
 def _need(planned: PlannedBackup, facts: Mapping[str, Any]) -> Need:
-    return need_of(planned, facts.get(f"previous {planned.id}"), facts.get(f"sizes {planned.backup.database}"))
+    return need_of(planned, _previous(planned, facts), facts.get(f"sizes {planned.backup.database}"))
+
+
+def _previous(planned: PlannedBackup, facts: Mapping[str, Any]) -> Listing | None:
+    return facts.get(f"previous {planned.id}")
 
 
 def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | None:
@@ -304,11 +284,13 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
     if directory.kind is not DirectoryKind.DIRECTORY or not place.seen:
         hidden = directory.kind is DirectoryKind.MISSING and not directory.passable
         why = "cannot be seen by the account" if hidden else "does not exist"
+        by_login = hidden and not directory.as_account
         return unknown(
             f"directory {why} (see backup-location)",
             expected=f"a directory {path} on {planned.host.id}, whose file system can be measured",
             actual=f"seen as far as {place.reached}",
             remedy=f"cure what backup-location says of {planned.id}, then run again",
+            behind=behind_become(planned.host, planned.who) if by_login else "",
         )
     if place.size_bytes <= 0:
         return unknown(

@@ -45,20 +45,21 @@ class Growth:
 def begins_at(planned: PlannedBackup) -> datetime:
     """When the backup's step begins as planned; the window's start when it has no step. UTC."""
     current = schedule(planned.plan)
-    slots = {slot.step.id: slot for slot in current.slots} if current else {}
-    slot = slots.get(planned.backup.step)
+    slot = current.slot(planned.backup.step) if current else None
     return slot.begins_at if slot else planned.plan.window.start
 
 
-def nightly_growth(planned: PlannedBackup, listing: Listing, directory: Directory, until: datetime) -> Growth | None:
+def nightly_growth(
+    planned: PlannedBackup, listing: Listing | None, directory: Directory, until: datetime
+) -> Growth | None:
     """The files of a regular backup that appear by `until` beside those listed, where they lie on the directory's
     storage; None when there are none.
 
     Their rhythm is the median distance of the newest ones. What removes old ones counts only where the plan says how
     many are kept, and then only for files that will be written before it: it frees nothing that is free now."""
-    beside = [backup for backup in listing.backups if _lies_on(backup, directory)]
+    beside = [backup for backup in listing.backups if _lies_on(backup, directory)] if listing else []
     rhythm = _rhythm(beside)
-    if rhythm is None or beside[0] is not listing.backups[0]:
+    if listing is None or rhythm is None or beside[0] is not listing.backups[0]:
         return None
     coming, at = 0, beside[0].changed_at + rhythm
     while at < until:
@@ -124,12 +125,6 @@ class Need:
         return f"{self.id} needs {format_need(self.bytes)} ({headroom} x {format_need(self.expected)}, {self.method})"
 
 
-def need_of(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> Need:
-    """`previous`, `sizes`: None where they were not asked for."""
-    expected, method = _expected(planned, previous, sizes)
-    return Need(planned, expected, method, _files(planned, sizes))
-
-
 def largest_of(previous: Listing | None) -> BackupFile | None:
     """Of the two newest; None where no size could be seen."""
     newest = previous.backups[:_COMPARED] if previous else ()
@@ -151,6 +146,11 @@ def names(needs: Sequence[Need]) -> str:
     return " and ".join(need.id for need in needs)
 
 
+def need_of(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> Need:
+    """`previous`, `sizes`: None where they were not asked for."""
+    return Need(planned, *_expected(planned, previous, sizes), _files(planned, sizes))
+
+
 def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> tuple[int, str]:
     """(bytes, how they are known), best source first."""
     backup = planned.backup
@@ -161,8 +161,11 @@ def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | N
         return largest.size_bytes or 0, f"as {largest.path}" if largest.size_bytes else f"{largest.path} is empty"
     if sizes is None:
         return 0, "neither a previous backup nor the catalogue was seen"
+    if backup.method is BackupMethod.PG_BASEBACKUP and not sizes.cluster_bytes:
+        return 0, "the role may not see the size of every tablespace (GRANT pg_read_all_stats)"
     if backup.method is BackupMethod.PG_BASEBACKUP:
-        return _of_cluster(sizes)
+        wal = _WAL_SEGMENTS * sizes.wal_segment_bytes
+        return (sizes.cluster_bytes or 0) + wal, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments"
     if not sizes.dumped_bytes:
         return 0, "by the catalogue, its tables hold nothing"
     if backup.format in _COMPRESSED:
@@ -171,13 +174,6 @@ def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | N
         _PLAIN_FACTOR * sizes.dumped_bytes,
         f"by the catalogue: {_PLAIN_FACTOR} x its tables, as {backup.format} is not compressed",
     )
-
-
-def _of_cluster(sizes: Sizes) -> tuple[int, str]:
-    if not sizes.cluster_bytes:
-        return 0, "the role may not see the size of every tablespace (GRANT pg_read_all_stats)"
-    wal = _WAL_SEGMENTS * sizes.wal_segment_bytes
-    return sizes.cluster_bytes + wal, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments"
 
 
 def _files(planned: PlannedBackup, sizes: Sizes | None) -> int:

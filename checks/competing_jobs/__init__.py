@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
-from preflight.judging.schedule import time_in_window
+from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host
-from preflight.plan.work import work_on
+from preflight.plan.work import PlannedBackup, planned_backups, work_on
 from preflight.questions.jobs import (
     CrontabProbe,
     HostJobs,
@@ -26,13 +26,11 @@ from preflight.questions.shell import AsAccount
 from preflight.units import format_duration
 from preflight.wording import counted
 
-from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, pg_cron_starts
+from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
 _MOST_UNREADABLE = 10
-_PG_CRON_ZONE = "GMT"
-"""What cron.timezone is, unless somebody sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,9 @@ class CompetingJobs(Check):
     the backup just taken; VACUUM and REINDEX hold locks; an upgrade restarts the server. Nobody in the call knows of
     them, because they were set up years ago. So crontabs (of the login, and of the accounts it becomes), the system's
     tables, anacron and systemd's timers are read on every host, and pg_cron in every database, and every start
-    in the window is a warning with its time; those that smell of backup, deletion or restart come first. A crontab
-    that the login may not see is a warning too: its owner is to be asked.
+    in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
+    that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window.
+    A crontab that the login may not see is a warning too: its owner is to be asked.
     """
 
     id = "competing-jobs"
@@ -79,14 +78,10 @@ class CompetingJobs(Check):
         if isinstance(subject.item, Database):
             return {"pg_cron": PgCronProbe(subject.item.id)}
         host: Host = subject.item
-        crontabs = {f"crontab_of_{account.account}": CrontabProbe(host.id, account) for account in self._accounts(host)}
+        becomes = [*(entry.account for entry in host.become), *(work.account for work in work_on(self.plan, host.id))]
+        accounts = dict.fromkeys(AsAccount.on(host, name) for name in ("", *becomes))
+        crontabs = {f"crontab_of_{each.account}": CrontabProbe(host.id, each) for each in accounts}
         return {"jobs": HostJobsProbe(host.id), **crontabs}
-
-    def _accounts(self, host: Host) -> Iterator[AsAccount]:
-        """The login, and whom it becomes."""
-        working = [work.account for work in work_on(self.plan, host.id)]
-        names = dict.fromkeys(["", *(entry.account for entry in host.become), *working])
-        return iter(dict.fromkeys(AsAccount.on(host, name) for name in names))
 
     def follow_up(self, subject: Subject, *, pg_cron: PgCron | None = None, **_facts: object) -> Probes:
         """In the database session, only where pg_cron is installed and the role may read it: its jobs."""
@@ -123,28 +118,31 @@ class CompetingJobs(Check):
                 actual=jobs.said or "systemctl fails without a word",
                 remedy=f"run it by hand on {subject.id}: systemctl list-timers --all",
             )
-        yield from self._judge_unseen(subject, _unseen(jobs, crontabs), "crontab -l as each of them")
+        refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
+        spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
+        others = ["the crontabs of root and all other accounts"] if spool else []
+        unseen = [*refused, *others, *(path for path in jobs.unread if path not in spool)]
+        # Without a cron daemon, crontabs start nothing.
+        yield from self._judge_unseen(subject, [] if jobs.cron == "none" else unseen, "crontab -l as each of them")
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
         name = database.dbname
+        unseen = [f"jobs in cron.job of other roles than {database.user}"] if pg_cron.only_own else []
         if not pg_cron.found:
             unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
             yield passed(f"pg_cron has no table in this database{unsaid}")
         elif pg_cron.readable:
             yield from self._judge_pg_jobs(subject, pg_cron, pg_jobs)
-        unseen = []
-        if pg_cron.found and not pg_cron.readable:
-            unseen.append("cron.job, which the role may not read")
-        elif pg_cron.only_own:
-            unseen.append(f"jobs in cron.job of other roles than {database.user}")
+        else:
+            unseen = ["cron.job, which the role may not read"]
         if pg_cron.home and pg_cron.home != name and not pg_cron.found:
             unseen.append(f"the jobs of pg_cron, which works from the database {pg_cron.home}")
         query = "SELECT schedule, username, database, command FROM cron.job WHERE active, as a superuser"
         yield from self._judge_unseen(subject, unseen, query)
 
     def _judge_pg_jobs(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
-        zone_name = pg_cron.zone or _PG_CRON_ZONE
+        zone_name = pg_cron.zone or "GMT"  # unless somebody sets it
         try:
             found = pg_cron_starts(pg_jobs, zone_name, self._interval)
         except ValueError as error:
@@ -157,19 +155,27 @@ class CompetingJobs(Check):
         )
 
     def _judge_found(self, subject: Subject, found: Found, looked_at: str) -> Iterator[Judgement]:
-        known = [job for job in found.jobs if self._is_known(job)]
-        warned_of = [job for job in found.jobs if job not in known]
+        parts = [part for part in self.settings.known if part]
+        known = [job for job in found.jobs if any(part in f"{job.command} {job.source}" for part in parts)]
+        by_jobs = self._taken_by_jobs(subject)
+        rest = (job for job in found.jobs if job not in known)
+        takers = [(job, next((each for each in by_jobs if takes(job, each)), None)) for job in rest]
+        ours = [(job, planned) for job, planned in takers if planned and self._is_in_time(job, planned)]
+        warned_of = [each for each in takers if each not in ours]
         if warned_of:
             yield passed(f"looked at {looked_at}")
         else:
-            window = f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
-            other = " other" if known else ""
-            yield passed(f"no{other} job starts {window}; looked at {looked_at}")
+            yield passed(
+                f"no{' other' if known or ours else ''} job starts {self._in_the_window}; looked at {looked_at}"
+            )
         if known:
             agreed = passed(f"known, and agreed: {'; '.join(job.label for job in known)}")
             yield replace(agreed, events=tuple(event for job in known for event in self._events(job, subject)))
-        for job in sorted(warned_of, key=lambda job: (not job.risky, job.runs[0])):
-            yield self._judge_job(subject, job)
+        for job, planned in ours:
+            taken = passed(f"takes the backup of {planned.table}: {job.label}")
+            yield replace(taken, events=tuple(self._events(job, subject)))
+        for job, backup in sorted(warned_of, key=lambda each: (not each[0].risky, each[0].runs[0])):
+            yield self._judge_job(subject, job, backup)
         for source, line in found.unreadable[:_MOST_UNREADABLE]:
             yield warned(
                 f"a line of {source} cannot be read: {line}",
@@ -181,18 +187,34 @@ class CompetingJobs(Check):
             more = len(found.unreadable) - _MOST_UNREADABLE
             yield warned(f"{more} more lines cannot be read", remedy=f"read the crontabs of {subject.id} by hand")
 
-    def _is_known(self, job: JobStarts) -> bool:
-        return any(part and part in f"{job.command} {job.source}" for part in self.settings.known)
+    def _taken_by_jobs(self, subject: Subject) -> Sequence[PlannedBackup]:
+        """The host's backups that something takes by itself."""
+        return [each for each in planned_backups(self.plan) if each.taken_by and each.host == subject.item]
 
-    def _judge_job(self, subject: Subject, job: JobStarts) -> Judgement:
-        interval = self._interval
+    def _is_in_time(self, job: JobStarts, planned: PlannedBackup) -> bool:
+        """Whether it starts before the step that waits for the backup has ended, or else ahead of the window."""
+        current = schedule(self.plan)
+        slot = current.slot(planned.step) if current else None
+        return max(job.runs) + job.late < (slot.ends_at if slot else self.plan.window.start)
+
+    def _judge_job(self, subject: Subject, job: JobStarts, planned: PlannedBackup | None) -> Judgement:
+        remedy = (
+            f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
+            f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]"
+        )
+        perhaps = [each.table for each in self._taken_by_jobs(subject) if job.user in ("", "root", each.account)]
+        if planned:
+            in_its_step = f"to before the end of its step {planned.step}"
+            ahead = f"ahead of the window; if it is to run in it, name its step: `step` of {planned.table}"
+            remedy = f"it takes the backup of {planned.table}: have it moved {in_its_step if planned.step else ahead}"
+        elif perhaps:
+            remedy += f"; if it takes the backup of {' or '.join(perhaps)}, say so there: taken_by = {name_of(job)}"
         judgement = warned(
             f"{self._starts(job)}: {job.label}",
-            expected=f"no job starts from {self._time(interval.start)} to {self._time(interval.end)}, nor up to "
-            f"{format_duration(self.settings.may_run_for)} before (still going)",
+            expected=f"no job starts {self._in_the_window}, nor up to {format_duration(self.settings.may_run_for)} "
+            "before (still going)",
             actual=f"{job.when}: {job.command}",
-            remedy=f"agree with {self._owner(subject)} who switches it off before the window and on again after it "
-            f"({_switch_off(job, subject)}); name what may run all the same in `known` of [checks.competing-jobs]",
+            remedy=remedy,
         )
         return replace(judgement, events=tuple(self._events(job, subject)))
 
@@ -221,25 +243,24 @@ class CompetingJobs(Check):
 
     def _judge_unseen(self, subject: Subject, unseen: Sequence[str], how: str) -> Iterator[Judgement]:
         answer = self.settings.asked.get(subject.id)
-        if not unseen:
-            return
         what = ", ".join(unseen)
-        if answer:
+        if unseen and answer:
             yield passed(f"not seen, but asked: {what} ({answer})")
-            return
-        interval = self._interval
-        section = "[checks.competing-jobs]"
-        yield warned(
-            f"not seen: {what}",
-            expected="every job of the host and its databases is known",
-            actual=what,
-            remedy=f"ask {self._owner(subject)} what of it starts from {self._time(interval.start)} to "
-            f'{self._time(interval.end)} ({how}), and write down the answer: {section} asked = {{ "{subject.id}" = '
-            '"WHO, WHEN, WHAT" }',
-        )
+        elif unseen:
+            yield warned(
+                f"not seen: {what}",
+                expected="every job of the host and its databases is known",
+                actual=what,
+                remedy=f"ask {self._owner(subject)} what of it starts {self._in_the_window} ({how}), and write down "
+                f'the answer: [checks.competing-jobs] asked = {{ "{subject.id}" = "WHO, WHEN, WHAT" }}',
+            )
 
     def _owner(self, subject: Subject) -> str:
         return self.plan.person(subject.owner) or f"the owner of {subject.item.id}"
+
+    @property
+    def _in_the_window(self) -> str:
+        return f"from {self._time(self._interval.start)} to {self._time(self._interval.end)}"
 
     def _time(self, moment: datetime) -> str:
         return time_in_window(self.plan.window, moment)
@@ -270,13 +291,3 @@ def _looked_at(jobs: HostJobs, crontabs: Iterable[OwnCrontab], found: Found) -> 
         Systemd.FAILED: "no timers",
     }[jobs.systemd]
     return f"{counted(found.counted, 'job')}: {cron}; {timers}; zone {jobs.zone.text}"
-
-
-def _unseen(jobs: HostJobs, crontabs: Iterable[OwnCrontab]) -> list[str]:
-    """What starts jobs and may not be read. Without a cron daemon, crontabs start nothing."""
-    if jobs.cron == "none":
-        return []
-    refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
-    spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
-    others = ["the crontabs of root and all other accounts"] if spool else []
-    return refused + others + [path for path in jobs.unread if path not in spool]

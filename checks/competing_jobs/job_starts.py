@@ -1,18 +1,28 @@
-"""When the jobs of a host or a database start, reckoned from what the probes saw. Pure."""
+"""When the jobs of a host or a database start, reckoned from what the probes saw: crontabs, anacron, systemd's timers,
+pg_cron. Pure.
+
+The rules of crontabs are those of crontab(5) and cron(8) as Vixie cron has them, from which Debian's cron, cronie and
+pg_cron come: a day of the month and a weekday that are both given are alternatives, unless one begins with `*`; after a
+clock change, jobs at fixed times run once (a skipped one right after the change, a repeated one the first time only),
+and jobs with `*` as minute or hour go by what the clock shows.
+"""
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from pathlib import PurePosixPath
 
 from preflight.clock import zone
+from preflight.plan.work import PlannedBackup
 from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
-from preflight.questions.timers import Timer, shown
+from preflight.questions.timers import Schedule, Timer, read_numbers, shown
 from preflight.wording import one_line
-
-from .cron import CronJob, parse_schedule, read_anacrontab, read_crontab
 
 _RISKY = re.compile(
     r"backup|dump|pgbackrest|barman|wal-?g|rsync|snapshot|vacuum|reindex|cluster(?:db)?\b|reboot|shutdown|poweroff"
@@ -28,7 +38,24 @@ _GUARDS: tuple[_Guard, ...] = (
     (re.compile(r"! -d /run/systemd/system *\]? *&&"), lambda jobs: jobs.systemd is Systemd.RUNNING),
 )
 """How the tables of distributions say `not where anacron, or a timer, does it`, and when that holds."""
+_SHELL_FILLS_IN = re.compile(r"\$\([^()]*\)|`[^`]*`|\$\w+|\$\{\w+\}")
+"""Mostly the day in the name of a file."""
+_REDIRECTION = re.compile(r"\s*\d?>>?\s*\S+")
+_FURTHER_COMMAND = re.compile(r";|&&|\|\||(?<!>)&(?!>)")
 _SECONDS = re.compile(r"\d{1,2} seconds?")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][\w.]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
+_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+\S+\s+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +108,71 @@ class Found:
             self.jobs.append(job)
 
 
+@dataclass(frozen=True, slots=True)
+class CronJob:
+    """One line of a crontab that starts something."""
+
+    when: str
+    """The schedule as it is written; of anacron, its days."""
+    schedule: Schedule | None
+    """None for `@reboot` and for anacron, which go by no time of the clock."""
+    user: str
+    command: str
+    """Without the text after the first `%`, which cron feeds to the command's standard input."""
+    zone: str = ""
+    """What CRON_TZ says above the line. cronie goes by it; Debian's cron does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """What a crontab starts, or anacron: its jobs each once in so many days, or `@monthly`."""
+
+    jobs: tuple[CronJob, ...]
+    unreadable: tuple[str, ...] = ()
+    """Lines that are neither a job, a variable nor a comment."""
+    first_hour: int = 0
+    """Of anacron, like the last one, from which on nothing is started."""
+    last_hour: int = 24
+
+
+def takes(job: JobStarts, planned: PlannedBackup) -> bool:
+    """Whether a job of the backup's host is the one that takes it, as far as the plan tells, so that no other one is
+    meant: `taken_by` names its timer, or its command in full; or the account of the backup calls nothing but the
+    backup's own program, which writes a file that `previous` finds."""
+    backup = planned.backup
+    if backup.taken_by in (job.source, _words(job)):
+        return bool(backup.taken_by)
+    if not backup.taken_by or job.user not in ("", planned.account) or _FURTHER_COMMAND.search(job.command):
+        return False
+    written = re.split(r"[\s\"'<>=|]+", _SHELL_FILLS_IN.sub("-", job.command))
+    calls = any(posixpath.basename(word) == backup.method for word in written)
+    return calls and any(word.startswith("/") and PurePosixPath(word).match(backup.previous) for word in written)
+
+
+def name_of(job: JobStarts) -> str:
+    """How `taken_by` names it, as TOML."""
+    return json.dumps(job.source if job.source.endswith(".timer") else _words(job), ensure_ascii=False)
+
+
+def _words(job: JobStarts) -> str:
+    return " ".join(_REDIRECTION.sub("", job.command).split())
+
+
 def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -> Found:
     """`crontabs`: those of single accounts. Without a cron daemon its tables start nothing."""
     found = Found()
     where = jobs.zone.where
     if jobs.cron != "none":
-        for table in _each_once([*jobs.tables, *crontabs]):
-            for source, job in _cron_jobs(table, found):
+        # root reads its own crontab twice: as its own, and in the spool.
+        by_source = {table.source: table for table in [*jobs.tables, *crontabs]}
+        for table in by_source.values():
+            crontab = read_crontab(table.lines, table.user)
+            found.unreadable += [(table.source, shown(line)) for line in crontab.unreadable]
+            if table.cut:
+                found.unreadable.append((table.source, f"more than {len(table.lines)} lines"))
+            for job in crontab.jobs:
                 if not any(guard.search(job.command) and holds(jobs) for guard, holds in _GUARDS):
-                    found.add(_cron_starts(source, job, jobs, interval, where))
+                    found.add(_cron_starts(table.source, job, jobs, interval, where))
         if jobs.anacrontab:
             _add_anacron(jobs.anacrontab, found, interval, where)
     for timer in jobs.timers:
@@ -115,42 +198,18 @@ def pg_cron_starts(jobs: Sequence[PgCronJob], zone_name: str, interval: Interval
     return found
 
 
-def _each_once(tables: Iterable[Table]) -> Iterator[Table]:
-    """root reads its own crontab twice: as its own, and in the spool."""
-    seen: set[str] = set()
-    for table in tables:
-        if table.source not in seen:
-            seen.add(table.source)
-            yield table
-
-
-def _cron_jobs(table: Table, found: Found) -> Iterator[tuple[str, CronJob]]:
-    crontab = read_crontab(table.lines, table.user)
-    found.unreadable += [(table.source, shown(line)) for line in crontab.unreadable]
-    if table.cut:
-        found.unreadable.append((table.source, f"more than {len(table.lines)} lines"))
-    return ((table.source, job) for job in crontab.jobs)
-
-
 def _cron_starts(source: str, job: CronJob, jobs: HostJobs, interval: Interval, where: tzinfo) -> JobStarts:
-    runs: set[datetime] = set()
-    if job.schedule is not None:
-        for each in {where, *_zone_of(job)}:
-            runs.update(job.schedule.runs(interval.since, interval.end, each))
+    zones = {where}
+    if job.zone:  # not every cron goes by CRON_TZ, so the host's own zone counts as well
+        with suppress(ValueError):
+            zones.add(zone(job.zone))
+    runs = {run for each in zones if job.schedule for run in job.schedule.runs(interval.since, interval.end, each)}
     command = shown(job.command)
     parts = [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]
     if parts:
         command += f" [{shown(', '.join(parts))}]"
     when = f"{job.when} CRON_TZ={one_line(job.zone, 40)}" if job.zone else job.when
     return JobStarts(source, one_line(job.user, 40), when, command, tuple(sorted(runs)))
-
-
-def _zone_of(job: CronJob) -> list[tzinfo]:
-    """The zone of CRON_TZ, where one is named; not every cron goes by it, so the host's counts as well."""
-    try:
-        return [zone(job.zone)] if job.zone else []
-    except ValueError:
-        return []
 
 
 def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) -> None:
@@ -173,3 +232,81 @@ def _add_timer(timer: Timer, found: Found, interval: Interval, where: tzinfo) ->
         return
     reaching = tuple(run for run in runs if run + timer.delay >= interval.since)
     found.add(JobStarts(timer.name, "", timer.when, command, reaching, timer.delay))
+
+
+def parse_schedule(text: str) -> Schedule:
+    """The schedule of `30 2 * * 1-5` or `@daily`. Raises ValueError."""
+    fields = _NAMED.get(text.strip().lower(), text).split()
+    if len(fields) != 5:
+        raise ValueError(f"{text!r} is no schedule of cron")
+    minute, hour, day, month, weekday = fields
+    # `5/15` is 5 alone to some crons and 5,20,35,50 to others: what may start is what counts here.
+    by_the_clock = minute.startswith("*") or hour.startswith("*")
+    return Schedule(
+        minutes=read_numbers(minute, 0, 59),
+        hours=read_numbers(hour, 0, 23),
+        days=read_numbers(day, 1, 31),
+        months=read_numbers(month, 1, 12, dict(zip(_MONTHS, range(1, 13), strict=True))),
+        weekdays=frozenset(
+            number % 7 for number in read_numbers(weekday, 0, 7, dict(zip(_WEEKDAYS, range(7), strict=True)))
+        ),
+        either_day=not day.startswith("*") and not weekday.startswith("*"),
+        catches_up=not by_the_clock,
+        repeats=by_the_clock,
+    )
+
+
+def read_crontab(lines: Iterable[str], user: str = "") -> Crontab:
+    """`user`: whose crontab it is; empty for a table of the system, whose lines name the user."""
+    jobs: list[CronJob] = []
+    unreadable: list[str] = []
+    zone = ""
+    for line in _telling(lines):
+        variable = _VARIABLE.fullmatch(line)
+        if variable:
+            zone = variable[3].strip("\"'") if variable[2] == "CRON_TZ" else zone
+            continue
+        try:
+            jobs.append(_job(line, user, zone))
+        except ValueError:
+            unreadable.append(line)
+    return Crontab(tuple(jobs), tuple(unreadable))
+
+
+def read_anacrontab(lines: Iterable[str]) -> Crontab:
+    """Without START_HOURS_RANGE, anacron may start a job at any hour."""
+    jobs: list[CronJob] = []
+    unreadable: list[str] = []
+    first_hour, last_hour = 0, 24
+    for line in _telling(lines):
+        variable, job = _VARIABLE.fullmatch(line), _ANACRON_JOB.fullmatch(line)
+        hours = re.fullmatch(r"(\d{1,2})-(\d{1,2})", variable[3]) if variable else None
+        if variable and variable[2] == "START_HOURS_RANGE" and hours:
+            first_hour, last_hour = int(hours[1]), int(hours[2])
+        elif job:
+            jobs.append(CronJob(job[1], None, "root", job[2]))
+        elif not variable or variable[2] == "START_HOURS_RANGE":
+            unreadable.append(line)
+    if not 0 <= first_hour < last_hour <= 24:
+        first_hour, last_hour = 0, 24  # a range that is none must not hide a job
+    return Crontab(tuple(jobs), tuple(unreadable), first_hour, last_hour)
+
+
+def _telling(lines: Iterable[str]) -> Iterable[str]:
+    stripped = (line.strip() for line in lines)
+    return (line for line in stripped if line and not line.startswith("#"))
+
+
+def _job(line: str, user: str, zone: str) -> CronJob:
+    """Raises ValueError."""
+    fields = line.removeprefix("-").split(None, 1 if line.startswith("@") else 5)  # `-`: cronie does not log the job
+    if len(fields) not in (2, 6):
+        raise ValueError("no schedule and command")
+    when, rest = " ".join(fields[:-1]), fields[-1]
+    schedule = None if when.lower() == "@reboot" else parse_schedule(when)
+    if not user:
+        user, _, rest = rest.replace("\t", " ").partition(" ")
+    command = re.split(r"(?<!\\)%", rest, maxsplit=1)[0].strip()
+    if not command:
+        raise ValueError("no command")
+    return CronJob(when, schedule, user, command, zone)

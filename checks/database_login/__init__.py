@@ -24,9 +24,7 @@ from preflight.questions.postgres import (
     SystemIdentifierProbe,
 )
 
-from .planned_login import PlannedLogin
-from .roles import backup_roles, judge_backup_roles, judge_credential, judge_settings
-from .server import judge_certificate, judge_server
+from .login import PlannedLogin, backup_roles, judge_login
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +95,8 @@ class DatabaseLogin(Check):
             return self._no_login(login, identity)
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
-        need, role = self._need, roles.get(login.database.user)
-        return Judgement.of(
-            [
-                *judge_server(login, identity, system),
-                *judge_certificate(login, identity, need),
-                *judge_credential(login, identity, role, need),
-                *judge_settings(login, identity),
-                *judge_backup_roles(login, roles, need),
-                *self._connections(login, slots, role),
-            ]
-        )
+        shown = judge_login(login, identity, system, roles, self._need)
+        return Judgement.of([*shown, *self._connections(login, slots, roles.get(login.database.user))])
 
     @cached_property
     def _by_server(self) -> Mapping[Machine, list[Database]]:

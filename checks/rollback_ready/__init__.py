@@ -84,7 +84,14 @@ class RollbackReady(Check):
     judges_no_reply = frozenset({"live", "read", "earlier"})
 
     def subjects(self) -> Sequence[Subject]:
-        return [*self._backups(), *self._files(), *self._scripts(), *self._databases(), *self._rehearsal()]
+        plan, rollback = self.plan, self.plan.rollback
+        earlier = [each for each in planned_backups(plan) if each.backup.previous]
+        backups = [Subject(f"{each.id} previous backup", each, each.owner) for each in earlier]
+        ways = [each for each in plan.scripts.values() if each.way_back]
+        scripts = [Subject(f"{each.id} way back", each, plan.owner_of(each)) for each in ways]
+        room = [Subject(f"{each.id} room to restore", each, each.owner) for each in self._restored]
+        rehearsal = [Subject("rehearsal", rollback, rollback.owner)] if rollback else []
+        return [*backups, *self._files(), *scripts, *room, *rehearsal]
 
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
@@ -140,20 +147,11 @@ class RollbackReady(Check):
                 return self._judge_rehearsal(rollback)
         raise TypeError(f"no subject of this check: {subject.id}")
 
-    # What there is to judge.
-
-    def _backups(self) -> Iterator[Subject]:
-        for planned in planned_backups(self.plan):
-            if planned.backup.previous:
-                yield Subject(f"{planned.id} previous backup", planned, planned.owner)
-
     @cached_property
     def _beside_each_other(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
         """Host and folder -> the files there, which are one question."""
-        places: dict[tuple[str, str], set[str]] = {}
-        for file in self.plan.rollback.files if self.plan.rollback else ():
-            places.setdefault(_place(file), set()).add(file.path)
-        return {place: tuple(sorted(paths)) for place, paths in places.items()}
+        places = grouped(self.plan.rollback.files if self.plan.rollback else (), _place)
+        return {place: tuple(sorted({file.path for file in files})) for place, files in places.items()}
 
     def _files(self) -> Iterator[Subject]:
         rollback = self.plan.rollback
@@ -166,19 +164,7 @@ class RollbackReady(Check):
             owner = (rollback.owner if rollback else "") or self.plan.hosts[file.host].owner
             yield Subject(f"{file.host}:{file.path}{twice}", file, owner)
 
-    def _scripts(self) -> Iterator[Subject]:
-        for scripts in self.plan.scripts.values():
-            if scripts.way_back:
-                yield Subject(f"{scripts.id} way back", scripts, self.plan.owner_of(scripts))
-
-    def _databases(self) -> Iterator[Subject]:
-        for database in self._restored():
-            yield Subject(f"{database.id} room to restore", database, database.owner)
-
-    def _rehearsal(self) -> Iterator[Subject]:
-        if self.plan.rollback is not None:
-            yield Subject("rehearsal", self.plan.rollback, self.plan.rollback.owner)
-
+    @cached_property
     def _restored(self) -> list[Database]:
         """Databases that a backup could be restored to."""
         named = {backup.database for backup in self.plan.backups.values()}
@@ -186,14 +172,11 @@ class RollbackReady(Check):
 
     def _restored_beside(self, database: Database) -> list[Database]:
         """Those on the same machine, itself included: all of them may have to be restored."""
-        return self._restored_by_machine[self._machine_of(database)]
+        return self._restored_by_machine[machine_of(self.plan.host_of(database))]
 
     @cached_property
     def _restored_by_machine(self) -> Mapping[Machine, list[Database]]:
-        return grouped(self._restored(), self._machine_of)
-
-    def _machine_of(self, database: Database) -> Machine:
-        return machine_of(self.plan.host_of(database))
+        return grouped(self._restored, lambda database: machine_of(self.plan.host_of(database)))
 
     def _judge_backup(
         self,
@@ -220,14 +203,12 @@ class RollbackReady(Check):
         return Judgement.of(
             [
                 judge_age(seen, self.moment),
-                *judge_name(seen),
+                *judge_name(seen, self.moment),
                 *judge_owner(seen),
                 judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
                 *judge_read(seen, settings.read_within),
             ]
         )
-
-    # Room for what is restored.
 
     def _data_paths(self, database: Database, facts: Mapping[str, Any]) -> dict[str, str]:
         """Database -> its data directory; empty where nobody tells."""
@@ -257,10 +238,13 @@ class RollbackReady(Check):
             )
         free = f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}"
         elsewhere: Iterator[Place] = (places[path] for path in _tablespaces(database, facts))
-        doubtful = [each for each in elsewhere if not _suffices(each, place, need)]
+        # The catalogue does not tell an ordinary role which share of the room each tablespace takes: at most all of it.
+        doubtful = [
+            each
+            for each in elsewhere
+            if not each.measured or (each.storage != place.storage and each.free_bytes < need)
+        ]
         return Judgement.of([passed(free), *(_in_tablespace(database, each, need) for each in doubtful)])
-
-    # The rehearsal.
 
     def _judge_rehearsal(self, rollback: Rollback) -> Judgement:
         start, limit = self.plan.window.start, rollback.max_rehearsal_age
@@ -269,12 +253,13 @@ class RollbackReady(Check):
         if rollback.rehearsed is None:
             return warned("the way back was never rehearsed", expected=expected, actual="no date", remedy=remedy)
         day = rollback.rehearsed
-        age = start.date() - day
+        age, summary = start.date() - day, ""
         if age > limit:
             summary = f"the rehearsal of {day} will be {format_duration(age)} old"
+        elif day > self.moment.date() + timedelta(days=1):
+            summary = f"the rehearsal is still to come: {day}"
+        if summary:
             return warned(summary, expected=expected, actual=str(day), remedy=remedy)
-        if day > self.moment.date() + timedelta(days=1):
-            return warned(f"the rehearsal is still to come: {day}", expected=expected, actual=str(day), remedy=remedy)
         return passed(f"rehearsed {day}")
 
 
@@ -282,11 +267,6 @@ def _tablespaces(database: Database, facts: Mapping[str, Any]) -> tuple[str, ...
     """Directories of the server's tablespaces outside its data directory."""
     shown: DataDirectories = facts[f"data {database.id}"]
     return shown.tablespaces
-
-
-def _suffices(tablespace: Place, data: Place, need: int) -> bool:
-    """The catalogue does not tell an ordinary role which share of the room each tablespace takes: at most all of it."""
-    return tablespace.measured and (tablespace.storage == data.storage or tablespace.free_bytes >= need)
 
 
 def _in_tablespace(database: Database, place: Place, need: int) -> Judgement:
@@ -317,31 +297,23 @@ def _place(file: RollbackFile) -> tuple[str, str]:
 def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
     expected = f"{file.path} on {file.host} with SHA-256 {file.sha256}"
     put_back = f"put the file of the running release back on {file.host}: {file.path}"
-    if seen.state is FileState.MISSING:
-        return failed("the file is not there", expected=expected, actual="no such file", remedy=put_back)
-    if seen.state is FileState.OTHER:
-        return failed("it is no regular file", expected=expected, actual="no regular file", remedy=put_back)
-    if seen.state is FileState.UNREADABLE:
-        return unknown(
-            "the login may not read the file",
-            expected=expected,
-            actual=f"mode {seen.mode:04o} of {seen.owner}",
-            remedy=f"let the login read it on {file.host}: chmod or setfacl {shlex.quote(file.path)}",
-        )
-    if seen.state is FileState.HIDDEN:
-        return unknown(
-            f"the login may not look into {seen.behind}",
-            expected=expected,
-            actual=f"nothing beyond {seen.behind} can be seen",
-            remedy=f"let the login on {file.host} enter {seen.behind}",
-        )
+    if seen.state in (FileState.MISSING, FileState.OTHER):
+        missing = seen.state is FileState.MISSING
+        actual = "no such file" if missing else "no regular file"
+        summary = "the file is not there" if missing else "it is no regular file"
+        return failed(summary, expected=expected, actual=actual, remedy=put_back)
     if not seen.sha256:
-        return unknown(
-            "the file could not be hashed",
-            expected=expected,
-            actual="no SHA-256: no sha256sum, shasum or openssl there, or an error of its disk",
-            remedy=f"run on {file.host}: sha256sum {shlex.quote(file.path)}",
-        )
+        path = shlex.quote(file.path)
+        summary = "the file could not be hashed"
+        actual = "no SHA-256: no sha256sum, shasum or openssl there, or an error of its disk"
+        remedy = f"run on {file.host}: sha256sum {path}"
+        if seen.state is FileState.UNREADABLE:
+            summary, actual = "the login may not read the file", f"mode {seen.mode:04o} of {seen.owner}"
+            remedy = f"let the login read it on {file.host}: chmod or setfacl {path}"
+        elif seen.state is FileState.HIDDEN:
+            summary, actual = f"the login may not look into {seen.behind}", f"nothing beyond {seen.behind} can be seen"
+            remedy = f"let the login on {file.host} enter {seen.behind}"
+        return unknown(summary, expected=expected, actual=actual, remedy=remedy)
     if seen.sha256 != file.sha256:
         changed = f", changed {seen.changed_at:%Y-%m-%d %H:%M} UTC" if seen.changed_at else ""
         return failed(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from preflight.clock import format_moment
@@ -121,13 +121,13 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
     )
 
 
-def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
-    """The backup of the window must not be written over one that the way back counts on; one of the window itself may
-    be there once the window is open. A backup without a step may have been taken early: the name does not tell."""
-    planned, backup, window = seen.planned, seen.planned.backup, seen.planned.plan.window
+def judge_name(seen: SeenBackup, moment: datetime) -> Iterator[Judgement]:
+    """The backup of the window must not be written over one that the way back counts on. Where no step takes it, it may
+    have been taken early: the name does not tell."""
+    planned, backup = seen.planned, seen.planned.backup
     path = posixpath.normpath(backup_path(planned.plan, backup))
     there = next((each for each in seen.listing.backups if each.path == path), None)
-    if there is None or not planned.connects or there.changed_at >= window.start:
+    if there is None or not planned.connects or planned.is_this_windows(there.changed_at, moment):
         return
     name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
     refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
@@ -137,7 +137,7 @@ def judge_name(seen: SeenBackup) -> Iterator[Judgement]:
     yield (failed if backup.step else warned)(
         f"the backup of the window has the name of an earlier one: {refused}",
         expected=f"no {path} on {seen.host}{before}",
-        actual=f"{path} of {format_moment(there.changed_at, window.zone)}",
+        actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
         remedy=f'{who} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
     )
 
@@ -175,8 +175,8 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
             actual=f"the host's clock says {format_moment(seen.listing.now, zone)}",
             remedy=f"compare the clock of {seen.host} with the time, and look when the backup was made",
         )
-    return passed(f"{seen.file.path} of {at}, {_shown(seen.file.size_bytes)}, of {seen.file.owner}, "
-                  f"not older than {format_duration(limit)}")  # fmt: skip
+    size = "of unknown size" if seen.file.size_bytes is None else format_size(seen.file.size_bytes)
+    return passed(f"{seen.file.path} of {at}, {size}, of {seen.file.owner}, not older than {format_duration(limit)}")
 
 
 def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
@@ -210,6 +210,7 @@ def judge_size(seen: SeenBackup, *, least: float, usual: float) -> Judgement:
             expected="both sizes seen",
             actual=f"not every file below {unseen} can be seen",
             remedy=f"have sudo allow a shell of {seen.who} on {seen.host}, or let the login read {unseen}",
+            behind="" if seen.listing.as_account else behind_become(seen.planned.host, seen.who),
         )
     ratio = size / max(1, before)
     summary = f"it has {ratio:.0%} of the size of the one before"
@@ -224,17 +225,25 @@ def judge_size(seen: SeenBackup, *, least: float, usual: float) -> Judgement:
     return passed(summary)
 
 
-def _shown(size: int | None) -> str:
-    return "of unknown size" if size is None else format_size(size)
-
-
 def judge_read(seen: SeenBackup, within: timedelta) -> Iterator[Judgement]:
     """`within`: the limit the read had, to be named where it was too short."""
     match seen.read:
         case NoReply() as lost:
-            yield _not_read(seen, lost, within)
+            remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
+            if lost.reason in (Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT, Reason.RUN_DEADLINE):
+                remedy = (
+                    f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a "
+                    f"--timeout to match; or read it by hand on {seen.host}"
+                )
+            yield unknown(f"the backup was not read to its end: {lost.reason}", actual=lost.detail, remedy=remedy)
+        case ArchiveRead() as read if not read.listed:
+            yield _not_listed(seen, read)
         case ArchiveRead() as read:
-            yield from _judge_archive(seen, read)
+            if read.whole:
+                yield passed("pg_restore reads it to its end")
+            else:
+                yield seen.broken("the newest backup cannot be read to its end", read.said)
+            yield from _content(seen, read)
         case TextRead() as read:
             yield from _judge_text(seen, read)
         case BaseRead() as read:
@@ -247,7 +256,12 @@ def _unread(seen: SeenBackup) -> Judgement:
     """There was nothing to try."""
     kind, path = seen.file.kind, seen.file.path
     if kind is BackupKind.BASE_TAR:
-        return _not_tried(seen, f"{path}: pg_verifybackup reads no tar format before version 18")
+        return unknown(
+            _NOT_TRIED,
+            expected="the newest backup read to its end",
+            actual=f"{path}: pg_verifybackup reads no tar format before version 18",
+            remedy=f"have it read by hand on {seen.host}, or make it readable for this check",
+        )
     if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
         return no_shell(
             seen.planned.host,
@@ -262,36 +276,6 @@ def _unread(seen: SeenBackup) -> Judgement:
     return seen.broken(f"the newest backup {what}", what)
 
 
-def _not_tried(seen: SeenBackup, actual: str) -> Judgement:
-    return unknown(
-        _NOT_TRIED,
-        expected="the newest backup read to its end",
-        actual=actual,
-        remedy=f"have it read by hand on {seen.host}, or make it readable for this check",
-    )
-
-
-def _not_read(seen: SeenBackup, lost: NoReply, within: timedelta) -> Judgement:
-    remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
-    if lost.reason in (Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT, Reason.RUN_DEADLINE):
-        remedy = (
-            f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a --timeout to "
-            f"match; or read it by hand on {seen.host}"
-        )
-    return unknown(f"the backup was not read to its end: {lost.reason}", actual=lost.detail, remedy=remedy)
-
-
-def _judge_archive(seen: SeenBackup, read: ArchiveRead) -> Iterator[Judgement]:
-    if not read.listed:
-        yield _not_listed(seen, read)
-        return
-    if read.whole:
-        yield passed("pg_restore reads it to its end")
-    else:
-        yield seen.broken("the newest backup cannot be read to its end", read.said)
-    yield from _content(seen, read)
-
-
 def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
     why = Refusal.of(read.said)
@@ -301,35 +285,27 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
             remedy = f"have PostgreSQL's client programs on {seen.host} be of the version that wrote it, or newer"
             return seen.broken(summary, read.said, remedy=remedy)
         return seen.broken("pg_restore cannot open the newest backup", read.said)
-    if why is Refusal.NOT_FOUND:
-        return _no_reader(seen, read)
-    found = unknown(
+    if why is Refusal.NOT_FOUND:  # without its reader on the host, the archive is of no use there, whole or not
+        program = seen.planned.program("pg_restore")
+        return failed(
+            f"{program} is missing: the backup can neither be read nor restored on {seen.host}",
+            expected=f"{program} reads {seen.file.path} to its end",
+            actual=read.said,
+            remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
+            f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
+        )
+    return unknown(
         f"pg_restore does not run as {seen.who}: {why}",
         expected=f"{seen.file.path} read to its end",
         actual=read.said,
         remedy=f"cure the line `become {seen.who} on {seen.host}`, then run again",
-    )
-    return replace(found, behind=behind_become(seen.planned.host, seen.who))
-
-
-def _no_reader(seen: SeenBackup, read: ArchiveRead) -> Judgement:
-    """Without its reader on the host, the archive is of no use there, whole or not."""
-    program = seen.planned.program("pg_restore")
-    return failed(
-        f"{program} is missing: the backup can neither be read nor restored on {seen.host}",
-        expected=f"{program} reads {seen.file.path} to its end",
-        actual=read.said,
-        remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
-        f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
+        behind=behind_become(seen.planned.host, seen.who),
     )
 
 
 def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
-    if not read.readable and not read.as_account:
-        yield _unread(seen)
-        return
     if not read.readable:
-        yield seen.may_not_be_read()
+        yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
     if read.code == _PROGRAM_MISSING or read.holds_archive:
         what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said
@@ -357,12 +333,13 @@ def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
     if read.code == 0:
         return passed("pg_verifybackup finds every file whole, with the WAL it needs")
     why = Refusal.of(read.said)
-    if "pg_verifybackup:" not in read.said and why is not Refusal.OTHER:
+    if "pg_verifybackup" not in read.said.partition(" ")[0] and why is not Refusal.OTHER:
         return unknown(
             f"pg_verifybackup does not run as {seen.who}: {why}",
             expected=f"{seen.file.path} verified",
             actual=read.said,
             remedy=f"have pg_verifybackup run as {seen.who} on {seen.host}",
+            behind="" if why is Refusal.NOT_FOUND else behind_become(seen.planned.host, seen.who),
         )
     return seen.broken("the newest base backup is not whole", read.said)
 
@@ -373,23 +350,26 @@ def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgeme
     if isinstance(read, TextRead) and read.of_cluster:
         yield from _in_cluster(seen, read, name)
     else:
-        yield _database(seen, read.database, name)
+        if not read.database:
+            yield passed("the text does not name its database")
+        elif read.database == name:
+            yield passed(f"of the database {name}")
+        else:
+            yield seen.broken(f"the backup is of another database: {read.database}", read.database, expected=name)
         if read.tables == 0:
             yield _no_data(seen)
     if isinstance(seen.live, NoReply):
         yield unknown("the server's own version and tables are not known", actual=seen.live.detail)
         return
     yield from _version(seen, read, major_of_server(seen.live.version_num))
-    if isinstance(read, ArchiveRead):
-        yield from _tables(seen, read, seen.live)
-
-
-def _database(seen: SeenBackup, found: str, name: str) -> Judgement:
-    if not found:
-        return passed("the text does not name its database")
-    if found == name:
-        return passed(f"of the database {name}")
-    return seen.broken(f"the backup is of another database: {found}", found, expected=name)
+    if isinstance(read, ArchiveRead) and 0 < read.tables < seen.live.count:
+        yield warned(
+            f"the backup holds data of {read.tables} tables, the database has {seen.live.count}",
+            expected=f"data of {seen.live.count} tables",
+            actual=f"{read.tables} entries TABLE DATA in {seen.file.path}",
+            remedy=f"see which are missing: {seen.planned.program('pg_restore')} -l {shlex.quote(seen.file.path)}; new "
+            "tables, or --exclude-table-data?",
+        )
 
 
 def _in_cluster(seen: SeenBackup, read: TextRead, name: str) -> Iterator[Judgement]:
@@ -425,15 +405,4 @@ def _version(seen: SeenBackup, read: ArchiveRead | TextRead, live: tuple[int, ..
             f"the backup is of a server of version {shown(major)}",
             f"dumped from {read.server}",
             expected=f"of version {shown(live)}, as the server is now",
-        )
-
-
-def _tables(seen: SeenBackup, read: ArchiveRead, live: LiveTables) -> Iterator[Judgement]:
-    if 0 < read.tables < live.count:
-        yield warned(
-            f"the backup holds data of {read.tables} tables, the database has {live.count}",
-            expected=f"data of {live.count} tables",
-            actual=f"{read.tables} entries TABLE DATA in {seen.file.path}",
-            remedy=f"see which are missing: {seen.planned.program('pg_restore')} -l {shlex.quote(seen.file.path)}; new "
-            "tables, or --exclude-table-data?",
         )

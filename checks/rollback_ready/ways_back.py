@@ -168,18 +168,15 @@ class WaysBack:
         elif does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"
             yield self._failed(pair, summary, f"{pair.back} differs from it in comments at most")
-        else:
-            yield from self._judge_effect(pair, effect_of(texts[pair.back]))
+        elif (effect := effect_of(texts[pair.back])) is not Effect.CHANGES:
+            yield self._does_too_little(pair, effect)
 
-    def _judge_effect(self, pair: Pair, effect: Effect) -> Iterator[Judgement]:
-        if effect is Effect.CHANGES:
-            return
+    def _does_too_little(self, pair: Pair, effect: Effect) -> Judgement:
         summary, actual = f"the way back of {pair.forward} {_SUMMARIES[effect]}", f"{pair.back} {effect}"
         if effect not in _MAY_WORK:
-            yield self._failed(pair, summary, actual)
-            return
+            return self._failed(pair, summary, actual)
         place = posixpath.join(self.folder, pair.back)
-        yield warned(
+        return warned(
             summary,
             expected=f"{self._expected(pair)}, as far as its text tells",
             actual=actual,
@@ -214,51 +211,35 @@ def does_the_same(one: str, other: str) -> bool:
 
 def effect_of(text: str) -> Effect:
     """The most that the script does when it runs alone from its first line."""
-    return _Run().through(text)
-
-
-class _Run:
-    """What a script has done so far, and what its open transaction would add."""
-
-    def __init__(self) -> None:
-        self.done = self.pending = _Act.NOTHING
-        self.in_transaction = self.undone = False
-        self.depth = 0
-
-    def through(self, text: str) -> Effect:
-        for statement in statements(text):
-            act = _act(statement)
-            if act is _Act.STOPS and not self.depth:
-                return Effect.CALLS if self.done is _Act.CALLS else Effect.STOPS
-            self._take(_Act.NOTHING if act is _Act.STOPS else act)
-            if self.done is _Act.CHANGES:
-                return Effect.CHANGES
-        return self._ended()
-
-    def _take(self, act: _Act) -> None:
+    done = pending = _Act.NOTHING  # so far, and what the open transaction would add
+    in_transaction = undone = False
+    depth = 0
+    for statement in statements(text):
+        act = _act(statement)
         match act:
+            case _Act.STOPS:
+                if not depth:
+                    return Effect.CALLS if done is _Act.CALLS else Effect.STOPS
             case _Act.BRANCHES | _Act.JOINS:
-                self.depth += 1 if act is _Act.BRANCHES else -1
+                depth += 1 if act is _Act.BRANCHES else -1
             case _Act.BEGINS:
-                self.in_transaction = True
+                in_transaction = True
             case _Act.COMMITS:
-                self.done, self.pending = max(self.done, self.pending), _Act.NOTHING
-                self.in_transaction = False
+                done, pending, in_transaction = max(done, pending), _Act.NOTHING, False
             case _Act.ROLLS_BACK:
-                self.undone |= self.pending is _Act.CHANGES
-                self.pending, self.in_transaction = _Act.NOTHING, False
-            case _ if self.in_transaction:
-                self.pending = max(self.pending, act)
+                undone |= pending is _Act.CHANGES
+                pending, in_transaction = _Act.NOTHING, False
+            case _ if in_transaction:
+                pending = max(pending, act)
             case _:
-                self.done = max(self.done, act)
-
-    def _ended(self) -> Effect:
-        if self.pending is _Act.CHANGES:
-            return Effect.UNFINISHED
-        if self.undone:
-            return Effect.UNDONE
-        most = max(self.done, self.pending)
-        return {_Act.CALLS: Effect.CALLS, _Act.READS: Effect.READS}.get(most, Effect.NOTHING)
+                done = max(done, act)
+        if done is _Act.CHANGES:
+            return Effect.CHANGES
+    if pending is _Act.CHANGES:
+        return Effect.UNFINISHED
+    if undone:
+        return Effect.UNDONE
+    return {_Act.CALLS: Effect.CALLS, _Act.READS: Effect.READS}.get(max(done, pending), Effect.NOTHING)
 
 
 def _act(statement: Statement) -> _Act:
@@ -270,7 +251,10 @@ def _act(statement: Statement) -> _Act:
         return _Act.CHANGES if writes else _calls(statement.syntax)
     do = _DO.fullmatch(statement.syntax)
     if do and not _OTHER_LANGUAGE.search(do["before"] + do["after"]) and len(statement.strings) == 1:
-        return _code(statement.strings[0])
+        block = " ; ".join(each.syntax for each in statements(statement.strings[0]))
+        if _RAISES_FIRST.match(block) and not _CATCHES.search(block):
+            return _Act.STOPS
+        return _Act.CHANGES if _CODE_WRITES.search(block) else _calls(block)
     return _Act.CHANGES
 
 
@@ -279,14 +263,6 @@ def _calls(syntax: str) -> _Act:
     if calls & _CHANGING_CALLS:
         return _Act.CHANGES
     return _Act.CALLS if calls else _Act.READS
-
-
-def _code(body: str) -> _Act:
-    """Of an anonymous block of PL/pgSQL."""
-    syntax = " ; ".join(statement.syntax for statement in statements(body))
-    if _RAISES_FIRST.match(syntax) and not _CATCHES.search(syntax):
-        return _Act.STOPS
-    return _Act.CHANGES if _CODE_WRITES.search(syntax) else _calls(syntax)
 
 
 def without_comments(text: str) -> str:

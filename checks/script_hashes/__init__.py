@@ -23,9 +23,8 @@ from preflight.questions.staged import (
 )
 from preflight.wording import counted
 
-from .approved import judge_approved, judge_inputs
+from .agreement import judge_approved, judge_inputs, judge_staged
 from .comparison import Comparison, Differences
-from .staged import judge_staged
 
 _TEXTS = 3
 

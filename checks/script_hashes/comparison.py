@@ -53,23 +53,24 @@ class Comparison:
     """Of the approved scripts."""
     staged_tree: StagedTree
 
-    @property
-    def manifest_name(self) -> str:
-        """The manifest's path where it lies in the approved folder."""
-        manifest, folder = self.scripts.manifest, self.scripts.approved
-        return manifest.relative_to(folder).as_posix() if manifest.is_relative_to(folder) else ""
-
     @cached_property
     def approved(self) -> Mapping[str, str]:
         """SHA-256 of the approved files by path."""
-        files = self.approved_tree.files
-        return {name: entry.sha256 for name, entry in files.items() if name != self.manifest_name}
+        files, folder = self.approved_tree.files, self.scripts.approved
+        return {name: entry.sha256 for name, entry in files.items() if folder / name != self.scripts.manifest}
 
     @cached_property
     def staged(self) -> Mapping[str, StagedEntry]:
-        """The staged regular files by path."""
-        entries = self.staged_tree.entries
-        return {entry.path: entry for entry in entries if entry.kind is EntryKind.FILE and not self._is_manifest(entry)}
+        """The staged regular files by path. A copy of the manifest may be staged with the scripts; another manifest is
+        an extra file."""
+        files = {entry.path: entry for entry in self.staged_tree.entries if entry.kind is EntryKind.FILE}
+        if self.manifest_sha256:
+            files = {
+                name: entry
+                for name, entry in files.items()
+                if entry.sha256 != self.manifest_sha256 or name in self.sealed
+            }
+        return files
 
     @property
     def wanted(self) -> Mapping[str, str]:
@@ -156,10 +157,6 @@ class Comparison:
     def _staged(self, name: str) -> str:
         return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))
 
-    def _is_manifest(self, entry: StagedEntry) -> bool:
-        """A copy of the manifest may be staged with the scripts; another manifest is an extra file."""
-        return bool(self.manifest_sha256) and entry.sha256 == self.manifest_sha256 and entry.path not in self.sealed
-
 
 @dataclass(frozen=True, slots=True)
 class Differences:
@@ -179,23 +176,20 @@ class Differences:
                 return describe_difference(approved, staged, cut=not self.read[name].whole)
             if not self.read[name].whole:
                 return f"the first {TEXT_CAP_BYTES // 1024} KiB are the same, what follows is not"
-        return self._describe_forms(name)
+        approved_file, forms = self.files.approved_tree.files.get(name), self.forms.get(name)
+        if approved_file is None or forms is None or not approved_file.sha256_bare:
+            return "other content"
+        if forms.without_cr == approved_file.sha256_without_cr:
+            ends = "LF instead of CRLF" if approved_file.crlf else "CRLF instead of LF"
+            return f"the same but for line endings ({ends})"
+        if forms.bare == approved_file.sha256_bare:
+            return "the same but for line endings, byte order mark or newlines at the end"
+        return "other content"
 
     def diff(self, name: str) -> str:
         """A bounded unified diff; empty where there is nothing to show."""
-        if name not in self.read:
-            return ""
-        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}")
-
-    def _describe_forms(self, name: str) -> str:
-        approved, staged = self.files.approved_tree.files.get(name), self.forms.get(name)
-        if approved is None or staged is None or not approved.sha256_bare:
-            return "other content"
-        if staged.without_cr == approved.sha256_without_cr:
-            return f"the same but for line endings ({'LF instead of CRLF' if approved.crlf else 'CRLF instead of LF'})"
-        if staged.bare == approved.sha256_bare:
-            return "the same but for line endings, byte order mark or newlines at the end"
-        return "other content"
+        shown = name in self.read
+        return unified_diff(*self._texts(name), f"approved {name}", f"staged {name}") if shown else ""
 
     def _texts(self, name: str) -> tuple[str, str]:
         """Approved and staged text, made comparable: here a byte that is not UTF-8 is U+FFFD, from a server `\\xe9`;
@@ -235,7 +229,9 @@ def unified_diff(old: str, new: str, old_name: str, new_name: str, most_lines: i
     opcodes = _opcodes(old_lines, new_lines)
     if not opcodes:
         return ""
-    exact = _look_equal(old_lines, new_lines, opcodes)
+    # Whether a removed and an added line would be shown alike.
+    removed = {visible(line).rstrip() for _, at, end, _, _ in opcodes for line in old_lines[at:end]}
+    exact = any(visible(line).rstrip() in removed for _, _, _, at, end in opcodes for line in new_lines[at:end])
     lines = [f"--- {visible(old_name)}", f"+++ {visible(new_name)}"]
     for mark, text in _marked(old_lines, new_lines, opcodes):
         lines.append(text if mark == "@" else mark + visible(text, exact=exact))
@@ -254,7 +250,7 @@ def visible(text: str, *, exact: bool = False) -> str:
         line = body + "\N{MIDDLE DOT}" * (len(line) - len(body))
     else:
         line = line.replace("\t", "    ")
-    return "".join(character if character.isprintable() else _escaped(character) for character in line)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def _ways(old: str, new: str, cut: bool) -> Iterator[str]:
@@ -307,14 +303,3 @@ def _marked(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) 
         following = opcodes[number + 1][1] if number + 1 < len(opcodes) else len(old)
         shown_to = min(old_end + _CONTEXT_LINES, following)
         yield from ((" ", line) for line in old[old_end:shown_to])
-
-
-def _look_equal(old: Sequence[str], new: Sequence[str], opcodes: Sequence[_Opcode]) -> bool:
-    """Whether a removed and an added line would be shown alike."""
-    removed = {visible(line).rstrip() for _, at, end, _, _ in opcodes for line in old[at:end]}
-    added = {visible(line).rstrip() for _, _, _, at, end in opcodes for line in new[at:end]}
-    return bool(removed & added)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

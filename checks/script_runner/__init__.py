@@ -103,32 +103,24 @@ class ScriptRunner(Check):
         ]
 
     def probes(self, subject: Subject) -> Probes:
+        """The programs of the work; whether the login can enter the folder from which it starts the work as another
+        account; whether that account finds the program of a `command`, and may write the log; what is sealed."""
         work: ServerWork = subject.item
-        probes = self._start_probes(work)
-        restore = work.restore
-        if restore and restore.command:
-            account = AsAccount.of(restore)
-            probes["restore_start"] = WorkStartProbe(work.host.id, account, program=restore.command[0])
-        if work.connects:
-            account = AsAccount.of(work)
-            programs = programs_of(self.plan, work.host.id, work.account)
-            probes["programs"] = ProgramsProbe(work.host.id, account, programs)
-        if work.section is Section.SCRIPTS:
-            probes["manifest"], probes["texts"] = sealing_probes(self.plan, self.plan.scripts[work.id])
-        return probes
-
-    def _start_probes(self, work: ServerWork) -> dict[str, Probe[Any]]:
-        """Whether the login can enter the folder from which it starts the work as another account; whether that account
-        finds the program of a `command`, and may write the log."""
-        entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
-        account = AsAccount.of(work)
+        host, account = work.host, AsAccount.of(work)
         probes: dict[str, Probe[Any]] = {}
+        entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
-            probes["entered"] = WorkStartProbe(work.host.id, AsAccount.on(work.host, ""), entry.staged)
+            probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
         if work.command:
-            probes["start"] = WorkStartProbe(work.host.id, account, entry.staged if entry else "/", work.command[0])
+            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.command[0])
         elif entry and entry.log:
-            probes["start"] = WorkStartProbe(work.host.id, account, log=entry.log)
+            probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
+        if work.restore and work.restore.command:
+            probes["restore_start"] = WorkStartProbe(host.id, account, program=work.restore.command[0])
+        if work.connects:
+            probes["programs"] = ProgramsProbe(host.id, account, programs_of(self.plan, host.id, work.account))
+        if entry:
+            probes["manifest"], probes["texts"] = sealing_probes(self.plan, entry)
         return probes
 
     def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
@@ -171,8 +163,9 @@ class ScriptRunner(Check):
             points += self._judge_login(work, login)
             points += self._judge_versions(work, mine, login)
         restore = work.restore
-        if restore and restore_login is not None:
-            points.append(self._judge_restore(restore, restore_login))
+        if restore and restore_login is not None:  # which server that is, is told with the backup's login
+            first = next(self._judge_login(restore, restore_login))
+            points.append(replace(first, summary=f"restore: {first.summary}"))
         if restore and restore_start is not None:
             points.append(self._judge_start(restore, restore_start))
         if entered is not None:
@@ -229,12 +222,12 @@ class ScriptRunner(Check):
         if run.ran:
             return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
         if run.refusal not in (Refusal.NOT_FOUND, Refusal.OTHER):  # the line of `become` fails, this one cannot look
-            found = unknown(
+            return unknown(
                 f"could not look: {run.refusal}",
                 actual=run.last_words,
                 remedy=f"cure the line `become {work.who} on {work.host.id}`, then run again",
+                behind=behind_become(work.host, work.account),
             )
-            return replace(found, behind=behind_become(work.host, work.account))
         remedy = f"run it by hand as {work.who} on {work.host.id} and cure what it complains of"
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
@@ -248,7 +241,7 @@ class ScriptRunner(Check):
     def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
         name = work.dbname
         if login.refusal is not None:
-            yield self._login_failed(work, login, name)
+            yield self._login_failed(work, login, login.refusal)
         elif login.user and (login.user, login.database) != (work.login, name):
             yield work.failed(
                 "the login arrives elsewhere",
@@ -323,13 +316,7 @@ class ScriptRunner(Check):
             return work.database.system_identifier == login.system_identifier
         return not login.user or str(login.port) == (split_server(work.server)[1] or str(work.database.port))
 
-    def _judge_restore(self, restore: ServerWork, login: ServerLogin) -> Judgement:
-        """Whether the role that puts the backup back gets in; which server that is, is told with the backup's login."""
-        first = next(self._judge_login(restore, login))
-        return replace(first, summary=f"restore: {first.summary}")
-
-    def _login_failed(self, work: ServerWork, login: ServerLogin, name: str) -> Judgement:
-        refusal = login.refusal or LoginRefusal.OTHER
+    def _login_failed(self, work: ServerWork, login: ServerLogin, refusal: LoginRefusal) -> Judgement:
         if _method(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
@@ -346,20 +333,23 @@ class ScriptRunner(Check):
             host=work.host.id,
             role=work.login,
             role_identifier=quote_identifier(work.login),
-            database=name,
+            database=work.dbname,
             naming=f"`into` of {work.declared_in}" if work.into else f"`name` of [databases.{work.database.id}]",
-            database_identifier=quote_identifier(name),
+            database_identifier=quote_identifier(work.dbname),
             pgpass=_pgpass_line(work),
             program=work.program("psql") if work.part else work.programs[0],
             table=work.table,
             declared_in=work.declared_in,
         )
-        expected = f"{work.login} logs in to {name} without a prompt, as {work.who} on {work.host.id}"
+        expected = f"{work.login} logs in to {work.dbname} without a prompt, as {work.who} on {work.host.id}"
         return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:
         majors = {program.rpartition("/")[2]: major_of(run.said) for program, run in runs.items() if run.ran}
-        server = self._server_major(work, login)
+        server: Major | None = major_of_server(login.version_num) if login.version_num else None
+        planned = work.database.version.split(".")[:2]
+        if server is None and all(part.isdecimal() for part in planned):
+            server = tuple(map(int, planned if planned[0] == "9" else planned[:1]))
         for name, major in majors.items():
             if server is not None and major is not None and name != "pg_restore":
                 yield from self._against_server(work, name, major, server)
@@ -390,15 +380,6 @@ class ScriptRunner(Check):
                 remedy=f"dump with version {shown(server)}: what a newer one writes, pg_restore and psql of the "
                 "server's version may not read",
             )
-
-    @staticmethod
-    def _server_major(work: ServerWork, login: ServerLogin) -> Major | None:
-        if login.version_num:
-            return major_of_server(login.version_num)
-        planned = work.database.version.split(".")[:2]
-        if not all(part.isdecimal() for part in planned):
-            return None
-        return tuple(map(int, planned if planned[0] == "9" else planned[:1]))
 
 
 def _method(work: ServerWork) -> Method:

@@ -7,12 +7,13 @@ import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import ManifestError, SealedScripts, parse_manifest, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
-from preflight.plan.release_plan import server_of
+from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
 from preflight.wording import named, visible
@@ -49,14 +50,7 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [
-            *self._listed(),
-            *self._unlisted(),
-            *self._twice(),
-            *self._unread(),
-            *self._deviations(),
-            *self._transactions(),
-        ]
+        points = [*self._listed(), *self._unlisted(), *self._twice(), *self._deviations(), *self._transactions()]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -130,7 +124,8 @@ class OrderedScripts:
         else:
             yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
 
-    def _unread(self) -> Iterator[Judgement]:
+    def _deviations(self) -> Iterator[Judgement]:
+        """Where psql does not run every statement, stop at the first error and commit, or may not."""
         unread = self.sealed.unread
         if unread:
             yield unknown(
@@ -139,9 +134,6 @@ class OrderedScripts:
                 actual=named(f"{name}: {why}" for name, why in unread.items()),
                 remedy=CURE_UNREAD,
             )
-
-    def _deviations(self) -> Iterator[Judgement]:
-        """Where psql does not run every statement, stop at the first error and commit, or may not."""
         expected = "every statement run and committed, ON_ERROR_STOP as the command line sets it"
         places = [(name, each) for name, each in self.sealed.deviations if each.certain]
         if places:
@@ -188,11 +180,7 @@ def _deviation(name: str, found: Place) -> str:
 
 
 def _by_place(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
-    found: dict[tuple[object, ...], list[Scripts]] = {}
-    for entry in plan.scripts.values():
-        if not entry.command:
-            found.setdefault(_place_of(plan, entry), []).append(entry)
-    return found
+    return grouped((each for each in plan.scripts.values() if not each.command), partial(_place_of, plan))
 
 
 def _place_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
@@ -205,39 +193,25 @@ def _place_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
 def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
     """What can be said of the `command` of scripts: it is sealed where it lies in the folder, and who says that it
     stops."""
-    yield from _sealed(plan, work, manifest)
-    yield _stopping(plan, work)
-
-
-def _sealed(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
-    """A program that lies in the staged folder is sealed with the rest of it."""
-    path = below(plan.scripts[work.id].staged, posixpath.join(plan.scripts[work.id].staged, work.command[0]))
-    if "/" not in work.command[0] or path.startswith("/"):
-        return
-    try:
-        names = parse_manifest(manifest.text)
-    except ManifestError:
-        return  # script-hashes says so
-    if not manifest.problem and path not in names:
+    entry, command = plan.scripts[work.id], visible(shlex.join(work.command))
+    path = below(entry.staged, posixpath.join(entry.staged, work.command[0]))
+    sealed, problem = read_manifest(manifest)  # script-hashes tells the problem
+    if "/" in work.command[0] and not path.startswith("/") and not problem and path not in sealed:
         yield work.failed(
             f"{visible(path)} is not sealed",
             expected=f"{visible(path)} in the manifest, because it lies in the staged folder",
             actual="the manifest does not list it",
             remedy=f"put it into the approved folder of {work.table}, have it approved, then seal again",
         )
-
-
-def _stopping(plan: Plan, work: ServerWork) -> Judgement:
-    shown = plan.scripts[work.id].stops_on_error
-    command = visible(shlex.join(work.command))
-    if shown:
-        return warned(
+    if entry.stops_on_error:
+        yield warned(
             f"that {command} stops at the first error is said, not observed",
             expected="a rehearsal in which it stopped",
-            actual=shown,
+            actual=entry.stops_on_error,
             remedy="rehearse it with a script that fails, and look at its exit status",
         )
-    return unknown(
+        return
+    yield unknown(
         f"whether {command} stops at the first error is not known",
         expected="a command that ends at the first error, with another status than 0",
         actual="it is not psql, and its text is not read",

@@ -70,6 +70,9 @@ class Schedule:
         """The steps that decide when the work ends, each beginning when the one before it ends."""
         return self.path_to(max(self.slots, key=_END).step.id)
 
+    def slot(self, step_id: str) -> Slot | None:
+        return next((slot for slot in self.slots if slot.step.id == step_id), None)
+
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
         by_id = {slot.step.id: slot for slot in self.slots}

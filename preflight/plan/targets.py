@@ -223,7 +223,8 @@ class Backup:
     command: tuple[Argument, ...] = ()
     """What takes it instead: a program and its arguments, without a shell. Then only its result is judged."""
     taken_by: Name = ""
-    """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds."""
+    """What takes it by itself, such as `cron`; then only its result is judged, which `previous` finds. Name the timer
+    (`night.timer`) or the whole command of the job, where the job does more than call the `method`'s program."""
     restore: Restore | None = None
     """How it is put back."""
     headroom: Factor = 1.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -156,6 +157,11 @@ class PlannedBackup(ServerWork):
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
 
+    def is_this_windows(self, changed_at: datetime, moment: datetime) -> bool:
+        """Whether what is found under its name is the backup of the window itself: the window is open at `moment`, and
+        it was changed in it."""
+        return self.plan.window.start <= min(changed_at, moment)
+
     @property
     def restore(self) -> PlannedBackup | None:
         """By the same account at the same server."""
@@ -190,13 +196,11 @@ def _database_word(name: str) -> str:
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
     """UNKNOWN because sudo gives the login no shell of the account. Where `become` fails, its cure holds the shell."""
     login = host.user or "LOGIN"
-    return replace(
-        unknown(
-            summary,
-            expected=expected,
-            actual=actual,
-            remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
-        ),
+    return unknown(
+        summary,
+        expected=expected,
+        actual=actual,
+        remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
         behind=behind_become(host, account),
     )
 

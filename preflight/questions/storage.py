@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
@@ -169,7 +170,8 @@ elif [ -d "$t" ]; then
   if [ -z "$(ls -A -- "$t" 2>&1)" ]; then w=empty-folder; elif [ -r "$t" ]; then w=full-folder; else w=closed-folder; fi
 elif [ -e "$t" ] || [ -h "$t" ]; then if [ -w "$t" ]; then w=file; else w=closed-file; fi
 else w=nothing; fi
-echo target=$w
+m=$t; [ ! -e "$t/toc.dat" ] || m=$t/toc.dat # pg_dump writes a directory's table of contents last
+printf 'target=%s\\ntarget_changed_at=%s\\n' "$w" "$(stat -L -c %Y -- "$m" 2>/dev/null)"
 if [ -x "$p" ]; then echo passable=yes; else echo passable=no; fi
 ran_as=$(id -u); set -- @ACCOUNT@
 if [ $# -eq 0 ]; then uid=$ran_as; else uid=$(id -u "$1"); fi
@@ -308,6 +310,8 @@ class Directory(Looked):
     boot: BootId = ""
     target: Target = Target.NOTHING
     """What is there already under the name of what will be written."""
+    target_changed_at: datetime | None = None
+    """UTC; None where nothing is there, or whoever looked cannot see it."""
 
     @property
     def file_limit_bytes(self) -> int | None:

@@ -18,7 +18,7 @@ from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
 from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report import formats
-from preflight.report.markup import table
+from preflight.report.formats.markdown import table
 from preflight.wording import first_paragraph
 
 SECTIONS: Mapping[str, type] = {

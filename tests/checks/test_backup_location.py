@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, Remot
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
-from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place
+from preflight.questions.storage import Directory, DirectoryKind, Link, Mount, Place, Target
 from preflight.reasons import Reason
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
@@ -72,6 +73,7 @@ def judged(
     backup: Backup = BACKUP,
     data: DataDirectories | NoReply | None = DATA,
     places: Mapping[str, Place] | NoReply | None = None,
+    moment: datetime = MOMENT,
     **settings: Any,
 ) -> Judgement:
     step = Step(id="backup", minutes=30, minutes_over_network=75)
@@ -80,7 +82,7 @@ def judged(
         backups={"orders": backup},
         steps=(step,),
     )
-    check = BackupLocation(plan, MOMENT, BackupLocationSettings(**settings))
+    check = BackupLocation(plan, moment, BackupLocationSettings(**settings))
     (subject,) = check.subjects()
     seen = PLACES if places is None else places
     found: Judgement = check.judge(subject, directory=directory, files=data, places=seen)
@@ -360,3 +362,32 @@ def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file.write_text(MINIMAL + declared + table.format("ignore"))
     with pytest.raises(PlanError):
         load_plan(file, {"backup-location": BackupLocationSettings})
+
+
+@pytest.mark.parametrize(
+    ("hours_into_window", "asked_hours_into_window", "status"),
+    [(-1, 1, Status.FAIL), (1, 2, Status.PASS), (1, -1, Status.FAIL), (None, 1, Status.FAIL)],
+)
+@pytest.mark.parametrize("many", [True, False])
+def test_what_the_window_itself_has_written_is_in_nobodys_way(
+    hours_into_window: int | None, asked_hours_into_window: int, status: Status, many: bool
+) -> None:
+    start = toy_plan().window.start
+    changed_at = None if hours_into_window is None else start + timedelta(hours=hours_into_window)
+    target = Target.FULL_FOLDER if many else Target.CLOSED_FILE
+    backup = replace(BACKUP, format=BackupFormat.DIRECTORY if many else BackupFormat.CUSTOM)
+    found = judged(
+        replace(GOOD, target=target, target_changed_at=changed_at),
+        backup=backup,
+        moment=start + timedelta(hours=asked_hours_into_window),
+    )
+    assert found.status is status
+
+
+def test_a_file_that_only_the_login_could_see_waits_for_become() -> None:
+    found = judged(replace(BY_LOGIN, target=Target.CLOSED_FILE))
+    (point,) = found.telling_points()
+    assert (point.status, point.behind) == (
+        Status.UNKNOWN,
+        "become dbadmin on db1: sudo does not give it to the login",
+    )

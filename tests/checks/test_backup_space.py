@@ -242,6 +242,9 @@ def test_the_parent_of_a_missing_directory_is_not_measured(kind: DirectoryKind) 
 def test_a_directory_that_may_be_hidden_is_not_called_missing() -> None:
     found = judged(missing("/backup/orders", passable=False))
     assert found.summary == "directory cannot be seen by the account (see backup-location)"
+    assert not found.behind
+    by_login = judged(replace(missing("/backup/o", passable=False), ran_as=999))
+    assert by_login.behind == "become dbadmin on db1: sudo does not give it to the login"
     assert found.status is Status.UNKNOWN
 
 

@@ -56,7 +56,8 @@ def test_the_exit_status_decides(code: int, output: str, error: str, status: Sta
 def test_a_refusal_of_sudo_is_no_warning_of_the_plugin() -> None:
     refused = Ended(1, "", "sudo: a password is required\n")
     found = judge(refused, replace(LOAD, account=Account("postgres")))
-    assert found.status is Status.UNKNOWN
+    behind = "become postgres on db1: sudo does not give it to the login"
+    assert (found.status, found.behind) == (Status.UNKNOWN, behind)
     assert "sudo does not let the login run it as postgres" in found.summary
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ import pytest
 from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
 
 from preflight.finding import Judgement, Severity, Status
-from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Window
+from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Step, Window
 from preflight.questions.clocks import HostZone
 from preflight.questions.jobs import (
     CrontabProbe,
@@ -402,3 +403,73 @@ def test_jobs_of_pg_cron_that_are_not_seen_are_said(pg_cron: PgCron, status: Sta
     if status is Status.WARN:
         asked = {"pg_cron of orders": "nothing, ext. 4411"}
         assert judged_pg(pg_cron, asked=asked).status is Status.PASS
+
+
+DUMP = "pg_dump -Fc -f /backup/orders-$(date +\\%F).dump orders >/dev/null 2>&1"
+TAKEN = {"previous": RemotePath("/backup/*.dump"), "account": Account("postgres")}
+
+
+def judged_with(backup: Backup, *lines: str, steps: tuple[Step, ...] = (), timer: Timer | None = None) -> Judgement:
+    made = check()
+    made.plan = replace(made.plan, backups={"b": backup}, steps=steps)
+    facts: dict[str, Any] = {"jobs": with_timer(timer) if timer else IDLE, "crontab_of_postgres": crontab(*lines)}
+    return made.judge(made.subjects()[0], **facts)
+
+
+def taken(by: str, **fields: Any) -> Backup:
+    return Backup(id="b", database="orders", directory=RemotePath("/backup"), taken_by=by, **{**TAKEN, **fields})
+
+
+@pytest.mark.parametrize(
+    ("by", "command", "is_it"),
+    [
+        ("cron", DUMP, True),
+        ("cron", "pg_dump orders | gzip > /backup/orders-`date +\\%F`.dump", True),
+        ("cron", "/usr/lib/postgresql/15/bin/pg_dump -f /backup/${DAY}.dump", True),
+        ("/opt/nightly.sh orders", "/opt/nightly.sh  orders >>/var/log/nightly 2>&1", True),
+        ("/opt/nightly.sh", "/opt/nightly.sh billing", False),  # another one's backup, perhaps
+        ("cron", "/opt/nightly.sh orders", False),
+        ("cron", "pg_dump -Fc -f /elsewhere/orders.dump orders", False),
+        ("cron", "pg_dump -Fc -f /backup/deeper/orders.dump orders", False),
+        ("cron", "rm /backup/old.dump", False),
+        ("cron", f"{DUMP} ; rm /backup/old.dump", False),
+        ("cron", f"{DUMP} && reboot", False),
+        ("cron", "vacuumdb -a", False),
+        ("", DUMP, False),
+    ],
+)
+def test_the_job_that_takes_a_backup_of_the_plan_is_no_other_job(by: str, command: str, is_it: bool) -> None:
+    found = judged_with(taken(by), f"30 22 * * * {command}")
+    assert found.status is (Status.PASS if is_it else Status.WARN)
+    assert ("takes the backup of [backups.b]: " in str(found.points)) is is_it
+    assert len(found.events) == 1, "it stands on the axis of time all the same"
+    if by and not is_it:
+        named = re.escape(json.dumps(" ".join(command.split(" >/dev")[0].split())))
+        assert re.search(
+            f"if it takes the backup of \\[backups.b\\], say so there: taken_by = {named[:-1]}", found.remedy
+        )
+
+
+def test_a_timer_takes_the_backup_that_names_it() -> None:
+    timer = Timer("night.timer", "night.service", ("*-*-* 23:00:00",))
+    assert judged_with(taken("night.timer"), timer=timer).status is Status.PASS
+    found = judged_with(taken("cron"), timer=timer)
+    assert found.status is Status.WARN
+    assert found.remedy.endswith('say so there: taken_by = "night.timer"')
+    assert "taken_by" not in judged(with_timer(timer)).remedy
+
+
+def test_the_job_of_another_account_takes_no_backup_of_this_one() -> None:
+    assert judged_with(taken("cron", account=Account("pgbackup")), f"30 22 * * * {DUMP}").status is Status.WARN
+
+
+def test_a_backup_that_is_taken_at_another_time_than_the_plan_says_is_warned_of() -> None:
+    steps = (Step(id="wait", minutes=60), Step(id="scripts", minutes=60, after=("wait",)))
+    found = judged_with(taken("cron"), f"30 0 * * * {DUMP}", steps=steps)
+    assert found.status is Status.WARN
+    assert found.remedy.startswith("it takes the backup of [backups.b]: have it moved ahead of the window; if it is to")
+    in_step = taken("cron", step="wait")
+    assert judged_with(in_step, f"30 0 * * * {DUMP}", steps=steps).status is Status.PASS
+    found = judged_with(in_step, f"30 0,3 * * * {DUMP}", steps=steps)
+    assert found.status is Status.WARN
+    assert found.remedy.endswith("have it moved to before the end of its step wait")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from preflight_checks.competing_jobs.cron import parse_schedule, read_anacrontab, read_crontab
+from preflight_checks.competing_jobs.job_starts import parse_schedule, read_anacrontab, read_crontab
 
 from preflight.clock import ClockChange, clock_changes, zone
 from preflight.questions.timers import Timer, parse_calendar, parse_span

@@ -55,6 +55,7 @@ WHOLE = replace(TEXT, first_line=CLUSTER, databases={"template1": 0, "billing": 
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
+BEHIND = "become postgres on db1: sudo does not give it to the login"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
 
@@ -75,8 +76,10 @@ def judged(
     live: LiveTables | NoReply = LIVE,
     backup: Backup = BACKUP,
     settings: RollbackReadySettings | None = None,
+    moment: datetime = MOMENT,
 ) -> Judgement:
     ready = check(settings, backups={"orders": backup})
+    ready.moment = moment
     found: Judgement = ready.judge(
         subject(ready, "orders previous backup"), listing=listing, live=live, read=read, earlier=earlier
     )
@@ -129,8 +132,10 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
     there = with_new(path=f"/b/orders-{DAY}.dump")
     assert judged(there, backup=replace(TAKEN, taken_by="cron")).status is Status.PASS
     assert judged(there, backup=replace(TAKEN, file="{date}.dump")).status is Status.PASS
-    in_window = with_new(path=f"/b/orders-{DAY}.dump", changed_at=MOMENT + timedelta(hours=10))
-    assert "has the name" not in str(judged(in_window, backup=TAKEN))
+    begun = MOMENT + timedelta(hours=10)
+    in_window = with_new(path=f"/b/orders-{DAY}.dump", changed_at=begun)
+    assert "has the name" not in str(judged(in_window, backup=TAKEN, moment=begun))
+    assert "has the name" in str(judged(in_window, backup=TAKEN)), "no time of the window has come yet"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +275,9 @@ def test_names_that_lead_to_nothing_are_no_backup_for_who_may_look_everywhere() 
 def test_a_size_nobody_saw_is_compared_with_nothing(listing: tuple[int | None, int | None]) -> None:
     new, old = listing
     files = (replace(NEW, size_bytes=new), replace(OLD, size_bytes=old))
-    assert judged(replace(LISTING, backups=files)).status is Status.UNKNOWN
+    found = judged(replace(LISTING, backups=files))
+    assert (found.status, found.behind) == (Status.UNKNOWN, "")
+    assert BEHIND in str(judged(replace(LISTING, backups=files, ran_as=1000)))
 
 
 def test_a_single_backup_has_nothing_to_be_compared_with() -> None:
@@ -455,3 +462,16 @@ def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
     for days, status in ((30, Status.PASS), (31, Status.WARN)):
         ready = check(rollback=Rollback(rehearsed=(start - timedelta(days=days)).date()))
         assert ready.judge(subject(ready, "rehearsal")).status is status
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "behind"),
+    [
+        ("sudo: a password is required", Status.UNKNOWN, BEHIND),
+        ("sudo: pg_verifybackup: command not found", Status.UNKNOWN, ""),
+        ('pg_verifybackup: error: "base/1/2" is present on disk but not in the manifest', Status.FAIL, ""),
+    ],
+)
+def test_a_base_backup_that_sudo_keeps_from_being_read_waits_for_become(said: str, status: Status, behind: str) -> None:
+    (point,) = judged(with_new(kind=BackupKind.BASE), BaseRead(1, said)).telling_points()
+    assert (point.status, point.behind) == (status, behind)

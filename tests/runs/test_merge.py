@@ -108,7 +108,7 @@ def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "said"), [("1", "2", "changed"), ("1", "absent", "is gone"), ("absent", "2", "is new")]
+    ("then", "now", "said"), [("1", "2", "changed"), ("1", "absent", "was removed"), ("absent", "2", "was added")]
 )
 def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
     inspection: Inspection, then: str, now: str, said: str
@@ -119,7 +119,7 @@ def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
     assert merge(inspection, {"w": parts["west"]}, {**plan, name: then})
     with pytest.raises(MergeError, match=f"w is void: {name} {said}; run it again"):
         merge(inspection, {"w": parts["west"]}, {**plan, name: now})
-    with pytest.raises(MergeError, match=f"e is void: {name} is new; run it again"):
+    with pytest.raises(MergeError, match=f"e is void: {name} was added; run it again"):
         merge(inspection, {"e": parts["east"], "w": parts["west"]}, {**plan, name: "1"})
 
 

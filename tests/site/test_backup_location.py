@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,9 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, BackupFormat, Become, RemotePath, SecretRef, Step
+from preflight.plan import Backup, BackupFormat, Become, RemotePath, SecretRef, Step, Window
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import database_on, finding, host_on, make_plan, told
+from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -53,6 +56,7 @@ def ask(
         monitor: bool = True,
         settings: dict[str, Any] | None = None,
         become: tuple[Become, ...] = (),
+        window: Window = WINDOW,
         **changes: Any,
     ) -> Finding:
         postgres.sql(f"{'GRANT pg_monitor TO' if monitor else 'REVOKE pg_monitor FROM'} {role.name}")
@@ -65,6 +69,7 @@ def ask(
             hosts=[host],
             databases=[entry],
             known_hosts=site.sshd.known_hosts_lines(),
+            window=window,
             backups={"orders": backup},
             steps=(Step(id="backup", minutes=30, minutes_over_network=75),),
             checks={"backup-location": settings or {}},
@@ -261,6 +266,12 @@ def test_what_stands_in_the_way_under_the_backups_own_name_fails(ask: Ask, place
     found = backup(BackupFormat.DIRECTORY)
     assert found.status is Status.FAIL, told(found)
     assert found.judgement.summary == f"pg_dump cannot write {target}: a folder has that name which is not empty"
+    in_window = replace(WINDOW, start=NOW - timedelta(minutes=1))
+    os.utime(target, (0, 0))
+    assert ask(place, file="night", format=BackupFormat.DIRECTORY, window=in_window).status is Status.PASS, "tonight's"
+    os.utime(target / "toc.dat", (0, 0))
+    found = ask(place, file="night", format=BackupFormat.DIRECTORY, window=in_window)
+    assert found.status is Status.FAIL, "an earlier one, whenever its folder was touched"
     cure = found.judgement.remedy.partition(": ")[2].partition(";")[0]
     subprocess.run(["sh", "-c", cure], check=True)
     assert backup(BackupFormat.DIRECTORY).status is Status.PASS, "the cure works"

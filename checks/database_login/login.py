@@ -1,0 +1,310 @@
+"""What a login shows: which server answered, until when its roles and its certificate hold, and with which settings.
+Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.ends import End, TimeOfNeed
+from preflight.plan import Database, Plan, ServerRole, SslMode
+from preflight.plan.work import Section, ServerWork, minutes_at_stake, work_with
+from preflight.questions.http import Certificate
+from preflight.questions.postgres import DatabaseRole, Identity
+from preflight.questions.sql import major_of_server, quote_identifier, shown
+from preflight.units import format_duration
+
+_VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
+_UNDONE = {
+    "user": "ALTER ROLE {role} RESET {name};",
+    "database": "ALTER DATABASE {database} RESET {name};",
+    "database user": "ALTER ROLE {role} IN DATABASE {database} RESET {name};",
+    "global": "SET default_transaction_read_only = off; ALTER ROLE ALL RESET {name};",  # it holds for the DBA, too
+    "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
+}
+"""Source of pg_settings -> what undoes a setting there."""
+_WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLogin:
+    """A database as the plan's role enters it."""
+
+    plan: Plan = field(repr=False, compare=False)
+    database: Database
+
+    @property
+    def role(self) -> str:
+        """The role as SQL names it."""
+        return quote_identifier(self.database.user)
+
+    @property
+    def database_name(self) -> str:
+        """The database as SQL names it."""
+        return quote_identifier(self.database.dbname)
+
+    @property
+    def address_key(self) -> str:
+        """Where the plan names the address that is connected to: at the database, or else at its host."""
+        entry = f"databases.{self.database.id}" if self.database.address else f"hosts.{self.database.host}"
+        return f"`address` in [{entry}]"
+
+    @property
+    def work(self) -> Sequence[ServerWork]:
+        """What the window does with it on its host."""
+        return work_with(self.plan, self.database.id)
+
+    def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """At the price of the work that needs this login."""
+        stake = minutes_at_stake(self.work)
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, minutes_at_stake=stake)
+
+    def another(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """It is not the server that the plan means: no waiver covers that."""
+        return replace(self.failed(summary, expected, actual, remedy), waivable=False)
+
+
+def judge_login(
+    login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
+) -> Iterator[Judgement]:
+    """All but the connections that are left."""
+    yield from _judge_server(login, identity, system)
+    yield from _judge_certificate(login, identity, need)
+    yield from _judge_credential(login, identity, roles.get(login.database.user), need)
+    yield from _judge_settings(login, identity)
+    yield from _judge_backup_roles(login, roles, need)
+
+
+def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
+    """Whether it is the one that the plan means, and PostgreSQL itself."""
+    database = login.database
+    yield passed(_who_answered(database, identity, system))
+    if identity.database != database.dbname or identity.user != database.user:
+        # ALTER ROLE ... SET role, or a pooler with a mind of its own
+        yield login.another(
+            f"works as {identity.user} in {identity.database}",
+            f"{database.user} in {database.dbname}",
+            f"{identity.user} in {identity.database}",
+            f"undo what changes them: {undo_setting(login, identity, 'role')} look at the pooler's configuration, too",
+        )
+    server = shown(major_of_server(identity.version_num))
+    if database.version and server != database.version:
+        remedy = f"correct `version` in [databases.{database.id}], or {login.address_key}: this may be another server"
+        yield login.another(f"server version {server}", database.version, server, remedy)
+    wanted = database.system_identifier
+    if wanted and not system:
+        yield unknown(
+            "the system identifier may not be seen by this role",
+            expected=wanted,
+            remedy=f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};",
+        )
+    elif wanted and system != wanted:
+        remedy = (
+            "ask the DBA whether the cluster was rebuilt (pg_upgrade, restore of a dump): correct "
+            f"`system_identifier` in [databases.{database.id}] then; otherwise correct {login.address_key}"
+        )
+        yield login.another("another cluster answers", wanted, system, remedy)
+    seen = ServerRole.REPLICA if identity.in_recovery else ServerRole.PRIMARY
+    if database.role not in (seen, ServerRole.ANY):
+        remedy = f"correct {login.address_key}: ask which server is the {database.role} now"
+        yield login.another(f"the server is a {seen}", database.role, seen, remedy)
+    if identity.pooled:
+        yield warned(
+            "a connection pooler answers in the server's place",
+            expected="a connection to PostgreSQL itself",
+            actual=f"backend {identity.session['backend_pid']} here, {identity.backend_pid} at the server",
+            remedy=f"name the server's own address and port in [databases.{database.id}]: settings and locks of a "
+            "script do not survive in a pool",
+        )
+
+
+def _who_answered(database: Database, identity: Identity, system: str) -> str:
+    session = identity.session
+    tls = session.get("ssl", "no")
+    if tls == "no":
+        encrypted = "without TLS"
+    elif database.sslmode in _VERIFYING:
+        encrypted = tls
+    else:
+        encrypted = f"{tls}, certificate not verified"
+    way = f" through {session['tunnel']}" if session.get("tunnel") else ""
+    proof = "with its password" if session.get("used_password") == "yes" else "without a password"
+    kind = "replica" if identity.in_recovery else "primary"
+    known = f", system {system}" if system else ""
+    named = f", cluster {identity.cluster_name}" if identity.cluster_name else ""
+    return (
+        f"{identity.user} logs in {proof} to {identity.database} at {session.get('address', '?')}{way} ({encrypted}); "
+        f"{kind}, PostgreSQL {shown(major_of_server(identity.version_num))}{known}{named}"
+    )
+
+
+def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:
+    """Nothing without TLS. Where the plan has the certificate verified, its end ends the work, and not to have seen
+    it is UNKNOWN; elsewhere it is only told: libpq does not look at it then, but applications may."""
+    if identity.session.get("ssl", "no") == "no":
+        return
+    verifies = login.database.sslmode in _VERIFYING
+    if certificate := Certificate.in_session(identity.session):
+        yield need.judge(_end(login, certificate, verifies=verifies))
+    elif verifies:
+        where = identity.session.get("address", login.database.id)
+        tunnel = identity.session.get("tunnel", "")
+        look = f"look on {tunnel}" if tunnel else "look"
+        yield unknown(
+            "until when the server's TLS certificate is valid was not seen",
+            expected=need.expected,
+            remedy=f"{look}: openssl s_client -starttls postgres -connect {where} </dev/null | openssl x509 -noout "
+            "-enddate; then run again",
+        )
+
+
+def _end(login: PlannedLogin, certificate: Certificate, *, verifies: bool) -> End:
+    unverified = f"which this login does not verify (sslmode {login.database.sslmode}) but others may"
+    return End(
+        seen="the server's TLS certificate ends",
+        at=certificate.not_after,
+        remedy=f"have the certificate of {login.database.host}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
+        event=f"TLS certificate of database {login.database.id} ends",
+        actual=f"certificate for {', '.join(certificate.names[:5]) or 'nothing'}, issued by {certificate.issuer}",
+        tolerated="" if verifies else unverified,
+        minutes_at_stake=minutes_at_stake(login.work),
+    )
+
+
+def _judge_credential(
+    login: PlannedLogin, identity: Identity, role: DatabaseRole | None, need: TimeOfNeed
+) -> Iterator[Judgement]:
+    """The role that logs in from here: how it proved itself, and until when it may."""
+    database = login.database
+    used = identity.session.get("used_password") == "yes"
+    if database.password is not None and not used:
+        yield warned(
+            "the password was not asked for: the server lets anybody in (trust, peer or certificate)",
+            expected="a login that proves the plan's password",
+            actual="no password was used",
+            remedy=f"have pg_hba.conf ask {database.user} for scram-sha-256; until then the password is unproven",
+        )
+    if role is None:
+        yield unknown(
+            f"the role {database.user} is not in pg_roles",
+            remedy="ask the DBA what hides the catalogue from the role",
+        )
+        return
+    yield _judge_expiry(login, role, need, used_password=used)
+    if role.is_superuser:
+        yield warned(
+            f"{role.name} is a superuser",
+            expected="a role with the rights the scripts need and no others",
+            actual="rolsuper",
+            remedy=f"have the scripts run as a role without SUPERUSER, or: ALTER ROLE {login.role} NOSUPERUSER;",
+        )
+
+
+def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, used_password: bool) -> Judgement:
+    if role.valid_until is None:
+        return passed(f"role {role.name} does not expire")
+    end = End(
+        seen=f"role {role.name} is valid until",
+        at=role.valid_until,
+        remedy=f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';",
+        event=f"password of role {role.name} on {login.database.id} ends",
+        actual=f"VALID UNTIL {need.told(role.valid_until)}",
+        tolerated="" if used_password else "which counts as soon as it logs in with a password",
+        minutes_at_stake=minutes_at_stake(login.work),
+    )
+    return need.judge(end)
+
+
+def backup_roles(login: PlannedLogin) -> list[str]:
+    """Roles that take the backups and put them back, where they are others than the one that logs in from here."""
+    logins = [act.login for each in login.work if each.section is Section.BACKUPS for act in each.acts]
+    return [name for name in dict.fromkeys(logins) if name != login.database.user]
+
+
+def _judge_backup_roles(
+    login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
+) -> Iterator[Judgement]:
+    """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
+    for name in backup_roles(login):
+        role, quoted = roles.get(name), quote_identifier(name)
+        expected = f"a role {name} that may log in to {login.database.dbname}"
+        if role is None:
+            remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {quoted} LOGIN;"
+            yield login.failed(f"the backup's role {name} does not exist", expected, "no role", remedy)
+        elif not role.can_login:
+            remedy = f"ALTER ROLE {quoted} LOGIN;"
+            yield login.failed(f"the backup's role {name} may not log in", expected, "NOLOGIN", remedy)
+        elif not role.has_connect:
+            remedy = f"GRANT CONNECT ON DATABASE {login.database_name} TO {quoted};"
+            yield login.failed(f"the backup's role {name} may not connect", expected, "none", remedy)
+        else:
+            yield _judge_expiry(login, role, need, used_password=True)
+
+
+def undo_setting(login: PlannedLogin, identity: Identity, name: str) -> str:
+    """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
+    template = _UNDONE.get(identity.setting(name, "source") or "", _WHEREVER)
+    return template.format(name=name, role=login.role, database=login.database_name)
+
+
+def _judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
+    """Those that break scripts."""
+    database, user = login.database, login.database.user
+    read_only = identity.setting("default_transaction_read_only")
+    if read_only is None:
+        remedy = f"look by hand as {user} in {database.dbname}: SHOW default_transaction_read_only;"
+        yield unknown("the role's own settings could not be seen", remedy=remedy)
+        return
+    if read_only == "on" and database.role is ServerRole.PRIMARY:
+        yield login.failed(
+            f"{user} starts read-only transactions",
+            "default_transaction_read_only = off",
+            "default_transaction_read_only = on",
+            undo_setting(login, identity, "default_transaction_read_only"),
+        )
+    yield from _judge_timeouts(login, identity)
+    path = identity.setting("search_path") or ""
+    names = [name.strip().strip('"') for name in path.split(",")]
+    if not {"$user", "public"} & set(names):
+        yield warned(
+            f"unusual search_path: {path or 'empty'}",
+            expected="a search_path with public or $user",
+            actual=path or "empty",
+            remedy=f"make sure the scripts name their schemas, or: {undo_setting(login, identity, 'search_path')}",
+        )
+    if _REPLACED in path:
+        yield warned(
+            "the search_path holds bytes that are no UTF-8",
+            expected="names that every client reads alike",
+            actual=f"{path}, where {_REPLACED} stands for such a byte",
+            remedy=undo_setting(login, identity, "search_path"),
+        )
+    if identity.setting("session_replication_role") == "replica":
+        yield warned(
+            "triggers and foreign keys are off for the role (session_replication_role)",
+            expected="origin",
+            actual="replica",
+            remedy=undo_setting(login, identity, "session_replication_role"),
+        )
+
+
+def _judge_timeouts(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
+    user, steps = login.database.user, [work.step for work in login.work]
+    minutes = [step.minutes for step in map(login.plan.step, dict.fromkeys(steps)) if step]
+    longest = timedelta(minutes=max(minutes, default=0))
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
+        raw = identity.setting(name) or "0"
+        limit = timedelta(milliseconds=int(raw)) if raw.isdecimal() else timedelta()
+        if not limit:
+            continue
+        seen = f"{name} of {user} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
+        remedy = f"{undo_setting(login, identity, name)} or SET {name} = 0; at the head of the scripts"
+        if name == "statement_timeout" and limit < longest:
+            summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
+            yield login.failed(summary, f"{name} = 0", f"{raw} ms", remedy)
+        elif name != "lock_timeout":  # a lock_timeout is what scripts should have
+            yield warned(seen, expected=f"{name} = 0", actual=f"{raw} ms", remedy=remedy)
