@@ -338,10 +338,14 @@ def test_a_record_made_after_the_window_began_is_warned_of_even_when_it_is_judge
 def with_backup(
     *own: Step, scripts: str = "scripts", backups: Sequence[Backup] = (), **more: Any
 ) -> list[tuple[Status, str]]:
+    return told(judged_with(*own, scripts=scripts, backups=[backup_in("backup", **more), *backups]))
+
+
+def judged_with(*own: Step, backups: Sequence[Backup], scripts: str = "scripts") -> Judgement:
     databases = [Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")]
     folder = {"approved": Path("sql"), "manifest": Path("sql.SHA256SUMS"), "staged": RemotePath("/s")}
     entry = Scripts(id="orders", database="orders", step=scripts, **folder)
-    return told(judged(*own, databases=databases, backups=[backup_in("backup", **more), *backups], scripts=[entry]))
+    return judged(*own, databases=databases, backups=backups, scripts=[entry])
 
 
 def backup_in(step: str, **more: Any) -> Backup:
@@ -379,6 +383,15 @@ def test_one_backup_before_the_scripts_is_enough_unless_a_later_one_would_be_res
     assert not _early(with_backup(*own, **restored, backups=[backup_in("record", **restored)]))
     found = _early(with_backup(*own, backups=[backup_in("record", **restored)]))
     assert found == ["scripts changes orders before record is finished"]
+
+
+def test_a_backup_from_before_the_window_is_enough_beside_one_that_keeps_the_new_state() -> None:
+    nightly = replace(backup_in(""), id="nightly")
+    own = (BACKUP, SCRIPTS, step("record", 9, "scripts"))
+    assert not _early(told(judged_with(*own, backups=[nightly, backup_in("record")])))
+    assert _early(told(judged_with(*own, backups=[backup_in("record")])))
+    unordered = (BACKUP, replace(SCRIPTS, after=()))
+    assert _early(told(judged_with(*unordered, backups=[nightly, backup_in("backup")])))
 
 
 def _early(found: list[tuple[Status, str]]) -> list[str]:
