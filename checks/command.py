@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import could_not_look
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
 from preflight.plan.values import Argument, OpenText
 from preflight.plan.work import behind_become
+from preflight.probe import NoReply, Via
 from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
 from preflight.questions.shell import AsAccount
+from preflight.reasons import Reason
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
@@ -89,6 +92,7 @@ class CommandCheck(Check):
     needs = "what the command itself needs, on the host as the named account"
     cure = "what the plan's `remedy` says"
     Settings = CommandSettings
+    judges_no_reply = frozenset({"ended"})
 
     def subjects(self) -> Sequence[Subject]:
         commands: Mapping[str, Command] = self.settings.run
@@ -103,10 +107,17 @@ class CommandCheck(Check):
         account = AsAccount.on(self.plan.hosts[command.host], command.account)
         return {"ended": HostCommand(command.host, account, command.argv, seconds, command.channel is Channel.OWN)}
 
-    def judge(self, subject: Subject, *, ended: Ended) -> Judgement:
+    def judge(self, subject: Subject, *, ended: Ended | NoReply) -> Judgement:
         command: Command = subject.item
-        said, details = _said(ended.output)
         typed = shlex.join(command.argv)
+        if isinstance(ended, NoReply):
+            via, target = (Via.SSH, command.host) if command.host else (Via.LOCAL, TARGET)
+            lost = could_not_look(self.plan, via, target, ended)
+            if ended.reason is not Reason.QUESTION_LIMIT:
+                return lost
+            longer = f"raise `timeout` in [checks.command.run.{command.id}]"
+            return replace(lost, remedy=f"see why it takes so long{_where(command)}: {typed}; or {longer}")
+        said, details = _said(ended.output)
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         problem = _not_run(command, ended)
         if problem:

@@ -32,7 +32,7 @@ in braces are filled by `preflight.judging.cures`."""
 _ENDED = "read the log of {target} for why it ended the session"
 _ASK = "ask it, too: preflight run, or the part of preflight collect that asks it"
 _SHOW = "have somebody run what `preflight show` prints for it there, and mend what spoils its output"
-_SLOW = "have {owner} see why {target} is so slow, or allow more time: --timeout"
+_SLOW = "have {owner} see why {target} is so slow"  # no --timeout lengthens the limit of one question or target
 _SSHD_LOG = "have {owner} look for {user} in sshd's log on {target}"
 _SHELL = "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {target}"
 _SERVER_LOG = "look for {user} in the server's log, which names the reason"

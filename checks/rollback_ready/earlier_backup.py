@@ -122,20 +122,23 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
 
 
 def judge_name(seen: SeenBackup, moment: datetime) -> Iterator[Judgement]:
-    """The backup of the window must not be written over one that the way back counts on."""
+    """The backup of the window must not be written over one that the way back counts on. Where no step takes it, it may
+    have been taken early: the name does not tell."""
     planned, backup = seen.planned, seen.planned.backup
     path = posixpath.normpath(backup_path(planned.plan, backup))
     there = next((each for each in seen.listing.backups if each.path == path), None)
-    taken_here = backup.step and planned.connects
-    if there is None or not taken_here or planned.is_this_windows(there.changed_at, moment):
+    if there is None or not planned.connects or planned.is_this_windows(there.changed_at, moment):
         return
     name, suffix = posixpath.splitext(backup.file or f"{backup.id}-{{date}}{posixpath.splitext(path)[1]}")
     refused = f"{backup.method} refuses to write into it" if planned.writes_many_files else "it would be overwritten"
-    yield failed(
+    before, who = f" before step {backup.step}", f"have step {backup.step}"
+    if not backup.step:
+        before, who = " before its line is pasted", "unless that is the window's own, have it"
+    yield (failed if backup.step else warned)(
         f"the backup of the window has the name of an earlier one: {refused}",
-        expected=f"no {path} on {seen.host} before step {backup.step}",
+        expected=f"no {path} on {seen.host}{before}",
         actual=f"{path} of {format_moment(there.changed_at, planned.plan.window.zone)}",
-        remedy=f'have step {backup.step} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
+        remedy=f'{who} write another file: file = "{name}-window{suffix}" in [backups.{backup.id}]',
     )
 
 

@@ -405,11 +405,13 @@ def _let_psql_tell(work: ServerWork) -> str:
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
-    folder = shlex.quote(posixpath.dirname(log) or "/")
+    """The file is made, or given to the account; its folder, which may be the system's, keeps its owner and mode."""
+    file, folder = shlex.quote(log), shlex.quote(posixpath.dirname(log) or "/")
+    make = f"touch -- {file} && chown {account} -- {file}"
     cures = {
-        Start.LOG_ABSENT: f"mkdir -p -- {folder} && chown {account} -- {folder}",
-        Start.LOG_CLOSED: f"chown {account} -- {folder}",
-        Start.LOG_DENIED: f"chown {account} -- {shlex.quote(log)}",
+        Start.LOG_ABSENT: f"mkdir -p -- {folder} && {make}",
+        Start.LOG_CLOSED: make,
+        Start.LOG_DENIED: f"setfacl -m u:{account}:rw {file}",
     }
     cure = f"on {work.host.id}: {cures[state]}; or " if state in cures else ""
     return f"{cure}name another file: `log` of {work.table}"

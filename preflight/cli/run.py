@@ -82,14 +82,15 @@ def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, .
     Several files, one of each network zone, are merged first; of answers that contradict each other none is believed.
 
     Without --at it is judged for the moment at which it was collected, so the verdict is that of the run: it says
-    nothing about today.
+    nothing about today. Where the plan, a script beside it, a manifest, a pinned host key or the version of preflight
+    changed since then, nothing is judged.
     """
     try:
         parts = {str(path): Evidence.load(path) for path in evidence_paths}
         if len(parts) < len(evidence_paths):
             raise CallError("one file of evidence is named twice")
         inspection = planned(plan_path, report, lambda _: max(part.collected_at for part in parts.values()))
-        merged = merge(inspection, parts)
+        merged = merge(inspection, parts, read_inputs(inspection.plan))
     except (EvidenceError, MergeError) as error:
         raise CallError(str(error)) from None
     verdict = judge_evidence(merged.answered, vantage="(judged again from saved evidence)", basis=merged.notes)
@@ -143,8 +144,8 @@ def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, 
     """Ask everything again, judge it for the window's start, and say what changed since the newest saved run.
 
     For the start of the call. Of the saved run only the full read of a backup is kept, while it is the very same file
-    (device, inode, size, time of change). Where the plan, a manifest, a pinned host key or the version of preflight
-    changed since then, nothing of it is.
+    (device, inode, size, time of change). Where the plan, a script beside it, a manifest, a pinned host key or the
+    version of preflight changed since then, nothing of it is.
     """
     context.exit(hold_gate(plan_path, timeout, report, no_ask=no_ask))
 

@@ -15,8 +15,8 @@ from graphlib import TopologicalSorter
 from operator import attrgetter
 
 from preflight.clock import zone
-from preflight.plan import BackupMethod, Plan, Step, UndoKind, Window
-from preflight.plan.release_plan import server_of
+from preflight.plan import Plan, Step, UndoKind, Window
+from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups
 
 _NO_TIME = timedelta()
@@ -209,25 +209,25 @@ class Unprotected:
 
 def unprotected(plan: Plan) -> Iterator[Unprotected]:
     """In the order of the steps. Backups that no step takes are made before the window, and are in nobody's way."""
-    taken = {each: waiting_for(plan, each.backup.step) for each in planned_backups(plan) if each.backup.step}
+    waiting = {step.id: waiting_for(plan, step.id) for step in plan.steps}
     for step in plan.steps:
-        for backup in _needed(plan, step, taken):
-            if step.id not in taken[backup]:
-                yield Unprotected(step, backup, backup.backup.step in waiting_for(plan, step.id))
+        for backup in dict.fromkeys(_needed(plan, step, waiting)):
+            yield Unprotected(step, backup, backup.step in waiting[step.id])
 
 
-def _needed(plan: Plan, step: Step, taken: Mapping[PlannedBackup, frozenset[str]]) -> list[PlannedBackup]:
-    """Of the databases that the step's scripts change. Where it runs none and is taken back by a restore, the plan does
-    not say which backup that restores: any one that it waits for will do."""
+def _needed(plan: Plan, step: Step, waiting: Mapping[str, Collection[str]]) -> Iterator[PlannedBackup]:
+    """For each database that the step's scripts change, a backup that it should wait for, where it waits for none of
+    those that would be restored. Where it runs no scripts and is taken back by a restore, the plan does not say which
+    backup that restores: any one will do. `waiting`: the steps that wait for each."""
     changed = [each.database for each in plan.scripts.values() if each.step == step.id and each.database]
-    if changed:
-        return [each for each in taken if any(_protects(plan, each, name) for name in changed)]
-    restored = step.undo is not None and step.undo.kind is UndoKind.RESTORE
-    return list(taken)[:1] if restored and not any(step.id in waiting for waiting in taken.values()) else []
-
-
-def _protects(plan: Plan, planned: PlannedBackup, database_id: str) -> bool:
-    """The same database, whichever entry names it; a base backup holds every database of its server."""
-    own, other = plan.databases[planned.backup.database], plan.databases[database_id]
-    whole = planned.backup.method is BackupMethod.PG_BASEBACKUP
-    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)
+    planned = planned_backups(plan)
+    protecting = [[each for each in planned if protects(plan, each.backup, name)] for name in changed]
+    if not changed and step.undo is not None and step.undo.kind is UndoKind.RESTORE:
+        protecting = [list(planned)]
+    for found in protecting:
+        restored = [each for each in found if each.backup.restore] or found
+        taken = [each for each in restored if each.step]
+        if len(taken) < len(restored):  # beside one from before the window, a later one keeps the new state
+            taken = [each for each in taken if each.step not in waiting[step.id]]
+        if taken and not any(step.id in waiting[each.step] for each in taken):
+            yield taken[0]

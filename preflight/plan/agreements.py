@@ -29,7 +29,8 @@ class Undo:
     """How a step is taken back, and how long that takes."""
 
     kind: UndoKind
-    """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too."""
+    """How it is taken back; `nothing-to-undo` and `none` (it cannot be) are answers too. `restore` wants a
+    `[backups.NAME.restore]` for each database that the step's scripts change, `script` a `way_back` for the scripts."""
     minutes: Minutes = 0
     """How long that takes."""
     source: Source = GUESS

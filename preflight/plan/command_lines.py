@@ -1,7 +1,7 @@
 """The command lines of the night, written from what the plan declares: one right line for each piece of work. Pure.
 
-A line holds no secret: the client programs never ask (`-w`), so the password comes from the password file of the
-account, or none is needed."""
+The tool writes no secret into a line: the client programs never ask (`-w`), so the password comes from the password
+file of the account, or none is needed."""
 
 from __future__ import annotations
 
@@ -142,6 +142,9 @@ def way_back_commands(plan: Plan, work: ServerWork, order: ScriptOrder) -> Itera
     entry, step = plan.scripts[work.id], plan.step(work.step)
     undo = step.undo if step else None
     minutes = undo.minutes if undo and undo.kind is UndoKind.SCRIPT else None
+    if entry.command and undo and undo.kind is UndoKind.SCRIPT:
+        note = "no key says what takes a command back: write its line here"
+        yield Command(act=Act.WAY_BACK, work=work, folder=entry.staged, minutes=minutes, note=note)
     for back in () if entry.command else reversed(order.back):
         yield Command(
             act=Act.WAY_BACK,

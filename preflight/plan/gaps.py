@@ -98,6 +98,7 @@ def _rollback(plan: Plan) -> Iterator[str]:
 
 
 def _steps(plan: Plan) -> Iterator[str]:
+    restored = any(backup.restore for backup in plan.backups.values())
     if not plan.steps:
         yield "How long the window's work and its rollback take is not known: add [[steps]]."
     for step in plan.steps:
@@ -105,6 +106,8 @@ def _steps(plan: Plan) -> Iterator[str]:
             yield f'Step {step.id} does not say how it is taken back: add "undo" to it.'
         elif step.undo.kind in _TAKES_TIME and not step.undo.minutes:
             yield f'Step {step.id} does not say how long taking it back lasts: add "minutes" to its undo.'
+        if step.undo is not None and step.undo.kind is UndoKind.RESTORE and not restored:
+            yield f"Step {step.id} is taken back by a restore, and no backup says how: add [backups.NAME.restore]."
 
 
 def missing_files(plan: Plan) -> Iterator[str]:

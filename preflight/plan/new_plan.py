@@ -49,6 +49,7 @@ owner = "dba"
 database = "{name}"
 directory = "TODO: /path/on/the/server"
 previous = "TODO: /path/on/the/server/*.dump  the newest must be readable to its end"
+restore = {{ options = ["--clean", "--if-exists"] }}
 step = "backup-{name}"
 owner = "dba"
 
@@ -58,6 +59,7 @@ approved = "sql/{name}"  # the folder beside this plan
 manifest = "sql/{name}.SHA256SUMS"  # `preflight seal` writes it
 staged = "TODO: /path/on/the/server"
 # files = ["010_first.sql"]         # in this order; all sealed scripts but the ways back when left out
+# way_back = "undo/{{stem}}.down.sql" # each script's way back, where its step has undo = {{ kind = "script", ... }}
 # server = "/run/postgresql"        # how psql reaches the server on its host: socket folder or host
 step = "scripts-{name}"
 owner = "dba"

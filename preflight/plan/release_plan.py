@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
-from preflight.plan.values import LOOPBACK, EntryId, Factor, Name, SecretRef, Text
+from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, Name, SecretRef, Text
 from preflight.probe import Question, Via
 
 
@@ -249,3 +249,10 @@ def server_of(plan: Plan, database: Database) -> Machine:
     host = plan.host_of(database)
     own = ("", host.address, host.id, LOOPBACK, "localhost", "::1")
     return (*machine_of(host), "" if database.address in own else database.address, database.port)
+
+
+def protects(plan: Plan, backup: Backup, database_id: str) -> bool:
+    """The same database, whichever entry names it; a base backup holds every database of its server."""
+    own, other = plan.databases[backup.database], plan.databases[database_id]
+    whole = backup.method is BackupMethod.PG_BASEBACKUP
+    return server_of(plan, own) == server_of(plan, other) and (whole or own.dbname == other.dbname)

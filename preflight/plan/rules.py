@@ -19,6 +19,7 @@ from preflight.plan import (
     Backup,
     BackupFormat,
     BackupMethod,
+    Database,
     Endpoint,
     Host,
     Plan,
@@ -26,11 +27,12 @@ from preflight.plan import (
     Rule,
     Scripts,
     SslMode,
+    UndoKind,
 )
 from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.limits import DAY
-from preflight.plan.release_plan import machine_of
+from preflight.plan.release_plan import machine_of, protects
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -40,8 +42,13 @@ _CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OF_PSQL_ITSELF = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE", "SINGLESTEP")
-"""Variables with which psql would run the scripts in another way."""
+_OF_PSQL_ITSELF = re.compile(
+    "AUTOCOMMIT|COMP_KEYWORD_CASE|DBNAME|ECHO|ECHO_HIDDEN|ENCODING|ERROR|FETCH_COUNT|HIDE_(TABLEAM|TOAST_COMPRESSION)"
+    "|HIST(CONTROL|FILE|SIZE)|HOST|IGNOREEOF|LASTOID|LAST_ERROR_(MESSAGE|SQLSTATE)|ON_ERROR_(ROLLBACK|STOP)|PORT"
+    "|PROMPT[123]|QUIET|ROW_COUNT|(SERVER_)?VERSION_(NAME|NUM)|SERVICE|SHELL_(ERROR|EXIT_CODE)|SHOW_(ALL_RESULTS|CONTEXT)"
+    "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
+)
+"""Variables that psql treats specially, by the manuals of 12 to 18."""
 _SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
@@ -77,8 +84,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
             message = 'is used only with sslmode "verify-ca" or "verify-full"'
             yield Broken(("databases", name, "sslrootcert"), message)
     yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
-    yield from _in_each("backups", plan.backups, raw, _backup)
+    yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
+    yield from _ways_back(plan, raw)
     yield from _days(plan)
     for name, application in plan.applications.items():
         for at, endpoint in _present(application.health):
@@ -183,7 +191,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
-        yield from _command(scripts.command, raw)
+        yield from _command(scripts.command, raw)  # started in `staged`: a path into that folder is well
     elif "stops_on_error" in raw:
         yield Broken(("stops_on_error",), "is said of a `command`; psql is made to stop at the first error")
     if scripts.program and not _is_called(scripts.program, "psql"):
@@ -193,8 +201,8 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
     for name, value in (scripts.variables or {}).items():
         if not _VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
-        elif name in _OF_PSQL_ITSELF:
-            yield Broken(("variables", name), "is a variable with which psql runs scripts in another way")
+        elif _OF_PSQL_ITSELF.fullmatch(name):
+            yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
         elif value and _SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)
 
@@ -206,13 +214,13 @@ def _is_called(program: str, name: str) -> bool:
     return base == name and (not slash or program.startswith("/"))
 
 
-def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
     if "command" in raw or "taken_by" in raw:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
     if backup.taken_by and "previous" not in raw:
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
-    yield from _command(backup.command, raw)
+    yield from _started_anywhere(backup.command, raw)
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
@@ -226,10 +234,10 @@ def _backup(backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if backup.method is BackupMethod.PG_BASEBACKUP and "format" in raw and not suits:
         yield Broken(("format",), 'pg_basebackup writes "plain" or "tar"')
     if backup.restore:
-        yield from _below(("restore",), _restore(backup, backup.restore, raw["restore"]))
+        yield from _below(("restore",), _restore(plan, backup, backup.restore, raw["restore"]))
 
 
-def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _restore(plan: Plan, backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterator[Broken]:
     if "command" in raw:
         yield from _without(raw, ("login", "into", "options"), "is pg_restore's, and `command` runs something else")
     elif backup.method is BackupMethod.PG_BASEBACKUP:
@@ -237,13 +245,33 @@ def _restore(backup: Backup, restore: Restore, raw: Mapping[str, Any]) -> Iterat
     elif backup.command or backup.taken_by:
         key = "command" if backup.command else "taken_by"
         yield Broken(("command",), f"is required: with `{key}` the name of the file that is put back is not known here")
-    yield from _command(restore.command, raw)
+    else:
+        yield from _restored_over(plan.databases.get(backup.database), backup, restore)
+    yield from _started_anywhere(restore.command, raw)
     client = Client.PSQL if backup.format is BackupFormat.PLAIN else Client.PG_RESTORE
     yield from _options(client, backup, restore.options)
 
 
+def _restored_over(database: Database | None, backup: Backup, restore: Restore) -> Iterator[Broken]:
+    """The tool's line ends at its first error: at what is there already, or is to be dropped and is not there."""
+    plain = backup.format is BackupFormat.PLAIN
+    options = backup.options if plain else restore.options  # pg_dump writes the DROPs into a plain one
+    cure = f'write options = ["--clean", "--if-exists"] in [backups.{backup.id}{"" if plain else ".restore"}]'
+    if "--clean" in options and "--if-exists" not in options:
+        yield Broken((), f"--clean alone ends it at the first thing that is not there: {cure}")
+    elif "--clean" not in options and database and restore.into in ("", database.dbname):
+        yield Broken((), f"would end at the first table that is there already: {cure}, or restore `into` an empty one")
+
+
 def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterator[Broken]:
     yield from (Broken((key,), why) for key in keys if key in raw)
+
+
+def _started_anywhere(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """A command whose line is pasted in whatever folder the login happens to be in."""
+    yield from _command(words, raw)
+    if words and "/" in (words[0] or "") and not words[0].startswith("/"):
+        yield Broken(("command", 0), "expected a name on the account's PATH or a full path: it is started in no folder")
 
 
 def _command(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
@@ -273,6 +301,26 @@ def _written_twice(plan: Plan) -> Iterator[Broken]:
         if first.setdefault(place, name) != name:
             message = f"writes what [backups.{first[place]}] writes: give one of them another `file`"
             yield Broken(("backups", name), message)
+
+
+def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
+    """What the `undo` of a step takes, for the scripts that it runs."""
+    placed = {name for name, database in plan.databases.items() if database.host in plan.hosts}
+    backups = [backup for backup in plan.backups.values() if backup.database in placed]
+    for index, step in _present(plan.steps):
+        kind = step.undo.kind if step.undo else None
+        run = [scripts for scripts in plan.scripts.values() if step.id and scripts.step == step.id]
+        for scripts in run if kind is UndoKind.SCRIPT else ():
+            table = raw["scripts"][scripts.id]
+            if not table.get("way_back") and "command" not in table:
+                message = f"is required: the step {step.id} is taken back by a script"
+                yield Broken(("scripts", scripts.id, "way_back"), message)
+        changed = dict.fromkeys(each.database for each in run if each.database in placed)
+        for name in changed if kind is UndoKind.RESTORE else ():
+            own = [backup.id for backup in backups if protects(plan, backup, name)]
+            if not any("restore" in raw["backups"][each] for each in own):
+                add = f"[backups.{own[0]}.restore]" if own else "a [backups.NAME] with its [backups.NAME.restore]"
+                yield Broken(("steps", index, "undo"), f"nothing says how {name} is restored: add {add}")
 
 
 def _days(plan: Plan) -> Iterator[Broken]:

@@ -184,8 +184,9 @@ class Restore:
     into: Argument = ""
     """Database that is named to pg_restore or psql; the backup's own when left out. It must be there."""
     options: tuple[Argument, ...] = ()
-    """Further options of pg_restore, or of psql for the plain format: `["--clean", "--if-exists"]`; as for the backup,
-    only those that leave it a whole restore."""
+    """Further options of pg_restore, or of psql for the plain format; as for the backup, only those that leave it a
+    whole restore. Over what is there it takes `["--clean", "--if-exists"]`, which for the plain format are the
+    backup's."""
     command: tuple[Argument, ...] = ()
     """What puts it back instead: a program and its arguments, without a shell."""
 
@@ -239,7 +240,7 @@ class Backup:
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
     """Oldest the newest previous backup may be."""
     step: StepRef = ""
-    """Step of the window in which it is taken; every step that changes the database comes after it."""
+    """Step of the window in which it is taken; every step that changes the database comes after one of its backups."""
     owner: RoleRef = ""
     """Role that mends what stands in its way; its database's owner when left out."""
 

@@ -16,8 +16,9 @@ from preflight.report.harmless import line_to_paste
 from preflight.report.layout import wrapped
 
 FOREWORD = (
-    "Each line is for the shell of the login that is named, on the host that is named, and ends with another status "
-    "than 0 at the first error. No line holds a password: the programs never ask for one."
+    "Each line is for the shell of the login that is named, on the host that is named. PostgreSQL's programs end with "
+    "another status than 0 at the first error and ask for no password, and the tool writes none; what the plan "
+    "declares (`command`, `variables`) stands as it is written there."
 )
 MOST_BYTES = 200_000
 """Of all lines of one report; the sheet for a terminal has no such bound."""

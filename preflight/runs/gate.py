@@ -1,11 +1,12 @@
 """The gate at the start of the call: what an earlier run is still good for at the moment judged.
 
-Besides the answers of the servers a run rests on the plan, the manifests, the pinned host keys, the checks of the
-plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
+Besides the answers of the servers a run rests on the plan, the approved scripts and their manifests, the pinned host
+keys, the checks of the plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import format_duration
+from preflight.wording import visible
 
 _LARGEST_BYTES = 16 * 1024 * 1024
 
@@ -101,13 +103,13 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
 def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
     for scripts in plan.scripts.values():
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
+        yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
     for host in plan.hosts.values():
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path
     if plan.release.checks:
-        for path in sorted(plan.release.checks.rglob("*.py")):
-            yield f"release.checks {path.relative_to(plan.release.checks)}", path
+        yield from _below("release.checks", plan.release.checks, ".py")
     # What the plan's own commands run or read beside it: another script gives another answer.
     commands = plan.checks.get("command", {}).get("run", {})
     for name, command in commands.items() if isinstance(commands, Mapping) else ():
@@ -117,6 +119,12 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
             path = plan.folder / argument
             if path.is_file():
                 yield f"checks.command.run.{name} {argument}", path
+
+
+def _below(name: str, folder: Path, suffix: str = "") -> Iterator[tuple[str, Path]]:
+    for top, _, files in sorted(os.walk(folder)):
+        for path in (Path(top, file) for file in sorted(files) if file.endswith(suffix)):
+            yield f"{name} {visible(str(path.relative_to(folder)))}", path
 
 
 def _digest(path: Path) -> str:

@@ -35,13 +35,13 @@ class Merged:
     """For the report: what came from where, what contradicts, what nobody asked."""
 
 
-def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
-    """`parts`: name of each file -> its evidence, at least one. Raises MergeError for evidence of another plan, or of
-    different manifests, pinned keys or versions of the tool.
+def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> Merged:
+    """`parts`: name of each file -> its evidence, at least one; `inputs`: the plan's files as they are now. Raises
+    MergeError for evidence of another plan, or of other scripts, manifests, pinned keys or versions of the tool.
 
     The whole counts as collected when the last part was, so that the others must be fresh enough by then."""
     plan = inspection.plan
-    _require_one_release(plan, parts)
+    _require_one_release(plan, parts, inputs)
     if len(parts) == 1:
         answered = Answered(inspection, *parts.values())
         return Merged(answered, tuple(_gaps(answered)))
@@ -68,7 +68,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
         plan_digest=plan.digest,
         collected_at=max(part.collected_at for part in parts.values()),
         answers=answers,
-        inputs=next(iter(parts.values())).inputs,
+        inputs=inputs,
     )
     answered = Answered(inspection, evidence)
     notes = (
@@ -82,18 +82,15 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     return Merged(answered, notes)
 
 
-def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
-    (first_name, first), *others = parts.items()
+def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> None:
     for name, part in parts.items():
         if part.plan_digest != plan.digest:
             was, is_ = part.plan_digest[:12], plan.digest[:12]
             raise MergeError(f"{name} was collected for another text of this plan ({was}, now {is_}); run it again")
         if part.network_zone and part.network_zone not in plan.network_zones:
             raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
-    for name, part in others:
-        differences = changed(first.inputs, part.inputs)
-        if differences:
-            raise MergeError(f"{first_name} and {name} do not belong together: {'; '.join(differences)} in between")
+        if changes := changed(part.inputs, inputs):
+            raise MergeError(f"{name} is void: {'; '.join(changes)}; run it again")
 
 
 def _says(answer: Answer) -> tuple[object, ...]:

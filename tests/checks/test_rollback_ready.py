@@ -120,9 +120,16 @@ def test_an_earlier_backup_of_the_name_that_the_windows_writes_fails(backup: Bac
         assert cure in found.remedy
 
 
+def test_an_earlier_backup_of_the_name_that_a_line_without_a_step_writes_is_warned_of() -> None:
+    found = judged(with_new(path=f"/b/orders-{DAY}.dump"))
+    assert found.status is Status.WARN
+    assert "has the name of an earlier one: it would be overwritten" in found.summary
+    assert found.remedy.startswith("unless that is the window's own, have it write another file: file = ")
+    assert judged(with_new(path="/b/orders-2026-10-16.dump")).status is Status.PASS
+
+
 def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
     there = with_new(path=f"/b/orders-{DAY}.dump")
-    assert judged(there).status is Status.PASS
     assert judged(there, backup=replace(TAKEN, taken_by="cron")).status is Status.PASS
     assert judged(there, backup=replace(TAKEN, file="{date}.dump")).status is Status.PASS
     begun = MOMENT + timedelta(hours=10)

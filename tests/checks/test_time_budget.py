@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from preflight.plan import (
     Decision,
     DecisionKind,
     RemotePath,
+    Restore,
     Role,
     Scripts,
     Step,
@@ -333,12 +335,21 @@ def test_a_record_made_after_the_window_began_is_warned_of_even_when_it_is_judge
 # Backups come before what they protect.
 
 
-def with_backup(*own: Step, scripts: str = "scripts", **fields: Any) -> list[tuple[Status, str]]:
+def with_backup(
+    *own: Step, scripts: str = "scripts", backups: Sequence[Backup] = (), **more: Any
+) -> list[tuple[Status, str]]:
+    return told(judged_with(*own, scripts=scripts, backups=[backup_in("backup", **more), *backups]))
+
+
+def judged_with(*own: Step, backups: Sequence[Backup], scripts: str = "scripts") -> Judgement:
     databases = [Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")]
-    backup = Backup(id="orders", database="orders", directory=RemotePath("/b"), step="backup", **fields)
     folder = {"approved": Path("sql"), "manifest": Path("sql.SHA256SUMS"), "staged": RemotePath("/s")}
     entry = Scripts(id="orders", database="orders", step=scripts, **folder)
-    return told(judged(*own, databases=databases, backups=[backup], scripts=[entry]))
+    return judged(*own, databases=databases, backups=backups, scripts=[entry])
+
+
+def backup_in(step: str, **more: Any) -> Backup:
+    return Backup(id=step, database="orders", directory=RemotePath("/b"), step=step, **more)
 
 
 TOO_EARLY = (Status.FAIL, "scripts changes orders before backup is finished")
@@ -362,6 +373,29 @@ def test_a_step_may_wait_for_the_backup_through_others() -> None:
 
 def test_a_backup_taken_in_the_step_of_the_scripts_is_too_late() -> None:
     assert (Status.FAIL, "backup changes orders before backup is finished") in with_backup(BACKUP, scripts="backup")
+
+
+def test_one_backup_before_the_scripts_is_enough_unless_a_later_one_would_be_restored() -> None:
+    own = (BACKUP, SCRIPTS, step("record", 9, "scripts"))
+    restored = {"restore": Restore(options=("--clean", "--if-exists"))}
+    assert not _early(with_backup(*own, backups=[backup_in("record")]))
+    assert not _early(with_backup(*own, **restored, backups=[backup_in("record")]))
+    assert not _early(with_backup(*own, **restored, backups=[backup_in("record", **restored)]))
+    found = _early(with_backup(*own, backups=[backup_in("record", **restored)]))
+    assert found == ["scripts changes orders before record is finished"]
+
+
+def test_a_backup_from_before_the_window_is_enough_beside_one_that_keeps_the_new_state() -> None:
+    nightly = replace(backup_in(""), id="nightly")
+    own = (BACKUP, SCRIPTS, step("record", 9, "scripts"))
+    assert not _early(told(judged_with(*own, backups=[nightly, backup_in("record")])))
+    assert _early(told(judged_with(*own, backups=[backup_in("record")])))
+    unordered = (BACKUP, replace(SCRIPTS, after=()))
+    assert _early(told(judged_with(*unordered, backups=[nightly, backup_in("backup")])))
+
+
+def _early(found: list[tuple[Status, str]]) -> list[str]:
+    return [summary for status, summary in found if status is Status.FAIL and "is finished" in summary]
 
 
 def test_a_step_without_scripts_that_a_restore_takes_back_waits_for_a_backup() -> None:

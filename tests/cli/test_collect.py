@@ -58,6 +58,28 @@ def test_each_zone_asks_its_own_targets_and_judge_joins_them(plan: Path) -> None
     assert "nobody asked" not in told
 
 
+def test_evidence_is_void_when_a_script_beside_the_plan_changed_since(tmp_path: Path) -> None:
+    scripts = """
+[databases.orders]
+host = "db1"
+user = "release"
+[scripts.orders]
+database = "orders"
+approved = "sql"
+manifest = "orders.SHA256SUMS"
+staged = "/srv/release"
+"""
+    plan, script, file = write_plan(tmp_path, PLAN + scripts), tmp_path / "sql" / "010.sql", tmp_path / "east.json"
+    script.parent.mkdir()
+    script.write_text("alter table a add b int;\n")
+    preflight("collect", plan, "--zone", "east", "--output", file)
+    assert preflight("judge", plan, file).returncode == 1
+    script.write_text("drop table a;\n")
+    done = preflight("judge", plan, file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file} is void: scripts.orders.approved 010.sql changed; run it again" in done.stderr
+
+
 def test_a_zone_that_is_missing_is_said_with_the_command_that_asks_it(plan: Path) -> None:
     file = plan.with_name("east.json")
     preflight("collect", plan, "--zone", "east", "--output", file)

@@ -31,7 +31,7 @@ FILLED = {
     "password": "env:PW",
     "user": "release",
     "url": "https://app2.example.net/health",
-    "kind": "script",
+    "kind": "restore",
     "from": "1",
     "to": "2",
 }

@@ -84,6 +84,14 @@ def test_ways_back_are_one_line_each_the_last_first() -> None:
     assert not list(way_back_commands(plan, server_work(plan)[0], ORDER))
 
 
+def test_a_command_that_a_script_takes_back_has_its_place_on_the_sheet() -> None:
+    work = Step(id="work", minutes=90, undo=Undo(kind=UndoKind.SCRIPT, minutes=5))
+    plan = plan_of(scripts={"command": ("./deploy.sh",), "step": "work"}, steps=(work,))
+    (command,) = way_back_commands(plan, server_work(plan)[0], ORDER)
+    assert (command.line, command.minutes) == ("", 5)
+    assert command.note == "no key says what takes a command back: write its line here"
+
+
 def test_a_dump_goes_to_a_file_with_the_windows_day() -> None:
     assert backup_line() == "pg_dump -w -F c -U release -d orders -f /backup/b-2026-10-17.dump"
     line = backup_line(

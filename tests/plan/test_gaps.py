@@ -67,6 +67,7 @@ def test_every_gap_is_named_with_the_key_that_closes_it(tmp_path: Path) -> None:
         'No file that the way back needs is looked for: add "files" to [rollback].',
         'Step s does not say how it is taken back: add "undo" to it.',
         'Step t does not say how long taking it back lasts: add "minutes" to its undo.',
+        "Step t is taken back by a restore, and no backup says how: add [backups.NAME.restore].",
     )
 
 

@@ -15,7 +15,7 @@ from tests.toy import toy_plan
 
 def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
     manifest = tmp_path / "orders.SHA256SUMS"
-    scripts = Scripts(id="orders", database="orders", approved=tmp_path, manifest=manifest, staged="/srv")  # type: ignore[arg-type]
+    scripts = Scripts(id="orders", database="orders", approved=tmp_path / "sql", manifest=manifest, staged="/srv")  # type: ignore[arg-type]
     plan = toy_plan(scripts={"orders": scripts})
     before = read_inputs(plan)
     assert before["preflight"] == __version__
@@ -27,6 +27,19 @@ def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
     assert changed(after, read_inputs(plan)) == ("scripts.orders.manifest changed",)
     assert changed(after, before) == ("scripts.orders.manifest was removed",)
     assert changed(after, after) == ()
+
+
+def test_an_approved_script_is_an_input(tmp_path: Path) -> None:
+    approved = tmp_path / "sql"
+    scripts = Scripts(id="orders", database="orders", approved=approved, manifest=tmp_path / "sums", staged="/srv")  # type: ignore[arg-type]
+    plan = toy_plan(scripts={"orders": scripts})
+    empty = read_inputs(plan)
+    (approved / "undo").mkdir(parents=True)
+    (approved / "undo" / "010.sql").write_text("drop table a")
+    before = read_inputs(plan)
+    assert changed(empty, before) == ("scripts.orders.approved undo/010.sql was added",)
+    (approved / "undo" / "010.sql").write_text("drop table b")
+    assert changed(before, read_inputs(plan)) == ("scripts.orders.approved undo/010.sql changed",)
 
 
 def test_a_folder_in_place_of_a_file_is_absent_and_no_crash(tmp_path: Path) -> None:

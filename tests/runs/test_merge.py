@@ -13,7 +13,7 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.probe import NoReply, Question, Reply
 from preflight.reasons import Reason
-from preflight.runs.merge import MergeError, merge
+from preflight.runs.merge import Merged, MergeError, merge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Ready, registry, toy_plan
 
@@ -37,12 +37,17 @@ def part(inspection: Inspection, zone: str, *, word: str = "ready", minutes: flo
     return Evidence(inspection.plan.digest, at, answers, {"plan": inspection.plan.digest}, zone)
 
 
+def merged(inspection: Inspection, parts: dict[str, Evidence]) -> Merged:
+    """Beside files that are as they were."""
+    return merge(inspection, parts, {"plan": inspection.plan.digest})
+
+
 def test_the_zones_of_a_plan_stand_in_its_order(inspection: Inspection) -> None:
     assert inspection.plan.network_zones == ("east", "west")
 
 
 def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> None:
-    found = merge(inspection, {"e": part(inspection, "east"), "w": part(inspection, "west", minutes=3)})
+    found = merged(inspection, {"e": part(inspection, "east"), "w": part(inspection, "west", minutes=3)})
     assert found.answered.evidence.collected_at == MOMENT + timedelta(minutes=3)
     assert judge(found.answered).decision is Decision.GO
     assert found.notes == (
@@ -56,18 +61,18 @@ def test_all_zones_together_are_judged_as_one_run(inspection: Inspection) -> Non
                            ("west", "nobody asked db1, db2: preflight collect toy.toml --zone east")]
 )  # fmt: skip
 def test_a_zone_that_nobody_asked_is_named_and_never_go(inspection: Inspection, zone: str, left_out: str) -> None:
-    found = merge(inspection, {"only": part(inspection, zone)})
+    found = merged(inspection, {"only": part(inspection, zone)})
     assert found.notes == (left_out,)
     assert judge(found.answered).decision is Decision.HOLD
 
 
 def test_one_part_stays_as_it_is(inspection: Inspection) -> None:
     whole = part(inspection, "")
-    assert merge(inspection, {"whole": whole}).answered.evidence == whole
+    assert merged(inspection, {"whole": whole}).answered.evidence == whole
 
 
 def test_equal_answers_of_two_parts_count_as_the_newer_one(inspection: Inspection) -> None:
-    found = merge(inspection, {"b": part(inspection, "east", minutes=9), "a": part(inspection, "")})
+    found = merged(inspection, {"b": part(inspection, "east", minutes=9), "a": part(inspection, "")})
     assert {answer.asked_at for _, answer in found.answered.evidence} == {MOMENT, MOMENT + timedelta(minutes=9)}
     assert judge(found.answered).decision is Decision.GO
 
@@ -75,7 +80,7 @@ def test_equal_answers_of_two_parts_count_as_the_newer_one(inspection: Inspectio
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 def test_of_answers_that_contradict_each_other_none_is_believed(inspection: Inspection, order: tuple[str, str]) -> None:
     parts = {"a": part(inspection, ""), "b": part(inspection, "east", word="off")}
-    found = merge(inspection, {name: parts[name] for name in order})
+    found = merged(inspection, {name: parts[name] for name in order})
     assert found.notes[2:] == (
         "db1: a and b answer 1 question differently, and neither is believed: pass one of them",
         "db2: a and b answer 1 question differently, and neither is believed: pass one of them",
@@ -93,32 +98,40 @@ def test_a_lost_and_a_good_reply_contradict_each_other(inspection: Inspection) -
         good,
         answers={key: (asked, NoReply(Reason.NOT_LISTENING, "x", MOMENT)) for key, (asked, _) in good.answers.items()},
     )
-    assert judge(merge(inspection, {"good": good, "lost": lost}).answered).decision is Decision.HOLD
+    assert judge(merged(inspection, {"good": good, "lost": lost}).answered).decision is Decision.HOLD
 
 
 def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
     other = replace(part(inspection, "west"), plan_digest="f" * 64)
     with pytest.raises(MergeError, match="w was collected for another text of this plan"):
-        merge(inspection, {"e": part(inspection, "east"), "w": other})
+        merged(inspection, {"e": part(inspection, "east"), "w": other})
 
 
-def test_parts_with_different_manifests_are_refused_by_name(inspection: Inspection) -> None:
-    east = part(inspection, "east")
-    west = part(inspection, "west")
-    changed = replace(west, inputs={**west.inputs, "scripts.orders.manifest": "1"})
-    with pytest.raises(MergeError, match=r"e and w do not belong together: scripts.*st was added in between"):
-        merge(inspection, {"e": east, "w": changed})
+@pytest.mark.parametrize(
+    ("then", "now", "said"), [("1", "2", "changed"), ("1", "absent", "was removed"), ("absent", "2", "was added")]
+)
+def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
+    inspection: Inspection, then: str, now: str, said: str
+) -> None:
+    name, parts = "scripts.orders.manifest", {zone: part(inspection, zone) for zone in ("east", "west")}
+    plan = parts["east"].inputs
+    parts["west"] = replace(parts["west"], inputs={**plan, name: then})
+    assert merge(inspection, {"w": parts["west"]}, {**plan, name: then})
+    with pytest.raises(MergeError, match=f"w is void: {name} {said}; run it again"):
+        merge(inspection, {"w": parts["west"]}, {**plan, name: now})
+    with pytest.raises(MergeError, match=f"e is void: {name} was added; run it again"):
+        merge(inspection, {"e": parts["east"], "w": parts["west"]}, {**plan, name: "1"})
 
 
 def test_a_zone_that_the_plan_does_not_have_is_refused(inspection: Inspection) -> None:
     foreign = replace(part(inspection, "west"), network_zone="north")
     with pytest.raises(MergeError, match="w is of network zone north, which the plan does not have"):
-        merge(inspection, {"e": part(inspection, "east"), "w": foreign})
+        merged(inspection, {"e": part(inspection, "east"), "w": foreign})
 
 
 def test_a_part_that_is_too_old_by_the_time_of_the_last_one_is_stale(inspection: Inspection) -> None:
     late = replace(inspection, moment=MOMENT + timedelta(hours=5))
-    found = merge(late, {"e": part(late, "east"), "w": part(late, "west", minutes=300)})
+    found = merged(late, {"e": part(late, "east"), "w": part(late, "west", minutes=300)})
     verdict = judge(found.answered)
     assert verdict.decision is Decision.HOLD
     assert [finding.status for finding in verdict.findings] == [Status.STALE, Status.STALE, Status.PASS]

@@ -65,6 +65,7 @@ def test_the_end_of_the_command_is_judged(ask: Ask, host: str, script: str, stat
 def test_a_command_that_hangs_is_unknown(ask: Ask, host: str) -> None:
     found = ask("sleep 600", host=host, seconds=0.5)
     assert found.status is Status.UNKNOWN, told(found)
+    assert found.judgement.remedy.endswith("sleep 600'; or raise `timeout` in [checks.command.run.own]"), told(found)
 
 
 def test_a_command_runs_as_the_account_that_the_plan_names(ask: Ask, accounts: Accounts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -251,9 +252,14 @@ def test_a_log_must_be_writable_where_it_is_written(server: Server) -> None:
     fails(log(f"{server.staged}/logs/x"), "there is no such folder", "mkdir -p")
     fails(log(str(server.staged)), "a folder has that name", "another file")
     server.staged.chmod(0o755)
-    fails(log(f"{server.staged}/out.log"), "no file can be made in the folder", "chown")
+    closed = log(f"{server.staged}/own.log")
+    fails(closed, "no file can be made in the folder", "touch -- ")
+    cure = closed.judgement.remedy.removeprefix("on db1: ").partition("; or ")[0]
+    subprocess.run(["sh", "-c", cure], check=True)
+    assert log(f"{server.staged}/own.log").status is Status.PASS
+    assert server.staged.stat().st_uid == 0, "the folder stays whose it was"
     (server.staged / "out.log").touch(0o644)
-    fails(log(f"{server.staged}/out.log"), "the file is there and cannot be written", "chown")
+    fails(log(f"{server.staged}/out.log"), "the file is there and cannot be written", "setfacl -m u:")
 
 
 def test_a_log_of_an_account_that_sudo_gives_no_shell_of_is_unknown(server: Server, accounts: Accounts) -> None:
