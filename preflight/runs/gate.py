@@ -79,8 +79,12 @@ def start_from(
     return Basis(replace(saved.evidence, inputs=dict(inputs)), run, soon)
 
 
+ABSENT = "absent"
+"""In place of the hash of a file that is not there."""
+
+
 def read_inputs(plan: Plan) -> dict[str, str]:
-    """Name -> SHA-256 of the file, or `absent`; the tool's version for `preflight`."""
+    """Name -> SHA-256 of the file, or `ABSENT`; the tool's version for `preflight`."""
     return {
         "preflight": __version__,
         "plan": plan.digest,
@@ -92,11 +96,11 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, .
     """The names of the inputs that differ, in words for the report."""
     told = []
     for name in dict.fromkeys([*after, *before]):
-        was, is_ = before.get(name, "absent"), after.get(name, "absent")
+        was, is_ = before.get(name, ABSENT), after.get(name, ABSENT)
         if name == "preflight" and was != is_:
             told.append(f"preflight was {was}, now {is_}")
         elif was != is_:
-            told.append(f"{name} {'was removed' if is_ == 'absent' else 'was added' if was == 'absent' else 'changed'}")
+            told.append(f"{name} {'was removed' if is_ == ABSENT else 'was added' if was == ABSENT else 'changed'}")
     return tuple(told)
 
 
@@ -130,7 +134,7 @@ def _below(name: str, folder: Path, suffix: str = "") -> Iterator[tuple[str, Pat
 def _digest(path: Path) -> str:
     try:
         if not path.is_file():
-            return "absent"
+            return ABSENT
         if path.stat().st_size > _LARGEST_BYTES:
             return "too large"
         return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -18,7 +18,7 @@ from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
-from preflight.runs.gate import changed
+from preflight.runs.gate import ABSENT, changed
 from preflight.wording import counted
 
 _Pair = tuple[Question, Answer]
@@ -37,7 +37,8 @@ class Merged:
 
 def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> Merged:
     """`parts`: name of each file -> its evidence, at least one; `inputs`: the plan's files as they are now. Raises
-    MergeError for evidence of another plan, or of other scripts, manifests, pinned keys or versions of the tool.
+    MergeError for evidence of another plan, or of other scripts, manifests, pinned keys or versions of the tool;
+    what is not there to compare, where it is judged elsewhere, does not count.
 
     The whole counts as collected when the last part was, so that the others must be fresh enough by then."""
     plan = inspection.plan
@@ -89,7 +90,9 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapp
             raise MergeError(f"{name} was collected for another text of this plan ({was}, now {is_}); run it again")
         if part.network_zone and part.network_zone not in plan.network_zones:
             raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
-        if changes := changed(part.inputs, inputs):
+        here = {each for each, digest in inputs.items() if digest != ABSENT}  # judged elsewhere, without the scripts
+        before = {each: digest for each, digest in part.inputs.items() if each in here}
+        if changes := changed(before, {each: inputs[each] for each in here}):
             raise MergeError(f"{name} is void: {'; '.join(changes)}; run it again")
 
 

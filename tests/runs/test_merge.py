@@ -107,9 +107,7 @@ def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
         merged(inspection, {"e": part(inspection, "east"), "w": other})
 
 
-@pytest.mark.parametrize(
-    ("then", "now", "said"), [("1", "2", "changed"), ("1", "absent", "was removed"), ("absent", "2", "was added")]
-)
+@pytest.mark.parametrize(("then", "now", "said"), [("1", "2", "changed"), ("absent", "2", "was added")])
 def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
     inspection: Inspection, then: str, now: str, said: str
 ) -> None:
@@ -121,6 +119,15 @@ def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
         merge(inspection, {"w": parts["west"]}, {**plan, name: now})
     with pytest.raises(MergeError, match=f"e is void: {name} was added; run it again"):
         merge(inspection, {"e": parts["east"], "w": parts["west"]}, {**plan, name: "1"})
+
+
+@pytest.mark.parametrize("here", [{"scripts.orders.manifest": "absent"}, {}])
+def test_files_that_are_not_there_where_it_is_judged_are_not_compared(
+    inspection: Inspection, here: dict[str, str]
+) -> None:
+    then = part(inspection, "west")
+    told = replace(then, inputs={**then.inputs, "scripts.orders.manifest": "1"})
+    assert merge(inspection, {"w": told}, {**then.inputs, **here})
 
 
 def test_a_zone_that_the_plan_does_not_have_is_refused(inspection: Inspection) -> None:
