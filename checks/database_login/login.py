@@ -3,14 +3,16 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Database, Plan, ServerRole, SslMode
-from preflight.plan.work import Section, ServerWork, minutes_at_stake, work_with
+from preflight.plan.release_plan import grouped
+from preflight.plan.work import ServerWork, connection_options, minutes_at_stake, work_with
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity
 from preflight.questions.sql import major_of_server, quote_identifier, shown
@@ -58,6 +60,24 @@ class PlannedLogin:
         """What the window does with it on its host."""
         return work_with(self.plan, self.database.id)
 
+    @property
+    def acts(self) -> Sequence[ServerWork]:
+        """What logs in for it there: scripts, backups, and what puts those back."""
+        return [act for each in self.work for act in each.acts if act.connects]
+
+    @property
+    def other_roles(self) -> Mapping[str, Sequence[ServerWork]]:
+        """Roles of that work that are not the one that logs in from here, each with what it does."""
+        return grouped((act for act in self.acts if act.login != self.database.user), lambda act: act.login)
+
+    def psql(self, statement: str) -> str:
+        """A command of a superuser on the database's host. Rights on functions are each database's own."""
+        return shlex.join(["psql", *connection_options((("dbname", self.database.dbname),)), "-c", statement])
+
+    def enters(self, act: ServerWork) -> bool:
+        """Whether it logs in to this very database, and not to the one that a restore names or to none."""
+        return act.dbname == self.database.dbname and not act.replicates
+
     def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         """At the price of the work that needs this login."""
         stake = minutes_at_stake(self.work)
@@ -68,6 +88,11 @@ class PlannedLogin:
         return replace(self.failed(summary, expected, actual, remedy), waivable=False)
 
 
+def most_of(acts: Iterable[ServerWork], sessions: int) -> int:
+    """How many connections are needed: the plan's sessions, or what one piece of work opens at once."""
+    return max([sessions, *(act.connections for act in acts)])
+
+
 def judge_login(
     login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
 ) -> Iterator[Judgement]:
@@ -76,7 +101,7 @@ def judge_login(
     yield from _judge_certificate(login, identity, need)
     yield from _judge_credential(login, identity, roles.get(login.database.user), need)
     yield from _judge_settings(login, identity)
-    yield from _judge_backup_roles(login, roles, need)
+    yield from _judge_other_roles(login, roles, need)
 
 
 def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
@@ -100,7 +125,7 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         yield unknown(
             "the system identifier may not be seen by this role",
             expected=wanted,
-            remedy=f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};",
+            remedy=login.psql(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role}"),
         )
     elif wanted and system != wanted:
         remedy = (
@@ -219,28 +244,21 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
     return need.judge(end)
 
 
-def backup_roles(login: PlannedLogin) -> list[str]:
-    """Roles that take the backups and put them back, where they are others than the one that logs in from here."""
-    logins = [act.login for each in login.work if each.section is Section.BACKUPS for act in each.acts]
-    return [name for name in dict.fromkeys(logins) if name != login.database.user]
-
-
-def _judge_backup_roles(
-    login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
-) -> Iterator[Judgement]:
-    """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
-    for name in backup_roles(login):
-        role, quoted = roles.get(name), quote_identifier(name)
+def _judge_other_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed) -> Iterator[Judgement]:
+    """Roles that log in on the server only; how is not seen from here, so a password is taken for granted. Whether they
+    may connect matters for those that enter this database."""
+    for name, acts in login.other_roles.items():
+        role, quoted, table = roles.get(name), quote_identifier(name), acts[0].declared_in
         expected = f"a role {name} that may log in to {login.database.dbname}"
         if role is None:
-            remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {quoted} LOGIN;"
-            yield login.failed(f"the backup's role {name} does not exist", expected, "no role", remedy)
+            remedy = f"have the role made, or correct `login` of {table}: CREATE ROLE {quoted} LOGIN;"
+            yield login.failed(f"the role {name} of {table} does not exist", expected, "no role", remedy)
         elif not role.can_login:
             remedy = f"ALTER ROLE {quoted} LOGIN;"
-            yield login.failed(f"the backup's role {name} may not log in", expected, "NOLOGIN", remedy)
-        elif not role.has_connect:
+            yield login.failed(f"the role {name} of {table} may not log in", expected, "NOLOGIN", remedy)
+        elif not role.has_connect and any(login.enters(act) for act in acts):
             remedy = f"GRANT CONNECT ON DATABASE {login.database_name} TO {quoted};"
-            yield login.failed(f"the backup's role {name} may not connect", expected, "none", remedy)
+            yield login.failed(f"the role {name} of {table} may not connect", expected, "none", remedy)
         else:
             yield _judge_expiry(login, role, need, used_password=True)
 

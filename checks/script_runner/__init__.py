@@ -383,8 +383,9 @@ class ScriptRunner(Check):
 
 
 def _method(work: ServerWork) -> Method:
-    name = work.programs[0].rpartition("/")[2]
-    return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
+    if work.replicates:
+        return Method.REPLICATION
+    return Method.PG_DUMP if work.programs[0] == work.program("pg_dump") else Method.PSQL
 
 
 def _pgpass_line(work: ServerWork) -> str:

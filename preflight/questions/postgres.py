@@ -132,19 +132,30 @@ class Slots:
     database_limit: int
     """-1 for none."""
     database_used: int
+    wal_senders: int
+    """Free for base backups."""
 
 
+@dataclass(frozen=True)
 class SlotsProbe(SqlProbe[Slots]):
     """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
     hides which of its rows are clients."""
 
-    text = """\
+    copying: tuple[str, ...] = ()
+    """Roles that take base backups. Their WAL senders count as free: they may be logins of this run on the host."""
+
+    def ask(self) -> str:
+        roles = ", ".join(quote_literal(name) for name in self.copying)
+        # Names of roles are quoted as literals; everything else is fixed text.
+        return f"""\
 SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
   (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,
   datconnlimit::text AS database_limit,
-  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used
-FROM pg_database d WHERE datname = current_database()"""
+  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used,
+  (current_setting('max_wal_senders')::int
+    - (SELECT count(*) FROM pg_stat_replication WHERE usename <> ALL (ARRAY[{roles}]::name[])))::text AS wal_senders
+FROM pg_database d WHERE datname = current_database()"""  # noqa: S608
 
     def read(self, reply: Reply) -> Slots:
         return read_row(Slots, reply)
