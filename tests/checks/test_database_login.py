@@ -50,7 +50,7 @@ def identity(
 ) -> Identity:
     told = {name: {"setting": value} for name, value in {**SETTINGS, **(settings or {})}.items()}
     known = {"used_password": "yes", "backend_pid": "4711", "ssl": "TLSv1.3", "settings": json.dumps(told)}
-    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main")
+    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000)
     return replace(plain, session={**known, **(session or {})}, **more)
 
 

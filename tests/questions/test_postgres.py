@@ -31,6 +31,9 @@ IDENTITY = {
     "client_port": "35540",
     "backend_pid": "4711",
     "cluster_name": "",
+    "port": "5432",
+    "started_ms": "1000",
+    "asked_ms": "2000",
 }
 ROLE = {
     "name": "release",

@@ -309,7 +309,7 @@ def test_settings_of_the_role_that_break_scripts_fail(orders: Orders, ask: Ask, 
     ("setting", "status", "words"),
     [
         ("idle_in_transaction_session_timeout = '5min'", Status.WARN, "idle_in_transaction_session_timeout"),
-        ("search_path = app", Status.WARN, "unusual search_path: app"),
+        ("search_path = app", Status.WARN, "unusual search_path of"),
         ("lock_timeout = '2s'", Status.PASS, ""),
         ('search_path = app, "$user"', Status.PASS, ""),
         ("session_replication_role = replica", Status.WARN, "triggers"),

@@ -6,33 +6,20 @@ import json
 
 from psycopg import pq
 
+from preflight.questions.sql import settings_as_json
 from preflight.sessions.postgres.connection import Statement
 
-SETTINGS = (
-    "DateStyle",
-    "TimeZone",
-    "default_transaction_read_only",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "lock_timeout",
-    "search_path",
-    "session_replication_role",
-    "statement_timeout",
-)
 _SECONDS = 5.0
-# Every name and operator is spelled out, since it runs under the role's own search_path.
 _CAPTURE = """\
 SELECT pg_catalog.pg_backend_pid() AS server_pid, pg_catalog.current_setting('role') AS role,
   (SELECT s.version FROM pg_catalog.pg_stat_ssl s
     WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) AS tls,
-  (SELECT pg_catalog.json_object_agg(s.name,
-      pg_catalog.json_build_object('setting', s.<value>, 'unit', s.unit, 'source', s.source))
-    FROM pg_catalog.pg_settings s WHERE s.name OPERATOR(pg_catalog.=) ANY (ARRAY[<names>])) AS settings
-""".replace("<names>", ", ".join(f"'{name}'" for name in SETTINGS))
+  {} AS settings
+"""
 
-QUESTION = Statement(_CAPTURE.replace("<value>", "setting"), _SECONDS, limits=False)
+QUESTION = Statement(_CAPTURE.format(settings_as_json("setting")), _SECONDS, limits=False)
 """What the server tells of itself, without limits of ours, which would hide the role's."""
-QUESTION_WITHIN_LIMITS = Statement(_CAPTURE.replace("<value>", "reset_val"), _SECONDS)
+QUESTION_WITHIN_LIMITS = Statement(_CAPTURE.format(settings_as_json("reset_val")), _SECONDS)
 """The same for a role whose own statement_timeout is too short even for that. `reset_val` is what a new session of the
 role begins with, whatever this transaction has set."""
 
