@@ -48,8 +48,9 @@ class DatabaseLogin(Check):
     the plan's own credential, and the line says which server answered: address, TLS, system identifier, version,
     primary or replica, a pooler in between, and whether the password was used at all. The role must not expire before
     the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS certificate where
-    the plan has it verified; its own settings must not break the
-    scripts, and connections must be left.
+    the plan has it verified; its own settings must not break the scripts, and connections must be left. Other roles
+    that do the window's work must exist and outlive it too, may connect to what they enter, and have the connections
+    that their jobs need; a base backup needs free WAL senders.
     """
 
     id = "database-login"
@@ -132,7 +133,7 @@ class DatabaseLogin(Check):
                 limits.append(self._of_role(login, role, sum(each.sessions for each in same if each.user == role.name)))
         for whose, left, needed in limits:
             yield self._limit(login, whose, left, needed, share if whose == "server" else 0.0)
-        need = most_of((act for act in login.acts if act.replicates), 0)
+        need = most_of((act for act in login.acts if act.replicates and act.connects), 0)
         if slots.wal_senders < need:
             yield login.failed(
                 f"{max(slots.wal_senders, 0)} WAL senders are free, {need} needed",

@@ -51,8 +51,8 @@ class PlannedLogin:
 
     @property
     def acts(self) -> Sequence[ServerWork]:
-        """What logs in for it there: scripts, backups, and what puts those back."""
-        return [act for each in self.work for act in each.acts if act.connects]
+        """What may log in for it there: scripts, backups, and what puts those back."""
+        return [act for each in self.work for act in each.acts]
 
     @property
     def other_roles(self) -> Mapping[str, Sequence[ServerWork]]:

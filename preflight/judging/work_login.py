@@ -30,7 +30,9 @@ _WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 """What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
 _READ_ONLY = "default_transaction_read_only"
-_TIMEOUTS = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+_LIMITS = ("statement_timeout", "transaction_timeout")
+"""What they limit may take the whole step; the second one since PostgreSQL 17."""
+_TIMEOUTS = (*_LIMITS, "idle_in_transaction_session_timeout", "lock_timeout")
 _JUDGED = (_READ_ONLY, *_TIMEOUTS, "search_path", "session_replication_role")
 
 
@@ -254,7 +256,7 @@ class ScriptRole:
                 continue
             seen = f"{name} of {self.name} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
             remedy = f"{self.undo(name)} or SET {name} = 0; at the head of the scripts"
-            if name == "statement_timeout" and limit < longest:
+            if name in _LIMITS and limit < longest:
                 summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
                 yield self.failed(summary, f"{name} = 0", f"{raw} ms", remedy)
             elif name != "lock_timeout":  # a lock_timeout is what scripts should have

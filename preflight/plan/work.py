@@ -86,7 +86,7 @@ class ServerWork:
     @property
     def replicates(self) -> bool:
         """Whether it connects as a replica does, which enters no database."""
-        return self.programs[:1] == (self.program(BackupMethod.PG_BASEBACKUP),)
+        return False
 
     @property
     def connections(self) -> int:
@@ -166,6 +166,10 @@ class PlannedBackup(ServerWork):
         if self.backup.method is BackupMethod.PG_BASEBACKUP:
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
+
+    @property
+    def replicates(self) -> bool:
+        return self.backup.method is BackupMethod.PG_BASEBACKUP and not self.part
 
     @property
     def options(self) -> tuple[str, ...]:

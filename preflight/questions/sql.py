@@ -44,6 +44,7 @@ _SETTINGS = (
     "search_path",
     "session_replication_role",
     "statement_timeout",
+    "transaction_timeout",
 )
 """Those that matter to the work of a role."""
 

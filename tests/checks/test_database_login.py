@@ -203,6 +203,8 @@ WORKS: dict[str, dict[str, Any]] = {
     "scripts": {"scripts": {"s": SCRIPTS}},
     "backup": {"backups": {"b": BACKUP}},
     "restore": {"backups": {"b": RESTORE}},
+    "job": {"backups": {"b": replace(BACKUP, taken_by="cron")}},
+    "command": {"scripts": {"s": replace(SCRIPTS, command=("./deploy.sh",))}},
 }
 
 
@@ -239,6 +241,7 @@ def test_whoever_does_the_work_is_judged(work: str, role: DatabaseRole | None, s
     [
         replace(RESTORE, restore=Restore(login=Account("worker"), into="orders2")),
         replace(BACKUP, method=BackupMethod.PG_BASEBACKUP),
+        replace(BACKUP, method=BackupMethod.PG_BASEBACKUP, taken_by="cron"),
     ],
 )
 def test_connect_is_not_needed_for_a_database_that_the_work_does_not_enter(backup: Backup) -> None:

@@ -373,6 +373,7 @@ def test_on_a_replica_nothing_is_written(
         ({}, Status.PASS, ""),
         ({"default_transaction_read_only": "on"}, Status.FAIL, "owner starts read-only transactions"),
         ({"statement_timeout": "5"}, Status.FAIL, "statement_timeout of owner is 5 ms, shorter than the step"),
+        ({"transaction_timeout": "600000"}, Status.FAIL, "transaction_timeout of owner is 10 min, shorter than"),
         ({"lock_timeout": "5"}, Status.PASS, ""),
         ({"search_path": "app"}, Status.WARN, "unusual search_path of owner: app"),
     ],
