@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.plan import Host, Ref
+from preflight.plan import Host, HostRef
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
@@ -33,7 +32,7 @@ class HostLoginSettings:
 
     warn_before: timedelta = timedelta(days=7)
     """An account, password or key that ends this soon after it is last needed is worth a warning."""
-    valid_through: Annotated[Mapping[str, date], Ref("hosts")] = field(default_factory=dict)
+    valid_through: Mapping[HostRef, date] = field(default_factory=dict)
     """Host -> last day (UTC) on which its login holds, asked of whoever keeps the directory: for LDAP, SSSD and
     Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
 

@@ -28,10 +28,6 @@ class PreflightError(Exception):
     """Something a person can mend; printed without a traceback."""
 
 
-class SecretError(PreflightError):
-    """A secret reference that yields no value. The text names the reference, never a value."""
-
-
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
     """One thing that is wrong with a plan. Holds no value that could be a secret."""

@@ -50,7 +50,7 @@ class Shape:
     inner: tuple[Shape, ...] = ()
     """Of a list or table its elements' shape, of a union every one that may be meant."""
     marks: tuple[Any, ...] = ()
-    """What stands beside the type in `Annotated`."""
+    """What stands beside the type in `Annotated`; of a table, beside the type of its names, too."""
     optional: bool = False
     """None is allowed."""
 
@@ -69,7 +69,8 @@ def shape_of(annotation: Any) -> Shape:
     if origin is tuple:
         return Shape(Form.LIST, inner=(shape_of(arguments[0]),))
     if inspect.isclass(origin) and issubclass(origin, Mapping):
-        return Shape(Form.TABLE, arguments[0], inner=(shape_of(arguments[1]),))
+        key = shape_of(arguments[0])
+        return Shape(Form.TABLE, key.type, marks=key.marks, inner=(shape_of(arguments[1]),))
     # A dataclass that parses itself (a secret's reference) is written as one text.
     is_record = dataclasses.is_dataclass(annotation) and not hasattr(annotation, "parse")
     return Shape(Form.RECORD if is_record else Form.SCALAR, annotation)

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.plan import Ref, RemotePath
+from preflight.plan import RemotePath
+from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
 from preflight.questions.shell import AsAccount
@@ -42,7 +42,7 @@ class BackupLocationSettings:
     accepted_types: tuple[str, ...] = ()
     """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
     go on being named."""
-    data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
+    data_directory: Mapping[DatabaseRef, RemotePath] = field(default_factory=dict)
     """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 

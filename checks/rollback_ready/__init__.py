@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Database, Ref, RemotePath, Rollback, RollbackFile, Scripts
+from preflight.plan import Database, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
+from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply, Probe
 from preflight.questions.backups import Listing, PreviousBackups, read_in_full
@@ -56,7 +57,7 @@ class RollbackReadySettings:
     """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
     growth: Annotated[float, Between(1)] = 1.2
     """A restored database may take so many times the room it takes now."""
-    data_directory: Annotated[Mapping[str, RemotePath], Ref("databases")] = field(default_factory=dict)
+    data_directory: Mapping[DatabaseRef, RemotePath] = field(default_factory=dict)
     """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
-from preflight.cli.loading import load
-from preflight.cli.output import OutputError, called, carries_unicode, wants_color, write_file, write_stdout
-from preflight.cli.report_options import ReportOptions
+from preflight.cli.options import ReportOptions, load
+from preflight.cli.output import OutputError, carries_unicode, wants_color, write_stdout
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
@@ -55,7 +55,10 @@ def ask(
     """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
     secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
-    _prompt(inspection.plan, secrets, zone)
+    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
+        for ref, purpose in inspection.plan.secrets(zone):
+            if ref.scheme == "prompt":
+                secrets.value(ref, purpose)  # what has to be typed is asked for before the clock of the run starts
     progress, started = _Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -92,13 +95,13 @@ def deliver(
         short=report.short,
         took_seconds=asked.took_seconds,
         difference=difference,
-        command=called(),
+        command=shlex.join(["preflight", *sys.argv[1:]]),  # no option takes a secret
     )
     for name, path in report.outputs:
         try:
-            write_file(path, asked.mask(render(name, verdict, view)))
-        except OutputError as error:
-            problems.append(str(error))
+            write_private(path, asked.mask(render(name, verdict, view)), mode=0o644)
+        except OSError as error:
+            problems.append(f"{path}: the report could not be written: {error.strerror}")
     try:
         here = replace(view, color=wants_color(report.color, os.environ), ascii=not carries_unicode())
         write_stdout(asked.mask(render(report.stdout_format, verdict, here)))
@@ -107,16 +110,6 @@ def deliver(
     for problem in problems:
         complain(f"preflight: {problem}")
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
-
-
-def _prompt(plan: Plan, secrets: Secrets, zone: str) -> None:
-    """Asks for everything that has to be typed before the clock of the run starts.
-
-    Without a terminal the references stay unresolved, and each login that needs one says so in the report."""
-    if has_terminal():
-        for ref, purpose in plan.secrets(zone):
-            if ref.scheme == "prompt":
-                secrets.value(ref, purpose)
 
 
 def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime]) -> Inspection:
@@ -173,16 +166,16 @@ class _Progress:
             self._show()
 
     def clear(self) -> None:
-        if self._on:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+        self._write("")
 
     def _show(self) -> None:
-        if not self._on:
-            return
         self._shown_at = monotonic()
         counts = Counter((question.via, question.target) for question in self._open.values())
         awaited = ", ".join(f"{target} ({count})" for (_, target), count in list(counts.items())[:4])
-        line = f"asked {self._total}, answered {self._total - len(self._open)}; waiting for {awaited or 'nothing'}"
-        sys.stderr.write(f"\r\033[K{line[:99]}")
-        sys.stderr.flush()
+        answered = self._total - len(self._open)
+        self._write(f"asked {self._total}, answered {answered}; waiting for {awaited or 'nothing'}")
+
+    def _write(self, line: str) -> None:
+        if self._on:
+            sys.stderr.write(f"\r\033[K{line[:99]}")
+            sys.stderr.flush()

@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError
-from preflight.cli.loading import PLAN, load
-from preflight.cli.output import COLOR, format_option, wants_color, write_stdout
-from preflight.report import difference as difference_report
-from preflight.report.comparison import compare
-from preflight.report.saved_report import ReportError, load_report
+from preflight.cli.options import COLOR, PLAN, format_option, load
+from preflight.cli.output import wants_color, write_stdout
+from preflight.report import comparison
+from preflight.report.json_report import ReportError, load_report
 from preflight.runs import history as runs_history
 
 
@@ -47,10 +46,10 @@ def diff(old_path: Path, new_path: Path, stdout_format: str, color: str) -> None
     The exit code says that both could be read (0) or not (2). It is no verdict: that is `run`'s or `gate`'s.
     """
     try:
-        difference = compare(load_report(old_path), load_report(new_path))
+        difference = comparison.compare(load_report(old_path), load_report(new_path))
     except ReportError as error:
         raise CallError(str(error)) from None
     if stdout_format == "json":
-        write_stdout(difference_report.as_json(difference))
+        write_stdout(comparison.as_json(difference))
     else:
-        write_stdout(difference_report.render(difference, color=wants_color(color, os.environ)))
+        write_stdout(comparison.render(difference, color=wants_color(color, os.environ)))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from preflight.cli.console import CallError, has_terminal
+from preflight.cli.options import parsed
 from preflight.cli.output import write_stdout
 from preflight.clock import zone
 from preflight.plan.new_plan import Beginnings, new_plan
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
 
 
@@ -44,16 +46,15 @@ def init(
     """
     if path.exists():
         raise CallError(f"{path} is there already: init writes a new plan and changes none")
-    ask = _ask if has_terminal() else _leave
     known = Beginnings(
-        release=_one(release, "Release number", ask, str.strip),
-        title=_one(title, "What is deployed", ask, str.strip),
-        zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", ask, _zone),
-        start=_one(start, "Start of the window (2026-10-17 00:00)", ask, _time),
-        end=_one(end, "End of the window", ask, _time),
-        hosts=_many(hosts, "Hosts, NAME=ADDRESS, with commas", ask, _pair("=")),
-        databases=_many(databases, "Databases, NAME@HOST, with commas", ask, _pair("@")),
-        applications=_many(applications, "Applications, NAME=HEALTH-URL, with commas", ask, _pair("=")),
+        release=_one(release, "Release number", str.strip),
+        title=_one(title, "What is deployed", str.strip),
+        zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
+        start=_one(start, "Start of the window (2026-10-17 00:00)", _time),
+        end=_one(end, "End of the window", _time),
+        hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _pair("=")),
+        databases=_each(databases, "Databases, NAME@HOST, with commas", _pair("@")),
+        applications=_each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("=")),
     )
     _check(known)
     try:
@@ -64,62 +65,45 @@ def init(
     write_stdout(f"{path} is written. What is left to do: preflight lint {path}\n")
 
 
-def _ask(question: str) -> str:
-    return str(click.prompt(question, default="", show_default=False, err=True))
+def _one(option: str | None, question: str, read: Callable[[str], str]) -> str:
+    def read_printable(text: str) -> str:
+        found = read(text)
+        if not found.isprintable():
+            raise CallError("that holds a character that cannot be printed")
+        return found
+
+    return "".join(_each(() if option is None else (option,), question, read_printable, between=None))
 
 
-def _leave(_question: str) -> str:
-    return ""
-
-
-def _one(given: str | None, question: str, ask: Callable[[str], str], read: Callable[[str], str]) -> str:
-    """The option's value, else the answer. A mistyped option is an error; a mistyped answer is asked for again."""
-    if given is not None:
-        return _read(given, read)
+def _each(
+    options: tuple[str, ...], question: str, read: Callable[[str], T], between: str | None = ","
+) -> tuple[T, ...]:
+    """What the options say, else the answers. A mistyped option is an error; a mistyped answer is asked for again."""
+    if options or not has_terminal():
+        return tuple(map(read, options))
     while True:
         try:
-            answer = ask(question)
-            return _read(answer, read) if answer.strip() else ""
+            answer = str(click.prompt(question, default="", show_default=False, err=True))
+            parts = answer.split(between) if between else [answer]
+            return tuple(read(each.strip()) for each in parts if each.strip())
         except CallError as error:
             click.echo(f"  {error.format_message()}", err=True)
-
-
-def _many(
-    given: tuple[str, ...], question: str, ask: Callable[[str], str], read: Callable[[str], tuple[str, str]]
-) -> tuple[tuple[str, str], ...]:
-    if given:
-        return tuple(read(each) for each in given)
-    while True:
-        try:
-            return tuple(read(each.strip()) for each in ask(question).split(",") if each.strip())
-        except CallError as error:
-            click.echo(f"  {error.format_message()}", err=True)
-
-
-def _read(text: str, read: Callable[[str], str]) -> str:
-    found = read(text)
-    if not found.isprintable():
-        raise CallError("that holds a character that cannot be printed")
-    return found
 
 
 def _zone(text: str) -> str:
     try:
         zone(text.strip())
     except ValueError:
-        raise CallError(
-            f"{text}: no such time zone on this machine; write an IANA name such as Europe/Berlin"
-        ) from None
+        said = f"{text}: no such time zone on this machine; write an IANA name such as Europe/Berlin"
+        raise CallError(said) from None
     return text.strip()
 
 
 def _time(text: str) -> str:
-    for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"):
-        try:
-            return datetime.strptime(text.strip(), form).strftime("%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 - local
-        except ValueError:
-            continue
-    raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
+    found = parsed(text.strip().replace("T", " "), "%Y-%m-%d %H:%M")
+    if found is None:
+        raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
+    return f"{found:%Y-%m-%dT%H:%M:%S}"
 
 
 def _pair(between: str) -> Callable[[str], tuple[str, str]]:

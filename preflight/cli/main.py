@@ -7,7 +7,6 @@ import importlib
 import os
 import signal
 import sys
-from types import FrameType
 
 import click
 
@@ -32,7 +31,7 @@ _COMMANDS = {
     "checks": ("preflight.cli.reference", "List the checks: id, severity, question."),
     "explain": ("preflight.cli.reference", "Tell all about one check: why, how, settings, privileges."),
     "schema": ("preflight.cli.reference", "Print the JSON Schema of the plan or of the JSON report."),
-    "demo": ("preflight.cli.demo", "Run against an embedded site on this machine."),
+    "demo": ("preflight.cli.run", "Run against an embedded site on this machine."),
 }
 """Command -> (module, short help). The help stands here so that `--help` need not import the commands."""
 
@@ -91,7 +90,7 @@ def main() -> None:
     """Runs one command and ends the process with its exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, _interrupt)
+            signal.signal(number, signal.default_int_handler)
     sys.exit(int(_run()))
 
 
@@ -136,7 +135,3 @@ def _complete() -> ExitCode:
             return ExitCode.GO
     complain(f"preflight: {_COMPLETE} is not set as a shell sets it; take it out of the environment")
     return ExitCode.USAGE
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -4,33 +4,10 @@ while writing ever makes it better."""
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import click
+from collections.abc import Mapping
 
 from preflight.errors import PreflightError
-from preflight.evidence import write_private
-
-COLOR = click.option(
-    "--color",
-    type=click.Choice(("auto", "always", "never")),
-    default="auto",
-    show_default=True,
-    help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
-)
-
-
-def format_option(
-    names: Sequence[str], about: str = "What is printed on standard output."
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--format`, one of `names`; the command receives it as `stdout_format`."""
-    return click.option(
-        "--format", "stdout_format", type=click.Choice(names), default="text", show_default=True, help=about
-    )
 
 
 class OutputError(PreflightError):
@@ -53,22 +30,9 @@ def write_stdout(text: str) -> None:
         raise OutputError(f"the report could not be written to standard output: {error}") from None
 
 
-def write_file(path: Path, text: str) -> None:
-    """Writes a report atomically, readable for others. Raises OutputError."""
-    try:
-        write_private(path, text, mode=0o644)
-    except OSError as error:
-        raise OutputError(f"{path}: the report could not be written: {error.strerror}") from None
-
-
 def carries_unicode() -> bool:
     """Whether standard output can show what is drawn with characters beyond ASCII."""
     return sys.stdout is not None and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def called() -> str:
-    """The call of this process, as it is typed in a shell. No option takes a secret."""
-    return shlex.join(["preflight", *sys.argv[1:]])
 
 
 def wants_color(choice: str, environment: Mapping[str, str]) -> bool:

@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, complain
-from preflight.cli.loading import PLAN, load
-from preflight.cli.output import format_option, write_stdout
+from preflight.cli.options import PLAN, format_option, load
+from preflight.cli.output import carries_unicode, write_stdout
 from preflight.clock import Deadline, now
 from preflight.engine.inspection import inspect
 from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
-from preflight.plan import Plan
 from preflight.plan.gaps import missing_files, outlived, unconfirmed, unstaffed
 from preflight.probe import Answer, Question
 from preflight.reference import lint as lint_report
@@ -36,24 +35,22 @@ from preflight.sessions.local import LocalSession
 @click.pass_context
 def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: str) -> None:
     """Check plans without a network; say what they leave unconfirmed."""
-    plans = [_linted(path) for path in plan_paths]
+    present, linted = now(), []
+    for path in plan_paths:
+        try:
+            plan, registry = load(path)
+        except PlanError as error:
+            linted.append(LintedPlan(shown_as=str(path), problems=error.errors))
+            continue
+        gaps = (*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan))
+        inspection = inspect(plan, registry, present)
+        linted.append(LintedPlan(shown_as=str(path), inspection=inspection, registry=registry, unconfirmed=gaps))
     if stdout_format == "text":
-        for problem in (problem for plan in plans for problem in plan.problems):
+        for problem in (problem for each in linted for problem in each.problems):
             complain(str(problem))
-    write_stdout(lint_report.render(stdout_format, plans))
-    faulty = any(True for plan in plans for _ in plan.faults())
+    write_stdout(lint_report.render(stdout_format, linted))
+    faulty = any(True for each in linted for _ in each.faults())
     context.exit(int(ExitCode.USAGE if faulty else ExitCode.GO))
-
-
-def _linted(path: Path) -> LintedPlan:
-    try:
-        plan, registry = load(path)
-    except PlanError as error:
-        return LintedPlan(shown_as=str(path), problems=error.errors)
-    present = now()
-    gaps = (*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan))
-    inspection = inspect(plan, registry, present)
-    return LintedPlan(shown_as=str(path), inspection=inspection, registry=registry, unconfirmed=gaps)
 
 
 @click.command()
@@ -69,21 +66,16 @@ def show(plan_path: Path, stdout_format: str, commands: bool) -> None:
         raise CallError("--commands prints text; leave --format out")
     plan, registry = load(plan_path)
     if commands:
-        write_stdout(command_sheet_report.render(plan, command_sheet(plan, _beside(plan))))
+        answers: dict[str, tuple[Question, Answer]] = {}  # what the files beside the plan say; nothing else is asked
+        questions = list(sheet_questions(plan))
+        LocalSession(plan.folder).ask(
+            questions, Deadline(TIMEOUT_SECONDS), lambda each, answer: answers.update({each.id: (each, answer)})
+        )
+        sheet = command_sheet(plan, Evidence(plan.digest, now(), answers))
+        write_stdout(command_sheet_report.render(plan, sheet, ascii=not carries_unicode()))
         return
     if stdout_format == "markdown":
         write_stdout(requests_report.render(plan))
         return
     inspection = inspect(plan, registry, now())
     write_stdout(questions_report.render(inspection, registry, inspection.first_round(), str(plan_path)))
-
-
-def _beside(plan: Plan) -> Evidence:
-    """What the files beside the plan say; nothing else is asked."""
-    answers: dict[str, tuple[Question, Answer]] = {}
-
-    def keep(question: Question, answer: Answer) -> None:
-        answers[question.id] = (question, answer)
-
-    LocalSession(plan.folder).ask(list(sheet_questions(plan)), Deadline(TIMEOUT_SECONDS), keep)
-    return Evidence(plan.digest, now(), answers)

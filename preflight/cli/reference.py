@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, complain, no_such
-from preflight.cli.loading import complete_check, load
+from preflight.cli.options import complete_check, load
 from preflight.cli.output import write_stdout
 from preflight.clock import now
 from preflight.engine.inspection import inspect

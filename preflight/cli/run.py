@@ -1,5 +1,5 @@
-"""Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, and the two
-halves of a run for several network zones, `collect` and `judge`."""
+"""Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, the two
+halves of a run for several network zones, `collect` and `judge`, and `demo` with a site of this machine's own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
-from preflight.cli.console import CallError, no_such
-from preflight.cli.loading import PLAN, load
+from preflight.cli.console import CallError, complain, no_such
+from preflight.cli.options import PLAN, ReportOptions, load, report_options
 from preflight.cli.output import OutputError, write_stdout
-from preflight.cli.report_options import ReportOptions, report_options
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
@@ -21,10 +20,9 @@ from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
 from preflight.report.comparison import compare
-from preflight.report.saved_report import report_of
+from preflight.report.formats.json import report_of
 from preflight.runs import saved_runs
-from preflight.runs.gate import start_from
-from preflight.runs.inputs import read_inputs
+from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun
 
@@ -130,7 +128,9 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
         write_private(path, asked.mask(evidence.to_json()))
     except OSError as error:
         raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
-    write_stdout(_described(path, evidence))
+    lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
+    where = f" of {evidence.network_zone}" if evidence.network_zone else ""
+    write_stdout(f"{path}: {len(evidence.answers)} questions{where}, {lost} without a reply\n")
 
 
 @click.command()
@@ -180,7 +180,32 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
     return deliver(asked, verdict, report, difference=compare(before, report_of(verdict)) if before else None)
 
 
-def _described(path: Path, evidence: Evidence) -> str:
-    lost = sum(isinstance(answer, NoReply) for _, answer in evidence)
-    zone = f" of {evidence.network_zone}" if evidence.network_zone else ""
-    return f"{path}: {len(evidence.answers)} questions{zone}, {lost} without a reply\n"
+@click.command()
+@click.option("--night", is_flag=True, help="Break the site as on the night preflight was made for.")
+@click.option("--gate", is_flag=True, help="Run, then hold the gate of a window that is about to begin.")
+@report_options
+@click.pass_context
+def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions) -> None:
+    """Run against an embedded site on this machine.
+
+    Starts a real PostgreSQL, SSH servers that really execute, and health applications over HTTPS, all on loopback, and
+    asks them by the demo's own plan. Everything is removed at the end.
+
+    With --gate the site is asked twice: by `run` ahead of the window and by `gate` at its start. With --night too, it
+    breaks in between.
+    """
+    from preflight.demo.site import DemoSite  # takes both drivers along
+
+    complain("Starting the demo's site on loopback: 3 hosts, 2 databases, 2 applications ...")
+    with DemoSite(soon=gate) as site:
+        if gate:
+            complain("preflight run: ahead of the window ...")
+            inspect_and_report(site.plan_path, TIMEOUT_SECONDS, None, report)
+        if night:
+            site.break_night()
+        if gate:
+            complain("preflight gate: at the start of the call ...")
+            code = hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
+        else:
+            code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report)
+    context.exit(code)

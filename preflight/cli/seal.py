@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import threading
 from pathlib import Path
 
 import click
 
 from preflight.cli.console import CallError, complain, has_terminal
-from preflight.cli.loading import PLAN, load
+from preflight.cli.options import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline
 from preflight.errors import ExitCode
 from preflight.plan import Plan
-from preflight.seal import SealError, write_sealed
-from preflight.seal.host_keys import merge_known_hosts
-from preflight.seal.scripts import describe, seal_scripts
+from preflight.report.harmless import line_to_paste
+from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
-from preflight.wording import counted
+from preflight.wording import counted, listed, visible
 
 _SCAN_SECONDS = 15.0
+_MOST_NAMED = 10
 
 
 @click.command()
@@ -45,30 +47,41 @@ def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, script
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
 
 
+def describe(manifest: SealedManifest) -> str:
+    """For people: what was sealed, what is new in it, and how anybody can check it."""
+    scripts = manifest.scripts
+    what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {visible(str(scripts.manifest))}"
+    lines = [f"{what} ({manifest.previous or ('changed' if manifest.changed else 'unchanged')})"]
+    for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
+        if names and not manifest.previous:
+            lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
+    there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
+    line = line_to_paste(f"cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")
+    lines.append(f"  check     {line or 'not shown: a folder has a line break in its name'}")
+    return "\n".join(lines)
+
+
 def _pin_host_keys(plan: Plan, accept: bool) -> bool:
-    """Shows what is new, pins what is accepted; whether every host has shown its key."""
+    """Shows what is new, pins what is accepted; whether every host has shown its key. Raises CallError."""
     seen, lost = _scan(plan)
     for host_id, why in lost.items():
         complain(f"{host_id}: no key seen: {why}")
     merge = merge_known_hosts(plan.sealed_known_hosts, seen)
-    for host_id, key in seen.items():
+    for host_id, shown in seen.items():
         state = "new" if host_id in merge.added else "pinned already"
-        write_stdout(f"{host_id}: {key.key_type} {key.fingerprint} ({key.address} port {key.port}, {state})\n")
+        write_stdout(
+            f"{host_id}: {shown.key.type} {shown.key.fingerprint} ({shown.address} port {shown.port}, {state})\n"
+        )
     if merge.added:
-        _require_consent(accept, len(merge.added))
+        # A person compares the fingerprints with what the hosts' owners say; nobody else can.
+        if not accept and not has_terminal():
+            raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
+        question = f"Do the hosts' owners confirm these {len(merge.added)} new fingerprints?"
+        if not accept and not click.confirm(question, err=True):
+            raise CallError("nothing was pinned")
         write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
     return not lost
-
-
-def _require_consent(accept: bool, count: int) -> None:
-    """A person compares the fingerprints with what the hosts' owners say; nobody else can. Raises CallError."""
-    if accept:
-        return
-    if not has_terminal():
-        raise CallError("no terminal to ask on: compare the fingerprints, then call again with --accept-host-keys")
-    if not click.confirm(f"Do the hosts' owners confirm these {count} new fingerprints?", err=True):
-        raise CallError("nothing was pinned")
 
 
 def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:

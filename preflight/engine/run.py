@@ -42,7 +42,7 @@ def collect(
     raises for the outside world.
 
     `earlier`: an earlier run, of which is kept what need not be asked again. `inputs`: what the plan rests on besides
-    (`preflight.runs.inputs`). `network_zone`: asks just what the plan has in it."""
+    (`preflight.runs.gate`). `network_zone`: asks just what the plan has in it."""
     plan = inspection.plan
     answered = Answered(
         inspection,

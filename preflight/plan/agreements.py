@@ -15,7 +15,6 @@ from preflight.plan.values import (
     HostRef,
     Minutes,
     Name,
-    Ref,
     RoleRef,
     Source,
     StepRef,
@@ -96,7 +95,7 @@ class Step:
 class Tested:
     """`[[tested]]`: versions that were tried together, and how that ended."""
 
-    versions: Annotated[Mapping[str, Name], Ref("applications")]
+    versions: Mapping[ApplicationRef, Name]
     """Application -> version."""
     on: date
     """The day of the test."""
@@ -114,7 +113,7 @@ class Rule:
     """Go forward and back together, so that mixed end states cannot occur."""
     unrelated: tuple[ApplicationRef, ...] = ()
     """Never talk to each other, so that their versions need no test together."""
-    exclude: Annotated[Mapping[str, Name], Ref("applications")] = field(default_factory=dict)
+    exclude: Mapping[ApplicationRef, Name] = field(default_factory=dict)
     """An end state (application -> version) that is never left standing."""
     reason: Text = ""
     """Why it was decided so."""

@@ -18,7 +18,7 @@ from preflight.reference.explanation import NIGHT, Explanation
 from preflight.reference.keys import Key, in_words, keys
 from preflight.reference.schemas import plan_schema, report_schema
 from preflight.report import formats
-from preflight.report.markup import table
+from preflight.report.formats.markdown import table
 from preflight.wording import first_paragraph
 
 SECTIONS: Mapping[str, type] = {
@@ -33,8 +33,11 @@ SECTIONS: Mapping[str, type] = {
 
 
 def pages() -> dict[str, str]:
-    """Path -> content. The example plan says which answers a check asks for."""
+    """Path -> content. The example plan says which answers a check asks for. Raises ValueError for a check that cannot
+    be loaded: it would be missing."""
     registry = find_checks(None)
+    if registry.broken:
+        raise ValueError("; ".join(f"{source.name} cannot be loaded: {source.problem}" for source in registry.broken))
     inspection = inspect(load_plan(Path("plans/example.toml"), registry.settings()), registry, now())
     explanations = [Explanation(check, inspection) for check in registry.checks]
     return {

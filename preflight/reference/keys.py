@@ -76,7 +76,7 @@ class Key:
 
 def keys(cls: Any, without: tuple[str, ...] = ()) -> list[Key]:
     """The keys that a table for this dataclass may have, in the order of its fields."""
-    texts = field_docs(cls)
+    texts = {name: text for each in cls.__mro__ for name, text in field_docs(each).items()}
     found = {name: field for name, field in fields_of(cls).items() if field.name not in without}
     defaults = {name: as_toml(field.default(), is_size=field.shape.type is Bytes) for name, field in found.items()}
     return [

@@ -41,10 +41,17 @@ class LintedPlan:
     unconfirmed: tuple[str, ...] = ()
 
     def faults(self) -> Iterator[PlanProblem]:
-        """Everything for which lint ends with 2: problems of the plan, and checks that cannot be loaded."""
+        """Everything for which lint ends with 2: problems of the plan, and checks that cannot be loaded or planned."""
         yield from self.problems
-        for source in self.registry.broken if self.registry else ():
-            yield PlanProblem(self.shown_as, None, "", f"{source.name} cannot be loaded: {source.problem}")
+        yield from (PlanProblem(self.shown_as, None, "", broken) for broken in self.broken())
+
+    def broken(self) -> Iterator[str]:
+        """Checks that cannot be loaded, or raise before anything is asked."""
+        for item in self.inspection.items if self.inspection else ():
+            if item.crash:
+                loaded = self.registry is not None and item.check_id in self.registry.ids
+                what = f"cannot be planned for {item.subject.id}" if loaded else "cannot be loaded"
+                yield f"{item.check_id} {what}: {item.crash}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def _lines(linted: LintedPlan) -> Iterator[str]:
     idle = ", ".join(check_id for check_id in registry.ids if check_id not in planned)
     told = [("planned", counts)] if counts else []
     told += [("idle", f"{idle}: the plan has nothing for them")] if idle else []
-    told += [("broken", f"{source.name} cannot be loaded: {source.problem}") for source in registry.broken]
+    told += [("broken", broken) for broken in linted.broken()]
     for label, text in told:
         yield from wrapped(text, " " * 11, f"  {label:<9}")
     if linted.unconfirmed:

@@ -18,8 +18,8 @@ from preflight.plan.values import show_address
 from preflight.plan.work import Section, ServerWork, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, quote_identifier
+from preflight.report.formats.markdown import fenced
 from preflight.report.harmless import markdown_text
-from preflight.report.markup import fenced
 from preflight.units import format_duration
 
 _PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*")

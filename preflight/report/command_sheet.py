@@ -1,27 +1,59 @@
 """The sheet of the night: every command line in words, with where and as whom it is pasted; and all of them for a
-terminal. Pure."""
+terminal. Pure.
+
+A line to paste is whole or not there: cut, it would do something else."""
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from preflight.plan import Plan
 from preflight.plan.command_lines import Act, Command
-from preflight.report.harmless import clean, no_command
+from preflight.report.harmless import line_to_paste
 from preflight.report.layout import wrapped
 
 FOREWORD = (
     "Each line is for the shell of the login that is named, on the host that is named, and ends with another status "
     "than 0 at the first error. No line holds a password: the programs never ask for one."
 )
+MOST_BYTES = 200_000
+"""Of all lines of one report; the sheet for a terminal has no such bound."""
 
 
-def render(plan: Plan, commands: Sequence[Command]) -> str:
-    """A line to paste is never wrapped."""
-    return "\n".join(_lines(plan, commands)) + "\n"
+@dataclass(frozen=True, slots=True)
+class CommandShown:
+    """A command as a sheet shows it."""
+
+    about: str
+    line: str
+    """To paste; empty where there is nothing to paste, or where it cannot be shown whole."""
+    note: str
+    """What to know before it is pasted; why it cannot be shown."""
 
 
-def about(command: Command) -> str:
+def shown(
+    plan: Plan,
+    commands: Sequence[Command],
+    most_bytes: float = MOST_BYTES,
+    ascii: bool = False,  # noqa: A002 - as the encoding
+) -> Iterator[CommandShown]:
+    """In the order in which they are pasted."""
+    left, show_all = most_bytes, shlex.join(["preflight", "show", str(plan.path), "--commands"])
+    for command in commands:
+        line, note = line_to_paste(command.line, ascii=ascii), command.note
+        if command.line and not line:
+            note = "the line cannot be shown: a name in it holds a line break or is no text; rename that file"
+        elif len(line.encode()) > left:
+            note = f"the line is too long to print here; it is printed whole by: {show_all}"
+            line = ""
+        left -= len(line.encode())
+        yield CommandShown(_about(command), line, note)
+
+
+def _about(command: Command) -> str:
     """What it is, where, as whom, in which folder, and how long it takes."""
     work = command.work
     parts = [f"{command.act} {work.id}: on {work.host.id} as {work.host.who}"]
@@ -33,18 +65,19 @@ def about(command: Command) -> str:
         parts.append(f"takes back step {work.step}")
     elif work.step and command.act is not Act.RESTORE:
         parts.append(f"step {work.step}")
-    together = f" for all {command.shared_by} of them" if command.shared_by > 1 else ""
+    together = f" for these {command.shared_by} together" if command.shared_by > 1 else ""
     parts.append("minutes not planned" if command.minutes is None else f"{command.minutes:g} min{together}")
     return ", ".join(parts)
 
 
-def _lines(plan: Plan, commands: Sequence[Command]) -> Iterator[str]:
-    yield from wrapped("  ".join(part for part in (plan.release.id, plan.release.title) if part), "")
-    yield from wrapped(FOREWORD, "")
-    for number, command in enumerate(commands, 1):
-        yield ""
-        yield from wrapped(about(command), "     ", f"{number:>3}  ")
+def render(plan: Plan, commands: Sequence[Command], ascii: bool = False) -> str:  # noqa: A002 - as the encoding
+    """The sheet for a terminal. A line to paste is never wrapped."""
+    title = "  ".join(part for part in (plan.release.id, plan.release.title) if part)
+    lines = [*wrapped(title, ""), *wrapped(FOREWORD, "")]
+    for number, command in enumerate(shown(plan, commands, math.inf, ascii), 1):
+        lines += ["", *wrapped(command.about, "     ", f"{number:>3}  ")]
         if command.line:
-            yield f"     {no_command(clean(command.line))}"
+            lines.append(f"     {command.line}")
         if command.note:
-            yield from wrapped(f"({command.note})", "     ")
+            lines += wrapped(f"({command.note})", "     ")
+    return "\n".join(lines) + "\n"

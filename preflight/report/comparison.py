@@ -1,4 +1,5 @@
-"""What became of each line between two runs. Pure.
+"""What became of each line between two runs: compared, and told to people in a terminal (100 columns, what is worse
+first) and to programs. Pure.
 
 A line is one check of one subject. Only a line that was looked at again and passes is cured: one that is gone, or was
 not selected, has disappeared, whatever it said before."""
@@ -6,13 +7,22 @@ not selected, has disappeared, whatever it said before."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from preflight.finding import WORST_FIRST, Severity, Status
+from preflight.clock import format_moment
+from preflight.finding import WORST_FIRST, Finding, Severity, Status
+from preflight.report.harmless import clean, json_text
 from preflight.report.json_report import Line, Report
+from preflight.report.layout import BODY, WIDTH, Colours, detail, wrapped
 from preflight.units import format_duration
+
+SCHEMA = 1
+"""Raised only when a field changes its meaning or goes away; new fields do not raise it."""
+_GREEN = (Status.PASS, Status.SKIPPED)
+"""Of a line that was not looked at nothing bad is known."""
 
 
 class Change(StrEnum):
@@ -28,6 +38,15 @@ class Change(StrEnum):
     ADDED = "added"
     """Was not there before, and is not bad."""
     STILL = "still"
+
+
+_TITLES = {
+    Change.NEW: "new",
+    Change.CHANGED: "changed",
+    Change.DISAPPEARED: "disappeared: no longer looked at, which is not cured",
+    Change.CURED: "cured",
+}
+"""In the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +66,19 @@ class Pair:
 
     @property
     def change(self) -> Change:
-        if self.new is None:
+        old, new = self.old, self.new
+        if new is None:
             return Change.DISAPPEARED
-        if self.old is None:
-            return Change.ADDED if self.new.status in (Status.PASS, Status.SKIPPED) else Change.NEW
-        return _change(self.old, self.new)
+        if old is None:
+            return Change.ADDED if new.status in _GREEN else Change.NEW
+        if new.status is Status.SKIPPED:
+            return Change.STILL if old.status is Status.SKIPPED else Change.DISAPPEARED
+        if new.status is Status.PASS and old.status not in _GREEN:
+            return Change.CURED
+        if new.status is not Status.PASS and old.status in _GREEN:
+            return Change.NEW
+        was, now = ((each.status, each.severity, {point.value for point in each.telling}) for each in (old, new))
+        return Change.STILL if was == now else Change.CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +98,6 @@ class Difference:
         return tuple(_notes(self.before, self.after))
 
 
-def compare(old: Report, new: Report) -> Difference:
-    """What became of each line of `old` and of `new`."""
-    before, after = _numbered(old.findings), _numbered(new.findings)
-    pairs = [Pair(before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
-    return Difference(old, new, tuple(sorted(pairs, key=_rank)))
-
-
-def _numbered(lines: Iterable[Line]) -> Mapping[tuple[str, str, int], Line]:
-    """By check and subject. Two lines may share them (two plug-ins of one name that do not load): then by number."""
-    seen: Counter[tuple[str, str]] = Counter()
-    found = {}
-    for line in lines:
-        key = (line.check, line.subject)
-        found[*key, seen[key]] = line
-        seen[key] += 1
-    return found
-
-
-def _rank(pair: Pair) -> tuple[bool, int]:
-    return pair.line.severity is not Severity.BLOCKING, WORST_FIRST.index(pair.line.status)
-
-
-def _change(old: Line, new: Line) -> Change:
-    if new.status is Status.SKIPPED:
-        return Change.STILL if old.status is Status.SKIPPED else Change.DISAPPEARED
-    if new.status is Status.PASS and old.status not in (Status.PASS, Status.SKIPPED):
-        return Change.CURED
-    if new.status is not Status.PASS and old.status in (Status.PASS, Status.SKIPPED):
-        return Change.NEW
-    return Change.STILL if _values(old) == _values(new) else Change.CHANGED
-
-
-def _values(line: Line) -> tuple[object, ...]:
-    return line.status, line.severity, {point.value for point in line.telling}
-
-
 def _notes(old: Report, new: Report) -> Iterator[str]:
     if old.release.id != new.release.id:
         yield f"two different releases are compared: OLD is {old.release.id}, NEW is {new.release.id}"
@@ -122,3 +113,153 @@ def _notes(old: Report, new: Report) -> Iterator[str]:
         yield "OLD is judged for a later moment than NEW; give the earlier one first"
     if old.evidence_sha256 == new.evidence_sha256:
         yield "both judge the same evidence: nothing was asked again between them"
+
+
+def compare(old: Report, new: Report) -> Difference:
+    """What became of each line of `old` and of `new`."""
+    before, after = _numbered(old.findings), _numbered(new.findings)
+    pairs = [Pair(before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
+    pairs.sort(key=lambda pair: (pair.line.severity is not Severity.BLOCKING, WORST_FIRST.index(pair.line.status)))
+    return Difference(old, new, tuple(pairs))
+
+
+def _numbered(lines: Iterable[Line]) -> dict[tuple[str, str, int], Line]:
+    """By check and subject. Two lines may share them (two plug-ins of one name that do not load): then by number."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for line in lines:
+        key = (line.check, line.subject)
+        found[*key, seen[key]] = line
+        seen[key] += 1
+    return found
+
+
+def pairs_by_cause(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Lines that could not look for one shared cause together; each other one alone."""
+    groups: dict[object, list[Pair]] = {}
+    for number, pair in enumerate(pairs):
+        lines = (pair.old, pair.new)
+        causes = tuple(line.cause if line and line.status is Status.UNKNOWN else "" for line in lines)
+        statuses = tuple(line.status if line else None for line in lines)
+        groups.setdefault((causes, statuses) if any(causes) else number, []).append(pair)
+    return list(groups.values())
+
+
+def owners(findings: Iterable[Finding | Line]) -> str:
+    """Who owns any of them, each once."""
+    return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))
+
+
+def render(difference: Difference, *, color: bool = False) -> str:
+    """The whole comparison."""
+    colours, before, after = Colours(color), difference.before, difference.after
+    headline = f"{clean(before.headline)} -> {clean(after.headline)}  {clean(after.release.id)}"
+    lines = [colours.bold(headline[:WIDTH])]
+    for label, report in (("OLD", before), ("NEW", after)):
+        asked, judged = (format_moment(at, report.window.zone) for at in (report.collected_at, report.moment))
+        told = (
+            f"{report.headline}, asked {asked}, judged for {judged}; {report.plan.file} sha256 "
+            f"{report.plan.sha256[:12]}, evidence {report.evidence_sha256[:12]}"
+        )
+        lines += wrapped(told, BODY, f"{label:<9}")
+    apart = after.collected_at - before.collected_at
+    if apart:
+        lines += wrapped(f"{format_duration(abs(apart))} lie between them", BODY)
+    for note in difference.notes:
+        lines += wrapped(note, BODY, colours.status(Status.WARN, f"{'NOTE':<9}"))
+    lines.append("")
+    for change, title in _TITLES.items():
+        pairs = difference.which(change)
+        if pairs:
+            lines += [colours.bold(f"{len(pairs)} {title}"), ""]
+            for group in pairs_by_cause(pairs):
+                lines += [*_group(group, change, colours), ""]
+    return "\n".join([*lines, *_unchanged(difference, colours)]) + "\n"
+
+
+def as_json(difference: Difference) -> str:
+    """One JSON object, deterministic for equal differences: each line once, in the list of what became of it."""
+    document: dict[str, Any] = {"schema": SCHEMA}
+    for name, report in (("old", difference.before), ("new", difference.after)):
+        rest = _fields(report, "plan", "evidence_sha256", "moment", "collected_at")
+        document[name] = {"headline": report.headline, "release": report.release.id, **rest}
+    document["notes"], document["lines"] = difference.notes, {}
+    for change in Change:
+        document["lines"][change] = [
+            {**_fields(pair.line, "check", "subject"), "old": _line(pair.old), "new": _line(pair.new)}
+            for pair in difference.which(change)
+        ]
+    return json_text(document)
+
+
+def _line(line: Line | None) -> dict[str, Any] | None:
+    if line is None:
+        return None
+    points = [_fields(point, "status", "summary", "expected", "actual", "remedy") for point in line.telling]
+    head, tail = _fields(line, "check", "subject", "status", "severity"), _fields(line, "owner", "cause")
+    return {**head, "points": points, **tail}
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
+
+
+def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[str]:
+    first = group[0]
+    old, new = (line.status if line else None for line in (first.old, first.new))
+    word = f"{old or 'not there'} -> {new.upper() if new else 'not there'}"
+    what = f"{first.line.check}  {clean(first.line.subject)}" if len(group) == 1 else f"{len(group)} checks"
+    advisory = " (advisory)" if first.line.severity is Severity.ADVISORY else ""
+    if len(f"{word}  {what}{advisory}") <= WIDTH:
+        yield colours.status(new or Status.SKIPPED, word) + "  " + colours.bold(what) + advisory
+    else:
+        yield word
+        yield from wrapped(f"{what}{advisory}", BODY)
+    if len(group) > 1:
+        names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
+        yield from detail("lines", names)
+    if first.old and first.new and first.old.severity is not first.new.severity:
+        yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
+    yield from _observations(first, change)
+    if change is not Change.CURED:
+        yield from detail("owner", owners(pair.line for pair in group))
+
+
+def _observations(pair: Pair, change: Change) -> Iterator[str]:
+    """The observations that are not in both, old before new; cures for what is new."""
+    was, now = (line.telling if line else () for line in (pair.old, pair.new))
+    if change is Change.CHANGED:
+        shared = {point.value for point in was} & {point.value for point in now}
+        was, now = (tuple(point for point in points if point.value not in shared) for points in (was, now))
+    for label, points in (("was", was), ("now", now)):
+        if label == "now" and pair.new is None:
+            yield from detail("now", "no such line in NEW")
+        for point in points:
+            found = f"; found {point.actual}" if point.actual and point.actual not in point.summary else ""
+            yield from detail(label, point.summary + found)
+            if label == "now" and point.status is not Status.PASS:
+                yield from detail("wanted", point.expected)
+                yield from detail("cure", point.remedy)
+
+
+def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
+    """What is still not green, one line each, and how much there is."""
+    still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
+    open_lines = [pair.line for pair in still if pair.line.status not in _GREEN]
+    if open_lines:
+        yield colours.bold(f"{len(open_lines)} still open")
+        for line in open_lines:
+            text = f"{line.check}  {line.subject}: {line.telling[0].summary}"
+            yield from wrapped(text, BODY, f"{line.status.upper():<9}")
+        yield ""
+    if added:
+        yield from wrapped(f"not in OLD: {_counted(added)}", "")
+    counts = [f"{len(difference.which(change))} {change}" for change in Change if difference.which(change)]
+    yield from wrapped(f"{len(difference.pairs)} lines: {', '.join(counts) or 'none'}", "")
+    if still:
+        yield from wrapped(f"still: {_counted(still)}", "")
+
+
+def _counted(pairs: Iterable[Pair]) -> str:
+    counts = Counter(pair.line.status for pair in pairs)
+    return ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])

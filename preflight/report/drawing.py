@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import zone
-from preflight.report.document.timeline import Bar, Timeline
+from preflight.report.document.window import Timeline
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, wrapped
 
@@ -45,7 +45,12 @@ _ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
     """The picture's lines, none wider than `width`."""
     picture = _Picture(timeline, width - _LEFT, _ASCII if ascii else _UNICODE)
-    return [*picture.lines(), *wrapped("  ".join(picture.legend()), " " * _LABEL, width=width)]
+    legend = [f"{picture.characters.planned} planned"]
+    if timeline.moved:
+        legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
+    legend += [f"{mark.letter} {mark.words}" for mark in timeline.marks()]
+    legend += ["! inside"] if timeline.events else []
+    return [*picture.lines(), *wrapped("  ".join(legend), " " * _LABEL, width=width)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +60,24 @@ class _Picture:
     characters: _Characters
 
     def lines(self) -> Iterator[str]:
-        yield self._row("window", self._scale(), "ends")
-        yield self._row("", self._ruler())
+        times, ruler = "", [self.characters.line] * self.columns
+        for at in self.timeline.ticks(self.columns / _TICK_COLUMNS):
+            ruler[self._column(at)] = self.characters.tick
+            begin = min(self._column(at), self.columns - len("00:00"))
+            if begin >= len(times):
+                times = f"{times.ljust(begin)}{self._local(at)} "
+        yield self._row("window", times, "ends")
+        yield self._row("", "".join(ruler))
         yield from self._steps()
         if self.timeline.way_back_known:
-            yield self._row("way back", self._way_back())
+            end = self.timeline.window.end  # from there backwards: the left edge is the last moment to begin it
+            span = self._span(min(self.timeline.found.start_rollback_by, end), end)
+            drawn = self.characters.edge + self.characters.way_back * (len(span) - 1)
+            yield self._row("way back", " " * span.start + drawn)
         if self.timeline.marks():
             yield self._row("", self._points((mark.at, mark.letter) for mark in self.timeline.marks()))
         if self.timeline.events:
             yield self._row("inside", self._points((event.at, "!") for event in self.timeline.events))
-
-    def legend(self) -> Iterator[str]:
-        yield f"{self.characters.planned} planned"
-        if self.timeline.moved:
-            yield f"{self.characters.found} as found"
-            yield f"{self.characters.no_longer} no longer"
-        for mark in self.timeline.marks():
-            yield f"{mark.letter} {mark.words}"
-        if self.timeline.events:
-            yield "! inside"
 
     def _row(self, label: str, cells: str, ends: str = "") -> str:
         text = clean(label)
@@ -89,24 +93,6 @@ class _Picture:
         first, last = self._column(begin), int(self.timeline.share(end) * self.columns)
         return range(first, max(last, first + 1))
 
-    def _scale(self) -> str:
-        text = ""
-        for at in self._ticks():
-            label = self._local(at)
-            begin = min(self._column(at), self.columns - len(label))
-            if begin >= len(text):
-                text = text.ljust(begin) + label + " "
-        return text.rstrip()
-
-    def _ruler(self) -> str:
-        cells = [self.characters.line] * self.columns
-        for at in self._ticks():
-            cells[self._column(at)] = self.characters.tick
-        return "".join(cells)
-
-    def _ticks(self) -> list[datetime]:
-        return self.timeline.ticks(self.columns / _TICK_COLUMNS)
-
     def _local(self, at: datetime) -> str:
         return f"{at.astimezone(zone(self.timeline.window.zone)):%H:%M}"
 
@@ -118,24 +104,12 @@ class _Picture:
                 yield self._row(track, "")
             indent = " " if len(tracks) > 1 else ""
             for bar in bars:
-                yield self._row(indent + bar.planned.step.id, self._bar(bar), self._local(bar.found.ends_at))
-
-    def _bar(self, bar: Bar) -> str:
-        before = self._span(bar.planned.begins_at, bar.planned.ends_at)
-        now = self._span(bar.found.begins_at, bar.found.ends_at)
-        cells = [" "] * self.columns
-        for column in before:
-            cells[column] = self.characters.planned if column in now else self.characters.no_longer
-        for column in now:
-            if column not in before:
-                cells[column] = self.characters.found
-        return "".join(cells).rstrip()
-
-    def _way_back(self) -> str:
-        """From the window's end backwards: its left edge is the last moment to begin it."""
-        end = self.timeline.window.end
-        span = self._span(min(self.timeline.found.start_rollback_by, end), end)
-        return " " * span.start + self.characters.edge + self.characters.way_back * (len(span) - 1)
+                cells = [" "] * self.columns
+                for column in self._span(bar.found.begins_at, bar.found.ends_at):
+                    cells[column] = self.characters.found
+                for column in self._span(bar.planned.begins_at, bar.planned.ends_at):
+                    cells[column] = self.characters.no_longer if cells[column] == " " else self.characters.planned
+                yield self._row(indent + bar.planned.step.id, "".join(cells), self._local(bar.found.ends_at))
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

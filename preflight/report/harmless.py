@@ -1,7 +1,8 @@
 """Text from elsewhere made harmless, in each syntax that a report is written in: no escaping is done anywhere else.
 
 Whatever a server, a script or a plan says can stand in a report: it must not move a terminal's cursor, give a build
-system a command, become markup, or push the verdict off the screen by its length. Pure.
+system a command, become markup, or push the verdict off the screen by its length. Elements of HTML and SVG are built
+here, so that text in them can only ever be text. Pure.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import fields
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -40,7 +41,10 @@ _OPENS_A_BLOCK = re.compile(r">.*|[+=-]+|\d+[.)]")
 _CLAUSE = re.compile(r"(?<=[,;:.]) ")
 _ONE_NAME = re.compile(r"`([^`\s]+)`")
 
-_json_value = json.JSONEncoder(default=datetime.isoformat).encode
+_json_string = json.encoder.encode_basestring_ascii
+
+_VOID = {"meta", "br", "hr"}
+"""Elements of HTML without an end."""
 
 _MOST_IN_MARKDOWN = 2000
 _MOST_IN_HTML = 5000
@@ -64,6 +68,30 @@ def clean_lines(text: str) -> list[str]:
 def no_command(line: str) -> str:
     """A line of a log that no build system obeys, whatever it begins with."""
     return _CI_LINE.sub(r"\1: :", _CI_COMMAND.sub("## ", line))
+
+
+def line_to_paste(line: str, *, ascii: bool = False) -> str:  # noqa: A002 - as the encoding
+    """A command line that shows nothing but itself, and that the shell reads back byte for byte.
+
+    `ascii`: what is beyond ASCII counts as odd, too.
+
+    `line` is quoted as by `shlex.quote`, so whatever is odd in it stands between single quotes. `##[` becomes
+    `#''#[`; a character that cannot be seen is left to `"$(printf '\\302\\240')"`, its bytes in octal. Both are POSIX;
+    `$'...'` is younger than the `sh` of many servers. Empty for what neither can say: `$(...)` drops a line break at
+    its end, and a lone surrogate that is no byte of a file's name has no bytes."""
+    if "\n" in line:
+        return ""
+    if line.isprintable() and not ascii and "##" not in line and not line.startswith("::"):
+        return line
+    parts = []
+    for odd, characters in groupby(line, key=lambda each: not each.isprintable() or (ascii and not each.isascii())):
+        text = "".join(characters)
+        try:
+            octal = "".join(f"\\{byte:03o}" for byte in text.encode(errors="surrogateescape")) if odd else ""
+        except UnicodeEncodeError:
+            return ""
+        parts.append(f"""'"$(printf '{octal}')"'""" if odd else _CI_COMMAND.sub("#''#", text))
+    return re.sub("^::", "':':", "".join(parts))
 
 
 def html_text(text: str) -> str:
@@ -101,14 +129,28 @@ def json_text(document: Any) -> str:
     moments as ISO 8601, dataclasses by their fields.
 
     `##[...]` within a string is written with an escape that reads back the same."""
-    text = json.dumps(document, indent=2, ensure_ascii=True, default=_plain)
-    return text.replace("##", "#\\u0023") + "\n"
+    return _json(document, "\n").replace("##", "#\\u0023") + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _json(value: Any, begin: str) -> str:
+    """As `json.dumps(indent=2)`, whose indenting in Python takes four times as long. `begin`: of the line it is on."""
+    if isinstance(value, str):
+        return _json_string(value)
     if isinstance(value, datetime):
-        return value.isoformat()
-    return {each.name: getattr(value, each.name) for each in fields(value)}
+        return _json_string(value.isoformat())
+    if value is None:
+        return "null"
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    deeper = f"{begin}  "
+    if isinstance(value, list | tuple):
+        brackets, parts = "[]", [_json(each, deeper) for each in value]
+    elif isinstance(value, Mapping):
+        brackets, parts = "{}", [f"{_json_string(key)}: {_json(each, deeper)}" for key, each in value.items()]
+    else:
+        names = value.__dataclass_fields__
+        brackets, parts = "{}", [f'"{name}": {_json(getattr(value, name), deeper)}' for name in names]
+    return f"{brackets[0]}{deeper}{f',{deeper}'.join(parts)}{begin}{brackets[1]}" if parts else brackets
 
 
 def markdown_text(text: str) -> str:
@@ -151,3 +193,31 @@ def _span(text: str) -> str:
     before, _, after = text.partition(core)
     name = _ONE_NAME.fullmatch(core)
     return f"{before}{markdown_code(name[1] if name else core)}{after}"
+
+
+class Html(str):
+    """Text that is HTML already; made by the functions of this module only."""
+
+    __slots__ = ()
+
+
+def el(tag: str, *children: str, **attributes: str | float | None) -> Html:
+    """`el("td", text, class_="x")`: an element. Attributes that are None are left out; `_` in a name stands for `-`."""
+    written = ""
+    for name, value in attributes.items():
+        if value is not None:
+            text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+            written += f' {name.rstrip("_").replace("_", "-")}="{html_text(text)}"'
+    if tag in _VOID:
+        return Html(f"<{tag}{written}>")
+    return Html(f"<{tag}{written}>{joined(*children)}</{tag}>")
+
+
+def joined(*children: str) -> Html:
+    """Several one after the other."""
+    return Html("".join(child if isinstance(child, Html) else html_text(child) for child in children))
+
+
+def whole(text: str) -> Html:
+    """Text that is harmless already and must not be cut."""
+    return Html(html.escape(text))

@@ -1,5 +1,5 @@
 """The JSON report as types, declared once: what `--format json` writes, its schema describes, `diff` reads back and
-compares. Pure.
+compares. Read back strictly, because a report that is guessed at could turn a failure into something cured.
 
 Every field is one that a reader can count on, so each must be there. One that comes later has a default, and older
 reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or changes its meaning.
@@ -10,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
+from preflight.clock import format_moment
+from preflight.errors import PreflightError
+from preflight.evidence import load_saved, require_schema
 from preflight.finding import Event, Severity, Status
 from preflight.judging.end_states import StateStatus
 from preflight.plan.limits import Matches
-from preflight.record import fields_of
-from preflight.verdict import Decision, WaiverState
+from preflight.probe import Unreadable
+from preflight.record import fields_of, parse_json, read_record
+from preflight.verdict import REPORT_SCHEMA, Decision, WaiverState
 
 Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One observation behind a line."""
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What an observation says, or a whole line."""
 
-    status: Status
     summary: str
     expected: str
     actual: str
@@ -33,6 +37,16 @@ class Point:
     """The act or command that cures it."""
     minutes_at_stake: float | None
     details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rated:
+    status: Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Said, Rated):  # a dataclass has the fields of its last base first
+    """One observation behind a line."""
 
     @property
     def value(self) -> tuple[Status, str, str]:
@@ -54,9 +68,9 @@ class Price:
     margin_minutes: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One check of one subject."""
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """Which check of which subject, and what became of it."""
 
     check: str
     title: str
@@ -75,13 +89,12 @@ class Line:
     price: Price | None
     cure_by: datetime | None
     """When the cure must have been asked for at the latest."""
-    summary: str
-    expected: str
-    actual: str
-    remedy: str
-    """The act or command that cures it."""
-    minutes_at_stake: float | None
-    details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Said, Planned):
+    """One check of one subject."""
+
     points: tuple[Point, ...]
 
     @property
@@ -196,3 +209,36 @@ class Report:
     ages: tuple[Age, ...]
     events: tuple[Event, ...]
     end_states: EndStates
+
+
+class ReportError(PreflightError):
+    """A file that is no JSON report of this program, or a damaged one."""
+
+
+def load_report(path: Path) -> Report:
+    """Raises ReportError, which names the file."""
+    return load_saved(path, read_report, ReportError)
+
+
+def read_report(text: str) -> Report:
+    """The report that `--format json` prints. Raises ReportError, which says where it has another shape."""
+    try:
+        found = parse_json(text)
+        require_schema(found, REPORT_SCHEMA, "verdict", ReportError)
+        report = read_record(Report, found, exact=False)
+    except Unreadable as error:
+        raise ReportError(f"no JSON report: {error}") from None
+    if report.planned != len(report.findings):
+        raise ReportError(f"{report.planned} checks were planned, {len(report.findings)} are in it: it is not whole")
+    for key in ("moment", "collected_at"):
+        try:
+            format_moment(getattr(report, key), report.window.zone)
+        except (ValueError, OverflowError) as error:
+            raise ReportError(f"{key} is no moment that can be shown: {str(error)[:100]}") from None
+    for line in report.findings:
+        worst = line.telling[0].status
+        if line.status is Status.PASS and worst is not Status.PASS:
+            raise ReportError(f"a line says pass, and one of its points {worst}: it was changed")
+    if report.headline.partition(" ")[0].rstrip(";") != report.verdict:
+        raise ReportError(f"its headline and its verdict, {report.verdict}, do not agree")
+    return report

@@ -12,9 +12,8 @@ from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
 from preflight.judging.schedule import Slot, time_in_window
-from preflight.report.document.timeline import Bar, Mark, Timeline
-from preflight.report.document.times import margin
-from preflight.report.elements import Html, el
+from preflight.report.document.window import Bar, Timeline, margin
+from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
 
 _WIDTH, _LEFT, _RIGHT = 1200.0, 195.0, 30.0
@@ -25,12 +24,8 @@ _CHARACTER = 7.5
 """Width of one in a label."""
 
 
-def picture(timeline: Timeline) -> Html:
-    return _Picture(timeline).svg()
-
-
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
     timeline: Timeline
 
     @property
@@ -49,12 +44,23 @@ class _Picture:
         return time_in_window(self.timeline.window, at)
 
     def svg(self) -> Html:
+        """The whole, 1200 units wide."""
         height = self.bottom + _FOOT
+        told = [
+            f"Work ends {self.time(self.timeline.found.finish_at)}",
+            *(f"{mark.words} {self.time(mark.at)}" for mark in self.timeline.marks() if mark.letter != "E"),
+            f"window ends {self.time(self.timeline.window.end)}",
+        ]
+        line = el("line", x1=0, x2=0, y1=0, y2=7, class_="lines")
+        turned = "rotate(45)"
+        hatch = el(
+            "pattern", line, id="hatch", width=7, height=7, patternUnits="userSpaceOnUse", patternTransform=turned
+        )
         return el(
             "svg",
             el("title", f"The window of {self.timeline.release}, to scale"),
-            el("desc", self._description()),
-            el("defs", _hatch()),
+            el("desc", ", ".join(told) + "."),
+            el("defs", hatch),
             *self._axis(zone(self.timeline.window.zone), 14.0, grid=True),
             *self._axis(UTC, self.bottom + 16, grid=False),
             *self._steps(),
@@ -64,11 +70,6 @@ class _Picture:
             viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
             role="img",
         )
-
-    def _description(self) -> str:
-        marks = [f"{mark.words} {self.time(mark.at)}" for mark in self.timeline.marks() if mark.letter != "E"]
-        end = f"window ends {self.time(self.timeline.window.end)}"
-        return ", ".join([f"Work ends {self.time(self.timeline.found.finish_at)}", *marks, end]) + "."
 
     def _axis(self, where: tzinfo, y: float, *, grid: bool) -> Iterator[Html]:
         name = self.timeline.window.zone if grid else "UTC"
@@ -136,21 +137,11 @@ class _Picture:
             x = self.x(mark.at)
             kind = "rule dashed" if mark.letter in "DN" else "rule"
             yield el("line", x1=x, x2=x, y1=_TOP - 14, y2=self.bottom, class_=kind)
-            yield self._mark_label(mark, x)
-
-    def _mark_label(self, mark: Mark, x: float) -> Html:
-        text = f"{mark.words} {self.time(mark.at)}"
-        to_the_right = mark.letter == "R" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
-        y = 50.0 if mark.letter == "D" or to_the_right else 34.0
-        nudge, anchor = (5, "start") if to_the_right else (-5, "end")
-        return el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
-
-
-def _hatch() -> Html:
-    line = el("line", x1=0, x2=0, y1=0, y2=7, class_="lines")
-    return el(
-        "pattern", line, id="hatch", width=7, height=7, patternUnits="userSpaceOnUse", patternTransform="rotate(45)"
-    )
+            text = f"{mark.words} {self.time(mark.at)}"
+            to_the_right = mark.letter == "R" and x <= _WIDTH - _RIGHT - _CHARACTER * len(text)
+            y = 50.0 if mark.letter == "D" or to_the_right else 34.0
+            nudge, anchor = (5, "start") if to_the_right else (-5, "end")
+            yield el("text", text, x=x + nudge, y=y, text_anchor=anchor, class_="strong")
 
 
 def _points(*corners: tuple[float, float]) -> str:

@@ -1,17 +1,25 @@
-"""The gate at the start of the call: what an earlier run is still good for at the moment judged. Pure."""
+"""The gate at the start of the call: what an earlier run is still good for at the moment judged.
+
+Besides the answers of the servers a run rests on the plan, the manifests, the pinned host keys, the checks of the
+plan's own, the tool. When one of them changes, earlier evidence speaks for another release."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
+from preflight import __version__
 from preflight.clock import format_moment
 from preflight.engine.inspection import Inspection
 from preflight.evidence import Evidence
-from preflight.runs.inputs import changed
+from preflight.plan import Plan
 from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import format_duration
+
+_LARGEST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,9 @@ def start_from(
 
     Anything that changed besides the servers voids all of it. `ask`: everything will be asked again but what the
     inspection keeps; otherwise the run is judged as it stands."""
-    plan = inspection.plan
-    soon = _too_early(inspection, now)
+    plan, ahead, soon = inspection.plan, inspection.moment - now, tuple[str, ...]()
+    if ahead > plan.freshness.state:  # then it cannot be GO
+        soon = (f"the moment judged is {format_duration(ahead)} away: what is asked now will be too old then",)
     if saved is None:
         return Basis(None, f"no earlier run of {plan.release.id} is kept beside the plan", soon)
     then = "everything is asked again" if ask else "nothing of it is judged"
@@ -68,9 +77,54 @@ def start_from(
     return Basis(replace(saved.evidence, inputs=dict(inputs)), run, soon)
 
 
-def _too_early(inspection: Inspection, now: datetime) -> tuple[str, ...]:
-    """A gate long before the window cannot be GO: what is asked now is too old by then."""
-    ahead = inspection.moment - now
-    if ahead <= inspection.plan.freshness.state:
-        return ()
-    return (f"the moment judged is {format_duration(ahead)} away: what is asked now will be too old then",)
+def read_inputs(plan: Plan) -> dict[str, str]:
+    """Name -> SHA-256 of the file, or `absent`; the tool's version for `preflight`."""
+    return {
+        "preflight": __version__,
+        "plan": plan.digest,
+        **{name: _digest(path) for name, path in _files(plan)},
+    }
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the inputs that differ, in words for the report."""
+    told = []
+    for name in dict.fromkeys([*after, *before]):
+        was, is_ = before.get(name, "absent"), after.get(name, "absent")
+        if name == "preflight" and was != is_:
+            told.append(f"preflight was {was}, now {is_}")
+        elif was != is_:
+            told.append(f"{name} {'was removed' if is_ == 'absent' else 'was added' if was == 'absent' else 'changed'}")
+    return tuple(told)
+
+
+def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
+    for scripts in plan.scripts.values():
+        yield f"scripts.{scripts.id}.manifest", scripts.manifest
+    yield "file of sealed host keys", plan.sealed_known_hosts
+    for host in plan.hosts.values():
+        for path in host.known_hosts:
+            yield f"hosts.{host.id}.known_hosts {path.name}", path
+    if plan.release.checks:
+        for path in sorted(plan.release.checks.rglob("*.py")):
+            yield f"release.checks {path.relative_to(plan.release.checks)}", path
+    # What the plan's own commands run or read beside it: another script gives another answer.
+    commands = plan.checks.get("command", {}).get("run", {})
+    for name, command in commands.items() if isinstance(commands, Mapping) else ():
+        if getattr(command, "host", ""):
+            continue
+        for argument in getattr(command, "argv", ()):
+            path = plan.folder / argument
+            if path.is_file():
+                yield f"checks.command.run.{name} {argument}", path
+
+
+def _digest(path: Path) -> str:
+    try:
+        if not path.is_file():
+            return "absent"
+        if path.stat().st_size > _LARGEST_BYTES:
+            return "too large"
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

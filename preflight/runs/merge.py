@@ -18,7 +18,7 @@ from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.reasons import Reason
-from preflight.runs.inputs import changed
+from preflight.runs.gate import changed
 from preflight.wording import counted
 
 _Pair = tuple[Question, Answer]
@@ -57,9 +57,12 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
                 answers[question_id] = max(earlier, pair, key=lambda each: each[1].asked_at)
             else:
                 contradicted.setdefault(question_id, {sources[question_id]}).add(name)
+    conflicts: Counter[tuple[str, str]] = Counter()
     for question_id, names in contradicted.items():
         question, answer = answers[question_id]
-        detail = f"{question.target}: {' and '.join(sorted(names))} answer it differently"
+        who = " and ".join(sorted(names))
+        conflicts[question.target, who] += 1
+        detail = f"{question.target}: {who} answer it differently"
         answers[question_id] = (question, NoReply(Reason.CONTRADICTION, detail, answer.asked_at))
     evidence = Evidence(
         plan_digest=plan.digest,
@@ -70,7 +73,10 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence]) -> Merged:
     answered = Answered(inspection, evidence)
     notes = (
         *(_provenance(plan, name, part) for name, part in parts.items()),
-        *_contradictions(contradicted, answers),
+        *(
+            f"{target}: {who} answer {counted(n, 'question')} differently, and neither is believed: pass one of them"
+            for (target, who), n in conflicts.items()
+        ),
         *_gaps(answered),
     )
     return Merged(answered, notes)
@@ -91,9 +97,7 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence]) -> None:
 
 
 def _says(answer: Answer) -> tuple[object, ...]:
-    if isinstance(answer, Reply):
-        return (answer.code, answer.text, answer.error)
-    return (answer.reason,)
+    return (answer.code, answer.text, answer.error) if isinstance(answer, Reply) else (answer.reason,)
 
 
 def _provenance(plan: Plan, name: str, part: Evidence) -> str:
@@ -102,14 +106,6 @@ def _provenance(plan: Plan, name: str, part: Evidence) -> str:
     without = f", {lost} without a reply" if lost else ""
     when = format_moment(part.collected_at, plan.window.zone)
     return f"{name}: {zone}, {when}, {counted(len(part.answers), 'question')}{without}"
-
-
-def _contradictions(contradicted: Mapping[str, set[str]], answers: Mapping[str, _Pair]) -> list[str]:
-    found = Counter((answers[key][0].target, " and ".join(sorted(names))) for key, names in contradicted.items())
-    return [
-        f"{target}: {names} answer {counted(count, 'question')} differently, and neither is believed: pass one of them"
-        for (target, names), count in found.items()
-    ]
 
 
 def _gaps(answered: Answered) -> list[str]:

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.plan import Plan
-from preflight.report.json_report import Report
-from preflight.report.saved_report import ReportError, load_report
+from preflight.report.json_report import Report, ReportError, load_report
 from preflight.verdict import Decision
 
 MOST_RUNS = 50
 DAYS_KEPT = 30
 
+_REPORT = ".report.json"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _EVIDENCE = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)\.json")
 _OURS = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:\.report)?\.json")
@@ -61,7 +61,7 @@ def keep(plan: Plan, evidence: Evidence, report: str, mask: Callable[[str], str]
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _claim(folder, evidence.collected_at)
-    write_private(_report_path(path), report)
+    write_private(path.with_suffix(_REPORT), report)
     write_private(path, mask(evidence.to_json()))  # last: who finds it finds its report too
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again
@@ -73,7 +73,7 @@ def newest(plan: Plan) -> SavedRun | UnreadableRun | None:
     """The latest run of the plan's release, or why that very one cannot be read: an older one is never taken for it.
     None when none is kept."""
     try:
-        return next((_load(path) for path in _paths(folder_of(plan))), None)
+        return next(every(plan), None)
     except OSError as error:
         return UnreadableRun(folder_of(plan), f"the folder cannot be listed: {error.strerror}")
 
@@ -89,7 +89,7 @@ def _claim(folder: Path, at: datetime) -> Path:
     while True:
         path = folder / f"{at:{_STAMP}}.json"
         try:
-            os.close(os.open(_report_path(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            os.close(os.open(path.with_suffix(_REPORT), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             at += timedelta(microseconds=1)
         else:
@@ -113,13 +113,9 @@ def _load(path: Path) -> SavedRun | UnreadableRun:
     return SavedRun(path, evidence, report if report and report.evidence_sha256 == evidence.digest else None)
 
 
-def _report_path(path: Path) -> Path:
-    return path.with_suffix(".report.json")
-
-
 def _report(path: Path) -> Report | None:
     try:
-        return load_report(_report_path(path))
+        return load_report(path.with_suffix(_REPORT))
     except ReportError:
         return None
 

@@ -1,12 +1,34 @@
-"""What `preflight seal` writes beside the plan: manifests of scripts, and pinned host keys."""
+"""What `preflight seal` writes beside the plan, for later runs to compare with: the hashes of approved scripts, and the
+host keys that a person has confirmed. A key that is pinned is never replaced: whoever is asked at midnight whether to
+trust another key says yes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import write_private
+from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
+from preflight.plan import Plan, Scripts
+from preflight.questions.files import EntryKind
+from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
+from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
+
+if TYPE_CHECKING:
+    from preflight.sessions.ssh.pool import HostKeySeen
+
+
+_HEADER = "# Host keys pinned by `preflight seal`; take a line away by hand when its host was really rebuilt.\n"
+_READ_SECONDS = 60.0
+_UNSEALED: Mapping[str, str] = {
+    EntryKind.SYMLINK: "a symbolic link cannot be sealed; put the file itself there",
+    EntryKind.OTHER: "a special file cannot be sealed",
+}
 
 
 class SealError(PreflightError):
@@ -19,3 +41,157 @@ def write_sealed(path: Path, text: str) -> None:
         write_private(path, text, 0o644)
     except OSError as error:
         raise SealError(f"{visible(str(path))}: not written: {error.strerror or error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyMerge:
+    """The known_hosts file as it should become."""
+
+    text: str
+    added: tuple[str, ...]
+    """Host ids whose key is new in the file."""
+
+
+def merge_known_hosts(path: Path, seen: Mapping[str, HostKeySeen]) -> HostKeyMerge:
+    """The file, which need not exist, with a line for every host whose key is not pinned yet; no line of it is changed
+    or lost, and nothing is written. `seen`: the key each host shows, by host id.
+
+    Raises SealError for a key that differs from a pinned one, also one of another type."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    pinned = HostKeys([path])
+    if pinned.unreadable:
+        raise SealError("\n".join(pinned.unreadable))
+    problems: list[str] = []
+    added: dict[str, PublicKey] = {}
+    new_hosts, lines = [], []
+    for host, shown in seen.items():
+        known, key = pinned.lookup(shown.address, shown.port, shown.alias), shown.key
+        line = format_line(shown.address, shown.port, key, shown.alias)
+        name = line.split(" ", 1)[0]
+        status = known.status(key)
+        if status is KeyStatus.REVOKED:
+            problems.append(f"{host}: shows {_named(key)}, which {path.name} revokes")
+        elif status is KeyStatus.TRUSTED or added.get(name) == key:
+            continue
+        elif known.keys or name in added:
+            places = " and ".join(_named(each, text) for each in sorted(known.keys, key=_named) or [added[name]])
+            problems.append(
+                f"{host}: shows {_named(key)}, but {path.name} pins {places}; somebody may be in between. Only when "
+                "the host's owner confirms the new fingerprint: take the old line away by hand, then seal again"
+            )
+        else:
+            added[name] = key
+            new_hosts.append(host)
+            lines.append(f"{line}\n")
+    if problems:
+        raise SealError("\n".join(problems))
+    head = text if text.endswith("\n") or not text else f"{text}\n"
+    return HostKeyMerge((head or _HEADER) + "".join(lines), tuple(new_hosts))
+
+
+def _named(key: PublicKey, text: str = "") -> str:
+    """With the lines of `text` that hold it."""
+    numbers = [str(number) for number, line in enumerate(text.splitlines(), 1) if key.base64 in line]
+    return f"{key.type} {key.fingerprint}" + (f" (line {', '.join(numbers)})" if numbers else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedManifest:
+    """One manifest, and how it differs from the one before."""
+
+    scripts: Scripts
+    files: Mapping[str, str]
+    """SHA-256 by path relative to the approved folder."""
+    text: str
+    """The manifest's own."""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    modified: tuple[str, ...]
+    previous: str
+    """What was there before: `new`, `replaced, it could not be read: ...`; empty for a manifest."""
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.previous or self.added or self.removed or self.modified)
+
+
+def seal_scripts(plan: Plan) -> list[SealedManifest]:
+    """Writes the manifest of every [scripts] entry, in the plan's order; an unchanged one is left alone.
+
+    Raises SealError with everything that is in the way; then nothing was written, unless the last line says so."""
+    sealed: list[SealedManifest] = []
+    problems, overwritten = list[str](), list[str]()
+    first: dict[Path, Scripts] = {}
+    for scripts in plan.scripts.values():
+        other = first.setdefault(scripts.manifest, scripts)
+        if other.approved != scripts.approved:
+            overwritten.append(f"{scripts.id}: {_shown(scripts.manifest)} is the manifest of {other.id} too")
+        try:
+            files, (before, previous) = _hashes(scripts), _before(scripts.manifest)
+            sealed.append(
+                SealedManifest(
+                    scripts=scripts,
+                    files=files,
+                    text=format_manifest(files),
+                    added=tuple(sorted(set(files) - set(before))),
+                    removed=tuple(sorted(set(before) - set(files))),
+                    modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
+                    previous=previous,
+                )
+            )
+        except (SealError, ManifestError) as error:
+            problems += [f"{scripts.id}: {line}" for line in str(error).splitlines()]
+    if problems or overwritten:
+        raise SealError("\n".join([*problems, *overwritten]))
+    for manifest in sealed:
+        if manifest.changed:
+            write_sealed(manifest.scripts.manifest, manifest.text)
+    return sealed
+
+
+def _hashes(scripts: Scripts) -> Mapping[str, str]:
+    """SHA-256 by path of everything in the approved folder but the manifest itself. Raises SealError."""
+    folder = scripts.approved
+    try:
+        entries = list_tree(folder, Deadline(_READ_SECONDS))
+    except (Problem, TooMuchToRead, TimeoutError) as error:
+        raise SealError(f"{_shown(folder)}: {error}") from None
+    except OSError as error:
+        raise SealError(f"{_shown(folder)}: {error.strerror or error}") from None
+    inside = scripts.manifest.is_relative_to(folder)
+    own_name = scripts.manifest.relative_to(folder).as_posix() if inside else None
+    hashes: dict[str, str] = {}
+    problems = []
+    for entry in entries:
+        name, kind = entry["path"], entry["kind"]
+        if name == own_name and kind == EntryKind.FILE:
+            continue
+        problem = entry["error"] or name_problem(name) or _UNSEALED.get(kind)
+        if problem:
+            problems.append(f"{_shown(folder / name)}: {problem}")
+        elif kind == EntryKind.FILE:
+            hashes[name] = entry["sha256"]
+    if not hashes and not problems:
+        problems.append(f"{_shown(folder)}: holds no file to seal")
+    if problems:
+        raise SealError("\n".join(problems))
+    return hashes
+
+
+def _before(path: Path) -> tuple[Mapping[str, str], str]:
+    """(what the manifest there lists, what is to be said of it). Raises SealError."""
+    try:
+        return parse_manifest(path.read_text(encoding="utf-8")), ""
+    except FileNotFoundError:
+        return {}, "new"
+    except (ManifestError, UnicodeDecodeError) as error:
+        return {}, f"replaced, it could not be read: {visible(str(error))}"
+    except OSError as error:
+        raise SealError(f"{_shown(path)}: {error.strerror or error}") from None
+
+
+def _shown(path: Path) -> str:
+    return visible(str(path))

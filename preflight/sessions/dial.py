@@ -41,9 +41,8 @@ class DialFailed(CannotAsk):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A name and the addresses it stands for, in the order the resolver prefers."""
+    """The addresses a name stands for, in the order the resolver prefers."""
 
-    name: str
     addresses: tuple[tuple[socket.AddressFamily, Any], ...]
     """Family and socket address; that of IPv6 has two more fields."""
 
@@ -64,7 +63,7 @@ def resolve(name: str, port: int) -> Resolved:
     except UnicodeError:
         raise DialFailed(Reason.NO_SUCH_NAME, f"{name!r} is no host name") from None
     addresses = tuple((family, where) for family, _, _, _, where in found)
-    return Resolved(name, tuple(dict.fromkeys(addresses)))
+    return Resolved(tuple(dict.fromkeys(addresses)))
 
 
 def first_reached(addresses: Sequence[A], deadline: Deadline, reach: Callable[[A, float], R]) -> R:

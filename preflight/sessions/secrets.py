@@ -17,13 +17,22 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from preflight.errors import SecretError
+from preflight.errors import PreflightError
 from preflight.plan import SecretRef
+from preflight.reasons import Reason
+from preflight.sessions import CannotAsk
 
 MASK = "[secret]"
 _SHORTEST = 4  # a shorter value, masked, would blacken ordinary words all over a report; so it is not used
 _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
+
+
+class SecretError(CannotAsk, PreflightError):
+    """A secret reference that yields no value. The text names the reference, never a value."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.NO_SECRET, detail)
 
 
 class Secrets:

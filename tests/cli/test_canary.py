@@ -56,10 +56,10 @@ def test_a_defect_that_quotes_a_secret_is_masked(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\n"
         "from preflight.cli import main\nimport preflight.cli.asking as asking\n"
-        "def boom(plan, secrets, zone):\n"
+        "def boom(plan, secrets):\n"
         "    value = secrets.value(next(plan.secrets())[0], 'x')\n"
         "    raise RuntimeError('cannot use ' + value + repr({'password': value}))\n"
-        "asking._prompt = boom\n"
+        "asking.Pools = boom\n"
         f"sys.argv = ['preflight', 'run', {str(write_plan(tmp_path))!r}]\nmain()"
     )
     done = subprocess.run(

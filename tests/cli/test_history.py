@@ -72,3 +72,17 @@ def test_a_part_that_was_run_is_never_listed_as_a_go_of_the_whole(plan: Path) ->
     assert run["printed"] == "HOLD"
     assert run["verdict"] is None
     assert run["void"] == ["it was HOLD when it was run"]
+
+
+def test_a_gate_is_told_from_a_run_and_what_is_new_beside_the_plan_in_a_sentence(plan: Path) -> None:
+    preflight("run", plan)
+    preflight("gate", plan)
+    assert [each["command"] for each in listed(plan)] == ["gate", "run"]
+    keys = plan.with_suffix(".known_hosts")
+    keys.write_text("")
+    told = preflight("history", plan).stdout
+    assert told.count("void     does not count today: file of sealed host keys was added\n") == 2
+    assert told.index("  gate  GO") < told.index("  run  GO")
+    for report in (plan.parent / ".preflight" / "REL-1").glob("*.report.json"):
+        report.unlink()
+    assert [each["command"] for each in listed(plan)] == [None, None]

@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from preflight.cli.console import CallError
-from preflight.cli.report_options import ReportOptions, named_moment
+from preflight.cli.options import ReportOptions, named_moment
 from preflight.plan import Window
 from tests.toy import MOMENT, toy_plan
 
@@ -21,7 +21,7 @@ WINDOW = Window(
 
 @pytest.fixture(autouse=True)
 def clock(mocker: MockerFixture) -> None:
-    mocker.patch("preflight.cli.report_options.now", return_value=NOW)
+    mocker.patch("preflight.cli.options.now", return_value=NOW)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_key_that_seal_would_not_replace_is_taken_out_as_printed(plan: Plan, s
     assert sealed == plan.seal_command == "preflight seal plan.toml"
 
     def pinned() -> bool:
-        return bool(HostKeys.read([plan.sealed_known_hosts]).lookup(host.address, host.port, alias).keys)
+        return bool(HostKeys([plan.sealed_known_hosts]).lookup(host.address, host.port, alias).keys)
 
     assert pinned()
     assert pasted(plan, taken_out).returncode == 0, pasted(plan, taken_out).stderr

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parent.parent.parent
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
 TOUCHED = re.findall(r"^\| `([\w./]+)` \|", TEXT.partition("## Add a check")[2].partition("```python")[0], re.MULTILINE)
 """What CONTRIBUTING names: three files written by hand, then those that the command writes."""
-CHECK, FORMAT = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+CHECK, SITE_TEST, FORMAT = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ def test_a_new_check_touches_its_own_files_and_what_one_command_writes(tree: Pat
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     assert changed == {by_hand[0], *written}
     assert "| [`quiet-host`](docs/reference/checks.md#quiet-host) | Is the " in (tree / "README.md").read_text("utf-8")
+    (tree / by_hand[2]).write_text(SITE_TEST, "utf-8")
+    python(tree, "-m", "pytest", "-p", "no:cacheprovider", "-q", by_hand[2])
     folders = ("tests/report/formats", "tests/reference/test_pages.py")
     python(tree, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-k", "looks_as_when or page_is_up_to_date", *folders)
 

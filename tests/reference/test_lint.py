@@ -127,3 +127,15 @@ def test_a_name_that_is_no_text_and_an_id_that_is_a_command_are_harmless(plans: 
         assert done.exit_code == 0, (name, done.output)
         assert "##vso[" not in done.stdout
     assert "b%FF.toml" in called("b\udcff.toml", "--format", "sarif").stdout
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_check_that_cannot_be_planned_is_an_error(plans: Path, name: str) -> None:
+    (plans / "own").mkdir()
+    lines = ["from preflight.check import Check", "class Own(Check):", "    'Own?'", "    id = title = 'own'"]
+    lines += ["    def subjects(self): raise KeyError('dbX')", "    def judge(self, subject): ..."]
+    (plans / "own" / "own.py").write_text("\n".join(lines))
+    (plans / "x.toml").write_text(MINIMAL.replace("[release]", '[release]\nchecks = "own"'))
+    done = called("x.toml", "--format", name)
+    assert done.exit_code == 2
+    assert "own cannot be planned for all: KeyError" in done.output

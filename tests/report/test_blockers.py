@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from preflight.finding import Severity, Status
-from preflight.report.document.blockers import ask_by_words, blockers
+from preflight.report.document.order import ask_by_words, blockers
 from tests.report.formats.cases import go, hold, no_go, waived
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Finding, Judgement, Severity, Status, failed, passed, unknown, warned
-from preflight.report import difference as report
+from preflight.report import comparison as report
 from preflight.report.comparison import Change, Pair, compare
 from preflight.report.formats import json as json_report
-from preflight.report.json_report import Line, PlanFile, Point, Report
+from preflight.report.formats.json import report_of
+from preflight.report.json_report import Line, PlanFile, Point, Report, ReportError, load_report, read_report
 from preflight.report.layout import WIDTH
-from preflight.report.saved_report import ReportError, load_report, read_report, report_of
 from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 

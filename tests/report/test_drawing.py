@@ -11,7 +11,7 @@ from preflight.finding import Event
 from preflight.judging.schedule import schedule
 from preflight.plan import Plan, Step, Undo, UndoKind, Window
 from preflight.report import drawing
-from preflight.report.document.timeline import timeline
+from preflight.report.document.window import timeline
 from preflight.verdict import Verdict
 from tests.report.formats.cases import HOSTILE, go, no_go
 

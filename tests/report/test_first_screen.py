@@ -10,7 +10,7 @@ import pytest
 from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status, failed, unknown
 from preflight.report import View
-from preflight.report.document.blockers import blockers
+from preflight.report.document.order import blockers
 from preflight.report.formats import text
 from preflight.report.formats.text import SCREEN_LINES
 from preflight.verdict import Verdict

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from preflight.report.formats.markdown import fenced, fenced_text, limited, table
 from preflight.report.harmless import clean, markdown_code, markdown_text
-from preflight.report.markup import fenced, fenced_text, limited, table
 from tests.report.formats.cases import HOSTILE
 
 READER = MarkdownIt("gfm-like")
@@ -132,7 +132,7 @@ def test_a_block_that_is_cut_is_closed(text: str) -> None:
 
 def test_long_text_is_cut_and_says_so() -> None:
     assert markdown_text("x" * 5000).endswith(" .. and 3000 more characters")
-    assert list(fenced(["x"] * 500))[-2] == ".. and 300 more lines"
+    assert list(fenced_text("x\n" * 499))[-2] == ".. and 300 more lines"
 
 
 def test_a_table_stands_in_columns_as_it_is_typed_too() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preflight.report import speech
+from preflight.report.formats import say as speech
 from tests.toy import toy_plan
 
 WINDOW = replace(

@@ -14,7 +14,7 @@ from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
 from preflight.plan import Application, Role, Waiver
 from preflight.report import View
-from preflight.report.document.times import margin, times
+from preflight.report.document.window import margin, times
 from preflight.report.formats import html, say, text
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived

@@ -211,7 +211,7 @@ def test_a_read_that_proves_nothing_is_made_again(old: Answer) -> None:
         ({"scripts.orders.manifest": "b"}, "scripts.orders.manifest changed"),
         ({"plan": "1" * 64}, "plan changed"),
         ({"preflight": "2"}, "preflight was 2, now 1"),
-        ({"sealed host keys": "c"}, "sealed host keys is gone"),
+        ({"file of sealed host keys": "c"}, "file of sealed host keys was removed"),
     ],
 )
 def test_what_changed_since_voids_the_earlier_run_by_name(change: dict[str, str], said: str) -> None:

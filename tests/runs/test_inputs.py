@@ -8,7 +8,7 @@ from preflight import __version__
 from preflight.engine.registry import find_checks
 from preflight.plan import Scripts
 from preflight.plan.load import load_plan
-from preflight.runs.inputs import changed, read_inputs
+from preflight.runs.gate import changed, read_inputs
 from tests.plan_texts import MINIMAL
 from tests.toy import toy_plan
 
@@ -22,10 +22,10 @@ def test_manifests_host_keys_and_the_plan_are_inputs(tmp_path: Path) -> None:
     assert before["scripts.orders.manifest"] == "absent"
     manifest.write_text("x")
     after = read_inputs(plan)
-    assert changed(before, after) == ("scripts.orders.manifest is new",)
+    assert changed(before, after) == ("scripts.orders.manifest was added",)
     manifest.write_text("y")
     assert changed(after, read_inputs(plan)) == ("scripts.orders.manifest changed",)
-    assert changed(after, before) == ("scripts.orders.manifest is gone",)
+    assert changed(after, before) == ("scripts.orders.manifest was removed",)
     assert changed(after, after) == ()
 
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from preflight.cli.seal import describe
 from preflight.judging.sealed_scripts import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
-from preflight.seal import SealError, write_sealed
-from preflight.seal.host_keys import merge_known_hosts
-from preflight.seal.scripts import SealedManifest, describe, seal_scripts
+from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
 from preflight.sessions.ssh.pool import HostKeySeen
 from tests.toy import toy_plan
@@ -59,6 +58,16 @@ def test_the_manifest_is_one_that_sha256sum_checks_from_inside_the_folder(folder
     assert done.stdout.count(b": OK") == len(NAMES)
     (folder / "sql/010.sql").write_text("changed")
     assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 1
+
+
+def test_the_line_to_check_with_survives_an_odd_name_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a##[b]\u00a0c"
+    (folder / "sql").mkdir(parents=True)
+    (folder / "sql/010.sql").write_text("select 1;\n")
+    line = describe(seal(folder)).rpartition("check     ")[2]
+    assert line.isprintable()
+    assert "##[" not in line
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode == 0
 
 
 def test_sealing_twice_gives_equal_bytes_and_writes_once(folder: Path) -> None:
@@ -166,8 +175,7 @@ def key(text: str, key_type: str = "ssh-ed25519") -> PublicKey:
 def shown(
     text: str, address: str = "db1.example.net", port: int = 22, alias: str = "", key_type: str = "ssh-ed25519"
 ) -> HostKeySeen:
-    seen = key(text, key_type)
-    return HostKeySeen(seen.type, seen.base64, seen.fingerprint, address, port, alias)
+    return HostKeySeen(key(text, key_type), address, port, alias)
 
 
 def pin(path: Path, seen: Mapping[str, HostKeySeen]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -181,7 +189,7 @@ def test_new_keys_are_added_and_trusted_from_then_on(tmp_path: Path) -> None:
     file = tmp_path / "plan.known_hosts"
     seen = {"db1": shown("one"), "db2": shown("two", "10.0.0.2", 2222), "db3": shown("three", alias="db-three")}
     assert pin(file, seen) == (("db1", "db2", "db3"), ())
-    keys = HostKeys.read([file])
+    keys = HostKeys([file])
     assert keys.lookup("db1.example.net").status(key("one")) is KeyStatus.TRUSTED
     assert keys.lookup("10.0.0.2", 2222).status(key("two")) is KeyStatus.TRUSTED
     assert keys.lookup("whatever", 99, "db-three").status(key("three")) is KeyStatus.TRUSTED

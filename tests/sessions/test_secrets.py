@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from preflight.errors import SecretError
 from preflight.plan import SecretRef
-from preflight.sessions.secrets import MASK, Secrets
+from preflight.sessions.secrets import MASK, SecretError, Secrets
 
 CANARY = "c4n'ary %\\\"pass wörd"
 

@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Finding, Status
-from preflight.plan import Release
-from preflight.plan.command_lines import Command
-from preflight.report import View
+from preflight.report import View, command_sheet
+from preflight.report.command_sheet import CommandShown
 from preflight.report.document import sections
-from preflight.report.document.blockers import Blocker, blockers
 from preflight.report.document.blocks import Entry, Labelled, Section
-from preflight.report.document.findings import entries
-from preflight.report.document.order import findings_by_host
-from preflight.report.document.timeline import Timeline, timeline
-from preflight.report.document.times import event_text
+from preflight.report.document.order import Blocker, blockers, findings_by_host
+from preflight.report.document.sections import entries
+from preflight.report.document.window import Timeline, event_text, timeline
+from preflight.report.harmless import line_to_paste
 from preflight.verdict import Decision, Verdict
 
 _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decision.HOLD: Status.UNKNOWN}
@@ -29,14 +27,10 @@ _DECISION_STATUS = {Decision.GO: Status.PASS, Decision.NO_GO: Status.FAIL, Decis
 class Document:
     """A report in words and structure."""
 
-    headline: str
-    """`GO with 2 waivers`; begins with the decision."""
-    decision: Decision
+    verdict: Verdict
+    """For its headline, which begins with the decision, its release, its counts."""
     status: Status
     """The status whose colour the decision has."""
-    exit_code: int
-    planned: int
-    release: Release
     facts: tuple[Labelled, ...]
     """The head: window, moment, times, counts."""
     blockers: tuple[Blocker, ...]
@@ -53,27 +47,21 @@ class Document:
     versions: Section
     people: Section
     ages: Section
-    unconfirmed: tuple[str, ...]
-    """What the plan does not ask."""
     not_checked: Section
-    """That, and what was not selected."""
+    """What was not selected, and what the plan does not ask."""
     changes: Section
-    commands: Sequence[Command]
+    commands: Sequence[CommandShown]
     """The night's command lines, the ways back last; formats fold them."""
     call: str
-    """The one that gives this report again."""
+    """The one that gives this report again, to be pasted."""
 
 
 def document(verdict: Verdict, view: View) -> Document:
     """Everything a report says of a verdict."""
     blocking = tuple(blockers(verdict))
     return Document(
-        headline=verdict.headline,
-        decision=verdict.decision,
+        verdict=verdict,
         status=_DECISION_STATUS[verdict.decision],
-        exit_code=int(verdict.exit_code),
-        planned=verdict.planned,
-        release=verdict.plan.release,
         facts=sections.facts(verdict, view.took_seconds),
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),
@@ -85,9 +73,9 @@ def document(verdict: Verdict, view: View) -> Document:
         versions=sections.versions(verdict),
         people=sections.people(verdict),
         ages=sections.ages(verdict),
-        unconfirmed=tuple(verdict.unconfirmed),
         not_checked=sections.not_checked(verdict),
         changes=sections.changes(view.difference),
-        commands=verdict.commands,
-        call=view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]),
+        commands=tuple(command_sheet.shown(verdict.plan, verdict.commands)),
+        call=line_to_paste(view.command or shlex.join(["preflight", "run", str(verdict.plan.path)]))
+        or "(a line break in the call: it cannot be shown)",
     )

@@ -1,17 +1,102 @@
-"""In which order a report tells what is not good: what to do first stands first."""
+"""In which order a report tells what is not good: what to do first stands first. And what stands between a verdict and
+GO, one entry for each thing to cure. Pure."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+from preflight.clock import zone
 from preflight.finding import WORST_FIRST, Finding, Severity, Status
 from preflight.plan import Plan
-from preflight.report.comparison import Pair
-from preflight.report.json_report import Line
+from preflight.report.comparison import owners
+from preflight.verdict import Verdict
 from preflight.wording import counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """Something to cure, or one cause that keeps several checks from looking."""
+
+    status: Status
+    what: str
+    """Check and subject, `host-login db1`; of a shared cause, how many checks wait for what."""
+    why: str
+    """What was seen; the shared cause."""
+    cure: str
+    waiting: int = 0
+    """How many checks that decide share the cause; 0 for a thing of its own."""
+    behind: str = ""
+    """The entry of the same list that is that cause, where one is."""
+    minutes: float
+    """What it costs in the window if it stays so; 0 where the plan does not price it."""
+    ask_by: datetime
+    """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window's start."""
+    ask_by_words: str
+    """The same in nine columns: `Sat 00:00`, `24 Oct`, `overdue`."""
+    owner: str
+    """Person, role and contact."""
+
+    @property
+    def name(self) -> str:
+        """The owner without role and contact."""
+        return self.owner.partition(" (")[0]
+
+
+def blockers(verdict: Verdict) -> list[Blocker]:
+    """By when the cures must have been asked for; shared causes last."""
+    blocking = findings_in_order(verdict.plan, verdict.findings, Severity.BLOCKING)
+    told = [each for each in blocking if each.status in (Status.FAIL, Status.UNKNOWN, Status.STALE)]
+    rows = []
+    for each in told:
+        ask_by = min(each.cure_by or verdict.plan.window.start, verdict.plan.window.start)
+        rows.append(
+            Blocker(
+                status=each.status,
+                what=f"{each.check} {each.subject}",
+                why=each.judgement.summary,
+                cure=each.judgement.remedy,
+                minutes=cost(each),
+                ask_by=ask_by,
+                ask_by_words=ask_by_words(verdict, ask_by),
+                owner=each.owner,
+            )
+        )
+    shared = [_shared(verdict, folded, told) for folded in findings_by_cause(verdict.findings)]
+    return rows + [each for each in shared if each.waiting]
+
+
+def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]) -> Blocker:
+    """`told`: the findings that are blockers of their own."""
+    behind = next((each for each in told if is_behind(folded[0].cause, each)), None)
+    asked = [behind] if behind else folded
+    number, cause = counted(len(folded), "check"), f"{behind.check} {behind.subject}" if behind else ""
+    requests = [each.cure_by for each in asked if each.cure_by and each.status is not Status.STALE]
+    ask_by = min([verdict.plan.window.start, *requests])
+    return Blocker(
+        status=folded[0].status,
+        what=f"{number} behind {cause}" if behind else folded_words(folded),
+        why=folded[0].cause,
+        cure=folded[0].judgement.remedy,
+        waiting=sum(each.severity is Severity.BLOCKING for each in folded),
+        behind=cause,
+        minutes=0.0,
+        ask_by=ask_by,
+        ask_by_words=ask_by_words(verdict, ask_by),
+        owner=owners(asked),
+    )
+
+
+def ask_by_words(verdict: Verdict, at: datetime) -> str:
+    """In nine columns, `overdue`, `Sat 00:00`, `24 Oct`: the date where that is a week away or more."""
+    if at < verdict.moment:
+        return "overdue"
+    local = at.astimezone(zone(verdict.plan.window.zone))
+    return f"{local:%a %H:%M}" if (at - verdict.moment).days < 7 else f"{local:%d %b}"
 
 
 def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severity) -> list[Finding]:
@@ -19,18 +104,13 @@ def findings_in_order(plan: Plan, findings: Sequence[Finding], severity: Severit
     must have been asked for (a request that takes a day is made before one that takes an hour), then by the minutes
     at stake, then by how many could not look for the same reason, then in the plan's order."""
     hanging = Counter(finding.cause for finding in findings if is_folded(finding))
-    places = _places(plan)
+    names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
 
     def rank(finding: Finding) -> tuple[float, ...]:
         behind = sum(count for cause, count in hanging.items() if is_behind(cause, finding))
         ask_by = finding.cure_by.timestamp() if finding.cure_by else math.inf
-        return (
-            WORST_FIRST.index(finding.status),
-            ask_by,
-            -cost(finding),
-            -behind,
-            _first(places, finding.subject),
-        )
+        return WORST_FIRST.index(finding.status), ask_by, -cost(finding), -behind, _first(places, finding.subject)
 
     untold = (Status.PASS, Status.SKIPPED)
     shown = [each for each in findings if each.severity is severity and each.status not in untold]
@@ -61,11 +141,6 @@ def cost(finding: Finding) -> float:
     return finding.price.minutes if finding.price else finding.judgement.minutes_at_stake or 0.0
 
 
-def owners(findings: Iterable[Finding | Line]) -> str:
-    """Who owns any of them, each once."""
-    return ", ".join(dict.fromkeys(each.owner for each in findings if each.owner))
-
-
 def is_folded(finding: Finding) -> bool:
     """Whether it is told with all others of its cause."""
     return bool(finding.cause) and finding.status in (Status.UNKNOWN, Status.STALE)
@@ -82,26 +157,6 @@ def is_behind(cause: str, finding: Finding) -> bool:
     because a check says that this line tells why."""
     by_line = cause.startswith(f"{finding.check} {finding.subject}: ")
     return by_line or (bool(finding.vantage) and cause.startswith(f"{finding.vantage}: "))
-
-
-def pairs_by_cause(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Lines of a comparison that could not look for one shared cause together; each other one alone."""
-    groups: dict[object, list[Pair]] = {}
-    for number, pair in enumerate(pairs):
-        old, new = (_unseen_because(line) for line in (pair.old, pair.new))
-        statuses = tuple(line.status if line else None for line in (pair.old, pair.new))
-        groups.setdefault((old, new, statuses) if old or new else number, []).append(pair)
-    return list(groups.values())
-
-
-def _unseen_because(line: Line | None) -> str:
-    return line.cause if line is not None and line.status is Status.UNKNOWN else ""
-
-
-def _places(plan: Plan) -> dict[str, int]:
-    """Where the plan has each entry."""
-    names = [*plan.hosts, *plan.databases, *plan.backups, *plan.scripts, *plan.applications]
-    return {name: place for place, name in reversed(list(enumerate(names)))}
 
 
 def _first(places: Mapping[str, int], text: str) -> float:

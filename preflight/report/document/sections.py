@@ -1,31 +1,47 @@
-"""The parts of the report: its head (of what, when, from where, how it ended), what to cure, waivers, versions, people,
-ages, what was not checked, what changed. Pure."""
+"""The parts of the report: its head (of what, when, from where, how it ended), findings, what to cure, waivers,
+versions, people, ages, what was not checked, what changed. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from preflight.clock import format_moment
-from preflight.finding import WORST_FIRST, Status
+from preflight.clock import format_moment, zone
+from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
 from preflight.judging.end_states import matrix
 from preflight.judging.schedule import time_in_window
-from preflight.report.comparison import Change, Difference, Pair
-from preflight.report.document.blockers import Blocker
-from preflight.report.document.blocks import Cell, Labelled, Section, Table, row
-from preflight.report.document.findings import NOBODY
-from preflight.report.document.order import pairs_by_cause
-from preflight.report.document.times import in_utc, times, window_span
+from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
+from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
+from preflight.report.document.order import Blocker, findings_by_cause, findings_in_order, folded_words
+from preflight.report.document.window import in_utc, price_text, times, window_span
 from preflight.report.json_report import Line
 from preflight.units import format_duration
-from preflight.verdict import Verdict, WaiverState, WaiverUse
+from preflight.verdict import Verdict, WaiverState
 from preflight.wording import counted
 
+NOBODY = "nobody named in the plan"
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 
 
 def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled, ...]:
-    """In the order of the report, without those that have nothing to say."""
-    return tuple(Labelled(label, tuple(lines)) for label, lines in _facts(verdict, took_seconds) if any(lines))
+    """The head, in the order of the report, without what has nothing to say."""
+    plan, window = verdict.plan, verdict.plan.window
+    needed = time_in_window(window, window.needed_until)
+    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
+    lines = {
+        "window": [window_span(window)],
+        "judged": [f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"],
+        "asked": [f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took],
+        "plan": [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
+        "finish": times(verdict),
+        "in UTC": [in_utc(verdict)],
+        "basis": verdict.basis,
+        "because": [verdict.reason],
+        "checks": [counts(verdict)],
+        "open": ["; ".join([*_deselected(verdict), *gaps])],
+    }
+    told = [Labelled(label, tuple(each)) for label, each in lines.items()]
+    return tuple(fact for fact in told if any(fact.lines))
 
 
 def counts(verdict: Verdict) -> str:
@@ -44,60 +60,106 @@ def unconfirmed_in_words(gaps: Sequence[str]) -> str:
     return f"the plan leaves {counted(len(gaps), 'thing')} unconfirmed"
 
 
-def _facts(verdict: Verdict, took_seconds: float | None) -> Iterator[tuple[str, list[str]]]:
-    plan, window = verdict.plan, verdict.plan.window
-    yield "window", [window_span(window)]
-    needed = time_in_window(window, window.needed_until)
-    yield "judged", [f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"]
-    took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
-    yield "asked", [f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took]
-    yield "plan", [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"]
-    yield "finish", list(times(verdict))
-    yield "in UTC", [in_utc(verdict)]
-    yield "basis", list(verdict.basis)
-    yield "because", [verdict.reason]
-    yield "checks", [counts(verdict)]
-    gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
-    yield "open", ["; ".join([*_deselected(verdict), *gaps])]
-
-
 def _deselected(verdict: Verdict) -> list[str]:
     """In one line; none where all checks were run."""
     skipped = not_selected(verdict)
     return [f"not selected: {', '.join(skipped)}"] if skipped else []
 
 
-def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
-    rows = tuple(
-        row(
-            Cell(each.status.upper(), each.status),
-            Cell(each.what, strong=True, then=each.why),
-            each.cure,
-            f"{each.minutes:.0f} min" if each.minutes else "",
-            _ask_by(verdict, each),
-            each.owner or NOBODY,
-        )
-        for each in blockers
+def entries(verdict: Verdict) -> tuple[Entry, ...]:
+    """All that is no pass, each once: what blocks, what could not look by its cause, what is advisory."""
+    blocking, advisory = (
+        [finding_entry(verdict, each) for each in findings_in_order(verdict.plan, verdict.findings, severity)]
+        for severity in (Severity.BLOCKING, Severity.ADVISORY)
     )
-    return Section(title="To cure", table=Table(("status", "what", "cure", "cost", "ask by", "owner"), rows))
+    return (*blocking, *map(_cause_entry, findings_by_cause(verdict.findings)), *advisory)
 
 
-def _ask_by(verdict: Verdict, blocker: Blocker) -> Cell:
-    moment = format_moment(blocker.ask_by, verdict.plan.window.zone)
-    return Cell("overdue", strong=True, then=moment) if blocker.ask_by < verdict.moment else Cell(moment)
+def finding_entry(verdict: Verdict, finding: Finding) -> Entry:
+    """One finding with the observations that a reader must see."""
+    at, when = finding.oldest_evidence_at, "not asked"
+    if at is not None:
+        when = f"{at.astimezone(zone(verdict.plan.window.zone)):%H:%M:%S}, {finding.took_seconds:.1f} s"
+    facts = [
+        ("owner", finding.owner or NOBODY),
+        ("price", "" if finding.price is None else price_text(verdict, finding, finding.price)),
+        ("lead", _lead(verdict, finding)),
+        ("seen", f"{finding.vantage}, {when}" if finding.vantage else ""),
+    ]
+    return Entry(
+        status=finding.status,
+        check=finding.check,
+        subject=finding.subject,
+        advisory=finding.severity is Severity.ADVISORY,
+        points=tuple(_point(each, finding) for each in finding.judgement.telling_points()),
+        facts=_labelled(facts),
+    )
+
+
+def _point(point: Judgement, finding: Finding) -> Point:
+    mark = "" if point.status is finding.status else f"{point.status}: "
+    stake = point.minutes_at_stake if finding.price is None else None
+    labelled = [
+        ("found", "" if point.actual in point.summary else point.actual),
+        ("wanted", point.expected),
+        ("cure", point.remedy),
+        ("cost", f"{round(stake, 1):g} min longer if it stays so" if stake else ""),
+    ]
+    return Point(summary=mark + point.summary, labelled=_labelled(labelled), details=point.details)
+
+
+def _lead(verdict: Verdict, finding: Finding) -> str:
+    """By when the cure must have been asked for, where that is before the window."""
+    by, window = finding.cure_by, verdict.plan.window
+    if by is None or finding.status not in (Status.FAIL, Status.UNKNOWN) or by >= window.start:
+        return ""
+    late = ": that is over, so escalate now" if by < verdict.moment else ""
+    return f"ask by {format_moment(by, window.zone)}{late}"
+
+
+def _cause_entry(folded: Sequence[Finding]) -> Entry:
+    first = folded[0]
+    facts = [
+        ("cause", first.cause),
+        ("open", ", ".join(f"{each.check} {each.subject}" for each in folded)),
+        ("cure", first.judgement.remedy),
+        ("owner", owners(folded)),
+    ]
+    return Entry(status=first.status, check=folded_words(folded), facts=_labelled(facts))
+
+
+def _labelled(pairs: Iterable[tuple[str, str]]) -> tuple[Labelled, ...]:
+    return tuple(Labelled(label, (text,)) for label, text in pairs if text)
+
+
+def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
+    rows = []
+    for each in blockers:
+        moment = format_moment(each.ask_by, verdict.plan.window.zone)
+        overdue = each.ask_by < verdict.moment
+        rows.append(
+            row(
+                Cell(each.status.upper(), each.status),
+                Cell(each.what, strong=True, then=each.why),
+                each.cure,
+                f"{each.minutes:.0f} min" if each.minutes else "",
+                Cell("overdue", strong=True, then=moment) if overdue else moment,
+                each.owner or NOBODY,
+            )
+        )
+    return Section(title="To cure", table=Table(("status", "what", "cure", "cost", "ask by", "owner"), tuple(rows)))
 
 
 def waivers(verdict: Verdict) -> Section:
     """Every waiver of the plan, what became of it, who approved it; loud where it covers nothing."""
-    rows = tuple(_waiver(verdict, use) for use in verdict.waivers)
-    return Section(title="Waivers", table=Table(("waiver", "for", "state", "limit", "reason", "approved by"), rows))
-
-
-def _waiver(verdict: Verdict, use: WaiverUse) -> tuple[Cell, ...]:
-    plan, waiver, covers = verdict.plan, use.waiver, use.state is WaiverState.COVERS
-    state = Cell(use.state if covers else use.state.upper(), strong=not covers, then=use.text)
-    approved = f"{plan.person(waiver.approved_by)} until {time_in_window(plan.window, waiver.expires)}"
-    return row(waiver.id, f"{waiver.check} {waiver.subject}", state, waiver.limit, waiver.reason, approved)
+    plan, rows = verdict.plan, []
+    for use in verdict.waivers:
+        waiver, covers = use.waiver, use.state is WaiverState.COVERS
+        state = Cell(use.state if covers else use.state.upper(), strong=not covers, then=use.text)
+        approved = f"{plan.person(waiver.approved_by)} until {time_in_window(plan.window, waiver.expires)}"
+        rows.append(row(waiver.id, f"{waiver.check} {waiver.subject}", state, waiver.limit, waiver.reason, approved))
+    heads = ("waiver", "for", "state", "limit", "reason", "approved by")
+    return Section(title="Waivers", table=Table(heads, tuple(rows)))
 
 
 def versions(verdict: Verdict) -> Section:
@@ -136,25 +198,20 @@ def not_checked(verdict: Verdict) -> Section:
 
 def changes(difference: Difference | None) -> Section:
     """What changed since the run that a gate started from."""
-    title = "Since the run before"
+    title, rows = "Since the run before", []
     if difference is None:
         return Section(title=title)
-    rows = tuple(
-        row(change, _named(group), _told(group[0].old), _told(group[0].new))
-        for change in _TOLD_CHANGES
-        for group in pairs_by_cause(difference.which(change))
-    )
+    for change in _TOLD_CHANGES:
+        for group in pairs_by_cause(difference.which(change)):
+            names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
+            what = names if len(group) == 1 else f"{counted(len(group), 'check')}: {names}"
+            rows.append(row(change, what, _told(group[0].old), _told(group[0].new)))
     headline = f"{difference.before.headline} before, {difference.after.headline} now."
     return Section(
         title=title,
         items=(headline, *(f"note: {note}" for note in difference.notes)),
-        table=Table(("change", "what", "before", "now"), rows),
+        table=Table(("change", "what", "before", "now"), tuple(rows)),
     )
-
-
-def _named(group: Sequence[Pair]) -> str:
-    names = ", ".join(f"{pair.line.check} {pair.line.subject}" for pair in group)
-    return names if len(group) == 1 else f"{counted(len(group), 'check')}: {names}"
 
 
 def _told(line: Line | None) -> str:

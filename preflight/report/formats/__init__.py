@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from types import ModuleType
 
 from preflight.report import View
 from preflight.verdict import Verdict
@@ -19,16 +18,12 @@ FORMATS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 def render(name: str, verdict: Verdict, view: View) -> str:
     """The report in the format of this name."""
-    text: str = _module(name).render(verdict, view)
+    text: str = importlib.import_module(f"{__name__}.{name}").render(verdict, view)
     return text
 
 
 def exit_code(name: str, verdict: Verdict) -> int:
     """What the process ends with when this format goes to standard output: the verdict's own code, but for formats
     whose readers know other codes."""
-    own: Callable[[Verdict], int] | None = getattr(_module(name), "exit_code", None)
+    own: Callable[[Verdict], int] | None = getattr(importlib.import_module(f"{__name__}.{name}"), "exit_code", None)
     return own(verdict) if own else int(verdict.exit_code)
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")

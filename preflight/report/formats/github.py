@@ -12,10 +12,8 @@ from typing import TypeVar
 
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.document.blocks import Entry
-from preflight.report.document.findings import entries
-from preflight.report.document.sections import counts, unconfirmed_in_words
-from preflight.report.document.times import times
+from preflight.report.document.sections import counts, entries, unconfirmed_in_words
+from preflight.report.document.window import times
 from preflight.report.harmless import annotation_property, annotation_text
 from preflight.verdict import Decision, Verdict
 
@@ -34,17 +32,25 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     """One workflow command on a line."""
     path = verdict.plan.path.as_posix()
     told: dict[str, list[Annotation]] = {"error": [], "warning": [], "notice": []}
-    told[_LEVELS[verdict.decision]].append(_verdict(verdict))
+    title = f"{verdict.plan.release.id}: {verdict.headline}"
+    lines = [verdict.reason, *times(verdict), counts(verdict)]
+    told[_LEVELS[verdict.decision]].append((title, "\n".join(filter(None, lines))))
     told["notice"] += [
         (f"waiver {use.waiver.id}", f"{use.waiver.check} {use.waiver.subject}: {use.state}; {use.text}")
         for use in verdict.waivers
     ]
     for entry in entries(verdict):
         if entry.status is not Status.WAIVED:
-            told["error" if entry.status in _RED and not entry.advisory else "warning"].append(_entry(entry))
+            level = "error" if entry.status in _RED and not entry.advisory else "warning"
+            told[level].append((f"{entry.status.upper()} {entry.name}", "\n".join(entry.lines)))
     if verdict.unconfirmed:
         told["warning"].append((unconfirmed_in_words(verdict.unconfirmed), "\n".join(verdict.unconfirmed)))
-    return "".join(command(level, path, *each) for level, all_ in told.items() for each in _told(all_))
+    commands = []
+    for level, every in told.items():
+        shown, left = capped(every)
+        rest = [(f"and {len(left)} more", "\n".join(title for title, _ in left))] if left else []
+        commands += [command(level, path, *each) for each in (*shown, *rest)]
+    return "".join(commands)
 
 
 def command(level: str, path: str, title: str, text: str, line: int | None = None) -> str:
@@ -57,17 +63,3 @@ def command(level: str, path: str, title: str, text: str, line: int | None = Non
 def capped(annotations: Sequence[Shown]) -> tuple[Sequence[Shown], Sequence[Shown]]:
     """As many as GitHub shows of a step, with room for one that counts the others; and those others."""
     return (annotations, ()) if len(annotations) <= _MOST else (annotations[: _MOST - 1], annotations[_MOST - 1 :])
-
-
-def _told(annotations: Sequence[Annotation]) -> list[Annotation]:
-    shown, left = capped(annotations)
-    return [*shown, (f"and {len(left)} more", "\n".join(title for title, _ in left))] if left else [*shown]
-
-
-def _verdict(verdict: Verdict) -> Annotation:
-    lines = [*times(verdict), counts(verdict)]
-    return f"{verdict.plan.release.id}: {verdict.headline}", "\n".join(filter(None, [verdict.reason, *lines]))
-
-
-def _entry(entry: Entry) -> Annotation:
-    return f"{entry.status.upper()} {entry.name}", "\n".join(entry.lines)

@@ -10,12 +10,11 @@ from pathlib import Path
 import preflight
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.command_sheet import FOREWORD, about
+from preflight.report.command_sheet import FOREWORD
 from preflight.report.document import Document, document
-from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
-from preflight.report.elements import Html, el, joined
-from preflight.report.harmless import clean_lines
-from preflight.report.svg import picture
+from preflight.report.document.blocks import Cell, Entry, Labelled, Section, Table, row
+from preflight.report.harmless import Html, clean_lines, el, joined, whole
+from preflight.report.svg import Picture
 from preflight.verdict import Decision, Verdict
 from preflight.wording import counted
 
@@ -36,25 +35,20 @@ _LEGEND = (
 def render(verdict: Verdict, view: View = PLAIN) -> str:
     """The page, UTF-8."""
     shown = document(verdict, view)
-    page = el("html", _head(shown), _body(shown), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
-
-
-def _head(shown: Document) -> Html:
-    return el(
+    head = el(
         "head",
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{shown.headline} {shown.release.id}"),
+        el("title", f"{shown.verdict.headline} {shown.verdict.plan.release.id}"),
         el("style", Html(STYLE)),
     )
+    return f"<!DOCTYPE html>\n{el('html', head, _body(shown), lang='en')}\n"
 
 
 def _body(shown: Document) -> Html:
     aside = (shown.versions, shown.people, shown.ages, shown.not_checked)
-    findings = joined(*map(_entry, shown.findings))
     return el(
         "body",
         el("header", _verdict(shown), _labels(shown.facts, "facts")),
@@ -65,24 +59,22 @@ def _body(shown: Document) -> Html:
             _section(shown.waivers),
             el("div", *map(_section, aside), class_="columns"),
             _section(shown.changes),
-            _titled("Findings", findings, "screen"),
+            _titled("Findings", joined(*map(_entry, shown.findings)), "screen"),
             _commands(shown),
             _all_checks(shown),
         ),
-        el("footer", el("p", "To reproduce: ", el("code", shown.call), f" (preflight {preflight.__version__})")),
+        el("footer", el("p", "To reproduce: ", el("code", whole(shown.call)), f" (preflight {preflight.__version__})")),
     )
 
 
 def _verdict(shown: Document) -> Html:
     """The verdict in one word, and of what."""
-    (mark, kind), release = _MARKS[shown.decision], shown.release
-    more = shown.headline.removeprefix(shown.decision).strip(" ;")
-    title, about = (
-        " ".join(part for part in parts if part) for parts in ((release.id, release.title), (release.ticket, more))
-    )
+    (mark, kind), release = _MARKS[shown.verdict.decision], shown.verdict.plan.release
+    more = shown.verdict.headline.removeprefix(shown.verdict.decision).strip(" ;")
+    title, about = (" ".join(filter(None, parts)) for parts in ((release.id, release.title), (release.ticket, more)))
     return el(
         "div",
-        el("div", el("span", mark, aria_hidden="true"), " ", shown.decision.value, class_=f"word {kind}"),
+        el("div", el("span", mark, aria_hidden="true"), " ", shown.verdict.decision.value, class_=f"word {kind}"),
         el("div", el("h1", title), el("p", about), class_="about"),
         class_=f"verdict {kind}",
     )
@@ -91,8 +83,8 @@ def _verdict(shown: Document) -> Html:
 def _window(shown: Document) -> Html:
     figure = Html("")
     if shown.timeline:
-        drawn = picture(shown.timeline)
-        scroll = el("div", drawn, class_="scroll", tabindex=0, role="region", aria_label="The window, to scale")
+        drawn, role = Picture(shown.timeline).svg(), "region"
+        scroll = el("div", drawn, class_="scroll", tabindex=0, role=role, aria_label="The window, to scale")
         figure = el("figure", scroll, el("figcaption", _LEGEND, class_="soft"))
     return joined(figure, _items(shown.inside))
 
@@ -119,6 +111,7 @@ def _table(table: Table) -> Html:
 
 
 def _cells(table: Table, cells: tuple[Cell, ...]) -> Iterator[Html]:
+    """What the row is about heads it."""
     about = next(number for number, cell in enumerate(cells) if cell.status is None)
     for number, (column, cell) in enumerate(zip(table.columns, cells, strict=True)):
         text = _status(cell.status, cell.text) if cell.status else joined(cell.text)
@@ -136,13 +129,13 @@ def _entry(entry: Entry) -> Html:
     seen = f": {entry.points[0].summary}" if entry.points else ""
     advisory = " (advisory)" * entry.advisory
     title = el("summary", _status(entry.status), advisory, " ", el("strong", entry.name), seen)
-    return el("details", title, *map(_point, entry.points), _labels(entry.facts))
-
-
-def _point(point: Point) -> Html:
-    lines = clean_lines(point.details[:_MOST_CHARACTERS_OF_DETAILS]) if point.details else []
-    details = el("pre", *(part for line in lines for part in (line, Html("\n")))) if lines else Html("")
-    return joined(el("p", el("strong", point.summary)), _labels(point.labelled), details)
+    parts = []
+    for point in entry.points:
+        parts += [el("p", el("strong", point.summary)), _labels(point.labelled)]
+        if point.details:
+            lines = clean_lines(point.details[:_MOST_CHARACTERS_OF_DETAILS])
+            parts.append(el("pre", *(part for line in lines for part in (line, Html("\n")))))
+    return el("details", title, *parts, _labels(entry.facts))
 
 
 def _commands(shown: Document) -> Html:
@@ -151,7 +144,7 @@ def _commands(shown: Document) -> Html:
         return Html("")
     title = el("summary", f"{counted(len(shown.commands), 'command')} of the night")
     items = [
-        el("li", about(each), el("pre", each.line) if each.line else Html(""), el("p", each.note, class_="soft"))
+        el("li", each.about, el("pre", whole(each.line)) if each.line else Html(""), el("p", each.note, class_="soft"))
         for each in shown.commands
     ]
     return el("details", title, el("p", FOREWORD), el("ol", *items))
@@ -165,7 +158,7 @@ def _all_checks(shown: Document) -> Html:
             for each in findings
         )
         parts += [el("h3", host or "no host"), _table(Table(("status", "check", "result"), rows))]
-    title = el("summary", f"All {counted(shown.planned, 'check')}, by host")
+    title = el("summary", f"All {counted(shown.verdict.planned, 'check')}, by host")
     return el("details", title, *parts, class_="screen")
 
 
@@ -174,11 +167,9 @@ def _status(status: Status, word: str = "") -> Html:
 
 
 def _labels(facts: Iterable[Labelled], class_: str = "labels") -> Html:
-    return el("dl", *(el("div", el("dt", fact.label), el("dd", *_lines(fact))) for fact in facts), class_=class_)
-
-
-def _lines(fact: Labelled) -> Iterator[str]:
-    for number, line in enumerate(fact.lines):
-        if number:
-            yield el("br")
-        yield line
+    shown = []
+    for fact in facts:
+        first, *others = fact.lines
+        lines = [first, *(part for line in others for part in (el("br"), line))]
+        shown.append(el("div", el("dt", fact.label), el("dd", *lines)))
+    return el("dl", *shown, class_=class_)

@@ -2,11 +2,88 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from preflight.finding import Finding
+from preflight.judging.end_states import EndState, telling_first
+from preflight.judging.schedule import Schedule
+from preflight.record import fields_of
 from preflight.report import PLAIN, View
+from preflight.report import json_report as told
 from preflight.report.harmless import json_text
-from preflight.report.saved_report import report_of
-from preflight.verdict import Verdict
+from preflight.report.json_report import Line, Point, Report
+from preflight.verdict import REPORT_SCHEMA, Verdict
+
+T = TypeVar("T")
+_MOST_END_STATES = 100
 
 
 def render(verdict: Verdict, _view: View = PLAIN) -> str:
     return json_text(report_of(verdict))
+
+
+def report_of(verdict: Verdict) -> Report:
+    """What `--format json` tells of a verdict."""
+    plan = verdict.plan
+    return _made(
+        Report,
+        verdict,
+        schema=REPORT_SCHEMA,
+        verdict=verdict.decision,
+        exit_code=int(verdict.exit_code),
+        release=_made(told.Release, plan.release),
+        window=_made(told.Window, plan.window),
+        plan=told.PlanFile(file=plan.path.name, sha256=plan.digest),
+        evidence_sha256=verdict.evidence_digest,
+        counts=dict(sorted(verdict.counts.items())),
+        findings=tuple(map(_line, verdict.findings)),
+        unconfirmed=tuple(verdict.unconfirmed),
+        basis=tuple(verdict.basis),
+        schedule=told.Schedules(planned=_schedule(verdict.planned_schedule), found=_schedule(verdict.found_schedule)),
+        waivers=tuple(_made(told.Waiver, use, use.waiver) for use in verdict.waivers),
+        ages=tuple(
+            told.Age(family=age.family, old_seconds=age.old.total_seconds(), max_seconds=age.most.total_seconds())
+            for age in verdict.ages
+        ),
+        events=tuple(verdict.events),
+        end_states=_end_states(verdict.end_states),
+    )
+
+
+def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
+    """`cls` with the fields `own`; of the others each is the one that the first source has under its name."""
+    for name in fields_of(cls):
+        if name not in own:
+            own[name] = getattr(next(source for source in sources if hasattr(source, name)), name)
+    return cls(**own)
+
+
+def _line(finding: Finding) -> Line:
+    price, judgement = finding.price, finding.judgement
+    told_price = price and _made(told.Price, price, margin_minutes=price.margin.total_seconds() / 60)
+    return _made(
+        Line, finding, judgement, price=told_price, points=tuple(_made(Point, each) for each in judgement.points)
+    )
+
+
+def _schedule(found: Schedule | None) -> told.Schedule | None:
+    if found is None:
+        return None
+    return _made(
+        told.Schedule,
+        found,
+        margin_minutes=found.margin.total_seconds() / 60,
+        rollback_minutes=found.rollback.total_seconds() / 60,
+        critical_path=tuple(found.critical_path),
+    )
+
+
+def _end_states(states: Sequence[EndState]) -> told.EndStates:
+    """How many there are of each status, and the most telling ones: hundreds of applications have thousands."""
+    listed = telling_first(states)[:_MOST_END_STATES]
+    return told.EndStates(
+        counts=Counter(state.status for state in states),
+        listed=tuple(_made(told.EndState, state, versions=dict(state.versions)) for state in listed),
+    )

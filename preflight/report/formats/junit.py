@@ -18,7 +18,7 @@ from xml.etree import ElementTree as Xml
 
 from preflight.finding import Finding, Severity, Status
 from preflight.report import PLAIN, View
-from preflight.report.document.findings import finding_entry
+from preflight.report.document.sections import finding_entry
 from preflight.report.harmless import xml_lines, xml_text
 from preflight.verdict import Decision, Verdict
 
@@ -35,22 +35,31 @@ _VERDICTS = {Decision.NO_GO: "failure", Decision.HOLD: "error"}
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """The file, UTF-8."""
     root = Xml.Element("testsuites", name="preflight")
-    _verdict_suite(root, verdict)
-    checks: dict[str, list[Finding]] = {}
+    _add_verdict(_add_suite(root, "preflight", verdict), verdict)
+    suites: dict[str, Xml.Element] = {}
     for finding in verdict.findings:
-        checks.setdefault(finding.check, []).append(finding)
-    for check, findings in checks.items():
-        suite = _suite(root, check, verdict)
-        for finding in findings:
-            _case(suite, verdict, finding)
-        _count(suite)
-    _count_all(root)
+        if finding.check not in suites:
+            suites[finding.check] = _add_suite(root, finding.check, verdict)
+        _add_case(suites[finding.check], verdict, finding)
+    for suite in root:
+        cases = suite.findall("testcase")
+        suite.set("tests", str(len(cases)))
+        for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            suite.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
+        suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
+    for attribute in ("tests", "failures", "errors"):
+        root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
+    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
     Xml.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
 
-def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
-    suite = _suite(root, "preflight", verdict)
+def _add_suite(root: Xml.Element, name: str, verdict: Verdict) -> Xml.Element:
+    at = verdict.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return Xml.SubElement(root, "testsuite", name=xml_text(name), timestamp=at, hostname="localhost")
+
+
+def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
     release = verdict.plan.release
     values = {
         "release": release.id,
@@ -67,19 +76,15 @@ def _verdict_suite(root: Xml.Element, verdict: Verdict) -> None:
     case = Xml.SubElement(suite, "testcase", classname="preflight", name="verdict", time="0.000")
     if verdict.decision in _VERDICTS:
         message = f"{release.id}: {verdict.headline}" + (f"; {verdict.reason}" if verdict.reason else "")
-        _outcome(case, _VERDICTS[verdict.decision], verdict.decision, message, [message])
+        _add_outcome(case, _VERDICTS[verdict.decision], verdict.decision, message, [message])
     told = [f"waiver {use.waiver.id}: {use.state}; {use.text}" for use in verdict.waivers]
     told += [f"unconfirmed: {gap}" for gap in verdict.unconfirmed]
-    _system_out(case, told)
-    _count(suite)
+    if told:
+        Xml.SubElement(case, "system-out").text = _text(told)
 
 
-def _suite(root: Xml.Element, name: str, verdict: Verdict) -> Xml.Element:
-    at = verdict.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return Xml.SubElement(root, "testsuite", name=xml_text(name), timestamp=at, hostname="localhost")
-
-
-def _case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
+def _add_case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
+    """Says what it begins with, and of anything but a pass all the rest."""
     case = Xml.SubElement(
         suite,
         "testcase",
@@ -87,47 +92,22 @@ def _case(suite: Xml.Element, verdict: Verdict, finding: Finding) -> None:
         name=xml_text(finding.subject),
         time=f"{finding.took_seconds:.3f}",
     )
-    said = _said(verdict, finding)  # GitLab shows the text and not the message, so the summary stands in both
-    decides = finding.severity is Severity.BLOCKING or finding.status is Status.SKIPPED
-    if decides and finding.status in _OUTCOMES:
-        _outcome(case, _OUTCOMES[finding.status], finding.status, finding.judgement.summary, said)
-    else:
-        _system_out(case, said)
-
-
-def _outcome(case: Xml.Element, tag: str, kind: str, message: str, said: Sequence[str]) -> None:
-    attributes = {"message": xml_text(message)} if tag == "skipped" else {"type": kind, "message": xml_text(message)}
-    Xml.SubElement(case, tag, attributes).text = _lines(said)
-
-
-def _system_out(case: Xml.Element, said: Sequence[str]) -> None:
-    if said:
-        Xml.SubElement(case, "system-out").text = _lines(said)
-
-
-def _said(verdict: Verdict, finding: Finding) -> list[str]:
-    """What it begins with, and of anything but a pass all the rest."""
-    advisory = f" ({finding.severity})" if finding.severity is Severity.ADVISORY else ""
-    summary = finding.judgement.summary
+    advisory, summary = finding.severity is Severity.ADVISORY, finding.judgement.summary
     lines = [] if finding.status is Status.PASS else finding_entry(verdict, finding).lines
-    cause = [f"cause: {finding.cause}"] if finding.cause else []
     told = lines[1:] if lines[:1] == [summary] else lines
-    return [f"{finding.status.upper()}{advisory}: {summary}", *told, *cause]
+    said = [f"{finding.status.upper()}{' (advisory)' * advisory}: {summary}", *told]  # GitLab shows no message
+    if finding.cause:
+        said.append(f"cause: {finding.cause}")
+    if finding.status in _OUTCOMES and (not advisory or finding.status is Status.SKIPPED):
+        _add_outcome(case, _OUTCOMES[finding.status], finding.status, summary, said)
+    else:
+        Xml.SubElement(case, "system-out").text = _text(said)
 
 
-def _count(suite: Xml.Element) -> None:
-    cases = suite.findall("testcase")
-    suite.set("tests", str(len(cases)))
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
-    suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
+def _add_outcome(case: Xml.Element, tag: str, kind: str, message: str, said: Sequence[str]) -> None:
+    attributes = {"message": xml_text(message)} if tag == "skipped" else {"type": kind, "message": xml_text(message)}
+    Xml.SubElement(case, tag, attributes).text = _text(said)
 
 
-def _count_all(root: Xml.Element) -> None:
-    for attribute in ("tests", "failures", "errors"):
-        root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
-    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
-
-
-def _lines(lines: Sequence[str]) -> str:
+def _text(lines: Sequence[str]) -> str:
     return "\n".join(part for line in lines for part in xml_lines(line))

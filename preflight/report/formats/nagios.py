@@ -12,11 +12,9 @@ A plan that cannot be read ends with 2 in every format, and so reads CRITICAL he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from preflight.finding import Status
 from preflight.report import PLAIN, View
-from preflight.report.document.blockers import blockers
+from preflight.report.document.order import blockers
 from preflight.report.document.sections import counts
 from preflight.report.harmless import clean
 from preflight.verdict import Decision, Verdict
@@ -31,8 +29,18 @@ _MOST_BYTES = 1023
 def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the same call for every format
     """The status line, `|`, the performance data."""
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
-    said = clean("; ".join([status, *_details(verdict)]).replace("|", "/"))
-    data = f" | {' '.join(_performance(verdict))}\n"
+    blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
+    waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
+    told = filter(None, [status, verdict.reason, blocking, *waivers, counts(verdict)])
+    said = clean("; ".join(told).replace("|", "/"))
+    # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
+    values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]
+    values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")
+    found = verdict.found_schedule
+    if found is not None:
+        values.append(f"margin={found.margin.total_seconds():.0f}s")
+        values.append(f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0")
+    data = f" | {' '.join(values)}\n"
     return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 
 
@@ -46,25 +54,3 @@ def exit_code(verdict: Verdict) -> int:
         case Decision.GO:
             all_pass = verdict.counts.get(Status.PASS, 0) == verdict.planned
             return 0 if all_pass and not verdict.waivers and not verdict.unconfirmed else 1
-
-
-def _details(verdict: Verdict) -> Iterator[str]:
-    if verdict.reason:
-        yield verdict.reason
-    rows = blockers(verdict)
-    if rows:
-        yield listed((row.what for row in rows), _MOST_BLOCKERS)
-    for use in verdict.waivers:
-        yield f"waiver {use.waiver.id} {use.state}"
-    yield counts(verdict)
-
-
-def _performance(verdict: Verdict) -> Iterator[str]:
-    """`label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it."""
-    for status in Status:
-        yield f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}"
-    yield f"unconfirmed={len(verdict.unconfirmed)};;;0"
-    found = verdict.found_schedule
-    if found is not None:
-        yield f"margin={found.margin.total_seconds():.0f}s"
-        yield f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0"

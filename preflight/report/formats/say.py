@@ -8,19 +8,29 @@ the first of it; what it costs is heard in the new finish.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from preflight.clock import zone
 from preflight.finding import Severity, Status
-from preflight.judging.schedule import Schedule
 from preflight.plan import Window
-from preflight.report import PLAIN, View, speech
-from preflight.report.document.blockers import Blocker, blockers
+from preflight.report import PLAIN, View
+from preflight.report.document.order import Blocker, blockers
 from preflight.report.document.sections import not_selected
-from preflight.report.document.times import begun_now
+from preflight.report.document.window import begun_now
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
+_SMALL = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_MARKS = " .,:;-"
+_SEEN_CHARACTERS = 1000
+_MOST_DAYS_BY_NAME = 3
+"""Before and after a day: then its week has every weekday once."""
 _MOST_PEOPLE = 3
 _LONGEST_REASON = 300
 _VERDICTS = {Decision.GO: "Go", Decision.NO_GO: "No go", Decision.HOLD: "Hold"}
@@ -33,42 +43,38 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
 
 
 def _sentences(verdict: Verdict) -> Iterator[str]:
-    yield _verdict(verdict)
-    window = verdict.plan.window
-    opens, ends = (speech.clock_time(at, window) for at in (window.start, window.end))
-    yield f"window {speech.day(window.start, window)}, {opens} to {ends}"
-    rows = blockers(verdict)
-    if rows:
-        yield _counts(verdict)
-        yield from _to_cure(verdict, rows)
+    release, window = verdict.plan.release, verdict.plan.window
+    waived = verdict.decision is Decision.GO and verdict.waived
+    covered = f" with {counted(verdict.waived, 'waiver')}" if waived else ""
+    title = f", {name(release.title)}" if release.title else ""
+    yield f"{_VERDICTS[verdict.decision]}{covered} for {name(release.id)}{title}"
+    opens, ends = (clock_time(at, window) for at in (window.start, window.end))
+    yield f"window {day(window.start, window)}, {opens} to {ends}"
+    yield from _to_cure(verdict)
     warnings = verdict.counts.get(Status.WARN, 0)
     if warnings:
-        yield f"{speech.counted(warnings, 'warning')}, to be read in the report"
+        yield f"{counted(warnings, 'warning')}, to be read in the report"
     if verdict.reason:
-        yield speech.name(verdict.reason, _LONGEST_REASON)
+        yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
         yield _waiver(verdict, use)
     yield from _times(verdict)
-    yield from _not_checked(verdict)
+    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
+    told = [f"{counted(skipped, 'check')} not selected"] if skipped else []
+    told += [f"{counted(gaps, 'thing')} left unconfirmed"] if gaps else []
+    if told:
+        yield f"not checked: {listed(told)}"
 
 
-def _verdict(verdict: Verdict) -> str:
-    release = verdict.plan.release
-    waived = f" with {speech.counted(verdict.waived, 'waiver')}" if verdict.waived else ""
-    title = f", {speech.name(release.title)}" if release.title else ""
-    decision = f"{_VERDICTS[verdict.decision]}{waived if verdict.decision is Decision.GO else ''}"
-    return f"{decision} for {speech.name(release.id)}{title}"
-
-
-def _counts(verdict: Verdict) -> str:
-    """Of what blocks: advisory findings never decide, so nobody has to hear them."""
+def _to_cure(verdict: Verdict) -> Iterator[str]:
+    """How many checks block (advisory findings never decide, so nobody has to hear them), and who must do what by when.
+    What only waits for another cure is told with that one."""
+    rows = blockers(verdict)
+    if not rows:
+        return
     blocking = Counter(each.status for each in verdict.findings if each.severity is Severity.BLOCKING)
-    told = [f"{speech.number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
-    return f"of {speech.counted(verdict.planned, 'check')} {speech.listed(told)}"
-
-
-def _to_cure(verdict: Verdict, rows: Sequence[Blocker]) -> Iterator[str]:
-    """Who must do what by when. What only waits for another cure is told with that one."""
+    counts = [f"{number(blocking[status])} {words}" for status, words in _UNSEEN if blocking[status]]
+    yield f"of {counted(verdict.planned, 'check')} {listed(counts)}"
     waiting = {row.behind: row.waiting for row in rows if row.behind}
     by_owner: dict[str, list[Blocker]] = {}
     for row in rows:
@@ -79,40 +85,35 @@ def _to_cure(verdict: Verdict, rows: Sequence[Blocker]) -> Iterator[str]:
         yield _person(verdict, sorted(own, key=lambda row: -waiting.get(row.what, 0)), waiting)
     rest = sum(map(len, told[_MOST_PEOPLE:]))
     if rest:
-        yield f"and {speech.number(rest)} more"
+        yield f"and {number(rest)} more"
 
 
 def _person(verdict: Verdict, rows: Sequence[Blocker], waiting: dict[str, int]) -> str:
-    who = speech.name(rows[0].name) or "somebody"
+    who = name(rows[0].name) or "somebody"
     shown = 2 if len(rows) == 2 else 1
     acts = [_act(row, waiting.get(row.what, 0)) for row in rows[:shown]]
     if len(rows) > shown:
-        acts.append(f"{speech.number(len(rows) - shown)} more")
-    return f"{who} must cure {speech.listed(acts)}, {_ask_by(verdict, rows)}"
+        acts.append(f"{number(len(rows) - shown)} more")
+    at, window = min(row.ask_by for row in rows), verdict.plan.window
+    by = "by the start" if at == window.start else f"by {clock_time(at, window)}"
+    return f"{who} must cure {listed(acts)}, {'overdue' if at < verdict.moment else by}"
 
 
 def _act(row: Blocker, waiting: int) -> str:
     if row.waiting:
         said = "that could not look" if row.status is Status.UNKNOWN else "to be asked again"
-        return f"{speech.counted(row.waiting, 'check')} {said}"
-    behind = f" with {speech.counted(waiting, 'check')} behind it" if waiting else ""
-    return f"{speech.name(row.what)}{behind}"
-
-
-def _ask_by(verdict: Verdict, rows: Sequence[Blocker]) -> str:
-    at, window = min(row.ask_by for row in rows), verdict.plan.window
-    if at < verdict.moment:
-        return "overdue"
-    return "by the start" if at == window.start else f"by {speech.clock_time(at, window)}"
+        return f"{counted(row.waiting, 'check')} {said}"
+    behind = f" with {counted(waiting, 'check')} behind it" if waiting else ""
+    return f"{name(row.what)}{behind}"
 
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     waiver, plan = use.waiver, verdict.plan
-    approver = speech.name(plan.person(waiver.approved_by).partition(" (")[0])
-    approved = f"approved by {approver} until {speech.clock_time(waiver.expires, plan.window)}"
+    approver = name(plan.person(waiver.approved_by).partition(" (")[0])
+    approved = f"approved by {approver} until {clock_time(waiver.expires, plan.window)}"
     if use.state is WaiverState.COVERS:
-        return f"waiver {speech.name(waiver.id)} covers {speech.name(f'{waiver.check} {waiver.subject}')}, {approved}"
-    return f"waiver {speech.name(waiver.id)}, {approved}, covers nothing: {use.state}"
+        return f"waiver {name(waiver.id)} covers {name(f'{waiver.check} {waiver.subject}')}, {approved}"
+    return f"waiver {name(waiver.id)}, {approved}, covers nothing: {use.state}"
 
 
 def _times(verdict: Verdict) -> Iterator[str]:
@@ -122,30 +123,100 @@ def _times(verdict: Verdict) -> Iterator[str]:
         return
     late = begun_now(verdict)
     if late is not None:
-        yield f"work that begins now ends {speech.clock_time(late.finish_at, window)}"
+        yield f"work that begins now ends {clock_time(late.finish_at, window)}"
     else:
         moved = found.finish_at != planned.finish_at
-        later = f", planned {speech.clock_time(planned.finish_at, window)}" if moved else ""
-        yield f"finish {speech.clock_time(found.finish_at, window)}{later}"
-    yield _decide_by(window, late or found)
-    final = (late or found).point_of_no_return
-    if final is not None:
-        yield f"no way back from {speech.clock_time(final, window)}"
-
-
-def _decide_by(window: Window, schedule: Schedule) -> str:
+        later = f", planned {clock_time(planned.finish_at, window)}" if moved else ""
+        yield f"finish {clock_time(found.finish_at, window)}{later}"
+    schedule = late or found
     if schedule.unknown_undo:
-        return "decide by is not known, the plan has no time for taking everything back"
-    decide, start = (speech.clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
-    margin = f"margin {speech.duration(schedule.margin)}"
-    if schedule.margin < timedelta():
-        margin = f"{speech.duration(-schedule.margin)} too late"
-    return f"decide by {decide}, start rollback by {start}, {margin}"
+        yield "decide by is not known, the plan has no time for taking everything back"
+    else:
+        decide, start = (clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
+        margin = f"margin {duration(schedule.margin)}"
+        if schedule.margin < timedelta():
+            margin = f"{duration(-schedule.margin)} too late"
+        yield f"decide by {decide}, start rollback by {start}, {margin}"
+    if schedule.point_of_no_return is not None:
+        yield f"no way back from {clock_time(schedule.point_of_no_return, window)}"
 
 
-def _not_checked(verdict: Verdict) -> Iterator[str]:
-    skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
-    told = [f"{speech.counted(skipped, 'check')} not selected"] if skipped else []
-    told += [f"{speech.counted(gaps, 'thing')} left unconfirmed"] if gaps else []
-    if told:
-        yield f"not checked: {speech.listed(told)}"
+def number(value: int) -> str:
+    """`two hundred and fifty-five`; digits from a million on, which nobody says on a call."""
+    if value < 0:
+        return f"minus {number(-value)}"
+    if value < len(_SMALL):
+        return _SMALL[value]
+    if value < 100:
+        tens, ones = divmod(value, 10)
+        return _TENS[tens] + (f"-{_SMALL[ones]}" if ones else "")
+    if value < 1000:
+        hundreds, rest = divmod(value, 100)
+        return f"{_SMALL[hundreds]} hundred" + (f" and {number(rest)}" if rest else "")
+    if value < 1_000_000:
+        thousands, rest = divmod(value, 1000)
+        joint = " and " if 0 < rest < 100 else " "
+        return f"{number(thousands)} thousand" + (f"{joint}{number(rest)}" if rest else "")
+    return str(value)
+
+
+def counted(value: int, one: str, many: str = "") -> str:
+    """`one check`, `three checks`."""
+    return f"{number(value)} {one if value == 1 else many or one + 's'}"
+
+
+def clock_time(at: datetime, window: Window) -> str:
+    """24-hour radio style in the window's zone: `zero two hundred`, `zero four thirty-three`, `twenty-three zero five`.
+
+    With the weekday on another day than the one the window starts on, with the date too where the weekday alone could
+    be meant of another week, and with which of the two is meant in the hour that is repeated when clocks go back."""
+    where = zone(window.zone)
+    local, start = at.astimezone(where), window.start.astimezone(where)
+    text = f"{_two_digits(local.hour)} {'hundred' if local.minute == 0 else _two_digits(local.minute)}"
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        text += f" {'after' if local.fold else 'before'} the clocks go back"
+    days = (local.date() - start.date()).days
+    if abs(days) > _MOST_DAYS_BY_NAME:
+        return f"{day(at, window)}, {text}"
+    return f"{local:%A} {text}" if days else text
+
+
+def day(at: datetime, window: Window) -> str:
+    """`Saturday seventeen October`, with the year where it is not the one of the window's start."""
+    local, start = (each.astimezone(zone(window.zone)) for each in (at, window.start))
+    year = "" if local.year == start.year else f" {number(local.year)}"
+    return f"{local:%A} {number(local.day)} {local:%B}{year}"
+
+
+def duration(span: timedelta) -> str:
+    """`two hours thirteen minutes`; full minutes, never negative."""
+    if timedelta() < span < timedelta(minutes=1):
+        return "less than a minute"
+    minutes = max(0, int(span.total_seconds() // 60))
+    hours, minutes = divmod(minutes, 60)
+    parts = [counted(hours, "hour")] if hours else []
+    if minutes or not hours:
+        parts.append(counted(minutes, "minute"))
+    return " ".join(parts)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *others, last = parts
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def name(text: str, longest: int = 60) -> str:
+    """Text that may come from anywhere, as it can be said, and not without end: a URL by its host, hyphens of check
+    names as they stand, no sign that is no letter, digit or mark of a sentence."""
+    without_urls = re.sub(r"\bhttps?://([^/:\s]+)\S*", r"at \1", text[:_SEEN_CHARACTERS])
+    words = without_urls.replace("@", " at ").replace("_", " ")
+    said = " ".join(re.sub(r"[^\w.,:;' -]", " ", words).split()).strip(_MARKS)
+    if len(said) <= longest:
+        return said
+    begin = said[:longest]
+    return (begin.rpartition(" ")[0] or begin).strip(_MARKS) + " and so on"
+
+
+def _two_digits(value: int) -> str:
+    return f"zero {_SMALL[value]}" if value < 10 else number(value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.finding import Status
-from preflight.report import PLAIN, View, difference
+from preflight.report import PLAIN, View, comparison
 from preflight.report.document import Document, document
-from preflight.report.document.blockers import Blocker
 from preflight.report.document.blocks import Entry, Table
 from preflight.report.document.sections import unconfirmed_in_words
 from preflight.report.drawing import drawn
@@ -30,29 +29,23 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     shown, colours = document(verdict, view), Colours(view.color)
     if view.short:
         return "\n".join(_short(shown, colours)) + "\n"
-    text = "\n".join(_lines(shown, view, colours)) + "\n"
-    if view.difference is not None:
-        text += "\n" + difference.render(view.difference, color=view.color)
-    return text
-
-
-def _lines(shown: Document, view: View, colours: Colours) -> Iterator[str]:
-    """Paragraphs, an empty line after each."""
     paragraphs = [
         _first_screen(shown, colours, view.verbose),
         drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
         *(_entry(entry, colours) for entry in shown.findings),
         *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
-        columns("versions", _with_heads(shown.versions.table)),
-        columns("people", _with_heads(shown.people.table)) if view.verbose else (),
-        columns("ages", _with_heads(shown.ages.table)) if view.verbose else (),
+        _columns("versions", shown.versions.table),
+        _columns("people", shown.people.table) if view.verbose else (),
+        _columns("ages", shown.ages.table) if view.verbose else (),
         _not_checked(shown, view.verbose),
     ]
-    for paragraph in paragraphs:
-        lines = list(paragraph)
-        yield from [*lines, ""] if lines else []
-    yield f"{_decision(shown, colours)} (exit code {shown.exit_code})"
+    told = [line for lines in map(list, paragraphs) if lines for line in (*lines, "")]
+    decision = colours.bold(colours.status(shown.status, verdict.headline))
+    text = "\n".join([*told, f"{decision} (exit code {int(verdict.exit_code)})"]) + "\n"
+    if view.difference is not None:
+        text += "\n" + comparison.render(view.difference, color=view.color)
+    return text
 
 
 def _short(shown: Document, colours: Colours) -> Iterator[str]:
@@ -83,19 +76,20 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
         room = max(SCREEN_LINES - len(head) - 4, _LEAST_ROWS)
         told = rows if len(rows) <= room + 1 else rows[:room]
         yield colours.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
-        yield from (_row(row, colours) for row in told)
+        for row in told:
+            cost = f"{row.minutes:.0f} min" if row.minutes else ""
+            what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
+            text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
+            yield colours.status(row.status, f"{row.status.upper():<9}") + text
         if len(told) < len(rows):
             yield f"{BODY}and {len(rows) - len(told)} more, all below"
 
 
 def _headline(shown: Document, colours: Colours) -> str:
-    release = shown.release
+    release = shown.verdict.plan.release
     title = "  ".join(part for part in (release.id, release.title, release.ticket) if part)
-    return f"{_decision(shown, colours)}  {clean(title)[: WIDTH - len(shown.headline) - 2]}"
-
-
-def _decision(shown: Document, colours: Colours) -> str:
-    return colours.bold(colours.status(shown.status, shown.headline))
+    decision = shown.verdict.headline
+    return f"{colours.bold(colours.status(shown.status, decision))}  {clean(title)[: WIDTH - len(decision) - 2]}"
 
 
 def _facts(shown: Document, *labels: str, hint: str = "") -> Iterator[str]:
@@ -109,13 +103,6 @@ def _waivers(shown: Document) -> Iterator[str]:
         name, about, state, limit, reason, approved = row
         text = f"{name.text} for {about.text}: {state.text}; {state.then}"
         yield from labelled("waiver", [f"{text} (up to {limit.text}, {reason.text}, approved by {approved.text})"])
-
-
-def _row(row: Blocker, colours: Colours) -> str:
-    cost = f"{row.minutes:.0f} min" if row.minutes else ""
-    what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
-    text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
-    return colours.status(row.status, f"{row.status.upper():<9}") + text
 
 
 def _entry(entry: Entry, colours: Colours) -> Iterator[str]:
@@ -152,13 +139,13 @@ def _inside(shown: Document) -> Iterator[str]:
         yield f"{BODY}and {len(shown.inside) - _MOST_INSIDE} more"
 
 
-def _with_heads(table: Table) -> list[list[str]]:
+def _columns(label: str, table: Table) -> Iterator[str]:
     texts = [[cell.text for cell in row] for row in table.rows]
-    return [list(table.columns), *texts] if texts and any(table.columns) else texts
+    return columns(label, [list(table.columns), *texts] if texts and any(table.columns) else texts)
 
 
 def _not_checked(shown: Document, verbose: bool) -> Iterator[str]:
-    gaps = shown.unconfirmed
+    gaps = shown.verdict.unconfirmed
     if gaps:
         told = gaps if verbose else gaps[:_MOST_NOT_CHECKED]
         yield f"{unconfirmed_in_words(gaps).capitalize()}:"

@@ -32,8 +32,7 @@ class SqlPool:
         self.secrets = secrets
         self.open_channel = open_channel
         self._databases = databases
-        self._hosts = hosts
-        self._sessions: dict[str, SqlSession] = {}
+        self._sessions = {name: SqlSession(each, hosts[each.host], self) for name, each in databases.items()}
         self._certificates: dict[str, Certificate | None] = {}
         self._looking: dict[str, threading.Lock] = {}
         self._scrubbed = False
@@ -41,20 +40,14 @@ class SqlPool:
 
     def session(self, database_id: str) -> SqlSession:
         """The session with a database; logs in at its first question. Raises KeyError for an unknown one."""
-        with self._lock:
-            if database_id not in self._sessions:
-                database = self._databases[database_id]
-                self._sessions[database_id] = SqlSession(database, self._hosts[database.host], self)
-            return self._sessions[database_id]
+        return self._sessions[database_id]
 
     def close(self) -> None:
         """Ends all connections. Safe to call twice and from any thread."""
-        with self._lock:
-            sessions = list(self._sessions.values())
-        for session in sessions:
+        for session in self._sessions.values():
             session.begin_close()
         deadline = Deadline(CLOSE_SECONDS)  # for all: what hangs in each of many databases must not add up
-        for session in sessions:
+        for session in self._sessions.values():
             session.close(deadline.left())
 
     def load_driver(self) -> None:

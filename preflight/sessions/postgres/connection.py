@@ -18,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from preflight.clock import Deadline
+from preflight.questions.sql import settings_as_json
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
@@ -40,10 +41,6 @@ class SqlError(Exception):
     """The server's answer is an error: `SQLSTATE message`."""
 
 
-class ConnectionLost(CannotAsk):
-    """The connection cannot be used any more."""
-
-
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One SQL statement."""
@@ -54,6 +51,21 @@ class Statement:
     limits: bool = True
     """False leaves the role's own settings in force and visible."""
 
+
+_FACTS_SECONDS = 5.0
+_FACTS = """\
+SELECT pg_catalog.pg_backend_pid() AS server_pid, pg_catalog.current_setting('role') AS role,
+  (SELECT s.version FROM pg_catalog.pg_stat_ssl s
+    WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) AS tls,
+  {} AS settings
+"""
+
+FACTS = Statement(_FACTS.format(settings_as_json("setting")), _FACTS_SECONDS, limits=False)
+"""What the server tells of itself, and the settings that a script of the same role would get; without limits of ours,
+which would hide the role's."""
+FACTS_WITHIN_LIMITS = Statement(_FACTS.format(settings_as_json("reset_val")), _FACTS_SECONDS)
+"""The same for a role whose own statement_timeout is too short even for that. `reset_val` is what a new session of the
+role begins with, whatever this transaction has set."""
 
 Outcome = str | SqlError | CannotAsk
 """A statement's rows as a JSON array of objects, the server's refusal, or why there was no answer."""
@@ -75,7 +87,7 @@ class Connection:
     def ask(self, statements: Sequence[Statement], deadline: Deadline) -> Iterator[Outcome]:
         """Sends all statements, and gives their outcomes in order as they arrive.
 
-        Here and in the iterator ConnectionLost is raised when there will be no answer any more."""
+        Here and in the iterator CannotAsk is raised when there will be no answer any more."""
         left = deadline.left() - _LEAST_SECONDS
         if left < _LEAST_SECONDS:
             return iter([CannotAsk(Reason.RUN_DEADLINE, "no time was left to ask") for _ in statements])
@@ -143,7 +155,7 @@ class Connection:
                 refused = refused or result
             elif result.status not in _IGNORED:
                 detail = f"the server answered with {pq.ExecStatus(result.status).name}, which is no rows"
-                raise ConnectionLost(Reason.UNREADABLE, detail)
+                raise CannotAsk(Reason.UNREADABLE, detail)
 
     def _next(self, deadline: Deadline) -> pq.abc.PGresult | None:
         while self._pgconn.is_busy():
@@ -155,20 +167,20 @@ class Connection:
         result = self._pgconn.get_result()
         if self._pgconn.status == pq.ConnStatus.BAD:
             said = f": {one_line(decode(result.error_message))}" if result is not None else ""
-            raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost{said}")
+            raise CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost{said}")
         return result
 
-    def _no_answer(self) -> ConnectionLost:
+    def _no_answer(self) -> CannotAsk:
         if self._closing.is_set():
-            return ConnectionLost(Reason.CLOSED_HERE, "the session was closed")
-        return ConnectionLost(Reason.NO_ANSWER, "the server fell silent")
+            return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
+        return CannotAsk(Reason.NO_ANSWER, "the server fell silent")
 
     def _error(self, refused: pq.abc.PGresult, seconds: float) -> SqlError | CannotAsk:
         sqlstate = one_line(decode(refused.error_field(pq.DiagnosticField.SQLSTATE) or b""), 5)
         message = refused.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or refused.error_message
         told = f"{sqlstate} {one_line(decode(message))}".strip()
         if self._pgconn.status == pq.ConnStatus.BAD:
-            raise ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
+            raise CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost: {told}")
         if sqlstate in _TIMED_OUT:
             detail = f"no result within {seconds:g} s, locks waited for {LOCK_SECONDS:g} s at most: {told}"
             return CannotAsk(_TIMED_OUT[sqlstate], detail)
@@ -177,8 +189,8 @@ class Connection:
         return SqlError(told)
 
 
-def _lost(error: psycopg.Error) -> ConnectionLost:
-    return ConnectionLost(Reason.CONNECTION_LOST, f"the connection was lost: {one_line(str(error))}")
+def _lost(error: psycopg.Error) -> CannotAsk:
+    return CannotAsk(Reason.CONNECTION_LOST, f"the connection was lost: {one_line(str(error))}")
 
 
 def _limits(seconds: float) -> list[str]:
@@ -209,17 +221,15 @@ class _Rows:
         if not self._names:
             self._names = [_text(result.fname(column) or b"") for column in range(result.nfields)]
         for row in range(result.ntuples):
-            self._add_row([result.get_value(row, column) for column in range(result.nfields)])
-
-    def _add_row(self, values: list[bytes | None]) -> None:
-        if self._over:
-            return
-        cells = [None if value is None else _text(value) for value in values]
-        text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
-        self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
-        self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
-        if not self._over:
-            self._rows.append(text)
+            if self._over:
+                return
+            values = [result.get_value(row, column) for column in range(result.nfields)]
+            cells = [None if value is None else _text(value) for value in values]
+            text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
+            self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
+            self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
+            if not self._over:
+                self._rows.append(text)
 
     def as_json(self) -> str | CannotAsk:
         """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
@@ -235,3 +245,25 @@ class _Rows:
 def _text(value: bytes) -> str:
     """UTF-8; what is none (a database in SQL_ASCII) becomes U+FFFD: an escape would break JSON that the server made."""
     return value.decode("utf-8", "replace")
+
+
+def server_facts(rows: str) -> dict[str, str]:
+    """From the rows of either question: `server_pid`, `tls` (version of the server's own connection, may be empty) and
+    `settings` (JSON: name to setting, unit and source)."""
+    seen: dict[str, str] = json.loads(rows)[0]
+    # pg_settings does not list `role`, which ALTER ROLE ... SET role sets.
+    settings = {**json.loads(seen["settings"]), "role": {"setting": seen["role"], "unit": None, "source": None}}
+    return {
+        "server_pid": seen["server_pid"],
+        "tls": seen["tls"] or "",
+        "settings": json.dumps(settings, sort_keys=True),
+    }
+
+
+def own_facts(pgconn: pq.abc.PGconn) -> dict[str, str]:
+    """What the connection knows of itself without a question to the server."""
+    return {
+        "backend_pid": str(pgconn.backend_pid),
+        "ssl": "TLS" if pgconn.ssl_in_use else "no",
+        "used_password": "yes" if pgconn.used_password else "no",
+    }

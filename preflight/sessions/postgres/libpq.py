@@ -21,9 +21,8 @@ import psycopg
 from psycopg import pq
 
 from preflight.clock import Deadline
-from preflight.errors import SecretError
 from preflight.plan import Database
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.secrets import SecretError, Secrets
 
 NOWHERE = os.path.join(os.devnull, "none")  # noqa: PTH118  # as text: libpq is handed it
 """A path that cannot exist: a file that libpq would otherwise look for in the home directory."""

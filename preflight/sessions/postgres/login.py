@@ -86,7 +86,10 @@ class Login:
     def _complete(self, pgconn: pq.abc.PGconn, address: ServerAddress, deadline: Deadline) -> None:
         connected, word = False, ServerWord()
         if pgconn.status == pq.ConnStatus.BAD:
-            _require_descriptor()
+            try:
+                socket.socket().close()
+            except OSError:  # libpq fails without a word when this machine has no descriptor left
+                raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR) from None
         else:
             if address.admit is not None:
                 address.admit(local_port(pgconn))
@@ -96,7 +99,18 @@ class Login:
             finally:
                 word = trace.end()
         if pgconn.status != pq.ConnStatus.OK:
-            trouble = self._why(pgconn, word, connected=connected)
+            trouble = explain(
+                Failed(
+                    role=self.database.user,
+                    name=self.database.dbname,
+                    tls=self.database.sslmode is not SslMode.DISABLE,
+                    connected=connected,
+                    word=word,
+                    message=pgconn.get_error_message(),
+                    used_password=pgconn.used_password,
+                    needs_password=pgconn.needs_password,
+                )
+            )
             if trouble.reason is Reason.CERTIFICATE_UNTRUSTED:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
@@ -124,19 +138,6 @@ class Login:
             return CannotAsk(Reason.NO_ANSWER, detail)
         detail = f"{address}: no answer to the attempt to connect within {deadline.seconds:.1f} s"
         return DialFailed(Reason.NO_ANSWER, detail)
-
-    def _why(self, pgconn: pq.abc.PGconn, word: ServerWord, *, connected: bool) -> CannotAsk:
-        failed = Failed(
-            role=self.database.user,
-            name=self.database.dbname,
-            tls=self.database.sslmode is not SslMode.DISABLE,
-            connected=connected,
-            word=word,
-            message=pgconn.get_error_message(),
-            used_password=pgconn.used_password,
-            needs_password=pgconn.needs_password,
-        )
-        return explain(failed)
 
     @property
     def ca_file(self) -> str:
@@ -170,11 +171,3 @@ class Login:
         if self.password is None:
             return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
         return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
-
-
-def _require_descriptor() -> None:
-    """libpq fails without a word when this machine has no descriptor left. Raises CannotAsk."""
-    try:
-        socket.socket().close()
-    except OSError:
-        raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR) from None

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline, monotonic, now
-from preflight.errors import SecretError
 from preflight.plan import Connect, Database, Host
 from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
@@ -117,23 +116,22 @@ class SqlSession:
         """Of the questions, in their order. What the server tells of itself is asked in one flight with the first of
         them. Raises CannotAsk."""
         server = None if self._connection is not None else self._log_in(deadline)
-        from preflight.sessions.postgres import facts
-        from preflight.sessions.postgres.connection import Statement
+        from preflight.sessions.postgres import connection
 
         assert self._connection is not None  # noqa: S101 - or _log_in has raised
         self.stage = "waiting for the server's answers"
-        statements = [Statement(question.text, _most_seconds(question)) for question in questions]
+        statements = [connection.Statement(question.text, _most_seconds(question)) for question in questions]
         if server is None:
             return self._connection.ask(statements, deadline)
-        outcomes = self._connection.ask([facts.QUESTION, *statements], deadline)
+        outcomes = self._connection.ask([connection.FACTS, *statements], deadline)
         self._look_at_certificate(server, deadline)
         told = next(outcomes)
         if not isinstance(told, str):
             outcomes = iter(list(outcomes))
-            told = next(self._connection.ask([facts.QUESTION_WITHIN_LIMITS], deadline))
+            told = next(self._connection.ask([connection.FACTS_WITHIN_LIMITS], deadline))
         if isinstance(told, str):
             with contextlib.suppress(ValueError, LookupError, TypeError):  # something in between answered
-                self._note(facts.told(told))
+                self._note(connection.server_facts(told))
         return outcomes
 
     def _log_in(self, deadline: Deadline) -> ServerAddress:
@@ -144,8 +142,7 @@ class SqlSession:
         try:
             self.stage = "loading the PostgreSQL driver"
             self._pool.load_driver()
-            from preflight.sessions.postgres import facts
-            from preflight.sessions.postgres.connection import Connection
+            from preflight.sessions.postgres.connection import Connection, own_facts
             from preflight.sessions.postgres.login import Login
 
             login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
@@ -160,7 +157,7 @@ class SqlSession:
             # The host refuses the way on, or the host itself cannot be reached: that is the host's own line.
             refused = failed.answer.reason is Reason.FORWARDING_REFUSED
             raise CannotAsk(Reason.FORWARDING_REFUSED if refused else Reason.HOST, detail) from None
-        self._session |= facts.known(self._pgconn)
+        self._session |= own_facts(self._pgconn)
         if self._tunnel is None:
             self._session["address"] = str(server)
         self._connection = Connection(self._pgconn, self._closing)
@@ -171,10 +168,7 @@ class SqlSession:
         if reference is None:
             return None
         self.stage = f"reading the secret {reference}"
-        try:
-            return self._pool.secrets.value(reference, self._database.password_purpose)
-        except SecretError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
+        return self._pool.secrets.value(reference, self._database.password_purpose)
 
     def _addresses(self, deadline: Deadline) -> list[ServerAddress]:
         """Where to call the server. Raises CannotAsk and SessionFailed."""

@@ -10,28 +10,22 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan.values import LOOPBACK
+
+if TYPE_CHECKING:
+    import paramiko
 
 _ACCEPT_SECONDS = 5.0
 _CHUNK_BYTES = 32768
 
 
-class Channel(Protocol):
-    """What the tunnel needs of a `paramiko.Channel`."""
-
-    def recv(self, size: int, /) -> bytes: ...
-    def sendall(self, data: bytes, /) -> object: ...
-    def shutdown_write(self) -> object: ...
-    def close(self) -> object: ...
-
-
 class Tunnel:
     """Owns the channel. `admit` is called once; `finish` and `close` end both threads."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
         self._listener = socket.create_server((LOOPBACK, 0))
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Host
@@ -19,29 +19,11 @@ from preflight.sessions.ssh.shared import Shared
 from preflight.wording import one_line
 
 if TYPE_CHECKING:
+    from preflight.sessions.ssh.connection import Connection
     from preflight.sessions.ssh.transport import Transport
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
-
-
-class HasTransport(Protocol):
-    """A login, as far as what goes through it needs one."""
-
-    @property
-    def transport(self) -> Transport: ...
-
-
-class Jump(Protocol):
-    """A host that others are reached through."""
-
-    @property
-    def host(self) -> Host: ...
-
-    def hold(self, deadline: Deadline) -> HasTransport:
-        """The login, kept open until `release`. Raises SessionFailed."""
-
-    def release(self) -> None: ...
 
 
 class JumpFailed(CannotAsk):
@@ -59,7 +41,7 @@ class Attempt:
     """Reaches a host. What is learned on the way goes into `session`, for replies and for the report."""
 
     def __init__(
-        self, host: Host, jump: Jump | None, shared: Shared, deadline: Deadline, session: dict[str, str]
+        self, host: Host, jump: Connection | None, shared: Shared, deadline: Deadline, session: dict[str, str]
     ) -> None:
         """`deadline`: the time there is for this host; within it, each connection has `login_within` for its login."""
         self._host = host
@@ -69,7 +51,7 @@ class Attempt:
         self._session = session
         self._server = ""
         self._closed = False
-        self._held_jump: Jump | None = None
+        self._held_jump: Connection | None = None
         self._lock = threading.Lock()
         self.transport: Transport | None = None
         self.stage = "connecting"
@@ -181,11 +163,20 @@ class Attempt:
             raise
         return sock
 
-    def _through(self, jump: Jump) -> Any:
+    def _through(self, jump: Connection) -> Any:
         name = jump.host.id
         self._session["jump"] = name
         self.stage = f"waiting for jump {name}"
-        transport = self._held(jump).transport
+        try:
+            transport = jump.hold(self._deadline).transport
+        except SessionFailed as failed:
+            raise JumpFailed(
+                Reason.JUMP, f"through jump {name}: {failed.answer.detail.removeprefix(f'{name}: ')}"
+            ) from None
+        with self._lock:
+            before, self._held_jump = self._held_jump, jump
+        if before is not None:  # held for the connection that was dropped
+            before.release()
         address = show_address(self._host.address, self._host.ssh_port)
         self._session["address"] = address
         self._take_turn(f"{address} through {name}")
@@ -197,18 +188,6 @@ class Attempt:
             at_the_jump = refused.reason in (Reason.FORWARDING_REFUSED, Reason.CONNECTION_LOST)
             reason = Reason.JUMP if at_the_jump else Reason.NOT_FROM_JUMP
             raise CannotAsk(reason, f"{address} from jump {name}: {refused.detail}") from None
-
-    def _held(self, jump: Jump) -> HasTransport:
-        try:
-            login = jump.hold(self._deadline)
-        except SessionFailed as failed:
-            detail = f"through jump {jump.host.id}: {failed.answer.detail.removeprefix(f'{jump.host.id}: ')}"
-            raise JumpFailed(Reason.JUMP, detail) from None
-        with self._lock:
-            before, self._held_jump = self._held_jump, jump
-        if before is not None:  # held for the connection that was dropped
-            before.release()
-        return login
 
 
 class _Dropped(CannotAsk):

@@ -9,7 +9,6 @@ an answer counts only when its end was seen on both streams.
 from __future__ import annotations
 
 import math
-import secrets
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,10 +48,6 @@ class Stream(IntEnum):
     ERR = 1
 
 
-def new_nonce() -> str:
-    return secrets.token_hex(16)
-
-
 def script(nonce: str, questions: Sequence[Question]) -> bytes:
     """The whole script. A question with a secret must be alone: its command reads the standard input, on which the
     secret is written once the command is about to run."""
@@ -82,53 +77,42 @@ class Frame:
     """The far end's timeout(1) ended it."""
 
 
-@dataclass(slots=True)
-class _Mark:
-    word: str
-    arguments: list[str]
-    body: bytes
-    """What came since the mark before."""
-
-
 class _MarkReader:
     """Finds the marks in one stream, piece by piece, scanning each byte once."""
 
     def __init__(self, nonce: str) -> None:
         self._sign = b"\n" + nonce.encode("ascii") + b" "
-        self._buffer = bytearray()
+        self.pending = bytearray()
+        """What has come since the last mark and is not yet known to be noise."""
         self._scanned = 0
         self.noise = bytearray()
         """What came outside of answers: the chatter of profiles."""
 
-    @property
-    def pending(self) -> bytearray:
-        """What has come since the last mark and is not yet known to be noise."""
-        return self._buffer
-
-    def feed(self, data: bytes, inside: Callable[[], bool]) -> Iterator[_Mark]:
-        """`inside`: whether the bytes being read belong to an answer; what does not is kept only up to a cap."""
-        self._buffer += data
+    def feed(self, data: bytes, inside: Callable[[], bool]) -> Iterator[tuple[list[str], bytes]]:
+        """The words of each mark, and what came since the mark before. `inside`: whether the bytes being read belong to
+        an answer; what does not is kept only up to a cap."""
+        self.pending += data
         while True:
-            at = self._buffer.find(self._sign, self._scanned)
-            end = self._buffer.find(b"\n", at + len(self._sign)) if at >= 0 else -1
+            at = self.pending.find(self._sign, self._scanned)
+            end = self.pending.find(b"\n", at + len(self._sign)) if at >= 0 else -1
             if end < 0:
-                self._scanned = at if at >= 0 else max(0, len(self._buffer) - len(self._sign))
+                self._scanned = at if at >= 0 else max(0, len(self.pending) - len(self._sign))
                 if not inside() and at < 0:
                     self._take_noise(self._scanned)
                 return
-            words = bytes(self._buffer[at + len(self._sign) : end]).decode("ascii", "replace").split()
-            mark = _Mark(words[0] if words else "", words[1:], bytes(self._buffer[:at]))
+            words = bytes(self.pending[at + len(self._sign) : end]).decode("ascii", "replace").split()
+            body = bytes(self.pending[:at])
             if not inside():
                 self._take_noise(at)
-                del self._buffer[: end + 1 - at]
+                del self.pending[: end + 1 - at]
             else:
-                del self._buffer[: end + 1]
+                del self.pending[: end + 1]
             self._scanned = 0
-            yield mark
+            yield words, body
 
     def _take_noise(self, size: int) -> None:
-        self.noise += self._buffer[: min(size, _NOISE_CAP_BYTES - len(self.noise))]
-        del self._buffer[:size]
+        self.noise += self.pending[: min(size, _NOISE_CAP_BYTES - len(self.noise))]
+        del self.pending[:size]
         self._scanned = 0
 
 
@@ -161,8 +145,8 @@ class BatchReader:
         """The answers that `data` completes."""
         self.total_bytes += len(data)
         frames = []
-        for mark in self._readers[stream].feed(data, lambda: self._inside[stream] is not None):
-            frame = self._take(stream, mark)
+        for words, body in self._readers[stream].feed(data, lambda: self._inside[stream] is not None):
+            frame = self._take(stream, words, body)
             if frame is not None:
                 frames.append(frame)
         return frames
@@ -195,16 +179,16 @@ class BatchReader:
         reader = self._readers[stream]
         return bytes(reader.noise if self._inside[stream] is not None else reader.noise + reader.pending)
 
-    def _take(self, stream: Stream, mark: _Mark) -> Frame | None:
-        match mark.word, mark.arguments:
-            case "S", [limit, *_]:
+    def _take(self, stream: Stream, words: list[str], body: bytes) -> Frame | None:
+        match words:
+            case ["S", limit, *_]:
                 self.started = True
                 self._limit_word = limit
-            case "B", [number] if number.isdecimal() and int(number) < len(self._questions):
+            case ["B", number] if number.isdecimal() and int(number) < len(self._questions):
                 self._inside[stream] = int(number)
                 self._open.setdefault(int(number), _Open(monotonic()))
-            case "E", [number, code] if number == str(self._inside[stream]) and code.isdecimal():
-                return self._end(stream, int(number), int(code), mark.body)
+            case ["E", number, code] if number == str(self._inside[stream]) and code.isdecimal():
+                return self._end(stream, int(number), int(code), body)
         return None
 
     def _end(self, stream: Stream, number: int, code: int, body: bytes) -> Frame | None:

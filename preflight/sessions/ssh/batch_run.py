@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,15 +12,42 @@ from preflight.clock import monotonic
 from preflight.probe import Question
 from preflight.reasons import Reason
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.command_channel import CommandChannel, News
+from preflight.sessions.ssh.batch import Stream
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.transport import Channel
 
+_READ_BYTES = 65536
+_LINGER_SECONDS = 0.3  # after the exit status: output still under way, not a child that keeps the stream open
+_SEND_POLL_SECONDS = 0.02  # a full send window has no event to wait for
 _GRACE_SECONDS = 3.0
 """More than the 2 s that `timeout -k 2` waits at the far end, so that the far end's own word arrives first."""
 _TOTAL_CAP_BYTES = 32 * 1024 * 1024
 _FOREVER_SECONDS = 3600.0
+
+
+class News(threading.Event):
+    """Set when any of several channels has something new. Buffers clear the event they are given when they are empty,
+    which is no news of the others: only `wait_once` clears this one."""
+
+    def clear(self) -> None:
+        """See the class."""
+
+    def wait_once(self, seconds: float) -> None:
+        self.wait(seconds)
+        super().clear()
+
+
+class _Status(threading.Event):
+    """A channel's event for its exit status, which is news, too."""
+
+    def __init__(self, news: News) -> None:
+        super().__init__()
+        self._news = news
+
+    def set(self) -> None:
+        super().set()
+        self._news.set()
 
 
 class Ending(Enum):
@@ -32,7 +61,10 @@ class Ending(Enum):
 
 
 class BatchRun:
-    """Sends the script of a batch and takes its answers, a step at a time."""
+    """Sends the script of a batch and takes its answers, a step at a time, without ever waiting.
+
+    None of paramiko's timeouts bounds a command as a whole, its two output streams share one window (reading one while
+    the other fills is a deadlock), and a background child can keep the output open after the command has ended."""
 
     def __init__(
         self,
@@ -42,16 +74,25 @@ class BatchRun:
         channel: Channel,
         news: News,
     ) -> None:
-        """`secret`: written to the only question's standard input once its command runs. `news`: see
-        `CommandChannel`."""
-        nonce = batch.new_nonce()
-        self.begun = monotonic()
+        """`secret`: written to the only question's standard input once its command runs. `news`: set whenever there is
+        more to be done. The answer to the request for a shell is not waited for: what follows is sent at once."""
+        nonce = secrets.token_hex(16)
+        self.begun = self._heard_at = monotonic()
         self.reader = batch.BatchReader(nonce, questions)
+        self.channel = channel
         self._script: bytes | None = batch.script(nonce, questions)
         self._secret = secret
         self._open = dict(enumerate(questions))
         self._answered = answered
-        self.command = CommandChannel(channel, batch.COMMAND, news)
+        self._unsent = b""
+        self._input_open = True
+        channel.setblocking(0)
+        # Not the channel's descriptor: paramiko's thread may still write to that pipe while close() takes it away,
+        # which ends the whole connection with EBADF or, worse, writes into whatever has got the number meanwhile.
+        channel.in_buffer.set_event(news)
+        channel.in_stderr_buffer.set_event(news)
+        channel.status_event = _Status(news)
+        channel.request_command(batch.COMMAND)
 
     @property
     def unanswered(self) -> list[Question]:
@@ -65,23 +106,27 @@ class BatchRun:
 
     def advance(self) -> Ending | None:
         """Sends and receives what can be without waiting; how the batch ended, or None while it goes on."""
-        self.command.receive(self._hear)
-        self.command.send(self._more)  # after what was heard: a secret waits for its command to run
+        self._receive()
+        self._send()  # after what was heard: a secret waits for its command to run
         if not self._open:
             return Ending.ANSWERED
         if self._patience() <= 0:
             return Ending.STUCK
-        if not self.command.ended:
+        if not self._ended:
             return None
-        if self.command.refused:
+        if self.channel.closed and not self.channel.event_ready:
             return Ending.REFUSED
         # paramiko marks a lost channel closed; only a real end has a status
-        return Ending.ENDED if self.command.exit_status >= 0 else Ending.CUT_OFF
+        return Ending.ENDED if self.channel.exit_status >= 0 else Ending.CUT_OFF
 
     @property
     def wait_seconds(self) -> float:
         """How long there is nothing to do unless there is news."""
-        return min(self._patience(), self.command.poll_seconds)
+        if self._unsent and self._input_open:
+            return min(self._patience(), _SEND_POLL_SECONDS)
+        if self.channel.exit_status_ready():
+            return min(self._patience(), _LINGER_SECONDS / 4)
+        return self._patience()
 
     def complaint(self) -> tuple[Reason, str]:
         """Why a batch was given up as stuck."""
@@ -91,12 +136,52 @@ class BatchRun:
             return too_much(_TOTAL_CAP_BYTES)
         return Reason.QUESTION_LIMIT, f"took more than {self.current.timeout_seconds:.0f} s and did not end"
 
-    def _hear(self, stream: batch.Stream, data: bytes) -> bool:
-        for frame in self.reader.feed(stream, data):
-            self._answered(self._open.pop(frame.number), frame)
-        return self._patience() > 0
+    @property
+    def _ended(self) -> bool:
+        """The shell has ended, or its channel, and all it said has been received."""
+        over = self.channel.closed or (
+            self.channel.exit_status_ready()
+            and (self.channel.eof_received or monotonic() - self._heard_at > _LINGER_SECONDS)
+        )
+        # Last: what arrives between the two looks comes before the end, and must not be lost.
+        return over and not (self.channel.recv_ready() or self.channel.recv_stderr_ready())
+
+    def _receive(self) -> None:
+        """Takes what has arrived, until it is more than may be waited for: the window then stops the sender."""
+        for stream, ready, read in (
+            (Stream.OUT, self.channel.recv_ready, self.channel.recv),
+            (Stream.ERR, self.channel.recv_stderr_ready, self.channel.recv_stderr),
+        ):
+            while ready():
+                self._heard_at = monotonic()
+                for frame in self.reader.feed(stream, read(_READ_BYTES)):
+                    self._answered(self._open.pop(frame.number), frame)
+                if self._patience() <= 0:
+                    return
+
+    def _send(self) -> None:
+        """Sends what there is to be sent, as far as the window allows."""
+        try:
+            while self._input_open:
+                data = self._unsent or self._more()
+                if data is None:
+                    self._input_open = False
+                    self.channel.shutdown_write()
+                elif not data:
+                    return
+                else:
+                    self._unsent = data
+                    sent = self.channel.send(data)
+                    if sent == 0:
+                        raise EOFError
+                    self._unsent = data[sent:]
+        except TimeoutError:
+            return  # the window is full; later
+        except (OSError, EOFError):
+            self._input_open = False  # nobody reads; what has been written still comes
 
     def _more(self) -> bytes | None:
+        """Empty for nothing yet, None for nothing ever again."""
         if self._script is not None:
             script, self._script = self._script, None
             return script

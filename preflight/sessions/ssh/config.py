@@ -23,10 +23,6 @@ _AT_ONCE = threading.BoundedSemaphore(8)
 _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
-class ConfigFailed(CannotAsk):
-    """`ssh -G` gave no answer that can be used."""
-
-
 @dataclass(frozen=True, slots=True)
 class Configured:
     """A host with what ssh_config adds to the plan."""
@@ -41,13 +37,13 @@ class Configured:
 
 
 def configure(host: Host, deadline: Deadline) -> Configured:
-    """`host` completed from ssh_config where the plan says nothing. Raises ConfigFailed."""
+    """`host` completed from ssh_config where the plan says nothing. Raises CannotAsk."""
     options = parse(_ssh_g(host, deadline))
     first = {name: values[0] for name, values in options.items() if values}
     jump = first.get("proxyjump", "none")
     if not host.jump and jump == "none" and first.get("proxycommand", "none") != "none":
         detail = f"ssh_config reaches {host.id} by ProxyCommand, which is not supported; name a jump host"
-        raise ConfigFailed(Reason.PROXY_COMMAND, detail)
+        raise CannotAsk(Reason.PROXY_COMMAND, detail)
     alias = first.get("hostkeyalias", "none")
     complete = replace(
         host,
@@ -96,16 +92,14 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
             )
     except FileNotFoundError:
         detail = f"ssh_config = true for {host.id} needs the OpenSSH client, and there is no `ssh` here"
-        raise ConfigFailed(Reason.SSH_CONFIG, detail) from None
+        raise CannotAsk(Reason.SSH_CONFIG, detail) from None
     except subprocess.TimeoutExpired:
-        raise ConfigFailed(
-            Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s"
-        ) from None
+        raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
     except (OSError, ValueError) as error:
-        raise ConfigFailed(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
+        raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
     if done.returncode != 0:
         detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
-        raise ConfigFailed(Reason.SSH_CONFIG, detail)
+        raise CannotAsk(Reason.SSH_CONFIG, detail)
     return done.stdout
 
 

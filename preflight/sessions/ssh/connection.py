@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -45,12 +44,14 @@ class Connection:
     """Opened by the first who needs it, in the thread of whoever that is; failed once, failed for the whole run: a
     refused login is never repeated. Closed when nobody uses it, it is opened again for whoever comes next."""
 
-    def __init__(self, host: Host, shared: Shared, jump: Connection | None = None) -> None:
+    def __init__(self, host: Host, shared: Shared, planned_jump: Connection | None = None) -> None:
         self.host = host
         self.reached = host
         """The host as it is dialled: completed from ssh_config."""
         self._shared = shared
-        self._planned_jump = self._jump = jump
+        self.planned_jump = planned_jump
+        self._jump: Connection | None = None
+        """The planned one, or the last of those that ssh_config puts behind it; known once the host was configured."""
         self._changed = threading.Condition()
         self._users = 0
         self._opening = False
@@ -63,9 +64,12 @@ class Connection:
         """sudo has refused the login's password in this run; it is offered once."""
 
     @property
-    def depth(self) -> int:
-        """How many jump hosts lie before it."""
-        return 0 if self._jump is None else self._jump.depth + 1
+    def way(self) -> list[Connection]:
+        """It and the jump hosts before it, none twice: those of the plan, and those that ssh_config adds."""
+        way = [self]
+        while (jump := way[-1]._jump or way[-1].planned_jump) is not None and jump not in way:
+            way.append(jump)
+        return way
 
     @property
     def stage(self) -> str:
@@ -77,17 +81,8 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        transport = self._transport
-        return transport is not None and transport.is_active()
-
-    @contextmanager
-    def used(self, deadline: Deadline) -> Iterator[Login]:
-        """The login, open for as long as it is used. Raises SessionFailed."""
-        login = self.hold(deadline)
-        try:
-            yield login
-        finally:
-            self.release()
+        login = self._login
+        return login is not None and login.transport.is_active()
 
     def hold(self, deadline: Deadline) -> Login:
         """The login, waited for no longer than the deadline, and kept open until `release`. Raises SessionFailed."""
@@ -116,13 +111,9 @@ class Connection:
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
         return NoReply(reason, detail, now(), took, vantage, dict(self._session))
 
-    def close_if_idle(self) -> bool:
-        """Closes the connection if it is open and nobody uses it; whether it did."""
-        return self.close_unless_used(0)
-
-    def close_unless_used(self, by_others_than: int) -> bool:
-        """Closes the connection, also one that is just being opened, unless more than so many use it. A login under
-        way ends at once."""
+    def close_unless_used(self, by_others_than: int = 0) -> bool:
+        """Closes the connection, also one that is just being opened, unless more than so many use it; whether it did.
+        A login under way ends at once."""
         with self._changed:
             if self._users > by_others_than or self._attempt is None:
                 return False
@@ -143,14 +134,9 @@ class Connection:
 
     def join(self, seconds: float) -> None:
         """Waits for the transport's thread to end, after `finish`."""
-        transport = self._transport
-        if transport is not None and transport.is_alive():
-            transport.join(seconds)
-
-    @property
-    def _transport(self) -> Transport | None:
         attempt = self._attempt
-        return None if attempt is None else attempt.transport
+        if attempt is not None and attempt.transport is not None and attempt.transport.is_alive():
+            attempt.transport.join(seconds)
 
     def _drop(self, attempt: Attempt) -> None:
         attempt.close()
@@ -196,10 +182,8 @@ class Connection:
         begun = monotonic()
         try:
             return attempt()
-        except JumpFailed as failed:
-            return self.no_reply(failed.reason, failed.detail, monotonic() - begun)
         except CannotAsk as failed:
-            detail = f"{self.host.id}: {failed.detail}"
+            detail = failed.detail if isinstance(failed, JumpFailed) else f"{self.host.id}: {failed.detail}"
             return self.no_reply(failed.reason, detail, monotonic() - begun)
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
@@ -253,9 +237,12 @@ class Connection:
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""
         host = self.host
-        configured = configure(host, deadline) if host.ssh_config else Configured(_with_address(host))
+        configured = (
+            configure(host, deadline) if host.ssh_config else Configured(replace(host, address=host.address or host.id))
+        )
         if not configured.host.user:
-            configured = replace(configured, host=replace(configured.host, user=Account(_own_name())))
+            with contextlib.suppress(KeyError, OSError):  # as ssh: the login name of whoever runs this
+                configured = replace(configured, host=replace(configured.host, user=Account(getpass.getuser())))
         self.reached = configured.host
         self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
         return configured
@@ -263,26 +250,22 @@ class Connection:
     def _begin(self, configured: Configured, deadline: Deadline) -> Attempt:
         """The attempt, with the jump hosts that ssh_config adds."""
         with self._shared.lock:
-            jump = self._planned_jump
-            for hop in configured.jumps:
-                jump = self._hop(hop, jump)
-            before = jump
-            while before is not None:
-                if before is self:
-                    raise CannotAsk(Reason.JUMP, "jump hosts go in a circle")
-                before = before._jump
+            jump = self.planned_jump
+            for hop in configured.jumps:  # each shared by all that go through it
+                name = f"{hop.id} {jump.host.id if jump else ''}"
+                jump = self._shared.hops.setdefault(name, Connection(hop, self._shared, jump))
             self._jump = jump
+            way = self.way
+            again = way[-1]._jump or way[-1].planned_jump
+            if again is not None:
+                circle = " -> ".join(each.host.id for each in [*way, again])
+                raise CannotAsk(Reason.JUMP, f"jump hosts go in a circle: {circle}")
         attempt = Attempt(configured.host, jump, self._shared, deadline, self._session)
         with self._changed:
             if self._finished:
                 raise Closed
             self._attempt = attempt
         return attempt
-
-    def _hop(self, host: Host, before: Connection | None) -> Connection:
-        """The connection to a ProxyJump host, shared by all that go through it. Call it with the lock of `Shared`."""
-        name = f"{host.id} {before.host.id if before else ''}"
-        return self._shared.hops.setdefault(name, Connection(host, self._shared, before))
 
     def _check_host_key(self, transport: Transport, host: Host, known: KnownKeys, unreadable: tuple[str, ...]) -> None:
         from preflight.sessions.ssh.transport import pinned_text, verify_host_key
@@ -294,14 +277,3 @@ class Connection:
         if wrong is not None:
             self._session["pinned"] = pinned_text(known)
             raise wrong
-
-
-def _with_address(host: Host) -> Host:
-    return replace(host, address=host.address or host.id)
-
-
-def _own_name() -> str:
-    """The login name of whoever runs this, as ssh takes it."""
-    with contextlib.suppress(KeyError, OSError):
-        return getpass.getuser()
-    return ""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline
-from preflight.errors import SecretError
 from preflight.plan import Host
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import Secrets
-from preflight.sessions.ssh.agent import Agent, find_key
-from preflight.sessions.ssh.key_files import KeyFile
+from preflight.sessions.ssh.keys import Agent, find_key, load_key
 from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.wording import one_line
 
@@ -49,30 +47,21 @@ class Credential:
 
 
 class KeyCredential(Credential):
-    """A private key, from a file or kept by the agent."""
+    """A private key, from a file or kept by the agent, which is let go after the one attempt."""
 
     method = "publickey"
 
-    def __init__(self, key: Any, description: str) -> None:
+    def __init__(self, key: Any, description: str, agent: Agent | None = None) -> None:
         self._key = key
+        self._agent = agent
         self.description = description
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
-        return tuple(transport.auth_publickey(user, self._key))
-
-
-class AgentCredential(KeyCredential):
-    """A key kept by the agent; the agent is let go after the one attempt."""
-
-    def __init__(self, key: Any, description: str, agent: Agent) -> None:
-        super().__init__(key, description)
-        self._agent = agent
-
-    def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
-            return super().offer(transport, user)
+            return tuple(transport.auth_publickey(user, self._key))
         finally:
-            self._agent.close()
+            if self._agent is not None:
+                self._agent.close()
 
 
 class PasswordCredential(Credential):
@@ -148,18 +137,15 @@ class PasswordTrials:
         try:
             yield
         except CannotAsk as failed:
-            self._end(mine, refused_by=host_id if failed.reason is Reason.BAD_CREDENTIAL else "")
+            if failed.reason is Reason.BAD_CREDENTIAL:
+                self._refused_by.setdefault(mine, host_id)
             raise
-        self._end(mine)
-
-    def _end(self, tried: tuple[str, str], refused_by: str | None = None) -> None:
-        with self._changed:
-            self._under_trial.discard(tried)
-            if refused_by is None:
-                self._accepted.add(tried)
-            elif refused_by:
-                self._refused_by.setdefault(tried, refused_by)
-            self._changed.notify_all()
+        else:
+            self._accepted.add(mine)
+        finally:
+            with self._changed:
+                self._under_trial.discard(mine)
+                self._changed.notify_all()
 
 
 class CredentialStore:
@@ -177,19 +163,11 @@ class CredentialStore:
             return self._key(host, host.key)
         if host.agent:
             key, mark, agent = find_key(host.agent, agent_socket, deadline)
-            return AgentCredential(key, f"agent {mark}", agent)
+            return KeyCredential(key, f"agent {mark}", agent)
         if host.password is not None:
-            reference = host.password
-            password = self._value(lambda: self._secrets.value(reference, host.password_purpose))
+            password = self._secrets.value(host.password, host.password_purpose)
             return PasswordCredential(password, host.id, self._trials)
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
-
-    @staticmethod
-    def _value(read: Callable[[], str]) -> str:
-        try:
-            return read()
-        except SecretError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host
@@ -205,46 +183,40 @@ class CredentialStore:
         return cached
 
     def _load(self, host: Host, path: Path) -> KeyCredential:
-        file = KeyFile.read(path)
-        passphrase = None
-        if file.encrypted:
+        def passphrase() -> str:
             if host.passphrase is None:
                 detail = f"{path} is protected by a passphrase and the plan names none"
                 raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
-            reference = host.passphrase
-            passphrase = self._value(lambda: self._secrets.value(reference, host.passphrase_purpose))
-        key, certified = file.open(passphrase)
+            return self._secrets.value(host.passphrase, host.passphrase_purpose)
+
+        key, certified = load_key(path, passphrase)
         return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))
 
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
     """One attempt with one credential. Raises CannotAsk."""
     with credential.trial(user, deadline):
-        _try(transport, user, credential, deadline)
-
-
-def _try(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
-    transport.auth_timeout = max(deadline.left(), 0.1)
-    try:
-        further = credential.offer(transport, user)
-    except paramiko.BadAuthenticationType as refused:
-        allowed = [one_line(method, 60) for method in refused.allowed_types]
-        if "keyboard-interactive" in allowed and credential.method == "password":
-            raise _bad_credential(transport, user, credential) from None
-        detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
-        raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
-    except _FurtherPrompt as prompt:
-        if _NEW_PASSWORD_PROMPT.search(str(prompt)):
-            detail = f"the password of {user} has to be changed first: {prompt}"
-            raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
-        raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
-    except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
-        raise _explain(transport, user, credential, error, deadline) from None
-    if further:
-        detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
-        raise CannotAsk(Reason.PARTIAL, one_line(detail))
-    if not transport.is_authenticated():
-        raise _bad_credential(transport, user, credential)
+        transport.auth_timeout = max(deadline.left(), 0.1)
+        try:
+            further = credential.offer(transport, user)
+        except paramiko.BadAuthenticationType as refused:
+            allowed = [one_line(method, 60) for method in refused.allowed_types]
+            if "keyboard-interactive" in allowed and credential.method == "password":
+                raise _bad_credential(transport, user, credential) from None
+            detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
+            raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
+        except _FurtherPrompt as prompt:
+            if _NEW_PASSWORD_PROMPT.search(str(prompt)):
+                detail = f"the password of {user} has to be changed first: {prompt}"
+                raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
+            raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
+        except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
+            raise _explain(transport, user, credential, error, deadline) from None
+        if further:
+            detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
+            raise CannotAsk(Reason.PARTIAL, one_line(detail))
+        if not transport.is_authenticated():
+            raise _bad_credential(transport, user, credential)
 
 
 def _explain(

@@ -13,7 +13,7 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from preflight.plan.values import SSH_PORT
 
 _LARGEST_FILE_BYTES = 16 * 1024 * 1024
 _KEY_TYPES = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"})
+_REVOKED, _CERT_AUTHORITY = "@revoked", "@cert-authority"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -69,12 +70,6 @@ class KeyStatus(Enum):
     REVOKED = "revoked"
 
 
-class _Marker(StrEnum):
-    NONE = ""
-    CERT_AUTHORITY = "@cert-authority"
-    REVOKED = "@revoked"
-
-
 @dataclass(frozen=True, slots=True)
 class KnownKeys:
     """What the files say of one host."""
@@ -109,7 +104,8 @@ class KnownKeys:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    marker: _Marker
+    marker: str
+    """`@revoked`, `@cert-authority`, or empty."""
     names: str
     """The first field: a hashed name, or a comma list of patterns."""
     key: PublicKey
@@ -118,20 +114,13 @@ class _Line:
 class HostKeys:
     """The usable lines of several known_hosts files, read once, found by name."""
 
-    def __init__(self, lines: Iterable[_Line] = (), unreadable: tuple[str, ...] = ()) -> None:
-        self.unreadable = unreadable
+    def __init__(self, files: Iterable[Path] = ()) -> None:
+        """Never fails: a missing file pins nothing, an unreadable one is remembered in `unreadable`."""
+        self.unreadable: tuple[str, ...] = ()
         """Files that exist and cannot be read, with the reason, for the report."""
         self._plain: dict[str, list[_Line]] = {}
-        self._hashed: list[tuple[_Hash, _Line]] = []
+        self._hashed: list[tuple[bytes, bytes, _Line]] = []
         self._patterns: list[_Line] = []
-        for line in lines:
-            self._file(line)
-
-    @classmethod
-    def read(cls, files: Iterable[Path]) -> HostKeys:
-        """Never fails: a missing file pins nothing, an unreadable one is remembered in `unreadable`."""
-        lines: list[_Line] = []
-        unreadable: list[str] = []
         for path in files:
             try:
                 with path.expanduser().open("rb") as opened:
@@ -139,11 +128,11 @@ class HostKeys:
             except FileNotFoundError:
                 continue
             except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an account without a home directory
-                unreadable.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+                self.unreadable += (f"{path}: {getattr(error, 'strerror', None) or error}",)
                 continue
-            parsed = (_parse_line(line) for line in content.decode("utf-8", "replace").splitlines())
-            lines += [line for line in parsed if line is not None]
-        return cls(lines, tuple(unreadable))
+            for line in map(_parse_line, content.decode("utf-8", "replace").splitlines()):
+                if line is not None:
+                    self._add(line)
 
     def lookup(self, address: str, port: int = SSH_PORT, alias: str = "") -> KnownKeys:
         """What is pinned for a host. An `alias` (HostKeyAlias) replaces address and port."""
@@ -152,17 +141,17 @@ class HostKeys:
         plain = address.lower()
         also = self._covering(plain) if plain != name and not alias else []
         return KnownKeys(
-            keys=_keys(found, _Marker.NONE),
-            without_port=_keys(also, _Marker.NONE),
-            revoked=_keys(found, _Marker.REVOKED) | _keys(also, _Marker.REVOKED),
-            cert_authority=bool(_keys(found, _Marker.CERT_AUTHORITY) or _keys(also, _Marker.CERT_AUTHORITY)),
+            keys=_keys(found, ""),
+            without_port=_keys(also, ""),
+            revoked=_keys(found, _REVOKED) | _keys(also, _REVOKED),
+            cert_authority=bool(_keys(found, _CERT_AUTHORITY) or _keys(also, _CERT_AUTHORITY)),
         )
 
-    def _file(self, line: _Line) -> None:
+    def _add(self, line: _Line) -> None:
         """Under each of its names; hashes, and lists in which a name alone does not decide, are looked through."""
         if line.names.startswith("|"):
-            hashed = _Hash.parse(line.names)
-            self._hashed += [(hashed, line)] if hashed is not None else []
+            hashed = _parse_hash(line.names)
+            self._hashed += [(*hashed, line)] if hashed is not None else []
         elif any(sign in line.names for sign in "*?!"):
             self._patterns.append(line)
         else:
@@ -171,7 +160,11 @@ class HostKeys:
 
     def _covering(self, name: str) -> list[_Line]:
         encoded = name.encode("utf-8", "replace")
-        hashed = [line for hash_, line in self._hashed if hash_.covers(encoded)]
+        hashed = [
+            line
+            for salt, digest, line in self._hashed
+            if hmac.compare_digest(hmac.digest(salt, encoded, "sha1"), digest)
+        ]
         patterns = [line for line in self._patterns if _patterns_match(name, line.names.lower())]
         return self._plain.get(name, []) + hashed + patterns
 
@@ -187,43 +180,28 @@ def _entry_name(address: str, port: int, alias: str) -> str:
     return address.lower() if port == SSH_PORT else f"[{address.lower()}]:{port}"
 
 
-def _keys(lines: Iterable[_Line], marker: _Marker) -> frozenset[PublicKey]:
-    return frozenset(line.key for line in lines if line.marker is marker)
+def _keys(lines: Iterable[_Line], marker: str) -> frozenset[PublicKey]:
+    return frozenset(line.key for line in lines if line.marker == marker)
 
 
 def _parse_line(line: str) -> _Line | None:
     fields = line.split()
-    marker = _Marker.NONE
-    if fields and fields[0].startswith("@"):
-        try:
-            marker = _Marker(fields.pop(0))
-        except ValueError:
-            return None
+    marker = fields.pop(0) if fields and fields[0] in (_REVOKED, _CERT_AUTHORITY) else ""
     if len(fields) < 3 or fields[0].startswith(("#", "@")) or fields[1] not in _KEY_TYPES:
         return None
     key = PublicKey.parse(fields[1], fields[2])
     return None if key is None else _Line(marker, fields[0], key)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hash:
-    """`|1|salt|hash`: HMAC-SHA1 of the name, keyed with the salt."""
-
-    salt: bytes
-    digest: bytes
-
-    @classmethod
-    def parse(cls, text: str) -> _Hash | None:
-        parts = text.split("|")
-        if len(parts) != 4 or parts[1] != "1":
-            return None
-        try:
-            return cls(*(base64.b64decode(part, validate=True) for part in parts[2:]))
-        except (binascii.Error, ValueError):
-            return None
-
-    def covers(self, name: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(self.salt, name, "sha1"), self.digest)
+def _parse_hash(names: str) -> tuple[bytes, bytes] | None:
+    """Salt and digest of `|1|salt|digest`: HMAC-SHA1 of the name, keyed with the salt."""
+    parts = names.split("|")
+    if len(parts) != 4 or parts[1] != "1":
+        return None
+    try:
+        return base64.b64decode(parts[2], validate=True), base64.b64decode(parts[3], validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _patterns_match(name: str, patterns: str) -> bool:

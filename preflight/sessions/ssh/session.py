@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from preflight.clock import Deadline, monotonic
-from preflight.errors import SecretError
 from preflight.plan import SecretRef
 from preflight.probe import Question, Reply
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
-from preflight.sessions.ssh.batch_run import BatchRun, Ending, too_much
-from preflight.sessions.ssh.command_channel import News
+from preflight.sessions.ssh.batch_run import BatchRun, Ending, News, too_much
 from preflight.sessions.ssh.connection import Connection, Login
-from preflight.sessions.ssh.shared import a_little_before
 from preflight.wording import one_line
 
+_HEAD_START_SECONDS = 0.15
 _SLOT_POLL_SECONDS = 0.1
 """How soon to try again for a channel when all that are open belong to somebody else."""
 _PASSWORD_EXPIRED = re.compile(
@@ -52,7 +50,9 @@ class SshSession:
 
     def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
         """See `preflight.sessions.Session`. Logs in at the first call."""
-        asking = _Asking(self._connection, self._secrets, a_little_before(deadline), deliver)
+        left = deadline.left()  # a little less, so that this, which knows more, speaks before whoever asks
+        sooner = Deadline(max(left - _HEAD_START_SECONDS, left * 0.9))
+        asking = _Asking(self._connection, self._secrets, sooner, deliver)
         self._asking.append(asking)
         try:
             asking.run(questions)
@@ -83,18 +83,24 @@ class _Asking:
     def run(self, questions: Sequence[Question]) -> None:
         """Returns when every question has its answer."""
         try:
-            with self._connection.used(self._deadline) as login:
-                self._waiting = list(_batches(questions))
-                try:
-                    self._watch(login)
-                except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
-                    self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
-                finally:
-                    for run in self._running:
-                        login.slots.close(run.command.channel)
+            login = self._connection.hold(self._deadline)
         except SessionFailed as failed:
             for question in questions:
                 self._deliver(question, failed.answer)
+            return
+        together = [question for question in questions if not _needs_own_channel(question)]
+        self._waiting = [together] if together else []
+        self._waiting += [[question] for question in questions if _needs_own_channel(question)]
+        try:
+            self._watch(login)
+        except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out of what it sends
+            self._answer_rest(Reason.CONNECTION_LOST, f"the connection broke with {type(error).__name__}")
+        finally:
+            try:
+                for run in self._running:
+                    login.slots.close(run.channel)
+            finally:
+                self._connection.release()
 
     def give_up(self) -> None:
         """Ends the loop, from another thread."""
@@ -108,7 +114,7 @@ class _Asking:
                 ending = run.advance()
                 if ending is not None:
                     self._running.remove(run)
-                    login.slots.close(run.command.channel)
+                    login.slots.close(run.channel)
                     self._settle(login, run, ending)
             if self._given_up:
                 self._answer_rest(Reason.CLOSED_HERE, "the session was closed")
@@ -117,12 +123,8 @@ class _Asking:
                 self._out_of_time()
                 return
             if self._running or self._waiting:
-                self._news.wait_once(self._wait_seconds())
-
-    def _wait_seconds(self) -> float:
-        if not self._running:
-            return min(self._deadline.left(), _SLOT_POLL_SECONDS)
-        return min(self._deadline.left(), *(run.wait_seconds for run in self._running))
+                pauses = [run.wait_seconds for run in self._running] or [_SLOT_POLL_SECONDS]
+                self._news.wait_once(min(self._deadline.left(), *pauses))
 
     def _start(self, login: Login) -> None:
         """Opens as many channels as there are batches and the server allows."""
@@ -131,23 +133,17 @@ class _Asking:
                 _has_secret(questions) and any(_has_secret(r.unanswered) for r in self._running)
             ):
                 continue  # one password after another: once sudo has refused it, another try could lock the account
-            if not self._start_one(login, questions):
-                return
-
-    def _start_one(self, login: Login, questions: list[Question]) -> bool:
-        """Whether the batch needs no more waiting: it runs, or has its answers."""
-        try:
-            secret = self._secret_of(questions[0]) if _has_secret(questions) else None
-            channel = login.slots.open(login.transport, self._deadline)
-            if channel is None:
-                return False
-        except CannotAsk as failed:
-            self._put_all(questions, failed.reason, failed.detail)
-        else:
-            answered = partial(self._put_frame, login)
-            self._running.append(BatchRun(questions, secret, answered, channel, self._news))
-        self._waiting.remove(questions)
-        return True
+            try:
+                secret = self._secret_of(questions[0]) if _has_secret(questions) else None
+                channel = login.slots.open(login.transport, self._deadline)
+            except CannotAsk as failed:
+                self._put_all(questions, failed.reason, failed.detail)
+            else:
+                if channel is None:
+                    return
+                answered = partial(self._put_frame, login)
+                self._running.append(BatchRun(questions, secret, answered, channel, self._news))
+            self._waiting.remove(questions)
 
     def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
         """Answers what the batch left open. After a question that hangs or floods, the rest goes to a new channel."""
@@ -188,7 +184,7 @@ class _Asking:
     def _no_shell(self, login: Login, run: BatchRun, unanswered: list[Question]) -> None:
         said = one_line(decode(run.reader.noise))
         told = f"{said} {' '.join(login.transport.banners)}"
-        status = run.command.exit_status
+        status = run.channel.exit_status
         if _PASSWORD_EXPIRED.search(told):
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
@@ -213,7 +209,7 @@ class _Asking:
         try:
             reference = SecretRef.parse(question.stdin_secret)
             return self._secrets.value(reference, self._connection.host.password_purpose)
-        except (ValueError, SecretError) as error:
+        except ValueError as error:
             raise CannotAsk(Reason.NO_SECRET, str(error)) from None
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
@@ -241,14 +237,6 @@ class _Asking:
         answer = self._connection.no_reply(reason, f"{self._connection.host.id}: {detail}")
         for question in questions:
             self._deliver(question, answer)
-
-
-def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """What is asked together, in the order given; then those that want a channel of their own."""
-    together = [question for question in questions if not _needs_own_channel(question)]
-    if together:
-        yield together
-    yield from ([question] for question in questions if _needs_own_channel(question))
 
 
 def _has_secret(questions: Sequence[Question]) -> bool:

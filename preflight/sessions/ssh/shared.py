@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,21 +13,21 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Host
 from preflight.sessions.secrets import Secrets
-from preflight.sessions.ssh.descriptors import OpenConnections, connections_for, raise_limit
 from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
-from preflight.sessions.ssh.turns import LoginTurns
 
 if TYPE_CHECKING:
     from preflight.sessions.ssh.connection import Connection
     from preflight.sessions.ssh.credentials import CredentialStore
 
-_HEAD_START_SECONDS = 0.15
-
-
-def a_little_before(deadline: Deadline) -> Deadline:
-    """For work inside other work with the same deadline, so that the inner one, which knows more, speaks first."""
-    left = deadline.left()
-    return Deadline(max(left - _HEAD_START_SECONDS, left * 0.9))
+_KEPT_FREE = 32
+"""Descriptors for the program itself: its modules, files, pipes and reports."""
+_WAKE_SECONDS = 0.25
+"""How soon a thread that waits for a place notices that a connection has become idle."""
+MOST_PER_SERVER = 8
+"""Connections to one address and port that are not logged in yet: below the 10 at which sshd begins to drop some
+(MaxStartups 10:30:100)."""
+MOST_RETURNING = 6
+"""Connections of the whole run that come again after they were dropped: one sshd may listen on many addresses."""
 
 
 class KnownHostsFiles:
@@ -54,8 +56,113 @@ class KnownHostsFiles:
     def _of(self, files: tuple[Path, ...]) -> HostKeys:
         with self._lock:
             if files not in self._read:
-                self._read[files] = HostKeys.read(files)
+                self._read[files] = HostKeys(files)
             return self._read[files]
+
+
+def raise_limit() -> int:
+    """Raises this process's limit of open files as far as it may; the limit that holds now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):  # a system whose hard limit is more than it grants
+        return soft
+    return hard
+
+
+def connections_for(limit: int) -> int:
+    """How many SSH connections fit under a limit of open files: half, since databases and endpoints need some, too."""
+    return max(1, (limit - _KEPT_FREE) // 2)
+
+
+class OpenConnections:
+    """The places for open connections, so that this machine's limit of open files is never what fails a host. When all
+    are taken, one that is idle is closed; it is opened again when a question for its host comes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._changed = threading.Condition()
+        self._open: dict[Connection, None] = {}
+
+    def enter(self, connection: Connection, deadline: Deadline) -> bool:
+        """Waits for a place; False when the deadline came first."""
+        while not self._try(connection):
+            if deadline.over:
+                return False
+            with self._changed:
+                self._changed.wait(min(_WAKE_SECONDS, deadline.left()))
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Gives the place back. Safe to call twice."""
+        with self._changed:
+            self._open.pop(connection, None)
+            self._changed.notify()
+
+    def _try(self, connection: Connection) -> bool:
+        with self._changed:
+            if len(self._open) < self._most:
+                self._open[connection] = None
+                return True
+            candidates = list(self._open)
+        return any(candidate.close_unless_used() for candidate in candidates) and self._try(connection)
+
+
+class _Server:
+    """What is known of one address and port."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.changed = threading.Condition(lock)
+        self.pending = 0
+        self.most: float = MOST_PER_SERVER
+
+
+class LoginTurns:
+    """How many connections may be on their way to a login at once, by server: sshd drops those that are too many
+    (MaxStartups). A server that does gets half as many at once from then on, and slowly more again as logins succeed.
+    Of the connections that were dropped only a few come again at the same time, whatever their addresses: many may turn
+    out to be one sshd."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[str, _Server] = {}
+        self._returning = threading.Semaphore(MOST_RETURNING)
+        self._closed = False
+
+    def take(self, server: str, deadline: Deadline) -> bool:
+        """Waits for a turn at `address:port`; False when the deadline or `close` came first."""
+        with self._lock:
+            entry = self._servers.setdefault(server, _Server(self._lock))
+            entry.changed.wait_for(lambda: self._closed or entry.pending < int(entry.most), deadline.left())
+            if self._closed or entry.pending >= int(entry.most):
+                return False
+            entry.pending += 1
+            return True
+
+    def give_back(self, server: str, *, dropped: bool) -> None:
+        """Ends a turn. `dropped`: the server hung up before it said anything, because it is crowded."""
+        with self._lock:
+            entry = self._servers[server]
+            entry.pending -= 1
+            entry.most = max(1, entry.most / 2) if dropped else min(MOST_PER_SERVER, entry.most + 1 / entry.most)
+            entry.changed.notify_all()
+
+    @contextmanager
+    def returning(self, deadline: Deadline) -> Iterator[bool]:
+        """A place among those that come again; False when the deadline came first."""
+        taken = self._returning.acquire(timeout=deadline.left())
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._returning.release()
+
+    def close(self) -> None:
+        """Lets everybody who waits go."""
+        with self._lock:
+            self._closed = True
+            for entry in self._servers.values():
+                entry.changed.notify_all()
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ def _import_paramiko() -> Any:
 paramiko: Any = _import_paramiko()
 _KEX_ALIASES = {"curve25519-sha256@libssh.org": "curve25519-sha256"}  # paramiko knows the first name only
 _BANNER_LIMIT = 4000
+_TURNED_AWAY = ("Exceeded MaxStartups", "Not allowed at this time")
+"""What sshd writes then: MaxStartups, and PerSourcePenalties from OpenSSH 9.8 on."""
 _GRACE_SECONDS = 10.0
 """What paramiko's own limit of the banner has on top of ours, so that ours is always the one that strikes: no type of
 paramiko's errors tells a server that was silent too long from one that hung up."""
@@ -126,7 +128,8 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         self.daemon = True
         self.auth_timeout = self.channel_timeout = max(seconds, 0.1)
         self.banner_timeout = seconds + _GRACE_SECONDS
-        self.packetizer.start_handshake = _no_timer
+        # No timer, a thread of its own, with which paramiko bounds a handshake: whoever waits for it does.
+        self.packetizer.start_handshake = lambda _seconds: None
         self.banners: list[str] = []
         """Every text the server sent before the login was decided, made printable."""
         self.preface: list[str] = []
@@ -208,13 +211,11 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         trouble = self.get_exception()
         self.close()
         if not finished:
-            raise HandshakeFailed(Reason.HANDSHAKE, self._progress())
+            detail = "the server accepted the connection but sent no SSH version string"
+            if self.remote_version:
+                detail = f"the key exchange with {one_line(self.remote_version, 80)} did not finish"
+            raise HandshakeFailed(Reason.HANDSHAKE, detail)
         raise self._explain(trouble)
-
-    def _progress(self) -> str:
-        if not self.remote_version:
-            return "the server accepted the connection but sent no SSH version string"
-        return f"the key exchange with {one_line(self.remote_version, 80)} did not finish"
 
     def _explain(self, trouble: Exception | None) -> HandshakeFailed:
         said = one_line("; ".join(filter(None, [*self.preface, self.parting_words])))
@@ -224,7 +225,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
             detail = f"{one_line(self.remote_version, 80)} and this tool share no algorithm: {what}"
             return HandshakeFailed(Reason.NO_COMMON_ALGORITHM, detail)
         if not self.remote_version:
-            if not self.preface or _is_throttle(said):
+            if not self.preface or any(words in said for words in _TURNED_AWAY):
                 detail = f"the server closed the connection before it said anything of SSH{suffix}"
                 return HandshakeFailed(Reason.CLOSED_EARLY, detail, nothing_received=True)
             return HandshakeFailed(Reason.NOT_SSH, f"this is no SSH server{suffix}")
@@ -236,10 +237,6 @@ class Transport(paramiko.Transport):  # type: ignore[misc]
         return PublicKey(key.get_name(), key.asbytes())
 
 
-def _no_timer(_seconds: float) -> None:
-    """Instead of the timer, a thread of its own, with which paramiko bounds a handshake: whoever waits for it does."""
-
-
 def _text_of(shown_bytes: str) -> str:
     """The text in the `b'...'` that paramiko logs."""
     try:
@@ -247,11 +244,6 @@ def _text_of(shown_bytes: str) -> str:
     except (SyntaxError, ValueError):
         return shown_bytes
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _is_throttle(said: str) -> bool:
-    """What sshd writes to a client it turns away: MaxStartups, and PerSourcePenalties from OpenSSH 9.8 on."""
-    return "Exceeded MaxStartups" in said or "Not allowed at this time" in said
 
 
 def verify_host_key(key: PublicKey, host: Host, known: KnownKeys, unreadable: Sequence[str]) -> HandshakeFailed | None:

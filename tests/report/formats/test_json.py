@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from preflight.judging.end_states import end_states
 from preflight.plan import Application
 from preflight.report.formats import json as json_report
+from preflight.report.harmless import json_text
 from tests.report.formats.cases import go
 
 PAIRS = 100 * 99 // 2
@@ -30,3 +35,12 @@ def test_few_end_states_are_all_listed() -> None:
     found = json.loads(json_report.render(go()))["end_states"]
     assert [state["status"] for state in found["listed"]] == ["runs-now", "tested", "tested", "excluded"]
     assert sum(found["counts"].values()) == 4
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+@given(VALUES)
+def test_it_is_indented_as_the_standard_library_does(value: Any) -> None:
+    assert json_text(value) == json.dumps(value, indent=2).replace("##", "#\\u0023") + "\n"

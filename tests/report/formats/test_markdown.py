@@ -16,7 +16,7 @@ from preflight.plan import Role
 from preflight.report import View
 from preflight.report.comparison import compare
 from preflight.report.formats import markdown
-from preflight.report.saved_report import report_of
+from preflight.report.formats.json import report_of
 from preflight.verdict import Verdict
 from tests.report.formats.cases import go, hold, hostile, no_go, waived
 

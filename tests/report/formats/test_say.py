@@ -10,14 +10,13 @@ import pytest
 
 from preflight.engine.conclude import conclude
 from preflight.finding import Severity, Status
-from preflight.report import speech
 from preflight.report.formats import say
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import CASES, COLLECTED, NO_LOGIN, go, hold, hostile, no_go, waived
 
 MOST_WORDS = 115
 """Less than a minute at a calm pace: 150 words a minute, the long ones that numbers are included."""
-NUMBERS = {speech.number(value): value for value in range(1000)}
+NUMBERS = {say.number(value): value for value in range(1000)}
 
 
 @pytest.mark.parametrize("case", CASES)

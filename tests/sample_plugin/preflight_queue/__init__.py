@@ -8,7 +8,7 @@ from typing import Annotated
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Severity, failed, passed
-from preflight.plan import Ref, RemotePath
+from preflight.plan import HostRef, RemotePath
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
 from preflight.questions.shell import ShellProbe, quoted
@@ -33,7 +33,7 @@ class FilesIn(ShellProbe[int]):
 class QueueSettings:
     """`[checks.queue-empty]`"""
 
-    folders: Annotated[Mapping[str, RemotePath], Ref("hosts")] = field(default_factory=dict)
+    folders: Mapping[HostRef, RemotePath] = field(default_factory=dict)
     """Host -> its spool folder."""
     most: Annotated[int, Between(0)] = 0
     """So many files may wait."""

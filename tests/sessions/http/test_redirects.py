@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from preflight.questions.http import HttpGet, HttpRequest
-from preflight.sessions.http.exchange import redirect
+from preflight.sessions.http import redirect
 from tests.sessions.http.asking import answered
 from tests.site.https import HttpsApp
 from tests.site.site import Site

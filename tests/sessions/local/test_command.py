@@ -10,7 +10,7 @@ import pytest
 
 from preflight.clock import Deadline
 from preflight.questions.files import Ended
-from preflight.sessions.local.command import MOST_BYTES, run_command
+from preflight.sessions.local import MOST_BYTES, run_command
 from preflight.sessions.local.files import TooMuchToRead
 from tests.sessions.conftest import GENEROUS_SECONDS
 

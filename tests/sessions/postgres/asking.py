@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,20 @@ class Asker:
         self.forward = Forwarder()
         self.pools: list[SqlPool] = []
 
-    def pool(self, role: DatabaseRole, port: int, *, password: str | SecretRef | None = "", **more: Any) -> SqlPool:
-        """`password`: the role's when empty; None for a plan that names none."""
+    def pool(
+        self,
+        role: DatabaseRole,
+        port: int,
+        *,
+        password: str | SecretRef | None = "",
+        ids: Sequence[str] = ("app1",),
+        **more: Any,
+    ) -> SqlPool:
+        """`password`: the role's when empty; None for a plan that names none. `ids`: of databases that are alike."""
         if not isinstance(password, SecretRef):
             self.patch.setenv("DB_PASSWORD", password or role.password)
             password = None if password is None else SecretRef("env", "DB_PASSWORD")
         known: dict[str, Any] = {
-            "id": "app1",
             "host": "db1",
             "name": "postgres",
             "user": Account(role.name),
@@ -45,9 +52,9 @@ class Asker:
             "address": "127.0.0.1",
             "sslmode": SslMode.REQUIRE,
         }
-        database = Database(**(known | more))
+        databases = {name: Database(id=name, **(known | more)) for name in ids}
         host = Host(id="db1", address="127.0.0.1")
-        pool = SqlPool({"app1": database}, {"db1": host}, self.secrets, self.forward)  # type: ignore[arg-type]
+        pool = SqlPool(databases, {"db1": host}, self.secrets, self.forward)  # type: ignore[arg-type]
         self.pools.append(pool)
         return pool
 

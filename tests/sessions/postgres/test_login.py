@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -556,10 +555,9 @@ def test_many_databases_of_one_server_are_one_look_at_its_certificate(
     asker: Asker, postgres: Cluster, role: DatabaseRole
 ) -> None:
     before = len(postgres.whole_log)
-    pool = asker.pool(role, postgres.port)
-    [database] = pool._databases.values()
-    pool._databases = {name: replace(database, id=name) for name in ("app1", "app2", "app3")}
-    sessions = [pool.session(name) for name in pool._databases]
+    ids = ("app1", "app2", "app3")
+    pool = asker.pool(role, postgres.port, ids=ids)
+    sessions = [pool.session(name) for name in ids]
     answers: list[Answer] = []
 
     def ask_one(session: Session) -> None:

@@ -14,7 +14,7 @@ from preflight.clock import Deadline, monotonic
 from preflight.plan import SslMode
 from preflight.probe import Answer, Question
 from preflight.reasons import Reason
-from preflight.sessions.postgres import facts
+from preflight.sessions.postgres import connection
 from preflight.sessions.postgres.connection import Connection, Statement
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres.asking import Asker, ask, ask_all, asker, no_reply, question, reply, role, rows, setting
@@ -197,7 +197,7 @@ def test_a_defect_while_answers_are_read_leaves_no_answer_for_the_next_question(
 def test_a_server_that_tells_something_else_of_itself_is_still_asked(
     asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: MockerFixture, told: str
 ) -> None:
-    mocker.patch.object(facts, "QUESTION", Statement(told, 5.0))
+    mocker.patch.object(connection, "FACTS", Statement(told, 5.0))
     answer = ask(asker.pool(role, postgres.port), "SELECT 1 AS one")
     assert reply(answer).text == '[{"one": "1"}]'
     assert "settings" not in reply(answer).session

@@ -130,12 +130,12 @@ def test_a_host_key_is_scanned_without_a_login_and_pins_the_host(
     accepted = sshd.whole_log.count("Accepted")
     host = key_host(sshd, good_account)
     seen = make_pool(replace(host, key=None)).scan_host_key("db1", Deadline(10))
-    assert (seen.key_type, seen.fingerprint) == ("ssh-ed25519", sshd.fingerprint())
+    assert (seen.key.type, seen.key.fingerprint) == ("ssh-ed25519", sshd.fingerprint())
     assert sshd.whole_log.count("Accepted") == accepted
     line = format_line(seen.address, seen.port, seen.key, seen.alias)
     assert reply(ask(make_pool(host, known_hosts=line + "\n"))).code == 0
     (tmp_path / "pinned").write_text(line + "\n")
-    assert HostKeys.read([tmp_path / "pinned"]).lookup(seen.address, seen.port).keys == {seen.key}
+    assert HostKeys([tmp_path / "pinned"]).lookup(seen.address, seen.port).keys == {seen.key}
 
 
 def test_a_host_is_reached_through_two_jump_hosts(
@@ -154,7 +154,7 @@ def test_a_host_is_reached_through_two_jump_hosts(
     assert answer.session["address"] == f"{third.address}:{third.port}"
     assert reply(ask(pool, "echo inner", "inner")).code == 0
     scanned = make_pool(*hosts, known_hosts=lines).scan_host_key("db1", Deadline(10))
-    assert scanned.fingerprint == third.fingerprint()
+    assert scanned.key.fingerprint == third.fingerprint()
 
 
 def test_a_jump_host_that_fails_is_named_as_the_cause(

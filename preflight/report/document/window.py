@@ -1,19 +1,23 @@
-"""The window in words: its times in its zone and in UTC, what a failure costs, what ends inside. Pure."""
+"""The window: its times in words, in its zone and in UTC, what a failure costs, what ends inside; and to scale, as each
+picture shows it, whatever it is drawn with. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
-from preflight.judging.schedule import Schedule, schedule, time_in_window
+from preflight.judging.schedule import Schedule, Slot, schedule, time_in_window
 from preflight.plan import Window
 from preflight.units import format_duration
 from preflight.verdict import Verdict
 from preflight.wording import listed
 
 _MOST_STEPS_NAMED = 3
+_TICK_MINUTES = (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080)
 
 
 def window_span(window: Window) -> str:
@@ -38,7 +42,14 @@ def times(verdict: Verdict) -> Iterator[str]:
     begun = f" if it began at {time_in_window(window, planned.begins_at)}" if verdict.moment > planned.begins_at else ""
     yield ", ".join([f"{finish} as planned{begun}", *others])
     if (found.finish_at, found.margin, found.decide_by) != (planned.finish_at, planned.margin, planned.decide_by):
-        yield f"with what failed: {', '.join(_moved_parts(window, planned, found))}"
+        moved = [time_in_window(window, found.finish_at)]
+        moved.append(f"{format_duration(found.finish_at - planned.finish_at)} later")
+        if not found.unknown_undo and found.start_rollback_by != planned.start_rollback_by:
+            moved.append(f"decide by {time_in_window(window, found.decide_by)}")
+            moved.append(f"start rollback by {time_in_window(window, found.start_rollback_by)}")
+        if not found.unknown_undo:
+            moved.append(margin(found.margin))
+        yield f"with what failed: {', '.join(moved)}"
     late = begun_now(verdict)
     if late is not None:
         yield f"if it begins only now: {', '.join(_schedule_parts(window, late))}"
@@ -58,12 +69,17 @@ def in_utc(verdict: Verdict) -> str:
     window, found = verdict.plan.window, verdict.found_schedule
     if not any(at.astimezone(zone(window.zone)).utcoffset() for at in (window.start, window.end)):
         return ""
-    parts = [f"window {_utc(window.start, window.start)} to {_utc(window.end, window.start)}"]
+
+    def utc(at: datetime) -> str:
+        local = at.astimezone(UTC)
+        return f"{local:%H:%M}" if local.date() == window.start.astimezone(UTC).date() else f"{local:%a %H:%M}"
+
+    parts = [f"window {utc(window.start)} to {utc(window.end)}"]
     if found is not None:
         keyed = [("finish", found.finish_at)]
         if not found.unknown_undo:
             keyed += [("decide by", found.decide_by), ("start rollback by", found.start_rollback_by)]
-        parts += [f"{label} {_utc(at, window.start)}" for label, at in keyed]
+        parts += [f"{label} {utc(at)}" for label, at in keyed]
     return ", ".join(parts)
 
 
@@ -112,18 +128,90 @@ def _schedule_parts(window: Window, schedule: Schedule) -> Iterator[str]:
         yield f"no way back from {time_in_window(window, schedule.point_of_no_return)}"
 
 
-def _moved_parts(window: Window, planned: Schedule, found: Schedule) -> Iterator[str]:
-    yield time_in_window(window, found.finish_at)
-    yield f"{format_duration(found.finish_at - planned.finish_at)} later"
-    if found.unknown_undo:
-        return
-    if found.start_rollback_by != planned.start_rollback_by:
-        yield f"decide by {time_in_window(window, found.decide_by)}"
-        yield f"start rollback by {time_in_window(window, found.start_rollback_by)}"
-    yield margin(found.margin)
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step, where it was planned and where it is with what failed."""
+
+    planned: Slot
+    found: Slot
+
+    @property
+    def moved(self) -> bool:
+        return (self.planned.begins_at, self.planned.ends_at) != (self.found.begins_at, self.found.ends_at)
 
 
-def _utc(at: datetime, start: datetime) -> str:
-    """With the weekday on another day than the one the window starts on."""
-    day = "" if at.astimezone(UTC).date() == start.astimezone(UTC).date() else f"{at.astimezone(UTC):%a} "
-    return f"{day}{at.astimezone(UTC):%H:%M}"
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that people watch."""
+
+    at: datetime
+    letter: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The window's work, planned and as found, on one axis. Instants are UTC."""
+
+    release: str
+    window: Window
+    planned: Schedule
+    found: Schedule
+    events: tuple[Event, ...]
+
+    @property
+    def begin(self) -> datetime:
+        return min(self.window.start, self.planned.begins_at)
+
+    @property
+    def end(self) -> datetime:
+        return max(self.window.end, self.planned.finish_at, self.found.finish_at)
+
+    def share(self, at: datetime) -> float:
+        """Where on the axis a moment lies, from 0 to 1; one outside it lies at its edge."""
+        return (min(max(at, self.begin), self.end) - self.begin) / (self.end - self.begin)
+
+    def ticks(self, most: float) -> list[datetime]:
+        """Round local times, not more than `most`."""
+        minutes = (self.end - self.begin) / timedelta(minutes=1)
+        step = next((each for each in _TICK_MINUTES if minutes / each <= most), ceil(minutes / most))
+        local = self.begin.astimezone(zone(self.window.zone))
+        to_the_next = -(local.hour * 60 + local.minute) % step
+        first = self.begin.replace(second=0, microsecond=0) + timedelta(minutes=to_the_next)
+        count = int((self.end - first) / timedelta(minutes=step)) + 1
+        return [first + timedelta(minutes=step * number) for number in range(count)]
+
+    def tracks(self) -> dict[str, list[Bar]]:
+        """The steps by their line of work, each in the order in which they begin."""
+        now = {slot.step.id: slot for slot in self.found.slots}
+        lines: dict[str, list[Bar]] = {}
+        for slot in self.planned.slots:
+            lines.setdefault(slot.step.track, []).append(Bar(slot, now[slot.step.id]))
+        return lines
+
+    @property
+    def moved(self) -> bool:
+        return any(bar.moved for bars in self.tracks().values() for bar in bars)
+
+    @property
+    def way_back_known(self) -> bool:
+        """Whether the plan says how long each step takes to be taken back."""
+        return not self.found.unknown_undo
+
+    def marks(self) -> Sequence[Mark]:
+        found, marks = self.found, list[Mark]()
+        if self.way_back_known:
+            marks += [Mark(found.decide_by, "D", "decide by"), Mark(found.start_rollback_by, "R", "start rollback by")]
+        if found.point_of_no_return is not None:
+            marks.append(Mark(found.point_of_no_return, "N", "no way back from"))
+        if self.window.end < self.end:
+            marks.append(Mark(self.window.end, "E", "end of the window"))
+        return marks
+
+
+def timeline(verdict: Verdict) -> Timeline | None:
+    """None for a plan without steps."""
+    plan, planned, found = verdict.plan, verdict.planned_schedule, verdict.found_schedule
+    if planned is None or found is None:
+        return None
+    return Timeline(plan.release.id, plan.window, planned, found, tuple(verdict.events))

@@ -1,25 +1,33 @@
-"""One HTTP question to its end: name, connection, TLS, redirects, body; everything within one absolute deadline."""
+"""Asks health endpoints: each question to its end (name, connection, TLS, redirects, body) within one absolute
+deadline, those of one application at the same time."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 from dataclasses import dataclass, replace
 from email.message import Message
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
-from preflight.probe import Answer, NoReply, Reply
+from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import LARGEST_BODY_BYTES, HttpRequest, reply_text
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import VANTAGE, CannotAsk, ParallelSession
 from preflight.sessions.dial import DialFailed, connect, resolve
-from preflight.sessions.http.answer_stream import AnswerStream, TooMuch, limit
-from preflight.sessions.parallel import VANTAGE
 from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+MOST_AT_ONCE = 32
+"""Questions of one application that are under way at the same time: few enough not to slow each other down, which
+would look like the application's latency."""
 MOST_REDIRECTS = 5
 _LATE_IN_PHASE = {
     "connect": Reason.NO_ANSWER,
@@ -54,6 +62,25 @@ class _Response:
     def text(self) -> str:
         charset = (self.headers.get_content_charset() or "").lower()
         return self.body.decode(charset if charset in _CHARSETS else "utf-8", "replace")
+
+
+class HttpSession(ParallelSession):
+    """The endpoints of the applications. Their questions share TLS contexts, and nothing else: no connection, cookie or
+    credential goes from one to the next. Proxies of the environment are not used."""
+
+    stage = "asking its endpoints"
+    most_at_once = MOST_AT_ONCE
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the plan's; relative names of files with root certificates start there."""
+        self._trust = Trust(folder)
+
+    def answer(self, question: Question, deadline: Deadline) -> Answer:
+        try:
+            request = HttpRequest.parse(question.text)
+        except ValueError as error:
+            return NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
+        return Exchange(request, self._trust, deadline).answer()
 
 
 class Exchange:
@@ -260,3 +287,52 @@ def _body(response: http.client.HTTPResponse, declared: int | None, most: int) -
         detail = f"the body was cut short: {len(body)} of {declared} bytes came"
         raise CannotAsk(Reason.SHORT_BODY, detail)
     return bytes(body)
+
+
+class TooMuch(OSError):
+    """The server sent more than the limit in one exchange."""
+
+
+class AnswerStream(io.BufferedReader):
+    """Stands for the socket of every response of one exchange, within one absolute deadline and one limit of bytes.
+    Whoever made the real socket closes it.
+
+    `http.client` only knows a timeout per read: a server that drips a byte at a time, in the headers or in the body,
+    or sends `100 Continue` for ever holds it as long as it likes."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
+        super().__init__(_Received(sock, deadline, most_bytes))
+
+    def makefile(self, _mode: str) -> AnswerStream:
+        return self
+
+    def close(self) -> None:
+        """Nothing: a response closes its stream, and behind an interim response the final one is still to be read."""
+
+
+class _Received(io.RawIOBase):
+    def __init__(self, sock: socket.socket, deadline: Deadline, most_bytes: int) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._bytes_left = most_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Raises TimeoutError at the deadline and TooMuch past the limit."""
+        if self._bytes_left <= 0:
+            raise TooMuch("the server sends without end")
+        limit(self._sock, self._deadline)
+        count = self._sock.recv_into(buffer)
+        self._bytes_left -= count
+        return count
+
+
+def limit(sock: socket.socket, deadline: Deadline) -> None:
+    """Lets the socket's next call last until the deadline. Raises TimeoutError when it has passed: no time left would
+    mean a socket that does not wait at all."""
+    left = deadline.left()
+    if left <= 0:
+        raise TimeoutError("the deadline has passed")
+    sock.settimeout(left)

@@ -182,7 +182,7 @@ def test_an_end_of_input_that_a_closed_channel_sends_late_does_not_end_the_conne
 ) -> None:
     pool = pool_of(good_account)
     reply(ask(pool, "true"))
-    transport = pool._connection("db1").hold(Deadline(10)).transport
+    transport = pool._connections["db1"].hold(Deadline(10)).transport
     channel = transport.open_session()
     channel.exec_command(f"until [ -e {tmp_path.name} ]; do sleep 0.01; done")
     with channel.lock:

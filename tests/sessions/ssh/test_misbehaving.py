@@ -23,8 +23,8 @@ from preflight.sessions import SessionFailed, dial
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import SshPool
 from preflight.sessions.ssh.transport import HandshakeFailed, Transport
-from tests.sessions import misbehaving
 from tests.sessions.conftest import GENEROUS_SECONDS, LATE_SECONDS, MakePool, ask, ask_all, no_reply, question
+from tests.sessions.ssh import misbehaving
 from tests.site.machine import closed_port
 
 SECONDS = 0.7
@@ -203,7 +203,7 @@ def test_a_second_address_is_tried_when_the_first_refuses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         addresses = ((socket.AF_INET, ("127.0.0.2", port)), (socket.AF_INET, ("127.0.0.1", port)))
-        sock, address = dial.connect(dial.Resolved("db1", addresses), Deadline(5))
+        sock, address = dial.connect(dial.Resolved(addresses), Deadline(5))
         with sock:
             assert address == f"127.0.0.1:{port}"
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -28,7 +28,7 @@ def _field(key: PublicKey) -> str:
 def _status(tmp_path: Path, content: str | bytes, address: str = "db1", port: int = 22, alias: str = "") -> KeyStatus:
     file = tmp_path / "known_hosts"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return HostKeys.read([file]).lookup(address, port, alias).status(GOOD)
+    return HostKeys([file]).lookup(address, port, alias).status(GOOD)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_an_alias_replaces_name_and_port(tmp_path: Path) -> None:
 def test_a_certificate_authority_alone_is_reported_as_such(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"@cert-authority *.example {_field(OTHER)}\n")
-    known = HostKeys.read([file]).lookup("db1.example")
+    known = HostKeys([file]).lookup("db1.example")
     assert known.only_cert_authority
     assert known.status(OTHER) is KeyStatus.UNKNOWN
     file.write_text(f"@cert-authority *.example {_field(OTHER)}\ndb1.example {_field(GOOD)}\n")
-    assert not HostKeys.read([file]).lookup("db1.example").only_cert_authority
+    assert not HostKeys([file]).lookup("db1.example").only_cert_authority
 
 
 def test_names_hashed_by_ssh_keygen_are_recognised(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_names_hashed_by_ssh_keygen_are_recognised(tmp_path: Path) -> None:
     assert "db1" not in file.read_text()
     public = PublicKey.parse(key[0], key[1])
     assert public is not None
-    keys = HostKeys.read([file])
+    keys = HostKeys([file])
     assert keys.lookup("DB1").status(public) is KeyStatus.TRUSTED
     assert keys.lookup("db2", 2201).status(public) is KeyStatus.TRUSTED
     assert keys.lookup("db2").status(public) is KeyStatus.UNKNOWN
@@ -162,13 +162,13 @@ def test_the_fingerprint_is_the_one_ssh_keygen_prints(tmp_path: Path) -> None:
 def test_several_files_add_up_and_missing_ones_are_no_error(tmp_path: Path) -> None:
     (tmp_path / "one").write_text(f"db1 {_field(OTHER)}\n")
     (tmp_path / "two").write_text(f"db1 {_field(GOOD)}\n")
-    keys = HostKeys.read([tmp_path / "absent", tmp_path / "one", tmp_path / "two"])
+    keys = HostKeys([tmp_path / "absent", tmp_path / "one", tmp_path / "two"])
     assert keys.lookup("db1").keys == {GOOD, OTHER}
     assert keys.unreadable == ()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    keys = HostKeys.read([tmp_path])
+    keys = HostKeys([tmp_path])
     assert keys.lookup("db1").keys == frozenset()
     assert str(tmp_path) in keys.unreadable[0]
 
@@ -183,7 +183,7 @@ def test_algorithms_of_pinned_keys_are_negotiated_first(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"db1 {_field(RSA)}\n")
     offered = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
-    ordered = HostKeys.read([file]).lookup("db1").ordered(offered)
+    ordered = HostKeys([file]).lookup("db1").ordered(offered)
     assert ordered == ("rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519", "ecdsa-sha2-nistp256")
 
 

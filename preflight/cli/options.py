@@ -1,25 +1,66 @@
-"""The options that every judging command has."""
+"""The arguments and options that several commands have. A plan is read together with the checks that apply to it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from preflight.cli.console import CallError, no_such
-from preflight.cli.loading import complete_check
-from preflight.cli.output import (
-    COLOR,
-    format_option,
-)
 from preflight.clock import format_moment, local_to_utc, now, zone
+from preflight.engine.registry import Registry, find_checks
 from preflight.plan import Plan, Window
+from preflight.plan.load import load_plan
 from preflight.report.formats import FORMATS
+
+COLOR = click.option(
+    "--color",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    show_default=True,
+    help="Colour the text report; auto obeys NO_COLOR and FORCE_COLOR.",
+)
+
+
+def format_option(
+    names: Sequence[str], about: str = "What is printed on standard output."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--format`, one of `names`; the command receives it as `stdout_format`."""
+    return click.option(
+        "--format", "stdout_format", type=click.Choice(names), default="text", show_default=True, help=about
+    )
+
+
+PLAN = click.argument(
+    "plan_path", metavar="PLAN", type=click.Path(path_type=Path), help="The release plan, a TOML file."
+)
+
+
+def load(path: Path) -> tuple[Plan, Registry]:
+    """The plan, valid to the last key, and the checks that it has something for.
+
+    Raises PlanError, with all errors at once, and NoChecksError."""
+    found: list[Registry] = []
+
+    def settings(plan: Plan) -> Mapping[str, type | None]:
+        found.append(find_checks(plan.release.checks if plan.release else None, plan))
+        return found[0].settings()
+
+    plan = load_plan(path, settings)
+    return plan, found[0]
+
+
+def complete_check(_context: click.Context, _parameter: click.Parameter, begun: str) -> Sequence[CompletionItem]:
+    """What a shell is offered for the id of a check; those of a plan's own folder are not known here."""
+    return [CompletionItem(check.id) for check in find_checks(None).checks if check.id.startswith(begun)]
+
 
 _OPTIONS = (
     format_option(FORMATS),
@@ -95,10 +136,10 @@ def named_moment(text: str, window: Window) -> datetime:
     """The instant, UTC, that `2026-10-17 02:30` or `02:30` names in the window's zone. Raises ValueError.
 
     A bare time is the one inside the window, where there is one; else today's."""
-    local = _parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
+    local = parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
     if local is not None:
         return local_to_utc(local, window.zone)
-    bare = _parsed(text, "%H:%M")
+    bare = parsed(text, "%H:%M")
     if bare is None:
         raise ValueError(f"write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {window.zone}")
     first, last, today = (moment.astimezone(zone(window.zone)).date() for moment in (window.start, window.end, now()))
@@ -110,7 +151,7 @@ def named_moment(text: str, window: Window) -> datetime:
     return local_to_utc(datetime.combine(today, bare.time()), window.zone)
 
 
-def _parsed(text: str, form: str) -> datetime | None:
+def parsed(text: str, form: str) -> datetime | None:
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007 - a local time; its zone is the window's
     except ValueError:
@@ -120,10 +161,15 @@ def _parsed(text: str, form: str) -> datetime | None:
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: adds the options; the command receives them as one `report: ReportOptions`."""
 
+    @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
-        names = ReportOptions.__dataclass_fields__
-        chosen = {name: values.pop(name) for name in list(values) if name in names}
-        chosen["outputs"] = tuple(_parse_output(output) for output in chosen["outputs"])
+        chosen = {name: values.pop(name) for name in list(values) if name in ReportOptions.__dataclass_fields__}
+        for output in chosen["outputs"]:
+            name, _, path = output.partition("=")
+            if name not in FORMATS or not path:
+                raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
+        named = [output.split("=", 1) for output in chosen["outputs"]]
+        chosen["outputs"] = tuple((name, Path(path)) for name, path in named)
         paths = [path.resolve() for _, path in chosen["outputs"] if not path.is_char_device()]
         if len(set(paths)) < len(paths):
             raise CallError("--output: two reports would be written to one file")
@@ -131,16 +177,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise CallError("--short tells less and --verbose tells more: give one of them")
         return command(*args, report=ReportOptions(**chosen), **values)
 
-    call.__name__, call.__doc__ = command.__name__, command.__doc__
-    call.__dict__.update(command.__dict__)
     decorated: Callable[..., Any] = call
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
-
-
-def _parse_output(output: str) -> tuple[str, Path]:
-    name, equals, path = output.partition("=")
-    if name not in FORMATS or not equals or not path:
-        raise CallError(f"--output {output}: write FORMAT=FILE, where FORMAT is one of {', '.join(FORMATS)}")
-    return name, Path(path)

@@ -17,10 +17,8 @@ from preflight.plan import Host
 from preflight.probe import Answer, Reply
 from preflight.reasons import Reason
 from preflight.sessions import dial
-from preflight.sessions.ssh.descriptors import OpenConnections, connections_for, raise_limit
 from preflight.sessions.ssh.pool import SshPool
-from preflight.sessions.ssh.turns import MOST_PER_SERVER, LoginTurns
-from tests.sessions import misbehaving
+from preflight.sessions.ssh.shared import MOST_PER_SERVER, LoginTurns, OpenConnections, connections_for, raise_limit
 from tests.sessions.conftest import (
     GENEROUS_SECONDS,
     MakePool,
@@ -33,6 +31,7 @@ from tests.sessions.conftest import (
     question,
     reply,
 )
+from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account
 from tests.site.site import Site
 from tests.site.sshd import Sshd
@@ -100,7 +99,7 @@ def test_more_hosts_than_descriptors_are_all_answered_and_open_again_for_a_secon
     pool._shared.open_connections = OpenConnections(2)
     for _ in range(2):
         assert all(isinstance(answer, Reply) for answer in ask_hosts(pool, hosts).values())
-        alive = [host.id for host in hosts if pool._connection(host.id).alive]
+        alive = [host.id for host in hosts if pool._connections[host.id].alive]
         assert len(alive) == 2
 
 
@@ -110,8 +109,10 @@ def test_a_place_that_never_becomes_free_is_this_machines_limit(
     hosts = [key_host(sshd, good_account, f"h{n}") for n in range(2)]
     pool = make_pool(*hosts, known_hosts=sshd.known_hosts_lines())
     pool._shared.open_connections = OpenConnections(1)
-    with pool._connection("h0").used(Deadline(GENEROUS_SECONDS)):
-        lost = no_reply(ask(pool, "true", "h1", seconds=1))
+    used = pool._connections["h0"]
+    used.hold(Deadline(GENEROUS_SECONDS))
+    lost = no_reply(ask(pool, "true", "h1", seconds=1))
+    used.release()
     assert lost.reason == Reason.OPEN_FILES
     assert "this machine" in lost.detail
     reply(ask(pool, "true", "h1"))
@@ -168,17 +169,17 @@ def test_a_jump_host_that_others_use_stays_open_when_its_own_session_is_closed(
     reply(ask(pool, "true", "behind"))
     pool.session("jump").close()
     reply(ask(pool, "echo again", "behind"))
-    assert pool._connection("jump").alive
+    assert pool._connections["jump"].alive
     pool.session("behind").close()
     pool.session("jump").close()
-    assert not pool._connection("jump").alive
+    assert not pool._connections["jump"].alive
 
 
 def test_a_session_that_was_closed_early_opens_again(pool_of: PoolOf, good_account: Account) -> None:
     pool = pool_of(good_account)
     reply(ask(pool, "true"))
     pool.session("db1").close()
-    assert not pool._connection("db1").alive
+    assert not pool._connections["db1"].alive
     reply(ask(pool, "echo again"))
 
 

@@ -1,0 +1,174 @@
+"""Private keys: in files, and kept by the SSH agent."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from preflight.clock import Deadline
+from preflight.reasons import Reason
+from preflight.sessions import CannotAsk
+from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
+from preflight.sessions.ssh.transport import paramiko
+from preflight.wording import one_line
+
+_LIST_SECONDS = 2.0
+_CERTIFICATE = "-cert-v01@openssh.com"
+_LARGEST_BYTES = 64 * 1024
+_OPENSSH_MAGIC = b"openssh-key-v1\0"
+_PEM = "PEM"
+"""Stands for whatever cipher a key in the older format names; paramiko reads those OpenSSH ever wrote."""
+_READABLE_CIPHERS = ("none", "aes256-ctr", "aes256-cbc")
+"""What paramiko decrypts a private key with."""
+_KEY_CLASSES = {
+    "ssh-ed25519": paramiko.Ed25519Key,
+    "ssh-rsa": paramiko.RSAKey,
+    "ecdsa-sha2-nistp256": paramiko.ECDSAKey,
+    "ecdsa-sha2-nistp384": paramiko.ECDSAKey,
+    "ecdsa-sha2-nistp521": paramiko.ECDSAKey,
+}
+
+
+def load_key(path: Path, passphrase: Callable[[], str]) -> tuple[Any, bool]:
+    """paramiko's key of a file, and whether the certificate beside it (`KEY-cert.pub`, which OpenSSH offers first, too)
+    was added. `passphrase`: called where there is one. Raises CannotAsk.
+
+    paramiko is told the type: trying its classes in turn turns one wrong passphrase into five different errors."""
+    kind, cipher = _inspect(_content(path))
+    if cipher not in (*_READABLE_CIPHERS, _PEM):
+        detail = f"{path} is encrypted with {one_line(cipher, 60)}, which this tool cannot read"
+        raise CannotAsk(Reason.KEY_CIPHER, detail)
+    if kind is None:
+        detail = f"{path} is no private key this tool can read; `ssh-keygen -p -f {path}` rewrites it"
+        raise CannotAsk(Reason.KEY_FORMAT, detail)
+    if kind not in _KEY_CLASSES:
+        raise CannotAsk(Reason.KEY_TYPE, f"{path} holds a {one_line(kind, 60)} key, not supported")
+    password = None if cipher == "none" else passphrase()
+    try:
+        key = _KEY_CLASSES[kind].from_private_key_file(str(path), password=password)
+    except Exception as error:  # noqa: BLE001  # paramiko and cryptography raise five kinds for a wrong passphrase
+        if password is not None:
+            raise CannotAsk(Reason.PASSPHRASE_WRONG, f"the passphrase does not open {path}") from None
+        detail = f"{path} cannot be read as a {kind} key ({type(error).__name__})"
+        raise CannotAsk(Reason.KEY_FORMAT, detail) from None
+    certificate = path.with_name(path.name + "-cert.pub")
+    if not certificate.is_file():
+        return key, False
+    try:
+        key.load_certificate(str(certificate))
+    except Exception as error:  # noqa: BLE001  # as above
+        detail = f"{certificate} cannot be read as a certificate of {path} ({type(error).__name__})"
+        raise CannotAsk(Reason.KEY_FORMAT, detail) from None
+    return key, True
+
+
+def _content(path: Path) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_BYTES:
+            raise CannotAsk(Reason.KEY_FILE, f"{path} is no key file")
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            detail = f"{path} has mode {stat.S_IMODE(found.st_mode):04o}: ssh does not use a key that others may read"
+            raise CannotAsk(Reason.KEY_MODE, detail)
+        return path.read_bytes()
+    except OSError as error:
+        raise CannotAsk(Reason.KEY_FILE, f"key file {path}: {error.strerror}") from None
+
+
+def _inspect(content: bytes) -> tuple[str | None, str]:
+    """Type of a private key (None: unknown format), and the cipher of its passphrase (`none` without one)."""
+    if b"BEGIN OPENSSH PRIVATE KEY" in content:
+        body = b"".join(line for line in content.splitlines() if not line.startswith(b"-"))
+        try:
+            message = paramiko.Message(base64.b64decode(body, validate=True))
+        except ValueError:
+            return None, "none"
+        if message.get_bytes(len(_OPENSSH_MAGIC)) != _OPENSSH_MAGIC:
+            return None, "none"
+        cipher = message.get_text()
+        message.get_text()  # key derivation
+        message.get_binary()  # its options
+        message.get_int()  # number of keys
+        return paramiko.Message(message.get_binary()).get_text(), cipher
+    cipher = _PEM if b"ENCRYPTED" in content else "none"
+    if b"BEGIN RSA PRIVATE KEY" in content:
+        return "ssh-rsa", cipher
+    if b"BEGIN EC PRIVATE KEY" in content:
+        return "ecdsa-sha2-nistp256", cipher
+    return None, cipher
+
+
+class Agent(paramiko.agent.AgentSSH):  # type: ignore[misc]
+    """A conversation with the agent that ends: paramiko's own waits for a hung agent for ever."""
+
+    def __init__(self, path: str, deadline: Deadline) -> None:
+        super().__init__()
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(min(_LIST_SECONDS, deadline.left()) or 0.1)
+            connection.connect(path)
+            self._connect(connection)
+            connection.settimeout(deadline.left() or 0.1)  # a person may have to confirm each signature
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        self._close()
+
+    def _send_message(self, msg: Any) -> Any:
+        try:
+            return super()._send_message(msg)
+        except OSError as error:
+            raise paramiko.SSHException(f"the SSH agent does not answer ({error.strerror or error})") from None
+
+
+def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, str, Agent]:
+    """The one key of the agent that the plan names, by `SHA256:` fingerprint or by its `.pub` file, its fingerprint,
+    and the open agent. `agent_socket`: empty for SSH_AUTH_SOCK. Raises CannotAsk."""
+    mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(Path(wanted).expanduser())
+    path = agent_socket or os.environ.get("SSH_AUTH_SOCK", "")
+    if not path:
+        raise CannotAsk(Reason.NO_AGENT, "no SSH agent: SSH_AUTH_SOCK is not set")
+    try:
+        agent = Agent(path, deadline)
+    except (OSError, paramiko.SSHException) as error:
+        raise CannotAsk(Reason.NO_AGENT, f"SSH agent at {path}: {one_line(str(error))}") from None
+    found = [key for key in agent.get_keys() if fingerprint(_plain(key.blob)) == mark.rstrip("=")]
+    for key in sorted(found, key=lambda key: key.blob == _plain(key.blob)):  # certificates first, as ssh offers them
+        if key.blob != _plain(key.blob):
+            key.inner_key = None  # else paramiko would offer and sign with the key that is certified
+        return key, mark, agent
+    detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
+    agent.close()
+    raise CannotAsk(Reason.NOT_IN_AGENT, detail)
+
+
+def _plain(blob: bytes) -> bytes:
+    """The public key in a certificate (its nonce and what follows the key left out); any other key as it is."""
+    message = paramiko.Message(blob)
+    name = message.get_text()
+    if not name.endswith(_CERTIFICATE):
+        return blob
+    plain = paramiko.Message()
+    plain.add_string(name.removesuffix(_CERTIFICATE))
+    message.get_binary()  # the nonce
+    for _ in range(1 if "ed25519" in name else 2):
+        plain.add_string(message.get_binary())
+    return bytes(plain.asbytes())
+
+
+def _fingerprint_of(path: Path) -> str:
+    try:
+        fields = path.read_text(encoding="utf-8", errors="replace").split()
+    except OSError as error:
+        raise CannotAsk(Reason.KEY_FILE, f"public key {path}: {error.strerror}") from None
+    key = PublicKey.parse(fields[0], fields[1]) if len(fields) > 1 else None
+    if key is None:
+        raise CannotAsk(Reason.KEY_FILE, f"{path} holds no public key")
+    return key.fingerprint
