@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,16 +28,8 @@ from preflight.probe import NoReply
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
 from preflight.reasons import Reason
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, settings_of, toy_plan
 
-SETTINGS = {
-    "default_transaction_read_only": "off",
-    "search_path": '"$user", public',
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "lock_timeout": "0",
-    "session_replication_role": "origin",
-}
 ROLE = DatabaseRole("release", True, False, -1, None, True, 1)
 SLOTS = Slots(most=97, used=10, database_limit=-1, database_used=3, wal_senders=10)
 PLAN = toy_plan()
@@ -48,8 +39,12 @@ NEEDED_UNTIL = PLAN.window.needed_until
 def identity(
     settings: Mapping[str, str] | None = None, session: Mapping[str, str] | None = None, **more: Any
 ) -> Identity:
-    told = {name: {"setting": value} for name, value in {**SETTINGS, **(settings or {})}.items()}
-    known = {"used_password": "yes", "backend_pid": "4711", "ssl": "TLSv1.3", "settings": json.dumps(told)}
+    known = {
+        "used_password": "yes",
+        "backend_pid": "4711",
+        "ssl": "TLSv1.3",
+        "settings": settings_of(**(settings or {})),
+    }
     plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000)
     return replace(plain, session={**known, **(session or {})}, **more)
 

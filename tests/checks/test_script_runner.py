@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifi
 from preflight.questions.sql import RoleSettings
 from preflight.questions.sudo import ProgramRun
 from preflight.questions.work_start import LoginRefusal, ServerLogin, ServerLoginProbe, Start, WorkStart, WorkStartProbe
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, settings_of, toy_plan
 
 TEXTS = {
     "010.sql": "create table a (b int);\n\\ir parts/columns.sql\n",
@@ -49,20 +48,6 @@ def plan_of(*entries: dict[str, Any], backup: dict[str, Any] | None = None, **da
     orders = Database(id="orders", host="db1", user=Account("release"), owner="dba", **database)
     steps = (Step(id="scripts", minutes=90, minutes_over_network=115),)
     return toy_plan(databases={"orders": orders}, backups=backups, scripts=scripts, steps=steps)
-
-
-SETTINGS = {
-    "default_transaction_read_only": "off",
-    "search_path": '"$user", public',
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "lock_timeout": "0",
-    "session_replication_role": "origin",
-}
-
-
-def settings_of(**changed: str) -> str:
-    return json.dumps({name: {"setting": value} for name, value in {**SETTINGS, **changed}.items()})
 
 
 IDENTITY = Identity(
