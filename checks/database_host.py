@@ -103,6 +103,6 @@ class DatabaseHost(Check):
 
 def _idle_limit(identity: Identity) -> timedelta | None:
     """After how long the server ends the session; None for a time that no run takes, or without a limit."""
-    told = identity.setting("idle_session_timeout") or ""
+    told = identity.settings.get("idle_session_timeout") or ""
     limit = timedelta(milliseconds=int(told)) if told.isdecimal() else timedelta()
     return limit if timedelta() < limit < _LONGEST_WAIT else None

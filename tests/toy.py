@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -127,3 +128,18 @@ class Script:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+_SETTINGS = {
+    "default_transaction_read_only": "off",
+    "search_path": '"$user", public',
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    "session_replication_role": "origin",
+}
+
+
+def settings_of(**changed: str) -> str:
+    """The settings of a role's session, as a server tells them."""
+    return json.dumps({name: {"setting": value} for name, value in {**_SETTINGS, **changed}.items()})

@@ -24,7 +24,7 @@ from preflight.questions.postgres import (
     SystemIdentifierProbe,
 )
 
-from .login import PlannedLogin, backup_roles, judge_login
+from .login import PlannedLogin, judge_login, most_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,9 @@ class DatabaseLogin(Check):
     the plan's own credential, and the line says which server answered: address, TLS, system identifier, version,
     primary or replica, a pooler in between, and whether the password was used at all. The role must not expire before
     the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS certificate where
-    the plan has it verified; its own settings must not break the
-    scripts, and connections must be left.
+    the plan has it verified; its own settings must not break the scripts, and connections must be left. Other roles
+    that do the window's work must exist and outlive it too, may connect to what they enter, and have the connections
+    that their jobs need; a base backup needs free WAL senders.
     """
 
     id = "database-login"
@@ -77,8 +78,8 @@ class DatabaseLogin(Check):
         login: PlannedLogin = subject.item
         return {
             "system": SystemIdentifierProbe(subject.id),
-            "roles": RolesProbe(subject.id, (login.database.user, *backup_roles(login))),
-            "slots": SlotsProbe(subject.id),
+            "roles": RolesProbe(subject.id, (login.database.user, *login.other_roles)),
+            "slots": SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
         }
 
     def judge(
@@ -96,7 +97,7 @@ class DatabaseLogin(Check):
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
         shown = judge_login(login, identity, system, roles, self._need)
-        return Judgement.of([*shown, *self._connections(login, slots, roles.get(login.database.user))])
+        return Judgement.of([*shown, *self._connections(login, slots, roles)])
 
     @cached_property
     def _by_server(self) -> Mapping[Machine, list[Database]]:
@@ -115,21 +116,39 @@ class DatabaseLogin(Check):
             f"no login: {lost.reason}", f"{database.user} logs in to {database.dbname}", lost.detail, cure
         )
 
-    def _connections(self, login: PlannedLogin, slots: Slots, role: DatabaseRole | None) -> Iterator[Judgement]:
-        """What is left of the limits of server, database and role. Our own connection counts as free: it ends."""
+    def _connections(self, login: PlannedLogin, slots: Slots, roles: Mapping[str, DatabaseRole]) -> Iterator[Judgement]:
+        """What is left of the limits of server, database and roles. Our own connection counts as free: it ends."""
         database = login.database
         same = self._by_server[server_of(self.plan, database)]
-        need = sum(each.sessions for each in same)
         free, share = slots.most - slots.used + 1, (slots.used - 1) / max(slots.most, 1)
+        need = most_of((act for act in login.acts if not act.replicates), sum(each.sessions for each in same))
         limits = [("server", free, need)]
         if slots.database_limit >= 0:
-            limits.append((f"database {database.dbname}", slots.database_limit - slots.database_used + 1,
-                           database.sessions))  # fmt: skip
-        if role is not None and role.connection_limit >= 0 and not role.is_superuser:
-            wanted = sum(each.sessions for each in same if each.user == role.name)
-            limits.append((f"role {role.name}", role.connection_limit - role.sessions + 1, wanted))
+            left = slots.database_limit - slots.database_used + 1
+            limits.append(
+                (f"database {database.dbname}", left, most_of(filter(login.enters, login.acts), database.sessions))
+            )
+        for role in roles.values():
+            if role.connection_limit >= 0 and not role.is_superuser:
+                limits.append(self._of_role(login, role, sum(each.sessions for each in same if each.user == role.name)))
         for whose, left, needed in limits:
             yield self._limit(login, whose, left, needed, share if whose == "server" else 0.0)
+        need = most_of((act for act in login.acts if act.replicates and act.connects), 0)
+        if slots.wal_senders < need:
+            yield login.failed(
+                f"{max(slots.wal_senders, 0)} WAL senders are free, {need} needed",
+                f"at least {need} free: a base backup",
+                f"{slots.wal_senders} of max_wal_senders free",
+                "have max_wal_senders raised and the server restarted, or standbys nobody needs taken off; or, where "
+                'one is free: options = ["--wal-method=fetch"] of the backup',
+            )
+
+    @staticmethod
+    def _of_role(login: PlannedLogin, role: DatabaseRole, sessions: int) -> tuple[str, int, int]:
+        """Those of another role may be logins of this very run on the host, which end; so they count as free."""
+        own = 1 if role.name == login.database.user else role.sessions
+        acts = (act for act in login.acts if act.login == role.name)
+        return f"role {role.name}", role.connection_limit - role.sessions + own, most_of(acts, sessions)
 
     def _limit(self, login: PlannedLogin, whose: str, left: int, need: int, share: float) -> Judgement:
         seen = f"{max(left, 0)} connections of the {whose} are free, {need} needed"

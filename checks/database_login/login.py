@@ -3,31 +3,22 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.work_login import ScriptRole
 from preflight.plan import Database, Plan, ServerRole, SslMode
-from preflight.plan.work import Section, ServerWork, minutes_at_stake, work_with
+from preflight.plan.release_plan import grouped
+from preflight.plan.work import ServerWork, connection_options, minutes_at_stake, work_with
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity
 from preflight.questions.sql import major_of_server, quote_identifier, shown
-from preflight.units import format_duration
 
 _VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
-_UNDONE = {
-    "user": "ALTER ROLE {role} RESET {name};",
-    "database": "ALTER DATABASE {database} RESET {name};",
-    "database user": "ALTER ROLE {role} IN DATABASE {database} RESET {name};",
-    "global": "SET default_transaction_read_only = off; ALTER ROLE ALL RESET {name};",  # it holds for the DBA, too
-    "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
-}
-"""Source of pg_settings -> what undoes a setting there."""
-_WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
-_REPLACED = "\N{REPLACEMENT CHARACTER}"
-"""What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +49,28 @@ class PlannedLogin:
         """What the window does with it on its host."""
         return work_with(self.plan, self.database.id)
 
+    @property
+    def acts(self) -> Sequence[ServerWork]:
+        """What may log in for it there: scripts, backups, and what puts those back."""
+        return [act for each in self.work for act in each.acts]
+
+    @property
+    def other_roles(self) -> Mapping[str, Sequence[ServerWork]]:
+        """Roles of that work that are not the one that logs in from here, each with what it does."""
+        return grouped((act for act in self.acts if act.login != self.database.user), lambda act: act.login)
+
+    def session_role(self, identity: Identity) -> ScriptRole:
+        """The role as its session begins."""
+        return ScriptRole(self.database.user, self.database.dbname, identity.settings, self.failed)
+
+    def psql(self, statement: str) -> str:
+        """A command of a superuser on the database's host. Rights on functions are each database's own."""
+        return shlex.join(["psql", *connection_options((("dbname", self.database.dbname),)), "-c", statement])
+
+    def enters(self, act: ServerWork) -> bool:
+        """Whether it logs in to this very database, and not to the one that a restore names or to none."""
+        return act.dbname == self.database.dbname and not act.replicates
+
     def failed(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
         """At the price of the work that needs this login."""
         stake = minutes_at_stake(self.work)
@@ -68,6 +81,11 @@ class PlannedLogin:
         return replace(self.failed(summary, expected, actual, remedy), waivable=False)
 
 
+def most_of(acts: Iterable[ServerWork], sessions: int) -> int:
+    """How many connections are needed: the plan's sessions, or what one piece of work opens at once."""
+    return max([sessions, *(act.connections for act in acts)])
+
+
 def judge_login(
     login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
 ) -> Iterator[Judgement]:
@@ -76,7 +94,7 @@ def judge_login(
     yield from _judge_certificate(login, identity, need)
     yield from _judge_credential(login, identity, roles.get(login.database.user), need)
     yield from _judge_settings(login, identity)
-    yield from _judge_backup_roles(login, roles, need)
+    yield from _judge_other_roles(login, roles, need)
 
 
 def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
@@ -85,11 +103,12 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
     yield passed(_who_answered(database, identity, system))
     if identity.database != database.dbname or identity.user != database.user:
         # ALTER ROLE ... SET role, or a pooler with a mind of its own
+        undo = login.session_role(identity).undo("role")
         yield login.another(
             f"works as {identity.user} in {identity.database}",
             f"{database.user} in {database.dbname}",
             f"{identity.user} in {identity.database}",
-            f"undo what changes them: {undo_setting(login, identity, 'role')} look at the pooler's configuration, too",
+            f"undo what changes them: {undo} look at the pooler's configuration, too",
         )
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:
@@ -100,7 +119,7 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         yield unknown(
             "the system identifier may not be seen by this role",
             expected=wanted,
-            remedy=f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};",
+            remedy=login.psql(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role}"),
         )
     elif wanted and system != wanted:
         remedy = (
@@ -219,92 +238,30 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
     return need.judge(end)
 
 
-def backup_roles(login: PlannedLogin) -> list[str]:
-    """Roles that take the backups and put them back, where they are others than the one that logs in from here."""
-    logins = [act.login for each in login.work if each.section is Section.BACKUPS for act in each.acts]
-    return [name for name in dict.fromkeys(logins) if name != login.database.user]
-
-
-def _judge_backup_roles(
-    login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
-) -> Iterator[Judgement]:
-    """Roles that log in on the server only; how is not seen from here, so a password is taken for granted."""
-    for name in backup_roles(login):
-        role, quoted = roles.get(name), quote_identifier(name)
+def _judge_other_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], need: TimeOfNeed) -> Iterator[Judgement]:
+    """Roles that log in on the server only; how is not seen from here, so a password is taken for granted. Whether they
+    may connect matters for those that enter this database."""
+    for name, acts in login.other_roles.items():
+        role, quoted, table = roles.get(name), quote_identifier(name), acts[0].declared_in
         expected = f"a role {name} that may log in to {login.database.dbname}"
         if role is None:
-            remedy = f"have the role made, or correct `login` of the backup: CREATE ROLE {quoted} LOGIN;"
-            yield login.failed(f"the backup's role {name} does not exist", expected, "no role", remedy)
+            remedy = f"have the role made, or correct `login` of {table}: CREATE ROLE {quoted} LOGIN;"
+            yield login.failed(f"the role {name} of {table} does not exist", expected, "no role", remedy)
         elif not role.can_login:
             remedy = f"ALTER ROLE {quoted} LOGIN;"
-            yield login.failed(f"the backup's role {name} may not log in", expected, "NOLOGIN", remedy)
-        elif not role.has_connect:
+            yield login.failed(f"the role {name} of {table} may not log in", expected, "NOLOGIN", remedy)
+        elif not role.has_connect and any(login.enters(act) for act in acts):
             remedy = f"GRANT CONNECT ON DATABASE {login.database_name} TO {quoted};"
-            yield login.failed(f"the backup's role {name} may not connect", expected, "none", remedy)
+            yield login.failed(f"the role {name} of {table} may not connect", expected, "none", remedy)
         else:
             yield _judge_expiry(login, role, need, used_password=True)
 
 
-def undo_setting(login: PlannedLogin, identity: Identity, name: str) -> str:
-    """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
-    template = _UNDONE.get(identity.setting(name, "source") or "", _WHEREVER)
-    return template.format(name=name, role=login.role, database=login.database_name)
-
-
 def _judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
     """Those that break scripts."""
-    database, user = login.database, login.database.user
-    read_only = identity.setting("default_transaction_read_only")
-    if read_only is None:
-        remedy = f"look by hand as {user} in {database.dbname}: SHOW default_transaction_read_only;"
-        yield unknown("the role's own settings could not be seen", remedy=remedy)
-        return
-    if read_only == "on" and database.role is ServerRole.PRIMARY:
-        yield login.failed(
-            f"{user} starts read-only transactions",
-            "default_transaction_read_only = off",
-            "default_transaction_read_only = on",
-            undo_setting(login, identity, "default_transaction_read_only"),
-        )
-    yield from _judge_timeouts(login, identity)
-    path = identity.setting("search_path") or ""
-    names = [name.strip().strip('"') for name in path.split(",")]
-    if not {"$user", "public"} & set(names):
-        yield warned(
-            f"unusual search_path: {path or 'empty'}",
-            expected="a search_path with public or $user",
-            actual=path or "empty",
-            remedy=f"make sure the scripts name their schemas, or: {undo_setting(login, identity, 'search_path')}",
-        )
-    if _REPLACED in path:
-        yield warned(
-            "the search_path holds bytes that are no UTF-8",
-            expected="names that every client reads alike",
-            actual=f"{path}, where {_REPLACED} stands for such a byte",
-            remedy=undo_setting(login, identity, "search_path"),
-        )
-    if identity.setting("session_replication_role") == "replica":
-        yield warned(
-            "triggers and foreign keys are off for the role (session_replication_role)",
-            expected="origin",
-            actual="replica",
-            remedy=undo_setting(login, identity, "session_replication_role"),
-        )
-
-
-def _judge_timeouts(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:
-    user, steps = login.database.user, [work.step for work in login.work]
-    minutes = [step.minutes for step in map(login.plan.step, dict.fromkeys(steps)) if step]
-    longest = timedelta(minutes=max(minutes, default=0))
-    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
-        raw = identity.setting(name) or "0"
-        limit = timedelta(milliseconds=int(raw)) if raw.isdecimal() else timedelta()
-        if not limit:
-            continue
-        seen = f"{name} of {user} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
-        remedy = f"{undo_setting(login, identity, name)} or SET {name} = 0; at the head of the scripts"
-        if name == "statement_timeout" and limit < longest:
-            summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
-            yield login.failed(summary, f"{name} = 0", f"{raw} ms", remedy)
-        elif name != "lock_timeout":  # a lock_timeout is what scripts should have
-            yield warned(seen, expected=f"{name} = 0", actual=f"{raw} ms", remedy=remedy)
+    user = login.database.user
+    steps = [login.plan.step(work.step) for work in login.work if any(act.login == user for act in work.acts)]
+    role = login.session_role(identity)
+    if login.database.role is ServerRole.PRIMARY:
+        yield from role.judge_read_only()
+    yield from role.judge(timedelta(minutes=max((step.minutes for step in steps if step), default=0)))

@@ -7,17 +7,19 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, passed, unknown, warned
+from preflight.finding import Judgement, Status, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
+from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, method_of
 from preflight.plan import ServerRole
-from preflight.plan.limits import split_server
 from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work
-from preflight.probe import Probe
+from preflight.probe import NoReply, Probe
 from preflight.questions.files import LocalText, Texts
+from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sql import Major, major_of_server, quote_identifier, shown
 from preflight.questions.sudo import ProgramRun, Programs, ProgramsProbe
@@ -35,7 +37,6 @@ from preflight.wording import visible
 
 from .script_order import OrderedScripts, judge_command
 
-_SOCKETS = "On {host}, ss -lx | grep -F .s.PGSQL lists the sockets of servers"
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
     LoginRefusal.NO_PASSWORD: "put the line {pgpass} into ~{account}/.pgpass on {host}, and run: "
@@ -50,7 +51,7 @@ _REMEDIES = {
     LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION",
     LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
     LoginRefusal.NO_SERVER: "have the server started; or name the address, or the socket's folder, at which it "
-    "listens: `server` of {table}. " + _SOCKETS,
+    "listens: `server` of {table}. " + SOCKETS,
     LoginRefusal.NO_NAME: "correct `server` of {table}, or PGHOST of {account} on {host}",
     LoginRefusal.STARTING_UP: "wait until the server is up, then run again",
     LoginRefusal.TLS: "cure the TLS settings of {account} on {host} (PGSSLMODE, ~/.postgresql/root.crt)",
@@ -77,13 +78,15 @@ class ScriptRunner(Check):
     older program than the server is no dump. So the programs are run where and as whom the plan will run them, on the
     PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
     database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
-    not at midnight; so does the role that puts a backup back, or the `command` that does. The line that `preflight show
-    --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files` leaves one out,
-    names what is not sealed or takes another back, when a sealed script turns ON_ERROR_STOP off or ends before its end
-    (`\\q`), when the login cannot enter the staged folder or the log cannot be written. UNKNOWN where a script's text
-    does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is off, or the script was not read.
-    Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the first error
-    is UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
+    that database-login sees in the same run, by its start and its system identifier; a clone, another cluster or a
+    replica on which the work cannot be done is FAIL, and so are settings of the role that end the scripts. The line
+    that `preflight show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files`
+    leaves one out, names what is not sealed or takes another back, when a sealed script turns ON_ERROR_STOP off or ends
+    before its end (`\\q`), when the login cannot enter the staged folder or the log cannot be written. UNKNOWN where a
+    script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is off, or the script
+    was not read. Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the
+    first error is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"
@@ -93,6 +96,7 @@ class ScriptRunner(Check):
         "run psql, pg_dump or pg_restore as the account that will; log in from there without a prompt "
         "(`~/.pgpass`, peer or a certificate)"
     )
+    judges_no_reply = frozenset({"identity"})
     cure = "have the programs installed or the login made to work without a prompt; correct the declared command"
 
     def subjects(self) -> Sequence[Subject]:
@@ -118,35 +122,45 @@ class ScriptRunner(Check):
         if work.restore and work.restore.command:
             probes["restore_start"] = WorkStartProbe(host.id, account, program=work.restore.command[0])
         if work.connects:
+            probes["identity"] = IdentityProbe(work.database.id)
             probes["programs"] = ProgramsProbe(host.id, account, programs_of(self.plan, host.id, work.account))
         if entry:
             probes["manifest"], probes["texts"] = sealing_probes(self.plan, entry)
         return probes
 
-    def follow_up(self, subject: Subject, *, programs: Programs = (), **_: object) -> Probes:
-        """One more login to the database for each, on the host itself, as the account and with the program that will
-        do the work: `psql -X -w`, which asks where it arrived; `pg_dump -w --schema-only` of a schema that does not
-        exist; or, for a base backup, psql with replication=true and IDENTIFY_SYSTEM. The role that puts a dump back
-        logs in so too. It never waits at a prompt."""
+    def follow_up(
+        self, subject: Subject, *, identity: Identity | NoReply | None = None, programs: Programs = (), **_: object
+    ) -> Probes:
+        """In the database session: the system identifier of the server (pg_control_system), as database-login asks it.
+        And one more login to the database for each, on the host itself, as the account and with the program that will
+        do the work: `psql -X -w`, which asks where it arrived, when that server was started and with which settings the
+        role begins; `pg_dump -w --schema-only` of a schema that does not exist; or, for a base backup, psql with
+        replication=true and IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a
+        prompt."""
         work: ServerWork = subject.item
         ran = [run.ran for run in programs if run.program in work.programs[:1]]
         if not work.connects or not all(ran):
             return {}
-        method = _method(work)
+        method = method_of(work)
         program = work.program("psql") if method is Method.REPLICATION else work.programs[0]
         account = AsAccount.of(work)
         # pg_dump does not tell where it arrived: psql has to, where the account may run it.
         rather = work.program("psql") if method is Method.PG_DUMP else ""
         probe = ServerLoginProbe(work.host.id, account, program, method, work.connection, rather)
+        probes: dict[str, Probe[Any]] = {"login": probe}
+        if isinstance(identity, Identity):
+            probes["system"] = SystemIdentifierProbe(work.database.id)
         restore = work.restore
-        if restore is None or restore.command or restore.connection == work.connection:
-            return {"login": probe}
-        return {"login": probe, "restore_login": replace(probe, connection=restore.connection)}
+        if restore and not restore.command and restore.connection != work.connection:
+            probes["restore_login"] = replace(probe, connection=restore.connection)
+        return probes
 
     def judge(
         self,
         subject: Subject,
         *,
+        identity: Identity | NoReply | None = None,
+        system: str = "",
         programs: Programs = (),
         login: ServerLogin | None = None,
         restore_login: ServerLogin | None = None,
@@ -157,15 +171,16 @@ class ScriptRunner(Check):
         texts: Texts | None = None,
     ) -> Judgement:
         work: ServerWork = subject.item
+        seen = identity if isinstance(identity, Identity) else None
         mine = {run.program: run for run in programs if run.program in work.programs}
         points = [self._judge_program(work, run) for run in mine.values()]
         if login is not None:
-            points += self._judge_login(work, login)
+            points += self._judge_login(work, login, seen, system)
             points += self._judge_versions(work, mine, login)
-        restore = work.restore
-        if restore and restore_login is not None:  # which server that is, is told with the backup's login
-            first = next(self._judge_login(restore, restore_login))
-            points.append(replace(first, summary=f"restore: {first.summary}"))
+        restore, put_back = work.restore, restore_login or (login if login and login.refusal is None else None)
+        if restore and not restore.command and put_back is not None:
+            told = list(self._judge_login(restore, put_back, seen, system))
+            points += [replace(each, summary=f"restore: {each.summary}") for each in told if each not in points]
         if restore and restore_start is not None:
             points.append(self._judge_start(restore, restore_start))
         if entered is not None:
@@ -238,86 +253,35 @@ class ScriptRunner(Check):
             f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
         )
 
-    def _judge_login(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
-        name = work.dbname
+    def _judge_login(
+        self, work: ServerWork, login: ServerLogin, identity: Identity | None, system: str
+    ) -> Iterator[Judgement]:
         if login.refusal is not None:
             yield self._login_failed(work, login, login.refusal)
-        elif login.user and (login.user, login.database) != (work.login, name):
-            yield work.failed(
-                "the login arrives elsewhere",
-                f"role {work.login} in database {name}",
-                f"role {login.user} in database {login.database}",
-                f"correct `login` of {work.declared_in} and `server` of {work.table}, and what stands before the "
-                "server (a pooler)",
-            )
-        elif not self._right_cluster(work, login):
-            yield work.failed(
-                "another server answers",
-                f"the server of {work.database.id}, port {work.database.port}, system identifier "
-                f"{work.database.system_identifier or 'not declared'}",
-                f"port {login.port or 'not shown'}, system identifier {login.system_identifier or 'not shown'}",
-                f"name the server as {work.host.id} sees it: `server` of {work.table}. "
-                + _SOCKETS.format(host=work.host.id),
-            )
-        elif (
-            login.in_recovery
-            and (work.part or work.section is Section.SCRIPTS)
-            and work.database.role is ServerRole.PRIMARY
-        ):
-            remedy = f"name the primary in {work.table}, as [databases.{work.database.id}] does: `server`"
-            yield work.failed("a replica answers, on which nothing can be written", "primary", "replica", remedy)
-        else:
+            return
+        amiss = list(Arrival(work, login, identity, system).judge())
+        if all(point.status is not Status.FAIL for point in amiss):
             into = f" to {login.database}" if login.user else ""
             yield passed(f"{work.login} logs in{into} on the server without a prompt")
-            yield from self._judge_place(work, login)
+        yield from amiss
+        yield from self._judge_settings(work, login, identity)
 
-    def _judge_place(self, work: ServerWork, login: ServerLogin) -> Iterator[Judgement]:
-        """Whether anything ties the server that was reached to the plan's."""
-        database = work.database
-        if database.system_identifier and login.system_identifier:
+    def _judge_settings(self, work: ServerWork, login: ServerLogin, identity: Identity | None) -> Iterator[Judgement]:
+        """Of a role that writes, where database-login has not judged the very same."""
+        writes = bool(work.part) or work.section is Section.SCRIPTS
+        if login.settings is None or not writes:
             return
-        place, port = split_server(work.server)
-        here = {"localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id}
-        if not login.user and _method(work) is Method.PG_DUMP and (database.system_identifier or not work.server):
-            summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
-            remedy = _let_psql_tell(work)
-            if not database.system_identifier:
-                remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}; or {remedy}"
-        elif login.user and database.system_identifier:
-            summary = f"whether this is the server of {database.id} is not known: {work.login} may not see which it is"
-            remedy = f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(work.login)}"
-        elif not login.user and not work.server:
-            summary = f"which server {work.programs[0]} reaches is not known: the plan does not name it"
-            remedy = (
-                f"name it, as {work.host.id} sees it: `server` of {work.table}; or, if this is the right server: "
-                f'system_identifier = "{login.system_identifier}" in [databases.{database.id}]'
-            )
-        elif work.server and (not (place.startswith("/") or place in here) or port not in ("", str(database.port))):
-            summary = f"whether the server at {work.server} is that of {database.id} is not known"
-            remedy = (
-                f"correct `server` of {work.table}; or, if this is the right server: system_identifier = "
-                f'"{login.system_identifier or "..."}" in [databases.{database.id}]'
-            )
-        else:
+        role = ScriptRole(work.login, work.dbname, login.settings, work.failed)
+        same_role = identity and work.database.role is ServerRole.PRIMARY and work.login == work.database.user
+        if identity and same_role and role.begins_like(identity.settings):
             return
-        yield unknown(
-            summary,
-            expected=f"a server that runs on {work.host.id} at port {database.port}, or the system identifier that the "
-            "plan names",
-            actual=f"system identifier {login.system_identifier or 'not shown'}",
-            remedy=remedy,
-        )
-
-    @staticmethod
-    def _right_cluster(work: ServerWork, login: ServerLogin) -> bool:
-        """By its system identifier where both are known, since a forwarded port has two numbers; else by the port that
-        is named for the host, or the database's."""
-        if work.database.system_identifier and login.system_identifier:
-            return work.database.system_identifier == login.system_identifier
-        return not login.user or str(login.port) == (split_server(work.server)[1] or str(work.database.port))
+        yield from role.judge_read_only()
+        if not work.part:  # pg_restore sets its own, and psql runs what pg_dump wrote for that
+            step = self.plan.step(work.step)
+            yield from role.judge(timedelta(minutes=step.minutes if step else 0))
 
     def _login_failed(self, work: ServerWork, login: ServerLogin, refusal: LoginRefusal) -> Judgement:
-        if _method(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
+        if method_of(work) is Method.REPLICATION and refusal is LoginRefusal.OTHER:
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
                 actual=login.said,
@@ -382,26 +346,12 @@ class ScriptRunner(Check):
             )
 
 
-def _method(work: ServerWork) -> Method:
-    name = work.programs[0].rpartition("/")[2]
-    return {"pg_dump": Method.PG_DUMP, "pg_basebackup": Method.REPLICATION}.get(name, Method.PSQL)
-
-
 def _pgpass_line(work: ServerWork) -> str:
     """Of the password file (libpq, 34.16), but for the password; the server's name is left open, since a socket has
     another one in each program."""
-    database = "*" if _method(work) is Method.REPLICATION else work.dbname
+    database = "*" if method_of(work) is Method.REPLICATION else work.dbname
     fields = [re.sub(r"([:\\])", r"\\\1", field) for field in (work.port or "*", database, work.login)]
     return ":".join(["*", *fields, "PASSWORD"])
-
-
-def _let_psql_tell(work: ServerWork) -> str:
-    """The cure where only pg_dump was tried."""
-    psql = work.program("psql")
-    if work.by_login:
-        return f"have psql installed on {work.host.id}, on the PATH of {work.who}"
-    path = psql if psql.startswith("/") else f"/usr/bin/{psql}"
-    return f"have this line in sudoers on {work.host.id}: {work.host.user} ALL=({work.account}) NOPASSWD: {path}"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:

@@ -84,6 +84,16 @@ class ServerWork:
         return not (self.command or self.taken_by)
 
     @property
+    def replicates(self) -> bool:
+        """Whether it connects as a replica does, which enters no database."""
+        return False
+
+    @property
+    def connections(self) -> int:
+        """How many its program opens at once."""
+        return 1
+
+    @property
     def by_login(self) -> bool:
         """Whether the account is the host's login itself."""
         return self.account == self.host.user
@@ -156,6 +166,25 @@ class PlannedBackup(ServerWork):
         if self.backup.method is BackupMethod.PG_BASEBACKUP:
             return self.backup.format is not BackupFormat.TAR
         return self.backup.format is BackupFormat.DIRECTORY
+
+    @property
+    def replicates(self) -> bool:
+        return self.backup.method is BackupMethod.PG_BASEBACKUP and not self.part
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of the program, as the plan writes them."""
+        restore = self.backup.restore if self.part else None
+        return restore.options if restore else self.backup.options
+
+    @property
+    def connections(self) -> int:
+        """pg_dump's jobs have one beside them that leads, pg_restore's none; pg_basebackup has one for the WAL, unless
+        it fetches that afterwards."""
+        if self.replicates:
+            return 1 if "--wal-method=fetch" in self.options else 2
+        jobs = next((int(each.partition("=")[2]) for each in self.options if each.startswith("--jobs=")), 0)
+        return max(1, jobs if self.part else jobs + 1)
 
     def is_this_windows(self, changed_at: datetime, moment: datetime) -> bool:
         """Whether what is found under its name is the backup of the window itself: the window is open at `moment`, and

@@ -4,7 +4,6 @@ each; they need no more than CONNECT. Values are cast to text, since text means 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Until, output_of, read_fields, read_lines, read_row, read_rows, whole_number
 from preflight.questions.shell import ShellProbe, quoted
-from preflight.questions.sql import SqlProbe, quote_literal
+from preflight.questions.sql import ASKED_MS, STARTED_MS, RoleSettings, SqlProbe, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,11 @@ class Identity:
     backend_pid: int
     """Process id at the server; another than the client library's when a pooler is between."""
     cluster_name: str
+    port: int
+    """The server's own, which differs from the dialled one behind a forwarded port or a pooler."""
+    started_ms: int
+    """When the server was started, by its own clock; milliseconds since 1970."""
+    asked_ms: int
     session: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -38,26 +42,22 @@ class Identity:
         seen = self.session.get("backend_pid", "")
         return bool(seen) and seen != str(self.backend_pid)
 
-    def setting(self, name: str, column: str = "setting") -> str | None:
-        """The role's effective setting, before this program set anything; None where nobody tells. With the column
-        `source`, where it was set, as pg_settings calls it (`user`, `database user`)."""
-        try:
-            value = json.loads(self.session.get("settings", "{}"))[name][column]
-        except (ValueError, KeyError, TypeError):
-            return None
-        return value if isinstance(value, str) else None
+    @property
+    def settings(self) -> RoleSettings:
+        return RoleSettings(self.session.get("settings", "{}"))
 
 
 class IdentityProbe(SqlProbe[Identity]):
     """Who answers, as any role may ask it."""
 
     family = Family.IDENTITY
-    text = """\
+    text = f"""\
 SELECT current_user::text AS "user", current_database()::text AS database,
   current_setting('server_version_num') AS version_num, pg_is_in_recovery()::text AS in_recovery,
   host(inet_server_addr()) AS server_address,
   inet_client_port()::text AS client_port, pg_backend_pid()::text AS backend_pid,
-  current_setting('cluster_name') AS cluster_name"""
+  current_setting('cluster_name') AS cluster_name, current_setting('port') AS port,
+  {STARTED_MS} AS started_ms, {ASKED_MS} AS asked_ms"""
 
     def read(self, reply: Reply) -> Identity:
         return read_row(Identity, reply, session=dict(reply.session))
@@ -132,19 +132,30 @@ class Slots:
     database_limit: int
     """-1 for none."""
     database_used: int
+    wal_senders: int
+    """Free for base backups."""
 
 
+@dataclass(frozen=True)
 class SlotsProbe(SqlProbe[Slots]):
     """How many connections there may be, and are. `numbackends` shows everybody's to any role; pg_stat_activity
     hides which of its rows are clients."""
 
-    text = """\
+    copying: tuple[str, ...] = ()
+    """Roles that take base backups. Their WAL senders count as free: they may be logins of this run on the host."""
+
+    def ask(self) -> str:
+        roles = ", ".join(quote_literal(name) for name in self.copying)
+        # Names of roles are quoted as literals; everything else is fixed text.
+        return f"""\
 SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text AS most,
   (SELECT sum(numbackends) FROM pg_stat_database)::text AS used,
   datconnlimit::text AS database_limit,
-  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used
-FROM pg_database d WHERE datname = current_database()"""
+  (SELECT numbackends FROM pg_stat_database s WHERE s.datid = d.oid)::text AS database_used,
+  (current_setting('max_wal_senders')::int
+    - (SELECT count(*) FROM pg_stat_replication WHERE usename <> ALL (ARRAY[{roles}]::name[])))::text AS wal_senders
+FROM pg_database d WHERE datname = current_database()"""  # noqa: S608
 
     def read(self, reply: Reply) -> Slots:
         return read_row(Slots, reply)

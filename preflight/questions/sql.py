@@ -1,9 +1,11 @@
-"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold; and
-its version numbers."""
+"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold; its
+version numbers, and the settings with which a session begins."""
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import dataclass
 from typing import ClassVar
 
 from preflight.probe import Probe, T, Via
@@ -30,6 +32,21 @@ _KEYWORDS = frozenset(
 )
 """Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
 which is everybody where a role is named."""
+
+
+_SETTINGS = (
+    "DateStyle",
+    "TimeZone",
+    "default_transaction_read_only",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+    "search_path",
+    "session_replication_role",
+    "statement_timeout",
+    "transaction_timeout",
+)
+"""Those that matter to the work of a role."""
 
 
 class SqlProbe(Probe[T]):
@@ -76,3 +93,38 @@ def major_of_server(version_num: int) -> Major:
 
 def shown(major: Major) -> str:
     return ".".join(map(str, major))
+
+
+def _in_ms(moment: str) -> str:
+    """The SQL expression that tells a moment in milliseconds since 1970."""
+    return f"floor(extract(epoch FROM {moment}) * 1000)::bigint::text"
+
+
+STARTED_MS, ASKED_MS = _in_ms("pg_postmaster_start_time()"), _in_ms("clock_timestamp()")
+
+
+def settings_as_json(column: str) -> str:
+    """The SQL expression, on one line, that tells a session's settings; `column` of pg_settings holds the value. Every
+    name and operator is spelled out, since it runs under the role's own search_path."""
+    names = ", ".join(f"'{name}'" for name in _SETTINGS)
+    each = f"pg_catalog.json_build_object('setting', s.{column}, 'unit', s.unit, 'source', s.source)"
+    wanted = f"s.name OPERATOR(pg_catalog.=) ANY (ARRAY[{names}])"
+    # All of it is fixed text.
+    return f"(SELECT pg_catalog.json_object_agg(s.name, {each}) FROM pg_catalog.pg_settings s WHERE {wanted})"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """The role's effective settings, before this program set anything."""
+
+    told: str = "{}"
+    """JSON: name -> `setting`, `unit` and `source`."""
+
+    def get(self, name: str, column: str = "setting") -> str | None:
+        """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,
+        `database user`)."""
+        try:
+            value = json.loads(self.told)[name][column]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return value if isinstance(value, str) else None

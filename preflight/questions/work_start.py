@@ -13,7 +13,7 @@ from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, filled, quoted
-from preflight.questions.sql import Major, major_in
+from preflight.questions.sql import ASKED_MS, STARTED_MS, Major, RoleSettings, major_in, settings_as_json
 
 _SCRIPT = """\
 printf 'account=%s\\n' "$(id -un)"
@@ -90,7 +90,8 @@ _SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_syst
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
     "'version_num=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
-    "'in_recovery=' || pg_is_in_recovery()"
+    f"'in_recovery=' || pg_is_in_recovery(), 'started_ms=' || {STARTED_MS}, 'asked_ms=' || {ASKED_MS}, "
+    f"'settings=' || {settings_as_json('setting')}"
 )
 
 
@@ -148,8 +149,12 @@ class ServerLogin:
     """The server's own port; 0 where the method does not tell, as for everything below."""
     version_num: int = 0
     system_identifier: str = ""
-    in_recovery: bool = False
+    in_recovery: bool | None = None
     """A replica answered, on which scripts cannot write; its system identifier is the primary's."""
+    started_ms: int = 0
+    """When the server was started, by its own clock; milliseconds since 1970."""
+    asked_ms: int = 0
+    settings: RoleSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,8 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
                 argv = [program, "-w", *options, "--schema-only", "-n", _NO_SCHEMA]
             case Method.REPLICATION:
                 server = connection_options(tuple(each for each in self.connection if each[0] != "dbname"))
-                argv = [program, *quiet, *server, "-d", "replication=true", "-c", "IDENTIFY_SYSTEM"]
+                argv = [program, *quiet, *server, "-d", "replication=true"]
+                argv += ["-c", "SHOW in_hot_standby", "-c", "SHOW port", "-c", "IDENTIFY_SYSTEM"]
             case Method.PSQL:
                 asks = ("-c", "SET application_name TO 'preflight'", "-c", _SYSTEM, "-c", _WHERE)
                 argv = [program, *quiet, "-F", "\t", *options, *asks]
@@ -196,10 +202,17 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         if self.method is Method.PG_DUMP and not self.rather:
             raise Unreadable(f"pg_dump found a schema {_NO_SCHEMA}")
         if self.method is Method.REPLICATION:
-            system_identifier = reply.text.strip().partition("|")[0]
-            if not system_identifier.isdecimal():
-                raise Unreadable("IDENTIFY_SYSTEM shows no system identifier")
-            return ServerLogin(None, said, system_identifier=system_identifier)
+            return _of_wal_sender(reply.text, said)
         fields = read_fields(reply.text.replace("\t", "\n"))
         fields.setdefault("system_identifier", [""])  # not every role may see it
-        return read_lines(ServerLogin, fields, complete=True, refusal=None, said=said)
+        settings = RoleSettings("".join(fields.pop("settings", [])))
+        return read_lines(ServerLogin, fields, complete=True, refusal=None, said=said, settings=settings)
+
+
+def _of_wal_sender(text: str, said: str) -> ServerLogin:
+    """in_hot_standby, since PostgreSQL 14, then the port and what IDENTIFY_SYSTEM shows."""
+    found = re.fullmatch(r"(?:(on|off)\n)?(\d{1,5})\n(\d+)\|.*", text.strip())
+    if found is None:
+        raise Unreadable("IDENTIFY_SYSTEM shows no system identifier")
+    in_recovery = found[1] == "on" if found[1] else None
+    return ServerLogin(None, said, port=int(found[2]), system_identifier=found[3], in_recovery=in_recovery)

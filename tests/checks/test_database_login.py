@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from preflight_checks.database_login import DatabaseLogin
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Database, ServerRole, SslMode
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Database,
+    RemotePath,
+    Restore,
+    Scripts,
+    ServerRole,
+    SslMode,
+)
 from preflight.probe import NoReply
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
 from preflight.reasons import Reason
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, settings_of, toy_plan
 
-SETTINGS = {
-    "default_transaction_read_only": "off",
-    "search_path": '"$user", public',
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "lock_timeout": "0",
-    "session_replication_role": "origin",
-}
 ROLE = DatabaseRole("release", True, False, -1, None, True, 1)
-SLOTS = Slots(most=97, used=10, database_limit=-1, database_used=3)
+SLOTS = Slots(most=97, used=10, database_limit=-1, database_used=3, wal_senders=10)
 PLAN = toy_plan()
 NEEDED_UNTIL = PLAN.window.needed_until
 
@@ -36,9 +39,13 @@ NEEDED_UNTIL = PLAN.window.needed_until
 def identity(
     settings: Mapping[str, str] | None = None, session: Mapping[str, str] | None = None, **more: Any
 ) -> Identity:
-    told = {name: {"setting": value} for name, value in {**SETTINGS, **(settings or {})}.items()}
-    known = {"used_password": "yes", "backend_pid": "4711", "ssl": "TLSv1.3", "settings": json.dumps(told)}
-    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main")
+    known = {
+        "used_password": "yes",
+        "backend_pid": "4711",
+        "ssl": "TLSv1.3",
+        "settings": settings_of(**(settings or {})),
+    }
+    plain = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000)
     return replace(plain, session={**known, **(session or {})}, **more)
 
 
@@ -146,7 +153,7 @@ def test_a_role_must_outlive_the_window_and_its_rollback(
     ],
 )
 def test_connections_must_be_left(most: int, used: int, sessions: int, status: Status) -> None:
-    assert judged(slots=Slots(most, used, -1, 3), sessions=sessions).status is status
+    assert judged(slots=Slots(most, used, -1, 3, 10), sessions=sessions).status is status
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,7 @@ def test_connections_must_be_left(most: int, used: int, sessions: int, status: S
     ],
 )
 def test_limits_of_database_and_role_count_too(limit: int, used: int, sessions: int, status: Status) -> None:
-    slots = Slots(97, 10, limit, used)
+    slots = Slots(97, 10, limit, used, 10)
     assert judged(slots=slots, sessions=sessions).status is status
     role = replace(ROLE, connection_limit=limit, sessions=used)
     assert judged(of=role, sessions=sessions).status is status
@@ -180,6 +187,91 @@ def test_sessions_of_all_databases_of_the_server_are_added_up() -> None:
     facts = {"identity": identity(), "system": "", "roles": {"release": replace(ROLE, connection_limit=4)}}
     found = check.judge(subject, slots=SLOTS, **facts)
     assert found.summary == "4 connections of the role release are free, 5 needed"
+
+
+SCRIPTS = Scripts(
+    id="s", database="orders", approved=Path("s"), manifest=Path("S"), staged=RemotePath("/s"), login=Account("worker")
+)
+BACKUP = Backup(id="b", database="orders", directory=RemotePath("/backup"), login=Account("worker"))
+RESTORE = replace(BACKUP, login=Account(""), restore=Restore(login=Account("worker")))
+WORKS: dict[str, dict[str, Any]] = {
+    "scripts": {"scripts": {"s": SCRIPTS}},
+    "backup": {"backups": {"b": BACKUP}},
+    "restore": {"backups": {"b": RESTORE}},
+    "job": {"backups": {"b": replace(BACKUP, taken_by="cron")}},
+    "command": {"scripts": {"s": replace(SCRIPTS, command=("./deploy.sh",))}},
+}
+
+
+def judged_worker(role: DatabaseRole | None, slots: Slots = SLOTS, **sections: Any) -> Judgement:
+    """With work that another role does, on the host."""
+    entry = Database(id="orders", host="db1", user=Account("release"))
+    check = DatabaseLogin(replace(PLAN, databases={"orders": entry}, **sections), MOMENT)
+    (subject,) = check.subjects()
+    roles = {"release": ROLE, **({"worker": replace(role, name="worker")} if role else {})}
+    return check.judge(subject, identity=identity(), system="42", roles=roles, slots=slots)
+
+
+@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize(
+    ("role", "summary"),
+    [
+        (ROLE, ""),
+        (None, "the role worker of "),
+        (replace(ROLE, can_login=False), "may not log in"),
+        (replace(ROLE, has_connect=False), "may not connect"),
+        (replace(ROLE, valid_until=NEEDED_UNTIL - timedelta(hours=1)), "role worker is valid until"),
+        (replace(ROLE, connection_limit=0), "0 connections of the role worker are free"),
+        (replace(ROLE, connection_limit=2, sessions=2), ""),  # logins of this run on the host
+    ],
+)
+def test_whoever_does_the_work_is_judged(work: str, role: DatabaseRole | None, summary: str) -> None:
+    found = judged_worker(role, **WORKS[work])
+    assert found.status is (Status.FAIL if summary else Status.PASS)
+    assert summary in found.summary
+
+
+@pytest.mark.parametrize(
+    "backup",
+    [
+        replace(RESTORE, restore=Restore(login=Account("worker"), into="orders2")),
+        replace(BACKUP, method=BackupMethod.PG_BASEBACKUP),
+        replace(BACKUP, method=BackupMethod.PG_BASEBACKUP, taken_by="cron"),
+    ],
+)
+def test_connect_is_not_needed_for_a_database_that_the_work_does_not_enter(backup: Backup) -> None:
+    assert judged_worker(replace(ROLE, has_connect=False), backups={"b": backup}).status is Status.PASS
+
+
+PARALLEL = replace(BACKUP, format=BackupFormat.DIRECTORY, options=("--jobs=4",))
+FETCHING = replace(BACKUP, method=BackupMethod.PG_BASEBACKUP, options=("--wal-method=fetch",))
+
+
+@pytest.mark.parametrize(
+    ("backup", "need"),
+    [
+        (BACKUP, 1),
+        (PARALLEL, 5),
+        (replace(RESTORE, restore=Restore(login=Account("worker"), options=("--jobs=4",))), 4),
+        (replace(BACKUP, method=BackupMethod.PG_BASEBACKUP), 2),
+        (FETCHING, 1),
+    ],
+)
+def test_connections_that_a_backup_opens_at_once_are_needed(backup: Backup, need: int) -> None:
+    enough, few = (replace(ROLE, connection_limit=limit) for limit in (need, need - 1))
+    assert judged_worker(enough, backups={"b": backup}).status is Status.PASS
+    found = judged_worker(few, backups={"b": backup})
+    assert (found.status, found.summary) == (
+        Status.FAIL, f"{need - 1} connections of the role worker are free, {need} needed",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("backup", "need"), [(FETCHING, 1), (replace(FETCHING, options=()), 2)])
+def test_a_base_backup_needs_wal_senders(backup: Backup, need: int) -> None:
+    assert judged_worker(ROLE, SLOTS, backups={"b": backup}).status is Status.PASS
+    found = judged_worker(ROLE, replace(SLOTS, wal_senders=need - 1), backups={"b": backup})
+    assert (found.status, found.summary) == (Status.FAIL, f"{need - 1} WAL senders are free, {need} needed")
+    assert judged_worker(ROLE, replace(SLOTS, wal_senders=0), **WORKS["backup"]).status is Status.PASS
 
 
 def lost(reason: Reason, **session: str) -> NoReply:

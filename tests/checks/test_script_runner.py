@@ -11,11 +11,13 @@ from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
 from preflight.judging.sealed_scripts import format_manifest
-from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, Step
+from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, ServerRole, Step
 from preflight.questions.files import LocalText, Texts
+from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifierProbe
+from preflight.questions.sql import RoleSettings
 from preflight.questions.sudo import ProgramRun
 from preflight.questions.work_start import LoginRefusal, ServerLogin, ServerLoginProbe, Start, WorkStart, WorkStartProbe
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, settings_of, toy_plan
 
 TEXTS = {
     "010.sql": "create table a (b int);\n\\ir parts/columns.sql\n",
@@ -48,6 +50,15 @@ def plan_of(*entries: dict[str, Any], backup: dict[str, Any] | None = None, **da
     return toy_plan(databases={"orders": orders}, backups=backups, scripts=scripts, steps=steps)
 
 
+IDENTITY = Identity(
+    "release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "main", 5432, 1000, 2000, {"settings": settings_of()}
+)
+"""What database-login sees; the system identifier is 7."""
+ARRIVED = ServerLogin(
+    None, "", "release", "orders", 5432, 150018, "7", False, started_ms=1000, asked_ms=2001,
+    settings=RoleSettings(settings_of()),
+)  # fmt: skip
+
 SEEN = ("texts", "manifest", "arrived", "start", "seen_by")
 
 
@@ -70,10 +81,10 @@ def judgement_of(
     check = ScriptRunner(plan, MOMENT)
     subject = check.subjects()[0]
     texts = TEXTS if texts is None else texts
-    login = subject.item.login
     facts: dict[str, Any] = {}
     probes = {**check.probes(subject)}
     if "programs" in probes:
+        facts["identity"] = IDENTITY
         facts["programs"] = tuple(
             ProgramRun(name, 0, f"/usr/bin/{name}", "psql (PostgreSQL) 15.18") for name in subject.item.programs
         )
@@ -81,7 +92,12 @@ def judgement_of(
     for name, probe in probes.items():
         match probe:
             case ServerLoginProbe():
-                facts[name] = arrived or ServerLogin(None, "", login, "orders", 5432, 150018)
+                seen = dict(probe.connection)
+                facts[name] = arrived or replace(ARRIVED, user=seen["user"], database=seen["dbname"])
+            case IdentityProbe():
+                facts[name] = IDENTITY
+            case SystemIdentifierProbe():
+                facts[name] = "7"
             case WorkStartProbe():
                 facts[name] = WorkStart(seen_by or probe.account.account, start)
     if "manifest" in probes:
@@ -234,57 +250,144 @@ def test_a_staged_folder_that_the_login_cannot_enter_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "status", "summary"),
+    ("arrived", "status", "summary"),
     [
-        ("10.20.0.11", Status.UNKNOWN, "whether the server at 10.20.0.11 is that of orders is not known"),
-        ("/run/postgresql:5433", Status.FAIL, "another server answers"),
-        ("", Status.PASS, ""),
+        ({}, Status.PASS, ""),
+        ({"system_identifier": ""}, Status.PASS, ""),  # one start is one server
+        ({"system_identifier": "8"}, Status.FAIL, "another server answers"),
+        ({"system_identifier": "8", "started_ms": 1500}, Status.FAIL, "another server answers"),
+        ({"started_ms": 1500}, Status.FAIL, "another server answers"),  # a promoted clone
+        ({"started_ms": 1500, "system_identifier": ""}, Status.FAIL, "another server answers"),
+        ({"started_ms": 2001, "asked_ms": 2900}, Status.UNKNOWN, "one was started between the logins"),
+        ({"started_ms": 500, "asked_ms": 900}, Status.UNKNOWN, "one was started between the logins"),
+        ({"started_ms": 2001, "asked_ms": 2900, "system_identifier": "8"}, Status.FAIL, "another server answers"),
+        ({"user": "other"}, Status.FAIL, "the login arrives elsewhere"),
     ],
 )
-def test_the_server_that_answers_is_held_against_the_plans(server: str, status: Status, summary: str) -> None:
-    found = judge(server=server)
+@pytest.mark.parametrize("server", ["", "/run/postgresql", "10.20.0.11"])
+def test_the_server_that_answers_is_the_one_that_database_login_sees(
+    server: str, arrived: dict[str, Any], status: Status, summary: str
+) -> None:
+    found = judge(server=server, arrived=replace(ARRIVED, **arrived))
     assert found.status is status, told(found)
     assert summary in told(found)
 
 
-def test_a_port_of_its_own_is_proved_by_the_system_identifier_alone() -> None:
-    arrived = ServerLogin(None, "", "release", "orders", 5433, 150018, "7711")
-    found = judge(server="/run/postgresql:5433", arrived=arrived)
-    assert found.status is Status.UNKNOWN, told(found)
-    assert 'system_identifier = "7711"' in found.remedy
-    found = judge(server="/run/postgresql:5433", arrived=arrived, database={"system_identifier": "7711"})
-    assert found.status is Status.PASS, told(found)
+def test_another_server_is_covered_by_no_waiver() -> None:
+    points = judge(arrived=replace(ARRIVED, started_ms=1500)).telling_points()
+    assert [point.waivable for point in points] == [False]
+
+
+def test_a_port_that_is_not_the_servers_own_is_told() -> None:
+    found = judge(server="/run/postgresql:6432")
+    assert found.status is Status.WARN
+    assert "port 6432 leads to the server's own port 5432: a pooler, or a forwarded port" in told(found)
 
 
 def test_pg_dump_does_not_tell_where_it_arrived() -> None:
-    silent, psql = ServerLogin(None), ServerLogin(None, "", "release", "orders", 5432, 150018)
+    silent = ServerLogin(None)
     found = judgement_of(plan_of(backup={}), arrived=silent)
     assert found.status is Status.UNKNOWN
     assert "which server pg_dump reaches is not known" in found.summary
     assert "`server` of [backups.b]" in found.remedy
-    assert judgement_of(plan_of(backup={}), arrived=psql).status is Status.PASS
+    assert judgement_of(plan_of(backup={}), arrived=ARRIVED).status is Status.PASS
     assert judgement_of(plan_of(backup={"server": "/run/postgresql"}), arrived=silent).status is Status.PASS
+    for server in ("/run/postgresql:5433", "10.20.0.11"):
+        found = judgement_of(plan_of(backup={"server": server}), arrived=silent)
+        assert (found.status, found.summary) == (
+            Status.UNKNOWN, f"whether the server at {server} is that of orders is not known",
+        )  # fmt: skip
 
 
 def test_a_declared_system_identifier_must_be_seen() -> None:
-    silent, psql = ServerLogin(None), ServerLogin(None, "", "release", "orders", 5432, 150018)
     backup = {"server": "/run/postgresql", "account": Account("postgres")}
     plan = plan_of(backup=backup, system_identifier="7")
-    found = judgement_of(plan, arrived=silent)
+    found = judgement_of(plan, arrived=ServerLogin(None))
     assert found.status is Status.UNKNOWN
     assert found.remedy == "have this line in sudoers on db1: dbadmin ALL=(postgres) NOPASSWD: /usr/bin/psql"
-    found = judgement_of(plan, arrived=psql)
-    assert found.status is Status.UNKNOWN
-    assert found.remedy == "GRANT EXECUTE ON FUNCTION pg_control_system() TO release"
-    assert judgement_of(plan, arrived=replace(psql, system_identifier="7")).status is Status.PASS
-    found = judgement_of(plan, arrived=replace(psql, system_identifier="8"))
+    assert judgement_of(plan, arrived=ARRIVED).status is Status.PASS
+    found = judgement_of(plan, arrived=replace(ARRIVED, system_identifier="8"))
     assert (found.status, found.summary) == (Status.FAIL, "another server answers")
 
 
-@pytest.mark.parametrize(("seen", "status"), [("7", Status.PASS), ("8", Status.FAIL)])
-def test_a_base_backup_shows_which_server_it_is(seen: str, status: Status) -> None:
-    plan = plan_of(backup={"method": BackupMethod.PG_BASEBACKUP, "server": "localhost"}, system_identifier="7")
-    assert judgement_of(plan, arrived=ServerLogin(None, system_identifier=seen)).status is status
+@pytest.mark.parametrize(
+    ("server", "arrived", "status"),
+    [
+        ("", {}, Status.PASS),
+        ("localhost", {}, Status.PASS),
+        ("localhost", {"in_recovery": None}, Status.PASS),  # PostgreSQL 13 does not tell
+        ("localhost", {"system_identifier": "8"}, Status.FAIL),
+        ("localhost", {"port": 5433}, Status.FAIL),
+        ("localhost", {"in_recovery": True}, Status.FAIL),
+        ("10.20.0.11", {}, Status.UNKNOWN),
+    ],
+)
+def test_a_base_backup_shows_which_server_it_is(server: str, arrived: dict[str, Any], status: Status) -> None:
+    plan = plan_of(backup={"method": BackupMethod.PG_BASEBACKUP, "server": server})
+    seen = {"port": 5432, "system_identifier": "7", "in_recovery": False, **arrived}
+    found = judgement_of(plan, arrived=ServerLogin(None, **seen))
+    assert found.status is status, told(found)
+
+
+WAITING = {"options": ("--serializable-deferrable",)}
+
+
+@pytest.mark.parametrize("role", ServerRole)
+@pytest.mark.parametrize(
+    ("entry", "backup", "passes_on"),
+    [
+        ({}, None, ()),
+        ({}, {}, (ServerRole.REPLICA, ServerRole.ANY)),
+        ({}, WAITING, ()),
+        ({}, {"restore": Restore()}, ()),
+        ({}, {"restore": Restore(into="orders2")}, ()),
+    ],
+)
+def test_on_a_replica_nothing_is_written(
+    entry: dict[str, Any], backup: dict[str, Any] | None, passes_on: tuple[ServerRole, ...], role: ServerRole
+) -> None:
+    plan = plan_of(entry, backup=backup, role=role)
+    found = judgement_of(plan, arrived=replace(ARRIVED, in_recovery=True))
+    assert found.status is (Status.PASS if role in passes_on else Status.FAIL), told(found)
+    assert judgement_of(plan).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "summary"),
+    [
+        ({}, Status.PASS, ""),
+        ({"default_transaction_read_only": "on"}, Status.FAIL, "owner starts read-only transactions"),
+        ({"statement_timeout": "5"}, Status.FAIL, "statement_timeout of owner is 5 ms, shorter than the step"),
+        ({"transaction_timeout": "600000"}, Status.FAIL, "transaction_timeout of owner is 10 min, shorter than"),
+        ({"lock_timeout": "5"}, Status.PASS, ""),
+        ({"search_path": "app"}, Status.WARN, "unusual search_path of owner: app"),
+    ],
+)
+def test_the_role_of_the_scripts_begins_without_settings_that_end_them(
+    changed: dict[str, str], status: Status, summary: str
+) -> None:
+    arrived = replace(ARRIVED, user="owner", settings=RoleSettings(settings_of(**changed)))
+    found = judge(login=Account("owner"), arrived=arrived)
+    assert found.status is status, told(found)
+    assert summary in told(found)
+    found = judge(arrived=replace(arrived, user="release"))
+    assert found.status is status, "the account may have them of PGOPTIONS"
+    restore = {"login": Account("backup"), "restore": Restore(login=Account("owner"), into="orders")}
+    plan = plan_of(backup=restore)
+    check = ScriptRunner(plan, MOMENT)
+    facts = {"identity": IDENTITY, "system": "7", "login": replace(ARRIVED, user="backup")}
+    found = check.judge(check.subjects()[0], restore_login=arrived, **facts)
+    assert found.status is (Status.FAIL if "read_only" in str(changed) else Status.PASS), "pg_restore sets the rest"
+
+
+def test_what_database_login_says_of_its_role_is_said_once() -> None:
+    same = {"search_path": "app"}
+    arrived = replace(ARRIVED, settings=RoleSettings(settings_of(**same)))
+    plan = plan_of({})
+    check = ScriptRunner(plan, MOMENT)
+    identity = replace(IDENTITY, session={"settings": settings_of(**same)})
+    found = check.judge(check.subjects()[0], identity=identity, system="7", login=arrived)
+    assert found.status is Status.PASS
 
 
 def test_who_puts_a_backup_back_logs_in_too() -> None:

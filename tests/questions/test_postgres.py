@@ -31,6 +31,9 @@ IDENTITY = {
     "client_port": "35540",
     "backend_pid": "4711",
     "cluster_name": "",
+    "port": "5432",
+    "started_ms": "1000",
+    "asked_ms": "2000",
 }
 ROLE = {
     "name": "release",
@@ -116,8 +119,9 @@ def test_a_system_identifier_that_may_not_be_seen_is_empty() -> None:
 
 
 def test_slots_are_numbers() -> None:
-    row = {"most": "97", "used": "10", "database_limit": "-1", "database_used": "3"}
+    row = {"most": "97", "used": "10", "database_limit": "-1", "database_used": "3", "wal_senders": "10"}
     assert SlotsProbe("orders").read(rows(row)).most == 97
+    assert "ARRAY[E'a''b\\\\c']" in SlotsProbe("orders", ("a'b\\c",)).ask()
     with pytest.raises(Unreadable):
         SlotsProbe("orders").read(rows({**row, "used": None}))
 

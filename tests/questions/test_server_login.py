@@ -15,7 +15,8 @@ from preflight.questions.work_start import LoginRefusal, Method, ServerLoginProb
 SOCKET = 'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: '
 GOOD = (
     "system_identifier=7711229165220685628\n"
-    "user=release\tdatabase=orders\tversion_num=150018\tport=5432\tin_recovery=false\n"
+    "user=release\tdatabase=orders\tversion_num=150018\tport=5432\tin_recovery=false"
+    '\tstarted_ms=1000\tasked_ms=2000\tsettings={ "search_path" : {"setting" : "public"} }\n'
 )
 
 
@@ -86,6 +87,7 @@ def test_a_login_says_where_it_arrived() -> None:
         150018,
     )
     assert login.system_identifier == "7711229165220685628"
+    assert (login.started_ms, login.asked_ms, login.settings.get("search_path")) == (1000, 2000, "public")
     hidden = read(GOOD.partition("\n")[2], error="ERROR:  permission denied for function pg_control_system")
     assert (hidden.refusal, hidden.system_identifier) == (None, "")
 
@@ -106,9 +108,12 @@ def test_a_dump_of_no_schema_ends_after_the_login() -> None:
 
 
 def test_a_replication_login_shows_the_system() -> None:
-    assert read("77112|1|0/1500790|\n", method=Method.REPLICATION).system_identifier == "77112"
-    with pytest.raises(Unreadable):
-        read("", method=Method.REPLICATION)
+    for recovery, seen in (("off\n", False), ("on\n", True), ("", None)):  # PostgreSQL 13 does not tell
+        login = read(f"{recovery}5433\n77112|1|0/1500790|\n", method=Method.REPLICATION)
+        assert (login.system_identifier, login.port, login.in_recovery) == ("77112", 5433, seen)
+    for text in ("", "off\n5433\n", "77112|1|0/1500790|\n"):
+        with pytest.raises(Unreadable):
+            read(text, method=Method.REPLICATION)
 
 
 def test_the_question_holds_what_the_line_says_and_never_prompts() -> None:

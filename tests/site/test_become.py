@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from preflight.plan import Backup, Become, Database, Host, Plan, RemotePath, Scr
 from preflight.questions.sudo import stamp
 from preflight.report.document.order import is_behind
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import WINDOW, finding, findings, host_on, make_plan, told
+from tests.site.asking import WINDOW, database_on, finding, findings, host_on, make_plan, told
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -136,13 +137,16 @@ def test_no_rule_at_all_fails(ask: Ask, accounts: Accounts) -> None:
 
 
 def test_what_sudo_hides_from_other_checks_is_behind_its_line(
-    planned: Callable[..., Plan], accounts: Accounts, site: Site
+    planned: Callable[..., Plan], accounts: Accounts, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account, hidden = accounts.add(), site.new_path("hidden")
     hidden.mkdir()
     (hidden / "b").mkdir()
     hidden.chmod(0o700)
-    plan = planned(account, folder=f"{hidden}/b")
+    role = site.postgres.create_role("release")
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    database = database_on(site.postgres, role.name, name="postgres", password=SecretRef("env", "ORDERS_PASSWORD"))
+    plan = replace(planned(account, folder=f"{hidden}/b"), databases={"orders": database})
     become = finding(BecomeAccount, plan)
     for found in findings(ScriptRunner, plan).values():
         lost = [point for point in found.judgement.telling_points() if point.status is Status.UNKNOWN]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from preflight_checks.database_host import DatabaseHost
 from preflight_checks.database_login import DatabaseLogin
@@ -17,7 +19,18 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight.engine.conclude import events_inside
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Connect, Host, RemotePath, Scripts, SecretRef, ServerRole, SslMode, Step
+from preflight.plan import (
+    Backup,
+    BackupMethod,
+    Connect,
+    Host,
+    RemotePath,
+    Scripts,
+    SecretRef,
+    ServerRole,
+    SslMode,
+    Step,
+)
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, told
 from tests.site.machine import free_port
@@ -244,10 +257,14 @@ def test_another_version_or_another_cluster_than_planned_fails(ask: Ask) -> None
 def test_a_system_identifier_nobody_may_see_is_unknown(orders: Orders, ask: Ask) -> None:
     revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
     orders.cluster.sql(revoke, dbname=orders.name)
-    found = ask(system_identifier="1234567890")
+    system = str(orders.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    found = ask(system_identifier=system)
     assert found.status is Status.UNKNOWN, told(found)
-    assert "GRANT EXECUTE ON FUNCTION pg_control_system()" in found.judgement.remedy
+    program, *arguments = shlex.split(found.judgement.remedy)
+    assert program == "psql"
     assert ask().status is Status.PASS
+    orders.cluster.client(program, *arguments)
+    assert ask(system_identifier=system).status is Status.PASS
 
 
 def test_a_server_that_never_asks_for_the_password_is_a_warning(orders: Orders, ask: Ask) -> None:
@@ -292,7 +309,7 @@ def test_settings_of_the_role_that_break_scripts_fail(orders: Orders, ask: Ask, 
     ("setting", "status", "words"),
     [
         ("idle_in_transaction_session_timeout = '5min'", Status.WARN, "idle_in_transaction_session_timeout"),
-        ("search_path = app", Status.WARN, "unusual search_path: app"),
+        ("search_path = app", Status.WARN, "unusual search_path of"),
         ("lock_timeout = '2s'", Status.PASS, ""),
         ('search_path = app, "$user"', Status.PASS, ""),
         ("session_replication_role = replica", Status.WARN, "triggers"),
@@ -321,7 +338,7 @@ def test_the_role_of_the_backup_is_judged_too(orders: Orders, ask: Ask) -> None:
 
     role = orders.cluster.create_role("backup")
     assert with_login(role.name).status is Status.PASS
-    fails(with_login("nosuchrole"), "the backup's role nosuchrole does not exist", "CREATE ROLE")
+    fails(with_login("nosuchrole"), "the role nosuchrole of [backups.b] does not exist", "CREATE ROLE")
     orders.cluster.sql(f"ALTER ROLE \"{role.name}\" VALID UNTIL '{(NOW + timedelta(hours=10)).isoformat()}'")
     fails(with_login(role.name), f"role {role.name} is valid until", "VALID UNTIL '20")
     orders.cluster.sql(f'ALTER ROLE "{role.name}" NOLOGIN')
@@ -329,6 +346,34 @@ def test_the_role_of_the_backup_is_judged_too(orders: Orders, ask: Ask) -> None:
     other = orders.cluster.create_role("backup")
     orders.cluster.sql(f'REVOKE CONNECT ON DATABASE "{orders.name}" FROM PUBLIC')
     fails(with_login(other.name), "may not connect", "GRANT CONNECT")
+
+
+def test_the_role_of_the_scripts_is_judged_too(orders: Orders, ask: Ask, tmp_path: Path) -> None:
+    role = orders.cluster.create_role("worker")
+    sections = scripts(tmp_path)
+    sections["scripts"]["s"] = replace(sections["scripts"]["s"], login=Login(role.name))
+    assert ask(sections=sections).status is Status.PASS
+    orders.cluster.sql(f"ALTER ROLE \"{role.name}\" VALID UNTIL '{(NOW + timedelta(hours=10)).isoformat()}'")
+    fails(ask(sections=sections), f"role {role.name} is valid until", "VALID UNTIL '20")
+
+
+def test_what_a_base_backup_needs_of_the_server(site: Site, orders: Orders, ask: Ask) -> None:
+    """No CONNECT on the database; two WAL senders, of 4, of which the standby has one."""
+    site.replica.wait_for(orders.cluster)
+    role = orders.cluster.create_role("copier", options="REPLICATION")
+    orders.cluster.sql(f'REVOKE CONNECT ON DATABASE "{orders.name}" FROM PUBLIC')
+    base = Backup(
+        id="b", database="orders", directory=RemotePath("/b"), method=BackupMethod.PG_BASEBACKUP, login=Login(role.name)
+    )
+    found = ask(sections={"backups": {"b": base}})
+    assert found.status is Status.PASS, told(found)
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            where = f"host={orders.cluster.socket_directory} port={orders.cluster.port} user=postgres"
+            connection = psycopg.pq.PGconn.connect(f"{where} replication=true".encode())
+            assert connection.status == psycopg.pq.ConnStatus.OK, connection.error_message
+            stack.callback(connection.finish)
+        fails(ask(sections={"backups": {"b": base}}), "1 WAL senders are free, 2 needed", "max_wal_senders raised")
 
 
 def test_through_the_host_it_passes_and_says_so(orders: Orders, ask: Ask) -> None:

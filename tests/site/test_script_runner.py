@@ -22,6 +22,7 @@ from preflight.plan import (
     RemotePath,
     Restore,
     Scripts,
+    SecretRef,
     ServerRole,
     Step,
 )
@@ -73,7 +74,10 @@ class Server:
         sshd = self.site.sshd
         user = account or self.account
         host = host_on(sshd, user)
-        database = Database(id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port)
+        database = Database(
+            id="orders", host="db1", name=self.name, user=Login(self.role.name), port=self.cluster.port,
+            password=SecretRef("env", "ORDERS_PASSWORD"),
+        )  # fmt: skip
         database = replace(database, **changes)  # type: ignore[arg-type]
         scripts = Scripts(
             id="orders", database="orders", approved=self.folder / "approved", manifest=self.folder / "SHA256SUMS",
@@ -103,8 +107,12 @@ class Server:
 
 
 @pytest.fixture
-def server(site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path) -> Server:
-    return Server(site, accounts, postgres, tmp_path)
+def server(
+    site: Site, accounts: Accounts, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Server:
+    server = Server(site, accounts, postgres, tmp_path)
+    monkeypatch.setenv("ORDERS_PASSWORD", server.role.password)
+    return server
 
 
 def fails(found: Finding, summary: str, remedy: str) -> None:
@@ -223,14 +231,55 @@ def test_no_server_at_the_default_place_fails(server: Server) -> None:
 
 
 def test_another_server_than_planned_fails(server: Server) -> None:
-    system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
-    forwarded = {"port": free_port("127.0.0.1"), "entry": {"server": f"{server.socket}:{server.cluster.port}"}}
-    found = server.scripts(**forwarded)
-    assert found.status is Status.UNKNOWN, told(found)
-    assert f'system_identifier = "{system}"' in found.judgement.remedy
-    found = server.scripts(**forwarded, system_identifier=system)
-    assert found.status is Status.PASS, "the port is forwarded; the system identifier proves the server"
     fails(server.scripts(system_identifier="1234567890"), "another server answers", "`server` of [scripts.orders]")
+
+
+def test_a_server_that_database_login_does_not_reach_proves_nothing(server: Server) -> None:
+    found = server.scripts(port=free_port("127.0.0.1"), entry={"server": f"{server.socket}:{server.cluster.port}"})
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "could not look" in found.judgement.summary
+
+
+def test_a_promoted_clone_fails(server: Server) -> None:
+    """It has the system identifier that the plan names, the database and the roles; another start."""
+    system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" REPLICATION')
+    clone = server.site.start_postgres(copy_of=server.cluster)
+    clone.sql("SELECT pg_promote()")
+    for place in (f"{clone.socket_directory}:{clone.port}", f"{clone.address}:{clone.port}"):
+        there = {"server": place}
+        fails(server.scripts(system_identifier=system, entry=there), "another server answers", "`server` of")
+        fails(server.backup(system_identifier=system, backup=there), "another server answers", "`server` of")
+    base = {"method": BackupMethod.PG_BASEBACKUP, **there}
+    fails(server.backup(system_identifier=system, backup=base), "another server answers", "`server` of")
+
+
+def test_a_restart_between_the_logins_is_unknown(
+    server: Server, with_stubs: Callable[[Mapping[str, str]], Account]
+) -> None:
+    later = (
+        'case "$*" in *--version*) exec /usr/bin/psql --version;; esac\n'
+        '/usr/bin/psql "$@" | sed -e s/started_ms=1/started_ms=9/ -e s/asked_ms=1/asked_ms=9/'
+    )
+    found = server.scripts(account=with_stubs({"psql": later}))
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "one was started between the logins" in found.judgement.summary
+    assert found.judgement.remedy == "run again"
+
+
+def test_settings_that_end_scripts_fail_for_the_role_that_runs_them(server: Server) -> None:
+    deployer = server.cluster.create_role("deployer")
+    server.write_pgpass("\n".join(f"*:*:*:{role.name}:{role.password}" for role in (server.role, deployer)))
+    entry = {"login": Login(deployer.name)}
+    backup = {"restore": Restore(login=Login(deployer.name))}
+    assert server.scripts(entry=entry).status is Status.PASS
+    server.cluster.sql(f"ALTER ROLE \"{deployer.name}\" SET statement_timeout = '5ms'")
+    fails(server.scripts(entry=entry), "is 5 ms, shorter than the step of 1 h 30 min", "RESET statement_timeout")
+    assert server.backup(backup=backup).status is Status.PASS
+    server.cluster.sql(f'ALTER ROLE "{deployer.name}" SET default_transaction_read_only = on')
+    undo = f"ALTER ROLE {deployer.name} RESET default_transaction_read_only"
+    fails(server.scripts(entry=entry), "starts read-only transactions", undo)
+    fails(server.backup(backup=backup), f"restore: {deployer.name} starts read-only transactions", undo)
 
 
 def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Server) -> None:
@@ -305,22 +354,29 @@ def test_a_command_is_there_and_executable_for_its_account(server: Server) -> No
     fails(run(command=("no-such-program",)), "no-such-program does not start", "executable for")
 
 
-def test_a_replica_instead_of_the_primary_fails(
-    server: Server, with_stubs: Callable[[Mapping[str, str]], Account]
-) -> None:
-    standby = (
-        'case "$*" in *--version*) exec /usr/bin/psql --version;; esac\n'
-        '/usr/bin/psql "$@" | sed s/in_recovery=false/in_recovery=true/'
-    )
-    account = with_stubs({"psql": standby})
-    found = server.scripts(account=account)
-    fails(found, "a replica answers", "name the primary")
-    assert server.scripts(account=account, role=ServerRole.ANY).status is Status.PASS
+def test_a_replica_takes_backups_alone_and_where_the_plan_says_so(server: Server) -> None:
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" REPLICATION')
+    replica = server.site.replica
+    replica.wait_for(server.cluster)
+    here = {"server": f"{replica.socket_directory}:{replica.port}"}
+    base = {"method": BackupMethod.PG_BASEBACKUP, "server": f"{replica.address}:{replica.port}"}
+    waits = {"options": ("--serializable-deferrable",), **here}
+    for backup in (here, base):
+        fails(server.backup(backup=backup), "a replica answers, which may hold an old state", 'role = "replica"')
+    fails(server.scripts(entry=here), "a replica answers, on which nothing can be written", "`server`")
+    for role in (ServerRole.REPLICA, ServerRole.ANY):
+        planned = {"role": role, "port": replica.port}
+        fails(server.scripts(entry=here, **planned), "a replica answers, on which nothing can be written", "`database`")
+        for backup in (here, base):
+            found = server.backup(backup=backup, **planned)
+            assert found.status is Status.PASS, told(found)
+        fails(server.backup(backup=waits, **planned), "refuses --serializable-deferrable", "`options` of")
+        fails(server.backup(backup={**here, "restore": Restore()}, **planned), "restore: a replica", "primary")
 
 
-def test_an_address_that_nothing_ties_to_the_planned_server_is_unknown(server: Server) -> None:
-    found = server.scripts(entry={"server": "127.1"})  # the same server by another name
-    assert found.status is Status.UNKNOWN, told(found)
+def test_the_same_server_by_another_name_passes(server: Server) -> None:
+    found = server.scripts(entry={"server": "127.1"})
+    assert found.status is Status.PASS, told(found)
 
 
 def test_a_cluster_owner_dumps_over_the_socket_and_scripts_run_over_tcp(server: Server, accounts: Accounts) -> None:
@@ -357,6 +413,8 @@ def test_a_backup_must_reach_the_server_that_the_plan_names(server: Server, acco
     system = str(server.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
     backup = {"server": str(other.socket_directory)}
     fails(server.backup(backup=backup, system_identifier=system), "another server answers", "`server` of")
+    fails(server.backup(backup=backup), "another server answers", "`server` of")
+    fails(server.scripts(entry=backup), "another server answers", "`server` of")
     assert server.backup(system_identifier=system).status is Status.PASS
     runner = accounts.add("login")
     accounts.allow_sudo(runner, server.account.name, ["/usr/bin/pg_dump"])

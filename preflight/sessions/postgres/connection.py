@@ -18,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from preflight.clock import Deadline
+from preflight.questions.sql import settings_as_json
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, decode
 from preflight.sessions.postgres.libpq import wait
@@ -51,32 +52,18 @@ class Statement:
     """False leaves the role's own settings in force and visible."""
 
 
-_SETTINGS = (
-    "DateStyle",
-    "TimeZone",
-    "default_transaction_read_only",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "lock_timeout",
-    "search_path",
-    "session_replication_role",
-    "statement_timeout",
-)
 _FACTS_SECONDS = 5.0
-# Every name and operator is spelled out, since it runs under the role's own search_path.
 _FACTS = """\
 SELECT pg_catalog.pg_backend_pid() AS server_pid, pg_catalog.current_setting('role') AS role,
   (SELECT s.version FROM pg_catalog.pg_stat_ssl s
     WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) AS tls,
-  (SELECT pg_catalog.json_object_agg(s.name,
-      pg_catalog.json_build_object('setting', s.<value>, 'unit', s.unit, 'source', s.source))
-    FROM pg_catalog.pg_settings s WHERE s.name OPERATOR(pg_catalog.=) ANY (ARRAY[<names>])) AS settings
-""".replace("<names>", ", ".join(f"'{name}'" for name in _SETTINGS))
+  {} AS settings
+"""
 
-FACTS = Statement(_FACTS.replace("<value>", "setting"), _FACTS_SECONDS, limits=False)
+FACTS = Statement(_FACTS.format(settings_as_json("setting")), _FACTS_SECONDS, limits=False)
 """What the server tells of itself, and the settings that a script of the same role would get; without limits of ours,
 which would hide the role's."""
-FACTS_WITHIN_LIMITS = Statement(_FACTS.replace("<value>", "reset_val"), _FACTS_SECONDS)
+FACTS_WITHIN_LIMITS = Statement(_FACTS.format(settings_as_json("reset_val")), _FACTS_SECONDS)
 """The same for a role whose own statement_timeout is too short even for that. `reset_val` is what a new session of the
 role begins with, whatever this transaction has set."""
 

@@ -1,0 +1,263 @@
+"""What a login of the window's work shows: whether it arrives at the server that database-login sees, whether the work
+can be done there, and whether settings of its role end scripts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from preflight.finding import Judgement, unknown, warned
+from preflight.plan import ServerRole
+from preflight.plan.limits import split_server
+from preflight.plan.work import PlannedBackup, Section, ServerWork
+from preflight.questions.postgres import Identity
+from preflight.questions.sql import RoleSettings, quote_identifier
+from preflight.questions.work_start import Method, ServerLogin
+from preflight.units import format_duration
+
+SOCKETS = "On {host}, ss -lx | grep -F .s.PGSQL lists the sockets of servers"
+_UNDONE = {
+    "user": "ALTER ROLE {role} RESET {name};",
+    "database": "ALTER DATABASE {database} RESET {name};",
+    "database user": "ALTER ROLE {role} IN DATABASE {database} RESET {name};",
+    "global": "SET default_transaction_read_only = off; ALTER ROLE ALL RESET {name};",  # it holds for the DBA, too
+    "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
+    "client": "take {name} out of PGOPTIONS of the account",
+}
+"""Source of pg_settings -> what undoes a setting there."""
+_WHEREVER = f"{_UNDONE['user']} {_UNDONE['database user']}"
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What a session reads for bytes that are no text, as a server with a database in SQL_ASCII sends them."""
+_READ_ONLY = "default_transaction_read_only"
+_LIMITS = ("statement_timeout", "transaction_timeout")
+"""What they limit may take the whole step; the second one since PostgreSQL 17."""
+_TIMEOUTS = (*_LIMITS, "idle_in_transaction_session_timeout", "lock_timeout")
+_JUDGED = (_READ_ONLY, *_TIMEOUTS, "search_path", "session_replication_role")
+
+
+def method_of(work: ServerWork) -> Method:
+    """Which program logs in."""
+    if work.replicates:
+        return Method.REPLICATION
+    return Method.PG_DUMP if work.programs[0] == work.program("pg_dump") else Method.PSQL
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A login that worked, beside what database-login sees of the database in the same run."""
+
+    work: ServerWork
+    login: ServerLogin
+    identity: Identity | None
+    """None where there was no login; then the engine lets nothing pass."""
+    system: str
+    """System identifier of the database's server; empty where it was not seen."""
+
+    def judge(self) -> Iterator[Judgement]:
+        """What is amiss; nothing where the work can be done."""
+        found = self._as_somebody_else() or self._at_a_replica()
+        if found is None and self.identity:
+            found = self._at_another_server(self.identity) or self._through_another_port()
+            found = found or self._at_an_unknown_server()
+        if found is not None:
+            yield found
+
+    def _as_somebody_else(self) -> Judgement | None:
+        work, login = self.work, self.login
+        if not login.user or (login.user, login.database) == (work.login, work.dbname):
+            return None
+        return work.failed(
+            "the login arrives elsewhere",
+            f"role {work.login} in database {work.dbname}",
+            f"role {login.user} in database {login.database}",
+            f"correct `login` of {work.declared_in} and `server` of {work.table}, and what stands before the server (a "
+            "pooler)",
+        )
+
+    def _at_a_replica(self) -> Judgement | None:
+        """Scripts and restores write, whatever the plan calls the server."""
+        work, in_recovery = self.work, self.login.in_recovery
+        if in_recovery is None and self.identity:
+            in_recovery = self.identity.in_recovery
+        planned = work.database.role
+        if not in_recovery:
+            return None
+        if work.part or work.section is Section.SCRIPTS:
+            summary = "a replica answers, on which nothing can be written"
+            remedy = f"name the primary in {work.table}: `server`"
+            if planned is not ServerRole.PRIMARY:
+                remedy = f"name a [databases] entry of the primary in {work.table}: `database`"
+            return work.failed(summary, "primary", "replica", remedy)
+        if planned is ServerRole.PRIMARY:
+            return work.failed(
+                "a replica answers, which may hold an old state",
+                "primary",
+                "replica",
+                f"name the primary in {work.table}: `server`; or give the replica a [databases] entry of its own with "
+                'role = "replica"',
+            )
+        if isinstance(work, PlannedBackup) and "--serializable-deferrable" in work.options:
+            return work.failed(
+                "a replica refuses --serializable-deferrable",
+                "options that a replica takes",
+                "--serializable-deferrable",
+                f"take it out of `options` of {work.table}",
+            )
+        return None
+
+    @property
+    def _known(self) -> set[str]:
+        """System identifiers that the database's server has, as the plan and database-login say."""
+        return {self.work.database.system_identifier, self.system} - {""}
+
+    def _at_another_server(self, identity: Identity) -> Judgement | None:
+        """Servers with one system identifier and one start are one server; a clone shares the identifier alone."""
+        work, login, host = self.work, self.login, self.work.host.id
+        other_cluster = bool(login.system_identifier) and bool(self._known - {login.system_identifier})
+        other_start = bool(login.asked_ms) and login.started_ms != identity.started_ms
+        if other_start and not other_cluster and _one_after_the_other(login, identity):
+            return unknown(
+                f"whether this is the server of {work.database.id} is not known: one was started between the logins",
+                expected="one start, seen by both logins",
+                remedy="run again",
+            )
+        if not other_cluster and not other_start and login.port in (0, identity.port):
+            return None
+        failed = work.failed(
+            "another server answers",
+            f"the server of {work.database.id}, port {identity.port}, system identifier "
+            f"{' or '.join(sorted(self._known)) or 'not shown'}",
+            f"port {login.port or 'not shown'}, system identifier {login.system_identifier or 'not shown'}"
+            f"{', started at another time' if other_start else ''}",
+            f"name the server as {host} sees it: `server` of {work.table}. {SOCKETS.format(host=host)}",
+        )
+        return replace(failed, waivable=False)
+
+    def _through_another_port(self) -> Judgement | None:
+        """The right server, by its start."""
+        work, login = self.work, self.login
+        if not login.asked_ms or work.port in ("", str(login.port)):
+            return None
+        return warned(
+            f"port {work.port} leads to the server's own port {login.port}: a pooler, or a forwarded port",
+            expected=f"port {login.port}",
+            actual=f"port {work.port}",
+            remedy=f"name the server's own port in `server` of {work.table}: settings and locks of a script do not "
+            "survive in a pool",
+        )
+
+    def _at_an_unknown_server(self) -> Judgement | None:
+        """For programs that do not tell when the server was started: the place must be the database's."""
+        work, database = self.work, self.work.database
+        if self.login.asked_ms:
+            return None
+        host, port = split_server(work.server)
+        here = host.startswith("/") or host in {
+            "localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id
+        }  # fmt: skip
+        silent = method_of(work) is Method.PG_DUMP
+        remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}"
+        if silent and (database.system_identifier or not work.server):
+            summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
+            remedy = _let_psql_tell(work) if database.system_identifier else f"{remedy}; or {_let_psql_tell(work)}"
+        elif work.server and not (here and (port in ("", str(database.port)) or not silent)):
+            summary = f"whether the server at {work.server} is that of {database.id} is not known"
+        elif not work.server and not self._known:
+            summary = f"which server {work.programs[0]} reaches is not known: the plan does not name it"
+        else:
+            return None
+        return unknown(
+            summary,
+            expected=f"a server that runs on {work.host.id} at port {database.port}",
+            actual=f"system identifier {self.login.system_identifier or 'not shown'}",
+            remedy=remedy,
+        )
+
+
+def _one_after_the_other(login: ServerLogin, identity: Identity) -> bool:
+    """Whether one of the servers was started after the other was asked, as by a restart."""
+    return max(login.started_ms, identity.started_ms) > min(login.asked_ms, identity.asked_ms)
+
+
+def _let_psql_tell(work: ServerWork) -> str:
+    """The cure where only pg_dump was tried."""
+    psql = work.program("psql")
+    if work.by_login:
+        return f"have psql installed on {work.host.id}, on the PATH of {work.who}"
+    path = psql if psql.startswith("/") else f"/usr/bin/{psql}"
+    return f"have this line in sudoers on {work.host.id}: {work.host.user} ALL=({work.account}) NOPASSWD: {path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRole:
+    """A role as a session of it begins."""
+
+    name: str
+    dbname: str
+    settings: RoleSettings
+    failed: Callable[[str, str, str, str], Judgement]
+    """Of summary, expected, actual and remedy: a failure at the price of its work."""
+
+    def undo(self, name: str) -> str:
+        """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
+        template = _UNDONE.get(self.settings.get(name, "source") or "", _WHEREVER)
+        return template.format(name=name, role=quote_identifier(self.name), database=quote_identifier(self.dbname))
+
+    def begins_like(self, other: RoleSettings) -> bool:
+        """Whether all that is judged here is the same there."""
+        return all(self.settings.get(name) == other.get(name) for name in _JUDGED)
+
+    def judge(self, longest: timedelta) -> Iterator[Judgement]:
+        """`longest`: of the steps in which it works."""
+        if self.settings.get(_READ_ONLY) is None:
+            remedy = f"look by hand as {self.name} in {self.dbname}: SHOW {_READ_ONLY};"
+            yield unknown(f"the own settings of {self.name} could not be seen", remedy=remedy)
+            return
+        yield from self._judge_timeouts(longest)
+        yield from self._judge_search_path()
+        if self.settings.get("session_replication_role") == "replica":
+            yield warned(
+                f"triggers and foreign keys are off for {self.name} (session_replication_role)",
+                expected="origin",
+                actual="replica",
+                remedy=self.undo("session_replication_role"),
+            )
+
+    def judge_read_only(self) -> Iterator[Judgement]:
+        """Of a role that has to write."""
+        if self.settings.get(_READ_ONLY) == "on":
+            expected, actual = f"{_READ_ONLY} = off", f"{_READ_ONLY} = on"
+            yield self.failed(f"{self.name} starts read-only transactions", expected, actual, self.undo(_READ_ONLY))
+
+    def _judge_search_path(self) -> Iterator[Judgement]:
+        path = self.settings.get("search_path") or ""
+        names = [name.strip().strip('"') for name in path.split(",")]
+        if not {"$user", "public"} & set(names):
+            yield warned(
+                f"unusual search_path of {self.name}: {path or 'empty'}",
+                expected="a search_path with public or $user",
+                actual=path or "empty",
+                remedy=f"make sure the scripts name their schemas, or: {self.undo('search_path')}",
+            )
+        if _REPLACED in path:
+            yield warned(
+                f"the search_path of {self.name} holds bytes that are no UTF-8",
+                expected="names that every client reads alike",
+                actual=f"{path}, where {_REPLACED} stands for such a byte",
+                remedy=self.undo("search_path"),
+            )
+
+    def _judge_timeouts(self, longest: timedelta) -> Iterator[Judgement]:
+        for name in _TIMEOUTS:
+            raw = self.settings.get(name) or "0"
+            limit = timedelta(milliseconds=int(raw)) if raw.isdecimal() else timedelta()
+            if not limit:
+                continue
+            seen = f"{name} of {self.name} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
+            remedy = f"{self.undo(name)} or SET {name} = 0; at the head of the scripts"
+            if name in _LIMITS and limit < longest:
+                summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
+                yield self.failed(summary, f"{name} = 0", f"{raw} ms", remedy)
+            elif name != "lock_timeout":  # a lock_timeout is what scripts should have
+                yield warned(seen, expected=f"{name} = 0", actual=f"{raw} ms", remedy=remedy)
