@@ -11,14 +11,14 @@ import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 from preflight.plan import Scripts
 from preflight.plan.command_lines import pairs
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.questions.files import LARGEST_SCRIPT_BYTES, Texts
+from preflight.questions.files import LARGEST_SCRIPT_BYTES
 from preflight.units import format_size
 
 WHY_UNREAD = "its name does not end in .sql or .psql, and no \\i or \\ir names it plainly"
@@ -71,11 +71,11 @@ _HEEDED = {
 }
 _HARMLESS = {"ON_ERROR_STOP": True, "AUTOCOMMIT": True, "SINGLELINE": False}
 """The setting with which psql does what the command line asks."""
-_MACRO = re.compile(r":\w")
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
+_VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
 _TOKEN = re.compile(
-    r"""(?P<comment>--[^\r\n]*)
+    rf"""(?P<comment>--[^\r\n]*)
     | (?P<block>/\*)
     | (?P<string>[eE]?')
     | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
@@ -84,6 +84,9 @@ _TOKEN = re.compile(
     | (?P<end>;)
     | (?P<open>\()
     | (?P<close>\))
+    | (?P<bracket>[\[\]])
+    | (?P<cast>::)
+    | (?P<variable>{_VARIABLE.pattern})
     | (?P<escape>\\[;:])
     | (?P<command>\\(?P<name>[^\ \t\r\n\f\v\\]*))
     """,
@@ -99,7 +102,6 @@ _BLANKS = (" ", "\t", "\r", "\f", "\v")
 _QUOTED = re.compile(r"'((?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)")
 _DOUBLE_QUOTED = re.compile(r'"[^"\n]*(?:"|(?=\n)|\Z)')
 _BACKQUOTED = re.compile(r"`[^`\n]*(?:`|(?=\n)|\Z)")
-_VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
 _ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
@@ -111,7 +113,8 @@ class Token(NamedTuple):
 
     kind: str
     """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
-    `end` of a statement, `open` and `close` parenthesis, `escape`d semicolon or colon, name of a `command`."""
+    `end` of a statement, `open` and `close` parenthesis, square `bracket`, `cast`, psql `variable`, `escape`d semicolon
+    or colon, name of a `command`."""
     start: int
     end: int
 
@@ -155,6 +158,11 @@ class Scan:
     """From there on psql does not run every statement, stop at the first error and commit; or may not."""
     transactions: tuple[Place, ...] = ()
     """Statements that begin or end a transaction: psql's --single-transaction then holds no longer."""
+    used: Mapping[str, Place] = field(default_factory=dict)
+    """The variables that its SQL and its commands use, and the first place; `certain` where that place is SQL, outside
+    `\\if` and square brackets, so that PostgreSQL refuses the colon of a variable that has no value."""
+    may_set: tuple[str, ...] = ()
+    """How the names begin of the variables that it may set, or all of the name and `=`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +210,6 @@ def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = Fa
     """What the scripts `texts` make psql run besides; paths as in `find_inputs`. `surely`: whatever `\\if` decides."""
     inputs = find_inputs(folder, texts)
     return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
-
-
-def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
-    """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
-    run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
-    run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
-    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
 
 
 def included_in_forward(entry: Scripts, names: Collection[str], texts: Mapping[str, str]) -> frozenset[str]:
@@ -261,15 +262,15 @@ class _Argument:
     """One argument, quotes and escapes resolved."""
 
     value: str
-    variable: bool = False
-    """Holds a psql variable, whose value the script's text does not fix."""
+    variables: tuple[str, ...] = ()
+    """The psql variables in it, as written: the script's text does not fix their values."""
     backquoted: bool = False
     """Holds the output of a shell command."""
 
     @property
     def open(self) -> bool:
         """The script's text does not tell the value."""
-        return self.variable or self.backquoted
+        return bool(self.variables) or self.backquoted
 
 
 class _Reader:
@@ -294,6 +295,10 @@ class _Reader:
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
         self._depth = 0
+        self._brackets = 0
+        """How many square brackets are open: the colon in an array's slice may be the server's."""
+        self._used: dict[str, Place] = {}
+        self._may_set: list[str] = []
         self._data_at: int | None = None
         """Where the data of a copy from the script begin: on the line after the one being read."""
 
@@ -304,12 +309,18 @@ class _Reader:
                 end = _DATA_END.search(self._text, self._data_at)
                 at, self._data_at = max(at, end.end() if end else len(self._text)), None
             else:
-                self._macro(at, token.start)
                 at = self._step(token)
         self._end_statement(at)
         self._without_error_stop()
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._transactions))
+        return Scan(
+            tuple(self._includes),
+            tuple(self._unsealable),
+            tuple(deviations),
+            tuple(self._transactions),
+            self._used,
+            tuple(dict.fromkeys(self._may_set)),
+        )
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
@@ -322,19 +333,25 @@ class _Reader:
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
         self._unsealable.append(self._place(start, written, reason))
 
-    def _macro(self, at: int, end: int) -> None:
+    def _variable(self, written: str, start: int) -> None:
         """psql reads a variable's value as script, meta-commands in it too."""
-        found = _MACRO.search(self._text, at, end + 1) if self._is_copy is None and self._depth == 0 else None
-        if found:
-            written = self._text[found.start() :].split(maxsplit=1)[0]
-            self._deviate(found.start(), written, "stands where a statement begins: its value may be a meta-command")
+        if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
+            self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
+        self._note(":")
+        certain = written[1] != "{" and not self._branches and not self._brackets  # :{?x} asks whether it is set
+        self._use(written, self._place(start, written, "is set nowhere", certain=certain))
+
+    def _use(self, written: str, place: Place) -> None:
+        name = written.strip(":'\"{?}")
+        if not self._used.setdefault(name, place).certain and place.certain:
+            self._used[name] = place
 
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
         kind, start, end = token
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
-        if kind in ("word", "string", "identifier", "dollar", "open"):
+        if kind in ("word", "string", "identifier", "dollar", "open", "variable"):
             self._without_error_stop()
             # With it off a backslash escapes in every string: this reader does not follow.
             if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
@@ -351,6 +368,10 @@ class _Reader:
                 self._depth += 1
             case "close":
                 self._depth = max(0, self._depth - 1)
+            case "bracket":
+                self._brackets = max(0, self._brackets + (1 if self._text[start] == "[" else -1))
+            case "variable":
+                self._variable(self._text[start:end], start)
             case "end" if self._depth == 0 and not self._body_depth:
                 self._end_statement(end)
             case "command":
@@ -382,7 +403,7 @@ class _Reader:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
         self._end_words()
         tokens = self._statement if self._is_copy else []
-        self._statement, self._is_copy, self._depth = [], None, 0
+        self._statement, self._is_copy, self._depth, self._brackets = [], None, 0, 0
         way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
         match tokens[way : way + 2]:
             case [_, "PROGRAM"]:
@@ -431,6 +452,10 @@ class _Reader:
             self._turned_off = None
 
     def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
+        for variable in (each for argument in given for each in argument.variables):
+            self._use(variable, self._place(start, written, "is set nowhere"))
+        if name == "gset":
+            self._may_set.append("" if not given or given[0].open else given[0].value)
         if any(argument.backquoted for argument in given):
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
@@ -443,7 +468,7 @@ class _Reader:
         path = given[0]
         if executed and (path.open or path.value == "-"):
             self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
-        if path.variable:
+        if path.variables:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
         elif path.value == "-" and executed:
             self._note_unsealable(start, written, "reads the standard input")
@@ -457,6 +482,7 @@ class _Reader:
     def _set(self, command: str, given: list[_Argument], start: int, written: str) -> None:
         """A command that sets a variable: what that means for errors and commits."""
         name, values = given[_NAMES_AT[command]], given[1:]
+        self._may_set.append("" if name.open else f"{name.value}=")
         if name.open:
             self._deviate(start, written, "sets a variable whose name is not written plainly")
         elif name.value in _HEEDED:
@@ -534,7 +560,7 @@ def _copy_target(arguments: str) -> tuple[str, str, str]:
 
 
 def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
-    value, variable, backquoted = "", False, False
+    value, variables, backquoted = "", list[str](), False
     unquoted = 0  # characters since the last quoted part; only these lose their semicolons
     while at < len(text) and text[at] not in _SPACE and text[at] != "\\":
         if found := _QUOTED.match(text, at):
@@ -544,12 +570,13 @@ def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
         elif found := _BACKQUOTED.match(text, at):
             value, unquoted, backquoted = value + found[0], 0, True
         elif found := _VARIABLE.match(text, at):
-            value, unquoted, variable = value + found[0], 0, True
+            value, unquoted = value + found[0], 0
+            variables.append(found[0])
         else:
             value, unquoted = value + text[at], unquoted + 1
         at = at + 1 if found is None else found.end()
     stripped = value.rstrip(";")
-    return _Argument(value[: max(len(stripped), len(value) - unquoted)], variable, backquoted), at
+    return _Argument(value[: max(len(stripped), len(value) - unquoted)], tuple(variables), backquoted), at
 
 
 def _unescaped(quoted: str) -> Iterator[str]:
