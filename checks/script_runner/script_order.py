@@ -177,8 +177,8 @@ class OrderedScripts:
         places = [(name, place) for name, scan in scans.items() for place in scan.transactions]
         if not places:
             return
-        summary = f"the files are not one transaction: {_deviation(*places[0])}"
-        expected = "no script that begins or ends a transaction: single_transaction = true"
+        summary = f"the files are not one transaction: {_deviation(*min(places, key=lambda each: not each[1].certain))}"
+        expected = "scripts that begin, end and leave no transaction, and can run in one: single_transaction = true"
         actual = named(_place(*each) for each in places)
         remedy = (
             "take them out of the scripts, have that approved, then seal again; or single_transaction = false in "
@@ -206,7 +206,7 @@ class OrderedScripts:
                 _deviation(*places[0]),
                 expected,
                 named(_place(*each) for each in places),
-                "take it out of the script (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows before the "
+                "correct that in the script (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows before the "
                 "next statement, outside \\if); have that approved, then seal again",
             )
         places = [(name, each) for name, each in self.sealed.deviations if not each.certain]

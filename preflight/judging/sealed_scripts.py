@@ -10,8 +10,8 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from preflight.errors import PreflightError
@@ -20,6 +20,7 @@ from preflight.judging.psql_script import (
     WHY_UNREAD,
     Place,
     Scan,
+    find_inputs,
     included_in_forward,
     included_scripts,
     scan_script,
@@ -276,9 +277,23 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         unread_scripts(entry, names, texts),
-        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
+        tuple(_deviations(entry, known)),
         {name: scan_script(text) for name, text in known.items() if name in going},
         {name: included_below(entry.staged, known, [name]) for name in going},
         included_below(entry.staged, known, forward, surely=True),
         included_scripts(entry.staged, known) - included,
     )
+
+
+def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
+    by_any = included_scripts(entry.staged, texts)
+    for name, text in texts.items():
+        scan = scan_script(text)
+        yield from ((name, each) for each in scan.deviations)
+        if scan.begun and not entry.single_transaction:  # which psql commits, whatever a way back begins
+            # What includes it may end its transaction.
+            yield name, replace(scan.begun, certain=scan.begun.certain and name not in by_any)
+        for include, found in zip(scan.includes, find_inputs(entry.staged, {name: text}), strict=True):
+            if found.executed and name in {found.path, *included_below(entry.staged, texts, [found.path], surely=True)}:
+                reason = "includes this script again, without end"
+                yield name, Place(include.line, found.written, reason, certain=not found.conditional)

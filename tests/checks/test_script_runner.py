@@ -500,6 +500,42 @@ def test_one_transaction_is_of_what_runs_in_it() -> None:
     assert judge(others, texts=included, files=("010.sql",), single_transaction=True).status is Status.FAIL
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("vacuum a;\n", Status.FAIL, "VACUUM cannot run in a transaction"),
+        ("select 'commit' \\gexec\n", Status.UNKNOWN, "executes what a query returns"),
+        ("\\c -\n", Status.FAIL, "connects to another database"),
+    ],
+)
+def test_one_transaction_is_not_left(text: str, status: Status, words: str) -> None:
+    found = judge(texts={**TEXTS, "020.sql": text}, single_transaction=True)
+    assert (found.status, words in found.summary) == (status, True), told(found)
+    assert judge(texts={**TEXTS, "020.sql": text}).status is Status.PASS
+
+
+def test_a_transaction_that_a_script_leaves_open_fails_unless_another_may_end_it() -> None:
+    opened = {**TEXTS, "parts/begin.sql": "begin;\n", "parts/commit.sql": "commit;\n"}
+    found = judge(texts={**TEXTS, "020.sql": "begin;\ninsert into a values (1);\n"})
+    assert (found.status, found.summary) == (
+        Status.FAIL, "020.sql line 1: BEGIN begins a transaction that this script does not end",
+    )  # fmt: skip
+    included = {**opened, "020.sql": "\\ir parts/begin.sql\ninsert into a values (1);\n\\ir parts/commit.sql\n"}
+    assert judge(texts=included).status is Status.UNKNOWN
+    undo = {**TEXTS, "undo/020.down.sql": "begin;\ndelete from a;\n"}
+    assert judge(texts=undo).status is Status.FAIL
+    assert judge(texts=undo, single_transaction=True).status is Status.PASS, "psql commits it"
+
+
+def test_scripts_that_include_each_other_fail_with_their_lines() -> None:
+    found = judge(texts={**TEXTS, "parts/columns.sql": "select 1;\n\\i 010.sql\n"})
+    assert found.status is Status.FAIL
+    assert "parts/columns.sql line 2: \\i 010.sql" in told(found)
+    maybe = judge(texts={**TEXTS, "parts/columns.sql": "\\if :again\n\\i 010.sql\n\\endif\n"})
+    assert maybe.status is Status.UNKNOWN
+    assert judge(texts={**TEXTS, "020.sql": "\\i 020.sql\n"}, files=BOTH).status is Status.FAIL
+
+
 def test_one_transaction_holds_no_other() -> None:
     inside = {**TEXTS, "020.sql": "insert into a values (1);\ncommit;\n"}
     assert judge(texts=inside).status is Status.PASS
