@@ -79,6 +79,7 @@ class OrderedScripts:
             *self._out_of_order(),
             *self._deviations(),
             *self._transactions(),
+            *self._unset(),
         ]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
@@ -188,6 +189,16 @@ class OrderedScripts:
             yield self.work.failed(summary, expected, actual, remedy)
         else:
             yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
+
+    def _unset(self) -> Iterator[Judgement]:
+        """Variables without a value: the server refuses the colon."""
+        if self.sealed.unset:
+            yield self.work.failed(
+                _deviation(*self.sealed.unset[0]),
+                "a value for every variable of the scripts",
+                named(_place(*each) for each in self.sealed.unset),
+                f"set it in `variables` of {self.work.table}, or correct its name",
+            )
 
     def _deviations(self) -> Iterator[Judgement]:
         """Where psql does not run every statement, stop at the first error and commit, or may not."""

@@ -50,6 +50,7 @@ _ALWAYS_OPEN = {
     "prompt": "asks for a value",
     "setenv": "changes the environment of later commands",
 }
+_UNSET = "is sent as it stands, because nothing sets that variable"
 _MOST_SCANS = 4096
 _MOST_WORDS = 4
 _TRANSACTION = re.compile(
@@ -136,8 +137,8 @@ class Scan:
     begun: Place | None = None
     """What begins a transaction that is open at the script's end."""
     used: Mapping[str, Place] = field(default_factory=dict)
-    """The variables that its SQL and its commands use, and the first place; `certain` where that place is SQL, outside
-    `\\if` and square brackets, so that PostgreSQL refuses the colon of a variable that has no value."""
+    """The variables that its SQL and its commands use, and the first place; `certain` where the SQL there always runs
+    and PostgreSQL has no use for a colon, so that it refuses that of a variable without a value."""
     may_set: tuple[str, ...] = ()
     """How the names begin of the variables that it may set, or all of the name and `=`."""
 
@@ -250,6 +251,8 @@ class _Reader:
         self._depth = 0
         self._brackets = 0
         """How many square brackets are open: the colon in an array's slice may be the server's."""
+        self._json = False
+        """Whether JSON_OBJECT stands in the current statement, whose colons may be the server's too."""
         self._used: dict[str, Place] = {}
         self._may_set: list[str] = []
         self._data_at: int | None = None
@@ -296,8 +299,8 @@ class _Reader:
         if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
             self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
         self._note(":")
-        certain = written[1] != "{" and not self._branches and not self._brackets  # :{?x} asks whether it is set
-        self._use(written, self._place(start, written, "is set nowhere", certain=certain))
+        certain = written[1] != "{" and not (self._branches or self._brackets or self._json)  # :{?x} asks: is it set?
+        self._use(written, self._place(start, written, _UNSET, certain=certain))
 
     def _use(self, written: str, place: Place) -> None:
         name = written.strip(":'\"{?}")
@@ -319,6 +322,7 @@ class _Reader:
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
+                self._json |= self._text[start:end].upper().startswith("JSON_OBJECT")
                 self._word(self._text[start:end].upper(), start)
             case "escape" if self._depth == 0:
                 self._end_words()
@@ -372,7 +376,7 @@ class _Reader:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
         self._end_words()
         tokens = self._statement if self._is_copy else []
-        self._statement, self._is_copy, self._depth, self._brackets = [], None, 0, 0
+        self._statement, self._is_copy, self._depth, self._brackets, self._json = [], None, 0, 0, False
         way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
         match tokens[way : way + 2]:
             case [_, "PROGRAM"]:
@@ -432,7 +436,7 @@ class _Reader:
 
     def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
         for variable in (each for argument in given for each in argument.variables):
-            self._use(variable, self._place(start, written, "is set nowhere"))
+            self._use(variable, self._place(start, written, _UNSET))
         if name == "gset":
             self._may_set.append("" if not given or given[0].open else given[0].value)
         if name in ("if", "elif", "else", "endif"):
@@ -449,6 +453,7 @@ class _Reader:
         path = given[0]
         if executed and (path.open or path.value == "-"):
             self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
+            self._may_set.append("")
         if path.variables:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
         elif path.value == "-" and executed:

@@ -28,7 +28,7 @@ from preflight.judging.psql_script import (
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
-from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.plan.values import PSQL_VARIABLE, SCRIPT_SUFFIXES
 from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts, Texts
 from preflight.wording import beside, listed
 
@@ -185,6 +185,8 @@ class SealedScripts:
     """What each of these makes psql run, and what that makes it run."""
     included: frozenset[str] = frozenset()
     """What runs through another script that goes forward, whatever `\\if` decides."""
+    unset: tuple[tuple[str, Place], ...] = ()
+    """The script, and a place in it where a psql variable is used that neither the plan nor a script sets."""
     perhaps: frozenset[str] = frozenset()
     """Scripts that run by themselves as far as is known, though a way back, or some `\\if`, includes them."""
     problem: str = ""
@@ -268,8 +270,9 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
     included = included_in_forward(entry, names, known)
     own = pairs(entry.way_back, (), names, included)
     listed = pairs(entry.way_back, entry.files, names, included) if entry.files else ()
-    backs = (pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward)
+    backs = [pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward]
     forward = [pair.forward for pair in listed or own]
+    runs = (forward, *([back] for back in backs))  # each in a psql of its own
     going = {*forward, *included_below(entry.staged, known, forward)}
     return SealedScripts(
         names,
@@ -281,8 +284,21 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         {name: scan_script(text) for name, text in known.items() if name in going},
         {name: included_below(entry.staged, known, [name]) for name in going},
         included_below(entry.staged, known, forward, surely=True),
+        tuple(dict.fromkeys(each for names in runs for each in _unset(entry, known, names))),
         included_scripts(entry.staged, known) - included,
     )
+
+
+def _unset(entry: Scripts, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[tuple[str, Place]]:
+    """Of the scripts `names`, which one psql runs."""
+    running = sorted({*names, *included_below(entry.staged, texts, names)})
+    scans = {name: scan_script(texts[name]) for name in running if name in texts}
+    may_set = tuple(each for scan in scans.values() for each in scan.may_set)
+    for name in running if len(scans) == len(running) else ():  # what was not read may set any
+        for variable, place in scans[name].used.items():
+            known = variable in entry.variables or PSQL_VARIABLE.fullmatch(variable)
+            if place.certain and not known and not f"{variable}=".startswith(may_set):
+                yield name, place
 
 
 def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:

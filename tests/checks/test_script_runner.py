@@ -536,6 +536,22 @@ def test_scripts_that_include_each_other_fail_with_their_lines() -> None:
     assert judge(texts={**TEXTS, "020.sql": "\\i 020.sql\n"}, files=BOTH).status is Status.FAIL
 
 
+def test_a_variable_that_nothing_sets_fails() -> None:
+    used = {**TEXTS, "020.sql": "insert into :schema.a values (1);\n"}
+    found = judge(texts=used, variables={"shema": "app"})
+    assert (found.status, found.summary) == (
+        Status.FAIL, "020.sql line 1: :schema is sent as it stands, because nothing sets that variable",
+    )  # fmt: skip
+    assert judge(texts=used, variables={"schema": "app"}).status is Status.PASS
+    for setting in ("\\set schema app\n", "select 1 as schema \\gset\n", "\\getenv schema X\n"):
+        assert judge(texts={**used, "parts/columns.sql": setting}).status is Status.PASS, setting
+    assert judge(texts={**used, "parts/columns.sql": "select 1 as a \\gset x_\n"}).status is Status.FAIL
+    back = {**TEXTS, "parts/columns.sql": "\\set schema app\n", "undo/020.down.sql": "drop table :schema.a;\n"}
+    assert judge(texts=back).status is Status.FAIL, "a way back has a psql of its own"
+    other = "select json_object('a':1), (array[1,2])[1:n] from (select 1 as n) t where :{?x} \\g\nselect :DBNAME;\n"
+    assert judge(texts={**TEXTS, "020.sql": other}).status is Status.PASS
+
+
 def test_one_transaction_holds_no_other() -> None:
     inside = {**TEXTS, "020.sql": "insert into a values (1);\ncommit;\n"}
     assert judge(texts=inside).status is Status.PASS

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from preflight.judging.psql_script import scan_script
+from preflight.judging.sealed_scripts import sealed_scripts
+from preflight.plan import RemotePath, Scripts
+from preflight.questions.files import Texts
 from tests.site.postgres import SUPERUSER, Cluster
 
 _REST = "\\echo\ninsert into kept values (1);\nselect 1/0;\n\\echo AFTER\n"
@@ -110,6 +114,30 @@ def test_what_is_said_of_a_scripts_end_is_what_psql_does(
     scan = scan_script(text)
     found = [*scan.deviations, *filter(None, [scan.begun])]
     assert said == (FAILS if any(each.certain for each in found) else UNKNOWN if found else GOOD), found
+
+
+VARIABLES = [
+    ("select :none;\n", True),
+    ("select :'none';\n", True),
+    ('select :"none";\n', True),
+    ("select 1:none;\n", True),
+    ("\\set n 1\nselect :n, :'n';\n", False),
+    ("select 1 as n \\gset\nselect :n;\n", False),
+    ("select 1 as n \\gset my_\nselect :my_n;\n", False),
+    ("\\getenv n PATH\nselect :'n';\n", False),
+    ("select :'DBNAME', ':none', $$:none$$, 1::text, (array[1,2])[1:n] from (select 2 as n) t; -- :none\n", False),
+    ("create function pg_temp.f(a int) returns int language sql as 'select 1'; select pg_temp.f(a:=1);\n", False),
+]
+
+
+@pytest.mark.parametrize(("text", "refused"), VARIABLES)
+def test_what_is_said_of_variables_is_what_the_server_says(postgres: Cluster, text: str, refused: bool) -> None:
+    ran = run_psql(postgres, text)
+    assert (ran.returncode == 3 and 'at or near ":"' in ran.stderr) is refused, ran.stderr
+    scripts = Scripts(
+        id="s", approved=Path("a"), manifest=Path("m"), staged=RemotePath("/srv"), database="d", files=("a.sql",)
+    )
+    assert bool(sealed_scripts(scripts, ["a.sql"], "", Texts({"a.sql": text})).unset) is refused
 
 
 ALONE = [
