@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 MOST_NAMED = 8
 """Of one kind; more are counted."""
@@ -64,3 +66,10 @@ def one_line(text: str, limit: int = 300) -> str:
     kept = "".join(char for char in spaced if unicodedata.category(char) not in _DROPPED_CATEGORIES)
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def in_toml(value: Any) -> str:
+    """A value as a plan writes it: JSON's strings, arrays and truth values are a part of TOML's."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {in_toml(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, Token, included_in_forward, next_token
+from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, included_in_forward
 from preflight.plan import Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
+from preflight.questions.sql import Token, next_token
 from preflight.wording import named
 
 

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Iterator
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script, unread_scripts
+from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
+from preflight.judging.sealed_scripts import unread_scripts
 from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind
 from preflight.questions.staged import StagedEntry

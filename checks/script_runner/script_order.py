@@ -11,12 +11,33 @@ from functools import partial
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import SealedScripts, read_manifest, sealed_scripts
+from preflight.judging.schedule import schedule
+from preflight.judging.sealed_scripts import SealedScripts, by_number, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
-from preflight.wording import named, visible
+from preflight.wording import in_toml, named, visible
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one entry runs, but for scripts that use a variable to which the entry that is judged gives another value:
+    these may do the same elsewhere, such as in another schema."""
+
+    forward: tuple[str, ...]
+    included: tuple[str, ...]
+
+    @classmethod
+    def of(cls, judged: Scripts, entry: Scripts, sealed: SealedScripts) -> _Run:
+        differing = {name for name, _ in judged.variables.items() ^ entry.variables.items()}
+        other = sealed.users_of(differing)
+        forward, included = sealed.order.forward, sorted(sealed.included)
+        return cls(*(tuple(each for each in names if each not in other) for names in (forward, included)))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.forward, *self.included)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +47,20 @@ class OrderedScripts:
     plan: Plan
     work: ServerWork
     sealed: SealedScripts
-    elsewhere: Mapping[str, frozenset[str]]
-    """What other entries with the same manifest run in the same database, by their ids."""
+    runs: Mapping[str, _Run]
+    """By its id, what each entry runs of the same scripts in the same database, this one too; in the sheet's order."""
 
     @classmethod
     def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
         entry = plan.scripts[work.id]
         sealed = read_manifest(manifest)
-        elsewhere = {
-            each.id: frozenset(sealed_scripts(each, *sealed, texts).order.forward)
-            for each in plan.once(_by_place)[_place_of(plan, entry)]
-            if each.id != entry.id
+        mine = sealed_scripts(entry, *sealed, texts)
+        runs = {
+            each.id: _Run.of(entry, each, sealed_scripts(each, *sealed, texts))
+            for each in plan.once(_by_database)[_database_of(plan, entry)]
+            if entry.manifest == each.manifest or posixpath.normpath(entry.staged) == posixpath.normpath(each.staged)
         }
-        return cls(plan, work, sealed_scripts(entry, *sealed, texts), elsewhere)
+        return cls(plan, work, mine, runs)
 
     def judge(self) -> Iterator[Judgement]:
         sealed = self.sealed
@@ -50,7 +72,15 @@ class OrderedScripts:
                 remedy="cure the line of script-hashes, then run again",
             )
             return
-        points = [*self._listed(), *self._unlisted(), *self._twice(), *self._deviations(), *self._transactions()]
+        points = [
+            *self._listed(),
+            *self._unlisted(),
+            *self._twice(),
+            *self._out_of_order(),
+            *self._deviations(),
+            *self._transactions(),
+            *self._unset(),
+        ]
         yield from points or [passed(f"psql runs {named(sealed.order.forward)} and stops at the first error")]
 
     def _listed(self) -> Iterator[Judgement]:
@@ -64,7 +94,17 @@ class OrderedScripts:
         backward = [name for name in self._entry.files if name in sealed.backward]
         if backward:
             yield self._fails(f"`files` names ways back: {named(backward)}", self._entry.files)
-        missing = [name for name in sealed.wanted if name not in {*self._entry.files}.union(*self.elsewhere.values())]
+        running = set(self._entry.files).union(*(run.forward for run in self.runs.values()))
+        passed_over = [name for name in sealed.passed_over if name not in running]
+        if passed_over:
+            yield unknown(
+                f"whether {named(passed_over)} is to run is not known: not in `files`, and nobody's way back",
+                expected="every sealed script in `files`, or the way back of one",
+                actual=f"named like scripts that take others back; way_back = {self._entry.way_back!r}",
+                remedy=f"list it in `files` of {self.work.table}; or put it into a folder named undo, have that "
+                "approved, then seal again",
+            )
+        missing = [name for name in sealed.wanted if name not in running]
         if not missing:
             return
         summary = f"`files` leaves out {len(missing)} of {len(sealed.wanted)} scripts: {named(missing)}"
@@ -96,10 +136,19 @@ class OrderedScripts:
             )
 
     def _twice(self) -> Iterator[Judgement]:
-        """What another entry runs in the same database too."""
-        for other, files in self.elsewhere.items():
-            both = [name for name in self.sealed.order.forward if name in files]
-            if both:
+        """What runs by itself here, or in another entry, and again in the same database."""
+        mine = self.runs[self.work.id]
+        again = [name for name in mine.forward if name in mine.included]
+        if again:
+            yield self.work.failed(
+                f"{named(again)} runs twice: `files` lists it, and a script that runs includes it",
+                "each script run once",
+                named(again),
+                f"take it out of `files` of {self.work.table}",
+            )
+        for other, run in self.runs.items():
+            both = [name for name in mine.all if name in run.all and name in {*mine.forward, *run.forward}]
+            if both and other != self.work.id:
                 yield self.work.failed(
                     f"[scripts.{other}] runs {named(both)} in the same database as well",
                     "each script run once",
@@ -107,13 +156,30 @@ class OrderedScripts:
                     f"take them out of `files` of {self.work.table} or of [scripts.{other}], or one of these two out",
                 )
 
+    def _out_of_order(self) -> Iterator[Judgement]:
+        """What runs after a script with a greater number; the only order that the manifest is sure to keep."""
+        names = list(dict.fromkeys(name for run in self.runs.values() for name in run.forward))
+        right = by_number(names)
+        wrong = {name for name, other in zip(names, right, strict=True) if name != other}
+        if wrong.intersection(self.runs[self.work.id].forward):
+            entries = [f"[scripts.{name}]" for name, run in self.runs.items() if wrong.intersection(run.forward)]
+            where = f"`files` of {entries[0]}" if len(entries) == 1 else f"{named(entries)} and their steps"
+            yield self.work.failed(
+                f"the scripts run in another order than that of their numbers: {named(names)}",
+                f"the order of their numbers: {named(right)}",
+                named(names),
+                f"put them into that order, by {where}; or give the scripts the numbers of the order that is meant, "
+                "have that approved, then seal again",
+            )
+
     def _transactions(self) -> Iterator[Judgement]:
         """What breaks the one transaction that the plan asks for."""
-        places = self.sealed.transactions if self._entry.single_transaction else ()
+        scans = self.sealed.scans if self._entry.single_transaction else {}
+        places = [(name, place) for name, scan in scans.items() for place in scan.transactions]
         if not places:
             return
-        summary = f"the files are not one transaction: {_deviation(*places[0])}"
-        expected = "no script that begins or ends a transaction: single_transaction = true"
+        summary = f"the files are not one transaction: {_deviation(*min(places, key=lambda each: not each[1].certain))}"
+        expected = "scripts that begin, end and leave no transaction, and can run in one: single_transaction = true"
         actual = named(_place(*each) for each in places)
         remedy = (
             "take them out of the scripts, have that approved, then seal again; or single_transaction = false in "
@@ -123,6 +189,16 @@ class OrderedScripts:
             yield self.work.failed(summary, expected, actual, remedy)
         else:
             yield unknown(f"whether {summary} is not known", expected=expected, actual=actual, remedy=remedy)
+
+    def _unset(self) -> Iterator[Judgement]:
+        """Variables without a value: the server refuses the colon."""
+        if self.sealed.unset:
+            yield self.work.failed(
+                _deviation(*self.sealed.unset[0]),
+                "a value for every variable of the scripts",
+                named(_place(*each) for each in self.sealed.unset),
+                f"set it in `variables` of {self.work.table}, or correct its name",
+            )
 
     def _deviations(self) -> Iterator[Judgement]:
         """Where psql does not run every statement, stop at the first error and commit, or may not."""
@@ -141,8 +217,8 @@ class OrderedScripts:
                 _deviation(*places[0]),
                 expected,
                 named(_place(*each) for each in places),
-                "take it out of the script (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows before the "
-                "next statement, outside \\if); have that approved, then seal again",
+                "take it out of the script, or correct it (ON_ERROR_STOP may be off, if \\set ON_ERROR_STOP on follows "
+                "before the next statement, outside \\if); have that approved, then seal again",
             )
         places = [(name, each) for name, each in self.sealed.deviations if not each.certain]
         if places:
@@ -164,8 +240,8 @@ class OrderedScripts:
 
     @property
     def _remedy(self) -> str:
-        files = ", ".join(f'"{name}"' for name in self.sealed.wanted)
-        return f"write in {self.work.table}: files = [{files}], in the order in which they run"
+        files = in_toml(by_number(self.sealed.wanted))
+        return f"write in {self.work.table}: files = {files}, in the order in which they run"
 
     def _fails(self, summary: str, actual: Sequence[str]) -> Judgement:
         return self.work.failed(summary, self._expected, named(actual) or "none", self._remedy)
@@ -179,15 +255,18 @@ def _deviation(name: str, found: Place) -> str:
     return f"{_place(name, found)} {found.reason}"
 
 
-def _by_place(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
-    return grouped((each for each in plan.scripts.values() if not each.command), partial(_place_of, plan))
+def _by_database(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
+    """The entries that psql runs in one database, in the order of their steps."""
+    planned = schedule(plan)
+    steps = [slot.step.id for slot in planned.slots] if planned else []
+    place = {step: number for number, step in enumerate(steps)}
+    entries = sorted(plan.scripts.values(), key=lambda each: place.get(each.step, len(place)))
+    return grouped((each for each in entries if not each.command), partial(_database_of, plan))
 
 
-def _place_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
-    """Equal for entries with the same sealed scripts, which do the same in the same database: variables may name its
-    schemas."""
+def _database_of(plan: Plan, entry: Scripts) -> tuple[object, ...]:
     database = plan.databases[entry.database]
-    return (entry.manifest, *server_of(plan, database), database.dbname, *sorted(entry.variables.items()))
+    return (*server_of(plan, database), database.dbname)
 
 
 def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:

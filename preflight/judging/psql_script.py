@@ -11,14 +11,14 @@ import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 from preflight.plan import Scripts
 from preflight.plan.command_lines import pairs
 from preflight.plan.values import SCRIPT_SUFFIXES
-from preflight.questions.files import LARGEST_SCRIPT_BYTES, Texts
+from preflight.questions.files import LARGEST_SCRIPT_BYTES
+from preflight.questions.sql import VARIABLE, Token, next_token
 from preflight.units import format_size
 
 WHY_UNREAD = "its name does not end in .sql or .psql, and no \\i or \\ir names it plainly"
@@ -50,12 +50,21 @@ _ALWAYS_OPEN = {
     "prompt": "asks for a value",
     "setenv": "changes the environment of later commands",
 }
+_UNSET = "is sent as it stands, because nothing sets that variable"
 _MOST_SCANS = 4096
 _MOST_WORDS = 4
 _TRANSACTION = re.compile(
     r"(?:BEGIN|COMMIT|END|ABORT|(?:START|PREPARE) TRANSACTION|ROLLBACK(?! (?:(?:WORK|TRANSACTION) )?TO\b))\b"
 )
 """ROLLBACK TO stays within the transaction."""
+_BEGINS = re.compile(r"BEGIN|START TRANSACTION|(?:COMMIT|END|ROLLBACK|ABORT)(?: WORK| TRANSACTION)? AND CHAIN")
+_ALONE = re.compile(
+    r"(?:VACUUM|ALTER SYSTEM|(?:CREATE|DROP) (?:DATABASE|TABLESPACE)|CREATE (?:UNIQUE )?INDEX CONCURRENTLY"
+    r"|DROP INDEX CONCURRENTLY|REINDEX (?:(?:INDEX|TABLE|SCHEMA|DATABASE|SYSTEM) CONCURRENTLY|DATABASE|SYSTEM))\b"
+)
+"""What PostgreSQL refuses in a transaction, by the manual's page of each."""
+_LEAVES = {"c": True, "connect": True, "gexec": False}
+"""Commands that leave the transaction behind, or may."""
 _HAS_BODY = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b")
 """What psql reads up to the END of its BEGIN ATOMIC (psqlscan.l)."""
 _FALSE = frozenset({"off", "of", "0", "false", "fals", "fal", "fa", "f", "no", "n"})
@@ -68,52 +77,22 @@ _HEEDED = {
     "ON_ERROR_STOP": "may make psql go on after an error",
     "AUTOCOMMIT": "may turn AUTOCOMMIT off: then psql ends with 0 and keeps only what the script itself commits",
     "SINGLELINE": "may end statements at each line",
+    "SINGLESTEP": "may wait for Enter at each statement",
 }
-_HARMLESS = {"ON_ERROR_STOP": True, "AUTOCOMMIT": True, "SINGLELINE": False}
+_HARMLESS = {"ON_ERROR_STOP": True, "AUTOCOMMIT": True, "SINGLELINE": False, "SINGLESTEP": False}
 """The setting with which psql does what the command line asks."""
-_MACRO = re.compile(r":\w")
 _STRINGS_SETTING = "standard_conforming_strings"
 _TURNED_ON = re.compile(r"\s*(?:=|to\b)\s*'?(?:on|true|yes|1)'?\s*;", re.IGNORECASE)
-_TOKEN = re.compile(
-    r"""(?P<comment>--[^\r\n]*)
-    | (?P<block>/\*)
-    | (?P<string>[eE]?')
-    | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
-    | (?P<identifier>"(?:[^"]++|"")*+(?:"|\Z))
-    | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?)\$)
-    | (?P<end>;)
-    | (?P<open>\()
-    | (?P<close>\))
-    | (?P<escape>\\[;:])
-    | (?P<command>\\(?P<name>[^\ \t\r\n\f\v\\]*))
-    """,
-    re.VERBOSE,
-)
-_PLAIN_STRING = re.compile(r"(?:[^']++|'')*+(?:'|\Z)")
-_ESCAPE_STRING = re.compile(r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[^'\\]++|''|\\.)*+')*+|\Z)", re.DOTALL)
-"""An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
-_BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _SPACE = " \t\n\r\f\v"
 _BLANKS = (" ", "\t", "\r", "\f", "\v")
 _QUOTED = re.compile(r"'((?:[^'\\\n]|''|\\[^\n])*)(?:'|(?=\n)|\Z)")
 _DOUBLE_QUOTED = re.compile(r'"[^"\n]*(?:"|(?=\n)|\Z)')
 _BACKQUOTED = re.compile(r"`[^`\n]*(?:`|(?=\n)|\Z)")
-_VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
 _ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _CONTROLS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _COPY_TOKEN = re.compile(r"""'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|[()]|[^\s()'"]+""")
 _COPY_FILE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^\s;]+))")
-
-
-class Token(NamedTuple):
-    """A piece of a script that means something to psql."""
-
-    kind: str
-    """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
-    `end` of a statement, `open` and `close` parenthesis, `escape`d semicolon or colon, name of a `command`."""
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +133,14 @@ class Scan:
     deviations: tuple[Place, ...] = ()
     """From there on psql does not run every statement, stop at the first error and commit; or may not."""
     transactions: tuple[Place, ...] = ()
-    """Statements that begin or end a transaction: psql's --single-transaction then holds no longer."""
+    """What begins, ends or leaves a transaction, or is refused in one: with it psql's --single-transaction fails."""
+    begun: Place | None = None
+    """What begins a transaction that is open at the script's end."""
+    used: Mapping[str, Place] = field(default_factory=dict)
+    """The variables that its SQL and its commands use, and the first place; `certain` where the SQL there always runs
+    and PostgreSQL has no use for a colon, so that it refuses that of a variable without a value."""
+    may_set: tuple[str, ...] = ()
+    """How the names begin of the variables that it may set, or all of the name and `=`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +190,6 @@ def included_scripts(folder: str, texts: Mapping[str, str], *, surely: bool = Fa
     return frozenset(found.path for found in inputs if found.executed and not (surely and found.conditional))
 
 
-def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
-    """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
-    run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
-    run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
-    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
-
-
 def included_in_forward(entry: Scripts, names: Collection[str], texts: Mapping[str, str]) -> frozenset[str]:
     """Which of `names` run with another script that goes forward, whatever `\\if` decides, and so not by themselves;
     besides, what is named like a way back and included by one."""
@@ -227,49 +206,20 @@ def below(folder: str, path: str) -> str:
     return normal.removeprefix(f"{top}/")
 
 
-def next_token(text: str, at: int) -> Token | None:
-    """The first one from `at` on, which is outside any token; what is not closed goes to the end of the text."""
-    match = _TOKEN.search(text, at)
-    if match is None:
-        return None
-    kind, end = str(match.lastgroup), match.end()
-    if kind == "block":
-        end = _after_block_comment(text, end)
-    elif kind == "string":
-        string = (_PLAIN_STRING if match[0] == "'" else _ESCAPE_STRING).match(text, end)
-        end = string.end() if string else len(text)
-    elif kind == "dollar":
-        closing = text.find(match[0], end)
-        end = len(text) if closing < 0 else closing + len(match[0])
-    return Token(kind, match.start(), end)
-
-
-def _after_block_comment(text: str, at: int) -> int:
-    """Where a block comment ends of which `at` is inside; nothing in it but such comments has a meaning: they nest."""
-    depth = 1
-    while depth:
-        edge = _BLOCK_EDGE.search(text, at)
-        if edge is None:
-            return len(text)
-        depth += 1 if edge[0] == "/*" else -1
-        at = edge.end()
-    return at
-
-
 @dataclass(frozen=True, slots=True)
 class _Argument:
     """One argument, quotes and escapes resolved."""
 
     value: str
-    variable: bool = False
-    """Holds a psql variable, whose value the script's text does not fix."""
+    variables: tuple[str, ...] = ()
+    """The psql variables in it, as written: the script's text does not fix their values."""
     backquoted: bool = False
     """Holds the output of a shell command."""
 
     @property
     def open(self) -> bool:
         """The script's text does not tell the value."""
-        return self.variable or self.backquoted
+        return bool(self.variables) or self.backquoted
 
 
 class _Reader:
@@ -284,8 +234,13 @@ class _Reader:
         """The command by which ON_ERROR_STOP was turned off, while no statement has followed."""
         self._quit: Place | None = None
         """An unconditional `\\q`, while nothing has followed."""
-        self._branches = 0
-        """How many `\\if` are open."""
+        self._branches: list[Place] = []
+        """The `\\if` that are open."""
+        self._never: Place | None = None
+        """An `\\if` that is false, the first one that stands in no other."""
+        self._skips = self._runs = False
+        """Whether that one is still open; whether anything is executed outside it."""
+        self._begun: Place | None = None
         self._words: list[tuple[str, int]] = []
         """The first words of the current statement, and where they stand."""
         self._body_depth = 0
@@ -294,6 +249,12 @@ class _Reader:
         """Tokens of the current statement outside parentheses, kept only while it is a COPY."""
         self._is_copy: bool | None = None
         self._depth = 0
+        self._brackets = 0
+        """How many square brackets are open: the colon in an array's slice may be the server's."""
+        self._json = False
+        """Whether JSON_OBJECT stands in the current statement, whose colons may be the server's too."""
+        self._used: dict[str, Place] = {}
+        self._may_set: list[str] = []
         self._data_at: int | None = None
         """Where the data of a copy from the script begin: on the line after the one being read."""
 
@@ -301,40 +262,59 @@ class _Reader:
         at = 0
         while token := next_token(self._text, at):
             if self._data_at is not None and token.start >= self._data_at:
-                end = _DATA_END.search(self._text, self._data_at)
-                at, self._data_at = max(at, end.end() if end else len(self._text)), None
+                at, self._data_at = max(at, self._end_of_data(self._data_at)), None
             else:
-                self._macro(at, token.start)
                 at = self._step(token)
         self._end_statement(at)
+        if self._data_at is not None:
+            self._end_of_data(self._data_at)
+        self._deviations += self._branches
+        if self._never and not self._runs:
+            self._deviations.append(self._never)
         self._without_error_stop()
         deviations = sorted(dict.fromkeys(self._deviations), key=lambda each: each.line)
-        return Scan(tuple(self._includes), tuple(self._unsealable), tuple(deviations), tuple(self._transactions))
+        return Scan(
+            tuple(self._includes),
+            tuple(self._unsealable),
+            tuple(deviations),
+            tuple(self._transactions),
+            self._begun,
+            self._used,
+            tuple(dict.fromkeys(self._may_set)),
+        )
 
     def _place(self, start: int, written: str, reason: str, *, certain: bool = False) -> Place:
         shown = " ".join(written.split())
         cut = shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
         return Place(bisect_right(self._line_starts, start), cut, reason, certain)
 
-    def _deviate(self, start: int, written: str, reason: str) -> None:
-        self._deviations.append(self._place(start, written, reason))
+    def _deviate(self, start: int, written: str, reason: str, *, certain: bool = False) -> None:
+        self._deviations.append(self._place(start, written, reason, certain=certain))
 
     def _note_unsealable(self, start: int, written: str, reason: str) -> None:
         self._unsealable.append(self._place(start, written, reason))
 
-    def _macro(self, at: int, end: int) -> None:
+    def _variable(self, written: str, start: int) -> None:
         """psql reads a variable's value as script, meta-commands in it too."""
-        found = _MACRO.search(self._text, at, end + 1) if self._is_copy is None and self._depth == 0 else None
-        if found:
-            written = self._text[found.start() :].split(maxsplit=1)[0]
-            self._deviate(found.start(), written, "stands where a statement begins: its value may be a meta-command")
+        if self._is_copy is None and self._depth == 0 and written[1] not in "{'\"":
+            self._deviate(start, written, "stands where a statement begins: its value may be a meta-command")
+        self._note(":")
+        certain = written[1] != "{" and not (self._branches or self._brackets or self._json)  # :{?x} asks: is it set?
+        self._use(written, self._place(start, written, _UNSET, certain=certain))
+
+    def _use(self, written: str, place: Place) -> None:
+        name = written.strip(":'\"{?}")
+        if not self._used.setdefault(name, place).certain and place.certain:
+            self._used[name] = place
 
     def _step(self, token: Token) -> int:
         """Where to go on after one token."""
-        kind, start, end = token
+        kind, start, end, closed = token
+        if not closed:
+            self._deviate(start, self._text[start:end], "is not closed: psql ends with an error", certain=True)
         if self._quit and kind not in ("comment", "block"):
             self._deviations.append(self._quit)
-        if kind in ("word", "string", "identifier", "dollar", "open"):
+        if kind in ("word", "string", "identifier", "dollar", "open", "variable"):
             self._without_error_stop()
             # With it off a backslash escapes in every string: this reader does not follow.
             if _STRINGS_SETTING in self._text[start:end].lower() and not _TURNED_ON.match(self._text, end):
@@ -342,6 +322,7 @@ class _Reader:
         match kind:
             case "word":
                 self._note(self._text[start:end].upper())
+                self._json |= self._text[start:end].upper().startswith("JSON_OBJECT")
                 self._word(self._text[start:end].upper(), start)
             case "escape" if self._depth == 0:
                 self._end_words()
@@ -351,6 +332,10 @@ class _Reader:
                 self._depth += 1
             case "close":
                 self._depth = max(0, self._depth - 1)
+            case "bracket":
+                self._brackets = max(0, self._brackets + (1 if self._text[start] == "[" else -1))
+            case "variable":
+                self._variable(self._text[start:end], start)
             case "end" if self._depth == 0 and not self._body_depth:
                 self._end_statement(end)
             case "command":
@@ -367,10 +352,19 @@ class _Reader:
     def _end_words(self) -> None:
         """A statement ends, perhaps one of several that are sent together: whether it is about a transaction."""
         words, self._words, self._body_depth = self._words, [], 0
-        found = _TRANSACTION.match(" ".join(name for name, _ in words))
+        said = " ".join(name for name, _ in words)
+        found = _TRANSACTION.match(said) or _ALONE.match(said)
         if found:
-            place = self._place(words[0][1], found[0], "begins or ends a transaction", certain=not self._branches)
+            ends = found.re is _TRANSACTION
+            reason = "begins or ends a transaction" if ends else "cannot run in a transaction"
+            place = self._place(words[0][1], found[0], reason, certain=not self._branches)
             self._transactions.append(place)
+            if _BEGINS.match(said):
+                self._begun = replace(place, reason="begins a transaction that this script does not end")
+            elif ends:
+                if self._begun and place.certain and found[0] in ("ROLLBACK", "ABORT"):
+                    self._deviate(words[0][1], found[0], "takes back what its transaction did: nothing of that is kept")
+                self._begun = None
 
     def _note(self, token: str) -> None:
         if self._is_copy is None:
@@ -382,7 +376,7 @@ class _Reader:
         """Judges a finished COPY; the data of a `COPY ... FROM STDIN` follows on the next lines of the script."""
         self._end_words()
         tokens = self._statement if self._is_copy else []
-        self._statement, self._is_copy, self._depth = [], None, 0
+        self._statement, self._is_copy, self._depth, self._brackets, self._json = [], None, 0, 0, False
         way = next((place for place, token in enumerate(tokens) if token in ("FROM", "TO")), len(tokens))
         match tokens[way : way + 2]:
             case [_, "PROGRAM"]:
@@ -396,6 +390,13 @@ class _Reader:
     def _expect_data(self, at: int) -> None:
         """The rest of this line is still script; the data begin on the next."""
         self._data_at = _rest_of_line(self._text, at)[1] + 1
+
+    def _end_of_data(self, at: int) -> int:
+        found = _DATA_END.search(self._text, at)
+        if not found and self._text[at:].strip():
+            reason = "has no \\. after its data: all that follows is read as data"
+            self._deviate(at - 1, "COPY ... FROM STDIN", reason, certain=not self._branches)
+        return found.end() if found else len(self._text)
 
     def _command(self, name: str, start: int, end: int) -> int:
         """One meta-command with its arguments; where to go on."""
@@ -415,7 +416,9 @@ class _Reader:
             self._end_statement(end)
         if name in _EXECUTES:
             self._without_error_stop()
-        self._branches = max(0, self._branches + {"if": 1, "endif": -1}.get(name, 0))
+        if name in _LEAVES:
+            certain = _LEAVES[name] and not self._branches
+            self._transactions.append(self._place(start, written, _ALWAYS_OPEN[name], certain=certain))
         if name in ("q", "quit"):
             reason = "ends the script with status 0: what stands after it is not run"
             if self._branches:
@@ -426,11 +429,18 @@ class _Reader:
 
     def _without_error_stop(self) -> None:
         """Something is executed, or the script ends."""
+        self._runs |= not self._skips
         if self._turned_off:
             self._deviations.append(self._turned_off)
             self._turned_off = None
 
     def _arguments(self, name: str, given: list[_Argument], start: int, written: str) -> None:
+        for variable in (each for argument in given for each in argument.variables):
+            self._use(variable, self._place(start, written, _UNSET))
+        if name == "gset":
+            self._may_set.append("" if not given or given[0].open else given[0].value)
+        if name in ("if", "elif", "else", "endif"):
+            self._branch(name, given, start, written)
         if any(argument.backquoted for argument in given):
             self._note_unsealable(start, written, "runs a shell command between backquotes")
         if name in _PIPES and any(argument.value.startswith("|") for argument in given):
@@ -443,20 +453,35 @@ class _Reader:
         path = given[0]
         if executed and (path.open or path.value == "-"):
             self._deviate(start, written, "runs what is not sealed: it may turn ON_ERROR_STOP off")
-        if path.variable:
+            self._may_set.append("")
+        if path.variables:
             self._note_unsealable(start, written, "reads a file whose name is in a variable")
         elif path.value == "-" and executed:
             self._note_unsealable(start, written, "reads the standard input")
         elif not path.backquoted:
             self._include(start, name, path.value, executed=executed)
 
+    def _branch(self, name: str, given: list[_Argument], start: int, written: str) -> None:
+        if name == "if":
+            self._branches.append(self._place(start, written, "has no \\endif: psql ends with an error", certain=True))
+            if len(self._branches) == 1 and [each.value.lower() in _FALSE for each in given] == [True]:
+                self._never = self._never or self._place(start, written, "is false: nothing is run", certain=True)
+                self._skips = True
+        elif not self._branches:
+            self._deviate(start, written, "has no \\if: psql ends with an error", certain=True)
+        else:
+            self._skips &= len(self._branches) > 1
+            if name == "endif":
+                self._branches.pop()
+
     def _include(self, start: int, name: str, path: str, *, executed: bool) -> None:
         line, relative = bisect_right(self._line_starts, start), name in ("ir", "include_relative")
-        self._includes.append(Include(line, f"\\{name}", path, relative, executed, self._branches > 0))
+        self._includes.append(Include(line, f"\\{name}", path, relative, executed, bool(self._branches)))
 
     def _set(self, command: str, given: list[_Argument], start: int, written: str) -> None:
         """A command that sets a variable: what that means for errors and commits."""
         name, values = given[_NAMES_AT[command]], given[1:]
+        self._may_set.append("" if name.open else f"{name.value}=")
         if name.open:
             self._deviate(start, written, "sets a variable whose name is not written plainly")
         elif name.value in _HEEDED:
@@ -534,7 +559,7 @@ def _copy_target(arguments: str) -> tuple[str, str, str]:
 
 
 def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
-    value, variable, backquoted = "", False, False
+    value, variables, backquoted = "", list[str](), False
     unquoted = 0  # characters since the last quoted part; only these lose their semicolons
     while at < len(text) and text[at] not in _SPACE and text[at] != "\\":
         if found := _QUOTED.match(text, at):
@@ -543,13 +568,14 @@ def _read_argument(text: str, at: int) -> tuple[_Argument, int]:
             value, unquoted = value + found[0], 0  # psql keeps these quotes
         elif found := _BACKQUOTED.match(text, at):
             value, unquoted, backquoted = value + found[0], 0, True
-        elif found := _VARIABLE.match(text, at):
-            value, unquoted, variable = value + found[0], 0, True
+        elif found := VARIABLE.match(text, at):
+            value, unquoted = value + found[0], 0
+            variables.append(found[0])
         else:
             value, unquoted = value + text[at], unquoted + 1
         at = at + 1 if found is None else found.end()
     stripped = value.rstrip(";")
-    return _Argument(value[: max(len(stripped), len(value) - unquoted)], variable, backquoted), at
+    return _Argument(value[: max(len(stripped), len(value) - unquoted)], tuple(variables), backquoted), at
 
 
 def _unescaped(quoted: str) -> Iterator[str]:

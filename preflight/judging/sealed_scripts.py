@@ -7,23 +7,28 @@ relative to the sealed folder, so `sha256sum -c` runs inside it: `cd FOLDER && s
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from preflight.errors import PreflightError
 from preflight.judging.psql_script import (
     TAKES_BACK,
+    WHY_UNREAD,
     Place,
+    Scan,
+    find_inputs,
     included_in_forward,
     included_scripts,
     scan_script,
-    unread_scripts,
 )
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
+from preflight.plan.release_plan import grouped
+from preflight.plan.values import PSQL_VARIABLE, SCRIPT_SUFFIXES
 from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts, Texts
 from preflight.wording import beside, listed
 
@@ -31,6 +36,7 @@ _MOST_PROBLEMS = 5
 _MOST_PARSED = 256
 _PLAIN = re.compile(r"(?P<escaped>\\?)(?P<sha256>[0-9A-Fa-f]{64}) [ *](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(r"(?P<escaped>\\?)SHA256 \((?P<name>.+)\) = (?P<sha256>[0-9A-Fa-f]{64})", re.DOTALL)
+_NUMBER = re.compile(r"[Vv]?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {written: character for character, written in _ESCAPES.items()}
 
@@ -173,8 +179,14 @@ class SealedScripts:
     """Scripts whose text was not read, and why: what they do and include is not known."""
     deviations: tuple[tuple[str, Place], ...] = ()
     """The script, and a place in it from which on psql does not do what the command line asks, or may not."""
-    transactions: tuple[tuple[str, Place], ...] = ()
-    """The script, and a statement in it that begins or ends a transaction."""
+    scans: Mapping[str, Scan] = field(default_factory=dict)
+    """What each script holds that runs forward, by itself or through another one, as far as it was read."""
+    below: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What each of these makes psql run, and what that makes it run."""
+    included: frozenset[str] = frozenset()
+    """What runs through another script that goes forward, whatever `\\if` decides."""
+    unset: tuple[tuple[str, Place], ...] = ()
+    """The script, and a place in it where a psql variable is used that neither the plan nor a script sets."""
     perhaps: frozenset[str] = frozenset()
     """Scripts that run by themselves as far as is known, though a way back, or some `\\if`, includes them."""
     problem: str = ""
@@ -188,6 +200,22 @@ class SealedScripts:
     def wanted(self) -> tuple[str, ...]:
         """What a list of the plan must not leave out."""
         return tuple(pair.forward for pair in self.own if not TAKES_BACK.search(pair.forward))
+
+    def users_of(self, variables: Collection[str]) -> frozenset[str]:
+        """Of the scripts that run forward, those that use one of these psql variables, or may; also through others."""
+        if not variables:
+            return frozenset()
+        using = {name for name, scan in self.scans.items() if not scan.used.keys().isdisjoint(variables)}
+        using.update(self.unread)
+        return frozenset(name for name, below in self.below.items() if name in using or not using.isdisjoint(below))
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Nobody's ways back that are named like one, where others are declared; a folder that is named so, such as
+        `undo`, says that what lies in it is not to run."""
+        own = (pair.forward for pair in self.own if self.backward)
+        named_so = (name for name in own if TAKES_BACK.search(name))
+        return tuple(name for name in named_so if not TAKES_BACK.search(f"{posixpath.dirname(name)}/"))
 
     @property
     def doubtful(self) -> tuple[str, ...]:
@@ -203,6 +231,36 @@ class SealedScripts:
         return ScriptOrder(forward, back, self.problem)
 
 
+def included_below(
+    folder: str, texts: Mapping[str, str], names: Iterable[str], *, surely: bool = False
+) -> frozenset[str]:
+    """What the scripts `names` make psql run, and what that makes it run; else as `included_scripts`."""
+    found, new = frozenset[str](), frozenset(names)
+    while new:
+        new = included_scripts(folder, {name: texts[name] for name in new if name in texts}, surely=surely) - found
+        found |= new
+    return found
+
+
+def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapping[str, str]:
+    """Of the sealed `names`: what psql runs although its text was not read, and why it was not."""
+    run = {*entry.files, *included_scripts(entry.staged, texts.texts)}
+    run |= {name for name in names if name.lower().endswith(SCRIPT_SUFFIXES)}
+    return {name: texts.unread.get(name, WHY_UNREAD) for name in names if name in run and name not in texts.texts}
+
+
+def by_number(names: Sequence[str]) -> list[str]:
+    """`names` with those of each folder that begin with a number (`010_`, `V2.1__`) in the order of their numbers."""
+    numbered = grouped((name for name in names if _number(name)), posixpath.dirname)
+    places = {folder: iter(sorted(found, key=_number)) for folder, found in numbered.items()}
+    return [next(places[posixpath.dirname(name)]) if _number(name) else name for name in names]
+
+
+def _number(name: str) -> list[int]:
+    found = _NUMBER.match(posixpath.basename(name))
+    return [int(part) for part in found[1].split(".")] if found else []
+
+
 def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts: Texts) -> SealedScripts:
     """Of what the manifest lists, in its order, or why that is not known; `texts`: of the approved scripts."""
     if problem:
@@ -212,14 +270,46 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
     included = included_in_forward(entry, names, known)
     own = pairs(entry.way_back, (), names, included)
     listed = pairs(entry.way_back, entry.files, names, included) if entry.files else ()
-    backs = (pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward)
+    backs = [pair.back for pair in (*own, *listed) if pair.present and pair.back != pair.forward]
+    forward = [pair.forward for pair in listed or own]
+    runs = (forward, *([back] for back in backs))  # each in a psql of its own
+    going = {*forward, *included_below(entry.staged, known, forward)}
     return SealedScripts(
         names,
         own,
         listed,
         tuple(dict.fromkeys(backs)) if entry.way_back else (),
         unread_scripts(entry, names, texts),
-        tuple((name, each) for name, text in known.items() for each in scan_script(text).deviations),
-        tuple((name, each) for name, text in known.items() for each in scan_script(text).transactions),
+        tuple(_deviations(entry, known)),
+        {name: scan_script(text) for name, text in known.items() if name in going},
+        {name: included_below(entry.staged, known, [name]) for name in going},
+        included_below(entry.staged, known, forward, surely=True),
+        tuple(dict.fromkeys(each for names in runs for each in _unset(entry, known, names))),
         included_scripts(entry.staged, known) - included,
     )
+
+
+def _unset(entry: Scripts, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[tuple[str, Place]]:
+    """Of the scripts `names`, which one psql runs."""
+    running = sorted({*names, *included_below(entry.staged, texts, names)})
+    scans = {name: scan_script(texts[name]) for name in running if name in texts}
+    may_set = tuple(each for scan in scans.values() for each in scan.may_set)
+    for name in running if len(scans) == len(running) else ():  # what was not read may set any
+        for variable, place in scans[name].used.items():
+            known = variable in entry.variables or PSQL_VARIABLE.fullmatch(variable)
+            if place.certain and not known and not f"{variable}=".startswith(may_set):
+                yield name, place
+
+
+def _deviations(entry: Scripts, texts: Mapping[str, str]) -> Iterator[tuple[str, Place]]:
+    by_any = included_scripts(entry.staged, texts)
+    for name, text in texts.items():
+        scan = scan_script(text)
+        yield from ((name, each) for each in scan.deviations)
+        if scan.begun and not entry.single_transaction:  # which psql commits, whatever a way back begins
+            # What includes it may end its transaction.
+            yield name, replace(scan.begun, certain=scan.begun.certain and name not in by_any)
+        for include, found in zip(scan.includes, find_inputs(entry.staged, {name: text}), strict=True):
+            if found.executed and name in {found.path, *included_below(entry.staged, texts, [found.path], surely=True)}:
+                reason = "includes this script again, without end"
+                yield name, Place(include.line, found.written, reason, certain=not found.conditional)

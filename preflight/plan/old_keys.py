@@ -6,7 +6,6 @@ secret is never repeated."""
 from __future__ import annotations
 
 import getopt
-import json
 import posixpath
 import re
 import shlex
@@ -15,6 +14,7 @@ from typing import Any
 
 from preflight.faults import Keys, Misfit, dotted
 from preflight.plan.limits import server_place
+from preflight.wording import in_toml
 
 _SHELL = re.compile(r"[;&|<>$`*?\[\]{}~#()\n\\]")
 """What a shell would act on: then the line is more than a program and its arguments."""
@@ -56,7 +56,7 @@ def instead_of(keys: Keys, tables: Mapping[str, Any], complaint: Callable[[Mappi
         case ("scripts" | "backups" as section, str(name), "socket"):
             written = tables[section][name]["socket"]
             known = isinstance(written, str) and not server_place(written)
-            return f"is said by `server` now: server = {_toml(written if known else _SOCKETS)}"
+            return f"is said by `server` now: server = {in_toml(written if known else _SOCKETS)}"
     return ""
 
 
@@ -72,7 +72,7 @@ def _declared(
             raise Misfit(f"`{key}` says something else already")
         if refused := complaint(new):
             raise Misfit(refused)
-        return [f"{key} = {_toml(value)}" for key, value in new.items()]
+        return [f"{key} = {in_toml(value)}" for key, value in new.items()]
 
     reason = ""
     try:
@@ -164,10 +164,3 @@ def _names(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[str]:
 def _server(host: str, port: str) -> str:
     place = f"[{host}]" if ":" in host else host or (_SOCKETS if port else "")
     return f"{place}:{port}" if port else place
-
-
-def _toml(value: Any) -> str:
-    """JSON's strings, arrays and truth values are a part of TOML's."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)

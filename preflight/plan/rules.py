@@ -33,6 +33,7 @@ from preflight.plan.client_options import Client, complaints
 from preflight.plan.command_lines import backup_name
 from preflight.plan.limits import DAY
 from preflight.plan.release_plan import machine_of, protects
+from preflight.plan.values import PSQL_VARIABLE
 from preflight.units import format_duration
 
 T = TypeVar("T")
@@ -42,13 +43,6 @@ _CREDENTIALS = ("password", "key", "agent")
 _OF_PSQL = ("program", "login", "server", "files", "variables", "single_transaction", "log")
 _OF_CLIENT = ("server", "file", "options")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OF_PSQL_ITSELF = re.compile(
-    "AUTOCOMMIT|COMP_KEYWORD_CASE|DBNAME|ECHO|ECHO_HIDDEN|ENCODING|ERROR|FETCH_COUNT|HIDE_(TABLEAM|TOAST_COMPRESSION)"
-    "|HIST(CONTROL|FILE|SIZE)|HOST|IGNOREEOF|LASTOID|LAST_ERROR_(MESSAGE|SQLSTATE)|ON_ERROR_(ROLLBACK|STOP)|PORT"
-    "|PROMPT[123]|QUIET|ROW_COUNT|(SERVER_)?VERSION_(NAME|NUM)|SERVICE|SHELL_(ERROR|EXIT_CODE)|SHOW_(ALL_RESULTS|CONTEXT)"
-    "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
-)
-"""Variables that psql treats specially, by the manuals of 12 to 18."""
 _SECRET_NAME = re.compile("passw(or)?d|secret|token", re.IGNORECASE)
 _NO_SECRET = (
     "is named like a secret, which every report would print, and no reference is looked up on the host: let the script "
@@ -201,7 +195,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
     for name, value in (scripts.variables or {}).items():
         if not _VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "expected the name of a psql variable: letters, digits and _")
-        elif _OF_PSQL_ITSELF.fullmatch(name):
+        elif PSQL_VARIABLE.fullmatch(name):
             yield Broken(("variables", name), "is psql's own: psql heeds it or sets it itself, so use another name")
         elif value and _SECRET_NAME.search(name):
             yield Broken(("variables", name), _NO_SECRET)

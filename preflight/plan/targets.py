@@ -270,8 +270,8 @@ class Scripts:
     program: Name = "psql"
     """psql, or its full path where it is not on the account's PATH. Other entries do not take it over."""
     files: tuple[FileBelow, ...] = ()
-    """The scripts in their order. Left out: every sealed script that is nobody's way back and that no other sealed
-    script includes, in the manifest's order."""
+    """The scripts in their order, which is that of the numbers of their names where they have any. Left out: every
+    sealed script that is nobody's way back and that no other sealed script includes, in the manifest's order."""
     variables: Mapping[str, OpenText] = field(default_factory=dict)
     """Variables of psql (`-v`): `{ schema = "app1" }`."""
     single_transaction: bool = False

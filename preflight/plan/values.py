@@ -3,6 +3,7 @@ from."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,13 @@ Account = NewType("Account", str)
 
 SCRIPT_SUFFIXES = (".sql", ".psql")
 """How the scripts are named that psql runs."""
+PSQL_VARIABLE = re.compile(
+    "AUTOCOMMIT|COMP_KEYWORD_CASE|DBNAME|ECHO|ECHO_HIDDEN|ENCODING|ERROR|FETCH_COUNT|HIDE_(TABLEAM|TOAST_COMPRESSION)"
+    "|HIST(CONTROL|FILE|SIZE)|HOST|IGNOREEOF|LASTOID|LAST_ERROR_(MESSAGE|SQLSTATE)|ON_ERROR_(ROLLBACK|STOP)|PORT"
+    "|PROMPT[123]|QUIET|ROW_COUNT|(SERVER_)?VERSION_(NAME|NUM)|SERVICE|SHELL_(ERROR|EXIT_CODE)|SHOW_(ALL_RESULTS|CONTEXT)"
+    "|SINGLE(LINE|STEP)|SQLSTATE|USER|VERBOSITY|VERSION|WATCH_INTERVAL"
+)
+"""Variables that psql treats specially, by the manuals of 12 to 18."""
 SECRET_SCHEMES = ("env", "file", "command", "prompt")
 
 

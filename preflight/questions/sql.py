@@ -1,12 +1,12 @@
-"""SQL text of questions and cures: names and values written so that PostgreSQL reads just them, whatever they hold; its
-version numbers, and the settings with which a session begins."""
+"""SQL text: names and values written so that PostgreSQL reads just them, whatever they hold; the tokens that PostgreSQL
+and psql read in it; version numbers; and the settings with which a session begins."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from preflight.probe import Probe, T, Via
 
@@ -32,6 +32,31 @@ _KEYWORDS = frozenset(
 )
 """Every keyword of PostgreSQL 15 to 18 that a bare name may not be (pg_get_keywords, all but category U), and `public`,
 which is everybody where a role is named."""
+VARIABLE = re.compile(r""":(?:\{\?\w+\}|'\w+'|"\w+"|\w+)""")
+_TOKEN = re.compile(
+    rf"""(?P<comment>--[^\r\n]*)
+    | (?P<block>/\*)
+    | (?P<string>[eE]?')
+    | (?P<word>[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*)
+    | (?P<identifier>"(?:[^"]++|"")*+(?:"|(?P<cut>\Z)))
+    | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?)\$)
+    | (?P<end>;)
+    | (?P<open>\()
+    | (?P<close>\))
+    | (?P<bracket>[\[\]])
+    | (?P<cast>::)
+    | (?P<variable>{VARIABLE.pattern})
+    | (?P<escape>\\[;:])
+    | (?P<command>\\(?P<name>[^\ \t\r\n\f\v\\]*))
+    """,
+    re.VERBOSE,
+)
+_PLAIN_STRING = re.compile(r"(?:[^']++|'')*+(?:'|(?P<cut>\Z))")
+_ESCAPE_STRING = re.compile(
+    r"(?:[^'\\]++|''|\\.)*+(?:'(?:[ \t\r\f\v]*\n\s*'(?:[^'\\]++|''|\\.)*+')*+|(?P<cut>\Z))", re.DOTALL
+)
+"""An E'...' string with the parts that continue it on later lines, in which the backslash still escapes."""
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
 _SETTINGS = (
@@ -128,3 +153,46 @@ class RoleSettings:
         except (ValueError, KeyError, TypeError):
             return None
         return value if isinstance(value, str) else None
+
+
+class Token(NamedTuple):
+    """A piece of a script that means something to psql."""
+
+    kind: str
+    """`comment` to the line's end, `block` comment, `string`, `word`, `identifier` in quotes, `dollar` quoted string,
+    `end` of a statement, `open` and `close` parenthesis, square `bracket`, `cast`, psql `variable`, `escape`d semicolon
+    or colon, name of a `command`."""
+    start: int
+    end: int
+    closed: bool = True
+    """Otherwise the text ends within it."""
+
+
+def next_token(text: str, at: int) -> Token | None:
+    """The first one from `at` on, which is outside any token; what is not closed goes to the end of the text."""
+    match = _TOKEN.search(text, at)
+    if match is None:
+        return None
+    kind, end, closed = str(match.lastgroup), match.end(), match["cut"] is None
+    if kind == "block":
+        end, closed = _after_block_comment(text, end)
+    elif kind == "string":
+        string = (_PLAIN_STRING if match[0] == "'" else _ESCAPE_STRING).match(text, end)
+        end, closed = (string.end(), string["cut"] is None) if string else (len(text), False)
+    elif kind == "dollar":
+        closing = text.find(match[0], end)
+        end, closed = (len(text), False) if closing < 0 else (closing + len(match[0]), True)
+    return Token(kind, match.start(), end, closed)
+
+
+def _after_block_comment(text: str, at: int) -> tuple[int, bool]:
+    """(where a block comment ends of which `at` is inside, whether it is closed). They nest, and nothing else in them
+    has a meaning."""
+    depth = 1
+    while depth:
+        edge = _BLOCK_EDGE.search(text, at)
+        if edge is None:
+            return len(text), False
+        depth += 1 if edge[0] == "/*" else -1
+        at = edge.end()
+    return at, True

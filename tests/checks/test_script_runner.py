@@ -116,7 +116,6 @@ def told(judgement: Judgement) -> str:
     [
         {},
         {"files": BOTH},
-        {"files": ("020.sql", "010.sql")},
         {"files": BOTH, "account": Account("postgres")},
         {"login": Account("owner")},
         {"log": LOG, "variables": {"schema": "app1"}, "single_transaction": True},
@@ -537,8 +536,123 @@ def test_another_database_does_not_excuse_a_script_that_is_left_out() -> None:
 def test_a_script_that_runs_twice_in_one_database_fails(second: dict[str, Any]) -> None:
     found = judge(second, files=BOTH)
     assert (found.status, "in the same database as well" in found.summary) == (Status.FAIL, True)
-    assert judge({**second, "variables": {"schema": "other"}}, files=BOTH).status is Status.PASS
+    other = {**second, "variables": {"schema": "other"}}
+    assert judge(other, files=BOTH).status is Status.FAIL, "no script uses the variable"
+    uses = {
+        **TEXTS,
+        "parts/columns.sql": "alter table :schema.a add c int;",
+        "020.sql": "insert into :schema.a values (1);",
+    }
+    assert judge(other, files=BOTH, texts=uses, variables={"schema": "app"}).status is Status.PASS
+    copied = {**second, "manifest": Path("plans/sql/copy.SHA256SUMS"), "staged": RemotePath(f"{FOLDER}/")}
+    assert judge(copied, files=BOTH).status is Status.FAIL
     assert judge({**second, "command": ("./x",)}, files=BOTH).status is Status.PASS
+
+
+def test_a_script_that_is_listed_and_included_runs_twice() -> None:
+    texts = {**TEXTS, "010.sql": "\\ir parts/columns.sql\n", "parts/columns.sql": "\\ir ../020.sql\n"}
+    found = judge(files=BOTH, texts=texts)
+    assert (found.status, "020.sql runs twice" in found.summary) == (Status.FAIL, True)
+    found = judge({"files": ("020.sql",)}, files=("010.sql",), texts=texts)
+    assert "[scripts.s1] runs 020.sql in the same database as well" in told(found)
+    shared = {**TEXTS, "020.sql": "\\ir parts/columns.sql\n"}
+    assert judge(files=BOTH, texts=shared).status is Status.PASS, "what both include is theirs"
+
+
+def test_scripts_that_run_in_another_order_than_that_of_their_numbers_fail_with_both() -> None:
+    found = judge(files=BOTH[::-1])
+    assert (found.status, found.summary) == (
+        Status.FAIL, "the scripts run in another order than that of their numbers: 020.sql, 010.sql",
+    )  # fmt: skip
+    assert found.expected == "the order of their numbers: 010.sql, 020.sql"
+    assert "`files` of [scripts.s0]" in found.remedy
+    found = judge({"files": ("010.sql",)}, files=("020.sql",))
+    assert (found.status, "their steps" in found.remedy) == (Status.FAIL, True), "the same step: in the plan's order"
+
+
+def test_the_order_of_entries_is_that_of_their_steps() -> None:
+    plan = plan_of({"files": ("020.sql",), "step": "later"}, {"files": ("010.sql",)})
+    later = Step(id="later", minutes=1, after=("scripts",))
+    assert judgement_of(replace(plan, steps=(*plan.steps, later))).status is Status.PASS
+    earlier = replace(plan.steps[0], after=("later",))
+    found = judgement_of(replace(plan, steps=(earlier, replace(later, after=()))))
+    assert (found.status, found.actual) == (Status.FAIL, "020.sql, 010.sql")
+
+
+def test_a_script_that_is_only_named_like_a_way_back_is_not_left_out_in_silence() -> None:
+    texts = {**TEXTS, "030_scale_down.sql": "update a set b = 1;\n", "undo/all.sql": "select 1;\n"}
+    found = judge(files=BOTH, texts=texts)
+    assert (found.status, "030_scale_down.sql" in found.summary) == (Status.UNKNOWN, True), told(found)
+    assert "list it in `files` of [scripts.s0]" in found.remedy
+    assert "undo/all.sql" not in told(found)
+    back = {"undo/030_scale_down.down.sql": "update a set b = 2;\n"}
+    assert judge(files=(*BOTH, "030_scale_down.sql"), texts={**texts, **back}).status is Status.PASS
+
+
+def test_a_name_with_a_quote_stands_in_the_cure_as_toml() -> None:
+    found = judge(files=BOTH, texts={**TEXTS, 'a"b.sql': "select 1;\n"})
+    assert r'files = ["010.sql", "020.sql", "a\"b.sql"]' in found.remedy
+
+
+def test_one_transaction_is_of_what_runs_in_it() -> None:
+    inside = "begin;\ninsert into a values (1);\ncommit;\n"
+    texts = {**TEXTS, "undo/010.down.sql": inside, "020.sql": inside}
+    others = {"files": ("020.sql",)}
+    assert judge(others, texts=texts, files=("010.sql",), single_transaction=True).status is Status.PASS
+    included = {**texts, "parts/columns.sql": inside}
+    assert judge(others, texts=included, files=("010.sql",), single_transaction=True).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("vacuum a;\n", Status.FAIL, "VACUUM cannot run in a transaction"),
+        ("select 'commit' \\gexec\n", Status.UNKNOWN, "executes what a query returns"),
+        ("\\c -\n", Status.FAIL, "connects to another database"),
+    ],
+)
+def test_one_transaction_is_not_left(text: str, status: Status, words: str) -> None:
+    found = judge(texts={**TEXTS, "020.sql": text}, single_transaction=True)
+    assert (found.status, words in found.summary) == (status, True), told(found)
+    assert judge(texts={**TEXTS, "020.sql": text}).status is Status.PASS
+
+
+def test_a_transaction_that_a_script_leaves_open_fails_unless_another_may_end_it() -> None:
+    opened = {**TEXTS, "parts/begin.sql": "begin;\n", "parts/commit.sql": "commit;\n"}
+    found = judge(texts={**TEXTS, "020.sql": "begin;\ninsert into a values (1);\n"})
+    assert (found.status, found.summary) == (
+        Status.FAIL, "020.sql line 1: BEGIN begins a transaction that this script does not end",
+    )  # fmt: skip
+    included = {**opened, "020.sql": "\\ir parts/begin.sql\ninsert into a values (1);\n\\ir parts/commit.sql\n"}
+    assert judge(texts=included).status is Status.UNKNOWN
+    undo = {**TEXTS, "undo/020.down.sql": "begin;\ndelete from a;\n"}
+    assert judge(texts=undo).status is Status.FAIL
+    assert judge(texts=undo, single_transaction=True).status is Status.PASS, "psql commits it"
+
+
+def test_scripts_that_include_each_other_fail_with_their_lines() -> None:
+    found = judge(texts={**TEXTS, "parts/columns.sql": "select 1;\n\\i 010.sql\n"})
+    assert found.status is Status.FAIL
+    assert "parts/columns.sql line 2: \\i 010.sql" in told(found)
+    maybe = judge(texts={**TEXTS, "parts/columns.sql": "\\if :again\n\\i 010.sql\n\\endif\n"})
+    assert maybe.status is Status.UNKNOWN
+    assert judge(texts={**TEXTS, "020.sql": "\\i 020.sql\n"}, files=BOTH).status is Status.FAIL
+
+
+def test_a_variable_that_nothing_sets_fails() -> None:
+    used = {**TEXTS, "020.sql": "insert into :schema.a values (1);\n"}
+    found = judge(texts=used, variables={"shema": "app"})
+    assert (found.status, found.summary) == (
+        Status.FAIL, "020.sql line 1: :schema is sent as it stands, because nothing sets that variable",
+    )  # fmt: skip
+    assert judge(texts=used, variables={"schema": "app"}).status is Status.PASS
+    for setting in ("\\set schema app\n", "select 1 as schema \\gset\n", "\\getenv schema X\n"):
+        assert judge(texts={**used, "parts/columns.sql": setting}).status is Status.PASS, setting
+    assert judge(texts={**used, "parts/columns.sql": "select 1 as a \\gset x_\n"}).status is Status.FAIL
+    back = {**TEXTS, "parts/columns.sql": "\\set schema app\n", "undo/020.down.sql": "drop table :schema.a;\n"}
+    assert judge(texts=back).status is Status.FAIL, "a way back has a psql of its own"
+    other = "select json_object('a':1), (array[1,2])[1:n] from (select 1 as n) t where :{?x} \\g\nselect :DBNAME;\n"
+    assert judge(texts={**TEXTS, "020.sql": other}).status is Status.PASS
 
 
 def test_one_transaction_holds_no_other() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from preflight.judging.psql_script import included_scripts
+from preflight.judging.sealed_scripts import by_number
 from preflight.plan.command_lines import Pair, pairs
 
 PATTERN = "undo/{stem}.down.sql"
@@ -50,3 +53,18 @@ def test_pairs_of_up_and_down_share_their_stem() -> None:
 
 def test_a_pattern_that_leads_out_of_the_folder_finds_nothing() -> None:
     assert pairs("../{stem}.sql", (), ["010.sql"], ()) == (Pair("010.sql", "../010.sql", False),)
+
+
+@pytest.mark.parametrize(
+    ("names", "right"),
+    [
+        (["10_a.sql", "9_b.sql"], ["9_b.sql", "10_a.sql"]),
+        (["V2__a.sql", "V1.10__b.sql", "V1.9__c.sql"], ["V1.9__c.sql", "V1.10__b.sql", "V2__a.sql"]),
+        (["b/1.sql", "a/2.sql", "a/1.sql"], ["b/1.sql", "a/1.sql", "a/2.sql"]),
+        (["020.sql", "schema.sql", "010.sql"], ["010.sql", "schema.sql", "020.sql"]),
+        (["010_b.sql", "010_a.sql"], ["010_b.sql", "010_a.sql"]),
+        (["b.sql", "a.sql", "2nd.sql", "1st.sql"], ["b.sql", "a.sql", "2nd.sql", "1st.sql"]),
+    ],
+)
+def test_numbers_order_the_scripts_of_one_folder(names: list[str], right: list[str]) -> None:
+    assert by_number(names) == right
