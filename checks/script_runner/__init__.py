@@ -82,12 +82,12 @@ class ScriptRunner(Check):
     that database-login sees in the same run, by its start and its system identifier; a clone, another cluster or a
     replica on which the work cannot be done is FAIL, and so are settings of the role that end the scripts. The line
     that `preflight show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files`
-    leaves one out, names what is not sealed or takes another back, or runs them out of their numbers' order or twice; when
-    a sealed script turns ON_ERROR_STOP off, ends before its end (`\\q`), leaves a transaction or `\\if` open or uses a
-    variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written. UNKNOWN where a
-    script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is off, or the script
-    was not read. Of a `command` that is not psql it is looked whether the account can start it; whether it stops at the
-    first error is UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    leaves one out, names what is not sealed or takes another back, or runs them twice or out of their numbers' order;
+    when a sealed script turns ON_ERROR_STOP off, ends before its end (`\\q`), leaves a transaction or `\\if` open or
+    uses a variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written.
+    UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is
+    off, or the script was not read. Of a `command` that is not psql it is looked whether the account can start it;
+    whether it stops at the first error is UNKNOWN until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"

@@ -11,9 +11,9 @@ from functools import partial
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.schedule import schedule
 from preflight.judging.sealed_scripts import SealedScripts, by_number, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
+from preflight.plan.agreements import steps_by_begin
 from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.work import ServerWork
 from preflight.questions.files import LocalText, Texts
@@ -257,9 +257,7 @@ def _deviation(name: str, found: Place) -> str:
 
 def _by_database(plan: Plan) -> Mapping[tuple[object, ...], Sequence[Scripts]]:
     """The entries that psql runs in one database, in the order of their steps."""
-    planned = schedule(plan)
-    steps = [slot.step.id for slot in planned.slots] if planned else []
-    place = {step: number for number, step in enumerate(steps)}
+    place = {step.id: number for number, step in enumerate(steps_by_begin(plan.steps))}
     entries = sorted(plan.scripts.values(), key=lambda each: place.get(each.step, len(place)))
     return grouped((each for each in entries if not each.command), partial(_database_of, plan))
 

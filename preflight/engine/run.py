@@ -14,9 +14,9 @@ from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
-from preflight.judging.schedule import schedule
 from preflight.judging.sealed_scripts import read_manifest, sealed_scripts, sealing_probes
 from preflight.plan import Plan
+from preflight.plan.agreements import steps_by_begin
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.plan.gaps import unconfirmed
 from preflight.probe import Answer, Probe, Question, Reply, Unreadable, Via
@@ -108,5 +108,4 @@ def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:
             orders[name] = sealed_scripts(entry, *read_manifest(read(manifest)), read(texts)).order
         except CRASHES as error:  # a damaged file of evidence must not take the report with it
             orders[name] = ScriptOrder(problem=str(error) or type(error).__name__)
-    planned = schedule(plan)
-    return night_commands(plan, [slot.step.id for slot in planned.slots] if planned else [], orders)
+    return night_commands(plan, [step.id for step in steps_by_begin(plan.steps)], orders)

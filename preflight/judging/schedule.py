@@ -8,14 +8,14 @@ knows a clock or a local time: all instants are UTC, and only `time_in_window` w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from graphlib import TopologicalSorter
 from operator import attrgetter
 
 from preflight.clock import zone
 from preflight.plan import Plan, Step, UndoKind, Window
+from preflight.plan.agreements import ends_after, in_order
 from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups
 
@@ -92,11 +92,11 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
         return None
     window = plan.window
     begin = (begins_at or window.start).astimezone(UTC)
-    slots = _slots(_in_order(plan.steps), begin, over_network)
+    slots = _slots(in_order(plan.steps), begin, over_network)
     finals = [slot for slot in slots if slot.step.is_final]
     before = _before_no_return(slots, finals)
     undone = [slot.step for slot in before]  # their longest chain, which is as long in either direction
-    rollback = max(_ends(undone, {step.id: step.undo_time for step in undone}).values(), default=_NO_TIME)
+    rollback = max(ends_after(undone, {step.id: step.undo_time for step in undone}).values(), default=_NO_TIME)
     start_rollback_by = min([window.end - rollback * window.rollback_factor, *_latest_begins(slots, window.end)])
     decide_by = start_rollback_by - window.decision_reserve
     last_risky = max((slot for slot in before if slot.step.is_risky), key=_END, default=None)
@@ -121,7 +121,7 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
 def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
     """The steps that begin only after this one has ended. Raises graphlib.CycleError as `schedule` does."""
     found = {step_id}
-    for step in _in_order(plan.steps):
+    for step in in_order(plan.steps):
         if not found.isdisjoint(step.after):
             found.add(step.id)
     return frozenset(found - {step_id})
@@ -143,33 +143,17 @@ def time_in_window(window: Window, at: datetime) -> str:
     return text
 
 
-def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Every step after those that it waits for."""
-    by_id = {step.id: step for step in steps}
-    order = TopologicalSorter({step.id: step.after for step in by_id.values()}).static_order()
-    return tuple(by_id[name] for name in order)
-
-
 def _slots(steps: Sequence[Step], begin: datetime, over_network: Collection[str]) -> tuple[Slot, ...]:
     durations = {step.id: timedelta(minutes=step.minutes) for step in steps}
     for step in steps:
         if step.id in over_network and step.minutes_over_network is not None:
             durations[step.id] = timedelta(minutes=step.minutes_over_network)
-    ends = _ends(steps, durations)
+    ends = ends_after(steps, durations)
     slots = (
         Slot(step, begin + ends[step.id] - durations[step.id], begin + ends[step.id], step.id in over_network)
         for step in steps
     )
     return tuple(sorted(slots, key=lambda slot: slot.begins_at))
-
-
-def _ends(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str, timedelta]:
-    """How long after the begin each of `steps`, which are in order, ends. Steps that are not among them are done."""
-    ends: dict[str, timedelta] = {}
-    for step in steps:
-        earlier = (ends[name] for name in step.after if name in ends)
-        ends[step.id] = max(earlier, default=_NO_TIME) + durations[step.id]
-    return ends
 
 
 def _before_no_return(slots: Sequence[Slot], finals: Sequence[Slot]) -> list[Slot]:

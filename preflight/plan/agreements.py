@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from graphlib import TopologicalSorter
 from typing import Annotated
 
 from preflight.plan.limits import GUESS, Above
@@ -90,6 +91,30 @@ class Step:
         if self.undo is None or self.undo.kind in (UndoKind.NOTHING_TO_UNDO, UndoKind.NONE):
             return timedelta()
         return timedelta(minutes=self.undo.minutes)
+
+
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Every step after those that it waits for."""
+    by_id = {step.id: step for step in steps}
+    order = TopologicalSorter({step.id: step.after for step in by_id.values()}).static_order()
+    return tuple(by_id[name] for name in order)
+
+
+def ends_after(steps: Iterable[Step], durations: Mapping[str, timedelta]) -> dict[str, timedelta]:
+    """How long after the begin each of `steps`, which are in order, ends. Steps that are not among them are done."""
+    ends: dict[str, timedelta] = {}
+    for step in steps:
+        earlier = (ends[name] for name in step.after if name in ends)
+        ends[step.id] = max(earlier, default=timedelta()) + durations[step.id]
+    return ends
+
+
+def steps_by_begin(steps: Iterable[Step]) -> Sequence[Step]:
+    """In the order in which they begin as planned."""
+    ordered = in_order(steps)
+    durations = {step.id: timedelta(minutes=step.minutes) for step in ordered}
+    ends = ends_after(ordered, durations)
+    return sorted(ordered, key=lambda step: ends[step.id] - durations[step.id])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
