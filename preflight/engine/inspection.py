@@ -4,7 +4,7 @@ What the answers make of it is `preflight.engine.answered`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from preflight.engine.registry import Registry
 from preflight.errors import CRASHES
 from preflight.finding import Severity
 from preflight.plan import Plan
-from preflight.probe import Probe, Question
+from preflight.probe import Probe, Question, Via
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,19 +33,30 @@ PlannedProbes = Mapping[str, PlannedProbe]
 class ProbePlanner:
     """Makes the question of each probe, once for all equal probes."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._planned: dict[Probe[Any], PlannedProbe] = {}
+        self._targets: dict[Via, tuple[str, Container[str]]] = {
+            Via.SSH: ("host", plan.hosts),
+            Via.SQL: ("database", plan.databases),
+        }
 
     def plan(self, probes: Probes) -> PlannedProbes:
-        """Raises what a faulty probe raises."""
+        """Raises what a faulty probe raises, and LookupError for a target that the plan does not have."""
         found = {}
         for name, probe in probes.items():
             try:
-                found[name] = self._planned.get(probe) or PlannedProbe(probe, probe.question())
+                found[name] = self._planned.get(probe) or self._new(probe)
                 self._planned[probe] = found[name]
             except TypeError:  # a plug-in's probe that holds a list
-                found[name] = PlannedProbe(probe, probe.question())
+                found[name] = self._new(probe)
         return found
+
+    def _new(self, probe: Probe[Any]) -> PlannedProbe:
+        question = probe.question()
+        kind, known = self._targets.get(question.via, ("", (question.target,)))
+        if question.target not in known:
+            raise LookupError(f"the plan has no {kind} {question.target}")
+        return PlannedProbe(probe, question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Inspection:
     moment: datetime
     items: Sequence[PlannedCheck]
     partial: bool
-    planner: ProbePlanner = field(default_factory=ProbePlanner, repr=False, compare=False)
+    planner: ProbePlanner = field(repr=False, compare=False)
     """For the probes of the second round."""
 
     def first_round(self) -> list[Question]:
@@ -88,7 +99,7 @@ def inspect(
     asked_at: datetime | None = None,
 ) -> Inspection:
     """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN. `asked_at`: see `Check`."""
-    planner = ProbePlanner()
+    planner = ProbePlanner(plan)
     items: list[PlannedCheck] = []
     for check in registry.checks:
         build = partial(check, plan, moment, asked_at=asked_at)

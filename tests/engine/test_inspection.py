@@ -102,6 +102,17 @@ def test_a_crash_anywhere_in_a_check_is_unknown(method: str) -> None:
     assert "anywhere" in verdict.findings[0].judgement.summary
 
 
+@pytest.mark.parametrize("method", ["probes", "follow_up"])
+def test_a_host_that_the_plan_does_not_have_is_the_checks_own_fault(method: str) -> None:
+    def elsewhere(self: object, *_args: object, **_facts: object) -> Probes:
+        return {"word": Echo("nowhere"), "more": Echo("nowhere", "more")}
+
+    broken = type("Broken", (Deep,), {method: elsewhere, "id": "broken", "__doc__": "Broken?"})
+    verdict = judge(run(broken, Ready))
+    assert [finding.status for finding in verdict.findings] == [Status.UNKNOWN, Status.PASS]
+    assert "the plan has no host nowhere" in verdict.findings[0].judgement.summary
+
+
 @pytest.mark.parametrize("result", [None, True, "pass", Status.PASS])
 def test_a_check_that_returns_no_judgement_is_unknown(result: object) -> None:
     broken = type("Broken", (Ready,), {"judge": lambda self, subject, **_: result, "__doc__": "Broken?"})
