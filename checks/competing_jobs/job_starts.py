@@ -9,7 +9,6 @@ and jobs with `*` as minute or hour go by what the clock shows.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,7 @@ from preflight.clock import zone
 from preflight.plan.work import PlannedBackup
 from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Schedule, Timer, read_numbers, shown
-from preflight.wording import one_line
+from preflight.wording import in_toml, one_line
 
 _RISKY = re.compile(
     r"backup|dump|pgbackrest|barman|wal-?g|rsync|snapshot|vacuum|reindex|cluster(?:db)?\b|reboot|shutdown|poweroff"
@@ -151,7 +150,7 @@ def takes(job: JobStarts, planned: PlannedBackup) -> bool:
 
 def name_of(job: JobStarts) -> str:
     """How `taken_by` names it, as TOML."""
-    return json.dumps(job.source if job.source.endswith(".timer") else _words(job), ensure_ascii=False)
+    return in_toml(job.source if job.source.endswith(".timer") else _words(job))
 
 
 def _words(job: JobStarts) -> str:

@@ -52,15 +52,14 @@ class OrderedScripts:
 
     @classmethod
     def of(cls, plan: Plan, work: ServerWork, manifest: LocalText, texts: Texts) -> OrderedScripts:
-        entry = plan.scripts[work.id]
-        sealed = read_manifest(manifest)
-        mine = sealed_scripts(entry, *sealed, texts)
-        runs = {
-            each.id: _Run.of(entry, each, sealed_scripts(each, *sealed, texts))
+        entry, manifest_read = plan.scripts[work.id], read_manifest(manifest)
+        sealed = {
+            each.id: sealed_scripts(each, *manifest_read, texts)
             for each in plan.once(_by_database)[_database_of(plan, entry)]
             if entry.manifest == each.manifest or posixpath.normpath(entry.staged) == posixpath.normpath(each.staged)
         }
-        return cls(plan, work, mine, runs)
+        runs = {name: _Run.of(entry, plan.scripts[name], found) for name, found in sealed.items()}
+        return cls(plan, work, sealed[entry.id], runs)
 
     def judge(self) -> Iterator[Judgement]:
         sealed = self.sealed

@@ -34,7 +34,7 @@ def checks(context: click.Context, plan_path: Path | None) -> None:
     registry = find_checks(load(plan_path)[0].release.checks if plan_path else None)
     write_stdout(explanation.listed([explanation.Explanation(check) for check in registry.checks]))
     for source in registry.broken:
-        complain(f"{source.name} cannot be loaded: {source.problem}")
+        complain(str(source))
     context.exit(int(ExitCode.USAGE if registry.broken else ExitCode.GO))
 
 

@@ -42,6 +42,9 @@ class BrokenSource:
     offers: tuple[str, ...] = ()
     """Ids of the checks it seems to hold, from its name and its text: the plan may have settings for them."""
 
+    def __str__(self) -> str:
+        return f"{self.name} cannot be loaded: {self.problem}"
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:

@@ -6,11 +6,11 @@ lint says that its key is required. Thus lint names every TODO that is left.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preflight.plan.release_plan import FORMAT
+from preflight.wording import in_toml
 
 TODO = "TODO"
 _HEAD = f"""\
@@ -143,13 +143,12 @@ def _parts(known: Beginnings) -> Iterator[str]:
 def _step(name: str, after: Sequence[str], undo: str, *more: str) -> Iterator[str]:
     yield from ("", "[[steps]]", f'id = "{name}"')
     if after:
-        yield f"after = {json.dumps(after)}"
+        yield f"after = {in_toml(after)}"
     yield from (_bare("minutes", "", "30"), 'source = "guess"', *more, f"undo = {undo}")
 
 
 def _value(value: str, meaning: str) -> str:
-    """A TOML basic string: JSON's escapes are a part of TOML's."""
-    return json.dumps(value or f"{TODO}: {meaning}", ensure_ascii=False)
+    return in_toml(value or f"{TODO}: {meaning}")
 
 
 def _bare(key: str, value: str, example: str) -> str:

@@ -84,15 +84,16 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
 
 
 def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> None:
+    here = {
+        each: digest for each, digest in inputs.items() if digest != ABSENT
+    }  # judged elsewhere, without the scripts
     for name, part in parts.items():
         if part.plan_digest != plan.digest:
             was, is_ = part.plan_digest[:12], plan.digest[:12]
             raise MergeError(f"{name} was collected for another text of this plan ({was}, now {is_}); run it again")
         if part.network_zone and part.network_zone not in plan.network_zones:
             raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
-        here = {each for each, digest in inputs.items() if digest != ABSENT}  # judged elsewhere, without the scripts
-        before = {each: digest for each, digest in part.inputs.items() if each in here}
-        if changes := changed(before, {each: inputs[each] for each in here}):
+        if changes := changed({each: digest for each, digest in part.inputs.items() if each in here}, here):
             raise MergeError(f"{name} is void: {'; '.join(changes)}; run it again")
 
 
