@@ -84,9 +84,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
 
 
 def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> None:
-    here = {
-        each: digest for each, digest in inputs.items() if digest != ABSENT
-    }  # judged elsewhere, without the scripts
+    here = {each: digest for each, digest in inputs.items() if digest != ABSENT}  # elsewhere, the scripts may be absent
     for name, part in parts.items():
         if part.plan_digest != plan.digest:
             was, is_ = part.plan_digest[:12], plan.digest[:12]
