@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.cures import could_not_look, cure_of, refuses_login
+from preflight.judging.cures import answered_for, could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.plan import Host, HostRef
+from preflight.plan import Host, HostRef, SaidUntil
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
@@ -32,8 +32,8 @@ class HostLoginSettings:
 
     warn_before: timedelta = timedelta(days=7)
     """An account, password or key that ends this soon after it is last needed is worth a warning."""
-    valid_through: Mapping[HostRef, date] = field(default_factory=dict)
-    """Host -> last day (UTC) on which its login holds, asked of whoever keeps the directory: for LDAP, SSSD and
+    valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
+    """Host -> until when its login holds, and who says so, having asked whoever keeps the directory: for LDAP, SSSD and
     Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
 
 
@@ -45,7 +45,8 @@ class HostLogin(Check):
     and `id -un` must answer with the planned account: an expired password, a nologin shell and a forced command all
     let a client connect. Every refusal is a FAIL with its own remedy. Account, password and key must outlive the
     window and its rollback: an account that expires on day D is refused from 00:00 UTC of D, a password that expires
-    on D holds all of D. A directory account whose dates nobody tells is UNKNOWN until `valid_through` names them.
+    on D holds all of D. A directory account whose dates nobody tells is UNKNOWN until somebody answers for one with
+    `valid_through`.
     """
 
     id = "host-login"
@@ -124,7 +125,7 @@ class HostLogin(Check):
         ends = []
         if declared is not None:
             remedy = f"have the login of {whose} extended, then correct `valid_through`"
-            ends.append(_end("login (as declared in the plan)", whose, _midnight(declared + _DAY), remedy))
+            ends.append(_end("login (as said in the plan)", whose, _midnight(declared.until + _DAY), remedy))
         if isinstance(expiry, NoReply):
             yield could_not_look(self.plan, Via.SSH, host.id, expiry)
             ends += announced
@@ -132,8 +133,8 @@ class HostLogin(Check):
             shown = list(_shown_ends(login, expiry, whose, self.moment, self._need.good_date()))
             # The host's own date is exact; the announcement of the same end adds nothing.
             ends += shown + (announced if expiry.password_expires is None else [])
-            if expiry.aging is not Aging.KNOWN and declared is None:
-                yield self._no_dates(host, login, expiry)
+            if expiry.aging is not Aging.KNOWN:
+                yield self._no_dates(host, login, expiry, declared)
             elif not ends:
                 yield passed("neither account nor password expires")
         yield from map(self._need.judge, ends)
@@ -145,16 +146,17 @@ class HostLogin(Check):
                 remedy=f"read the banner and have what it names extended for {whose}",
             )
 
-    def _no_dates(self, host: Host, login: Login, expiry: Expiry) -> Judgement:
+    def _no_dates(self, host: Host, login: Login, expiry: Expiry, said: SaidUntil | None) -> Judgement:
         whose = "a directory keeps the account" if expiry.aging is Aging.NOT_LOCAL else "the host does not show them"
-        example = (self.plan.window.needed_until + 2 * _DAY).date()
-        return unknown(
+        unseen = unknown(
             f"until when {login.user} may log in is not known: {whose}",
             expected=f"dates past {self._need.told(self._need.until)}",
             actual=expiry.said,
-            remedy=f"ask whoever keeps the account {login.user} for its last valid day and declare it: "
-            f"[checks.host-login] valid_through = {{ {host.id} = {example} }}",
+            remedy=f"ask whoever keeps the account {login.user} for its last valid day",
         )
+        keys = ("checks", self.id, "valid_through", host.id)
+        until = (self.plan.window.needed_until + 2 * _DAY).date()
+        return answered_for(self.plan, self.moment, unseen, said, keys, host.owner, until=until)
 
     def _hours(self, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
         if isinstance(expiry, NoReply) or expiry.time_rules is None:

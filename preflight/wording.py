@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -72,4 +73,6 @@ def in_toml(value: Any) -> str:
     """A value as a plan writes it: JSON's strings, arrays and truth values are a part of TOML's."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{name} = {in_toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, date):
+        return value.isoformat()
     return json.dumps(value, ensure_ascii=False)

@@ -118,6 +118,26 @@ def steps_by_begin(steps: Iterable[Step]) -> Sequence[Step]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person answers for because preflight cannot see it: `{ by = "dba", on = 2026-10-10, reason = "..." }`."""
+
+    by: RoleRef
+    """Role that answers for it."""
+    on: date
+    """The day on which it was said; it counts from that day on."""
+    reason: Name
+    """How it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidUntil(Said):
+    """The same of something that ends."""
+
+    until: date
+    """Last day (UTC) on which it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
     """`[[tested]]`: versions that were tried together, and how that ended."""
 

@@ -196,9 +196,10 @@ class Tables(Reader):
     def table(self, shape: Shape, value: Mapping[str, Any], keys: Keys) -> Any:
         """Entries `[section.NAME]`, whose name becomes the field `id`, or values by name."""
         (inner,) = shape.inner
+        has_id = inner.form is Form.RECORD and "id" in fields_of(inner.type)
         found = {}
         for name, element in value.items():
-            if inner.form is Form.RECORD:
+            if has_id:
                 self.value(shape_of(EntryId), name, (*keys, name))
                 found[name] = self.record(inner.type, element, (*keys, name), id=name)
                 continue

@@ -22,7 +22,7 @@ from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
 from preflight.plan import EntryId, Plan, limits
-from preflight.record import Form, Shape, shape_of
+from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
 from preflight.verdict import REPORT_SCHEMA
@@ -83,7 +83,7 @@ class _Builder:
                 return {"type": "array", "items": self.value(shape.inner[0])}
             case Form.TABLE:
                 (inner,) = shape.inner
-                named = inner.form is Form.RECORD  # then its entries have ids
+                named = inner.form is Form.RECORD and "id" in fields_of(inner.type)
                 names = EntryId if named else shape.type
                 return {
                     "type": "object",

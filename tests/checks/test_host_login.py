@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Become, Window
+from preflight.plan import Account, Become, Role, SaidUntil, Window
 from preflight.probe import NoReply
 from preflight.questions.accounts import Aging, Expiry, KeyExpiry, Login
 from preflight.reasons import Reason
@@ -20,6 +20,8 @@ ASKED_AT = datetime(2026, 10, 16, 19, 0, tzinfo=UTC)
 # Needed until Sat 2026-10-17 23:30 UTC.
 WINDOW = Window(zone="UTC", start=ASKED_AT + timedelta(hours=9), end=datetime(2026, 10, 17, 22, 30, tzinfo=UTC))
 LOGIN = Login("dbadmin", 1000, "db1", ASKED_AT, {"auth": "key SHA256:abc", "address": "192.0.2.1:22"})
+TODAY = ASKED_AT.date()
+VALID = "[checks.host-login.valid_through] "
 NEVER = Expiry(Aging.KNOWN)
 DIRECTORY = Expiry(Aging.NOT_LOCAL, "chage: user 'dbadmin' does not exist in /etc/passwd")
 HIDDEN = Expiry(Aging.NOT_SHOWN, "chage is not installed")
@@ -31,10 +33,15 @@ def judged(
     *,
     window: Window = WINDOW,
     declared: Mapping[str, date] | None = None,
+    on: date = TODAY,
 ) -> Judgement:
-    plan = toy_plan()
-    plan = replace(plan, window=window)
-    check = HostLogin(plan, ASKED_AT, HostLoginSettings(valid_through=declared or {}))
+    """`declared`: host -> last day, said on the day `on`."""
+    plan = toy_plan(window=window, roles=[Role(id="dba", primary="D. Kaya", contact="ext. 4411")])
+    said = {
+        host: SaidUntil(by="dba", on=on, reason="asked the directory", until=until)
+        for host, until in (declared or {}).items()
+    }
+    check = HostLogin(plan, ASKED_AT, HostLoginSettings(valid_through=said))
     (subject,) = check.subjects()
     found: Judgement = check.judge(subject, login=login, expiry=expiry)
     return found
@@ -97,14 +104,26 @@ def test_a_password_that_must_be_changed_fails() -> None:
 
 
 @pytest.mark.parametrize("expiry", [DIRECTORY, HIDDEN])
-def test_dates_nobody_tells_are_unknown_until_declared(expiry: Expiry) -> None:
+def test_dates_nobody_tells_are_unknown_until_somebody_answers_for_one(expiry: Expiry) -> None:
     found = judged(expiry=expiry)
     assert (found.status, found.actual) == (Status.UNKNOWN, expiry.said)
-    assert "valid_through = { db1 = 2026-10-19 }" in found.remedy
-    assert judged(expiry=expiry, declared={"db1": day("2026-12-31")}).status is Status.PASS
+    said = 'db1 = { until = 2026-10-19, by = "dba", on = 2026-10-16, reason = "" }'
+    assert (
+        f"D. Kaya (dba), ext. 4411 answer for it and write how that is known as `reason`: {VALID}{said}" in found.remedy
+    )
+    found = judged(expiry=expiry, declared={"db1": day("2026-12-31")})
+    assert found.status is Status.WARN
+    assert "; said by D. Kaya (dba) on 2026-10-16, not observed: asked the directory" in found.summary
     assert judged(expiry=expiry, declared={"db1": day("2026-10-18")}).status is Status.WARN
     assert judged(expiry=expiry, declared={"db1": day("2026-10-16")}).status is Status.FAIL
     assert judged(expiry=expiry, declared={"db2": day("2026-12-31")}).status is Status.UNKNOWN
+
+
+def test_what_is_said_on_a_day_to_come_is_not_said_yet() -> None:
+    found = judged(expiry=DIRECTORY, declared={"db1": day("2026-12-31")}, on=day("2026-10-17"))
+    assert found.status is Status.UNKNOWN
+    assert "what D. Kaya (dba) says of it is dated 2026-10-17, after the day judged, 2026-10-16" in found.summary
+    assert found.remedy.startswith(f"correct `on` of {VALID}db1; else ask whoever keeps the account")
 
 
 def test_a_declared_date_does_not_hide_an_earlier_one_of_the_host() -> None:
@@ -289,4 +308,4 @@ def test_every_end_is_an_event_of_the_window_whatever_the_status(
 def test_a_declared_end_is_an_event_too() -> None:
     (event,) = judged(expiry=DIRECTORY, declared={"db1": day("2027-01-31")}).events
     assert event.at == datetime(2027, 2, 1, tzinfo=UTC)
-    assert event.text == "login of dbadmin on db1 ends (as declared in the plan)"
+    assert event.text == "login of dbadmin on db1 ends (as said in the plan)"

@@ -284,7 +284,8 @@ def test_a_typing_error_in_a_setting_that_names_an_entry_of_the_plan_is_found(tm
     for table, said in (
         ('[checks.backup-location]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
         ('[checks.rollback-ready]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
-        ("[checks.host-login]\nvalid_through = { db2 = 2026-10-17 }\n", 'did you mean "db1"?'),
+        ("[checks.host-login.valid_through.db2]\nuntil = 2026-10-17\n", 'did you mean "db1"?'),
+        ('[checks.host-login.valid_through.db1]\nby = "dab"\n', '"dab" is not declared'),
     ):
         done = preflight("lint", write_plan(tmp_path, BASE + DEAD_HOST + database + table))
         assert done.returncode == 2

@@ -13,7 +13,7 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, SecretRef, Step
+from preflight.plan import Backup, Database, Host, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.machine import free_port
@@ -227,12 +227,14 @@ def test_a_host_without_chage_is_unknown_until_the_plan_declares_a_date(site: Si
     found = ask(host, known_hosts=sshd.known_hosts_lines())
     assert found.status is Status.UNKNOWN, told(found)
     assert "chage is not installed" in found.judgement.actual
-    assert "[checks.host-login] valid_through = { db1 = " in found.judgement.remedy
-    for days, status in ((30, Status.PASS), (5, Status.WARN), (0, Status.FAIL)):
-        declared = {"db1": (WINDOW.needed_until + timedelta(days=days)).date()}
-        checks = {"host-login": {"valid_through": declared}}
+    assert "[checks.host-login.valid_through] db1 = { until = " in found.judgement.remedy
+    for days, status in ((30, Status.WARN), (0, Status.FAIL)):
+        until = (WINDOW.needed_until + timedelta(days=days)).date()
+        said = SaidUntil(by="dba", on=NOW.date(), reason="asked the directory team", until=until)
+        checks = {"host-login": {"valid_through": {"db1": said}}}
+        roles = {"dba": Role(id="dba", primary="D. Kaya")}
         window = replace(WINDOW, end=WINDOW.end + timedelta(days=1)) if not days else WINDOW
-        found = ask(host, known_hosts=sshd.known_hosts_lines(), checks=checks, window=window)
+        found = ask(host, known_hosts=sshd.known_hosts_lines(), checks=checks, window=window, roles=roles)
         assert found.status is status, told(found)
 
 
