@@ -70,9 +70,10 @@ class AppHealth(Check):
     An application that is up but is the wrong version, or a login page, a cache or a neighbour that answers for it,
     makes the window's first hour a search (e). So each endpoint is asked once, without proxies, and every part of
     the answer is compared exactly: status, values in a JSON body by path, text, time to the last byte, final URL. A
-    redirect is not followed unless the plan says so, and then only on the same host. The certificate and
-    those above it, up to the root, must outlive the window and its rollback. Parts of a Spring Boot health answer that are not UP count although the whole says
-    UP. What answers wrongly fails; what cannot be reached from here is UNKNOWN.
+    redirect is not followed unless the plan says so, and then only on the same host. The certificate and those
+    above it, up to the root, must outlive the window and its rollback. Parts of a Spring Boot health answer that
+    are not UP count although the whole says UP. What answers wrongly fails; what cannot be reached from here is
+    UNKNOWN.
     """
 
     id = "app-health"
