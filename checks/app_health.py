@@ -20,7 +20,7 @@ from preflight.questions.caches import cache_mark
 from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
-from preflight.reasons import Side
+from preflight.reasons import Reason, Side
 from preflight.wording import in_toml, shortened
 
 _LONGEST_SECONDS = 3600.0
@@ -122,7 +122,7 @@ class AppHealth(Check):
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
             return self._no_answer(instance, answer)
-        points = [self._no_answer(instance, lost) for lost in answer.lost]
+        points = [self._no_answer(instance, lost, others_answer=True) for lost in answer.lost]
         live: list[HttpAnswer] = []
         for address, given in _by_address(answer.answers).items():
             mark = cache_mark(given)
@@ -137,11 +137,13 @@ class AppHealth(Check):
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
         return Judgement.of(dict.fromkeys(points))
 
-    def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
+    def _no_answer(self, instance: _Instance, lost: NoReply, *, others_answer: bool = False) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
         need, certificate = self._need, Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
-        if lost.reason.side is not Side.FAR_END:
+        # An address that is silent while another of the same name answers is no firewall between here and there.
+        is_theirs = lost.reason.side is Side.FAR_END or (others_answer and lost.reason is Reason.NO_ANSWER)
+        if not is_theirs:
             found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
             return replace(found, events=events)
         found = failed(
@@ -192,8 +194,10 @@ def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
 
 def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnswer]]:
     """In the order in which they were asked."""
-    ordered = sorted(answers, key=lambda each: each.asked_at)
-    return {address: [each for each in ordered if each.address == address] for address in {a.address for a in ordered}}
+    found: dict[str, list[HttpAnswer]] = {}
+    for each in sorted(answers, key=lambda each: (each.address, each.asked_at)):
+        found.setdefault(each.address, []).append(each)
+    return found
 
 
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
@@ -207,14 +211,15 @@ def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
 
 def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
     """A failure when the answers are not alike: not all instances behind the name are well, or one is not always."""
-    told = {
-        address: ", ".join(_told(instance, each) for each in given) for address, given in _by_address(answers).items()
-    }
     if len({_told(instance, each) for each in answers}) > 1:
+        told = {
+            address: ", ".join(_told(instance, each) for each in given)
+            for address, given in _by_address(answers).items()
+        }
         yield failed(
             "the answers differ",
             expected="the same status and version from every address, each time",
-            actual="; ".join(f"{address}: {answers}" for address, answers in told.items()),
+            actual="; ".join(f"{address}: {each}" for address, each in told.items()),
             remedy=instance.fill(
                 "have each instance of {app} behind {name} looked at; name each in the plan to see which"
             ),

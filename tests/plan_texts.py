@@ -167,6 +167,9 @@ owner = "dba"
 [[applications.app1.health]]
 url = "https://[::1]:8443/health"
 status = 203
+samples = 2
+ignore = ["components.mail"]
+identity = { "app.name" = "orders" }
 json = { status = "UP", "components.db.status" = "UP", nodes = 3, load = 0.5, ready = true }
 text = "line one\\nline two"
 version = "build.version"

@@ -409,6 +409,20 @@ def test_a_dead_address_behind_a_name_fails_and_is_named(site: Site, two_address
 
 
 @pytest.mark.case(11)
+def test_an_address_that_is_silent_fails_where_others_answer(https_app: HttpsApp) -> None:
+    https_app.answer_json(UP)
+    check = AppHealth(plan_of(endpoint(https_app)), NOW)
+    [subject] = check.subjects()
+    answer = ask(check.probes(subject)["answer"])
+    assert isinstance(answer, Reply)
+    seen = check.probes(subject)["answer"].read(answer)
+    for reason, status in ((Reason.NO_ANSWER, Status.FAIL), (Reason.NO_ROUTE, Status.UNKNOWN)):
+        lost = NoReply(reason, "192.0.2.2:443 did not answer", NOW)
+        assert check.judge(subject, answer=replace(seen, lost=(lost,))).status is status
+        assert check.judge(subject, answer=lost).status is Status.UNKNOWN
+
+
+@pytest.mark.case(11)
 def test_another_version_at_the_second_address_fails_with_both(site: Site, two_addresses: str) -> None:
     first = site.start_app([two_addresses])
     second = site.start_app([two_addresses], address="127.0.0.2", port=first.port)
