@@ -56,18 +56,30 @@ def zone(name: str) -> ZoneInfo:
 
 
 def local_to_utc(local: datetime, zone_name: str) -> datetime:
-    """The UTC instant of a naive local time.
+    """The UTC instant of a time of the zone, naive but in the hour that clocks repeat: there, and only there, it has
+    the offset of the one that is meant.
 
-    Raises ValueError for a time that the zone skips (clocks go forward) or has twice (clocks go back): a window
-    that starts at such a time means two different things to two people.
-    """
-    where = zone(zone_name)
-    first, second = (local.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if first == second:
-        return first
-    if first.astimezone(where).replace(tzinfo=None) != local:
-        raise ValueError(f"{local:%Y-%m-%d %H:%M} does not exist in {zone_name}: clocks go forward over it")
-    raise ValueError(f"{local:%Y-%m-%d %H:%M} exists twice in {zone_name}: clocks go back over it")
+    Raises ValueError, which says how to write it, for a time that the zone skips (clocks go forward) or has twice
+    (clocks go back): a window that starts at such a time means two different things to two people."""
+    bare, where = local.replace(tzinfo=None), zone(zone_name)
+    first, second = (bare.replace(tzinfo=where, fold=fold) for fold in (0, 1))
+    before, after = (each.utcoffset() or timedelta() for each in (first, second))
+    if before > after:
+        for one in (first, second):
+            if local.utcoffset() == one.utcoffset():
+                return one.astimezone(UTC)
+        two = f"write {first.isoformat()} for the first or {second.isoformat()} for the second"
+        raise ValueError(f"{bare:%Y-%m-%d %H:%M} exists twice in {zone_name}: clocks go back over it; {two}")
+    if before < after:
+        (change,) = clock_changes(where, second.astimezone(UTC), first.astimezone(UTC))
+        last, next_ = (change.at + offset for offset in (before - timedelta(minutes=1), after))
+        two = f"write {last:%Y-%m-%dT%H:%M:%S} or {next_:%Y-%m-%dT%H:%M:%S}"
+        raise ValueError(f"{bare:%Y-%m-%d %H:%M} does not exist in {zone_name}: {change.text}; {two}")
+    if local.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
+        raise ValueError(
+            f"write the local time of {zone_name}, without an offset or Z: only a time that exists twice has its offset"
+        )
+    return first.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,14 +23,35 @@ def test_a_night_with_a_clock_change_has_its_real_length() -> None:
     assert end - start == timedelta(hours=7)
 
 
-def test_a_time_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not exist"):
-        local_to_utc(datetime(2026, 3, 29, 2, 30), "Europe/Prague")
+@pytest.mark.parametrize(
+    ("local", "zone", "neighbours"),
+    [
+        ("2026-03-29T02:30", "Europe/Prague", "from 02:00 to 03:00; write 2026-03-29T01:59:00 or 2026-03-29T03:00:00"),
+        ("2026-10-04T02:10", "Australia/Lord_Howe", "write 2026-10-04T01:59:00 or 2026-10-04T02:30:00"),
+        ("2011-12-30T12:00", "Pacific/Apia", "write 2011-12-29T23:59:00 or 2011-12-31T00:00:00"),
+        ("2026-03-29T02:30+01:00", "Europe/Prague", "does not exist"),
+    ],
+)
+def test_a_time_that_does_not_exist_is_refused_with_its_neighbours(local: str, zone: str, neighbours: str) -> None:
+    with pytest.raises(ValueError, match="does not exist") as refused:
+        local_to_utc(datetime.fromisoformat(local), zone)
+    assert neighbours in str(refused.value)
+    for near in re.findall(r"write (\S+) or (\S+)", str(refused.value))[0]:
+        local_to_utc(datetime.fromisoformat(near), zone)
 
 
-def test_a_time_that_exists_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="exists twice"):
-        local_to_utc(datetime(2026, 10, 25, 2, 30), "Europe/Prague")
+@pytest.mark.parametrize("written", ["2026-10-25T02:30", "2026-10-25T02:30+00:00", "2026-10-25T02:30-05:00"])
+def test_a_time_that_exists_twice_is_taken_with_either_offset_and_refused_without(written: str) -> None:
+    with pytest.raises(ValueError, match="exists twice") as refused:
+        local_to_utc(datetime.fromisoformat(written), "Europe/Prague")
+    first, second = re.findall(r"write (\S+) for the first or (\S+) for the second", str(refused.value))[0]
+    instants = [local_to_utc(datetime.fromisoformat(each), "Europe/Prague") for each in (first, second)]
+    assert instants == [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]
+
+
+def test_any_other_time_is_refused_with_an_offset() -> None:
+    with pytest.raises(ValueError, match="without an offset or Z: only a time that exists twice has its offset"):
+        local_to_utc(datetime.fromisoformat("2026-10-25T03:00+01:00"), "Europe/Prague")
 
 
 @pytest.mark.parametrize("name", ["Europe/Pragu", "", "../etc/passwd", "/etc/passwd", "Europe"])

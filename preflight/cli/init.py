@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from preflight.cli.console import CallError, has_terminal
-from preflight.cli.options import parsed
+from preflight.cli.options import read_local
 from preflight.cli.output import write_stdout
-from preflight.clock import zone
-from preflight.plan.new_plan import Beginnings, new_plan
+from preflight.clock import local_to_utc, zone
+from preflight.plan.limits import network_address
+from preflight.plan.new_plan import Beginnings, Place, new_plan
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML key would have to quote
+
+_HOST_HELP = "A host; ADDRESS as ssh takes it, [USER@]NAME[:PORT], an IPv6 address with a port in brackets."
 
 
 @click.command()
@@ -26,8 +30,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # without a dot, which a TOML 
 @click.option("--zone", "zone_name", metavar="NAME", help="Time zone of the window: Europe/Berlin.")
 @click.option("--start", metavar="TIME", help="Start of the window: '2026-10-17 00:00', 24-hour, in its zone.")
 @click.option("--end", metavar="TIME", help="End of the window.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help="A host; may be given several times.")
-@click.option("--database", "databases", multiple=True, metavar="NAME@HOST", help="A database and where it runs.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME[=ADDRESS]", help=_HOST_HELP)
+@click.option("--database", "databases", multiple=True, metavar="NAME@HOST[:PORT]", help="A database, its host.")
 @click.option("--application", "applications", multiple=True, metavar="NAME[=URL]", help="An application, its health.")
 def init(
     path: Path,
@@ -52,8 +56,8 @@ def init(
         zone=_one(zone_name, "Time zone of the window (Europe/Berlin)", _zone),
         start=_one(start, "Start of the window (2026-10-17 00:00)", _time),
         end=_one(end, "End of the window", _time),
-        hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _pair("=")),
-        databases=_each(databases, "Databases, NAME@HOST, with commas", _pair("@")),
+        hosts=_each(hosts, "Hosts, NAME=ADDRESS, with commas", _place("=")),
+        databases=_each(databases, "Databases, NAME@HOST, with commas", _place("@")),
         applications=_each(applications, "Applications, NAME=HEALTH-URL, with commas", _pair("=")),
     )
     _check(known)
@@ -100,10 +104,10 @@ def _zone(text: str) -> str:
 
 
 def _time(text: str) -> str:
-    found = parsed(text.strip().replace("T", " "), "%Y-%m-%d %H:%M")
+    found = read_local(text)
     if found is None:
         raise CallError(f"{text}: write the time as 2026-10-17 00:00, 24-hour")
-    return f"{found:%Y-%m-%dT%H:%M:%S}"
+    return found.isoformat()
 
 
 def _pair(between: str) -> Callable[[str], tuple[str, str]]:
@@ -116,14 +120,38 @@ def _pair(between: str) -> Callable[[str], tuple[str, str]]:
     return read
 
 
+def _place(between: str) -> Callable[[str], Place]:
+    pair = _pair(between)
+
+    def read(text: str) -> Place:
+        name, reached = pair(text)
+        user, _, at = reached.removeprefix("ssh://").rpartition("@")
+        found = re.fullmatch(r"\[(.*)\](?::(\d+))?", at) or re.fullmatch(r"([^:]*)(?::(\d+))?", at)
+        address, port = (found[1], int(found[2] or 0)) if found else (at, 0)
+        complaint = network_address(address) if address else ""
+        if complaint or not 0 <= port < 2**16:
+            raise CallError(f"{text}: {complaint or 'expected a port from 1 to 65535'}")
+        return Place(name=name, at=address, port=port, user=user)
+
+    return read
+
+
 def _check(known: Beginnings) -> None:
-    if known.start and known.end and known.end <= known.start:
+    try:
+        zone_name = known.zone or "UTC"
+        start, end = (
+            text and local_to_utc(datetime.fromisoformat(text), zone_name) for text in (known.start, known.end)
+        )
+    except ValueError as error:
+        raise CallError(str(error)) from None
+    if start and end and end <= start:
         raise CallError(f"the window must end after it starts: start {known.start}, end {known.end}")
-    hosts = [name for name, _ in known.hosts]
-    for name, host in known.databases:
-        if host not in hosts:
-            raise CallError(f"database {name}: write NAME@HOST with one of the hosts: {', '.join(hosts) or 'none'}")
-    for kind, entries in (("host", known.hosts), ("database", known.databases), ("application", known.applications)):
-        names = [name for name, _ in entries]
+    hosts = [host.name for host in known.hosts]
+    for database in known.databases:
+        if database.at not in hosts:
+            some = ", ".join(hosts) or "none"
+            raise CallError(f"database {database.name}: write NAME@HOST with one of the hosts: {some}")
+    databases, applications = [each.name for each in known.databases], [name for name, _ in known.applications]
+    for kind, names in (("host", hosts), ("database", databases), ("application", applications)):
         if len(set(names)) < len(names):
             raise CallError(f"two entries of one name: {kind} {next(name for name in names if names.count(name) > 1)}")

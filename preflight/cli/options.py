@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,22 +135,27 @@ def named_moment(text: str, window: Window) -> datetime:
     """The instant, UTC, that `2026-10-17 02:30` or `02:30` names in the window's zone. Raises ValueError.
 
     A bare time is the one inside the window, where there is one; else today's."""
-    local = parsed(text.replace("T", " "), "%Y-%m-%d %H:%M")
+    local = read_local(text)
     if local is not None:
         return local_to_utc(local, window.zone)
-    bare = parsed(text, "%H:%M")
+    bare = _parsed(text, "%H:%M")
     if bare is None:
         raise ValueError(f"write 'YYYY-MM-DD HH:MM' or 'HH:MM', 24-hour, in {window.zone}")
     first, last, today = (moment.astimezone(zone(window.zone)).date() for moment in (window.start, window.end, now()))
     for day in (first, last):
-        with contextlib.suppress(ValueError):  # the zone skips it or has it twice on this day
-            moment = local_to_utc(datetime.combine(day, bare.time()), window.zone)
-            if window.start <= moment <= window.end:
-                return moment
+        local = datetime.combine(day, bare.time(), zone(window.zone))
+        if any(window.start <= local.replace(fold=fold) <= window.end for fold in (0, 1)):
+            return local_to_utc(local.replace(tzinfo=None), window.zone)
     return local_to_utc(datetime.combine(today, bare.time()), window.zone)
 
 
-def parsed(text: str, form: str) -> datetime | None:
+def read_local(text: str) -> datetime | None:
+    """`2026-10-17 00:00`, as a person types it; with an offset, `2026-11-01 01:40-04:00`, where it has one."""
+    forms = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%z")
+    return next(filter(None, (_parsed(text.strip().replace("T", " "), form) for form in forms)), None)
+
+
+def _parsed(text: str, form: str) -> datetime | None:
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007 - a local time; its zone is the window's
     except ValueError:

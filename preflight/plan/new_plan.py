@@ -31,7 +31,7 @@ contact = "TODO: how both are reached in the night"
 _HOST = """\
 [hosts.{name}]
 address = {address}
-user = "TODO: the login that does the work in the window"
+{port}user = {user}
 password = "TODO: env:NAME, file:PATH, command:ARGV or prompt; or, instead of it: key = \\"PATH\\", agent"
 # become = ["postgres"]             # accounts it must reach with sudo, without a prompt
 owner = "unix"
@@ -39,7 +39,7 @@ owner = "unix"
 _DATABASE = """\
 [databases.{name}]
 host = {host}
-user = "TODO: the role that runs the scripts"
+{port}user = {user}
 password = "TODO: env:NAME, file:PATH, command:ARGV or prompt"
 sslmode = "verify-full"
 # version = "15"
@@ -86,6 +86,17 @@ default = "TODO: what is done when nobody who decides can be reached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A host or a database, and how it is reached; empty for what is not known."""
+
+    name: str
+    at: str = ""
+    """A host's address; the host of this plan that a database runs on."""
+    port: int = 0
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Beginnings:
     """What is known already; empty for what is not."""
 
@@ -95,10 +106,8 @@ class Beginnings:
     start: str = ""
     """As TOML writes it: `2026-10-17T00:00:00`."""
     end: str = ""
-    hosts: Sequence[tuple[str, str]] = ()
-    """Name and address."""
-    databases: Sequence[tuple[str, str]] = ()
-    """Name and the host it runs on."""
+    hosts: Sequence[Place] = ()
+    databases: Sequence[Place] = ()
     applications: Sequence[tuple[str, str]] = ()
     """Name and health URL."""
 
@@ -123,10 +132,15 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield "\n# Who owns what: every finding names one of these. The standby is somebody else."
     roles = ["release-manager", "unix", *(["dba"] if known.databases else []), *dict(known.applications)]
     yield from (_ROLE.format(name=name) for name in roles)
-    for name, address in known.hosts or [("db1", "")]:
-        yield _HOST.format(name=name, address=_value(address, "name or IP address"))
-    for name, host in known.databases:
-        yield _DATABASE.format(name=name, host=_value(host, "a host of this plan"))
+    for host in known.hosts or [Place(name="db1")]:
+        address, user = _value(host.at, "name or IP address"), _value(host.user, "the login that does the work")
+        yield _HOST.format(name=host.name, address=address, user=user, port=_port(host))
+    for database in known.databases:
+        host_id, user = (
+            _value(database.at, "a host of this plan"),
+            _value(database.user, "the role that runs the scripts"),
+        )
+        yield _DATABASE.format(name=database.name, host=host_id, user=user, port=_port(database))
     for name, url in known.applications:
         yield _APPLICATION.format(name=name, url=_value(url, "https://host/health"))
     if known.databases:
@@ -134,10 +148,10 @@ def _parts(known: Beginnings) -> Iterator[str]:
         yield 'owner = "dba"'
     yield "\n# The steps of the window. source: measured DATE | rehearsed DATE | guess. undo kinds: restore, script,"
     yield "# redeploy, nothing-to-undo, none."
-    for name, _ in known.databases:
-        yield from _step(f"backup-{name}", (), _NO_UNDO)
-        yield from _step(f"scripts-{name}", (f"backup-{name}",), _UNDO)
-    scripts = [f"scripts-{name}" for name, _ in known.databases]
+    for database in known.databases:
+        yield from _step(f"backup-{database.name}", (), _NO_UNDO)
+        yield from _step(f"scripts-{database.name}", (f"backup-{database.name}",), _UNDO)
+    scripts = [f"scripts-{database.name}" for database in known.databases]
     for name, _ in known.applications:
         yield from _step(f"deploy-{name}", scripts, _UNDO, f'deploys = "{name}"')
     yield "\n# Decisions, agreed before the night."
@@ -149,6 +163,10 @@ def _step(name: str, after: Sequence[str], undo: str, *more: str) -> Iterator[st
     if after:
         yield f"after = {in_toml(after)}"
     yield from (_bare("minutes", "", "30"), 'source = "guess"', *more, f"undo = {undo}")
+
+
+def _port(place: Place) -> str:
+    return f"port = {place.port}\n" if place.port else ""
 
 
 def _value(value: str, meaning: str) -> str:

@@ -72,7 +72,8 @@ class Window:
     zone: Annotated[str, zone_name]
     """IANA name of the zone in which every time of the plan is written."""
     start: datetime
-    """When the work may begin."""
+    """When the work may begin. Here as everywhere, a time that clocks going back repeat has its offset, and no other
+    has one: `2026-11-01T01:30:00-04:00`."""
     end: datetime
     """When everything, a rollback too, must be over."""
     margin: timedelta = timedelta(minutes=30)

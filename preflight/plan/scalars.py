@@ -108,8 +108,6 @@ def _moment(zone: str, value: Any) -> datetime:
         advice = _unquoted(value, day=False) if isinstance(value, str) else ""
         raise expected(example, value, "write the time too" if isinstance(value, date) else advice)
     _check_year(value)
-    if value.tzinfo is not None:  # 02:30Z in a plan for New York is two times to two people
-        raise Misfit(f"write the local time of {zone}, without an offset or Z")
     try:
         return local_to_utc(value, zone)
     except ValueError as error:

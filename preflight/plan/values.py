@@ -132,6 +132,11 @@ class SslMode(StrEnum):
     VERIFY_CA = "verify-ca"
     VERIFY_FULL = "verify-full"
 
+    @property
+    def verifies(self) -> bool:
+        """The server's certificate must be trusted."""
+        return self in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
+
 
 class BackupMethod(StrEnum):
     PG_DUMP = "pg_dump"

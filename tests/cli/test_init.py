@@ -88,6 +88,39 @@ def test_the_shortest_plan_filled_in_is_valid_too(tmp_path: Path) -> None:
     assert problems(path) == {}
 
 
+@pytest.mark.parametrize(
+    ("written", "reached"),
+    [
+        ("db1.example.net", ("db1.example.net", None, "")),
+        ("db1.example.net:2222", ("db1.example.net", 2222, "")),
+        ("dba@db1.example.net:2222", ("db1.example.net", 2222, "dba")),
+        ("ssh://dba@db1.example.net", ("db1.example.net", None, "dba")),
+        ("[2001:db8::7]:2222", ("2001:db8::7", 2222, "")),
+        ("dba@[2001:db8::7]", ("2001:db8::7", None, "dba")),
+        ("2001:db8::7", ("2001:db8::7", None, "")),
+    ],
+)
+def test_an_address_is_taken_apart_as_ssh_does(tmp_path: Path, written: str, reached: tuple[str, int, str]) -> None:
+    path = tmp_path / "plan.toml"
+    done = preflight("init", path, *WHOLE[:10], "--host", f"db1={written}", "--database", "orders@db1:5433")
+    assert done.returncode == 0, done.stderr
+    path.write_text(filled_in(path.read_text()))
+    assert problems(path) == {}
+    plan = load_plan(path)
+    host = plan.hosts["db1"]
+    assert (host.address, host.port, host.user if reached[2] else "") == reached
+    assert plan.databases["orders"].port == 5433
+
+
+def test_a_window_in_the_hour_that_clocks_repeat_says_which_one_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    begin = ("init", path, "--zone", "America/New_York", "--end", "2026-11-01 05:00", "--start")
+    assert "write 2026-11-01T01:30:00-04:00 for the first" in preflight(*begin, "2026-11-01 01:30").stderr
+    assert "write 2027-03-14T01:59:00 or 2027-03-14T03:00:00" in preflight(*begin, "2027-03-14 02:30").stderr
+    assert preflight(*begin, "2026-11-01 01:30-05:00").returncode == 0
+    assert "start = 2026-11-01T01:30:00-05:00\n" in path.read_text()
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("mine")
@@ -104,6 +137,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("--start", "tonight"), "write the time as 2026-10-17 00:00"),
         (("--start", "2026-10-17 06:00", "--end", "2026-10-17 00:00"), "the window must end after it starts"),
         (("--host", "=x"), "begin with a name"),
+        (("--host", "a=b:70000"), "expected a port from 1 to 65535"),
+        (("--host", "a=b c"), "expected a host name or an IP address"),
+        (("--host", "a=b:x"), "expected a host name or an IP address"),
         (("--database", "orders@db1"), "with one of the hosts: none"),
         (("--host", "a", "--host", "a"), "two entries of one name: host a"),
         (("--title", "a\x1bb"), "cannot be printed"),
