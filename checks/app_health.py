@@ -10,9 +10,9 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Event, Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.judging.cures import cure_of
-from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest
@@ -70,9 +70,10 @@ class AppHealth(Check):
     An application that is up but is the wrong version, or a login page, a cache or a neighbour that answers for it,
     makes the window's first hour a search (e). So each endpoint is asked once, without proxies, and every part of
     the answer is compared exactly: status, values in a JSON body by path, text, time to the last byte, final URL. A
-    redirect is not followed unless the plan says so, and then only on the same host. The certificate must outlive
-    the window and its rollback. Parts of a Spring Boot health answer that are not UP count although the whole says
-    UP. What answers wrongly fails; what cannot be reached from here is UNKNOWN.
+    redirect is not followed unless the plan says so, and then only on the same host. The certificate and those
+    above it, up to the root, must outlive the window and its rollback. Parts of a Spring Boot health answer that
+    are not UP count although the whole says UP. What answers wrongly fails; what cannot be reached from here is
+    UNKNOWN.
     """
 
     id = "app-health"
@@ -123,15 +124,17 @@ class AppHealth(Check):
 
     def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
-        certificate = Certificate.in_session(lost.session)
-        events = (_event(instance, certificate),) if certificate else ()
+        need, certificate = self._need, Certificate.in_session(lost.session)
+        events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
         if lost.reason.side is not Side.FAR_END:
             found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
             return replace(found, events=events)
         found = failed(
             f"no answer that counts: {lost.reason}",
             expected=f"status {instance.endpoint.status} from {instance.endpoint.url}",
-            actual=f"{lost.detail}; {self._described(certificate)}" if certificate else lost.detail,
+            actual=f"{lost.detail}; {certificate}, ends {need.told(certificate.not_after)}"
+            if certificate
+            else lost.detail,
             remedy=cure,
         )
         return replace(found, events=events)
@@ -146,14 +149,7 @@ class AppHealth(Check):
             )
             yield unknown("the certificate was not seen", remedy=remedy)
             return
-        end = End(
-            seen="the certificate ends",
-            at=certificate.not_after,
-            remedy=instance.fill("have the certificate of {host} renewed before the window"),
-            event=_event(instance, certificate).text,
-            actual=self._described(certificate),
-        )
-        yield self._need.judge(end)
+        yield from self._need.judge_together(_ends(instance, certificate))
 
     def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
         """A warning when nothing on this instance says which version runs there."""
@@ -167,21 +163,16 @@ class AppHealth(Check):
                 remedy='add `version = "PATH"` to the endpoint, the place of the version in its JSON answer',
             )
 
-    def _described(self, certificate: Certificate) -> str:
-        names = ", ".join(certificate.names[:5]) or "nothing"
-        return (
-            f"certificate for {names}, issued by {certificate.issuer or 'nobody named'}, "
-            f"ends {self._need.told(certificate.not_after)}, SHA-256 {certificate.fingerprint[:16]}..."
-        )
-
     @property
     def _need(self) -> TimeOfNeed:
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
 
-def _event(instance: _Instance, certificate: Certificate) -> Event:
-    where = urlsplit(instance.endpoint.url).netloc
-    return Event(at=certificate.not_after, text=f"certificate of {instance.application.id} at {where} ends")
+def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
+    server = f"{instance.application.id} at {urlsplit(instance.endpoint.url).netloc}"
+    return certificate_ends(
+        certificate, server, instance.fill("have the certificate of {host} renewed before the window")
+    )
 
 
 def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:

@@ -106,10 +106,10 @@ class BecomeAccount(Check):
             listed = ", ".join(path for path in paths if ends[path] == at)
             line = f"{host.user} ALL=({account}) NOTAFTER={good} NOPASSWD: {listed}"
             end = End(
-                seen=f"the sudo rule for {listed} ends",
+                what=f"sudo rule for {listed}",
+                where=f"of {account} on {host.id}",
                 at=at,
                 remedy=f"have this line in sudoers on {host.id}: {line}",
-                event=f"sudo rule of {account} on {host.id} for {listed} ends",
                 minutes_at_stake=self._stake(target),
             )
             yield need.judge(end)

@@ -174,8 +174,8 @@ class HostLogin(Check):
 
 def _end(what: str, whose: str, at: datetime, remedy: str) -> End:
     """On the axis: `password of dbadmin on db1 ends (as announced at login)`."""
-    name, bracket, source = what.partition(" (")
-    return End(seen=f"the {what} ends", at=at, remedy=remedy, event=f"{name} of {whose} ends{bracket}{source}")
+    name, _, source = what.partition(" (")
+    return End(what=name, where=f"of {whose}", at=at, remedy=remedy, known_by=source.removesuffix(")"))
 
 
 def _midnight(day: date) -> datetime:

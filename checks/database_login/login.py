@@ -9,16 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
-from preflight.plan import Database, Plan, ServerRole, SslMode
+from preflight.plan import Database, Plan, ServerRole
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import ServerWork, connection_options, minutes_at_stake, work_with
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity
 from preflight.questions.sql import major_of_server, quote_identifier, shown
-
-_VERIFYING = (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def _who_answered(database: Database, identity: Identity, system: str) -> str:
     tls = session.get("ssl", "no")
     if tls == "no":
         encrypted = "without TLS"
-    elif database.sslmode in _VERIFYING:
+    elif database.sslmode.verifies:
         encrypted = tls
     else:
         encrypted = f"{tls}, certificate not verified"
@@ -166,10 +164,9 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
     it is UNKNOWN; elsewhere it is only told: libpq does not look at it then, but applications may."""
     if identity.session.get("ssl", "no") == "no":
         return
-    verifies = login.database.sslmode in _VERIFYING
     if certificate := Certificate.in_session(identity.session):
-        yield need.judge(_end(login, certificate, verifies=verifies))
-    elif verifies:
+        yield from need.judge_together(_certificate_ends(login, certificate))
+    elif login.database.sslmode.verifies:
         where = identity.session.get("address", login.database.id)
         tunnel = identity.session.get("tunnel", "")
         look = f"look on {tunnel}" if tunnel else "look"
@@ -181,15 +178,13 @@ def _judge_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed
         )
 
 
-def _end(login: PlannedLogin, certificate: Certificate, *, verifies: bool) -> End:
-    unverified = f"which this login does not verify (sslmode {login.database.sslmode}) but others may"
-    return End(
-        seen="the server's TLS certificate ends",
-        at=certificate.not_after,
-        remedy=f"have the certificate of {login.database.host}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
-        event=f"TLS certificate of database {login.database.id} ends",
-        actual=f"certificate for {', '.join(certificate.names[:5]) or 'nothing'}, issued by {certificate.issuer}",
-        tolerated="" if verifies else unverified,
+def _certificate_ends(login: PlannedLogin, certificate: Certificate) -> list[End]:
+    mode = login.database.sslmode
+    return certificate_ends(
+        certificate,
+        f"database {login.database.id}",
+        f"have the certificate of {login.database.host}'s PostgreSQL renewed, then: SELECT pg_reload_conf()",
+        tolerated="" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may",
         minutes_at_stake=minutes_at_stake(login.work),
     )
 
@@ -227,10 +222,10 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
     if role.valid_until is None:
         return passed(f"role {role.name} does not expire")
     end = End(
-        seen=f"role {role.name} is valid until",
+        what=f"password of role {role.name}",
+        where=f"on {login.database.id}",
         at=role.valid_until,
         remedy=f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';",
-        event=f"password of role {role.name} on {login.database.id} ends",
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
         tolerated="" if used_password else "which counts as soon as it logs in with a password",
         minutes_at_stake=minutes_at_stake(login.work),

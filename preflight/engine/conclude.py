@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from preflight.clock import clock_changes, zone
-from preflight.engine.waivers import apply_waivers
+from preflight.engine.waivers import apply_waivers, end_of
 from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
 from preflight.judging.schedule import Schedule, schedule_at
@@ -31,8 +31,8 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, _OVER if over else ""
-    if not any(finding.status in _GREEN for finding in blocking):
-        return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
+    if not any(finding.status in _GREEN and finding.oldest_evidence_at for finding in blocking):
+        return Decision.HOLD, "no blocking check saw anything, so nothing is confirmed"
     if partial:
         return Decision.HOLD, "part of the checks was not selected"
     if over:
@@ -103,6 +103,6 @@ def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:
     needed; in time order, each once."""
     first, last = plan.window.start, plan.window.needed_until
     found = {event for finding in findings for event in finding.judgement.events}
-    found |= {Event(at=waiver.expires, text=f"waiver {waiver.id} expires") for waiver in plan.waivers}
+    found |= {end_of(waiver).event for waiver in plan.waivers}
     found |= {Event(at=each.at, text=each.text) for each in clock_changes(zone(plan.window.zone), first, last)}
     return tuple(sorted((event for event in found if first <= event.at <= last), key=lambda each: (each.at, each.text)))

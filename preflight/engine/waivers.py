@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from preflight.finding import Finding, Judgement, Status
-from preflight.judging.ends import TimeOfNeed
+from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Waiver
 from preflight.units import parse_quantity
 from preflight.verdict import WaiverState, WaiverUse
@@ -34,6 +34,13 @@ def apply_waivers(
         result.append(replace(finding, waiver=", ".join(used)) if used else finding)
     uses = [unusable[waiver.id] or _use(waiver, findings, waiver.id in covering) for waiver in plan.waivers]
     return result, tuple(uses)
+
+
+def end_of(waiver: Waiver) -> End:
+    remedy = f"have {waiver.approved_by} grant it anew, then correct `expires`"
+    return End(
+        what=f"waiver {waiver.id}", where=f"for {waiver.check} {waiver.subject}", at=waiver.expires, remedy=remedy
+    )
 
 
 def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:

@@ -5,33 +5,56 @@ Design, section 2: what ends is held against the window's end and its rollback r
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from preflight.clock import format_moment
-from preflight.finding import Event, Judgement, failed, passed, warned
+from preflight.finding import Event, Judgement, Status, failed, passed, warned
 from preflight.judging.schedule import schedule_at
 from preflight.plan import Plan
+from preflight.questions.http import Certificate
 from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Something that ends by itself."""
+    """Something that ends by itself. Whoever sees one makes this of it: finding, axis and report follow from it."""
 
-    seen: str
-    """Begins the sentence that its instant completes: `the account ends`."""
+    what: str
+    """`account`, `intermediate certificate CN=Example CA 2`."""
+    where: str
+    """Whose it is: `of dbadmin on db1`."""
     at: datetime
     """First instant, UTC, at which it is over."""
     remedy: str
-    event: str
-    """What the window's axis says of it: `account of dbadmin on db1 ends`."""
+    known_by: str = ""
+    """How its end is known, where it was not simply seen: `as announced at login`."""
     actual: str = ""
     """What was seen of it, where that is more than when it ends."""
     tolerated: str = ""
     """Why an end within the work is no more than a warning: `which this login does not verify`."""
     minutes_at_stake: float | None = None
     """Lost when it ends within the work."""
+
+    @property
+    def event(self) -> Event:
+        """As the window's axis shows it."""
+        known_by = f" ({self.known_by})" if self.known_by else ""
+        return Event(at=self.at, text=f"{self.what} {self.where} ends{known_by}")
+
+
+def certificate_ends(certificate: Certificate, server: str, remedy: str, **more: Any) -> list[End]:
+    """Of the certificate of `server` and of all above it; `remedy`: of its own end; `more`: further fields of each."""
+    more = {**more, "where": f"of {server}"}
+    told = str(certificate)
+    ends = [End(what="certificate", at=certificate.not_after, remedy=remedy, actual=told, **more)]
+    for issuer in certificate.issuers:
+        then = "and it trusted here and by all clients" if issuer.is_root else "and sent by the server"
+        renewal = f"have {issuer.subject} replaced by its successor, {then}, and the certificate issued anew under it"
+        ends.append(End(what=str(issuer), at=issuer.not_after, remedy=renewal, **more))
+    return ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +87,17 @@ class TimeOfNeed:
 
     def judge(self, end: End) -> Judgement:
         """FAIL when it ends before the work is over, with what runs then; WARN when it ends soon after."""
-        return replace(self._judge(end), events=(Event(at=end.at, text=end.event),))
+        return replace(self._judge(end), events=(end.event,))
+
+    def judge_together(self, ends: Iterable[End]) -> Iterator[Judgement]:
+        """What holds only together: each that ends too soon, or else the first to end."""
+        judged = [self.judge(end) for end in sorted(ends, key=lambda end: end.at)]
+        too_soon = [each for each in judged if each.status is not Status.PASS]
+        yield from too_soon or judged[:1]
 
     def _judge(self, end: End) -> Judgement:
-        seen = f"{end.seen} {self.told(end.at)}"
+        known_by = f" ({end.known_by})" if end.known_by else ""
+        seen = f"the {end.what}{known_by} ends {self.told(end.at)}"
         actual = end.actual or seen
         if not self.outlasted_by(end.at):
             when = self._place(end.at)

@@ -15,6 +15,7 @@ from preflight.record import parse_json, read_record
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
+_NAMES_TOLD = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
@@ -114,8 +115,21 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Issuer:
+    """A certificate above a server's own."""
+
+    subject: str
+    not_after: datetime
+    is_root: bool
+    """It is its own issuer."""
+
+    def __str__(self) -> str:
+        return f"{'root' if self.is_root else 'intermediate'} certificate {self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
-    """The leaf certificate a server showed. Intermediates are not visible here and may expire earlier."""
+    """A certificate a server showed, and those above it."""
 
     not_before: datetime
     not_after: datetime
@@ -127,9 +141,22 @@ class Certificate:
     """SHA-256 over the DER form, lower-case hex."""
     verified: bool
     """Chain, dates and name were verified; False for one that was only looked at to find out what is wrong."""
+    issuers: tuple[Issuer, ...] = ()
+    """From the next one above to the root that this machine trusts; as far as the server sends them where nothing was
+    verified."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=datetime.isoformat)
+
+    def __str__(self) -> str:
+        names = ", ".join(self.names[:_NAMES_TOLD]) or "nothing"
+        return f"certificate for {names}, issued by {self.issuer or 'nobody named'}, SHA-256 {self.fingerprint[:16]}..."
+
+    def which_ended(self, moment: datetime) -> str:
+        """Of the chain, where one was refused for its date."""
+        above = [str(issuer) for issuer in self.issuers if issuer.not_after <= moment]
+        own = ["the server's own certificate"] if self.not_after <= moment else []
+        return ", ".join(own + above) or "a root certificate that this machine trusts"
 
     @classmethod
     def in_session(cls, session: Mapping[str, str]) -> Self | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import _ssl
 import contextlib
 import ssl
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 
-from preflight.clock import Deadline
-from preflight.questions.http import Certificate
+from preflight.clock import Deadline, now
+from preflight.questions.http import Certificate, Issuer
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.der import read_certificate
 
-_VERIFY_REASONS = {
+VERIFY_REASONS = {
     9: Reason.CERTIFICATE_NOT_YET_VALID,
     10: Reason.CERTIFICATE_EXPIRED,
     18: Reason.SELF_SIGNED,
@@ -76,9 +79,12 @@ def secure(
         sock.settimeout(max(0.001, deadline.left()))
         return context.wrap_socket(sock, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
+        reason = VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
         detail = f"the certificate is refused for {name}: {error.verify_message.rstrip('.')}"
-        raise TlsFailed(reason, detail, _look(connect_again, name, deadline)) from None
+        shown = _look(connect_again, name, deadline)
+        if shown is not None and reason is Reason.CERTIFICATE_EXPIRED:
+            detail += f" ({shown.which_ended(now())})"
+        raise TlsFailed(reason, detail, shown) from None
     except ssl.SSLEOFError:
         detail = "the server closed the connection during the TLS handshake"
         raise TlsFailed(Reason.ANSWER_LOST, detail) from None
@@ -95,8 +101,20 @@ def secure(
 
 
 def peer_certificate(sock: ssl.SSLSocket, *, verified: bool) -> Certificate:
-    """Raises ValueError when it cannot be read."""
-    return read_certificate(sock.getpeercert(binary_form=True) or b"", verified=verified)
+    """With those above it. Raises ValueError when one cannot be read."""
+    own, *above = [read_certificate(der, verified=verified) for der in _chain(sock, verified)]
+    issuers = [Issuer(each.subject, each.not_after, each.subject == each.issuer) for each in above]
+    return replace(own, issuers=tuple(issuers))
+
+
+def _chain(sock: ssl.SSLSocket, verified: bool) -> list[bytes]:
+    """The server's certificate and what was verified above it, or what the server sent above it."""
+    name = "get_verified_chain" if verified else "get_unverified_chain"
+    if sys.version_info >= (3, 13):
+        return list(getattr(sock, name)())
+    # Before, the same is there, but not yet public.
+    found = getattr(sock._sslobj, name)() or ()  # type: ignore[attr-defined]
+    return [each.public_bytes(_ssl.ENCODING_DER) for each in found]
 
 
 def accepting_any() -> ssl.SSLContext:

@@ -220,7 +220,7 @@ def judged_worker(role: DatabaseRole | None, slots: Slots = SLOTS, **sections: A
         (None, "the role worker of "),
         (replace(ROLE, can_login=False), "may not log in"),
         (replace(ROLE, has_connect=False), "may not connect"),
-        (replace(ROLE, valid_until=NEEDED_UNTIL - timedelta(hours=1)), "role worker is valid until"),
+        (replace(ROLE, valid_until=NEEDED_UNTIL - timedelta(hours=1)), "the password of role worker ends"),
         (replace(ROLE, connection_limit=0), "0 connections of the role worker are free"),
         (replace(ROLE, connection_limit=2, sessions=2), ""),  # logins of this run on the host
     ],
@@ -338,7 +338,7 @@ def test_the_servers_certificate_must_outlive_the_work_where_it_is_verified(
     found = judged(who, sslmode=SslMode.REQUIRE)
     assert found.status is unverified
     assert [(event.at, event.text) for event in found.events] == [
-        (NEEDED_UNTIL + left, "TLS certificate of database orders ends")
+        (NEEDED_UNTIL + left, "certificate of database orders ends")
     ]
 
 

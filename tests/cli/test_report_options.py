@@ -58,7 +58,7 @@ def test_a_moment_that_exists_twice_is_refused_with_both_and_taken_as_either(tex
 
 def test_a_moment_of_the_window_that_the_zone_skips_is_not_taken_for_todays() -> None:
     spring = replace(WINDOW, start=datetime(2027, 3, 14, 3, tzinfo=UTC), end=datetime(2027, 3, 14, 10, tzinfo=UTC))
-    with pytest.raises(ValueError, match="does not exist in America/New_York: .* write 2027-03-14T01:59:00 or"):
+    with pytest.raises(ValueError, match=r"does not exist in America/New_York: .* write 2027-03-14T01:59:00 or"):
         named_moment("02:30", spring)
 
 

@@ -66,7 +66,7 @@ def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) ->
     told = " ".join(gate.split())
     assert "(GO) is void: plan changed; everything is asked again" in told
     report, difference = told.split(" GO -> NO-GO REL-DEMO ")
-    for line in ("database-login orders role release is valid until", "version-pairs end states", "no standby"):
+    for line in ("database-login orders the password of role release ends", "version-pairs end states", "no standby"):
         assert line in report
     assert "longer with what failed" in run, "the price stands in the head of the gate's report"
     assert "password of role release on orders ends" in report

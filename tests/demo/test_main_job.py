@@ -185,7 +185,7 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
         ("host-login", "app1-a", "the account ends"),
         ("backup-location", "billing", "does not exist"),
         ("script-hashes", "billing", "020_rounding.sql"),
-        ("database-login", "billing", "role release is valid until"),
+        ("database-login", "billing", "the password of role release ends"),
         ("rollback-ready", "billing", "end"),
         ("app-health", "app2", "2.6"),
         ("on-call", "dba", "no standby"),

@@ -101,7 +101,7 @@ def test_what_ends_inside_is_one_list_in_time_order() -> None:
     )
     told = events_inside(toy_plan(waivers=(waiver,)), [found, found])
     assert [event.at for event in told] == [window.start, inside, inside, window.needed_until]
-    assert told[2].text == "waiver W-1 expires"
+    assert told[2].text == "waiver W-1 for ready db1 ends"
 
 
 def test_a_clock_change_inside_is_on_the_list() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Status
-from preflight.judging.ends import End, TimeOfNeed
+from preflight.judging.ends import End, TimeOfNeed, certificate_ends
+from preflight.questions.http import Certificate, Issuer
 from tests.window_plans import minutes, step, window, work
 
 WINDOW = window()  # 00:00 to 06:00 -04:00, needed until 07:00
@@ -18,7 +19,7 @@ WEEK = timedelta(days=7)
 
 
 def judged(at: datetime, moment: datetime = DAY_BEFORE, **fields: str) -> Judgement:
-    end = End(seen="the account ends", at=at, remedy="chage", event="account of dbadmin ends", **fields)
+    end = End(what="account", where="of dbadmin", at=at, remedy="chage", **fields)
     return TimeOfNeed(PLAN, moment, WEEK).judge(end)
 
 
@@ -62,6 +63,33 @@ def test_what_is_over_by_the_moment_judged_fails_however_long_ago_the_window_was
     later = WINDOW.needed_until + timedelta(days=30)
     assert judged(later - timedelta(days=1), later).status is Status.FAIL
     assert judged(later + timedelta(days=1), later).status is Status.WARN
+
+
+def test_how_an_end_is_known_stands_with_it() -> None:
+    found = judged(WINDOW.start, known_by="as announced at login")
+    assert found.summary.startswith("the account (as announced at login) ends Sat")
+    assert found.events[0].text == "account of dbadmin ends (as announced at login)"
+
+
+@pytest.mark.parametrize(
+    ("issuer_hours", "own_hours", "told"),
+    [
+        (100 * 24, 200 * 24, ["the intermediate certificate CN=CA 2"]),
+        (200 * 24, 100 * 24, ["the certificate"]),
+        (1, 200 * 24, ["the intermediate certificate CN=CA 2"]),
+        (2, 1, ["the certificate", "the intermediate certificate CN=CA 2"]),
+    ],
+)
+def test_of_a_chain_each_that_ends_too_soon_is_told_or_else_the_first(
+    issuer_hours: int, own_hours: int, told: list[str]
+) -> None:
+    until = {hours: WINDOW.start + timedelta(hours=hours) for hours in (issuer_hours, own_hours)}
+    issuers = (Issuer("CN=CA 2", until[issuer_hours], is_root=False),)
+    own = Certificate(WINDOW.start, until[own_hours], "CN=db1", "CN=CA 2", ("db1",), "ab" * 32, True, issuers)
+    ends = certificate_ends(own, "orders", "renew")
+    found = list(TimeOfNeed(PLAN, DAY_BEFORE, WEEK).judge_together(ends))
+    assert [point.summary.partition(" ends ")[0] for point in found] == told
+    assert {point.status for point in found} == {Status.PASS if min(issuer_hours, own_hours) > 99 else Status.FAIL}
 
 
 def test_a_new_date_as_told_would_pass() -> None:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.site.certificates import Authority
+from tests.site.certificates import Authority, Certificate
 from tests.site.machine import TIMEOUT_SECONDS, Server, free_port, run
 from tests.site.netns import Namespace
 
@@ -184,6 +184,21 @@ class Cluster:
             yield
         finally:
             self._write_hba()
+            self.reload()
+
+    @contextmanager
+    def showing(self, issued: Certificate) -> Iterator[None]:
+        """With another certificate of the server for new connections inside."""
+        pairs = ((issued.certificate, self.data / "server.crt"), (issued.key, self.data / "server.key"))
+        before = [target.read_bytes() for _, target in pairs]
+        for source, target in pairs:
+            target.write_bytes(source.read_bytes())
+        self.reload()
+        try:
+            yield
+        finally:
+            for (_, target), content in zip(pairs, before, strict=True):
+                target.write_bytes(content)
             self.reload()
 
     def reload(self) -> None:

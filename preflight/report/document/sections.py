@@ -38,6 +38,7 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
         "finish": times(verdict),
         "basis": verdict.basis,
         "because": [verdict.reason],
+        "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],
         "open": ["; ".join([*_deselected(verdict), *gaps])],
     }
@@ -51,6 +52,11 @@ def _covered(verdict: Verdict) -> str:
     missing = [host for host, answered in reached.items() if not answered]
     told = f", covered {len(reached) - len(missing)} of {counted(len(reached), 'host')}" if reached else ""
     return told + (f", missing {listed(missing, MOST_NAMED)}" if missing else "")
+
+
+def left_out(verdict: Verdict) -> list[str]:
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why."""
+    return [f"{kind}: {reason}" for kind, reason in verdict.plan.release.without.reasons.items()]
 
 
 def counts(verdict: Verdict) -> str:

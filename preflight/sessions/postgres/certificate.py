@@ -8,46 +8,50 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Callable
 from socket import socket
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, now
 from preflight.questions.http import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.tls import accepting_any, peer_certificate
+from preflight.sessions.tls import VERIFY_REASONS, accepting_any, peer_certificate
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679
-_DATES = {
-    9: (Reason.CERTIFICATE_NOT_YET_VALID, "the server's certificate is not valid yet"),
-    10: (Reason.CERTIFICATE_EXPIRED, "the server's certificate has expired"),
-}
-"""By OpenSSL's X509_V_ERR number."""
 _LEAVE_SECONDS = 1.0
 
 
-def why_refused(sock: socket, ca_file: str, deadline: Deadline) -> CannotAsk | None:
-    """What is wrong with the certificate; None when nothing could be made out. Closes the socket."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # a wrong name libpq names itself
-    with contextlib.suppress(OSError, ValueError), sock:
-        context.load_verify_locations(ca_file)
-        try:
-            with _handshake(sock, context, deadline) as tls:
-                _leave(tls, deadline)
-        except ssl.SSLCertVerificationError as error:
-            untrusted = f"the server's certificate is not trusted: {error.verify_message}"
-            return CannotAsk(*_DATES.get(error.verify_code, (Reason.CERTIFICATE_UNTRUSTED, untrusted)))
+def why_refused(connect: Callable[[], socket], ca_file: str, deadline: Deadline) -> CannotAsk | None:
+    """What is wrong with the certificate; None when nothing is. Raises OSError and ValueError."""
+    try:
+        _look(connect(), ca_file, deadline)
+    except ssl.SSLCertVerificationError as error:
+        reason = VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
+        detail = f"the server's certificate is refused: {error.verify_message}"
+        if reason is Reason.CERTIFICATE_EXPIRED:
+            detail += f" ({_look(connect(), '', deadline).which_ended(now())})"
+        return CannotAsk(reason, detail)
     return None
 
 
-def shown_certificate(sock: socket, deadline: Deadline) -> Certificate | None:
-    """The certificate that the server shows, unverified: whether it may be trusted libpq has decided already. None
-    when none could be made out. Closes the socket."""
-    with contextlib.suppress(OSError, ValueError), sock, _handshake(sock, accepting_any(), deadline) as tls:
-        certificate = peer_certificate(tls, verified=False)
-        _leave(tls, deadline)
-        return certificate
+def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certificate | None:
+    """The certificate that the server shows, with those above it: up to the root in `ca_file`, or unverified without
+    one. None when none could be made out. Closes the socket."""
+    with contextlib.suppress(OSError, ValueError):
+        return _look(sock, ca_file, deadline)
     return None
+
+
+def _look(sock: socket, ca_file: str, deadline: Deadline) -> Certificate:
+    context = accepting_any()  # of any name: a wrong one libpq tells itself
+    with sock:
+        if ca_file:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(ca_file)
+        with _handshake(sock, context, deadline) as tls:
+            certificate = peer_certificate(tls, verified=bool(ca_file))
+            _leave(tls, deadline)
+            return certificate
 
 
 def _handshake(sock: socket, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:

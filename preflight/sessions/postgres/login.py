@@ -47,6 +47,16 @@ class ServerAddress:
         return show_address(self.ip, self.port)
 
 
+def ca_file(database: Database) -> str:
+    """The roots to trust. `sslrootcert=system` would look in a folder of the bundled libpq's build machine."""
+    if database.sslrootcert is not None:
+        return str(database.sslrootcert)
+    if database.sslmode is SslMode.REQUIRE:
+        return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.openssl_cafile
+
+
 def _connect(ip: str, port: int, deadline: Deadline) -> socket.socket:
     sock = socket.create_connection((ip, port), max(0.001, deadline.left()))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent last does not wait for an ACK
@@ -114,7 +124,8 @@ class Login:
             if trouble.reason is Reason.CERTIFICATE_UNTRUSTED:
                 with contextlib.suppress(Exception):  # the look explains; without it the refusal still stands
                     soon = deadline.at_most(_SECOND_LOOK_SECONDS)
-                    trouble = why_refused(address.connect_again(soon), self.ca_file, soon) or trouble
+                    again = partial(address.connect_again, soon)
+                    trouble = why_refused(again, ca_file(self.database), soon) or trouble
             raise trouble if connected else DialFailed(trouble.reason, f"{address}: {trouble.detail}")
 
     def _poll(self, pgconn: pq.abc.PGconn, address: ServerAddress, trace: Trace, deadline: Deadline) -> bool:
@@ -139,16 +150,6 @@ class Login:
         detail = f"{address}: no answer to the attempt to connect within {deadline.seconds:.1f} s"
         return DialFailed(Reason.NO_ANSWER, detail)
 
-    @property
-    def ca_file(self) -> str:
-        """The roots to trust. `sslrootcert=system` would look in a folder of the bundled libpq's build machine."""
-        if self.database.sslrootcert is not None:
-            return str(self.database.sslrootcert)
-        if self.database.sslmode is SslMode.REQUIRE:
-            return NOWHERE  # else ~/.postgresql/root.crt turns "require" into "verify-ca" for one user only
-        paths = ssl.get_default_verify_paths()
-        return paths.cafile or paths.openssl_cafile
-
     def _parameters(self, address: ServerAddress) -> dict[str, str]:
         database = self.database
         parameters = {
@@ -160,7 +161,7 @@ class Login:
             "application_name": "preflight",
             "client_encoding": "UTF8",
             "sslmode": database.sslmode.value,  # "prefer" would repeat a refused login without TLS
-            "sslrootcert": self.ca_file,
+            "sslrootcert": ca_file(database),
             "sslcrl": NOWHERE,
             "gssencmode": "disable",
             "passfile": NOWHERE,

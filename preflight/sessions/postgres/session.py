@@ -189,20 +189,25 @@ class SqlSession:
         return [ServerAddress(LOOPBACK, self._tunnel.port, lambda soon: tunnel(soon).dial(), self._tunnel.admit)]
 
     def _look_at_certificate(self, server: ServerAddress, deadline: Deadline) -> None:
-        """Adds until when the server's certificate is valid, from a handshake of its own, which is no login. Nothing
-        but the fact is lost when it fails."""
+        """Adds until when the server's certificate and those above it are valid, from a handshake of its own, which is
+        no login. Nothing but the fact is lost when it fails."""
         if self._session["ssl"] == "no":
             return
+
+        from preflight.sessions.postgres.login import ca_file
+
+        trusted = ca_file(self._database) if self._database.sslmode.verifies else ""
 
         def look() -> Certificate | None:
             from preflight.sessions.postgres.certificate import shown_certificate
 
             soon = deadline.at_most(_CERTIFICATE_SECONDS)
             with contextlib.suppress(OSError, SessionFailed):
-                return shown_certificate(server.connect_again(soon), soon)
+                return shown_certificate(server.connect_again(soon), trusted, soon)
             return None
 
-        certificate = self._pool.certificate(f"{self._session.get('tunnel')} {self._session['address']}", look)
+        seen_as = f"{self._session.get('tunnel')} {self._session['address']} {trusted}"
+        certificate = self._pool.certificate(seen_as, look)
         if certificate is not None:
             self._session["certificate"] = certificate.to_json()
 

@@ -23,9 +23,9 @@ from tests.site.postgres import Cluster
 SHORT_SECONDS = 0.5
 
 
-def look(port: int, seconds: float = GENEROUS_SECONDS) -> Certificate | None:
+def look(port: int, seconds: float = GENEROUS_SECONDS, ca_file: str = "") -> Certificate | None:
     deadline = Deadline(seconds)
-    return shown_certificate(ServerAddress.direct("127.0.0.1", port).connect_again(deadline), deadline)
+    return shown_certificate(ServerAddress.direct("127.0.0.1", port).connect_again(deadline), ca_file, deadline)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from preflight.sessions.postgres.session import LOGIN_SECONDS
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres import fakes
 from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
-from tests.site.certificates import Authority, Certificate
+from tests.site.certificates import Authority
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
 
@@ -267,21 +266,6 @@ def test_a_client_key_that_others_can_read_is_named(
     assert "postgresql.key" in answer.detail
 
 
-@contextmanager
-def certificate(postgres: Cluster, issued: Certificate) -> Iterator[None]:
-    pairs = ((issued.certificate, postgres.data / "server.crt"), (issued.key, postgres.data / "server.key"))
-    before = [target.read_bytes() for _, target in pairs]
-    for source, target in pairs:
-        target.write_bytes(source.read_bytes())
-    postgres.reload()
-    try:
-        yield
-    finally:
-        for (_, target), content in zip(pairs, before, strict=True):
-            target.write_bytes(content)
-        postgres.reload()
-
-
 @pytest.mark.parametrize(
     ("begins", "ends", "reason"),
     [(-20, -10, Reason.CERTIFICATE_EXPIRED), (10, 20, Reason.CERTIFICATE_NOT_YET_VALID)],
@@ -292,7 +276,7 @@ def test_a_certificate_outside_its_dates(
     today = datetime.now(UTC)
     dates = {"not_before": today + timedelta(days=begins), "not_after": today + timedelta(days=ends)}
     start = len(postgres.whole_log)
-    with certificate(postgres, site.authority.issue(["127.0.0.1"], **dates)):
+    with postgres.showing(site.authority.issue(["127.0.0.1"], **dates)):
         answer = no_reply(
             asker.login(role, postgres.port, sslmode=SslMode.VERIFY_FULL, sslrootcert=site.authority.certificate)
         )
