@@ -133,7 +133,7 @@ class AppHealth(Check):
         points += [each for seen in live for each in _answer(instance, seen)]
         right = [seen for seen in live if seen.status == instance.endpoint.status]
         if right:
-            points += [_latency(instance, right), *self._version_told(instance)]
+            points.append(_latency(instance, right))
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
         return Judgement.of(dict.fromkeys(points))
 
@@ -167,18 +167,6 @@ class AppHealth(Check):
             yield unknown("the certificate was not seen", remedy=remedy)
             return
         yield from self._need.judge_together(_ends(instance, certificate))
-
-    def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
-        """A warning when nothing on this instance says which version runs there."""
-        version, every = instance.application.from_, instance.application.health
-        same = [each for each in every if _Instance(instance.application, each).server == instance.server]
-        if not any(each.version or version in map(str, each.json.values()) for each in same):
-            yield warned(
-                f"nothing tells whether {version} is what runs there",
-                expected=f"an endpoint on {urlsplit(instance.endpoint.url).netloc} that tells the version",
-                actual="the plan looks for no version in its answers",
-                remedy='add `version = "PATH"` to the endpoint, the place of the version in its JSON answer',
-            )
 
     @property
     def _need(self) -> TimeOfNeed:

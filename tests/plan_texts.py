@@ -190,7 +190,7 @@ network_zone = "west"
 from = "2.7"
 to = "3.0"
 owner = "dba"
-health = [{ url = "https://app2.example.net/health", version = "version" }]
+health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
 
 [rollback]
 rehearsed = 2026-10-10

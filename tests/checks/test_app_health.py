@@ -143,19 +143,6 @@ def test_a_wanted_value_at_the_place_of_the_version_does_not_replace_the_compari
     assert finding(plan_of(endpoint(https_app, json={"version": "4.1"}))).status is Status.PASS
 
 
-def test_an_instance_that_does_not_tell_its_version_is_a_warning(https_app: HttpsApp) -> None:
-    https_app.answer("/health", "OK")
-    seen = point(plan_of(endpoint(https_app, version="", text="OK")), Status.WARN, "nothing tells whether 4.1")
-    assert "version = " in seen.remedy
-
-
-def test_one_endpoint_that_tells_the_version_is_enough_for_an_instance(https_app: HttpsApp) -> None:
-    https_app.answer("/ping", "pong")
-    https_app.answer_json(UP)
-    both = findings(plan_of(endpoint(https_app), endpoint(https_app, "/ping", version="", text="pong")))
-    assert [each.status for each in both] == [Status.PASS, Status.PASS]
-
-
 @pytest.mark.parametrize(
     ("body", "says_"),
     [
@@ -217,10 +204,7 @@ def test_an_allowed_redirect_must_end_at_the_final_url(https_app: HttpsApp) -> N
 
 def test_a_wanted_redirect_status_passes_without_a_body(https_app: HttpsApp) -> None:
     https_app.answer("/health", status=302, headers={"Location": "/status"})
-    found = finding(plan_of(endpoint(https_app, status=302, version="")))
-    assert [each.summary for each in found.judgement.telling_points()] == [
-        "nothing tells whether 4.1 is what runs there"
-    ]
+    assert finding(plan_of(endpoint(https_app, status=302, version=""))).status is Status.PASS
 
 
 def test_a_redirect_never_passes_for_a_body(https_app: HttpsApp) -> None:
