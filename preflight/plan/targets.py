@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from preflight.plan.agreements import Said
 from preflight.plan.limits import Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
@@ -24,6 +25,7 @@ from preflight.plan.values import (
     Factor,
     FileBelow,
     HostRef,
+    LineEndings,
     Name,
     OpenText,
     Port,
@@ -282,6 +284,14 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Shown | None = None
     """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    line_endings: LineEndings = LineEndings.AS_APPROVED
+    """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
+    way they are brought there; line breaks within texts of the SQL differ with them."""
+    staged_by: tuple[Account, ...] = ()
+    """Accounts that may own the staged scripts and folders above them besides root, the host's login and `account`."""
+    runs_programs: Said | None = None
+    """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
+    include with a variable runs or reads."""
     way_back: str = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
     author: Name = ""
