@@ -167,13 +167,13 @@ def require_schema(found: Any, schema: int, key: str, fault: type[PreflightError
 
 
 def redact(answer: Answer, mask: Callable[[str], str]) -> Answer:
-    """`answer` with every text passed through `mask`; done before anything is judged, so that a live run and a
-    replay see the same."""
+    """`answer` with every text passed through `mask`, for what is kept; itself where there is nothing to mask."""
+    texts = {"text": answer.text, "error": answer.error} if isinstance(answer, Reply) else {"detail": answer.detail}
     session = {key: mask(value) for key, value in answer.session.items()}
-    answer = replace(answer, session=session, took_seconds=round(answer.took_seconds, 6))
-    if isinstance(answer, Reply):
-        return replace(answer, text=mask(answer.text), error=mask(answer.error))
-    return replace(answer, detail=mask(answer.detail))
+    masked: dict[str, Any] = {key: mask(value) for key, value in texts.items()}
+    if masked == texts and session == answer.session:
+        return answer
+    return replace(answer, session=session, **masked)
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:

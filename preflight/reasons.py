@@ -41,6 +41,7 @@ _OPEN_SQL = 'have the network opened to port {port}, or reach it through its hos
 _OPEN_HTTP = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
 _KEY_FILE = "put the key where preflight runs: {key}, or correct `key` in [hosts.{target}]"
 _REPORT = "report it to the authors of preflight"
+_CHANGE_IT = "change the secret to one of 6 characters or more that is no word of the plan or of a report"
 _OTHER_PORT = {
     "ssh": "correct `port` in [hosts.{target}]: something else than sshd answers there",
     "sql": "correct `port` in [databases.{target}]: something else than PostgreSQL answers there",
@@ -95,6 +96,10 @@ class Reason(Enum):
     # This machine.
     NO_SECRET = ("the secret is not there", Side.HERE,
         "set it where preflight runs, or name another reference in the plan")
+    SECRET_NOT_MASKED = ("this tool cannot keep the secret out of the report", Side.TOOL, {
+        "ssh": f"{_CHANGE_IT}, or log in by key: `key` or `agent` in [hosts.{{target}}]",
+        "sql": f"{_CHANGE_IT}, or log in by a client certificate (in ~/.postgresql)",
+    })
     OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
     BUSY = ("not asked (busy)", Side.HERE,
         "ask with a longer --timeout, or when the machine preflight runs on has less to do")

@@ -93,9 +93,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """`GO`, `GO with 2 waivers; 1 thing unconfirmed`, `NO-GO` or `HOLD`."""
+        """`GO`, `GO with 2 waivers`, `NO-GO` or `HOLD`."""
         if self.decision is not Decision.GO:
             return self.decision.value
-        waived = f" with {counted(self.waived, 'waiver')}" if self.waived else ""
-        gaps = f"; {counted(len(self.unconfirmed), 'thing')} unconfirmed" if self.unconfirmed else ""
-        return f"GO{waived}{gaps}"
+        return f"GO with {counted(self.waived, 'waiver')}" if self.waived else "GO"

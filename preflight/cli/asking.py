@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from preflight.report.comparison import Difference
 from preflight.report.formats import exit_code, render
 from preflight.runs import saved_runs
 from preflight.sessions.pools import Pools
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.secrets import SecretError, Secrets
 from preflight.verdict import Verdict
 
 _SECONDS_BETWEEN_LINES = 0.1
@@ -53,12 +54,13 @@ def ask(
     zone: str = "",
 ) -> Asked:
     """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
-    secrets = Secrets(inspection.plan.folder, ask_hidden if has_terminal() else None)
+    secrets = Secrets.of(inspection.plan, ask_hidden if has_terminal() else None)
     redact_with(secrets.redact)
     if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
         for ref, purpose in inspection.plan.secrets(zone):
             if ref.scheme == "prompt":
-                secrets.value(ref, purpose)  # what has to be typed is asked for before the clock of the run starts
+                with suppress(SecretError):  # reported when the login needs it
+                    secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
     progress, started = _Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -123,12 +125,11 @@ def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], da
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:
     """Saves the run, or just its evidence where a place is named; the result is what went wrong."""
-    mask = asked.mask
     try:
         if path is None:
-            saved_runs.keep(verdict.plan, asked.answered.evidence, mask(render("json", verdict, PLAIN)), mask)
+            saved_runs.keep(verdict.plan, asked.answered.evidence, asked.mask(render("json", verdict, PLAIN)))
         else:
-            write_private(path, mask(asked.answered.evidence.to_json()))
+            write_private(path, asked.answered.evidence.to_json())
     except OSError as error:
         target = path or saved_runs.folder_of(verdict.plan)
         said = f"{target}: the evidence could not be kept: {error.strerror}; name another place with --evidence FILE"

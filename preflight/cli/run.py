@@ -126,7 +126,7 @@ def collect(plan_path: Path, timeout: float, zone: str | None, path: Path) -> No
     asked = ask(inspect(plan, registry, now()), timeout, read_inputs(plan), zone=zone or "")
     evidence = asked.answered.evidence
     try:
-        write_private(path, asked.mask(evidence.to_json()))
+        write_private(path, evidence.to_json())
     except OSError as error:
         raise OutputError(f"{path}: the evidence could not be written: {error.strerror}") from None
     lost = sum(isinstance(answer, NoReply) for _, answer in evidence)

@@ -89,7 +89,7 @@ def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
     deadline = Deadline(_SCAN_SECONDS)
-    pool = SshPool(plan.hosts, Secrets(plan.folder), sealed_known_hosts=plan.sealed_known_hosts)
+    pool = SshPool(plan.hosts, Secrets.of(plan), sealed_known_hosts=plan.sealed_known_hosts)
 
     def scan(host_id: str) -> None:
         try:

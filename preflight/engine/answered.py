@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from preflight.engine.findings import Seen, finding_of, first_lost
+from preflight.engine.findings import Seen, finding_of, first_lost, masked
 from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
-from preflight.evidence import Evidence
+from preflight.evidence import Evidence, redact
 from preflight.finding import Age, Finding
 from preflight.probe import Answer, Family, NoReply, Question, Reply, Via
 from preflight.reasons import Reason
@@ -48,13 +48,16 @@ class Answered:
         *,
         earlier: Evidence | None = None,
         asks: Callable[[Question], bool] = lambda _question: True,
+        mask: Callable[[str], str] = str,
     ) -> None:
         """`evidence`: the answers to begin with, none for a live run. `earlier`: a run before, of which is kept what
-        need not be asked again. `asks`: False for a question that is not asked from here."""
+        need not be asked again. `asks`: False for a question that is not asked from here. `mask` redacts what
+        leaves: findings and evidence. What is judged is what was answered."""
         self.inspection = inspection
         self._evidence = evidence
         self._earlier = earlier
         self._asks = asks
+        self._mask = mask
         self._answers = dict(evidence.answers)
         self._facts: dict[PlannedProbe, Any] = {}
         self._waiting: dict[str, list[_Subject]] = {}
@@ -64,9 +67,10 @@ class Answered:
 
     @property
     def evidence(self) -> Evidence:
-        """All answers so far."""
+        """All answers so far, redacted."""
         if len(self._answers) != len(self._evidence.answers):
-            self._evidence = replace(self._evidence, answers=dict(self._answers))
+            told = {id_: (question, redact(answer, self._mask)) for id_, (question, answer) in self._answers.items()}
+            self._evidence = replace(self._evidence, answers=told)
         return self._evidence
 
     def begin(self) -> list[Question]:
@@ -75,7 +79,8 @@ class Answered:
 
     def add(self, question: Question, answer: Answer) -> list[Question]:
         """Takes the answer to a question that was to be asked; gives what is to be asked now because of it."""
-        self._answers[question.id] = (question, answer)
+        rounded = replace(answer, took_seconds=round(answer.took_seconds, 6))  # as evidence has it
+        self._answers[question.id] = (question, rounded)
         due: list[PlannedProbe] = []
         for subject in self._waiting.pop(question.id, ()):
             subject.waits_for.discard(question.id)
@@ -99,7 +104,7 @@ class Answered:
             answers = [self._answer(planned) for planned in subject.probes.values()]
             ages = list(self._ages(subject))
             seen = Seen(self._facts_of(subject), subject.probes, answers, ages, subject.crash)
-            found.append(finding_of(self.inspection.plan, subject.item, seen))
+            found.append(masked(finding_of(self.inspection.plan, subject.item, seen), self._mask))
         return found
 
     def ages(self) -> tuple[Age, ...]:

@@ -31,8 +31,8 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, _OVER if over else ""
-    if not any(finding.status in _GREEN for finding in blocking):
-        return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
+    if not any(finding.status in _GREEN and finding.oldest_evidence_at for finding in blocking):
+        return Decision.HOLD, "no blocking check saw anything, so nothing is confirmed"
     if partial:
         return Decision.HOLD, "part of the checks was not selected"
     if over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -65,6 +65,19 @@ def finding_of(plan: Plan, item: PlannedCheck, seen: Seen) -> Finding:
         oldest_evidence_at=min((each.asked_at for each in asked), default=None),
         took_seconds=round(waited + sum(each.took_seconds for each in asked if isinstance(each, Reply)), 6),
     )
+
+
+def masked(finding: Finding, mask: Callable[[str], str]) -> Finding:
+    """`finding` with every text that comes from answers passed through `mask`."""
+    return replace(finding, judgement=_masked(finding.judgement, mask), cause=mask(finding.cause))
+
+
+def _masked(judgement: Judgement, mask: Callable[[str], str]) -> Judgement:
+    names = ("summary", "expected", "actual", "remedy", "details", "behind")
+    texts: dict[str, Any] = {name: mask(getattr(judgement, name)) for name in names}
+    points = tuple(_masked(point, mask) for point in judgement.points)
+    events = tuple(replace(event, text=mask(event.text)) for event in judgement.events)
+    return replace(judgement, points=points, events=events, **texts)
 
 
 def first_lost(facts: Mapping[str, Any], wanted: frozenset[str]) -> str:

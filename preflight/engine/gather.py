@@ -13,7 +13,6 @@ from itertools import count
 from typing import Self
 
 from preflight.clock import Deadline, monotonic, now
-from preflight.evidence import redact
 from preflight.probe import Answer, NoReply, Question, Via
 from preflight.reasons import Reason
 from preflight.sessions import Session
@@ -105,11 +104,10 @@ class Asking:
     Every question gets exactly one answer; what is missing when the time of its target or of the run is over gets
     `timed out`."""
 
-    def __init__(self, open_session: OpenSession, deadline: Deadline, *, mask: Callable[[str], str] = str) -> None:
-        """`deadline`: of the whole run. `mask` redacts each answer before anybody sees it."""
+    def __init__(self, open_session: OpenSession, deadline: Deadline) -> None:
+        """`deadline`: of the whole run."""
         self._open_session = open_session
         self._deadline = deadline
-        self._mask = mask
         self._workers = 0
         self._targets: dict[tuple[Via, str], _Target] = {}
         self._stirred: dict[_Target, None] = {}
@@ -143,7 +141,7 @@ class Asking:
             target.session.close()
 
     def next_answer(self) -> tuple[Question, Answer] | None:
-        """The next answer, redacted; None when every question that was asked has one."""
+        """The next answer; None when every question that was asked has one."""
         while True:
             if self._lost:
                 return self._lost.popleft()
@@ -176,7 +174,7 @@ class Asking:
         # The first answer stands: a second one would come from a session that breaks its promise.
         if batch.open.pop(question.id, None) is None:
             return None
-        return question, redact(answer, self._mask)
+        return question, answer
 
     def _hand_out(self) -> None:
         """Gives to the workers what may be asked now; at the run's end, gives it up instead."""
@@ -221,7 +219,7 @@ class Asking:
         batch.target.batches.remove(batch)
 
     def _lose(self, batch: _Batch, answer: NoReply) -> None:
-        self._lost += [(question, redact(answer, self._mask)) for question in batch.open.values()]
+        self._lost += [(question, answer) for question in batch.open.values()]
         batch.open.clear()
 
     def _work(self) -> None:

@@ -49,8 +49,9 @@ def collect(
         Evidence(plan.digest, now(), inputs=inputs or {}, network_zone=network_zone),
         earlier=earlier,
         asks=lambda question: not network_zone or plan.is_asked_from(network_zone, question),
+        mask=mask,
     )
-    with Asking(open_session, Deadline(timeout_seconds), mask=mask) as asking:
+    with Asking(open_session, Deadline(timeout_seconds)) as asking:
         due = answered.begin()
         while True:
             if due:

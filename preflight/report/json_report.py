@@ -183,7 +183,7 @@ class Report:
     schema: int
     verdict: Decision
     headline: str
-    """The verdict in words: `GO with 1 waiver; 1 thing unconfirmed`."""
+    """The verdict in words: `GO with 1 waiver`."""
     exit_code: int
     reason: str
     """Why it is not GO when no finding says so; else empty."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,13 +56,13 @@ def folder_of(plan: Plan) -> Path:
     return plan.folder / ".preflight" / release
 
 
-def keep(plan: Plan, evidence: Evidence, report: str, mask: Callable[[str], str]) -> Path:
+def keep(plan: Plan, evidence: Evidence, report: str) -> Path:
     """Saves a run, mode 0600 in a folder of mode 0700, and removes what is too old. Raises OSError."""
     folder = folder_of(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _claim(folder, evidence.collected_at)
     write_private(path.with_suffix(_REPORT), report)
-    write_private(path, mask(evidence.to_json()))  # last: who finds it finds its report too
+    write_private(path, evidence.to_json())  # last: who finds it finds its report too
     for old in _outdated(folder, evidence.collected_at):
         with suppress(OSError):  # another run removes it as well; else the next one tries again
             old.unlink()

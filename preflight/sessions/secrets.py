@@ -14,16 +14,20 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, quote_plus
 
 from preflight.errors import PreflightError
-from preflight.plan import SecretRef
+from preflight.plan import Plan, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 
 MASK = "[secret]"
-_SHORTEST = 4  # a shorter value, masked, would blacken ordinary words all over a report; so it is not used
+_SHORTEST = 6
+"""Characters; a shorter value stands by chance in numbers, names and hashes, where its mask gives it away."""
 _COMMAND_TIMEOUT_SECONDS = 20.0
 _LARGEST_FILE_BYTES = 64 * 1024
 
@@ -31,23 +35,29 @@ _LARGEST_FILE_BYTES = 64 * 1024
 class SecretError(CannotAsk, PreflightError):
     """A secret reference that yields no value. The text names the reference, never a value."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(Reason.NO_SECRET, detail)
+    def __init__(self, detail: str, reason: Reason = Reason.NO_SECRET) -> None:
+        super().__init__(reason, detail)
 
 
 class Secrets:
     """The values of one run, resolved once each, and the redaction of all of them. Safe to share by threads."""
 
-    def __init__(self, base: Path, ask: Callable[[str], str] | None = None) -> None:
+    def __init__(self, base: Path, ask: Callable[[str], str] | None = None, printed: str = "") -> None:
         """`base`: relative `file:` references start there. `ask`: reads a hidden line from a terminal; None when
-        there is no terminal, so that a `prompt` is an error instead of a hang."""
+        there is no terminal, so that a `prompt` is an error instead of a hang. `printed`: what reports may print of
+        the plan; a secret that stands in it is not used."""
         self._base = base
         self._ask = ask
-        self._values: dict[SecretRef, str] = {}
+        self._printed = printed
+        self._values: dict[SecretRef, str | SecretError] = {}
         self._forms: list[str] = []
         """Longest first; replaced as a whole, so that nobody waits to read it."""
         self._lock = threading.Lock()
         self._asking: dict[SecretRef, threading.Lock] = {}
+
+    @classmethod
+    def of(cls, plan: Plan, ask: Callable[[str], str] | None = None) -> Self:
+        return cls(plan.folder, ask, repr(plan))
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._values)} resolved)"
@@ -62,24 +72,34 @@ class Secrets:
         # A lock for each reference: a command that hangs must hold up neither other secrets nor `redact`.
         with asking:
             if key not in self._values:
-                value = self._resolve(ref, purpose)
-                if not value:
-                    raise SecretError(f"{ref} is empty")
-                if len(value) < _SHORTEST:
-                    raise SecretError(
-                        f"{ref} is shorter than {_SHORTEST} characters: too short to be kept out of a report"
-                    )
-                forms = _forms(value)
-                with self._lock:
-                    self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)  # before anybody has the value
-                    self._values[key] = value
-            return self._values[key]
+                try:
+                    value: str | SecretError = self._usable(ref, purpose)
+                except SecretError as error:  # for good: a command that hangs must not do so for every host
+                    value = error
+                self._values[key] = value
+            found = self._values[key]
+        if isinstance(found, SecretError):
+            raise SecretError(found.detail, found.reason)
+        return found
 
     def redact(self, text: str) -> str:
         """`text` with every known value, also in quoted, percent, base64 and JSON form, masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
         return text
+
+    def _usable(self, ref: SecretRef, purpose: str) -> str:
+        """A value that can be masked: masked where it is a word of the plan or of the report, it would be read there,
+        and the word that it takes from a report could be the verdict."""
+        value = self._resolve(ref, purpose)
+        if not value:
+            raise SecretError(f"{ref} is empty")
+        if len(value) < _SHORTEST or value in self._printed or value in _own_words():
+            detail = f"{ref} has fewer than {_SHORTEST} characters, or is a word of the plan or of the report"
+            raise SecretError(f"{detail}: this tool cannot keep it out of the report", Reason.SECRET_NOT_MASKED)
+        with self._lock:
+            self._forms = sorted({*self._forms, *_forms(value)}, key=len, reverse=True)  # before anybody has the value
+        return value
 
     def _resolve(self, ref: SecretRef, purpose: str) -> str:
         match ref.scheme:
@@ -98,6 +118,15 @@ class Secrets:
                 return self._ask(purpose)
             case _:
                 raise SecretError(f"no secret scheme {ref.scheme!r}")
+
+
+@cache
+def _own_words() -> str:
+    """The source of this program, and with it every word that a report has of its own."""
+    checks = find_spec("preflight_checks")
+    folders = [Path(__file__).parents[1], *map(Path, (checks and checks.submodule_search_locations) or ())]
+    files = (file for folder in folders for file in folder.rglob("*.py"))
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
 def _from_file(path: Path) -> str:

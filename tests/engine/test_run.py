@@ -150,3 +150,17 @@ def test_what_two_checks_ask_is_asked_once_and_the_second_round_asks_nothing_twi
     plan = toy_plan(("db1",))
     collect(inspect(plan, registry(Deep, Ready), MOMENT), script.open, 20)
     assert [question.text for question in script.asked] == ["echo ready", "echo again ready"]
+
+
+@pytest.mark.case(30)
+def test_answers_are_judged_as_they_came_and_are_told_and_kept_masked() -> None:
+    def mask(text: str) -> str:
+        return text.replace("ready", "[secret]")
+
+    script = Script(lambda question: reply("ready" if question.target == "db1" else "already"))
+    answered = collect(inspect(toy_plan(["db1", "db2"]), registry(Ready), MOMENT), script.open, 60, mask=mask)
+    good, bad = answered.findings()
+    assert (good.status, bad.status) == (Status.PASS, Status.FAIL)
+    assert (good.judgement.summary, bad.judgement.actual) == ("[secret]", "al[secret]")
+    assert [answer.text for _, answer in answered.evidence if isinstance(answer, Reply)] == ["[secret]", "al[secret]"]
+    assert judge(answered).evidence_digest == Evidence.from_json(answered.evidence.to_json()).digest

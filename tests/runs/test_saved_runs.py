@@ -44,7 +44,7 @@ def keep_one(plan: Plan, moment: datetime, word: str = "ready") -> Path:
     inspection = replace(at(MOMENT, Ready), plan=plan)
     evidence = collect(inspection, asked_at(MOMENT, word).open, 5).evidence
     evidence = replace(evidence, collected_at=moment, inputs={"who": word})
-    return saved_runs.keep(plan, evidence, json_report.render(judge(Answered(inspection, evidence))), str)
+    return saved_runs.keep(plan, evidence, json_report.render(judge(Answered(inspection, evidence))))
 
 
 def kept(plan: Plan) -> list[Path]:
@@ -151,7 +151,7 @@ def test_the_newest_go_and_no_go_stay_however_old(tmp_path: Path) -> None:
     older = [keep_one(plan, long_ago, "ready"), keep_one(plan, long_ago + DAY, "asleep")]
     newest = [keep_one(plan, long_ago + 2 * DAY, "ready"), keep_one(plan, long_ago + 3 * DAY, "asleep")]
     placed(plan, MOST_RUNS, MOMENT - 10 * DAY)
-    saved_runs.keep(plan, Evidence(plan.digest, MOMENT), "{}", str)
+    saved_runs.keep(plan, Evidence(plan.digest, MOMENT), "{}")
     assert all(path.exists() for path in newest)
     assert not any(path.exists() for path in older)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from preflight.plan import SecretRef
+from preflight.plan import Account, Host, SecretRef
+from preflight.reasons import Reason
 from preflight.sessions.secrets import MASK, SecretError, Secrets
+from tests.toy import toy_plan
 
 CANARY = "c4n'ary %\\\"pass wörd"
 
@@ -61,7 +63,7 @@ def test_from_a_prompt_that_names_its_purpose(tmp_path: Path) -> None:
     [
         ("env:NOT_SET", "NOT_SET is not set"),
         ("env:EMPTY", "is empty"),
-        ("env:SHORT", "is shorter than 4 characters"),
+        ("env:SHORT", "fewer than 6 characters"),
         ("file:absent", "No such file"),
         ("file:open", "chmod 600"),
         ("file:folder", "no regular file"),
@@ -76,7 +78,7 @@ def test_what_yields_nothing_is_a_clear_error(
     secrets: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ref: str, said: str
 ) -> None:
     monkeypatch.setenv("EMPTY", "")
-    monkeypatch.setenv("SHORT", "qzx")
+    monkeypatch.setenv("SHORT", "qzxv7")
     (tmp_path / "open").write_text("hunter22")
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "folder").mkdir(mode=0o700)
@@ -85,7 +87,7 @@ def test_what_yields_nothing_is_a_clear_error(
     with pytest.raises(SecretError, match=said) as error:
         secrets.value(SecretRef.parse(ref))
     assert "hunter22" not in str(error.value)
-    assert "qzx" not in str(error.value)
+    assert "qzxv7" not in str(error.value)
 
 
 def test_a_known_value_is_masked_in_every_usual_spelling(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +143,27 @@ def test_a_command_that_hangs_holds_up_neither_other_secrets_nor_redaction(
 def test_a_value_that_is_no_text_is_masked_too(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "DB1", "p\udcffss-word")
     assert secrets.redact(secrets.value(SecretRef("env", "DB1"))) == MASK
+
+
+@pytest.mark.case(30)
+@pytest.mark.parametrize("word", ["release", "orders", "ders-a", "blocking", "qzxv7"])
+def test_a_secret_that_a_report_would_show_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Of the plan, in the middle of its words, of the report's own, and one that is short."""
+    plan = toy_plan(hosts=[Host(id="orders-a", user=Account("release"))])
+    secrets = Secrets.of(plan)
+    monkeypatch.setenv("DB1", word)
+    with pytest.raises(SecretError, match="cannot keep it out of the report") as refused:
+        secrets.value(SecretRef("env", "DB1"))
+    assert refused.value.reason is Reason.SECRET_NOT_MASKED
+    assert word not in refused.value.detail
+    assert secrets.redact(word) == word
+
+
+def test_a_reference_without_a_value_is_looked_up_once(secrets: Secrets, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    for _ in range(3):
+        with pytest.raises(SecretError, match="ended with 1"):
+            secrets.value(SecretRef("command", f"sh -c 'echo >>{count}; exit 1'"))
+    assert count.read_text() == "\n"

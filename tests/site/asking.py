@@ -54,7 +54,7 @@ def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> M
     """The check's findings by subject. Saved evidence, judged again, must give the same ones, and without any one of
     its answers no finding may pass."""
     inspection = inspect(plan, Registry((check,)), NOW)
-    secrets = Secrets(plan.folder)
+    secrets = Secrets.of(plan)
     with Pools(plan, secrets) as pools:
         answered = collect(inspection, pools.session, timeout_seconds, mask=secrets.redact)
     found, evidence = answered.findings(), answered.evidence

@@ -511,3 +511,18 @@ def test_the_cures_of_a_backups_role_work_as_they_are_printed(orders: Orders, as
         orders.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=cure)
     found = ask(user=Login(orders.role.name), name=orders.name, sections={"backups": {"b": backup}})
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.case(30)
+@pytest.mark.parametrize("password", ["release", "fail"])
+def test_a_password_that_the_report_would_show_is_not_tried(
+    orders: Orders, ask: Ask, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    before = len(orders.cluster.whole_log)
+    monkeypatch.setenv("ORDERS_PASSWORD", password)
+    found = ask(user=Login("release"))
+    assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+    assert "this tool cannot keep the secret out of the report" in found.judgement.summary
+    assert "change the secret" in found.judgement.remedy
+    assert "[secret]" not in told(found)
+    assert "connection received" not in orders.cluster.whole_log[before:].partition("connection received")[2]

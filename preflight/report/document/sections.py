@@ -37,11 +37,17 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
         "in UTC": [in_utc(verdict)],
         "basis": verdict.basis,
         "because": [verdict.reason],
+        "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],
         "open": ["; ".join([*_deselected(verdict), *gaps])],
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def left_out(verdict: Verdict) -> list[str]:
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why."""
+    return [f"{kind}: {reason}" for kind, reason in verdict.plan.release.without.reasons.items()]
 
 
 def counts(verdict: Verdict) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
-from preflight.report.document.sections import counts
+from preflight.report.document.sections import counts, left_out
 from preflight.report.harmless import clean
 from preflight.verdict import Decision, Verdict
 from preflight.wording import listed
@@ -31,7 +31,8 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
     blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
-    told = filter(None, [status, verdict.reason, blocking, *waivers, counts(verdict)])
+    without = [f"without {each}" for each in left_out(verdict)]
+    told = filter(None, [status, verdict.reason, blocking, *waivers, *without, counts(verdict)])
     said = clean("; ".join(told).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]

@@ -18,7 +18,7 @@ from preflight.finding import Severity, Status
 from preflight.plan import Window
 from preflight.report import PLAIN, View
 from preflight.report.document.order import Blocker, blockers
-from preflight.report.document.sections import not_selected
+from preflight.report.document.sections import left_out, not_selected
 from preflight.report.document.window import begun_now
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
@@ -58,6 +58,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
         yield _waiver(verdict, use)
+    yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
     yield from _times(verdict)
     skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
     told = [f"{counted(skipped, 'check')} not selected"] if skipped else []

@@ -54,7 +54,7 @@ def _short(shown: Document, colours: Colours) -> Iterator[str]:
     yield from _facts(shown, *_SHORT_FACTS)
     if shown.blockers:
         yield from labelled("blocks", [listed((row.what for row in shown.blockers), _SHORT_BLOCKERS, "; ")])
-    yield from _facts(shown, "because")
+    yield from _facts(shown, "because", "without")
     yield from _waivers(shown)
     yield from _facts(shown, "checks")
 
@@ -64,7 +64,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, colours),
-        *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because"),
+        *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because", "without"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
         *_facts(shown, "open"),

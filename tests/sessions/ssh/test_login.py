@@ -365,7 +365,7 @@ def test_a_certificate_in_the_agent_logs_in(
 def test_a_wrong_password_that_many_hosts_share_is_refused_once(
     make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hosts = [password_host(unused_sshd, good_account, monkeypatch, "wrong", f"h{n}") for n in range(8)]
+    hosts = [password_host(unused_sshd, good_account, monkeypatch, "not-the-password", f"h{n}") for n in range(8)]
     pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
     with ThreadPoolExecutor(len(hosts)) as threads:
         answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
