@@ -146,6 +146,9 @@ variables = { schema = "app1" }
 single_transaction = true
 log = "/srv/release/log/orders.log"
 account = "orders"
+line_endings = "lf-or-crlf"
+staged_by = ["deploy"]
+runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"
