@@ -150,6 +150,9 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    located_by: Said | None = None
+    """Who answers for it that the server runs on `host`, where its processes cannot be seen there (a container,
+    hidepid)."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
@@ -371,7 +374,7 @@ class RollbackFile:
 class Rollback:
     """`[rollback]`: what the way back needs."""
 
-    rehearsed: date | None = None
+    rehearsed: Annotated[date | None, OR_NONE] = None
     """When the way back was last tried."""
     max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
     """How long a rehearsal counts."""
