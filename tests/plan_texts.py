@@ -179,6 +179,9 @@ owner = "dba"
 [[applications.app1.health]]
 url = "https://[::1]:8443/health"
 status = 203
+samples = 2
+ignore = ["components.mail"]
+identity = { "app.name" = "orders" }
 json = { status = "UP", "components.db.status" = "UP", nodes = 3, load = 0.5, ready = true }
 text = "line one\\nline two"
 version = "build.version"
@@ -194,7 +197,7 @@ network_zone = "west"
 from = "2.7"
 to = "3.0"
 owner = "dba"
-health = [{ url = "https://app2.example.net/health", version = "version" }]
+health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
 
 [rollback]
 rehearsed = 2026-10-10
