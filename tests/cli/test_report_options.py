@@ -45,7 +45,7 @@ def test_a_bare_time_is_the_one_inside_the_window_else_todays(text: str, moment:
     "text", ["25:00", "yesterday", "", "2026-10-17", "02:30Z", "2026-10-17 02:30Z", "2026-13-01 02:30"]
 )
 def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="write ('YYYY-MM-DD HH:MM'|the local time of .*, without an offset or Z)"):
+    with pytest.raises(ValueError, match=r"write ('YYYY-MM-DD HH:MM'|the local time of .*, without an offset or Z)"):
         named_moment(text, WINDOW)
 
 
