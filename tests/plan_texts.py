@@ -91,6 +91,8 @@ role = "replica"
 connect = "tunnel"
 sslmode = "verify-full"
 sslrootcert = "ca.pem"
+sslcert = "release.crt"
+sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
 system_identifier = "7301234567890123456"
