@@ -91,6 +91,8 @@ role = "replica"
 connect = "tunnel"
 sslmode = "verify-full"
 sslrootcert = "ca.pem"
+sslcert = "release.crt"
+sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
@@ -116,6 +118,9 @@ headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
 previous = "/backup/orders/*.dump"
+reserve = "1GiB"
+read_within = "10min"
+verify = ["/usr/local/bin/check", "{file}"]
 keep = 7
 max_age = "2d"
 step = "backup-orders"

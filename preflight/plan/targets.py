@@ -131,8 +131,12 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate (in
-    `~/.postgresql`)."""
+    """Where the role's password is found; leave it out for a client certificate alone."""
+    sslcert: Path | None = None
+    """Client certificate to log in with, and those above it. Left out, the one in `~/.postgresql` is offered where the
+    plan names no `password`."""
+    sslkey: Path | None = None
+    """Private key of `sslcert`."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""
@@ -241,8 +245,17 @@ class Backup:
     """Expected size, when you know it better than the catalogue or the previous backup does."""
     mount: RemotePath | None = None
     """Mount point on which the directory must lie."""
+    reserve: Bytes | None = None
+    """What other applications write to the same file system before the step. Of several backups on one file system the
+    largest counts: it is one disk."""
     previous: Annotated[RemotePath, OR_NONE] = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
+    read_within: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
+    """How long reading that one to its end may take. `--timeout` must allow for it too."""
+    verify: tuple[Argument, ...] = ()
+    """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
+    own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
+    0 is yes. preflight starts it as it stands: it must change nothing."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
