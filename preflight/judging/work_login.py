@@ -21,8 +21,9 @@ _UNDONE = {
     "user": "ALTER ROLE {role} RESET {name};",
     "database": "ALTER DATABASE {database} RESET {name};",
     "database user": "ALTER ROLE {role} IN DATABASE {database} RESET {name};",
-    "global": "SET default_transaction_read_only = off; ALTER ROLE ALL RESET {name};",  # it holds for the DBA, too
+    "global": "ALTER ROLE ALL RESET {name};",
     "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
+    "command line": "take {name} out of the line that starts the server (pg_ctl -o), and have it started again",
     "client": "take {name} out of PGOPTIONS of the account",
 }
 """Source of pg_settings -> what undoes a setting there."""
@@ -201,7 +202,14 @@ class ScriptRole:
 
     def undo(self, name: str) -> str:
         """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
-        template = _UNDONE.get(self.settings.get(name, "source") or "", _WHEREVER)
+        source, file = self.settings.get(name, "source") or "", self.settings.get(name, "file") or ""
+        template = _UNDONE.get(source, _WHEREVER)
+        if file and not file.endswith("postgresql.auto.conf"):  # where ALTER SYSTEM does not reach
+            template = f"take {{name}} out of {file} on the server, then: SELECT pg_reload_conf();"
+        elif source == "configuration file" and not file:
+            template += " If it stands in postgresql.conf, take it out there first"
+        elif name == _READ_ONLY and source in ("database", "global"):  # it holds for the DBA, too
+            template = f"SET {{name}} = off; {template}"
         return template.format(name=name, role=quote_identifier(self.name), database=quote_identifier(self.dbname))
 
     def begins_like(self, other: RoleSettings) -> bool:
