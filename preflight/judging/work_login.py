@@ -10,7 +10,7 @@ from datetime import timedelta
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
-from preflight.plan.work import PlannedBackup, Section, ServerWork
+from preflight.plan.work import PlannedBackup, Section, ServerWork, sudo_cure
 from preflight.questions.postgres import Identity
 from preflight.questions.sql import RoleSettings, quote_identifier
 from preflight.questions.work_start import Method, ServerLogin
@@ -187,7 +187,7 @@ def _let_psql_tell(work: ServerWork) -> str:
     if work.by_login:
         return f"have psql installed on {work.host.id}, on the PATH of {work.who}"
     path = psql if psql.startswith("/") else f"/usr/bin/{psql}"
-    return f"have this line in sudoers on {work.host.id}: {work.host.user} ALL=({work.account}) NOPASSWD: {path}"
+    return sudo_cure(work.host, work.account, path)
 
 
 @dataclass(frozen=True, slots=True)
