@@ -117,12 +117,13 @@ class CompetingJobs(Check):
         found = host_starts(jobs, own, self._interval)
         yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
         if jobs.systemd is Systemd.FAILED:
-            yield unknown(
+            unseen_timers = unknown(
                 "the timers of systemd are not seen",
                 expected="the answer of systemctl show",
                 actual=jobs.said or "systemctl fails without a word",
-                remedy=f"run it by hand on {subject.id}: systemctl list-timers --all",
+                remedy=f"have systemctl on {subject.id} answer the login: systemctl list-timers --all",
             )
+            yield self._answered(subject, unseen_timers)
         refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
         spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
         others = ["the crontabs of root and all other accounts"] if spool else []
@@ -153,7 +154,8 @@ class CompetingJobs(Check):
             found = pg_cron_starts(pg_jobs, zone_name, self._interval)
         except ValueError as error:
             remedy = "have the system's zone data updated here (tzdata), or cron.timezone corrected there"
-            yield unknown(f"cron.timezone cannot be read: {error}", actual=zone_name, remedy=remedy)
+            unread = unknown(f"cron.timezone cannot be read: {error}", actual=zone_name, remedy=remedy)
+            yield self._answered(subject, unread)
             return
         assumed = "" if pg_cron.zone else " (assumed: cron.timezone is not shown to the role)"
         yield from self._judge_found(

@@ -161,7 +161,7 @@ class Arrival:
         remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}"
         if silent and (database.system_identifier or not work.server):
             summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
-            remedy = _let_psql_tell(work) if database.system_identifier else f"{remedy}; or {_let_psql_tell(work)}"
+            remedy = let_psql_tell(work) if database.system_identifier else f"{remedy}; or {let_psql_tell(work)}"
         elif work.server and not (here and (port in ("", str(database.port)) or not silent)):
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
         elif not work.server and not self._known:
@@ -181,7 +181,7 @@ def _one_after_the_other(login: ServerLogin, identity: Identity) -> bool:
     return max(login.started_ms, identity.started_ms) > min(login.asked_ms, identity.asked_ms)
 
 
-def _let_psql_tell(work: ServerWork) -> str:
+def let_psql_tell(work: ServerWork) -> str:
     """The cure where only pg_dump was tried."""
     psql = work.program("psql")
     if work.by_login:

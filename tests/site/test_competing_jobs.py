@@ -186,7 +186,7 @@ def test_a_systemd_that_does_not_answer_is_unknown(ask: Ask, accounts: Accounts)
     account = accounts.add()
     use_crontab(account, f"{AFTERWARDS} true")
     use_program(account.home / "bin", "systemctl", "echo 'Failed to connect to bus: No such file' >&2; exit 1")
-    found = ask(account)
+    found = ask(account, asked={})
     assert found.status is Status.UNKNOWN, told(found)
     assert "Failed to connect to bus" in told(found)
 
