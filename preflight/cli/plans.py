@@ -10,8 +10,9 @@ from preflight.cli.console import CallError, complain
 from preflight.cli.options import PLAN, format_option, load, refuse
 from preflight.cli.output import carries_unicode, write_stdout
 from preflight.clock import Deadline, now
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
-from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
+from preflight.engine.run import command_sheet, sheet_questions
 from preflight.engine.waivers import of_no_use
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
