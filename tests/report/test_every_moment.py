@@ -110,6 +110,12 @@ def test_all_formats_tell_the_same_times_and_only_those_that_are_known(name: str
     )
     assert (known_margin is not None and margin(known_margin) in head(verdict)) == (known_margin is not None)
     assert bool(schedule) == bool(verdict.plan.steps and verdict.moment < window.end)
+    if schedule:
+        first = min(datetime.fromisoformat(slot["begins_at"]) for slot in schedule["slots"])
+        assert first == max(window.start, verdict.moment), "nobody knows that the work was begun before"
+        assert (schedule["finish_at"] is None) == ("pric" in name and found is no_go)
+        assert (schedule["decide_by"] is None) == ("undo" in name)
+        assert (schedule["margin_minutes"] is None) == ("undo" in name or schedule["finish_at"] is None)
 
 
 @pytest.mark.parametrize(("name", "moment"), list(product(PLANS, MOMENTS)))
