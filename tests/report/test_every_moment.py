@@ -152,6 +152,19 @@ def numbers(budget: Judgement, shown: str) -> None:
             assert part.replace("point of no return", "no way back from") in re.sub(r" \([^)]*UTC\)", "", shown)
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_a_price_that_is_not_that_of_all_says_so(name: str) -> None:
+    verdict = judged(PLANS[name], START, no_go())
+    prices = re.findall(r" price (.*?) (?:lead|seen) ", " ".join(text.render(verdict).split()))
+    known = verdict.found_schedule and verdict.found_schedule.known
+    for price in prices:
+        finish = re.search(r"finish (\d\d:\d\d)", price)
+        if finish and known and known.finish_at:
+            whole = finish[1] == time_in_window(verdict.plan.window, known.finish_at)
+            assert whole or price.endswith("with this alone")
+        assert bool(finish) == ("at least" not in price and "not known" not in price)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_aloud_no_time_is_one_that_is_not_known(moment: str) -> None:
     for name, found in product(PLANS, (go, no_go)):
