@@ -109,6 +109,12 @@ def clean_surroundings(home_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def samples_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health endpoints are asked without the wait between samples."""
+    monkeypatch.setattr("preflight.sessions.http.SECONDS_APART", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_that_keeps_the_program_alive() -> Iterator[None]:
     """Threads that outlive a test must be daemons: anything else would hang the program at its end."""
     before = set(threading.enumerate())
