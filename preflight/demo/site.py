@@ -231,6 +231,7 @@ class DemoSite:
             "confirmed": f"{self._moment.astimezone(clock.zone(_ZONE)) - _CONFIRMED_BEFORE:%Y-%m-%dT%H:%M:%S}",
             "dba_standby": "" if night else 'standby = "the second DBA"',
             "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
+            "account": self._account.name,
             "zone": _ZONE,
             "window_start": start.isoformat(),
             "window_end": end.isoformat(),
