@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from preflight.clock import now
 from tests.cli.program import preflight, write_plan
+from tests.site.https import HttpsApp
 
 PLAN = """\
 [release]
@@ -173,3 +176,22 @@ def test_a_file_that_cannot_be_written_is_no_success(plan: Path) -> None:
     done = preflight("collect", plan, "--output", plan.with_name("absent") / "x.json")
     assert done.returncode == 4
     assert "the evidence could not be written" in done.stderr
+
+
+@pytest.mark.case(32)
+def test_evidence_of_one_folder_is_judged_in_another(tmp_path: Path, https_app: HttpsApp) -> None:
+    """Files beside the plan are named as seen from there, so that the same is asked from every checkout."""
+    https_app.answer_json({"status": "UP", "version": "4.1"})
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    shutil.copy(https_app.ca, here / "ca.pem")
+    text = PLAN.partition("[hosts")[0].replace("2031-01-01", str((now() + timedelta(days=1)).date()))
+    plan = write_plan(here, (
+        f'{text}[applications.app1]\nfrom = "4.1"\nto = "4.2"\n'
+        f'health = [{{ url = "{https_app.url()}", version = "version", ca = "ca.pem" }}]\n'
+    ))  # fmt: skip
+    assert preflight("collect", plan, "--output", here / "evidence.json").returncode == 0
+    here.rename(elsewhere)
+    judged = preflight("judge", elsewhere / plan.name, elsewhere / "evidence.json", "--format", "json")
+    found = {each["check"]: each for each in json.loads(judged.stdout)["findings"]}
+    assert found["app-health"]["status"] == "pass", found["app-health"]
