@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,20 +12,23 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown
+from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown, warned
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
+from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
 from preflight.questions.caches import cache_mark
+from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples
-from preflight.questions.json_body import BodyError, parse_json, shown, value_at
+from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
 from preflight.reasons import Reason, Side
-from preflight.wording import beside, shortened
-
-from .body import LONGEST_EXCERPT, excerpt, judge_body, judge_words
-from .instance import Instance
+from preflight.wording import beside, in_toml, shortened
 
 _LONGEST_SECONDS = 3600.0
+_LONGEST_EXCERPT = 120
+_MOST_WORDS = 10
+_WITHOUT_BODY = (204, 304)
+"""By RFC 9110."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,37 @@ class AppHealthSettings:
 
     warn_before: timedelta = timedelta(days=7)
     """A certificate that ends this soon after it is last needed is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """One endpoint and the application it belongs to."""
+
+    application: Application
+    endpoint: Endpoint
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Host and port, the usual one where the URL names none."""
+        request = HttpRequest(self.endpoint.url)
+        return request.host, request.port
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The names that a remedy may hold."""
+        host, port = self.server
+        return {
+            "app": self.application.id,
+            "owner": self.application.owner or "application's owner",
+            "old": self.application.from_,
+            "host": host,
+            "port": port,
+            "name": self.endpoint.server_name or host,
+        }
+
+    def fill(self, remedy: str) -> str:
+        """A remedy with the names of this instance in it."""
+        return remedy.format(**self.fields)
 
 
 class AppHealth(Check):
@@ -64,11 +100,11 @@ class AppHealth(Check):
                 name = f"{application.id} {endpoint.url}"
                 seen[name] += 1
                 again = f" ({seen[name]})" if seen[name] > 1 else ""
-                subjects.append(Subject(name + again, Instance(application, endpoint), application.owner))
+                subjects.append(Subject(name + again, _Instance(application, endpoint), application.owner))
         return subjects
 
     def probes(self, subject: Subject) -> Probes:
-        instance: Instance = subject.item
+        instance: _Instance = subject.item
         endpoint = instance.endpoint
         patience = max(DEFAULT_SECONDS, 2 * endpoint.max_latency.total_seconds())
         return {
@@ -86,7 +122,7 @@ class AppHealth(Check):
         }
 
     def judge(self, subject: Subject, *, answer: Samples | NoReply) -> Judgement:
-        instance: Instance = subject.item
+        instance: _Instance = subject.item
         if isinstance(answer, NoReply):
             return self._no_answer(instance, answer)
         points = [self._no_answer(instance, lost, answer.answers) for lost in answer.lost]
@@ -104,7 +140,7 @@ class AppHealth(Check):
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
         return Judgement.of(dict.fromkeys(points))
 
-    def _no_answer(self, instance: Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
+    def _no_answer(self, instance: _Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
         need, certificate = self._need, Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
@@ -124,7 +160,7 @@ class AppHealth(Check):
         )
         return replace(found, events=events)
 
-    def _certificate(self, instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+    def _certificate(self, instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         if not answer.final_url.startswith("https:"):
             return
         certificate = answer.certificate
@@ -141,7 +177,7 @@ class AppHealth(Check):
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
 
 
-def _ends(instance: Instance, certificate: Certificate) -> list[End]:
+def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
     server = f"{instance.application.id} at {urlsplit(instance.endpoint.url).netloc}"
     return certificate_ends(
         certificate, server, instance.fill("have the certificate of {host} renewed before the window")
@@ -160,16 +196,16 @@ def _is_ipv6(address: str) -> bool:
     return address.startswith("[")
 
 
-def _cached(instance: Instance, address: str, mark: str) -> Judgement:
+def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
     return unknown(
         f"a cache answers from {address}: the application was not seen",
         expected="an answer of this moment",
-        actual=shortened(mark, LONGEST_EXCERPT),
+        actual=shortened(mark, _LONGEST_EXCERPT),
         remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address"),
     )
 
 
-def _agreement(instance: Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
+def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
     """A failure when the answers are not alike: not all instances behind the name are well, or one is not always."""
     if len({_told(instance, each) for each in answers}) > 1:
         told = {
@@ -186,7 +222,7 @@ def _agreement(instance: Instance, answers: Sequence[HttpAnswer]) -> Iterator[Ju
         )
 
 
-def _told(instance: Instance, answer: HttpAnswer) -> str:
+def _told(instance: _Instance, answer: HttpAnswer) -> str:
     """Status and version, as far as the plan asks for it."""
     if not instance.endpoint.version or answer.status != instance.endpoint.status:
         return str(answer.status)
@@ -211,16 +247,16 @@ def _each_once(
         yield point if is_everywhere else replace(point, summary=f"{point.summary}: {', '.join(addresses)}")
 
 
-def _answer(instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+def _answer(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     """What one answer of the application itself says."""
     yield from _status(instance, answer)
     if answer.status == instance.endpoint.status:
         yield from _final_url(instance, answer)
-        yield from judge_body(instance, answer)
-    yield from judge_words(instance, answer)
+        yield from _body(instance, answer)
+    yield from _words(instance, answer)
 
 
-def _status(instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     wanted = instance.endpoint.status
     if answer.status == wanted:
         yield passed(f"status {answer.status} from {answer.address}")
@@ -239,12 +275,12 @@ def _status(instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         yield failed(
             f"status {answer.status} instead of {wanted}",
             expected=f"status {wanted}",
-            actual=f"{answer.status}: {excerpt(answer.body)}",
+            actual=f"{answer.status}: {_excerpt(answer.body)}",
             remedy=instance.fill(unwell if answer.status >= 500 else elsewhere),
         )
 
 
-def _final_url(instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     wanted = instance.endpoint.final_url
     if wanted and answer.final_url != wanted:
         yield failed(
@@ -255,7 +291,7 @@ def _final_url(instance: Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         )
 
 
-def _latency(instance: Instance, answers: Sequence[HttpAnswer]) -> Judgement:
+def _latency(instance: _Instance, answers: Sequence[HttpAnswer]) -> Judgement:
     """Of the slowest answer."""
     limit = instance.endpoint.max_latency.total_seconds()
     seconds = max(each.latency_seconds for each in answers)
@@ -269,3 +305,132 @@ def _latency(instance: Instance, answers: Sequence[HttpAnswer]) -> Judgement:
         remedy=instance.fill("have {app} on {host} looked at: load, its database, its connection pool"),
         quantity=Quantity(seconds, "s"),
     )
+
+
+def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+    endpoint = instance.endpoint
+    has_none = answer.location or answer.status in _WITHOUT_BODY  # nobody reads the body of a redirect
+    if answer.body_bytes < endpoint.min_bytes and not has_none:
+        yield failed(
+            "the body is too short",
+            expected=f"at least {endpoint.min_bytes} bytes",
+            actual=f"{answer.body_bytes} bytes: {_excerpt(answer.body)}",
+            remedy=f"see why {instance.application.id} answers so little; a proxy may answer for it",
+        )
+    if endpoint.text and not _has_words(answer.body, endpoint.text):
+        yield failed(
+            "the body lacks the text that shows health",
+            expected=_excerpt(endpoint.text),
+            actual=_excerpt(answer.body),
+            remedy=instance.fill("have {app} on {host} looked at: another page, or a sick application, answers"),
+        )
+    elif endpoint.text:
+        yield passed(f"says {_excerpt(endpoint.text)}")
+    is_json = answer.body.lstrip().startswith("{") or "json" in answer.headers.get("content-type", "")
+    if not (is_json or endpoint.json or endpoint.version or endpoint.identity):
+        return
+    try:
+        value = parse_json(answer.body)
+    except BodyError as error:
+        kind = answer.headers.get("content-type", "no content type")
+        yield failed(
+            f"the body cannot be relied on: {error}",
+            expected="one JSON value, each key once",
+            actual=f"{kind}: {_excerpt(answer.body)}",
+            remedy=f"see what answers at {answer.final_url}; have {instance.application.id} answer in sound JSON",
+        )
+        return
+    yield from _values(instance, value)
+
+
+def _has_words(body: str, words: str) -> bool:
+    """Whole, and not denied."""
+    begin, end = (r"\b" if re.match(r"\w", each) else "" for each in (words, words[::-1]))
+    return re.search(rf"(?<!\bnot )(?<!\bNOT ){begin}{re.escape(words)}{end}", body) is not None
+
+
+def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
+    application, endpoint = instance.application, instance.endpoint
+    if endpoint.version:
+        yield _value(instance, body, endpoint.version, application.from_, is_version=True)
+    for path, wanted in endpoint.identity.items():
+        yield _identity(instance, body, path, wanted)
+    for path, wanted in endpoint.json.items():
+        if path == endpoint.version and wanted == application.from_:
+            continue  # the very same comparison
+        yield _value(instance, body, path, wanted, is_version=str(wanted) == application.from_)
+
+
+def _identity(instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool) -> Judgement:
+    """Whether it is the application at all that answers."""
+    judged = _value(instance, body, path, wanted, is_version=False)
+    if judged.status is Status.PASS:
+        return judged
+    cure = "correct the URL in the plan, or have the {owner} see what answers for {app} on {host} port {port}"
+    summary = f"another application answers: {judged.summary}"
+    return replace(judged, summary=summary, remedy=instance.fill(cure), waivable=False)
+
+
+def _value(
+    instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool, *, is_version: bool
+) -> Judgement:
+    """One value of the body against the one wanted."""
+    expected = f"{path} is {json.dumps(wanted)}"
+    try:
+        seen = value_at(body, path)
+    except BodyError as error:
+        return failed(
+            f"the answer has no {path}",
+            expected=expected,
+            actual=str(error),
+            remedy=f"correct the path {path} in the plan, or have {instance.application.id} show it to this machine",
+        )
+    if equals(seen, wanted):
+        return passed(f"version {wanted}" if is_version else f"{path} {shown(seen)}")
+    summary = actual = f"{path} is {shown(seen)}"
+    remedy = "have {app} on {host} looked at before the window; correct `json` in the plan if it is well so"
+    if is_version:
+        actual = f"version {shown(seen)}"
+    if is_version and equals(seen, instance.application.to):
+        summary = f"runs {instance.application.to} already, the version the window is to bring"
+        remedy = "stop and ask the {owner} who deployed {app} on {host}; the way back to {old} is not what was planned"
+    elif is_version:
+        summary = f"runs version {shown(seen)}, not {instance.application.from_}"
+        remedy = "have {app} on {host} brought to {old}, or correct `from` in the plan and rehearse the way back to it"
+    return failed(summary, expected=expected, actual=actual, remedy=instance.fill(remedy))
+
+
+def _words(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+    """What the answer itself says of health, besides what the plan names."""
+    found = list(words_of(answer.body))
+    well = next((word for word in found if word.state is State.WELL and "." not in word.path), None)
+    beside = f", although the answer says {well.path} {json.dumps(well.text)}" if well else ""
+    unwell = [word for word in found if word.state is not State.WELL and not _is_left_aside(instance.endpoint, word)]
+    for word in unwell[:_MOST_WORDS]:
+        place = shortened(word.path, _LONGEST_EXCERPT)
+        seen = f"{place} is {_excerpt(word.text)}" if place else f"the answer is {_excerpt(word.text)}"
+        yield _unwell(instance, word, seen, beside)
+
+
+def _is_left_aside(endpoint: Endpoint, word: Word) -> bool:
+    """The plan names its value, or says that it does not count."""
+    named = word.path in {*endpoint.json, *endpoint.identity, endpoint.version} or word.text == endpoint.text
+    return named or any(f"{word.path}.".startswith(f"{path}.") for path in endpoint.ignore)
+
+
+def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgement:
+    expected = f"{word.path or 'an answer'} that is well"
+    cure = instance.fill("have this part of {app} on {host} looked at before the window")
+    if word.state is State.ILL:
+        return failed(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
+    if word.state is State.IMPAIRED:
+        return warned(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
+    entry = in_toml({json.dumps(word.path): word.text})
+    remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}, or its part in `ignore`"
+    return unknown(f"{seen}, which tells nothing of health{beside}", expected=expected, actual=seen, remedy=remedy)
+
+
+def _excerpt(body: str) -> str:
+    """The beginning of a text, quoted, control characters escaped."""
+    text = body if len(body) <= _LONGEST_EXCERPT else f"{body[:_LONGEST_EXCERPT]}..."
+    return json.dumps(text, ensure_ascii=False) if body else "nothing"
