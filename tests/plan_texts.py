@@ -93,6 +93,7 @@ sslmode = "verify-full"
 sslrootcert = "ca.pem"
 version = "15"
 backup = { none = "saved by its owner, too" }
+data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "pg_lsclusters" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
