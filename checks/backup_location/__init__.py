@@ -98,7 +98,8 @@ class BackupLocation(Check):
             return judge_absent(planned, directory)
         points = [*judge_writing(planned, directory, self.moment), *self._mount(planned, directory)]
         if isinstance(files, NoReply) or isinstance(places, NoReply):
-            points.append(unknown("whether it lies on the storage of the data directory was not seen"))
+            remedy = f"cure the line database-login {planned.database.id}, then run again"
+            points.append(unknown("whether it lies on the storage of the data directory was not seen", remedy=remedy))
         else:
             points += self._apart(planned, directory, files, places or {})
         return Judgement.of(points)
