@@ -119,7 +119,7 @@ class BackupLocation(Check):
             yield unknown(
                 "on which file system it lies cannot be seen",
                 expected="a line of it in /proc/self/mountinfo",
-                remedy=f"look on {planned.host.id}: findmnt -T {shlex.quote(planned.backup.directory)}",
+                remedy=f"let {planned.who} read /proc/self/mountinfo on {planned.host.id}",
             )
             return
         wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point

@@ -123,7 +123,7 @@ class RollbackReady(Check):
                 return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, self.plan.seal_command, facts["approved"], facts["texts"])
+                ways = WaysBack(scripts, folder, self.plan, self.moment, facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)

@@ -28,8 +28,10 @@ from preflight.plan import (
     Database,
     Host,
     RemotePath,
+    Role,
     Rollback,
     RollbackFile,
+    Said,
     Scripts,
     SecretRef,
     Sha256,
@@ -45,6 +47,7 @@ TABLES = (
     "CREATE TABLE other AS SELECT 1 AS one",
 )
 HOUR = timedelta(hours=1)
+DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
 
 
 @dataclass
@@ -539,6 +542,8 @@ def test_rollback_files_are_hashed_where_they_are(orders: Orders, ask: Ask) -> N
     ("back", "status", "words"),
     [
         ("DROP TABLE t;", Status.PASS, "1 scripts have their way back: 010.sql"),
+        ("SELECT app.undo_010();", Status.UNKNOWN, "may change nothing"),
+        ("BEGIN; DROP TABLE t;", Status.FAIL, "does not commit what it changes"),
         (None, Status.FAIL, "010.sql has no way back"),
         ("-- to be written\n/* DROP TABLE t; */\n", Status.FAIL, "does nothing"),
         ("-- undo\nCREATE  TABLE t ();\n", Status.FAIL, "is the same script"),
@@ -561,6 +566,11 @@ def test_each_script_has_its_way_back(ask: Ask, tmp_path: Path, back: str | None
     found = ask(scripts={"s": scripts})["s way back"]
     assert found.status is status, told(found)
     assert words in found.judgement.summary
+    shown = Said(by="dba", on=NOW.date(), reason="run 8812")
+    answered = replace(scripts, way_back_shown=shown, single_transaction=True)
+    found = ask(scripts={"s": answered}, roles={"dba": DBA})["s way back"]
+    by_word = {Status.UNKNOWN: Status.WARN}.get(status, status)
+    assert found.status is (Status.PASS if "commit" in words else by_word), told(found)
 
 
 def test_a_folder_without_scripts_is_no_pass(ask: Ask, tmp_path: Path) -> None:
