@@ -349,7 +349,7 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
             expected=f"{program} reads {seen.file.path} to its end",
             actual=read.said,
             remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
-            f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
+            f"{seen.who}, or name the full path: `program` of {seen.planned.table}",
         )
     return unknown(
         f"pg_restore does not run as {seen.who}: {why}",
