@@ -62,6 +62,65 @@ def test_each_zone_asks_its_own_targets_and_judge_joins_them(plan: Path) -> None
     assert "nobody asked" not in told
 
 
+PATHS = """\
+[release]
+id = "REL-1"
+checks = "own"
+[window]
+zone = "UTC"
+start = 2031-01-01T01:00:00
+end = 2031-01-01T03:00:00
+[hosts.db1]
+address = "127.0.0.1"
+port = 1
+user = "a"
+key = "keys/id"
+passphrase = "file:keys/words"
+known_hosts = ["hosts"]
+[databases.orders]
+host = "db1"
+port = 1
+user = "release"
+password = "file:keys/words"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
+[scripts.orders]
+database = "orders"
+approved = "sql"
+manifest = "orders.SHA256SUMS"
+staged = "/srv/release"
+[checks.command.run.own]
+program = "tools/own.sh"
+"""
+
+
+@pytest.mark.case(32)
+def test_judged_in_another_folder_the_verdict_is_the_same(tmp_path: Path) -> None:
+    """Whatever file beside the plan it names."""
+    here, elsewhere = tmp_path / "here", tmp_path / "somewhere" / "else"
+    files = {
+        "keys/id": "no key", "keys/words": "correct horse", "hosts": "", "ca.pem": "no certificate", "own/_x.py": "",
+        "sql/010_a.sql": "\\i 020_b.sql\n", "sql/020_b.sql": "SELECT 1;\n", "tools/own.sh": "#!/bin/sh\necho yes\n",
+        "orders.SHA256SUMS": f"{'0' * 64}  sql/010_a.sql\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(text)
+        (here / name).chmod(0o700)
+    plan = write_plan(here, PATHS)
+    assert preflight("collect", plan, "--output", here / "evidence.json").returncode == 0
+    shutil.copytree(here, elsewhere)
+    reports = []
+    for folder in (here, elsewhere):
+        done = preflight("judge", folder / plan.name, folder / "evidence.json", "--format", "json")
+        assert done.returncode == 1, done.stderr
+        reports.append(json.loads(done.stdout))
+    for one, other in zip(*(report["findings"] for report in reports), strict=True):
+        assert one == other
+    assert reports[0] == reports[1]
+    assert {each["check"] for each in reports[0]["findings"]} > {"command", "script-hashes", "database-login"}
+
+
 def test_evidence_is_void_when_a_script_beside_the_plan_changed_since(tmp_path: Path) -> None:
     scripts = """
 [databases.orders]
