@@ -93,6 +93,7 @@ sslmode = "verify-full"
 sslrootcert = "ca.pem"
 version = "15"
 backup = { none = "saved by its owner, too" }
+located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
 person = "the second DBA"
@@ -115,6 +116,9 @@ headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
 previous = "/backup/orders/*.dump"
+reserve = "1GiB"
+read_within = "10min"
+verify = ["/usr/local/bin/check", "{file}"]
 keep = 7
 max_age = "2d"
 step = "backup-orders"
@@ -146,6 +150,9 @@ variables = { schema = "app1" }
 single_transaction = true
 log = "/srv/release/log/orders.log"
 account = "orders"
+line_endings = "lf-or-crlf"
+staged_by = ["deploy"]
+runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"
@@ -172,6 +179,9 @@ owner = "dba"
 [[applications.app1.health]]
 url = "https://[::1]:8443/health"
 status = 203
+samples = 2
+ignore = ["components.mail"]
+identity = { "app.name" = "orders" }
 json = { status = "UP", "components.db.status" = "UP", nodes = 3, load = 0.5, ready = true }
 text = "line one\\nline two"
 version = "build.version"
@@ -187,7 +197,7 @@ network_zone = "west"
 from = "2.7"
 to = "3.0"
 owner = "dba"
-health = [{ url = "https://app2.example.net/health", version = "version" }]
+health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
 
 [rollback]
 rehearsed = 2026-10-10

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from preflight.plan.agreements import Said
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
@@ -24,6 +25,7 @@ from preflight.plan.values import (
     Factor,
     FileBelow,
     HostRef,
+    LineEndings,
     Name,
     Nothing,
     OpenText,
@@ -148,6 +150,9 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    located_by: Said | None = None
+    """Who answers for it that the server runs on `host`, where its processes cannot be seen there (a container,
+    hidepid)."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
@@ -236,8 +241,17 @@ class Backup:
     """Expected size, when you know it better than the catalogue or the previous backup does."""
     mount: RemotePath | None = None
     """Mount point on which the directory must lie."""
+    reserve: Bytes | None = None
+    """What other applications write to the same file system before the step. Of several backups on one file system the
+    largest counts: it is one disk."""
     previous: Annotated[RemotePath, OR_NONE] = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
+    read_within: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
+    """How long reading that one to its end may take. `--timeout` must allow for it too."""
+    verify: tuple[Argument, ...] = ()
+    """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
+    own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
+    0 is yes. preflight starts it as it stands: it must change nothing."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
@@ -285,6 +299,14 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Shown | None = None
     """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    line_endings: LineEndings = LineEndings.AS_APPROVED
+    """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
+    way they are brought there; line breaks within texts of the SQL differ with them."""
+    staged_by: tuple[Account, ...] = ()
+    """Accounts that may own the staged scripts and folders above them besides root, the host's login and `account`."""
+    runs_programs: Said | None = None
+    """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
+    include with a variable runs or reads."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
@@ -305,13 +327,20 @@ class Endpoint:
     """One health endpoint of one instance."""
 
     url: Url
-    """What is asked, with one GET."""
+    """What is asked, with a GET, at every address that its host's name stands for."""
+    samples: Annotated[int, Between(1, 20)] = 3
+    """How often each address is asked, at least 1 s apart; 1 where a single answer is enough."""
     status: Annotated[int, Between(100, 599)] = 200
     """The only status that is right."""
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
+    """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
+    the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
+    ignore: tuple[Name, ...] = ()
+    """Paths of parts whose health does not count, with all below them: `["components.mail"]`."""
+    identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
     text: Text = ""
-    """Text that the body must contain."""
+    """Words that the body must contain, whole and not after `not`: `healthy` is not in `unhealthy`."""
     version: Annotated[str, OR_NONE] = ""
     """Dotted path of the running version in a JSON body; it must be the application's `from`."""
     max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)
@@ -361,7 +390,7 @@ class RollbackFile:
 class Rollback:
     """`[rollback]`: what the way back needs."""
 
-    rehearsed: date | None = None
+    rehearsed: Annotated[date | None, OR_NONE] = None
     """When the way back was last tried."""
     max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
     """How long a rehearsal counts."""

@@ -122,6 +122,7 @@ class _OfReports(_Builder):
 
     scalars: Mapping[Any, Schema] = {
         str: {"type": "string"},
+        bool: {"type": "boolean"},
         int: {"type": "integer", "minimum": 0},
         float: {"type": "number"},
         datetime: {"type": "string", "format": "date-time", "description": "With an offset; UTC."},

@@ -8,6 +8,7 @@
 | 3 | UNKNOWN | HOLD |
 
 A plan that cannot be read ends with 2 in every format, and so reads CRITICAL here.
+In the performance data `U` is what the plan leaves unknown.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")
     found = verdict.found_schedule
     if found is not None:
-        values.append(f"margin={found.margin.total_seconds():.0f}s")
-        values.append(f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0")
+        known = found.known
+        margin = "U" if known.margin is None else f"{known.margin.total_seconds():.0f}s"
+        work = "U" if known.finish_at is None else f"{(known.finish_at - found.begins_at).total_seconds():.0f}s"
+        values += [f"margin={margin}", f"work={work};;;0"]
     data = f" | {' '.join(values)}\n"
     return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 
