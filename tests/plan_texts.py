@@ -91,6 +91,8 @@ role = "replica"
 connect = "tunnel"
 sslmode = "verify-full"
 sslrootcert = "ca.pem"
+sslcert = "release.crt"
+sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }

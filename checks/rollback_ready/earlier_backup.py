@@ -418,7 +418,8 @@ def _content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, usual
         if read.tables == 0:
             yield _no_data(seen)
     if isinstance(seen.live, NoReply):
-        yield unknown("the server's own version and tables are not known", actual=seen.live.detail)
+        remedy = f"cure the line database-login {seen.planned.database.id}, then run again"
+        yield unknown("the server's own version and tables are not known", actual=seen.live.detail, remedy=remedy)
         return
     yield from _version(seen, read, major_of_server(seen.live.version_num))
     yield from _tables(seen, seen.live, read.names if isinstance(read, ArchiveRead) else _names_of(read, name))

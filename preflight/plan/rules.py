@@ -78,6 +78,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if "sslrootcert" in raw["databases"][name] and database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
             message = 'is used only with sslmode "verify-ca" or "verify-full"'
             yield Broken(("databases", name, "sslrootcert"), message)
+        if (database.sslcert is None) is not (database.sslkey is None):
+            given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
+            yield Broken(("databases", name, given), f"needs {missing} beside it")
     yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)

@@ -131,8 +131,12 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate (in
-    `~/.postgresql`)."""
+    """Where the role's password is found; leave it out for a client certificate alone."""
+    sslcert: Path | None = None
+    """Client certificate to log in with, and those above it. Left out, the one in `~/.postgresql` is offered where the
+    plan names no `password`."""
+    sslkey: Path | None = None
+    """Private key of `sslcert`."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

@@ -169,9 +169,10 @@ class Certificate:
         return ", ".join(own + above) or "a root certificate that this machine trusts"
 
     @classmethod
-    def in_session(cls, session: Mapping[str, str]) -> Self | None:
-        """The one a server showed, also where the answer failed for it; None without TLS. Raises Unreadable."""
-        text = session.get("certificate", "")
+    def in_session(cls, session: Mapping[str, str], name: str = "certificate") -> Self | None:
+        """The one a server showed, also where the answer failed for it, or as `client_certificate` the one that the
+        login showed; None without. Raises Unreadable."""
+        text = session.get(name, "")
         return read_record(cls, parse_json(text)) if text else None
 
 
