@@ -92,6 +92,7 @@ def test_a_server_that_was_sealed_is_never_replaced(sealing: Sealing, site: Site
     assert sealing.seal("--accept-host-keys").returncode == 0
     before = sealing.servers.read_bytes()
     clone = site.start_postgres(copy_of=sealing.cluster)
+    clone.sql("SELECT pg_promote()")  # else it would take up a WAL sender
     sealing.write(cluster=clone)
     done = sealing.seal()
     assert done.returncode == 2
