@@ -11,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import minutes_at_stake, programs_of, work_on
+from preflight.plan.work import minutes_at_stake, programs_of, sudo_cure, work_on
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
     ProgramRun,
@@ -33,10 +33,9 @@ _REMEDIES = {
     "the plan: `program` or `command` of its entry",
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
-    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}",
+    Refusal.NOT_ALLOWED: "{rule}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
-    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}; or name "
-    "the password in `become` of [hosts.{host}]",
+    Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
 
@@ -174,14 +173,14 @@ class BecomeAccount(Check):
         names = ", ".join(name for name, _ in found)
         return failed(
             summary,
-            expected=f"sudo -k -n -u {account} -- PROGRAM runs on {host.id}: {names}",
+            expected=f"sudo -k -n -u {account} runs them on {host.id}: {names}",
             actual=actual,
             remedy=_REMEDIES[why].format(
                 host=host.id,
                 login=host.user or "the login",
                 account=account,
                 program=names,
-                listed=", ".join(dict.fromkeys([*named, _SHELL])),
+                rule=sudo_cure(host, account, *named, _SHELL),
             ),
             minutes_at_stake=self._stake(target),
         )

@@ -201,10 +201,10 @@ def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("_"))
         files = [path for path in entries if path.suffix == ".py" or (path / _PACKAGE).is_file()]
     except OSError as error:
-        broken.append(BrokenSource(str(folder), error.strerror or "cannot be read"))
+        broken.append(BrokenSource(folder.name, error.strerror or "cannot be read"))
         return []
     if not files:
-        broken.append(BrokenSource(str(folder), "holds no check, though the plan names it"))
+        broken.append(BrokenSource(folder.name, "holds no check, though the plan names it"))
     return files
 
 
