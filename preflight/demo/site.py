@@ -6,6 +6,7 @@ Everything lives in folders made for the occasion and is gone when the site is l
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -28,7 +29,6 @@ from preflight.demo.host import DemoHost
 from preflight.demo.postgres import Postgres, find_programs
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
-from preflight.plan.sealed_servers import SealedServer, file_beside, format_sealed_servers
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6
@@ -218,13 +218,14 @@ class DemoSite:
             (folder / "sql" / f"{database}.SHA256SUMS").write_text("".join(lines))
         pinned = "".join(host.server.known_hosts_line() for host in self.hosts.values())
         self.plan_path.with_suffix(".known_hosts").write_text(pinned)
-        server = SealedServer(
-            system_identifier=self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
-            port=self.postgres.port,
-            data_directory=self.postgres.query("SHOW data_directory"),
-            addresses=(self.postgres.address,),
-        )
-        file_beside(self.plan_path).write_text(format_sealed_servers(dict.fromkeys(_DATABASE_HOSTS, server)))
+        server = {
+            "system_identifier": self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
+            "port": self.postgres.port,
+            "data_directory": self.postgres.query("SHOW data_directory"),
+            "addresses": [self.postgres.address],
+        }
+        sealed = {"format": 1, "databases": dict.fromkeys(_DATABASE_HOSTS, server)}
+        self.plan_path.with_suffix(".sealed.json").write_text(json.dumps(sealed))
         self._write_plan()
 
     def _write_plan(self, *, night: bool = False) -> None:
