@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from preflight.check import Check
+from preflight.engine.cut_off import code_of_checks
 from preflight.errors import CRASHES, PreflightError
 from preflight.finding import Severity
 from preflight.plan import Plan
@@ -79,7 +80,8 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
 
     def collect(name: str, load: Callable[[], Any], seeming_ids: Callable[[], tuple[str, ...]]) -> None:
         try:
-            loaded = load()
+            with code_of_checks:
+                loaded = load()
             offered = [_complete(check) for check in ([loaded] if inspect.isclass(loaded) else _checks_in(loaded))]
             if not offered:
                 raise TypeError("no Check subclass in it")

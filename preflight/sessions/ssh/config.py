@@ -52,7 +52,10 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
     )
-    complete = replace(complete, key=host.key or _first_identity(complete, options.get("identityfile", [])))
+    if not host.agent and host.password is None:  # one credential: that of the plan comes before it
+        complete = replace(complete, key=host.key or _first_file(complete, options.get("identityfile", [])))
+    certificate = host.certificate or _first_file(complete, options.get("certificatefile", []))
+    complete = replace(complete, certificate=certificate)
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
@@ -103,10 +106,8 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
     return done.stdout
 
 
-def _first_identity(host: Host, names: list[str]) -> Path | None:
-    """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
-    if host.agent or host.password is not None:
-        return None
+def _first_file(host: Host, names: list[str]) -> Path | None:
+    """The first that exists: one credential, one attempt."""
     paths = (Path(_expanded(name, host)).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
 
