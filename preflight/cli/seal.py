@@ -15,9 +15,9 @@ from preflight.cli.console import CallError, complain, has_terminal
 from preflight.cli.options import PLAN, load
 from preflight.cli.output import write_stdout
 from preflight.clock import Deadline, now
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
-from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.errors import ExitCode
 from preflight.plan import Plan
 from preflight.plan.sealed_servers import SealedServer, format_sealed_servers
