@@ -172,7 +172,7 @@ class BackupDuration(Check):
             f"how long it takes is a guess: {why}",
             expected="an earlier archive that tells, or a time that was measured or rehearsed",
             actual=f"step {step.id} plans {step.minutes:g} min, source guess",
-            remedy=f'measure a backup of this size, then write its minutes and source = "measured DATE" to {step.id}',
+            remedy=f"measure a backup of this size, then write its minutes and the day (`source`) to step {step.id}",
         )
 
 
