@@ -122,7 +122,7 @@ def _point(point: Judgement, finding: Finding) -> Point:
         ("found", "" if point.actual in point.summary else point.actual),
         ("wanted", point.expected),
         ("cure", point.remedy),
-        ("cost", f"{round(stake, 1):g} min longer if it stays so" if stake else ""),
+        ("cost", f"{round(stake, 1):g} min if it stays so" if stake else ""),
     ]
     return Point(summary=mark + point.summary, labelled=_labelled(labelled), details=point.details)
 
