@@ -46,12 +46,12 @@ def times(verdict: Verdict) -> Iterator[str]:
 def _work(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[str]:
     known, finish = found.known, _with_utc(verdict.plan.window, found.finish_at)
     begun = " if the work begins now" if verdict.moment > verdict.plan.window.start else ""
-    if known.finish_at is None:
-        yield f"not before {finish}{begun}: {unpriced_steps(found.unpriced)}"
-    else:
-        yield f"{finish}{begun}"
+    least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
+    yield f"{not_before}{finish}{begun}"
     if found.finish_at != planned.finish_at:
-        yield f"{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+        yield f"{least}{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+    if found.unpriced:
+        yield unpriced_steps(found.unpriced)
     if known.latest_start is not None:
         early = verdict.plan.window.start - known.latest_start
         if early > timedelta():
