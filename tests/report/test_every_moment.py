@@ -198,6 +198,16 @@ def test_the_picture_ends_each_step_when_the_table_of_steps_does(found: object) 
             assert listed.split()[2] == ends
 
 
+def test_a_step_after_one_whose_time_is_not_known_ends_later_in_every_picture() -> None:
+    verdict = judged(PLANS["one price"], timedelta(), no_go())
+    report, page = text.render(verdict, View(verbose=True)), html.render(verdict)
+    assert re.findall(r"^ (\S+) +\d\d:\d\d\+ ", report, re.M) == [
+        "scripts-orders", "verify-orders", "deploy-app1", "smoke-test", "announce"
+    ]  # fmt: skip
+    assert report.count("ends later") == 5
+    assert len(re.findall(r">\d\d:\d\d\+<", page)) == 5
+
+
 def test_which_of_two_equal_times_is_meant_is_told_everywhere() -> None:
     """00:00 to 06:00 on the night on which clocks go back; the scripts end in the hour that comes twice."""
     start = datetime(2026, 11, 1, 4, tzinfo=UTC)

@@ -10,7 +10,7 @@ from math import ceil
 
 from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
-from preflight.judging.schedule import Schedule, Slot, time_in_window
+from preflight.judging.schedule import Schedule, Slot, clock_in_window, time_in_window
 from preflight.plan import Window
 from preflight.units import format_duration
 from preflight.verdict import Verdict
@@ -192,6 +192,11 @@ class Timeline:
         first = self.begin.replace(second=0, microsecond=0) + timedelta(minutes=to_the_next)
         count = int((self.end - first) / timedelta(minutes=step)) + 1
         return [first + timedelta(minutes=step * number) for number in range(count)]
+
+    def ends(self, slot: Slot) -> str:
+        """`03:10`, as found; `03:10+` where that is the least."""
+        later = "+" if slot.step.id in self.found.end_later else ""
+        return clock_in_window(self.window, slot.ends_at) + later
 
     def tracks(self) -> dict[str, list[Bar]]:
         """The steps by their line of work, each in the order in which they begin."""
