@@ -41,6 +41,8 @@ _OPEN_SQL = 'have the network opened to port {port}, or reach it through its hos
 _OPEN_HTTP = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
 _KEY_FILE = "put the key where preflight runs: {key}, or correct `key` in [hosts.{target}]"
 _REPORT = "report it to the authors of preflight"
+_CONFIRM = "have {owner} confirm the password of {user}, and correct the secret that"
+_OWN = "names; where that is an account of its own, say local_account = true there"
 _CHANGE_IT = "change the secret to one of 6 characters or more that is no word of the plan or of a report"
 _OTHER_PORT = {
     "ssh": "correct `port` in [hosts.{target}]: something else than sshd answers there",
@@ -103,8 +105,10 @@ class Reason(Enum):
     OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
     BUSY = ("not asked (busy)", Side.HERE,
         "ask with a longer --timeout, or when the machine preflight runs on has less to do")
-    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE,
-        "have {owner} confirm the password, and correct the secret that [hosts.{target}] names")
+    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE, {
+        "ssh": f"{_CONFIRM} [hosts.{{target}}] {_OWN}",
+        "sql": f"{_CONFIRM} [databases.{{target}}] {_OWN}",
+    })
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
     KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
         "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent")
@@ -226,8 +230,6 @@ class Reason(Enum):
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
         "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH")
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
-    SUDO_PASSWORD_REFUSED = ("sudo refused the password", Side.FAR_END,
-        "correct the secret that `become` in [hosts.{target}] names before anybody tries again")
 
     # PostgreSQL.
     BAD_PASSWORD = ("bad password", Side.FAR_END,

@@ -67,6 +67,9 @@ class Host:
     """The login that will do the work in the window."""
     password: SecretRef | None = None
     """Where the login's password is found."""
+    local_account: bool = False
+    """The password is this host's alone. Without it, entries with the same `user` and the same reference are one
+    account, whose password is tried once: the first logs in alone, the others once it was accepted."""
     key: Path | None = None
     """Private key file."""
     passphrase: SecretRef | None = None
@@ -130,6 +133,8 @@ class Database:
     password: SecretRef | None = None
     """Where the role's password is found; leave it out for a client certificate (in
     `~/.postgresql`)."""
+    local_account: bool = False
+    """The password is this database's alone; as for a host."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""

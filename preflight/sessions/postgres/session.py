@@ -21,6 +21,7 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
+from preflight.sessions.trials import PasswordAccount
 
 if TYPE_CHECKING:
     from psycopg import pq
@@ -145,10 +146,13 @@ class SqlSession:
             from preflight.sessions.postgres.connection import Connection, own_facts
             from preflight.sessions.postgres.login import Login
 
-            login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
+            password = self._password()
             addresses = self._addresses(deadline)
-            self.stage = f"logging in at {self._session['address']}"
-            self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
+            with contextlib.ExitStack() as trial:
+                name = self._database.server_name or self._address
+                login = Login(self._database, name, password, self._closing, lambda: self._wait_alone(trial, deadline))
+                self.stage = f"logging in at {self._session['address']}"
+                self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
             raise CannotAsk(Reason.NO_DRIVER, detail) from None
@@ -162,6 +166,14 @@ class SqlSession:
             self._session["address"] = str(server)
         self._connection = Connection(self._pgconn, self._closing)
         return server
+
+    def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
+        """See `PasswordTrials.alone`. Raises CannotAsk."""
+        reference, trials = self._database.password, self._pool.secrets.trials
+        if reference is None:
+            return 0.0
+        account = PasswordAccount.of(self._database, "PostgreSQL", self._database.user, reference)
+        return trial.enter_context(trials.alone(account, self._database.id, deadline))
 
     def _password(self) -> str | None:
         reference = self._database.password

@@ -60,8 +60,6 @@ class Connection:
         self._failure: NoReply | None = None
         self._attempt: Attempt | None = None
         self._session: dict[str, str] = {}
-        self.password_refused = False
-        """sudo has refused the login's password in this run; it is offered once."""
 
     @property
     def way(self) -> list[Connection]:
@@ -217,9 +215,12 @@ class Connection:
         try:
             transport = attempt.reach(known)
             self._check_host_key(transport, host, known, unreadable)
-            attempt.stage = f"logging in as {host.user}"
-            with attempt.limited():
-                log_in(transport, host.user, credential, attempt.limit)
+            attempt.stage = f"waiting for the login of {host.user} elsewhere, which is tried alone"
+            with credential.alone(deadline) as waited:
+                attempt.stage = f"logging in as {host.user}"
+                attempt.limit = deadline.at_most(attempt.limit.left() + waited)
+                with attempt.limited():
+                    log_in(transport, host.user, credential, attempt.limit)
         finally:
             attempt.end_turn()
             if attempt.transport is not None and attempt.transport.banners:

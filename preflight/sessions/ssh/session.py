@@ -15,6 +15,7 @@ from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, News, too_much
 from preflight.sessions.ssh.connection import Connection, Login
+from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
 
 _HEAD_START_SECONDS = 0.15
@@ -123,18 +124,19 @@ class _Asking:
                 self._out_of_time()
                 return
             if self._running or self._waiting:
-                pauses = [run.wait_seconds for run in self._running] or [_SLOT_POLL_SECONDS]
+                pauses = [run.wait_seconds for run in self._running] + [_SLOT_POLL_SECONDS] * bool(self._waiting)
                 self._news.wait_once(min(self._deadline.left(), *pauses))
 
     def _start(self, login: Login) -> None:
         """Opens as many channels as there are batches and the server allows."""
         for questions in list(self._waiting):
-            if self._deadline.over or (
-                _has_secret(questions) and any(_has_secret(r.unanswered) for r in self._running)
-            ):
-                continue  # one password after another: once sudo has refused it, another try could lock the account
+            if self._deadline.over:
+                return
+            typed = _has_secret(questions)
             try:
-                secret = self._secret_of(questions[0]) if _has_secret(questions) else None
+                if typed and not self._may_type(questions[0]):
+                    continue
+                secret = self._secret_of(questions[0]) if typed else None
                 channel = login.slots.open(login.transport, self._deadline)
             except CannotAsk as failed:
                 self._put_all(questions, failed.reason, failed.detail)
@@ -201,27 +203,32 @@ class _Asking:
         detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")
         self._put_all(unanswered, reason, detail)
 
+    def _may_type(self, question: Question) -> bool:
+        """Whether the secret of a question that is asked alone may be typed now: one after another, since once sudo has
+        refused it, another try could lock the account. Raises CannotAsk."""
+        if any(_has_secret(run.unanswered) for run in self._running):
+            return False
+        return self._secrets.trials.claim(self._account(question), self._connection.host.id)
+
+    def _account(self, question: Question) -> PasswordAccount:
+        """Whose password it is that sudo asks for."""
+        user = self._connection.reached.user
+        return PasswordAccount.of(self._connection.host, "sudo", user, SecretRef.parse(question.stdin_secret))
+
     def _secret_of(self, question: Question) -> str:
-        """The secret of a question that is asked alone. Raises CannotAsk."""
-        if self._connection.password_refused:
-            detail = "sudo refused the password before; it is not offered again in this run"
-            raise CannotAsk(Reason.SUDO_PASSWORD_REFUSED, detail)
-        try:
-            reference = SecretRef.parse(question.stdin_secret)
-            return self._secrets.value(reference, self._connection.host.password_purpose)
-        except ValueError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
+        """Raises CannotAsk."""
+        return self._secrets.value(SecretRef.parse(question.stdin_secret), self._connection.host.password_purpose)
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
+            self._end_trial(question)
             self._deliver(question, self._connection.no_reply(Reason.QUESTION_LIMIT, detail, took=frame.took_seconds))
             return
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
             return
-        if question.stdin_secret and _SUDO_REFUSED.search(decode(frame.err)):
-            self._connection.password_refused = True
+        self._end_trial(question, accepted=not _SUDO_REFUSED.search(decode(frame.out + frame.err)))
         reply = Reply(
             code=frame.code,
             text=decode(frame.out),
@@ -236,7 +243,12 @@ class _Asking:
     def _put_all(self, questions: Sequence[Question], reason: Reason, detail: str) -> None:
         answer = self._connection.no_reply(reason, f"{self._connection.host.id}: {detail}")
         for question in questions:
+            self._end_trial(question)
             self._deliver(question, answer)
+
+    def _end_trial(self, question: Question, *, accepted: bool | None = None) -> None:
+        if question.stdin_secret:
+            self._secrets.trials.settle(self._account(question), self._connection.host.id, accepted=accepted)
 
 
 def _has_secret(questions: Sequence[Question]) -> bool:

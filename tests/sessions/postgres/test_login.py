@@ -7,7 +7,9 @@ import resource
 import shutil
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,16 @@ import pytest
 from preflight.clock import Deadline, monotonic
 from preflight.judging.cures import refuses_login
 from preflight.plan import SecretRef, SslMode
-from preflight.probe import Answer
+from preflight.probe import Answer, NoReply
 from preflight.questions import http as certificate_facts
 from preflight.reasons import Reason
 from preflight.sessions import Session
 from preflight.sessions.dial import DialFailed, resolve
+from preflight.sessions.postgres import SqlPool
 from preflight.sessions.postgres.libpq import ServerWord, read_trace
 from preflight.sessions.postgres.refusal import Failed, explain
 from preflight.sessions.postgres.session import LOGIN_SECONDS
+from tests.sessions.asking import ask_within
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres import fakes
 from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
@@ -555,3 +559,26 @@ def test_many_databases_of_one_server_are_one_look_at_its_certificate(
     assert all("certificate" in reply(answer).session for answer in answers)
     assert len(answers) == 3
     assert postgres.whole_log[before:].count(CONNECTION) == 3 + 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_wrong_password_is_refused_once_for_each_account(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, own: bool
+) -> None:
+    before = len(postgres.whole_log)
+    ids = ("app1", "app2", "app3", "app4")
+    pool = asker.pool(role, postgres.port, password="not-the-password", ids=ids, local_account=own)
+
+    def ask_one(name: str, pool: SqlPool = pool) -> NoReply:
+        return no_reply(ask_within(pool.session(name), [question("SELECT 1")], GENEROUS_SECONDS)[0][1])
+
+    with fakes.fake_server(fakes.silent) as (port, _), ThreadPoolExecutor(len(ids) + 1) as threads:
+        quiet = asker.pool(role, port, password="not-the-password", ids=("quiet",))
+        silent = threads.submit(ask_one, "quiet", quiet)
+        answers = list(threads.map(ask_one, ids))
+        assert not silent.done(), "a server that says nothing was told no password, and holds up nobody"
+        quiet.close()
+    tried = 4 if own else 1
+    counts = Counter({Reason.BAD_PASSWORD: tried, Reason.REFUSED_ELSEWHERE: 4 - tried})
+    assert Counter(answer.reason for answer in answers) == counts
+    assert postgres.whole_log[before:].count("password authentication failed") == tried

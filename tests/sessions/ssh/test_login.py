@@ -18,7 +18,8 @@ from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions.ssh.credentials import asks_for_password
-from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
+from tests.sessions.conftest import GENEROUS_SECONDS, MakePool, ask, key_host, no_reply, password_host, question, reply
+from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run
 from tests.site.site import Site
@@ -362,18 +363,48 @@ def test_a_certificate_in_the_agent_logs_in(
     trusting.close()
 
 
-def test_a_wrong_password_that_many_hosts_share_is_refused_once(
-    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.case(33)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_wrong_password_is_refused_once_for_each_account(
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch, own: bool
 ) -> None:
-    hosts = [password_host(unused_sshd, good_account, monkeypatch, "not-the-password", f"h{n}") for n in range(8)]
+    host = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
+    hosts = [replace(host, id=f"h{n}", local_account=own and n == 0) for n in range(8)]
     pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
     with ThreadPoolExecutor(len(hosts)) as threads:
         answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
-    assert Counter(answer.reason for answer in answers) == {Reason.BAD_CREDENTIAL: 1, Reason.REFUSED_ELSEWHERE: 7}
-    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
+    tried = 1 + own
+    counts = {Reason.BAD_CREDENTIAL: tried, Reason.REFUSED_ELSEWHERE: 8 - tried}
+    assert Counter(answer.reason for answer in answers) == counts
+    *_, refused_on = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
     for answer in answers:
-        assert answer.reason is Reason.BAD_CREDENTIAL or f"{refused_on} refused the same password" in answer.detail
-    assert unused_sshd.whole_log.count("Failed password") == 1
+        assert answer.reason is Reason.BAD_CREDENTIAL or f"refused on {refused_on}" in answer.detail
+    assert unused_sshd.whole_log.count("Failed password") == tried
+
+
+def test_a_server_that_hangs_in_the_login_holds_up_nobody_with_a_key_and_its_own_account_until_its_limit(
+    make_pool: MakePool, site: Site, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {"login_within": timedelta(seconds=1.5)}
+    by_password = password_host(unused_sshd, good_account, monkeypatch)
+    with misbehaving.serving(misbehaving.hanging_in("auth")) as port:
+        hung = replace(by_password, id="hung", port=port, **short)  # type: ignore[arg-type]
+        same = [replace(by_password, id=f"same{n}", **short) for n in range(3)]  # type: ignore[arg-type]
+        by_key = key_host(unused_sshd, good_account, "key")
+        lines = unused_sshd.known_hosts_lines() + f"[127.0.0.1]:{port} {misbehaving.HOST_KEY_FIELDS}\n"
+        pool = make_pool(hung, *same, by_key, known_hosts=lines)
+        with ThreadPoolExecutor(5) as threads:
+            first = threads.submit(ask, pool, "true", "hung")
+            until = Deadline(GENEROUS_SECONDS)
+            while pool.session("hung").stage != f"logging in as {good_account.name}" and not until.over:
+                threading.Event().wait(0.01)
+            others = [threads.submit(ask, pool, "true", host.id) for host in same]
+            reply(ask(pool, "true", "key"))
+            assert not first.done(), "the key waits for nobody"
+            assert no_reply(first.result()).reason is Reason.NO_ANSWER
+            for other in others:
+                assert reply(other.result()).code == 0
+        pool.close()
 
 
 def test_a_right_password_that_many_hosts_share_logs_in_to_all(

@@ -81,7 +81,9 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Sequ
         patch.setenv("HOST_PASSWORD", "canary-password")
         ports = {name: stack.enter_context(misbehaving.serving(behaviour)) for name, (behaviour, _) in HANGING.items()}
         hosts = {
-            name: Host(id=name, address="127.0.0.1", port=port, user=Login("dba"), password=password)
+            name: Host(
+                id=name, address="127.0.0.1", port=port, user=Login("dba"), password=password, local_account=True
+            )
             for name, port in ports.items()
         }
         pool = SshPool(hosts, Secrets(known_hosts.parent), user_known_hosts=[known_hosts])
