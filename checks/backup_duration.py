@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
-from preflight.judging.schedule import schedule, time_in_window
+from preflight.judging.schedule import schedule, schedule_at, time_in_window
 from preflight.plan import Step
 from preflight.plan.limits import GUESS
 from preflight.plan.work import PlannedBackup, planned_backups
@@ -109,15 +109,16 @@ class BackupDuration(Check):
         window, over = self.plan.window, longest.time - timedelta(minutes=step.minutes)
         needed = math.ceil(longest.time.total_seconds() / 60)
         steps = tuple(replace(each, minutes=needed) if each.id == step.id else each for each in self.plan.steps)
-        found = schedule(replace(self.plan, steps=steps))
+        changed = replace(self.plan, steps=steps)
+        found = schedule_at(changed, self.moment) or schedule(changed)
         assert found is not None  # noqa: S101 - there are steps
         late = found.finish_at > window.end or (found.last_risky is not None and found.margin < window.margin)
         least = "at least " if longest.is_least else ""
+        margin = "" if found.known.margin is None else f", margin {format_duration(found.known.margin)}"
         judged = (failed if late else warned)(
             f"it takes {least}{format_duration(longest.time)}: {format_duration(over)} longer than planned",
             expected=f"at most {step.minutes:g} min, as step {step.id} plans",
-            actual=f"{longest.known}; with it the work ends {time_in_window(window, found.finish_at)}, "
-            f"margin {format_duration(found.margin)}",
+            actual=f"{longest.known}; with it the work ends {time_in_window(window, found.finish_at)}{margin}",
             remedy=f"plan {needed} min for step {step.id}; or make the backup faster (-j with the directory format, "
             "a lower compression level), measure it and write that down",
         )

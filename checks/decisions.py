@@ -29,7 +29,7 @@ class Decisions(Check):
     cure = "agree the rule and write it under [[decisions]]"
 
     def subjects(self) -> Sequence[Subject]:
-        owner = next((decision.decides for decision in self.plan.decisions), "")
+        owner = self.plan.decided_by
         steps = [Subject(step.id, step, owner) for step in self.plan.steps if step.blocking and step.is_risky]
         release = [Subject("release", self.plan.release, owner)] if any(self._of_release()) else []
         return [*steps, *release]

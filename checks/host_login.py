@@ -5,17 +5,19 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.cures import answered_for, could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, SaidUntil
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
+from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
 
 _DAY = timedelta(days=1)
@@ -86,7 +88,7 @@ class HostLogin(Check):
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
         proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
-        return Judgement.of([proof, *self._endings(host, login, expiry), *self._hours(login, expiry)])
+        return Judgement.of([proof, *self._endings(host, login, expiry)])
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -98,9 +100,12 @@ class HostLogin(Check):
     def _no_login(self, host: Host, lost: NoReply) -> Judgement:
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SSH, host.id, lost)
-        if lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
-            return passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
         user = host.user or lost.session.get("user", "") or "the login"
+        if lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
+            proof = passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
+            announced = self._announced(host, user, lost.session, lost.asked_at)
+            ends = [*self._declared(host, user), *self._certificates(host, lost.session), *announced]
+            return Judgement.of([proof, *map(self._need.judge, ends)])
         return failed(
             f"no login: {lost.reason}",
             waivable=False,
@@ -119,96 +124,131 @@ class HostLogin(Check):
         return not needed and any(other.jump == host.id for other in plan.hosts.values())
 
     def _endings(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
-        whose = f"{login.user} on {host.id}"
-        announced = list(_announced_ends(login, whose, self._need.good_date()))
-        declared = self.settings.valid_through.get(host.id)
-        ends = []
-        if declared is not None:
-            remedy = f"have the login of {whose} extended, then correct `valid_through`"
-            ends.append(_end("login (as said in the plan)", whose, _midnight(declared.until + _DAY), remedy))
+        whose = f"of {login.user} on {host.id}"
+        announced = [*self._announced(host, login.user, login.session, login.asked_at)]
+        ends = [*self._declared(host, login.user)]
         if isinstance(expiry, NoReply):
             yield could_not_look(self.plan, Via.SSH, host.id, expiry)
-            ends += announced
+            ends += [*announced, *self._certificates(host, login.session)]
         else:
-            shown = list(_shown_ends(login, expiry, whose, self.moment, self._need.good_date()))
             # The host's own date is exact; the announcement of the same end adds nothing.
-            ends += shown + (announced if expiry.password_expires is None else [])
-            if expiry.aging is not Aging.KNOWN:
-                yield self._no_dates(host, login, expiry, declared)
+            ends += announced if expiry.password_expires is None else []
+            ends += _shown_ends(login, expiry, whose, self.moment, self._need.good_date())
+            certified = [each.authority for each in _own_certificates(login)]
+            line = _accepting_line(login, expiry, certified)
+            key_alone = _accepting_line(login, expiry) if login.session.get("auth", "").startswith("key ") else None
+            ends += [*self._certificates(host, login.session, key_alone), *_line_ends(line, whose)]
+            unseen = [*_hidden_dates(expiry), *_hidden_line(login, expiry, line), *_hours(expiry, login.user)]
+            if not announced and _EXPIRY_WORDS.search(login.banner):
+                unseen.append(f"the host announces an expiry that cannot be read: {login.banner}")
+            if unseen:
+                yield self._no_dates(host, login, unseen)
             elif not ends:
                 yield passed("neither account nor password expires")
         yield from map(self._need.judge, ends)
-        if not announced and _EXPIRY_WORDS.search(login.banner):
-            yield warned(
-                "the host announces an expiry that cannot be read",
-                actual=login.banner,
-                expected="no expiry before the work is over",
-                remedy=f"read the banner and have what it names extended for {whose}",
-            )
 
-    def _no_dates(self, host: Host, login: Login, expiry: Expiry, said: SaidUntil | None) -> Judgement:
-        whose = "a directory keeps the account" if expiry.aging is Aging.NOT_LOCAL else "the host does not show them"
-        unseen = unknown(
-            f"until when {login.user} may log in is not known: {whose}",
+    def _declared(self, host: Host, user: str) -> Iterator[End]:
+        if said := self.settings.valid_through.get(host.id):
+            remedy = f"have the login of {user} on {host.id} extended, then correct `valid_through`"
+            at, where = _midnight(said.until + _DAY), f"of {user} on {host.id}"
+            yield End(what="login", where=where, at=at, remedy=remedy, known_by="as said in the plan")
+
+    def _certificates(
+        self, host: Host, session: Mapping[str, str], key_alone: AuthorizedKey | None = None
+    ) -> Iterator[End]:
+        """Of the SSH certificates that open the way, but for those of jump hosts that have a line of their own.
+        `key_alone`: accepts the key without its certificate, which ssh offers next."""
+        needed, tolerated = self._need.told(self._need.until), ""
+        if key_alone and (key_alone.until is None or self._need.outlasted_by(key_alone.until)):
+            tolerated = f"but {key_alone.file} has the key itself, which ssh offers next"
+        for each in UserCertificate.in_session(session):
+            if each.not_after is not None and each.hop not in self.plan.hosts:
+                own = f"of {session.get('user', '')} on {host.id}"
+                where = f"for {each.hop}, before {host.id}" if each.hop else own
+                remedy = f"have whoever signs certificates issue one that is valid past {needed}"
+                end = End(what="certificate", where=where, at=each.not_after, remedy=remedy, actual=str(each))
+                yield end if each.hop else replace(end, tolerated=tolerated)
+
+    def _announced(self, host: Host, user: str, session: Mapping[str, str], asked_at: datetime) -> Iterator[End]:
+        """What the server said at the login. pam_unix counts days as chage does; others count from the moment."""
+        banner, today = session.get("banner", ""), asked_at.astimezone(UTC).date()
+        end = partial(End, where=f"of {user} on {host.id}", known_by="as announced at login")
+        for warning, count, unit in _PASSWORD_EXPIRES.findall(banner):
+            left = timedelta(**{f"{unit.lower()}s": min(int(count), _MOST_UNITS)})
+            by_days = warning and unit.lower() == "day"
+            at = _midnight(today + left + _DAY) if by_days else asked_at + left
+            yield end(what="password", at=at, remedy=f"set a new password for {user} before the window")
+        for count in _ACCOUNT_EXPIRES.findall(banner):
+            at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
+            remedy = f"have it extended: chage -E {self._need.good_date()} {user}"
+            yield end(what="account", at=at, remedy=remedy)
+
+    def _no_dates(self, host: Host, login: Login, unseen: Sequence[str]) -> Judgement:
+        found = unknown(
+            f"until when {login.user} may log in is not known: {'; '.join(unseen)}",
             expected=f"dates past {self._need.told(self._need.until)}",
-            actual=expiry.said,
-            remedy=f"ask whoever keeps the account {login.user} for its last valid day",
+            remedy=f"ask whoever keeps the account {login.user} on {host.id} until when it may log in",
         )
         keys = ("checks", self.id, "valid_through", host.id)
         until = (self.plan.window.needed_until + 2 * _DAY).date()
-        return answered_for(self.plan, self.moment, unseen, said, keys, host.owner, until=until)
-
-    def _hours(self, login: Login, expiry: Expiry | NoReply) -> Iterator[Judgement]:
-        if isinstance(expiry, NoReply) or expiry.time_rules is None:
-            return
-        rules = [rule for rule in expiry.time_rules if _names(rule, login.user)]
-        if rules or not expiry.time_rules_readable:
-            window = self.plan.window
-            yield warned(
-                "logins are limited to certain hours (pam_time)",
-                expected=f"logins from {self._need.told(window.start)} to {self._need.told(window.needed_until)}",
-                actual="; ".join(rules) or "/etc/security/time.conf cannot be read",
-                remedy=f"read /etc/security/time.conf on {login.node}; have these hours allowed for {login.user}",
-            )
-
-
-def _end(what: str, whose: str, at: datetime, remedy: str) -> End:
-    """On the axis: `password of dbadmin on db1 ends (as announced at login)`."""
-    name, _, source = what.partition(" (")
-    return End(what=name, where=f"of {whose}", at=at, remedy=remedy, known_by=source.removesuffix(")"))
+        declared = self.settings.valid_through.get(host.id)
+        return answered_for(self.plan, self.moment, found, declared, keys, host.owner, until=until)
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
+def _hidden_dates(expiry: Expiry) -> Iterator[str]:
+    if expiry.aging is not Aging.KNOWN:
+        directory = expiry.aging is Aging.NOT_LOCAL
+        why = "a directory keeps the account" if directory else "the host does not show its dates"
+        yield f"{why} ({expiry.said})"
+
+
+def _hours(expiry: Expiry, user: str) -> Iterator[str]:
+    rules = [rule for rule in expiry.time_rules or () if _names(rule, user)]
+    if rules or not expiry.time_rules_readable:
+        seen = "; ".join(rules) or "it cannot be read"
+        yield f"logins are limited to certain hours by /etc/security/time.conf ({seen})"
+
+
 def _shown_ends(login: Login, expiry: Expiry, whose: str, moment: datetime, good: date) -> Iterator[End]:
-    new_password = f"set a new password for {whose} (passwd), and put it where the plan finds it"
+    new_password = f"set a new password {whose} (passwd), and put it where the plan finds it"
     if expiry.must_change:
-        yield _end("password", whose, moment, new_password)
+        yield End(what="password", where=whose, at=moment, remedy=new_password)
     if expiry.account_expires is not None:
         remedy = f"have the account {whose} extended: chage -E {good} {login.user}"
-        yield _end("account", whose, _midnight(expiry.account_expires), remedy)
+        yield End(what="account", where=whose, at=_midnight(expiry.account_expires), remedy=remedy)
     if expiry.password_expires is not None:
-        yield _end("password", whose, _midnight(expiry.password_expires + _DAY), new_password)
-    for key in expiry.keys:
-        if key.fingerprint in login.session.get("auth", "").split():
-            remedy = f"have expiry-time of this key moved in ~/.ssh/authorized_keys of {whose}"
-            yield _end("key", whose, key.until, remedy)
+        yield End(what="password", where=whose, at=_midnight(expiry.password_expires + _DAY), remedy=new_password)
 
 
-def _announced_ends(login: Login, whose: str, good: date) -> Iterator[End]:
-    """Dates the server announced at the login. pam_unix counts days as chage does; others count from the moment."""
-    today = login.asked_at.astimezone(UTC).date()
-    for warning, count, unit in _PASSWORD_EXPIRES.findall(login.banner):
-        left = timedelta(**{f"{unit.lower()}s": min(int(count), _MOST_UNITS)})
-        by_days = warning and unit.lower() == "day"
-        at = _midnight(today + left + _DAY) if by_days else login.asked_at + left
-        remedy = f"set a new password for {login.user} before the window"
-        yield _end("password (as announced at login)", whose, at, remedy)
-    for count in _ACCOUNT_EXPIRES.findall(login.banner):
-        at = _midnight(today + timedelta(days=min(int(count), _MOST_UNITS)))
-        yield _end("account (as announced at login)", whose, at, f"have it extended: chage -E {good} {login.user}")
+def _own_certificates(login: Login) -> list[UserCertificate]:
+    return [each for each in UserCertificate.in_session(login.session) if not each.hop]
+
+
+def _accepting_line(login: Login, expiry: Expiry, authorities: Sequence[str] = ()) -> AuthorizedKey | None:
+    """By which sshd accepts the login's key, or what one of the authorities signed; None where none is shown."""
+    names = authorities or login.session.get("auth", "").split()
+    lines = (each for each in expiry.keys if each.is_authority is bool(authorities) and each.fingerprint in names)
+    return last_to_end(lines)
+
+
+def _line_ends(line: AuthorizedKey | None, whose: str) -> Iterator[End]:
+    if line is not None and line.until is not None:
+        what = "acceptance of the certificate's authority" if line.is_authority else "key"
+        remedy = f"have `expiry-time` of {line.fingerprint} moved in {line.file} {whose}"
+        yield End(what=what, where=whose, at=line.until, remedy=remedy)
+
+
+def _hidden_line(login: Login, expiry: Expiry, line: AuthorizedKey | None) -> Iterator[str]:
+    """Why it is not known until when sshd accepts the key. The file of TrustedUserCAKeys holds no dates."""
+    by_key = "SHA256:" in login.session.get("auth", "")
+    if not by_key or line or (_own_certificates(login) and expiry.key_sources & {"authorities", "unreadable"}):
+        return
+    source = "AuthorizedKeysCommand" if "command" in expiry.key_sources else "a file that this login cannot find"
+    yield f"sshd has the key from {source}"
 
 
 def _names(rule: str, account: str) -> bool:

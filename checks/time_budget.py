@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from preflight.check import Check, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
-from preflight.judging.schedule import Schedule, Unprotected, schedule, time_in_window, unprotected
+from preflight.judging.schedule import Schedule, Unprotected, schedule, schedule_at, time_in_window, unprotected
 from preflight.plan import DecisionKind, Step
 from preflight.plan.limits import GUESS
 from preflight.units import format_duration
@@ -46,11 +46,11 @@ class TimeBudget(Check):
 
     def _points(self) -> Iterator[Judgement]:
         window = self.plan.window
-        is_open = window.start < self.moment <= window.end
-        current = schedule(self.plan, self.moment if is_open else window.start)
+        is_over, is_open = self.moment >= window.end, self.moment > window.start
+        current = schedule(self.plan) if is_over else schedule_at(self.plan, self.moment)
         if current is None:
             return
-        if self.moment > window.end or window.start <= current.latest_start < self.moment:
+        if is_over or window.start <= current.latest_start < self.moment:
             yield self._too_late(current)
         else:
             yield from self._over_budget(current, is_open)
@@ -72,7 +72,8 @@ class TimeBudget(Check):
             yield self._fits(current)
 
     def _fits(self, current: Schedule) -> Judgement:
-        parts = [f"finish {self._at(current.finish_at)}"]
+        begun = "begun now" if self.moment > self.plan.window.start else "as planned"
+        parts = [f"{begun}: finish {self._at(current.finish_at)}"]
         if current.last_risky is None:
             parts.append("nothing to take back")
         else:
@@ -88,34 +89,37 @@ class TimeBudget(Check):
     def _too_late(self, current: Schedule) -> Judgement:
         """It is too late now, and would not have been at the window's start; or the window is over."""
         window, late = self.plan.window, self.moment - current.latest_start
-        if self.moment > window.end:
+        if self.moment >= window.end:
             seen, begun_now, shorter = "the window is over", "", ""
         else:
             seen = f"{format_duration(late)} too late to begin"
-            begun_now = f"; begun now: finish {self._at(current.finish_at)}, margin {format_duration(current.margin)}"
+            margin = f", margin {format_duration(current.known.margin)}" if current.known.margin else ""
+            begun_now = f"; begun now and as planned: finish {self._at(current.finish_at)}{margin}"
             last, decisive = current.last_risky, current.critical_path[-1]  # the step whose end sets the latest start
             if last is not None and current.margin - window.margin <= window.end - current.finish_at:
                 decisive = last.step.id
             shorter = _shorten(current, decisive, late)
-        return _short_by(
+        judged = _short_by(
             late,
             seen,
             expected=f"the work begins by {self._at(current.latest_start)}",
             actual=f"it is {self._at(self.moment)}{begun_now}",
             remedy=f"{shorter}, or agree on another window" if shorter else "agree on another window",
         )
+        return judged if begun_now else replace(judged, minutes_at_stake=None)
 
     def _over_budget(self, current: Schedule, is_open: bool) -> Iterator[Judgement]:
         window, last = self.plan.window, current.last_risky
         if last is not None and current.margin < window.margin:
-            short = window.margin - current.margin
+            short, bound = window.margin - current.margin, "at most " if current.unknown_undo else ""
+            at_last = " at the latest" if bound else ""
             yield _short_by(
                 short,
                 f"{format_duration(short)} short: {last.step.id} ends {self._at(last.ends_at)}, "
-                f"decide by {self._at(current.decide_by)}",
+                f"decide by {self._at(current.decide_by)}{at_last}",
                 expected=f"{self._margin_kept()}: by {self._at(current.decide_by - window.margin)}",
-                actual=f"margin {format_duration(current.margin)}; the rollback of {self._rollback(current)} must "
-                f"start by {self._at(current.start_rollback_by)}",
+                actual=f"margin {bound}{format_duration(current.margin)}; the rollback of {self._rollback(current)} "
+                f"must start by {self._at(current.start_rollback_by)}",
                 remedy=self._cure(current, last.step.id, short, is_open),
             )
         if current.finish_at > window.end:

@@ -167,10 +167,10 @@ class Price:
     """What a failure costs when it stays: the window's schedule with its steps over the network."""
 
     minutes: float
-    """By how much the work ends later."""
-    finish_at: datetime
-    margin: timedelta
-    """From the end of the last risky step to decide-by; negative when there is none left."""
+    """By how much the work ends later; at least so much where `finish_at` is not known."""
+    finish_at: datetime | None
+    margin: timedelta | None
+    """From the end of the last risky step to decide-by; negative when there is none left, None when not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,6 +211,8 @@ class Reason(Enum):
     # SSH: the login and the shell.
     BAD_CREDENTIAL = ("denied (bad credential)", Side.FAR_END,
         "have {owner} confirm {user} on {target} and its {credential}, and give the plan the right one")
+    USER_CERTIFICATE = ("denied (certificate not valid now)", Side.FAR_END,
+        "have whoever signs certificates issue one for {user} that is valid past {until}, and put it beside the key")
     METHOD_NOT_ALLOWED = ("denied (method not allowed)", Side.FAR_END,
         "give [hosts.{target}] a credential the server takes, or have sshd allow this one for {user}")
     PARTIAL = "denied (partial)", Side.FAR_END, "arrange a login for {user} on {target} that needs one credential only"

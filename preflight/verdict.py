@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -69,9 +69,10 @@ class Verdict:
     waivers: Sequence[WaiverUse] = ()
     """What became of every waiver of the plan."""
     planned_schedule: Schedule | None = None
-    """The window as planned; None when the plan has no steps."""
+    """The work as planned, from the window's start; from the moment judged once the window is open. None when the plan
+    has no steps, and once the window is over."""
     found_schedule: Schedule | None = None
-    """The window with every step over the network that lost the server path."""
+    """The same with every step over the network that lost the server path."""
     events: Sequence[Event] = ()
     """Everything that ends or begins by itself inside the window and its reserve, in time order."""
     end_states: Sequence[EndState] = ()
@@ -80,6 +81,8 @@ class Verdict:
     """The night's command lines, in their order."""
     ages: Sequence[Age] = ()
     """The oldest answer of each family, at the moment judged."""
+    hosts_reached: Mapping[str, bool] = field(default_factory=dict)
+    """Every host that was to be asked, and whether it answered a question."""
     basis: Sequence[str] = ()
     """What the verdict stands on besides this run: which earlier answers were kept, and what voided others."""
 
@@ -93,9 +96,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """`GO`, `GO with 2 waivers; 1 thing unconfirmed`, `NO-GO` or `HOLD`."""
+        """`GO`, `GO with 2 waivers`, `NO-GO` or `HOLD`."""
         if self.decision is not Decision.GO:
             return self.decision.value
-        waived = f" with {counted(self.waived, 'waiver')}" if self.waived else ""
-        gaps = f"; {counted(len(self.unconfirmed), 'thing')} unconfirmed" if self.unconfirmed else ""
-        return f"GO{waived}{gaps}"
+        return f"GO with {counted(self.waived, 'waiver')}" if self.waived else "GO"

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.site.accounts import Account, Accounts
 from tests.site.https import HttpsApp
+from tests.site.machine import needs, run
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -114,6 +115,28 @@ def no_thread_that_keeps_the_program_alive() -> Iterator[None]:
     yield
     left = [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon]
     assert not left, f"threads that are no daemons are still running: {left}"
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A running ssh-agent without keys."""
+    started = run(needs("ssh-agent"), "-a", tmp_path / "agent", "-s").stdout
+    pid = started.partition("SSH_AGENT_PID=")[2].partition(";")[0]
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    yield tmp_path / "agent"
+    run("kill", pid)
+
+
+@pytest.fixture
+def ssh_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that `ssh -G` reads in place of the account's own."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    wrapper = tools / "ssh"
+    wrapper.write_text(f'#!/bin/sh\nexec {needs("ssh")} -F {tmp_path}/config "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    return tmp_path / "config"
 
 
 @pytest.fixture(scope="session")

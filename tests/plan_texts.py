@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import string
+import tomllib
 
 from hypothesis import strategies as st
+
+from preflight.plan.gaps import SECTIONS
 
 MINIMAL = """\
 [release]
@@ -26,6 +29,7 @@ attempt = 2
 backed_out_because = "script 030 had been changed after approval"
 changed_since = '''scripts sealed,
 standby DBA named'''
+without = { }
 checks = "my_checks/"
 
 [window]
@@ -88,6 +92,7 @@ connect = "tunnel"
 sslmode = "verify-full"
 sslrootcert = "ca.pem"
 version = "15"
+backup = { none = "saved by its owner, too" }
 system_identifier = "7301234567890123456"
 sessions = 4
 person = "the second DBA"
@@ -272,6 +277,17 @@ VALUES = (
     "{ a = 1 }", "[{}]", "2026-10-17", "2026-10-17T00:00:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00",
     "00:00:00", "9223372036854775808", "0xffffffffffffffffffffff", '"9999999999d"', "'''\n'''", '"env:X"',
 )  # fmt: skip
+
+
+def with_reasons(text: str) -> str:
+    """A plan that says, below all else, why it has nothing of each kind that it has nothing of."""
+    try:
+        missing = SECTIONS.keys() - tomllib.loads(text).keys()
+    except tomllib.TOMLDecodeError:
+        return text
+    return "\n".join([text, "[release.without]", *(f'{section} = "a toy"' for section in sorted(missing)), ""])
+
+
 LINES = FULL.splitlines()
 ASSIGNMENTS = [index for index, line in enumerate(LINES) if " = " in line]
 

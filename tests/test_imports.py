@@ -214,7 +214,7 @@ def test_lint_loads_neither_metadata_of_packages_nor_checks_without_use(tmp_path
     loaded = loaded_by(
         "lint", str(tmp_path / "plan.toml"), beginning=("preflight_checks.", "email", "importlib.metadata")
     )
-    assert loaded == {"preflight_checks.decisions"}
+    assert loaded == {"preflight_checks.decisions", "preflight_checks.plan_coverage"}
 
 
 def loaded_by(*call: str, beginning: tuple[str, ...] = ("preflight",)) -> set[str]:

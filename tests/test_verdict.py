@@ -22,7 +22,10 @@ def finding(status: Status, severity: Severity = Severity.BLOCKING) -> Finding:
     shown = Status.FAIL if status is Status.WAIVED else status
     judgement = Judgement(status=shown, summary="seen", remedy="mend it")
     waiver = "W-1" if status is Status.WAIVED else ""
-    return Finding(check="toy", title="it is so", subject="x", severity=severity, judgement=judgement, waiver=waiver)
+    return Finding(
+        check="toy", title="it is so", subject="x", severity=severity, judgement=judgement, waiver=waiver,
+        oldest_evidence_at=MOMENT,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("statuses", list(itertools.combinations_with_replacement(Status, 2)))
@@ -65,6 +68,14 @@ def test_a_vanished_check_is_a_defect_and_not_a_verdict() -> None:
 def test_each_decision_has_its_exit_code(status: Status, code: ExitCode) -> None:
     verdict = conclude(toy_plan(), [finding(status)], planned=1, evidence_digest="", collected_at=MOMENT, moment=MOMENT)
     assert verdict.exit_code is code
+
+
+def test_what_rests_on_the_plan_alone_confirms_nothing() -> None:
+    alone = replace(finding(Status.WARN), oldest_evidence_at=None)
+    assert decide([alone], partial=False) == (
+        Decision.HOLD, "no blocking check saw anything, so nothing is confirmed"
+    )  # fmt: skip
+    assert decide([alone, finding(Status.PASS)], partial=False)[0] is Decision.GO
 
 
 def test_waivers_are_in_the_headline() -> None:

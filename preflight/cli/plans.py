@@ -14,7 +14,7 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
-from preflight.plan.gaps import missing_files, outlived, unconfirmed, unstaffed
+from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
 from preflight.probe import Answer, Question
 from preflight.reference import lint as lint_report
 from preflight.reference.lint import LintedPlan
@@ -42,7 +42,9 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
         except PlanError as error:
             linted.append(LintedPlan(shown_as=str(path), problems=error.errors))
             continue
-        gaps = (*outlived(plan, present), *missing_files(plan), *unstaffed(plan), *unconfirmed(plan))
+        unexplained = (str(gap) for gap in left_out(plan) if not gap.reason)
+        files, judged = missing_files(plan), found_by_checks(plan)
+        gaps = (*outlived(plan, present), *files, *judged, *unexplained, *unconfirmed(plan))
         inspection = inspect(plan, registry, present)
         linted.append(LintedPlan(shown_as=str(path), inspection=inspection, registry=registry, unconfirmed=gaps))
     if stdout_format == "text":

@@ -97,6 +97,16 @@ class Answered:
         asked = (planned.question for subject in self._settled() for planned in subject.probes.values())
         return list({question.id: question for question in asked if question.id not in self._answers}.values())
 
+    def hosts_reached(self) -> dict[str, bool]:
+        """Every host that the planned checks ask, and whether one of its questions was answered."""
+        reached: dict[str, bool] = {}
+        for subject in self._settled():
+            for planned in subject.probes.values():
+                if planned.question.via is Via.SSH:
+                    host, answer = planned.question.target, self._answer(planned)
+                    reached[host] = reached.get(host, False) or isinstance(answer, Reply)
+        return reached
+
     def findings(self) -> list[Finding]:
         """One for each planned check and subject, in plan order; none is ever dropped."""
         found = []

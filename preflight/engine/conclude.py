@@ -11,7 +11,7 @@ from preflight.clock import clock_changes, zone
 from preflight.engine.waivers import apply_waivers, end_of
 from preflight.finding import Event, Finding, Price, Severity, Status
 from preflight.judging.end_states import end_states, most_test_age
-from preflight.judging.schedule import Schedule, schedule
+from preflight.judging.schedule import Schedule, schedule_at
 from preflight.plan import Plan
 from preflight.verdict import Decision, Verdict
 
@@ -31,8 +31,8 @@ def decide(findings: Sequence[Finding], *, partial: bool, over: bool = False) ->
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
     if any(finding.status is Status.FAIL for finding in blocking):
         return Decision.NO_GO, _OVER if over else ""
-    if not any(finding.status in _GREEN for finding in blocking):
-        return Decision.HOLD, "no blocking check was judged, so nothing is confirmed"
+    if not any(finding.status in _GREEN and finding.oldest_evidence_at for finding in blocking):
+        return Decision.HOLD, "no blocking check saw anything, so nothing is confirmed"
     if partial:
         return Decision.HOLD, "part of the checks was not selected"
     if over:
@@ -54,7 +54,7 @@ def conclude(
 ) -> Verdict:
     """The verdict over all findings, waivers applied. Asserts that no planned check has vanished."""
     findings, uses = apply_waivers(plan, findings, moment)
-    findings = priced(plan, findings)
+    findings = priced(plan, findings, moment)
     counts = Counter(finding.status for finding in findings)
     if planned != counts.total():
         raise AssertionError(f"{planned} checks were planned, {counts.total()} are in the report")
@@ -70,31 +70,32 @@ def conclude(
         collected_at=collected_at,
         moment=moment,
         waivers=uses,
-        planned_schedule=schedule(plan),
-        found_schedule=as_found(plan, findings),
+        planned_schedule=schedule_at(plan, moment),
+        found_schedule=as_found(plan, findings, moment),
         events=events_inside(plan, findings),
         end_states=end_states(plan, moment, most_test_age(plan)),
     )
 
 
-def priced(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
+def priced(plan: Plan, findings: Sequence[Finding], moment: datetime) -> list[Finding]:
     """The findings, each that takes a server path away with what this alone costs."""
-    planned, result = schedule(plan), []
+    planned, result = schedule_at(plan, moment), []
     for finding in findings:
         is_lost = bool(finding.steps) and finding.status in _LOST
-        found = schedule(plan, over_network=finding.steps) if is_lost else None
+        found = schedule_at(plan, moment, finding.steps) if is_lost else None
         price = None
         if planned and found and any(slot.over_network for slot in found.slots):
             minutes = max(0.0, (found.finish_at - planned.finish_at).total_seconds() / 60)
-            price = Price(minutes, found.finish_at, found.margin)
+            price = Price(minutes, found.known.finish_at, found.known.margin)
         result.append(replace(finding, price=price))
     return result
 
 
-def as_found(plan: Plan, findings: Sequence[Finding]) -> Schedule | None:
-    """The schedule with everything that failed or could not be confirmed; the plan's own when nothing did."""
+def as_found(plan: Plan, findings: Sequence[Finding], moment: datetime) -> Schedule | None:
+    """The schedule with everything that failed or could not be confirmed; the plan's own when nothing did. As
+    `schedule_at`, at the moment judged."""
     lost = {step for finding in findings if finding.status in _LOST for step in finding.steps}
-    return schedule(plan, over_network=lost)
+    return schedule_at(plan, moment, lost)
 
 
 def events_inside(plan: Plan, findings: Sequence[Finding]) -> tuple[Event, ...]:

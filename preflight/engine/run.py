@@ -81,7 +81,13 @@ def judge(answered: Answered, *, vantage: str = "", basis: Sequence[str] = ()) -
     )
     commands, ages = command_sheet(plan, evidence), answered.ages()
     return replace(
-        verdict, unconfirmed=unconfirmed(plan), vantage=vantage, commands=commands, ages=ages, basis=tuple(basis)
+        verdict,
+        unconfirmed=unconfirmed(plan),
+        vantage=vantage,
+        commands=commands,
+        ages=ages,
+        hosts_reached=answered.hosts_reached(),
+        basis=tuple(basis),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from preflight.clock import format_moment
 from preflight.finding import Event, Judgement, Status, failed, passed, warned
-from preflight.judging.schedule import schedule
+from preflight.judging.schedule import schedule_at
 from preflight.plan import Plan
 from preflight.questions.http import Certificate
 from preflight.units import format_duration
@@ -123,8 +123,8 @@ class TimeOfNeed:
         window = self.plan.window
         if at < window.start:
             return f"{format_duration(window.start - at)} before the start"
-        planned = schedule(self.plan)
-        steps = [slot.step.id for slot in planned.slots if slot.begins_at <= at < slot.ends_at] if planned else []
+        planned = schedule_at(self.plan, self.moment)
+        steps = planned.running_at(at) if planned else ()
         if steps:
             return f"while {' and '.join(steps)} {'runs' if len(steps) == 1 else 'run'}"
         if at < window.end:

@@ -35,6 +35,18 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTimes:
+    """Those times of a schedule that are known, UTC; None where the plan does not give what they rest on. A report
+    tells these alone: the schedule's own may be bounds."""
+
+    finish_at: datetime | None
+    latest_start: datetime | None
+    start_rollback_by: datetime | None
+    decide_by: datetime | None
+    margin: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """The work of a window when every step takes its planned time. Instants are UTC."""
 
@@ -70,8 +82,30 @@ class Schedule:
         """The steps that decide when the work ends, each beginning when the one before it ends."""
         return self.path_to(max(self.slots, key=_END).step.id)
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Steps over the network that do not say how long they take there; counted as taking no longer."""
+        slots = (slot for slot in self.slots if slot.over_network and slot.step.minutes_over_network is None)
+        return tuple(slot.step.id for slot in slots)
+
+    @property
+    def known(self) -> KeyTimes:
+        """Nothing to take back leaves nothing to decide."""
+        has_end, has_way_back = not self.unpriced, self.last_risky is not None and not self.unknown_undo
+        return KeyTimes(
+            finish_at=self.finish_at if has_end else None,
+            latest_start=self.latest_start if has_end and not self.unknown_undo else None,
+            start_rollback_by=self.start_rollback_by if has_way_back else None,
+            decide_by=self.decide_by if has_way_back else None,
+            margin=self.margin if has_end and has_way_back else None,
+        )
+
     def slot(self, step_id: str) -> Slot | None:
         return next((slot for slot in self.slots if slot.step.id == step_id), None)
+
+    def running_at(self, at: datetime) -> tuple[str, ...]:
+        """The steps that are under way at a moment."""
+        return tuple(slot.step.id for slot in self.slots if slot.begins_at <= at < slot.ends_at)
 
     def path_to(self, step_id: str) -> tuple[str, ...]:
         """The steps that decide when this one ends, itself last."""
@@ -118,6 +152,14 @@ def schedule(plan: Plan, begins_at: datetime | None = None, over_network: Collec
     )
 
 
+def schedule_at(plan: Plan, moment: datetime, over_network: Collection[str] = ()) -> Schedule | None:
+    """The schedule of the work as it can still be at the moment judged: it begins with the window, and now once that is
+    open, because nobody here knows when it was begun. None once the window is over; else as `schedule`."""
+    if moment >= plan.window.end:
+        return None
+    return schedule(plan, max(plan.window.start, moment), over_network)
+
+
 def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
     """The steps that begin only after this one has ended. Raises graphlib.CycleError as `schedule` does."""
     found = {step_id}
@@ -130,16 +172,22 @@ def waiting_for(plan: Plan, step_id: str) -> frozenset[str]:
 def time_in_window(window: Window, at: datetime) -> str:
     """`03:40` in the window's zone, with the date on another day than the one the window starts on, with the offset
     when clocks change in between, with which one is meant where there are two, and with seconds where there are any."""
-    where = zone(window.zone)
-    local, start, end = (moment.astimezone(where) for moment in (at, window.start, window.end))
-    text = local.strftime("%H:%M:%S" if local.second else "%H:%M")
+    local, start = (moment.astimezone(zone(window.zone)) for moment in (at, window.start))
+    text = clock_in_window(window, at)
     if local.date() != start.date():
         text = f"{local:%a %Y-%m-%d} {text}"
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        text += f" ({'second' if local.fold else 'first'})"
+    return text
+
+
+def clock_in_window(window: Window, at: datetime) -> str:
+    """What a clock shows then, without the day: `03:40`, and the offset when clocks change in between."""
+    local, start, end = (moment.astimezone(zone(window.zone)) for moment in (at, window.start, window.end))
+    text = local.strftime("%H:%M:%S" if local.second else "%H:%M")
     if len({each.utcoffset() for each in (local, start, end)}) > 1:
         offset = local.strftime("%z")
         text += f" {offset[:3]}:{offset[3:5]}"
-    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
-        text += f" ({'second' if local.fold else 'first'})"
     return text
 
 

@@ -7,7 +7,7 @@ values must say together is in `preflight.plan.rules`. Docstrings under fields b
 """
 
 from preflight.plan.agreements import Decision, Freshness, Rule, Said, SaidUntil, Step, Tested, Undo, Waiver
-from preflight.plan.release_plan import Plan, Release, Role, Window
+from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
     Application,
     Backup,
@@ -30,6 +30,7 @@ from preflight.plan.values import (
     EntryId,
     HostRef,
     Name,
+    Nothing,
     Ref,
     RemotePath,
     RoleRef,
@@ -43,8 +44,8 @@ from preflight.plan.values import (
 
 __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Database",
-    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "Name", "Plan", "Ref",
+    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "Name", "Nothing", "Plan", "Ref",
     "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidUntil",
     "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind",
-    "Waiver", "Window",
+    "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -1,21 +1,138 @@
-"""What a valid plan leaves unconfirmed, and what it names that is not there: a missing section must be said, never be a
-silent GO."""
+"""What a valid plan leaves out or unconfirmed, and what it names that is not there: absent is said, never assumed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import format_moment
-from preflight.plan import Plan, SslMode, UndoKind
+from preflight.faults import Keys, dotted
+from preflight.plan import Plan, Scripts, SslMode, UndoKind
+from preflight.plan.release_plan import protects
 
+SECTIONS = {
+    "hosts": "No host is asked",
+    "databases": "No database is asked",
+    "backups": "No backup is planned",
+    "scripts": "No scripts are planned",
+    "applications": "No application is asked for its health",
+    "rollback": "The way back is not confirmed at all",
+}
+"""What a plan has, or leaves out for a reason -> what its absence means."""
 _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 
 
 def unconfirmed(plan: Plan) -> tuple[str, ...]:
-    """One sentence for each gap, naming the entry and the key to add, in the order of the plan's sections."""
-    parts = (_owners, _databases, _backups_and_scripts, _applications, _rollback, _steps)
-    return tuple(sentence for part in parts for sentence in part(plan))
+    """One sentence for each thing that a GO leaves open, naming the entry and the key to add, in the order of the
+    plan's sections."""
+    return tuple(sentence for part in (_owners, _databases, _scripts, _steps) for sentence in part(plan))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A kind of entries that the plan does not have, or a key without which an entry is not looked at."""
+
+    keys: Keys
+    """The key, or the section."""
+    missing: str
+    """What is not done for want of it."""
+    add: str
+    """The act that closes it."""
+    why: str
+    """The act that leaves it out for a reason."""
+    reason: str = ""
+    """Why it is left out, by the plan."""
+    owner: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.missing}: {self.cure}."
+
+    @property
+    def cure(self) -> str:
+        return f"{self.add}; or {self.why}"
+
+
+def left_out(plan: Plan) -> Iterator[Gap]:
+    """What must be in a plan, or be left out for a reason; the check plan-coverage judges it. Of a section that is not
+    there, its entries say nothing more."""
+    for section in SECTIONS:
+        if not getattr(plan, section):
+            yield _without(plan, section)
+    yield from _without_backup(plan)
+    for backup in plan.backups.values():
+        if not backup.previous:
+            missing, pattern = (
+                f"No earlier backup is read to its end for backup {backup.id}",
+                ", the pattern of its files",
+            )
+            yield _key(plan, ("backups", backup.id, "previous"), missing, pattern, backup.owner)
+    for scripts in plan.scripts.values():
+        if not scripts.way_back and not _is_taken_back(plan, scripts):
+            missing = f"No way-back script is looked for beside the scripts {scripts.id}"
+            yield _key(plan, ("scripts", scripts.id, "way_back"), missing, owner=plan.owner_of(scripts))
+    yield from _without_health(plan)
+    if plan.rollback is not None and not plan.rollback.files:
+        missing = "No file that the way back needs is looked for"
+        yield _key(plan, ("rollback", "files"), missing, owner=plan.rollback.owner)
+
+
+def _without(plan: Plan, section: str) -> Gap:
+    reasons = plan.release.without.reasons
+    reason = reasons.get(section, "") or (reasons.get("databases", "") if section == "backups" else "")
+    why = f'say why in [release]: without = {{ {section} = "" }}'
+    return Gap((section,), SECTIONS[section], f"add [{section}]", why, reason, plan.decided_by)
+
+
+def _without_backup(plan: Plan) -> Iterator[Gap]:
+    for database in plan.databases.values() if plan.backups else ():
+        if not any(protects(plan, backup, database.id) for backup in plan.backups.values()):
+            reason = database.backup.none if database.backup else ""
+            missing = f"Database {database.id} has no backup"
+            add = f'add a table to [backups] with database = "{database.id}"'
+            keys = ("databases", database.id, "backup")
+            yield Gap(keys, missing, add, _none(keys), reason, database.owner)
+
+
+def _is_taken_back(plan: Plan, scripts: Scripts) -> bool:
+    """Its step says that what it changes is restored, or stays."""
+    step = plan.step(scripts.step)
+    kept = (UndoKind.RESTORE, UndoKind.NOTHING_TO_UNDO, UndoKind.NONE)
+    return step is not None and step.undo is not None and step.undo.kind in kept
+
+
+def _without_health(plan: Plan) -> Iterator[Gap]:
+    for name, application in plan.applications.items():
+        version, keys = application.from_, ("applications", name, "health")
+        if not application.health:
+            yield _key(plan, keys, f"Application {name} is not asked for its health", owner=application.owner)
+        elif not any(each.version or version in map(str, each.json.values()) for each in application.health):
+            missing = f"No health endpoint of application {name} tells its version {version}"
+            reasons = (plan.absent.get((*keys, at, "version"), "") for at in range(len(application.health)))
+            add = f'add "version" to one of [[{dotted(keys)}]]'
+            why = 'say why in one of them: version = { none = "" }'
+            reason = next(filter(None, reasons), "")
+            yield Gap((*keys[:2], "version"), missing, add, why, reason, application.owner)
+
+
+def _key(plan: Plan, keys: Keys, missing: str, more: str = "", owner: str = "") -> Gap:
+    add = f'add "{keys[-1]}" to [{dotted(keys[:-1])}]{more}'
+    return Gap(keys, missing, add, _none(keys), plan.absent.get(keys, ""), owner)
+
+
+def _none(keys: Keys) -> str:
+    return f'say why in [{dotted(keys[:-1])}]: {keys[-1]} = {{ none = "" }}'
+
+
+def found_by_checks(plan: Plan) -> Iterator[str]:
+    """What a check of a run finds without having to ask: on-call, rollback-ready."""
+    for role in plan.roles.values():
+        if not role.standby.strip():
+            yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
+        if not role.contact.strip():
+            yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
+    if plan.rollback is not None and plan.rollback.rehearsed is None:
+        yield 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
 
 
 def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
@@ -24,15 +141,6 @@ def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
     if moment < window.end:
         return ()
     return (f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window].",)
-
-
-def unstaffed(plan: Plan) -> Iterator[str]:
-    """Roles that nobody can be called for; in a run, on-call fails them."""
-    for role in plan.roles.values():
-        if not role.standby.strip():
-            yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
-        if not role.contact.strip():
-            yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
 
 
 def _owners(plan: Plan) -> Iterator[str]:
@@ -52,12 +160,9 @@ def _owners(plan: Plan) -> Iterator[str]:
 
 
 def _databases(plan: Plan) -> Iterator[str]:
-    backed_up = {backup.database for backup in plan.backups.values()}
     scripted = {scripts.database for scripts in plan.scripts.values()}
     for name, database in plan.databases.items():
-        if name not in backed_up:
-            yield f'Database {name} has no backup: add a [backups.NAME] with database = "{name}".'
-        if name not in scripted:
+        if name not in scripted and plan.scripts:
             add = f'add a [scripts.NAME] with database = "{name}", if any will run there'
             yield f"Database {name} has no scripts: {add}."
         if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
@@ -65,36 +170,10 @@ def _databases(plan: Plan) -> Iterator[str]:
             yield f"Database {name} is reached without proof of which server answers: {add}."
 
 
-def _backups_and_scripts(plan: Plan) -> Iterator[str]:
-    for name, backup in plan.backups.items():
-        if not backup.previous:
-            add = f'add "previous" to [backups.{name}], the pattern of its files'
-            yield f"No earlier backup is read to its end for backup {name}: {add}."
+def _scripts(plan: Plan) -> Iterator[str]:
     for name, scripts in plan.scripts.items():
-        if not scripts.way_back:
-            yield f'No way-back script is looked for beside the scripts {name}: add "way_back" to [scripts.{name}].'
         if not scripts.step:
             yield f'No step of the window runs the scripts {name}: add "step" to [scripts.{name}].'
-
-
-def _applications(plan: Plan) -> Iterator[str]:
-    for name, application in plan.applications.items():
-        version = application.from_
-        if not application.health:
-            yield f'Application {name} is not asked for its health: add "health" to [applications.{name}].'
-        elif not any(each.version or version in map(str, each.json.values()) for each in application.health):
-            add = f'add "version" to one in [applications.{name}]'
-            yield f"No health endpoint of application {name} tells its version {version}: {add}."
-
-
-def _rollback(plan: Plan) -> Iterator[str]:
-    if plan.rollback is None:
-        yield "The way back is not confirmed at all: add [rollback]."
-        return
-    if plan.rollback.rehearsed is None:
-        yield 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
-    if not plan.rollback.files:
-        yield 'No file that the way back needs is looked for: add "files" to [rollback].'
 
 
 def _steps(plan: Plan) -> Iterator[str]:

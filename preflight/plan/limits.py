@@ -62,6 +62,8 @@ class Matches:
 
 MANY_LINES = "many lines"
 """Line breaks and tabs are allowed; every other text is one line."""
+OR_NONE = "or none"
+"""In its place a table `{ none = "reason" }` says why there is nothing; the plan keeps the reason."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 """A day within a text, as `guess_or_dated` and `shown_on` want it."""
 GUESS = "guess"

@@ -13,8 +13,8 @@ from preflight import __version__
 from preflight.errors import PlanError, PlanProblem
 from preflight.faults import Keys, Misfit, dotted, kind_of, not_declared, quoted
 from preflight.finding import Severity
-from preflight.plan import EntryId, Plan, Ref, Scripts
-from preflight.plan.limits import MANY_LINES, zone_name
+from preflight.plan import EntryId, Nothing, Plan, Ref, Scripts
+from preflight.plan.limits import MANY_LINES, OR_NONE, zone_name
 from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
 from preflight.plan.rules import broken_in_scripts, broken_rules
@@ -46,7 +46,7 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
         raise PlanError(problems.found)
     path = source.path.absolute()
     tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
-    plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest)
+    plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest, absent=tables.absent)
     for broken in broken_rules(plan, source.tables):
         problems.add(*broken)
     if check_settings is not None:
@@ -142,6 +142,8 @@ class Tables(Reader):
         super().__init__(scalars)
         self._problems = problems
         self._declared = declared
+        self.absent: dict[Keys, str] = {}
+        """Keys that say why there is nothing, and the reason."""
 
     def fault(self, keys: Keys, message: str, nearest: str = "") -> Any:
         self._problems.add(keys, message, nearest)
@@ -170,6 +172,14 @@ class Tables(Reader):
             short = fields_of(cls)[cls.shorthand]
             return cls(**{cls.shorthand: self.value_or_default(short, value, keys)})
         return super().record(cls, value, keys, **preset)
+
+    def value(self, shape: Shape, value: Any, keys: Keys) -> Any:
+        if OR_NONE not in shape.marks or not isinstance(value, Mapping):
+            return super().value(shape, value, keys)
+        nothing = self.record(Nothing, value, keys)
+        if nothing.none:
+            self.absent[keys] = nothing.none
+        return INVALID  # the field keeps its default
 
     def scalar(self, shape: Shape, value: Any) -> Any:
         if shape.type is str:

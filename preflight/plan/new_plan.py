@@ -122,6 +122,10 @@ def _parts(known: Beginnings) -> Iterator[str]:
     yield "[release]\nid = " + _value(known.release, "the release's number")
     yield f"title = {_value(known.title, 'what is deployed')}"
     yield '# ticket = "CHG-1"                  # the change request'
+    left_out = [] if known.databases else ["databases", "backups", "scripts", "rollback"]
+    left_out += [] if known.applications else ["applications"]
+    if left_out:
+        yield f"without = {in_toml(dict.fromkeys(left_out, f'{TODO}: why there is none'))}"
     yield f"\n[window]\nzone = {_value(known.zone, 'IANA name such as Europe/Berlin')}"
     yield _bare("start", known.start, "2026-10-17T00:00:00")
     yield _bare("end", known.end, "2026-10-17T06:00:00")

@@ -10,11 +10,37 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
+from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, Name, SecretRef, Text
 from preflight.probe import Question, Via
+from preflight.record import fields_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Without:
+    """`[release.without]`: why the plan has nothing of a kind, for each kind of which it has nothing; in one line
+    `without = { backups = "read-only release" }`. Without the reason the verdict is HOLD."""
+
+    hosts: Name = ""
+    """No machine is logged in to."""
+    databases: Name = ""
+    """No database is touched, so none is backed up either."""
+    backups: Name = ""
+    """Nothing is backed up."""
+    scripts: Name = ""
+    """No scripts run."""
+    applications: Name = ""
+    """No application is asked for its health."""
+    rollback: Name = ""
+    """Nothing is prepared for the way back."""
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Kind -> reason, for each that is left out."""
+        return {kind: reason for kind in fields_of(Without) if (reason := getattr(self, kind))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +59,8 @@ class Release:
     """Why the last attempt was backed out; required from attempt 2 on."""
     changed_since: Text = ""
     """What has changed since then; required from attempt 2 on."""
+    without: Without = field(default_factory=Without)
+    """Which kinds of entries the plan leaves out on purpose, and why; every report says so."""
     checks: Path | None = None
     """Folder with checks of this plan's own."""
 
@@ -96,6 +124,8 @@ class Plan:
     path: Path
     digest: str
     """SHA-256 of the file's bytes."""
+    absent: Mapping[Keys, str] = field(default_factory=dict)
+    """Keys that say `{ none = "reason" }` -> the reason."""
     release: Release
     window: Window
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -203,6 +233,11 @@ class Plan:
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
             way.append(jump)
         return way
+
+    @property
+    def decided_by(self) -> str:
+        """The role that decides about the release as a whole: that of the first decision."""
+        return next((decision.decides for decision in self.decisions), "")
 
     def step(self, step_id: str) -> Step | None:
         return self.once(_steps_by_id).get(step_id)

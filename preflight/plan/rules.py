@@ -67,6 +67,7 @@ Rules = Callable[[T, Mapping[str, Any]], Iterator[Broken]]
 def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
     """Every rule that is not kept to. `plan`: a draft whose parts may be None; `raw`: the tables as parsed."""
     yield from _release(plan, raw)
+    yield from _left_out(plan)
     window = plan.window
     if window and window.start and window.end and window.end <= window.start:
         yield Broken(("window", "end"), "the window must end after it starts")
@@ -135,6 +136,14 @@ def _release(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
             raw["release"], ("backed_out_because", "changed_since"), f"for attempt {plan.release.attempt}"
         )
         yield from _below(("release",), wanted)
+
+
+def _left_out(plan: Plan) -> Iterator[Broken]:
+    """Of what is there, nobody says why it is not."""
+    without = plan.release.without if plan.release else None
+    for section in without.reasons if without else ():
+        if getattr(plan, section):
+            yield Broken(("release", "without", section), f"the plan has [{section}]: take out one of the two")
 
 
 def _required(raw: Mapping[str, Any], keys: Iterable[str], why: str) -> Iterator[Broken]:
@@ -212,7 +221,7 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     yield from _more_than_one(("command", "taken_by"), raw)
     if "command" in raw or "taken_by" in raw:
         yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
-    if backup.taken_by and "previous" not in raw:
+    if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.command, raw)
     if not backup.command and not backup.taken_by:
@@ -306,7 +315,7 @@ def _ways_back(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         run = [scripts for scripts in plan.scripts.values() if step.id and scripts.step == step.id]
         for scripts in run if kind is UndoKind.SCRIPT else ():
             table = raw["scripts"][scripts.id]
-            if not table.get("way_back") and "command" not in table:
+            if isinstance(table.get("way_back") or {}, Mapping) and "command" not in table:
                 message = f"is required: the step {step.id} is taken back by a script"
                 yield Broken(("scripts", scripts.id, "way_back"), message)
         changed = dict.fromkeys(each.database for each in run if each.database in placed)

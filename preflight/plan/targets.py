@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from preflight.plan.limits import Above, Between, Matches
+from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
     SSH_PORT,
@@ -25,6 +25,7 @@ from preflight.plan.values import (
     FileBelow,
     HostRef,
     Name,
+    Nothing,
     OpenText,
     Port,
     RemotePath,
@@ -154,6 +155,8 @@ class Database:
     """Expected major version, for example `15`."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
+    backup: Nothing | None = None
+    """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
     person: str = ""
@@ -238,7 +241,7 @@ class Backup:
     """Expected size, when you know it better than the catalogue or the previous backup does."""
     mount: RemotePath | None = None
     """Mount point on which the directory must lie."""
-    previous: RemotePath = RemotePath("")
+    previous: Annotated[RemotePath, OR_NONE] = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
@@ -287,8 +290,9 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Shown | None = None
     """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
-    way_back: str = ""
-    """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`; empty when not wanted."""
+    way_back: Annotated[str, OR_NONE] = ""
+    """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
+    step is a restore, or where nothing is undone."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""
@@ -313,7 +317,7 @@ class Endpoint:
     """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
     text: Text = ""
     """Text that the body must contain."""
-    version: str = ""
+    version: Annotated[str, OR_NONE] = ""
     """Dotted path of the running version in a JSON body; it must be the application's `from`."""
     max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)
     """Until the last byte of the answer."""
@@ -342,7 +346,7 @@ class Application:
     """From which part of the network its endpoints are asked; as for a host."""
     owner: RoleRef = ""
     """Role that mends it."""
-    health: tuple[Endpoint, ...] = ()
+    health: Annotated[tuple[Endpoint, ...], OR_NONE] = ()
     """Endpoints; each instance on its own, not only the load balancer."""
 
 
@@ -366,7 +370,7 @@ class Rollback:
     """When the way back was last tried."""
     max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
     """How long a rehearsal counts."""
-    files: tuple[RollbackFile, ...] = ()
+    files: Annotated[tuple[RollbackFile, ...], OR_NONE] = ()
     """What the way back needs besides backups and scripts."""
     keep_broken: bool = False
     """Restore beside the broken database instead of over it: needs room for a second copy."""

@@ -107,6 +107,14 @@ def show_address(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """`{ none = "reason" }` in place of a value: there is none, for a reason that every report prints."""
+
+    none: Name
+    """Why there is none."""
+
+
 class ServerRole(StrEnum):
     PRIMARY = "primary"
     REPLICA = "replica"

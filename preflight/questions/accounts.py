@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -13,11 +10,9 @@ from typing import Annotated
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
+from preflight.questions.authorized_keys import KEY_LINES, AuthorizedKey, KeyLine, authorized_keys
 from preflight.questions.fields import read_lines
 from preflight.questions.shell import ShellProbe
-
-_EXPIRY_OPTION = re.compile(r'expiry-time="(\d{8}(?:\d{4}(?:\d{2})?)?)(Z?)"')
-_KEY_BLOB = re.compile(r"(?:^|\s)(?:ssh-|ecdsa-|sk-)[\w@.-]+\s+([A-Za-z0-9+/]+={0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +62,6 @@ class Aging(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyExpiry:
-    """One line of authorized_keys with an `expiry-time` option."""
-
-    fingerprint: str
-    until: datetime
-    """UTC; for a time without `Z`, an hour early, because a clock change of the server may lie before it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Expiry:
     """Until when the account may log in, as far as the host tells it."""
 
@@ -90,7 +76,11 @@ class Expiry:
     time_rules: tuple[str, ...] | None = None
     """Rules of pam_time; None where it is not active for sshd."""
     time_rules_readable: bool = True
-    keys: tuple[KeyExpiry, ...] = ()
+    keys: tuple[AuthorizedKey, ...] = ()
+    """The account's, of every file that sshd reads them from."""
+    key_sources: frozenset[str] = frozenset()
+    """What else it may accept keys by: `command` (AuthorizedKeysCommand), `authorities` (TrustedUserCAKeys), or the
+    configuration being `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +91,12 @@ class _Told:
     offset: timedelta
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
-    key: tuple[str, ...] = ()
+    key: tuple[KeyLine, ...] = ()
+    key_source: tuple[str, ...] = ()
 
 
 class ExpiryProbe(ShellProbe[Expiry]):
-    """The aging dates of the login's own account, which needs no privilege; hours of pam_time; dates of its keys."""
+    """The aging dates of the login's own account, which needs no privilege; hours of pam_time; lines of its keys."""
 
     family = Family.ACCESS
     text = """\
@@ -124,25 +115,21 @@ if command -v chage >/dev/null 2>&1; then
 else
   printf 'chage=127\\n'
 fi
-found=$(grep -Hs -e '^[^#]*pam_time[.]so' -e 'expiry-time=' /etc/pam.d/sshd /etc/pam.d/common-account \\
-  /etc/pam.d/password-auth /etc/pam.d/system-auth "$HOME/.ssh/authorized_keys")
-case $nl$found in
-  *"$nl/etc/pam.d/"*)
-    if [ -r /etc/security/time.conf ]; then
-      printf 'pam_time=active\\n'
-      grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
-    else
-      printf 'pam_time=unreadable\\n'
-    fi ;;
-  *) printf 'pam_time=absent\\n' ;;
-esac
-case $found in
-  *expiry-time=*)
-    printf 'offset=%s\\n' "$(unset TZ; date +%z)"
-    printf '%s\\n' "$found" | sed -n 's/^[^:]*authorized_keys:/key=/p' | head -n 50 ;;
-  *) printf 'offset=+0000\\n' ;; # without a date, it places nothing
-esac
-exit 0"""
+if grep -qs '^[^#]*pam_time[.]so' /etc/pam.d/sshd /etc/pam.d/common-account /etc/pam.d/password-auth \\
+  /etc/pam.d/system-auth
+then
+  if [ -r /etc/security/time.conf ]; then
+    printf 'pam_time=active\\n'
+    grep -v '^[[:space:]]*#' /etc/security/time.conf | grep ';' | head -n 50 | cut -c 1-300 | sed 's/^/rule=/'
+  else
+    printf 'pam_time=unreadable\\n'
+  fi
+else
+  printf 'pam_time=absent\\n'
+fi
+printf 'offset=%s\\n' "$(unset TZ; date +%z)"
+"""
+    text += KEY_LINES + "exit 0"
 
     def read(self, reply: Reply) -> Expiry:
         told = read_lines(_Told, reply)
@@ -150,7 +137,8 @@ exit 0"""
             Aging.KNOWN,
             time_rules=None if told.pam_time == "absent" else told.rule,
             time_rules_readable=told.pam_time != "unreadable",
-            keys=_key_expiries(told.key, told.offset),
+            keys=authorized_keys(told.key, told.offset),
+            key_sources=frozenset(told.key_source),
         )
         if told.chage != 0:
             words = " ".join(told.said).strip()
@@ -176,21 +164,3 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise Unreadable(f"no date of chage: {text[:40]!r}") from None
-
-
-def _key_expiries(lines: Sequence[str], offset: timedelta) -> tuple[KeyExpiry, ...]:
-    """Broken lines are left out: sshd does not accept them either."""
-    found = []
-    for line in lines:
-        option, blob = _EXPIRY_OPTION.search(line), _KEY_BLOB.search(line)
-        if line.lstrip().startswith("#") or not option or not blob:
-            continue
-        try:
-            moment = datetime.strptime(option[1].ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-            digest = hashlib.sha256(base64.b64decode(blob[1], validate=True)).digest()
-        except ValueError:
-            continue
-        if not option[2]:
-            moment -= offset + timedelta(hours=1)
-        found.append(KeyExpiry("SHA256:" + base64.b64encode(digest).decode().rstrip("="), moment))
-    return tuple(found)

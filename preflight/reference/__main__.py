@@ -22,7 +22,8 @@ from preflight.report.formats.markdown import table
 from preflight.wording import first_paragraph
 
 SECTIONS: Mapping[str, type] = {
-    "[release]": plan.Release, "[window]": plan.Window, "[roles.NAME]": plan.Role, "[hosts.NAME]": plan.Host,
+    "[release]": plan.Release, "[release.without]": plan.Without, "[window]": plan.Window, "[roles.NAME]": plan.Role,
+    "[hosts.NAME]": plan.Host,
     "[databases.NAME]": plan.Database, "[backups.NAME]": plan.Backup, "[backups.NAME.restore]": plan.Restore,
     "[scripts.NAME]": plan.Scripts, "[applications.NAME]": plan.Application,
     "[[applications.NAME.health]]": plan.Endpoint, "[rollback]": plan.Rollback, "[[rollback.files]]": plan.RollbackFile,

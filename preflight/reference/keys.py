@@ -123,6 +123,10 @@ def as_toml(value: Any, *, is_size: bool = False) -> str:
 
 def in_words(shape: Shape) -> str:
     """The type of a key's value for a reader: `number from 1 to 100`, `one of "direct", "tunnel"`."""
+    return _in_words(shape) + (", or `{ none = REASON }`" if limits.OR_NONE in shape.marks else "")
+
+
+def _in_words(shape: Shape) -> str:
     match shape.form:
         case Form.UNION:
             return " or ".join(dict.fromkeys(map(in_words, shape.inner)))

@@ -21,7 +21,7 @@ from typing import Any
 from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.finding import Severity
-from preflight.plan import EntryId, Plan, limits
+from preflight.plan import EntryId, Nothing, Plan, limits
 from preflight.record import Form, Shape, fields_of, shape_of
 from preflight.reference.keys import LIMITS, VALUES, Key, Schema, keys
 from preflight.report.json_report import Report
@@ -34,7 +34,7 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 def plan_schema(registry: Registry) -> Schema:
     """The schema of a whole plan, with the settings of the checks of `registry`."""
     builder = _Builder()
-    properties = {key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "checks"))}
+    properties = {key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "absent", "checks"))}
     properties["checks"] = builder.checks(registry)
     return {
         "$schema": _DRAFT,
@@ -76,6 +76,9 @@ class _Builder:
         return {"type": "object", "properties": tables, "additionalProperties": {"type": "object"}}
 
     def value(self, shape: Shape) -> Schema:
+        if limits.OR_NONE in shape.marks:
+            there = replace(shape, marks=tuple(mark for mark in shape.marks if mark != limits.OR_NONE))
+            return {"anyOf": [self.value(there), self.record(Nothing)]}
         match shape.form:
             case Form.RECORD:
                 return self.record(shape.type)
@@ -117,6 +120,7 @@ class _OfReports(_Builder):
 
     scalars: Mapping[Any, Schema] = {
         str: {"type": "string"},
+        bool: {"type": "boolean"},
         int: {"type": "integer", "minimum": 0},
         float: {"type": "number"},
         datetime: {"type": "string", "format": "date-time", "description": "With an offset; UTC."},

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import zone
+from preflight.judging.schedule import clock_in_window
 from preflight.report.document.window import Timeline
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, wrapped
 
 _LABEL = 17
-_LEFT = _LABEL + 6
-"""Columns before the axis: a step's name and when it ends."""
 _TICK_COLUMNS = 10
 
 
@@ -44,7 +43,9 @@ _ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
 
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
     """The picture's lines, none wider than `width`."""
-    picture = _Picture(timeline, width - _LEFT, _ASCII if ascii else _UNICODE)
+    ends = [clock_in_window(timeline.window, slot.ends_at) for slot in timeline.found.slots]
+    left = _LABEL + max(map(len, ends)) + 1
+    picture = _Picture(timeline, left, width - left, _ASCII if ascii else _UNICODE)
     legend = [f"{picture.characters.planned} planned"]
     if timeline.moved:
         legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
@@ -56,6 +57,8 @@ def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[s
 @dataclass(frozen=True, slots=True)
 class _Picture:
     timeline: Timeline
+    left: int
+    """Columns before the axis: a step's name and when it ends."""
     columns: int
     characters: _Characters
 
@@ -82,7 +85,7 @@ class _Picture:
     def _row(self, label: str, cells: str, ends: str = "") -> str:
         text = clean(label)
         shown = text if len(text) < _LABEL else text[: _LABEL - 2] + self.characters.cut
-        return f"{shown:<{_LABEL}}{ends:<{_LEFT - _LABEL}}{cells}".rstrip()
+        return f"{shown:<{_LABEL}}{ends:<{self.left - _LABEL}}{cells}".rstrip()
 
     def _column(self, at: datetime) -> int:
         """The column that holds the moment."""
@@ -109,7 +112,8 @@ class _Picture:
                     cells[column] = self.characters.found
                 for column in self._span(bar.planned.begins_at, bar.planned.ends_at):
                     cells[column] = self.characters.no_longer if cells[column] == " " else self.characters.planned
-                yield self._row(indent + bar.planned.step.id, "".join(cells), self._local(bar.found.ends_at))
+                ends = clock_in_window(self.timeline.window, bar.found.ends_at)
+                yield self._row(indent + bar.planned.step.id, "".join(cells), ends)
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

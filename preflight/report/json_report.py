@@ -8,7 +8,7 @@ reports stay readable; `REPORT_SCHEMA` is raised only when one goes away or chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -64,8 +64,9 @@ class Point(Said, Rated):  # a dataclass has the fields of its last base first
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     minutes: float
-    finish_at: datetime
-    margin_minutes: float
+    """At least so many where `finish_at` is not known."""
+    finish_at: datetime | None
+    margin_minutes: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +127,27 @@ class PlanFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    step: str
+    begins_at: datetime
+    ends_at: datetime
+    over_network: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    finish_at: datetime
-    decide_by: datetime
-    start_rollback_by: datetime
+    """The work from the window's start; from the moment judged once the window is open. What the plan leaves unknown
+    is null."""
+
+    finish_at: datetime | None
+    decide_by: datetime | None
+    start_rollback_by: datetime | None
     point_of_no_return: datetime | None
-    latest_start: datetime
-    margin_minutes: float
-    rollback_minutes: float
+    latest_start: datetime | None
+    margin_minutes: float | None
+    rollback_minutes: float | None
     critical_path: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +196,7 @@ class Report:
     schema: int
     verdict: Decision
     headline: str
-    """The verdict in words: `GO with 1 waiver; 1 thing unconfirmed`."""
+    """The verdict in words: `GO with 1 waiver`."""
     exit_code: int
     reason: str
     """Why it is not GO when no finding says so; else empty."""
@@ -209,6 +222,8 @@ class Report:
     ages: tuple[Age, ...]
     events: tuple[Event, ...]
     end_states: EndStates
+    hosts_reached: Mapping[str, bool] = field(default_factory=dict)
+    """Every host that was to be asked, and whether it answered a question."""
 
 
 class ReportError(PreflightError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
-from preflight.judging.schedule import Slot, time_in_window
+from preflight.judging.schedule import Slot, clock_in_window, time_in_window
 from preflight.report.document.window import Bar, Timeline, margin
 from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
@@ -46,8 +46,9 @@ class Picture:
     def svg(self) -> Html:
         """The whole, 1200 units wide."""
         height = self.bottom + _FOOT
+        ends = "ends" if self.timeline.found.known.finish_at else "does not end before"
         told = [
-            f"Work ends {self.time(self.timeline.found.finish_at)}",
+            f"Work {ends} {self.time(self.timeline.found.finish_at)}",
             *(f"{mark.words} {self.time(mark.at)}" for mark in self.timeline.marks() if mark.letter != "E"),
             f"window ends {self.time(self.timeline.window.end)}",
         ]
@@ -81,12 +82,12 @@ class Picture:
             yield el("text", f"{at.astimezone(where):%H:%M}", x=x, y=y, text_anchor="middle", class_="soft")
 
     def _steps(self) -> Iterator[Html]:
-        where = zone(self.timeline.window.zone)
         yield el("text", "ends", x=_LEFT - 8, y=_TOP - 8, text_anchor="end", class_="soft")
         for number, bar in enumerate(self.bars):
             y = _TOP + number * _ROW
-            yield el("text", cut(bar.planned.step.id, _LABEL_CHARACTERS), x=0, y=y + 15)
-            ends = f"{bar.found.ends_at.astimezone(where):%H:%M}"
+            ends = clock_in_window(self.timeline.window, bar.found.ends_at)
+            room = _LABEL_CHARACTERS + len("00:00") - len(ends)
+            yield el("text", cut(bar.planned.step.id, room), x=0, y=y + 15)
             yield el("text", ends, x=_LEFT - 8, y=y + 15, text_anchor="end", class_="soft")
             if bar.moved:
                 yield self._bar(bar.planned, y + 3, 7, "lost", "planned, no longer so")
@@ -115,7 +116,9 @@ class Picture:
         found = self.timeline.found
         last = found.last_risky.ends_at if found.last_risky else found.begins_at
         first, until = self.x(last), self.x(found.decide_by)
-        label = margin(found.margin)
+        if found.known.margin is None:
+            return
+        label = margin(found.known.margin)
         if until - first > 8:
             path = f"M{first:.1f} {y - 5:.1f}v10M{first:.1f} {y:.1f}H{until:.1f}M{until:.1f} {y - 5:.1f}v10"
             yield el("path", d=path, class_="slack")

@@ -12,7 +12,8 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Become, Role, SaidUntil, Window
 from preflight.probe import NoReply
-from preflight.questions.accounts import Aging, Expiry, KeyExpiry, Login
+from preflight.questions.accounts import Aging, Expiry, Login
+from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate
 from preflight.reasons import Reason
 from tests.toy import toy_plan
 
@@ -22,9 +23,11 @@ WINDOW = Window(zone="UTC", start=ASKED_AT + timedelta(hours=9), end=datetime(20
 LOGIN = Login("dbadmin", 1000, "db1", ASKED_AT, {"auth": "key SHA256:abc", "address": "192.0.2.1:22"})
 TODAY = ASKED_AT.date()
 VALID = "[checks.host-login.valid_through] "
-NEVER = Expiry(Aging.KNOWN)
-DIRECTORY = Expiry(Aging.NOT_LOCAL, "chage: user 'dbadmin' does not exist in /etc/passwd")
-HIDDEN = Expiry(Aging.NOT_SHOWN, "chage is not installed")
+FILE = "/home/dbadmin/.ssh/authorized_keys"
+KEY_LINE = AuthorizedKey(1, FILE, "SHA256:abc", None)
+NEVER = Expiry(Aging.KNOWN, keys=(KEY_LINE,))
+DIRECTORY = replace(NEVER, aging=Aging.NOT_LOCAL, said="chage: user 'dbadmin' does not exist in /etc/passwd")
+HIDDEN = replace(NEVER, aging=Aging.NOT_SHOWN, said="chage is not installed")
 
 
 def judged(
@@ -68,7 +71,7 @@ def day(text: str) -> date:
 )
 def test_an_account_is_refused_from_the_first_minute_of_its_day(account_expires: str | None, status: Status) -> None:
     expires = day(account_expires) if account_expires else None
-    assert judged(expiry=Expiry(Aging.KNOWN, account_expires=expires)).status is status
+    assert judged(expiry=replace(NEVER, account_expires=expires)).status is status
 
 
 @pytest.mark.parametrize(
@@ -83,18 +86,18 @@ def test_an_account_is_refused_from_the_first_minute_of_its_day(account_expires:
 )
 def test_a_password_holds_all_of_its_last_day(password_expires: str | None, status: Status) -> None:
     expires = day(password_expires) if password_expires else None
-    assert judged(expiry=Expiry(Aging.KNOWN, password_expires=expires)).status is status
+    assert judged(expiry=replace(NEVER, password_expires=expires)).status is status
 
 
 def test_the_remedy_names_a_date_that_would_pass() -> None:
-    found = judged(expiry=Expiry(Aging.KNOWN, account_expires=day("2026-10-17")))
+    found = judged(expiry=replace(NEVER, account_expires=day("2026-10-17")))
     assert "chage -E 2026-10-25 dbadmin" in found.remedy
-    assert judged(expiry=Expiry(Aging.KNOWN, account_expires=day("2026-10-25"))).status is Status.PASS
+    assert judged(expiry=replace(NEVER, account_expires=day("2026-10-25"))).status is Status.PASS
 
 
 def test_a_window_that_ends_past_midnight_utc_needs_the_next_day() -> None:
     later = replace(WINDOW, end=WINDOW.end + timedelta(hours=1))  # 00:30 UTC of the 18th, 19:30 in New York
-    expiry = Expiry(Aging.KNOWN, password_expires=day("2026-10-17"))
+    expiry = replace(NEVER, password_expires=day("2026-10-17"))
     assert judged(expiry=expiry).status is Status.WARN
     assert judged(expiry=expiry, window=later).status is Status.FAIL
 
@@ -106,7 +109,8 @@ def test_a_password_that_must_be_changed_fails() -> None:
 @pytest.mark.parametrize("expiry", [DIRECTORY, HIDDEN])
 def test_dates_nobody_tells_are_unknown_until_somebody_answers_for_one(expiry: Expiry) -> None:
     found = judged(expiry=expiry)
-    assert (found.status, found.actual) == (Status.UNKNOWN, expiry.said)
+    assert found.status is Status.UNKNOWN
+    assert expiry.said in found.summary
     said = 'db1 = { until = 2026-10-19, by = "dba", on = 2026-10-16, reason = "" }'
     assert (
         f"D. Kaya (dba), ext. 4411 answer for it and write how that is known as `reason`: {VALID}{said}" in found.remedy
@@ -127,7 +131,7 @@ def test_what_is_said_on_a_day_to_come_is_not_said_yet() -> None:
 
 
 def test_a_declared_date_does_not_hide_an_earlier_one_of_the_host() -> None:
-    expiry = Expiry(Aging.KNOWN, account_expires=day("2026-10-17"))
+    expiry = replace(NEVER, account_expires=day("2026-10-17"))
     assert judged(expiry=expiry, declared={"db1": day("2026-12-31")}).status is Status.FAIL
 
 
@@ -145,7 +149,7 @@ def test_a_declared_date_does_not_hide_an_earlier_one_of_the_host() -> None:
         ("Password will expire in 30 minutes", Status.FAIL),
         ("Your account will expire in 1 days", Status.FAIL),
         ("Your account will expire in 2 days", Status.WARN),
-        ("Your password will expire today", Status.WARN),  # cannot be read
+        ("Your password will expire today", Status.UNKNOWN),  # cannot be read
         ("Your password will expire in 99999999999 days", Status.PASS),
         ("Sessions expire after 10 minutes", Status.PASS),
     ],
@@ -167,29 +171,84 @@ def test_an_announcement_counts_from_the_moment_of_the_login_not_of_the_judging(
 @pytest.mark.parametrize(
     ("rule", "status"),
     [
-        ("sshd;*;dbadmin;Wk0800-1800", Status.WARN),
-        ("*;*;*;Wk0800-1800", Status.WARN),
-        ("sshd;*;!root;Wk0800-1800", Status.WARN),
-        ("sshd|login;*;root|db*;!Al2000-0400", Status.WARN),
-        ("sshd;*;@netgroup;Al0000-2400", Status.WARN),
+        ("sshd;*;dbadmin;Wk0800-1800", Status.UNKNOWN),
+        ("*;*;*;Wk0800-1800", Status.UNKNOWN),
+        ("sshd;*;!root;Wk0800-1800", Status.UNKNOWN),
+        ("sshd|login;*;root|db*;!Al2000-0400", Status.UNKNOWN),
+        ("sshd;*;@netgroup;Al0000-2400", Status.UNKNOWN),
         ("login;*;dbadmin;Wk0800-1800", Status.PASS),
         ("sshd;*;root;Wk0800-1800", Status.PASS),
         ("sshd;*;!dbadmin;Wk0800-1800", Status.PASS),
         ("no rule", Status.PASS),
     ],
 )
-def test_rules_of_hours_that_may_name_the_account_are_a_warning(rule: str, status: Status) -> None:
+def test_rules_of_hours_that_may_name_the_account_are_unknown(rule: str, status: Status) -> None:
     assert judged(expiry=replace(NEVER, time_rules=(rule,))).status is status
 
 
-def test_rules_of_hours_that_cannot_be_read_are_a_warning() -> None:
-    assert judged(expiry=replace(NEVER, time_rules=(), time_rules_readable=False)).status is Status.WARN
+def test_rules_of_hours_that_cannot_be_read_are_unknown() -> None:
+    assert judged(expiry=replace(NEVER, time_rules=(), time_rules_readable=False)).status is Status.UNKNOWN
 
 
 def test_only_the_key_that_logged_in_counts() -> None:
     soon = ASKED_AT + timedelta(hours=5)
-    assert judged(expiry=replace(NEVER, keys=(KeyExpiry("SHA256:abc", soon),))).status is Status.FAIL
-    assert judged(expiry=replace(NEVER, keys=(KeyExpiry("SHA256:abcd", soon),))).status is Status.PASS
+    ends = AuthorizedKey(1, FILE, "SHA256:abc", soon)
+    assert judged(expiry=replace(NEVER, keys=(ends,))).status is Status.FAIL
+    assert judged(expiry=replace(NEVER, keys=(ends, KEY_LINE))).status is Status.PASS
+    assert (
+        judged(expiry=replace(NEVER, keys=(replace(ends, fingerprint="SHA256:abcd"), KEY_LINE))).status is Status.PASS
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ({"command"}, "sshd has the key from AuthorizedKeysCommand"),
+        ({"unreadable"}, "from a file that this login cannot"),
+    ],
+)
+def test_a_key_that_no_file_shows_is_unknown_until_somebody_answers_for_it(sources: set[str], said: str) -> None:
+    expiry = Expiry(Aging.KNOWN, key_sources=frozenset(sources), keys=(replace(KEY_LINE, is_authority=True),))
+    found = judged(expiry=expiry)
+    assert found.status is Status.UNKNOWN
+    assert said in found.summary
+    assert "[checks.host-login.valid_through] db1 = { until = 2026-10-19" in found.remedy
+    by_password = replace(LOGIN, session={**LOGIN.session, "auth": "password"})
+    assert judged(by_password, expiry).status is Status.PASS
+
+
+CERTIFICATE = UserCertificate("dba", "SHA256:ca", ASKED_AT - timedelta(minutes=5), ASKED_AT + timedelta(hours=8))
+CA_LINE = AuthorizedKey(1, FILE, "SHA256:ca", None, is_authority=True)
+
+
+def certified(*certificates: UserCertificate, auth: str = "key SHA256:abc") -> Login:
+    session = {**LOGIN.session, "auth": auth, "user_certificates": UserCertificate.as_json(certificates)}
+    return replace(LOGIN, session=session)
+
+
+@pytest.mark.parametrize(
+    ("login", "keys", "sources", "status"),
+    [
+        (certified(CERTIFICATE), (CA_LINE,), (), Status.FAIL),
+        (certified(CERTIFICATE), (), ("authorities",), Status.FAIL),
+        (certified(replace(CERTIFICATE, not_after=None)), (CA_LINE,), (), Status.PASS),
+        (certified(replace(CERTIFICATE, not_after=None)), (), ("authorities",), Status.PASS),
+        (certified(replace(CERTIFICATE, not_after=None)), (), ("unreadable",), Status.PASS),
+        (certified(replace(CERTIFICATE, not_after=None)), (), ("command",), Status.UNKNOWN),
+        (certified(replace(CERTIFICATE, not_after=None)), (replace(CA_LINE, until=ASKED_AT),), (), Status.FAIL),
+        (certified(CERTIFICATE), (CA_LINE, KEY_LINE), (), Status.WARN),  # ssh offers the key itself next
+        (certified(CERTIFICATE, auth="agent SHA256:abc"), (CA_LINE, KEY_LINE), (), Status.FAIL),
+        (certified(CERTIFICATE), (CA_LINE, replace(KEY_LINE, until=ASKED_AT)), (), Status.FAIL),
+        (certified(replace(CERTIFICATE, hop="ProxyJump j")), (KEY_LINE,), (), Status.FAIL),
+        (certified(replace(CERTIFICATE, hop="db1")), (KEY_LINE,), (), Status.PASS),  # it has a line of its own
+    ],
+)  # fmt: skip
+def test_a_certificate_holds_as_long_as_it_and_its_acceptance(
+    login: Login, keys: tuple[AuthorizedKey, ...], sources: tuple[str, ...], status: Status
+) -> None:
+    found = judged(login, Expiry(Aging.KNOWN, keys=keys, key_sources=frozenset(sources)))
+    assert found.status is status, found.summary
+    assert status is not Status.FAIL or "ends Fri 2026-10-16" in found.summary or "ends Sat" in found.summary
 
 
 def test_another_account_than_planned_fails() -> None:
@@ -274,7 +333,7 @@ def test_a_login_whose_dates_could_not_be_asked_is_unknown_or_worse() -> None:
     assert judged(announced, lost(Reason.QUESTION_LIMIT)).status is Status.FAIL
 
 
-KEY_ENDS = KeyExpiry("SHA256:abc", datetime(2026, 10, 17, 5, 30, tzinfo=UTC))
+KEY_ENDS = AuthorizedKey(1, FILE, "SHA256:abc", datetime(2026, 10, 17, 5, 30, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -283,13 +342,13 @@ KEY_ENDS = KeyExpiry("SHA256:abc", datetime(2026, 10, 17, 5, 30, tzinfo=UTC))
         (LOGIN, NEVER, []),
         (
             LOGIN,
-            Expiry(Aging.KNOWN, account_expires=day("2026-10-17"), password_expires=day("2026-12-31")),
+            replace(NEVER, account_expires=day("2026-10-17"), password_expires=day("2026-12-31")),
             [
                 ("2026-10-17T00:00:00+00:00", "account of dbadmin on db1 ends"),
                 ("2027-01-01T00:00:00+00:00", "password of dbadmin on db1 ends"),
             ],
         ),
-        (LOGIN, Expiry(Aging.KNOWN, keys=(KEY_ENDS,)), [("2026-10-17T05:30:00+00:00", "key of dbadmin on db1 ends")]),
+        (LOGIN, replace(NEVER, keys=(KEY_ENDS,)), [("2026-10-17T05:30:00+00:00", "key of dbadmin on db1 ends")]),
         (LOGIN, replace(NEVER, must_change=True), [(ASKED_AT.isoformat(), "password of dbadmin on db1 ends")]),
         (
             banner("Warning: your password will expire in 3 days"),

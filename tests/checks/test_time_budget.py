@@ -72,7 +72,7 @@ def with_deploy(**fields: Any) -> tuple[Step, ...]:
 def test_a_plan_with_time_enough_passes_and_tells_the_times_of_the_night() -> None:
     found = judged(*NIGHT)
     assert found.status is Status.PASS
-    assert found.summary == "finish 03:40, decide by 04:21, start rollback by 04:36, margin 41 min"
+    assert found.summary == "as planned: finish 03:40, decide by 04:21, start rollback by 04:36, margin 41 min"
 
 
 def test_a_plan_without_steps_gives_nothing_to_judge() -> None:
@@ -86,12 +86,12 @@ def test_the_numbers_of_the_example_plan_are_told() -> None:
     assert subject.owner == "release-manager"
     found = check.judge(subject)
     assert told(found) == [
-        (Status.PASS, "finish 02:55, decide by 04:09, start rollback by 04:24, margin 1 h 34 min"),
+        (Status.PASS, "as planned: finish 02:55, decide by 04:09, start rollback by 04:24, margin 1 h 34 min"),
     ]
 
 
 def test_work_that_leaves_nothing_to_undo_needs_only_the_window() -> None:
-    assert told(judged(step("look", 360))) == [(Status.PASS, "finish 06:00, nothing to take back")]
+    assert told(judged(step("look", 360))) == [(Status.PASS, "as planned: finish 06:00, nothing to take back")]
     assert judged(step("look", 361)).status is Status.FAIL
 
 
@@ -196,7 +196,7 @@ def test_the_night_of_a_clock_change_is_judged_by_its_real_length(start: str, en
 def test_times_on_the_night_of_a_clock_change_carry_their_offset() -> None:
     within = window("2026-11-01T00:00", "2026-11-01T06:00")
     assert judged(step("all", 60, undo=60), within=within).summary == (
-        "finish 01:00 -04:00 (first), decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
+        "as planned: finish 01:00 -04:00 (first), decide by 05:00 -05:00, start rollback by 05:00 -05:00, margin 5 h"
     )
 
 
@@ -206,7 +206,7 @@ def test_times_on_the_night_of_a_clock_change_carry_their_offset() -> None:
 def test_in_the_open_window_the_work_is_taken_to_begin_now() -> None:
     found = judged(*NIGHT, at=STRICT.start + minutes(11))
     assert told(found) == [
-        (Status.PASS, "finish 03:51, decide by 04:21, start rollback by 04:36, margin 30 min"),
+        (Status.PASS, "begun now: finish 03:51, decide by 04:21, start rollback by 04:36, margin 30 min"),
     ]
 
 
@@ -214,7 +214,7 @@ def test_after_the_latest_start_it_is_too_late_to_begin() -> None:
     found = judged(*NIGHT, at=STRICT.start + minutes(12))
     assert told(found) == [(Status.FAIL, "1 min too late to begin")]
     assert found.expected == "the work begins by 00:11"
-    assert found.actual == "it is 00:12; begun now: finish 03:52, margin 29 min"
+    assert found.actual == "it is 00:12; begun now and as planned: finish 03:52, margin 29 min"
     assert found.remedy == (
         "shorten backup (1 h 40 min), the longest of backup -> scripts -> deploy, by 1 min, or agree on another window"
     )
@@ -283,12 +283,8 @@ def test_guesses_are_no_matter_where_the_window_can_be_finished_without_or_nothi
 def test_before_a_step_that_cannot_be_undone_there_is_time_to_decide() -> None:
     talk = step("talk", 15, "deploy")
     final = step("drop", 10, "talk", undo=NONE)
-    assert told(judged(*NIGHT, talk, final)) == [
-        (
-            Status.PASS,
-            "finish 04:05, decide by 04:21, start rollback by 04:36, margin 41 min, point of no return 03:55",
-        )
-    ]
+    times = "finish 04:05, decide by 04:21, start rollback by 04:36, margin 41 min, point of no return 03:55"
+    assert told(judged(*NIGHT, talk, final)) == [(Status.PASS, f"as planned: {times}")]
     found = judged(*NIGHT, replace(talk, minutes=14), final)
     assert told(found) == [
         (

@@ -14,6 +14,7 @@ from types import ModuleType
 from unittest.mock import patch
 
 from preflight.cli import console, main
+from tests.plan_texts import with_reasons
 from tests.site.netns import Namespace
 
 BASE = """
@@ -93,6 +94,7 @@ def preflight_process(
 
 
 def write_plan(folder: Path, text: str = BASE + DEAD_HOST) -> Path:
+    """What the plan does not have it leaves out for a reason."""
     path = folder / "plan.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(with_reasons(text), encoding="utf-8")
     return path

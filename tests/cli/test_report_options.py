@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -41,9 +43,31 @@ def test_a_bare_time_is_the_one_inside_the_window_else_todays(text: str, moment:
     assert named_moment(text, WINDOW) == moment
 
 
-@pytest.mark.parametrize(
-    "text", ["25:00", "yesterday", "", "2026-10-17", "02:30Z", "2026-10-17 02:30Z", "2026-13-01 02:30"]
+AUTUMN = Window(
+    zone="America/New_York", start=datetime(2026, 11, 1, 2, tzinfo=UTC), end=datetime(2026, 11, 1, 10, tzinfo=UTC)
 )
+
+
+@pytest.mark.parametrize("text", ["01:30", "2026-11-01 01:30", "2026-11-01 01:30Z"])
+def test_a_moment_that_exists_twice_is_refused_with_both_and_taken_as_either(text: str) -> None:
+    with pytest.raises(ValueError, match="exists twice") as refused:
+        named_moment(text, AUTUMN)
+    moments = [named_moment(each, AUTUMN) for each in re.findall(r"write (\S+) .* or (\S+)", str(refused.value))[0]]
+    assert moments == [datetime(2026, 11, 1, hour, 30, tzinfo=UTC) for hour in (5, 6)]
+
+
+def test_a_moment_of_the_window_that_the_zone_skips_is_not_taken_for_todays() -> None:
+    spring = replace(WINDOW, start=datetime(2027, 3, 14, 3, tzinfo=UTC), end=datetime(2027, 3, 14, 10, tzinfo=UTC))
+    with pytest.raises(ValueError, match=r"does not exist in America/New_York: .* write 2027-03-14T01:59:00 or"):
+        named_moment("02:30", spring)
+
+
+def test_an_offset_elsewhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="without an offset or Z"):
+        named_moment("2026-10-17 02:30Z", WINDOW)
+
+
+@pytest.mark.parametrize("text", ["25:00", "yesterday", "", "2026-10-17", "02:30Z", "2026-13-01 02:30"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write 'YYYY-MM-DD HH:MM'"):
         named_moment(text, WINDOW)

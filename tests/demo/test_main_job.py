@@ -202,8 +202,9 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
 
 def test_the_night_prints_the_times_the_price_and_the_pairs(night: Run) -> None:
     text = night.text()
-    assert "finish   02:20 as planned, decide by 04:33, start rollback by 04:48, margin 2 h 13 min" in text
-    assert "with what failed: 03:30, 1 h 10 min later, margin 1 h 3 min" in text
+    assert "finish   03:30 (08:30 UTC), 1 h 10 min longer with what failed, latest start 00:33 (05:33 UTC)" in text
+    assert "decide by 04:33 (09:33 UTC), start rollback by 04:48 (09:48 UTC), margin 1 h 3 min" in text
+    assert ", covered 2 of 3 hosts, missing db1" in text
     assert "price   70 min longer over the network: finish 03:30" in text
     assert "app1 4.2   NEVER TESTED   tested" in text
     assert "02:30  password of role release on orders ends" in text

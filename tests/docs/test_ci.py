@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from preflight.reference import lint
 from tests.docs import snippets
+from tests.plan_texts import with_reasons
 from tests.report.formats.test_github import commands as annotations
 from tests.site.https import HttpsApp
 
@@ -68,7 +69,7 @@ def checkout(tmp_path: Path, https_app: HttpsApp) -> Path:
     for name, zone in zip(("app1", "app2"), ZONES, strict=True):
         text += APPLICATION.format(name=name, zone=zone, url=https_app.url(), ca=https_app.ca)
     (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / "release.toml").write_text(text)
+    (tmp_path / "plans" / "release.toml").write_text(with_reasons(text))
     return tmp_path
 
 

@@ -34,7 +34,7 @@ NO = failed("no", expected="yes", actual="no", remedy="mend it")
 
 
 def test_a_failure_is_priced_with_the_new_finish_and_what_is_left() -> None:
-    (found,) = priced(PLAN, [finding(NO, "backup", "scripts")])
+    (found,) = priced(PLAN, [finding(NO, "backup", "scripts")], MOMENT)
     assert found.price is not None
     assert found.price.minutes == 45 + 25
     assert found.price.finish_at == PLAN.window.start + timedelta(minutes=75 + 115)
@@ -42,22 +42,23 @@ def test_a_failure_is_priced_with_the_new_finish_and_what_is_left() -> None:
 
 def test_what_passes_or_costs_nothing_has_no_price() -> None:
     without = toy_plan(steps=(step("backup", 30),))
-    assert priced(PLAN, [finding(passed("yes"), "backup")])[0].price is None
-    assert priced(PLAN, [finding(NO)])[0].price is None
-    assert priced(toy_plan(), [finding(NO, "backup")])[0].price is None
-    free = priced(without, [finding(NO, "backup")])[0].price
+    assert priced(PLAN, [finding(passed("yes"), "backup")], MOMENT)[0].price is None
+    assert priced(PLAN, [finding(NO)], MOMENT)[0].price is None
+    assert priced(toy_plan(), [finding(NO, "backup")], MOMENT)[0].price is None
+    free = priced(without, [finding(NO, "backup")], MOMENT)[0].price
     assert free is None or free.minutes == 0
 
 
 def test_the_window_as_found_adds_every_lost_path_once() -> None:
-    both = as_found(PLAN, [finding(NO, "backup"), finding(NO, "backup", "scripts"), finding(passed("yes"), "scripts")])
+    lost = [finding(NO, "backup"), finding(NO, "backup", "scripts"), finding(passed("yes"), "scripts")]
+    both = as_found(PLAN, lost, MOMENT)
     assert both is not None
     assert both.finish_at == PLAN.window.start + timedelta(minutes=75 + 115)
 
 
 def test_a_path_that_could_not_be_seen_counts_as_lost() -> None:
     unseen = Judgement(status=Status.UNKNOWN, summary="could not look")
-    found = as_found(PLAN, [finding(unseen, "backup")])
+    found = as_found(PLAN, [finding(unseen, "backup")], MOMENT)
     assert found is not None
     assert found.finish_at == PLAN.window.start + timedelta(minutes=75 + 90)
 
@@ -113,7 +114,7 @@ def test_a_clock_change_inside_is_on_the_list() -> None:
 
 def test_a_waiver_accepts_a_lost_path_and_does_not_give_its_minutes_back() -> None:
     waived = finding(replace(NO, status=Status.WAIVED), "backup")
-    found = as_found(PLAN, [waived])
+    found = as_found(PLAN, [waived], MOMENT)
     assert found is not None
     assert found.finish_at == PLAN.window.start + timedelta(minutes=75 + 90)
-    assert priced(PLAN, [waived])[0].price is not None
+    assert priced(PLAN, [waived], MOMENT)[0].price is not None

@@ -21,7 +21,6 @@ said=Minimum number of days between password change\t\t: 0
 pam_time=absent
 offset=+0000
 """
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPGIbW2mBF5BbyLGuaUJCXcAqHOl7NMXOAQ0GFkb1kbd me"
 
 
 def reply(text: str, code: int = 0) -> Reply:
@@ -79,30 +78,6 @@ def test_a_reply_of_another_shape_is_refused(damage: str, instead: str) -> None:
     assert damage in AGING
     with pytest.raises(Unreadable):
         expiry(AGING.replace(damage, instead))
-
-
-@pytest.mark.parametrize(
-    ("option", "offset", "until"),
-    [
-        ('expiry-time="20261017"', "+0000", "2026-10-16T23:00"),
-        ('expiry-time="20261017Z"', "+0200", "2026-10-17T00:00"),
-        ('no-pty,expiry-time="202610170230"', "+0200", "2026-10-16T23:30"),
-        ('expiry-time="20261017023015Z"', "-0400", "2026-10-17T02:30"),
-        ('expiry-time="202610170230"', "-0400", "2026-10-17T05:30"),
-    ],
-)
-def test_the_end_of_a_key_is_read_in_the_servers_zone(option: str, offset: str, until: str) -> None:
-    (key,) = expiry(AGING.replace("+0000", offset) + f"key={option} {KEY}\n").keys
-    assert key.until.isoformat().startswith(until)
-    made = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=KEY, capture_output=True, text=True, check=True)
-    assert key.fingerprint == made.stdout.split()[1]
-
-
-@pytest.mark.parametrize(
-    "line", [f'#expiry-time="20261017" {KEY}', 'expiry-time="2026" x', f'expiry-time="20261317" {KEY}']
-)
-def test_lines_sshd_does_not_take_are_left_out(line: str) -> None:
-    assert expiry(AGING + f"key={line}\n").keys == ()
 
 
 def test_rules_of_hours_are_kept_where_pam_time_is_active() -> None:

@@ -135,8 +135,7 @@ def test_ascii_is_ascii_and_hostile_names_are_harmless() -> None:
 
 def test_two_marks_at_the_windows_end_are_both_seen() -> None:
     window = replace(go().plan.window, start=START, end=START + timedelta(hours=6), decision_reserve=timedelta())
-    nothing = Undo(kind=UndoKind.NOTHING_TO_UNDO)
-    plan = replace(go().plan, window=window, steps=(replace(step("only", 60), undo=nothing),))
+    plan = replace(go().plan, window=window, steps=(step("only", 60, undo=1),))
     lines = drawn(_with(plan), ascii=True)
     marks = next(line for line in lines if set(line.split()) <= {"D", "R", "DR", "RD"} and line.strip())
     assert {"D", "R"} <= set(marks)

@@ -12,9 +12,9 @@ from preflight.engine.conclude import conclude
 from preflight.finding import Event, Finding, Quantity, Severity, failed, passed, unknown
 from preflight.judging.end_states import end_states
 from preflight.judging.schedule import schedule
-from preflight.plan import Application, Role, Waiver
+from preflight.plan import Application, Plan, Role, Waiver
 from preflight.report import View
-from preflight.report.document.window import margin, times
+from preflight.report.document.window import margin, times, window_span
 from preflight.report.formats import html, say, text
 from preflight.verdict import Verdict, WaiverState, WaiverUse
 from tests.report.formats.cases import go, no_go, waived
@@ -43,11 +43,17 @@ def with_window(verdict: Verdict, **changes: object) -> Verdict:
 
 
 def test_the_planned_times_stand_alone_while_nothing_costs_time() -> None:
-    assert said(times(go())) == ("02:55 as planned, decide by 04:09, start rollback by 04:24, margin 1 h 34 min")
+    assert list(times(go())) == [
+        "02:55 (06:55 UTC), latest start 01:04 (05:04 UTC)",
+        "decide by 04:09 (08:09 UTC), start rollback by 04:24 (08:24 UTC), margin 1 h 34 min",
+    ]
 
 
 def test_what_failed_is_told_with_the_later_finish_and_the_margin_left() -> None:
-    assert "with what failed: 04:05, 1 h 10 min later, margin 24 min" in said(times(no_go()))
+    work, way_back = times(no_go())
+    longer = "1 h 10 min longer with what failed, 6 min more than the window and its margin allow"
+    assert work == f"04:05 (08:05 UTC), {longer}"
+    assert way_back.endswith("margin 24 min")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_the_head_of_the_report_tells_what_became_of_every_waiver() -> None:
 
 
 def test_a_waiver_that_covers_is_counted_in_the_first_line() -> None:
-    assert text.render(waived()).startswith("GO with 1 waiver; 1 thing unconfirmed  ")
+    assert text.render(waived()).startswith("GO with 1 waiver  ")
 
 
 def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
@@ -210,35 +216,47 @@ def test_a_decide_by_that_failures_move_is_told_where_it_is_now() -> None:
     found = verdict.found_schedule
     moved = replace(found, decide_by=found.decide_by - hour, start_rollback_by=found.start_rollback_by - hour)
     told = said(times(replace(verdict, found_schedule=moved)))
-    assert "with what failed: 04:05, 1 h 10 min later, decide by 03:09, start rollback by 03:24, margin" in told
+    assert "decide by 03:09 (07:09 UTC), start rollback by 03:24 (07:24 UTC), margin" in told
 
 
-def test_a_window_with_a_clock_change_says_how_long_it_is() -> None:
+def test_the_window_has_its_real_length_also_where_clocks_change() -> None:
     autumn = with_window(go(), start=datetime(2026, 11, 1, 4, tzinfo=UTC), end=datetime(2026, 11, 1, 11, tzinfo=UTC))
-    span = "00:00 -04:00 to 06:00 -05:00 (America/New_York), 7 h long: clocks go back 1 h, from 02:00 to 01:00"
+    span = "00:00 -04:00 to 06:00 -05:00 (America/New_York), 04:00 to 11:00 UTC, 7 h: clocks go back 1 h, from 02:00"
     assert span in said(text.render(autumn).splitlines())
+    assert window_span(go().plan.window, go().moment).endswith("(America/New_York), 04:00 to 10:00 UTC, 6 h")
 
 
-def test_the_key_times_are_told_in_utc_too_but_not_twice() -> None:
-    assert said(told(no_go(), "in UTC")) == (
-        "in UTC window 04:00 to 10:00, finish 08:05, decide by 08:09, start rollback by 08:24"
-    )
+def test_utc_stands_beside_the_key_times_but_not_twice() -> None:
     evening = with_window(go(), start=datetime(2026, 10, 16, 22, tzinfo=UTC), end=datetime(2026, 10, 17, 4, tzinfo=UTC))
-    assert "window 22:00 to Sat 04:00" in said(told(evening, "in UTC"))
-    assert not told(with_window(go(), zone="UTC"), "in UTC")
+    assert "to Sat 2026-10-17 00:00 (America/New_York), 22:00 to 04:00 UTC" in said(text.render(evening).splitlines())
+    assert " UTC)" not in said(times(with_window(go(), zone="UTC")))
 
 
-def test_once_the_window_is_open_the_times_say_what_they_assume_and_what_holds_from_now_on() -> None:
+def at(verdict: Verdict, moment: datetime, plan: Plan | None = None) -> Verdict:
+    """What was found, judged for another moment."""
+    return conclude(
+        plan or verdict.plan, verdict.findings, planned=verdict.planned, evidence_digest="", moment=moment,
+        collected_at=verdict.collected_at,
+    )  # fmt: skip
+
+
+def test_once_the_window_is_open_all_times_are_those_of_work_that_begins_now() -> None:
     start = go().plan.window.start
-    planned, now = times(replace(go(), moment=start + timedelta(hours=3, minutes=30)))
-    assert planned.startswith("02:55 as planned if it began at 00:00, decide by 04:09, ")
-    assert now == (
-        "if it begins only now: 06:25, decide by 04:09, start rollback by 04:24, 1 h 56 min too late to decide"
-    )
-    assert len(list(times(replace(go(), moment=go().plan.window.end)))) == 1
-    aloud = say.render(replace(go(), moment=start + timedelta(hours=3, minutes=30)))
-    assert "Work that begins now ends zero six twenty-five." in aloud
+    late = at(go(), start + timedelta(hours=3, minutes=30))
+    work, way_back = times(late)
+    assert work == "06:25 (10:25 UTC) if the work begins now, latest start 01:04 (05:04 UTC) is over"
+    assert way_back.endswith("start rollback by 04:24 (08:24 UTC), 1 h 56 min too late to decide")
+    assert window_span(late.plan.window, late.moment).endswith("6 h, 2 h 30 min left")
+    aloud = say.render(late)
+    assert "Work that begins now ends zero six twenty-five, latest start zero one zero four is over." in aloud
     assert "one hour fifty-six minutes too late" in aloud
+
+
+def test_once_the_window_is_over_there_are_no_times_to_keep() -> None:
+    over = at(go(), go().plan.window.end)
+    assert not list(times(over))
+    assert window_span(over.plan.window, over.moment).endswith("6 h, over")
+    assert "to zero six hundred, over." in say.render(over)
 
 
 def test_how_old_the_answers_are_is_told_on_request() -> None:
@@ -252,8 +270,7 @@ def test_what_cannot_be_computed_is_said_to_be_unknown() -> None:
     plan = replace(go().plan, steps=(replace(first, undo=None), *others))
     verdict = replace(go(), plan=plan, planned_schedule=schedule(plan), found_schedule=schedule(plan))
     unknown_times = "decide by and start rollback by not known: the plan has no time for taking back stop-app1"
-    assert said(times(verdict)) == f"02:55 as planned, {unknown_times}"
-    assert said(told(verdict, "in UTC")) == "in UTC window 04:00 to 10:00, finish 06:55"
+    assert list(times(verdict)) == ["02:55 (06:55 UTC)", unknown_times]
     assert "Decide by is not known" in say.render(verdict)
     assert "start rollback by 04" not in html.render(verdict)
 

@@ -105,5 +105,5 @@ class Sshd:
             "Subsystem": "sftp internal-sftp",
         }
         lines = [f"HostKey {key}" for key in self.host_keys]
-        lines += [f"{key} {value}" for key, value in {**own, **self._options}.items()]
+        lines += [f"{key} {value}" for key, value in {**self._options, **own, **self._options}.items()]
         return "\n".join(lines) + "\n"

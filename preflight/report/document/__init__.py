@@ -37,8 +37,9 @@ class Document:
     to_cure: Section
     """The blockers as a table."""
     waivers: Section
+    steps: Section
     timeline: Timeline | None
-    """The window to scale; None for a plan without steps."""
+    """The window to scale; None for a plan without steps, and once the window is over."""
     inside: tuple[str, ...]
     """What ends or begins by itself inside the window."""
     findings: tuple[Entry, ...]
@@ -66,6 +67,7 @@ def document(verdict: Verdict, view: View) -> Document:
         blockers=blocking,
         to_cure=sections.to_cure(verdict, blocking),
         waivers=sections.waivers(verdict),
+        steps=sections.steps(verdict),
         timeline=timeline(verdict),
         inside=tuple(event_text(verdict, event) for event in verdict.events),
         findings=entries(verdict),

@@ -32,8 +32,9 @@ class Blocker:
     """How many checks that decide share the cause; 0 for a thing of its own."""
     behind: str = ""
     """The entry of the same list that is that cause, where one is."""
-    minutes: float
-    """What it costs in the window if it stays so; 0 where the plan does not price it."""
+    cost: str
+    """What it costs in the window if it stays so: `70 min`, `70+ min` where that is not all; empty where the plan does
+    not price it."""
     ask_by: datetime
     """When the cure must have been asked for at the latest, UTC: the owner's lead time before the window's start."""
     ask_by_words: str
@@ -60,7 +61,7 @@ def blockers(verdict: Verdict) -> list[Blocker]:
                 what=f"{each.check} {each.subject}",
                 why=each.judgement.summary,
                 cure=each.judgement.remedy,
-                minutes=cost(each),
+                cost=_cost_words(each),
                 ask_by=ask_by,
                 ask_by_words=ask_by_words(verdict, ask_by),
                 owner=each.owner,
@@ -84,7 +85,7 @@ def _shared(verdict: Verdict, folded: Sequence[Finding], told: Sequence[Finding]
         cure=folded[0].judgement.remedy,
         waiting=sum(each.severity is Severity.BLOCKING for each in folded),
         behind=cause,
-        minutes=0.0,
+        cost="",
         ask_by=ask_by,
         ask_by_words=ask_by_words(verdict, ask_by),
         owner=owners(asked),
@@ -139,6 +140,11 @@ def findings_by_host(plan: Plan, findings: Sequence[Finding]) -> dict[str, list[
 def cost(finding: Finding) -> float:
     """Minutes of the window that are lost if it stays so; 0 where the plan does not price it."""
     return finding.price.minutes if finding.price else finding.judgement.minutes_at_stake or 0.0
+
+
+def _cost_words(finding: Finding) -> str:
+    more = "+" if finding.price and finding.price.finish_at is None else ""
+    return f"{cost(finding):.0f}{more} min" if cost(finding) else ""
 
 
 def is_folded(finding: Finding) -> bool:

@@ -4,6 +4,7 @@ versions, people, ages, what was not checked, what changed. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 
 from preflight.clock import format_moment, zone
 from preflight.finding import WORST_FIRST, Finding, Judgement, Severity, Status
@@ -12,11 +13,11 @@ from preflight.judging.schedule import time_in_window
 from preflight.report.comparison import Change, Difference, owners, pairs_by_cause
 from preflight.report.document.blocks import Cell, Entry, Labelled, Point, Section, Table, row
 from preflight.report.document.order import Blocker, findings_by_cause, findings_in_order, folded_words
-from preflight.report.document.window import in_utc, price_text, times, window_span
+from preflight.report.document.window import price_text, times, window_span
 from preflight.report.json_report import Line
 from preflight.units import format_duration
 from preflight.verdict import Verdict, WaiverState
-from preflight.wording import counted
+from preflight.wording import MOST_NAMED, counted, listed
 
 NOBODY = "nobody named in the plan"
 _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
@@ -27,21 +28,35 @@ def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled
     plan, window = verdict.plan, verdict.plan.window
     needed = time_in_window(window, window.needed_until)
     took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
+    asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []
     lines = {
-        "window": [window_span(window)],
+        "window": [window_span(window, verdict.moment)],
         "judged": [f"for {format_moment(verdict.moment, window.zone)}; what is used must last until {needed}"],
-        "asked": [f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took],
+        "asked": [asked],
         "plan": [f"{plan.path.name}, sha256 {plan.digest[:12]}, evidence {verdict.evidence_digest[:12]}"],
         "finish": times(verdict),
-        "in UTC": [in_utc(verdict)],
         "basis": verdict.basis,
         "because": [verdict.reason],
+        "without": ["; ".join(left_out(verdict))],
         "checks": [counts(verdict)],
         "open": ["; ".join([*_deselected(verdict), *gaps])],
     }
     told = [Labelled(label, tuple(each)) for label, each in lines.items()]
     return tuple(fact for fact in told if any(fact.lines))
+
+
+def _covered(verdict: Verdict) -> str:
+    """`, covered 7 of 8 hosts, missing node8`."""
+    reached = verdict.hosts_reached
+    missing = [host for host, answered in reached.items() if not answered]
+    told = f", covered {len(reached) - len(missing)} of {counted(len(reached), 'host')}" if reached else ""
+    return told + (f", missing {listed(missing, MOST_NAMED)}" if missing else "")
+
+
+def left_out(verdict: Verdict) -> list[str]:
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why."""
+    return [f"{kind}: {reason}" for kind, reason in verdict.plan.release.without.reasons.items()]
 
 
 def counts(verdict: Verdict) -> str:
@@ -142,12 +157,23 @@ def to_cure(verdict: Verdict, blockers: Sequence[Blocker]) -> Section:
                 Cell(each.status.upper(), each.status),
                 Cell(each.what, strong=True, then=each.why),
                 each.cure,
-                f"{each.minutes:.0f} min" if each.minutes else "",
+                each.cost,
                 Cell("overdue", strong=True, then=moment) if overdue else moment,
                 each.owner or NOBODY,
             )
         )
     return Section(title="To cure", table=Table(("status", "what", "cure", "cost", "ask by", "owner"), tuple(rows)))
+
+
+def steps(verdict: Verdict) -> Section:
+    """When each step begins and ends, as found, in digits."""
+    window, found = verdict.plan.window, verdict.found_schedule
+    rows = []
+    for slot in found.slots if found else ():
+        utc = " to ".join(f"{at.astimezone(UTC):%H:%M}" for at in (slot.begins_at, slot.ends_at))
+        begins, ends = (time_in_window(window, at) for at in (slot.begins_at, slot.ends_at))
+        rows.append(row(slot.step.id, begins, ends, utc, "over the network" if slot.over_network else ""))
+    return Section(title="Steps", table=Table(("step", "begins", "ends", "in UTC", ""), tuple(rows)))
 
 
 def waivers(verdict: Verdict) -> Section:

@@ -10,7 +10,7 @@ from math import ceil
 
 from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
-from preflight.judging.schedule import Schedule, Slot, schedule, time_in_window
+from preflight.judging.schedule import Schedule, Slot, time_in_window
 from preflight.plan import Window
 from preflight.units import format_duration
 from preflight.verdict import Verdict
@@ -20,67 +20,79 @@ _MOST_STEPS_NAMED = 3
 _TICK_MINUTES = (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080)
 
 
-def window_span(window: Window) -> str:
-    """Begin, end and zone; with its length where clocks change, so that nobody subtracts the two."""
+def window_span(window: Window, moment: datetime) -> str:
+    """Begin, end and zone, the same in UTC, the real length, also where clocks change, and what is left of it."""
     text = f"{format_moment(window.start, window.zone)} to {time_in_window(window, window.end)} ({window.zone})"
+    utc = [_in_utc(window, at) for at in (window.start, window.end)]
+    if any(utc):
+        text += f", {' to '.join(utc)} UTC"
+    text += f", {format_duration(window.end - window.start)}"
     changes = [change.text for change in clock_changes(zone(window.zone), window.start, window.end)]
     if changes:
-        text += f", {format_duration(window.end - window.start)} long: {', '.join(changes)}"
-    return text
+        text += f": {', '.join(changes)}"
+    if moment <= window.start:
+        return text
+    return f"{text}, {'over' if moment >= window.end else f'{format_duration(window.end - moment)} left'}"
 
 
 def times(verdict: Verdict) -> Iterator[str]:
-    """When the work ends, until when it can be taken back, and the same with what failed; nothing without steps.
-
-    Once the window is open nobody here knows when the work was begun: then the times say what they assume, and what
-    holds for work that begins only now is told too."""
+    """With what failed: when the work ends, and when it begins at the latest; until when it can be taken back. Nothing
+    without steps, and once the window is over."""
     planned, found = verdict.planned_schedule, verdict.found_schedule
-    if planned is None or found is None:
-        return
-    window = verdict.plan.window
-    finish, *others = _schedule_parts(window, planned)
-    begun = f" if it began at {time_in_window(window, planned.begins_at)}" if verdict.moment > planned.begins_at else ""
-    yield ", ".join([f"{finish} as planned{begun}", *others])
-    if (found.finish_at, found.margin, found.decide_by) != (planned.finish_at, planned.margin, planned.decide_by):
-        moved = [time_in_window(window, found.finish_at)]
-        moved.append(f"{format_duration(found.finish_at - planned.finish_at)} later")
-        if not found.unknown_undo and found.start_rollback_by != planned.start_rollback_by:
-            moved.append(f"decide by {time_in_window(window, found.decide_by)}")
-            moved.append(f"start rollback by {time_in_window(window, found.start_rollback_by)}")
-        if not found.unknown_undo:
-            moved.append(margin(found.margin))
-        yield f"with what failed: {', '.join(moved)}"
-    late = begun_now(verdict)
-    if late is not None:
-        yield f"if it begins only now: {', '.join(_schedule_parts(window, late))}"
+    if planned is not None and found is not None:
+        yield ", ".join(_work(verdict, planned, found))
+        yield ", ".join(_way_back(verdict, found))
 
 
-def begun_now(verdict: Verdict) -> Schedule | None:
-    """The schedule of work that begins at the moment judged, with what failed, where that lies inside the window."""
-    found, moment = verdict.found_schedule, verdict.moment
-    if found is None or not found.begins_at < moment < verdict.plan.window.end:
-        return None
-    lost = [slot.step.id for slot in found.slots if slot.over_network]
-    return schedule(verdict.plan, moment, over_network=lost)
+def _work(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[str]:
+    known, finish = found.known, _with_utc(verdict.plan.window, found.finish_at)
+    begun = " if the work begins now" if verdict.moment > verdict.plan.window.start else ""
+    if known.finish_at is None:
+        yield f"not before {finish}{begun}: {unpriced_steps(found.unpriced)}"
+    else:
+        yield f"{finish}{begun}"
+    if found.finish_at != planned.finish_at:
+        yield f"{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+    if known.latest_start is not None:
+        early = verdict.plan.window.start - known.latest_start
+        if early > timedelta():
+            yield f"{format_duration(early)} more than the window and its margin allow"
+        else:
+            yield _by(verdict, "latest start", known.latest_start)
 
 
-def in_utc(verdict: Verdict) -> str:
-    """The key times once more, for everybody whose clock shows UTC; empty where the window's own zone does."""
-    window, found = verdict.plan.window, verdict.found_schedule
-    if not any(at.astimezone(zone(window.zone)).utcoffset() for at in (window.start, window.end)):
+def _way_back(verdict: Verdict, found: Schedule) -> Iterator[str]:
+    known = found.known
+    if found.unknown_undo:
+        named = listed(found.unknown_undo, _MOST_STEPS_NAMED)
+        yield f"decide by and start rollback by not known: the plan has no time for taking back {named}"
+    elif known.decide_by is None or known.start_rollback_by is None:
+        yield "nothing to take back"
+    else:
+        yield _by(verdict, "decide by", known.decide_by)
+        yield _by(verdict, "start rollback by", known.start_rollback_by)
+    if known.margin is not None:
+        yield margin(known.margin)
+    if found.point_of_no_return is not None:
+        yield f"no way back from {_with_utc(verdict.plan.window, found.point_of_no_return)}"
+
+
+def _by(verdict: Verdict, what: str, at: datetime) -> str:
+    return f"{what} {_with_utc(verdict.plan.window, at)}{' is over' if at < verdict.moment else ''}"
+
+
+def _with_utc(window: Window, at: datetime) -> str:
+    """For everybody whose clock shows UTC, too."""
+    utc = _in_utc(window, at)
+    return time_in_window(window, at) + (f" ({utc} UTC)" if utc else "")
+
+
+def _in_utc(window: Window, at: datetime) -> str:
+    """`04:33`, with the weekday where it is another one there; empty where the window's own zone shows UTC."""
+    utc, local = at.astimezone(UTC), at.astimezone(zone(window.zone))
+    if not local.utcoffset():
         return ""
-
-    def utc(at: datetime) -> str:
-        local = at.astimezone(UTC)
-        return f"{local:%H:%M}" if local.date() == window.start.astimezone(UTC).date() else f"{local:%a %H:%M}"
-
-    parts = [f"window {utc(window.start)} to {utc(window.end)}"]
-    if found is not None:
-        keyed = [("finish", found.finish_at)]
-        if not found.unknown_undo:
-            keyed += [("decide by", found.decide_by), ("start rollback by", found.start_rollback_by)]
-        parts += [f"{label} {utc(at)}" for label, at in keyed]
-    return ", ".join(parts)
+    return f"{utc:%H:%M}" if utc.date() == local.date() else f"{utc:%a %H:%M}"
 
 
 def margin(left: timedelta) -> str:
@@ -96,12 +108,18 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
         step.id for step in verdict.plan.steps if step.id in finding.steps and step.minutes_over_network is None
     ]
     if unpriced and not price.minutes:
-        named = listed(unpriced, _MOST_STEPS_NAMED)
-        return f"not known: the plan has no time over the network (minutes_over_network) for {named}"
+        return f"not known: {unpriced_steps(unpriced)}"
     no_later = "slower over the network, but the work ends no later"
     took = f"{round(price.minutes, 1):g} min longer over the network" if price.minutes else no_later
-    finish = time_in_window(verdict.plan.window, price.finish_at)
-    return f"{took}: finish {finish}, {margin(price.margin)}"
+    if price.finish_at is None:
+        return f"at least {took}: {unpriced_steps(unpriced)}"
+    told = [f"finish {time_in_window(verdict.plan.window, price.finish_at)}"]
+    told += [] if price.margin is None else [margin(price.margin)]
+    return f"{took}: {', '.join(told)}"
+
+
+def unpriced_steps(steps: Sequence[str]) -> str:
+    return f"the plan has no time over the network (minutes_over_network) for {listed(steps, _MOST_STEPS_NAMED)}"
 
 
 def event_text(verdict: Verdict, event: Event) -> str:
@@ -109,23 +127,10 @@ def event_text(verdict: Verdict, event: Event) -> str:
     window, found = verdict.plan.window, verdict.found_schedule
     after = event.at - window.start
     where = [f"{format_duration(after)} after the start"] if after else ["at the start"]
-    running = [slot.step.id for slot in found.slots if slot.begins_at <= event.at < slot.ends_at] if found else []
+    running = found.running_at(event.at) if found else ()
     if running:
         where.append(f"during {listed(running, _MOST_STEPS_NAMED)}")
     return f"{time_in_window(window, event.at)}  {event.text} ({', '.join(where)})"
-
-
-def _schedule_parts(window: Window, schedule: Schedule) -> Iterator[str]:
-    yield time_in_window(window, schedule.finish_at)
-    if schedule.unknown_undo:
-        named = listed(schedule.unknown_undo, _MOST_STEPS_NAMED)
-        yield f"decide by and start rollback by not known: the plan has no time for taking back {named}"
-    else:
-        yield f"decide by {time_in_window(window, schedule.decide_by)}"
-        yield f"start rollback by {time_in_window(window, schedule.start_rollback_by)}"
-        yield margin(schedule.margin)
-    if schedule.point_of_no_return is not None:
-        yield f"no way back from {time_in_window(window, schedule.point_of_no_return)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,8 @@ class Timeline:
     window: Window
     planned: Schedule
     found: Schedule
+    moment: datetime
+    """The one judged."""
     events: tuple[Event, ...]
 
     @property
@@ -195,8 +202,8 @@ class Timeline:
 
     @property
     def way_back_known(self) -> bool:
-        """Whether the plan says how long each step takes to be taken back."""
-        return not self.found.unknown_undo
+        """Whether there is one, and the plan says how long each step takes to be taken back."""
+        return self.found.known.decide_by is not None
 
     def marks(self) -> Sequence[Mark]:
         found, marks = self.found, list[Mark]()
@@ -204,6 +211,8 @@ class Timeline:
             marks += [Mark(found.decide_by, "D", "decide by"), Mark(found.start_rollback_by, "R", "start rollback by")]
         if found.point_of_no_return is not None:
             marks.append(Mark(found.point_of_no_return, "N", "no way back from"))
+        if self.window.start < self.moment:
+            marks.append(Mark(self.moment, "J", "judged for"))
         if self.window.end < self.end:
             marks.append(Mark(self.window.end, "E", "end of the window"))
         return marks
@@ -214,4 +223,4 @@ def timeline(verdict: Verdict) -> Timeline | None:
     plan, planned, found = verdict.plan, verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return None
-    return Timeline(plan.release.id, plan.window, planned, found, tuple(verdict.events))
+    return Timeline(plan.release.id, plan.window, planned, found, verdict.moment, tuple(verdict.events))

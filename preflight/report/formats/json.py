@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 from preflight.finding import Finding
@@ -49,6 +50,7 @@ def report_of(verdict: Verdict) -> Report:
         ),
         events=tuple(verdict.events),
         end_states=_end_states(verdict.end_states),
+        hosts_reached=dict(verdict.hosts_reached),
     )
 
 
@@ -62,7 +64,7 @@ def _made(cls: Callable[..., T], *sources: object, **own: object) -> T:
 
 def _line(finding: Finding) -> Line:
     price, judgement = finding.price, finding.judgement
-    told_price = price and _made(told.Price, price, margin_minutes=price.margin.total_seconds() / 60)
+    told_price = price and _made(told.Price, price, margin_minutes=_minutes(price.margin))
     return _made(
         Line, finding, judgement, price=told_price, points=tuple(_made(Point, each) for each in judgement.points)
     )
@@ -73,11 +75,16 @@ def _schedule(found: Schedule | None) -> told.Schedule | None:
         return None
     return _made(
         told.Schedule,
+        found.known,
         found,
-        margin_minutes=found.margin.total_seconds() / 60,
-        rollback_minutes=found.rollback.total_seconds() / 60,
-        critical_path=tuple(found.critical_path),
+        margin_minutes=_minutes(found.known.margin),
+        rollback_minutes=None if found.unknown_undo else _minutes(found.rollback),
+        slots=tuple(_made(told.Slot, slot, step=slot.step.id) for slot in found.slots),
     )
+
+
+def _minutes(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds() / 60
 
 
 def _end_states(states: Sequence[EndState]) -> told.EndStates:

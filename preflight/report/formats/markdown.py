@@ -20,7 +20,7 @@ _MOST_CHARACTERS = 20_000
 _MOST_PADDED = 60
 _MOST_BYTES = {"Findings": 210_000, "All checks": 220_000, "Commands": 240_000}
 _MOST_BYTES_OF_A_SECTION = 40_000
-"""The whole, with its nine other sections, stays below the 1 MiB that GitHub takes as the summary of a step."""
+"""The whole, with its ten other sections, stays below the 1 MiB that GitHub takes as the summary of a step."""
 
 
 def render(verdict: Verdict, view: View = PLAIN) -> str:
@@ -32,6 +32,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
         _section(shown.to_cure),
         _section(shown.waivers),
         ("The window", chain(picture, [""] if shown.timeline and shown.inside else [], _items(shown.inside))),
+        _section(shown.steps),
         ("Findings", _findings(shown)),
         _section(shown.versions),
         _section(shown.people),

@@ -8,6 +8,7 @@
 | 3 | UNKNOWN | HOLD |
 
 A plan that cannot be read ends with 2 in every format, and so reads CRITICAL here.
+In the performance data `U` is what the plan leaves unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from preflight.finding import Status
 from preflight.report import PLAIN, View
 from preflight.report.document.order import blockers
-from preflight.report.document.sections import counts
+from preflight.report.document.sections import counts, left_out
 from preflight.report.harmless import clean
 from preflight.verdict import Decision, Verdict
 from preflight.wording import listed
@@ -31,15 +32,18 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     status = f"PREFLIGHT {_WORDS[exit_code(verdict)]} - {verdict.plan.release.id}: {verdict.headline}"
     blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
-    told = filter(None, [status, verdict.reason, blocking, *waivers, counts(verdict)])
+    without = [f"without {each}" for each in left_out(verdict)]
+    told = filter(None, [status, verdict.reason, blocking, *waivers, *without, counts(verdict)])
     said = clean("; ".join(told).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]
     values.append(f"unconfirmed={len(verdict.unconfirmed)};;;0")
     found = verdict.found_schedule
     if found is not None:
-        values.append(f"margin={found.margin.total_seconds():.0f}s")
-        values.append(f"work={(found.finish_at - found.begins_at).total_seconds():.0f}s;;;0")
+        known = found.known
+        margin = "U" if known.margin is None else f"{known.margin.total_seconds():.0f}s"
+        work = "U" if known.finish_at is None else f"{(known.finish_at - found.begins_at).total_seconds():.0f}s"
+        values += [f"margin={margin}", f"work={work};;;0"]
     data = f" | {' '.join(values)}\n"
     return said.encode()[: _MOST_BYTES - len(data)].decode(errors="ignore") + data
 

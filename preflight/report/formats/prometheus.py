@@ -2,12 +2,14 @@
 
 Write it with `--output prometheus=FILE.prom`: files are replaced as a whole, which the collector asks for. An alert on
 `preflight_verdict{decision="GO"} == 0` and one on an old `preflight_evidence_timestamp_seconds` are a start: a run
-that never happened changes no gauge.
+that never happened changes no gauge. What the plan leaves unknown has no gauge; once the window is open, the work is
+taken to begin at the moment judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from preflight.finding import Status
 from preflight.report import PLAIN, View
@@ -40,7 +42,7 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
     asked = [each.oldest_evidence_at for each in verdict.findings if each.oldest_evidence_at is not None]
-    moments = {
+    moments: dict[str, tuple[str, datetime | None]] = {
         "evidence": ("When the oldest answers were given.", min([*asked, verdict.collected_at])),
         "judged": ("The moment judged.", verdict.moment),
         "window_start": ("Start of the window.", verdict.plan.window.start),
@@ -48,13 +50,17 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     }
     found = verdict.found_schedule
     if found is not None:
-        moments["finish"] = ("End of the work, with what failed.", found.finish_at)
-        moments["decide_by"] = ("When to decide at the latest.", found.decide_by)
-        moments["start_rollback_by"] = ("When to begin the way back at the latest.", found.start_rollback_by)
-        margin = found.margin.total_seconds()
-        yield _family("margin_seconds", "From the last risky step to decide-by.", [(release, margin)])
+        known = found.known
+        moments["latest_start"] = ("When to begin the work at the latest, with what failed.", known.latest_start)
+        moments["finish"] = ("End of the work, with what failed.", known.finish_at)
+        moments["decide_by"] = ("When to decide at the latest.", known.decide_by)
+        moments["start_rollback_by"] = ("When to begin the way back at the latest.", known.start_rollback_by)
+        if known.margin is not None:
+            margin = known.margin.total_seconds()
+            yield _family("margin_seconds", "From the last risky step to decide-by.", [(release, margin)])
     for name, (text, at) in moments.items():
-        yield _family(f"{name}_timestamp_seconds", text, [(release, at.timestamp())])
+        if at is not None:
+            yield _family(f"{name}_timestamp_seconds", text, [(release, at.timestamp())])
     if view.took_seconds is not None:
         yield _family("run_duration_seconds", "How long the run took.", [(release, view.took_seconds)])
 

@@ -15,11 +15,10 @@ from datetime import datetime, timedelta
 
 from preflight.clock import zone
 from preflight.finding import Severity, Status
-from preflight.plan import Window
+from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.document.order import Blocker, blockers
-from preflight.report.document.sections import not_selected
-from preflight.report.document.window import begun_now
+from preflight.report.document.sections import left_out, not_selected
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _SMALL = (
@@ -49,7 +48,8 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     title = f", {name(release.title)}" if release.title else ""
     yield f"{_VERDICTS[verdict.decision]}{covered} for {name(release.id)}{title}"
     opens, ends = (clock_time(at, window) for at in (window.start, window.end))
-    yield f"window {day(window.start, window)}, {opens} to {ends}"
+    over = ", over" if verdict.moment >= window.end else ""
+    yield f"window {day(window.start, window)}, {opens} to {ends}{over}"
     yield from _to_cure(verdict)
     warnings = verdict.counts.get(Status.WARN, 0)
     if warnings:
@@ -58,7 +58,10 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
         yield _waiver(verdict, use)
+    yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
     yield from _times(verdict)
+    if verdict.decision is Decision.GO:
+        yield from _agreed(verdict)
     skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
     told = [f"{counted(skipped, 'check')} not selected"] if skipped else []
     told += [f"{counted(gaps, 'thing')} left unconfirmed"] if gaps else []
@@ -109,7 +112,7 @@ def _act(row: Blocker, waiting: int) -> str:
 
 def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     waiver, plan = use.waiver, verdict.plan
-    approver = name(plan.person(waiver.approved_by).partition(" (")[0])
+    approver = _who(plan, waiver.approved_by)
     approved = f"approved by {approver} until {clock_time(waiver.expires, plan.window)}"
     if use.state is WaiverState.COVERS:
         return f"waiver {name(waiver.id)} covers {name(f'{waiver.check} {waiver.subject}')}, {approved}"
@@ -117,28 +120,56 @@ def _waiver(verdict: Verdict, use: WaiverUse) -> str:
 
 
 def _times(verdict: Verdict) -> Iterator[str]:
-    """Once the window is open, those of work that begins now: nobody here knows when it was begun."""
+    """Once the window is open, those of work that begins now; once it is over, none."""
     window, planned, found = verdict.plan.window, verdict.planned_schedule, verdict.found_schedule
     if planned is None or found is None:
         return
-    late = begun_now(verdict)
-    if late is not None:
-        yield f"work that begins now ends {clock_time(late.finish_at, window)}"
-    else:
-        moved = found.finish_at != planned.finish_at
-        later = f", planned {clock_time(planned.finish_at, window)}" if moved else ""
-        yield f"finish {clock_time(found.finish_at, window)}{later}"
-    schedule = late or found
-    if schedule.unknown_undo:
+    finish, known, is_open = clock_time(found.finish_at, window), found.known, verdict.moment > window.start
+    ends = "work that begins now ends" if is_open else "finish"
+    told = [f"{ends} {finish}"]
+    if known.finish_at is None:
+        told = [f"{ends} not before {finish}", "not every time over the network is known"]
+    if found.finish_at != planned.finish_at:
+        told.append(f"{duration(found.finish_at - planned.finish_at)} longer with what failed")
+    if known.latest_start is not None:
+        early = window.start - known.latest_start
+        more = f"{duration(early)} more than the window and its margin allow"
+        told.append(more if early > timedelta() else _by(verdict, "latest start", known.latest_start))
+    yield ", ".join(told)
+    if found.unknown_undo:
         yield "decide by is not known, the plan has no time for taking everything back"
+    elif known.decide_by is None or known.start_rollback_by is None:
+        yield "nothing to take back"
     else:
-        decide, start = (clock_time(at, window) for at in (schedule.decide_by, schedule.start_rollback_by))
-        margin = f"margin {duration(schedule.margin)}"
-        if schedule.margin < timedelta():
-            margin = f"{duration(-schedule.margin)} too late"
-        yield f"decide by {decide}, start rollback by {start}, {margin}"
-    if schedule.point_of_no_return is not None:
-        yield f"no way back from {clock_time(schedule.point_of_no_return, window)}"
+        decide, start = known.decide_by, known.start_rollback_by
+        told = [_by(verdict, "decide by", decide), _by(verdict, "start rollback by", start)]
+        if known.margin is not None:
+            late = known.margin < timedelta()
+            told.append(f"{duration(-known.margin)} too late" if late else f"margin {duration(known.margin)}")
+        yield ", ".join(told)
+    if found.point_of_no_return is not None:
+        yield f"no way back from {clock_time(found.point_of_no_return, window)}"
+
+
+def _by(verdict: Verdict, what: str, at: datetime) -> str:
+    return f"{what} {clock_time(at, verdict.plan.window)}{' is over' if at < verdict.moment else ''}"
+
+
+def _agreed(verdict: Verdict) -> Iterator[str]:
+    """What is decided by whom, which a GO has time to repeat."""
+    plan = verdict.plan
+    for rule in plan.rules:
+        if not rule.unrelated:
+            end_state = [f"{application} {version}" for application, version in rule.exclude.items()]
+            said = f"never leave {listed(end_state)}" if end_state else f"{listed(rule.together)} go back together"
+            yield f"{name(said)}, {_who(plan, rule.decides)} decides" if rule.decides else name(said)
+    for decision in plan.decisions:
+        who = _who(plan, decision.decides)
+        yield f"on {name(decision.on)} {who} decides: {name(decision.rule, _LONGEST_REASON)}"
+
+
+def _who(plan: Plan, role: str) -> str:
+    return name(plan.person(role).partition(" (")[0])
 
 
 def number(value: int) -> str:

@@ -32,6 +32,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:
     paragraphs = [
         _first_screen(shown, colours, view.verbose),
         drawn(shown.timeline, ascii=view.ascii) if shown.timeline else (),
+        _columns("steps", shown.steps.table) if view.verbose else (),
         *(_entry(entry, colours) for entry in shown.findings),
         *(_passes(shown, colours) if view.verbose else ()),
         _inside(shown),
@@ -54,7 +55,7 @@ def _short(shown: Document, colours: Colours) -> Iterator[str]:
     yield from _facts(shown, *_SHORT_FACTS)
     if shown.blockers:
         yield from labelled("blocks", [listed((row.what for row in shown.blockers), _SHORT_BLOCKERS, "; ")])
-    yield from _facts(shown, "because")
+    yield from _facts(shown, "because", "without")
     yield from _waivers(shown)
     yield from _facts(shown, "checks")
 
@@ -64,7 +65,7 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
     hint = not verbose and any(each.status is Status.PASS for group in shown.checks.values() for each in group)
     head = [
         _headline(shown, colours),
-        *_facts(shown, "window", "judged", "asked", "plan", "finish", "in UTC", "basis", "because"),
+        *_facts(shown, "window", "judged", "asked", "plan", "finish", "basis", "because", "without"),
         *_waivers(shown),
         *_facts(shown, "checks", hint=" (-v shows the passes)" if hint else ""),
         *_facts(shown, "open"),
@@ -77,9 +78,8 @@ def _first_screen(shown: Document, colours: Colours, verbose: bool) -> Iterator[
         told = rows if len(rows) <= room + 1 else rows[:room]
         yield colours.dim(f"{'':51}  {'cost':>8}  {'ask by':9}  owner")
         for row in told:
-            cost = f"{row.minutes:.0f} min" if row.minutes else ""
             what, owner = cut(clean(row.what), 42), cut(clean(row.name), 26)
-            text = f"{what:42}  {cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
+            text = f"{what:42}  {row.cost:>8}  {row.ask_by_words:9}  {owner}".rstrip()
             yield colours.status(row.status, f"{row.status.upper():<9}") + text
         if len(told) < len(rows):
             yield f"{BODY}and {len(rows) - len(told)} more, all below"

@@ -6,11 +6,13 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from preflight.clock import Deadline, monotonic
 from preflight.plan import Host
 from preflight.plan.values import show_address
+from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed, dial
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
@@ -168,7 +170,7 @@ class Attempt:
         self._session["jump"] = name
         self.stage = f"waiting for jump {name}"
         try:
-            transport = jump.hold(self._deadline).transport
+            login = jump.hold(self._deadline)
         except SessionFailed as failed:
             raise JumpFailed(
                 Reason.JUMP, f"through jump {name}: {failed.answer.detail.removeprefix(f'{name}: ')}"
@@ -177,13 +179,16 @@ class Attempt:
             before, self._held_jump = self._held_jump, jump
         if before is not None:  # held for the connection that was dropped
             before.release()
+        own = [each for each in UserCertificate.in_session(self._session) if not each.hop]
+        before_it = [replace(each, hop=each.hop or name) for each in UserCertificate.in_session(login.session)]
+        self._session["user_certificates"] = UserCertificate.as_json([*own, *before_it])
         address = show_address(self._host.address, self._host.ssh_port)
         self._session["address"] = address
         self._take_turn(f"{address} through {name}")
         self.stage = f"connecting to {address} through {name}"
         self.limit = self._deadline.at_most(self._host.login_within.total_seconds())
         try:
-            return open_forward(transport, self._host.address, self._host.ssh_port, self.limit)
+            return open_forward(login.transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
             at_the_jump = refused.reason in (Reason.FORWARDING_REFUSED, Reason.CONNECTION_LOST)
             reason = Reason.JUMP if at_the_jump else Reason.NOT_FROM_JUMP

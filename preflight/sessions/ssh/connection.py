@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from preflight.clock import Deadline, monotonic, now
 from preflight.plan import Account, Host
 from preflight.probe import NoReply
+from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
@@ -207,6 +208,8 @@ class Connection:
         attempt.stage = "reading the credential"
         credential = self._shared.credentials().of(host, configured.agent_socket, deadline)
         self._session["auth"] = credential.description
+        if credential.certificate is not None and credential.certificate.holds_at(now()):
+            self._session["user_certificates"] = UserCertificate.as_json([credential.certificate])
         if deadline.over:
             detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
             raise CannotAsk(Reason.BUSY, detail)

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, now
 from preflight.plan import Host
+from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import Secrets
-from preflight.sessions.ssh.keys import Agent, find_key, load_key
+from preflight.sessions.ssh.keys import Agent, certify, find_key, load_key
 from preflight.sessions.ssh.transport import Transport, paramiko
 from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
@@ -35,6 +36,8 @@ class Credential:
 
     description = ""
     method = ""
+    certificate: UserCertificate | None = None
+    """Of a key, also where it does not hold now and is not offered."""
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
@@ -50,10 +53,13 @@ class KeyCredential(Credential):
 
     method = "publickey"
 
-    def __init__(self, key: Any, description: str, agent: Agent | None = None) -> None:
+    def __init__(
+        self, key: Any, description: str, certificate: UserCertificate | None, agent: Agent | None = None
+    ) -> None:
         self._key = key
         self._agent = agent
         self.description = description
+        self.certificate = certificate
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
@@ -123,8 +129,8 @@ class CredentialStore:
         if host.key is not None:
             return self._key(host, host.key)
         if host.agent:
-            key, mark, agent = find_key(host.agent, agent_socket, deadline)
-            return KeyCredential(key, f"agent {mark}", agent)
+            key, certificate, mark, agent = find_key(host.agent, agent_socket, deadline)
+            return KeyCredential(key, f"agent {mark}", certificate, agent)
         if host.password is not None:
             account, trials = PasswordAccount.of(host, "sshd", host.user, host.password), self._secrets.trials
             trials.require_not_refused(account, host.id)
@@ -152,8 +158,8 @@ class CredentialStore:
                 raise CannotAsk(Reason.PASSPHRASE_NEEDED, detail)
             return self._secrets.value(host.passphrase, host.passphrase_purpose)
 
-        key, certified = load_key(path, passphrase)
-        return KeyCredential(key, f"key {key.fingerprint}" + (" with certificate" if certified else ""))
+        key = load_key(path, passphrase)
+        return KeyCredential(key, f"key {key.fingerprint}", certify(key, path))
 
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
@@ -203,5 +209,8 @@ def _explain(
 
 def _bad_credential(transport: Transport, user: str, credential: Credential) -> CannotAsk:
     said = one_line("; ".join(transport.banners))
-    detail = f"the server refused the {credential.description} of {user}" + (f"; it says: {said}" if said else "")
-    return CannotAsk(Reason.BAD_CREDENTIAL, detail)
+    certificate = credential.certificate
+    detail = f"the server refused the {credential.description} of {user}"
+    detail += (f" with {certificate}" if certificate else "") + (f"; it says: {said}" if said else "")
+    ended = certificate is not None and not certificate.holds_at(now())
+    return CannotAsk(Reason.USER_CERTIFICATE if ended else Reason.BAD_CREDENTIAL, detail)

@@ -7,10 +7,12 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, now
+from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
 from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
@@ -34,9 +36,8 @@ _KEY_CLASSES = {
 }
 
 
-def load_key(path: Path, passphrase: Callable[[], str]) -> tuple[Any, bool]:
-    """paramiko's key of a file, and whether the certificate beside it (`KEY-cert.pub`, which OpenSSH offers first, too)
-    was added. `passphrase`: called where there is one. Raises CannotAsk.
+def load_key(path: Path, passphrase: Callable[[], str]) -> Any:
+    """paramiko's key of a file. `passphrase`: called where there is one. Raises CannotAsk.
 
     paramiko is told the type: trying its classes in turn turns one wrong passphrase into five different errors."""
     kind, cipher = _inspect(_content(path))
@@ -50,21 +51,47 @@ def load_key(path: Path, passphrase: Callable[[], str]) -> tuple[Any, bool]:
         raise CannotAsk(Reason.KEY_TYPE, f"{path} holds a {one_line(kind, 60)} key, not supported")
     password = None if cipher == "none" else passphrase()
     try:
-        key = _KEY_CLASSES[kind].from_private_key_file(str(path), password=password)
+        return _KEY_CLASSES[kind].from_private_key_file(str(path), password=password)
     except Exception as error:  # noqa: BLE001  # paramiko and cryptography raise five kinds for a wrong passphrase
         if password is not None:
             raise CannotAsk(Reason.PASSPHRASE_WRONG, f"the passphrase does not open {path}") from None
         detail = f"{path} cannot be read as a {kind} key ({type(error).__name__})"
         raise CannotAsk(Reason.KEY_FORMAT, detail) from None
-    certificate = path.with_name(path.name + "-cert.pub")
-    if not certificate.is_file():
-        return key, False
+
+
+def certify(key: Any, private: Path) -> UserCertificate | None:
+    """Adds the certificate beside a key's file (`KEY-cert.pub`), which OpenSSH offers first, too. One that does not
+    hold now is told and not added: OpenSSH goes on with the plain key then. Raises CannotAsk."""
+    file = private.with_name(private.name + "-cert.pub")
+    if not file.is_file():
+        return None
     try:
-        key.load_certificate(str(certificate))
+        blob = paramiko.pkey.PublicBlob.from_file(str(file))
+        certificate = read_certificate(blob.key_blob)
+        if _plain(blob.key_blob) != key.asbytes():
+            return None
+        if certificate.holds_at(now()):
+            key.load_certificate(str(file))
     except Exception as error:  # noqa: BLE001  # as above
-        detail = f"{certificate} cannot be read as a certificate of {path} ({type(error).__name__})"
+        detail = f"{file} cannot be read as a certificate of {private} ({type(error).__name__})"
         raise CannotAsk(Reason.KEY_FORMAT, detail) from None
-    return key, True
+    return certificate
+
+
+def read_certificate(blob: bytes) -> UserCertificate:
+    """Of OpenSSH's PROTOCOL.certkeys. Raises what paramiko raises for another blob."""
+    message = _behind_key(blob)
+    message.get_int64()  # serial number
+    message.get_int()  # a user's, not a host's
+    key_id = one_line(message.get_text(), 100)
+    message.get_binary()  # principals
+    not_before, not_after = message.get_int64(), message.get_int64()
+    for _ in ("critical options", "extensions", "reserved"):
+        message.get_binary()
+    authority = fingerprint(message.get_binary())
+    last = int(datetime.max.replace(tzinfo=UTC).timestamp())
+    until = None if not_after > last else datetime.fromtimestamp(not_after, UTC)
+    return UserCertificate(key_id, authority, datetime.fromtimestamp(min(not_before, last), UTC), until)
 
 
 def _content(path: Path) -> bytes:
@@ -128,9 +155,9 @@ class Agent(paramiko.agent.AgentSSH):  # type: ignore[misc]
             raise paramiko.SSHException(f"the SSH agent does not answer ({error.strerror or error})") from None
 
 
-def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, str, Agent]:
-    """The one key of the agent that the plan names, by `SHA256:` fingerprint or by its `.pub` file, its fingerprint,
-    and the open agent. `agent_socket`: empty for SSH_AUTH_SOCK. Raises CannotAsk."""
+def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, UserCertificate | None, str, Agent]:
+    """The one key of the agent that the plan names, by `SHA256:` fingerprint or by its `.pub` file, its certificate,
+    its fingerprint, and the open agent. `agent_socket`: empty for SSH_AUTH_SOCK. Raises CannotAsk."""
     mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(Path(wanted).expanduser())
     path = agent_socket or os.environ.get("SSH_AUTH_SOCK", "")
     if not path:
@@ -140,10 +167,16 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, s
     except (OSError, paramiko.SSHException) as error:
         raise CannotAsk(Reason.NO_AGENT, f"SSH agent at {path}: {one_line(str(error))}") from None
     found = [key for key in agent.get_keys() if fingerprint(_plain(key.blob)) == mark.rstrip("=")]
-    for key in sorted(found, key=lambda key: key.blob == _plain(key.blob)):  # certificates first, as ssh offers them
-        if key.blob != _plain(key.blob):
+    certificates = [(key, read_certificate(key.blob)) for key in found if _is_certificate(key.blob)]
+    certificates.sort(key=lambda pair: pair[1].holds_at(now()), reverse=True)
+    plain = next((key for key in found if not _is_certificate(key.blob)), None)
+    for key, certificate in certificates:  # first, as ssh offers them
+        if plain is None or certificate.holds_at(now()):
             key.inner_key = None  # else paramiko would offer and sign with the key that is certified
-        return key, mark, agent
+            return key, certificate, mark, agent
+    if plain is not None:
+        beside = None if wanted.startswith("SHA256:") else certify(plain, Path(wanted).expanduser().with_suffix(""))
+        return plain, beside, mark, agent
     detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()
     raise CannotAsk(Reason.NOT_IN_AGENT, detail)
@@ -151,16 +184,27 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, s
 
 def _plain(blob: bytes) -> bytes:
     """The public key in a certificate (its nonce and what follows the key left out); any other key as it is."""
-    message = paramiko.Message(blob)
-    name = message.get_text()
-    if not name.endswith(_CERTIFICATE):
+    if not _is_certificate(blob):
         return blob
+    begin = paramiko.Message(blob)
+    name, _nonce = begin.get_text(), begin.get_binary()
     plain = paramiko.Message()
     plain.add_string(name.removesuffix(_CERTIFICATE))
-    message.get_binary()  # the nonce
+    key = blob[len(begin.get_so_far()) : len(_behind_key(blob).get_so_far())]
+    return bytes(plain.asbytes()) + key
+
+
+def _is_certificate(blob: bytes) -> bool:
+    return bool(paramiko.Message(blob).get_text().endswith(_CERTIFICATE))
+
+
+def _behind_key(blob: bytes) -> Any:
+    """A certificate, read up to the end of the key in it."""
+    message = paramiko.Message(blob)
+    name, _nonce = message.get_text(), message.get_binary()
     for _ in range(1 if "ed25519" in name else 2):
-        plain.add_string(message.get_binary())
-    return bytes(plain.asbytes())
+        message.get_binary()
+    return message
 
 
 def _fingerprint_of(path: Path) -> str:

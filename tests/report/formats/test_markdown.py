@@ -87,7 +87,7 @@ def test_a_call_with_blanks_and_bars_can_be_typed_as_it_stands() -> None:
 )
 def test_its_tables_have_these_rows_and_columns(verdict: Verdict, tables: dict[str, tuple[int, int]]) -> None:
     text = markdown.render(verdict)
-    tables |= {"Versions that may meet": (3, 3), "People": (6, 4), "Age of the evidence": (3, 4)}
+    tables |= {"Steps": (13, 5), "Versions that may meet": (3, 3), "People": (6, 4), "Age of the evidence": (3, 4)}
     assert sum(token.type == "table_open" for token in READER.parse(text)) == len(tables)
     for title, size in tables.items():
         found = rows(text, title) if title else cells(text.partition("<details>")[2])

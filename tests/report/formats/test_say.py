@@ -109,7 +109,10 @@ def test_every_waiver_is_said_with_what_became_of_it(state: WaiverState) -> None
 
 
 def test_the_times_are_those_of_the_head() -> None:
-    assert "Finish zero four zero five, planned zero two fifty-five." in say.render(no_go())
+    assert (
+        "Finish zero four zero five, one hour ten minutes longer with what failed, six minutes more than the window"
+        in say.render(no_go())
+    )
     assert "Decide by zero four zero nine, start rollback by zero four twenty-four, margin one hour" in say.render(go())
 
 

@@ -22,7 +22,13 @@ HOSTILE = "\033[31mred\033[0m \u202eevil\u202c \x07bell \r\nNO-GO\b\x9b2J \ud800
 
 def finding(judgement: Judgement, check: str = "toy", subject: str = "db1", **fields: object) -> Finding:
     base = Finding(
-        check=check, title="it is so", subject=subject, severity=Severity.BLOCKING, judgement=judgement, owner="D. Kaya"
+        check=check,
+        title="it is so",
+        subject=subject,
+        severity=Severity.BLOCKING,
+        judgement=judgement,
+        owner="D. Kaya",
+        oldest_evidence_at=MOMENT,
     )
     return replace(base, **fields)  # type: ignore[arg-type]
 
@@ -111,7 +117,7 @@ def test_one_is_not_told_in_the_plural() -> None:
     text = text_report.render(verdict(finding(passed("fine"))))
     assert "The plan leaves 1 thing unconfirmed:" in text
     assert "\nchecks   1 planned: 1 pass (-v shows the passes)\n" in text
-    assert text.startswith("GO; 1 thing unconfirmed  ")
+    assert text.startswith("GO  ")
 
 
 def test_passes_are_counted_and_shown_on_request() -> None:

@@ -27,16 +27,6 @@ from tests.site.sshd import Sshd
 
 
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A running ssh-agent without keys."""
-    started = run(needs("ssh-agent"), "-a", tmp_path / "agent", "-s").stdout
-    pid = started.partition("SSH_AGENT_PID=")[2].partition(";")[0]
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    yield tmp_path / "agent"
-    run("kill", pid)
-
-
-@pytest.fixture
 def unused_sshd(site: Site) -> Iterator[Sshd]:
     """A server that nobody else logs in to, whose log can be counted."""
     sshd = site.start_sshd()

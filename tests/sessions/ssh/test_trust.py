@@ -18,7 +18,7 @@ from preflight.sessions.ssh.known_hosts import HostKeys, format_line
 from preflight.sessions.ssh.pool import SshPool
 from tests.sessions.conftest import MakePool, ask, key_host, no_reply, reply
 from tests.site.accounts import Account, make_key
-from tests.site.machine import needs, run
+from tests.site.machine import run
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
@@ -223,18 +223,6 @@ def test_a_server_without_a_common_or_strong_algorithm_is_unsupported(
     assert answer.reason is Reason.NO_COMMON_ALGORITHM
     assert word in answer.detail
     odd.close()
-
-
-@pytest.fixture
-def ssh_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that `ssh -G` reads in place of the account's own."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    wrapper = tools / "ssh"
-    wrapper.write_text(f'#!/bin/sh\nexec {needs("ssh")} -F {tmp_path}/config "$@"\n')
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    return tmp_path / "config"
 
 
 def test_ssh_config_fills_what_the_plan_leaves_open(

@@ -1,0 +1,55 @@
+"""plan-coverage: what the plan does not have is left out for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from preflight.check import Check, Subject
+from preflight.faults import dotted
+from preflight.finding import Judgement, Severity, passed, unknown, warned
+from preflight.plan.gaps import SECTIONS, Gap, left_out
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCoverageSettings:
+    """Nothing that could silence it."""
+
+    severity: Severity = Severity.BLOCKING
+    """Always `blocking`: `advisory` is refused."""
+
+    def __post_init__(self) -> None:
+        if self.severity is not Severity.BLOCKING:
+            raise ValueError("always blocks; what is left out on purpose is given its reason instead")
+
+
+class PlanCoverage(Check):
+    """Is whatever the plan does not ask left out for a reason?
+
+    A check that has nothing to judge says nothing, so a plan without backups would be GO without a word of them. Hosts,
+    databases, backups, scripts, applications and the way back must therefore stand in the plan, each database with a
+    backup, each backup with the pattern of earlier ones, scripts with a way back, each application with an endpoint
+    that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
+    `[release] without = { backups = "read-only release" }`; in an entry `health = { none = "no endpoint" }`. Then it
+    is a warning that every report prints.
+    """
+
+    id = "plan-coverage"
+    title = "what the plan does not ask is left out for a reason"
+    waivable = False
+    Settings = PlanCoverageSettings
+    needs = "none: it reads the plan"
+    cure = "add the section or the key, or write the reason into the plan"
+
+    def subjects(self) -> Sequence[Subject]:
+        gaps = {dotted(gap.keys): gap for gap in left_out(self.plan)}
+        there = [Subject(section, None) for section in SECTIONS if section not in gaps]
+        return [*there, *(Subject(name, gap, gap.owner) for name, gap in gaps.items())]
+
+    def judge(self, subject: Subject) -> Judgement:
+        gap: Gap | None = subject.item
+        if gap is None:
+            return passed(f"[{subject.id}] is in the plan")
+        if gap.reason:
+            return warned(f"{gap.missing}: {gap.reason}", remedy=gap.add)
+        return unknown(gap.missing, remedy=gap.cure)

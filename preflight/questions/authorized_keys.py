@@ -1,0 +1,154 @@
+"""Until when a login by key holds: the certificate it is made with, and the lines by which sshd accepts it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from preflight.questions.fields import Count
+from preflight.record import parse_json, read_record
+
+_EXPIRY = re.compile(r"(?:^|,)expiry-time=(\d{8}(?:\d{4}(?:\d{2})?)?)(z?)(?![^,])")
+_AUTHORITY = re.compile(r"(?:^|,)cert-authority(?![^,])")
+
+
+@dataclass(frozen=True, slots=True)
+class UserCertificate:
+    """A certificate with which a key logs in (OpenSSH's PROTOCOL.certkeys)."""
+
+    key_id: str
+    authority: str
+    """`SHA256:` fingerprint of the key that signed it."""
+    not_before: datetime
+    not_after: datetime | None
+    """First instant at which it is over; None for never."""
+    hop: str = ""
+    """The jump host that it opens, where that is none of the plan's."""
+
+    def __str__(self) -> str:
+        until = "for ever" if self.not_after is None else f"to {self.not_after:%Y-%m-%d %H:%M} UTC"
+        return f"certificate {self.key_id}, valid from {self.not_before:%Y-%m-%d %H:%M} UTC {until}"
+
+    def holds_at(self, moment: datetime) -> bool:
+        return self.not_before <= moment and (self.not_after is None or moment < self.not_after)
+
+    @staticmethod
+    def as_json(certificates: Iterable[UserCertificate]) -> str:
+        return json.dumps([asdict(each) for each in certificates], default=datetime.isoformat)
+
+    @classmethod
+    def in_session(cls, session: Mapping[str, str]) -> tuple[Self, ...]:
+        """Those that the way to the host took. Raises Unreadable."""
+        values = parse_json(session.get("user_certificates", "[]"))
+        return tuple(read_record(cls, value) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """A line of a file that sshd reads keys from, as the host prints it."""
+
+    setting: Count
+    """Number of the AuthorizedKeysFile that names the file: of several, which is in force depends on Match."""
+    file: str
+    line: str
+    """Options, without quotes and with no values but those of expiry-time; type and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedKey:
+    """The same, read."""
+
+    setting: int
+    file: str
+    fingerprint: str
+    until: datetime | None
+    """UTC; None without `expiry-time`. For a time without `Z`, an hour early, because a clock change of the server may
+    lie before it."""
+    is_authority: bool = False
+    """It accepts the certificates that the key has signed, not the key."""
+
+
+def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[AuthorizedKey, ...]:
+    """`offset`: of the server's zone. Broken lines are left out: sshd does not accept them either."""
+    found = []
+    for each in lines:
+        *before, blob = each.line.split()
+        options = before[0].lower() if len(before) > 1 else ""
+        try:
+            digest = hashlib.sha256(base64.b64decode(blob, validate=True)).digest()
+            ends = [_moment(digits, utc, offset) for digits, utc in _EXPIRY.findall(options)]
+        except ValueError:
+            continue
+        fingerprint = "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+        until = min(ends, default=None)
+        found.append(AuthorizedKey(each.setting, each.file, fingerprint, until, bool(_AUTHORITY.search(options))))
+    return tuple(found)
+
+
+def last_to_end(lines: Iterable[AuthorizedKey]) -> AuthorizedKey | None:
+    """The one by which a login is accepted longest; of several settings that may be in force, in the worst of them.
+    None where there is no line."""
+    longest: dict[int, AuthorizedKey] = {}
+    for each in sorted(lines, key=_end):
+        longest[each.setting] = each
+    return min(longest.values(), key=_end, default=None)
+
+
+def _end(line: AuthorizedKey) -> datetime:
+    return line.until or datetime.max.replace(tzinfo=UTC)
+
+
+def _moment(digits: str, utc: str, offset: timedelta) -> datetime:
+    moment = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return moment if utc else moment - offset - timedelta(hours=1)
+
+
+KEY_LINES = """\
+# The configuration of the very sshd that this shell comes from: named by its listener, if not the usual one.
+config=/etc/ssh/sshd_config pid=$$
+while [ "${pid:-0}" -gt 1 ]; do
+  title= stat=
+  read -r title <"/proc/$pid/cmdline"
+  case $title in *'[listener]'*)
+    named=$(printf '%s\\n' "$title" | sed -n 's/.* -[46DdeqT]*f *\\([^ ]*\\) .*/\\1/p')
+    config=${named:-$config}
+    break ;;
+  esac
+  read -r stat <"/proc/$pid/stat"
+  stat=${stat##*) ? }; pid=${stat%% *}
+done 2>/dev/null
+[ -r "$config" ] || printf 'key_source=unreadable\\n'
+included=$(awk 'tolower($1) == "include" { for (i = 2; i <= NF; i++) print ($i ~ "^/" ? "" : "/etc/ssh/") $i }' \\
+  "$config" 2>/dev/null)
+for file in $included "$config"; do echo Match all; cat "$file"; done 2>/dev/null |
+awk -v home="$HOME" -v user="$account" -v uid="$(id -u)" '
+  function files(names, i, name, last) {
+    count++
+    last = split(names, name, " ")
+    for (i = 2; i <= last; i++) {
+      gsub(/%u/, user, name[i]); gsub(/%h/, home, name[i]); gsub(/%U/, uid, name[i]); gsub(/%%/, "%", name[i])
+      if (name[i] != "none") print count " " (name[i] ~ "^/" ? "" : home "/") name[i]
+    }
+  }
+  { sub(/^[ \\t]+/, ""); sub(/[ \\t]*=[ \\t]*|[ \\t]+/, " "); gsub(/"/, ""); sub(/[ \\t]#.*/, ""); word = tolower($1) }
+  word == "match" { inside = tolower($2) != "all" }
+  word == "authorizedkeysfile" && (inside || !named) { files($0); if (!inside) named = 1 }
+  word == "authorizedkeyscommand" && $2 != "none" { print "command" }
+  word == "trustedusercakeys" && $2 != "none" { print "authorities" }
+  END { if (!named) files("- .ssh/authorized_keys .ssh/authorized_keys2") }' |
+while read -r number file; do
+  [ "$file" ] || { printf 'key_source=%s\\n' "$number"; continue; }
+  sed 's/\\\\"//g' "$file" 2>/dev/null | awk -F '"' -v begin="key=$number $file " '
+    /^[ \\t]*(#|$)/ { next }
+    { line = $1
+      for (i = 2; i <= NF; i++) line = line (i % 2 || tolower($(i - 1)) ~ /expiry-time=$/ ? $i : "")
+      if (match(line, /AAAA[A-Za-z0-9+\\/]+=*/)) print begin substr(line, 1, RSTART + RLENGTH - 1) }' | head -n 500
+done
+"""
+"""Prints the account's own lines as `key=`, and what else sshd accepts keys by as `key_source=`; `$account` is set."""

@@ -1,0 +1,66 @@
+"""plan-coverage judged from plans: what is there, what is left out, what is left out for a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from preflight_checks.plan_coverage import PlanCoverage
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Account, Application, Backup, Database, Plan, Release, RemotePath, Rollback, Without
+from preflight.plan.gaps import SECTIONS
+from tests.toy import MOMENT, toy_plan
+
+EMPTY = toy_plan(hosts=())
+ORDERS = Database(id="orders", host="db1", user=Account("release"), owner="dba")
+BACKUP = Backup(id="nightly", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), owner="dba")
+
+
+def judged(plan: Plan) -> dict[str, Judgement]:
+    check = PlanCoverage(plan, MOMENT)
+    return {subject.id: check.judge(subject) for subject in check.subjects()}
+
+
+def statuses(plan: Plan) -> dict[str, Status]:
+    return {subject: found.status for subject, found in judged(plan).items()}
+
+
+def test_what_is_in_the_plan_passes() -> None:
+    plan = toy_plan(databases=[ORDERS], backups=[BACKUP])
+    assert {name: status for name, status in statuses(plan).items() if name in ("hosts", "databases", "backups")} == {
+        "hosts": Status.PASS, "databases": Status.PASS, "backups": Status.PASS
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_kind_of_which_there_is_nothing_is_unknown_until_the_reason_stands_in_the_plan(section: str) -> None:
+    found = judged(EMPTY)[section]
+    assert found.status is Status.UNKNOWN
+    assert f'say why in [release]: without = {{ {section} = "" }}' in found.remedy
+    release = replace(EMPTY.release, without=Without(**{section: "read-only release"}))
+    found = judged(replace(EMPTY, release=release))[section]
+    assert (found.status, found.summary.endswith(": read-only release")) == (Status.WARN, True)
+
+
+def test_an_entry_that_lacks_a_key_is_a_line_of_its_own_with_its_owner() -> None:
+    plan = toy_plan(
+        databases=[ORDERS, replace(ORDERS, id="billing")],
+        backups=[replace(BACKUP, previous=RemotePath(""))],
+        applications=[Application(id="app1", from_="1", to="2", owner="app1")],
+        rollback=Rollback(owner="dba"),
+    )
+    unknown = [name for name, status in statuses(plan).items() if status is Status.UNKNOWN]
+    assert unknown == [
+        *("scripts", "databases.billing.backup", "backups.nightly.previous", "applications.app1.health"),
+        "rollback.files",
+    ]
+    owners = {subject.id: subject.owner for subject in PlanCoverage(plan, MOMENT).subjects()}
+    assert owners["applications.app1.health"] == "app1"
+    keys = ("applications", "app1", "health")
+    assert statuses(replace(plan, absent={keys: "no endpoint"}))["applications.app1.health"] is Status.WARN
+
+
+def test_no_waiver_covers_it_and_no_release_says_so_of_what_is_there() -> None:
+    assert PlanCoverage.waivable is False
+    assert Release(id="REL-1").without.reasons == {}
