@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, warned
+from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
@@ -140,11 +140,12 @@ class BecomeAccount(Check):
             return passed("a shell of the account is reached; the plan names no program for it")
         free = [rule for rule in reach.rules if target.account.password or "NOPASSWD:" in rule]
         if reach.code != 0 and free:
-            return warned(
+            return unknown(
                 "sudo allows single programs, and the plan names none to try",
                 expected="the programs that the window needs, run as the account",
                 actual="; ".join(free),
-                remedy=f'say which work {account} does: account = "{account}" in its [backups] or [scripts] entry',
+                remedy=f'say which work {account} does: account = "{account}" in its [backups] or [scripts] entry; or '
+                f"take it out of `become` in [hosts.{target.host.id}]: a command of [checks.command] tries its own",
             )
         if reach.code == 0:
             summary = f"sudo gives a shell of {reach.said[:40] or 'nobody'} instead"

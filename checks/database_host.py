@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.cures import answered_for
 from preflight.plan import Connect, Database
 from preflight.plan.work import minutes_at_stake, work_with
 from preflight.questions.postgres import Backend, BackendProbe, Identity, IdentityProbe
@@ -24,8 +25,9 @@ class DatabaseHost(Check):
     The night's first faults were a backup taken on another machine than the server's, and scripts that ran over the
     network (a, b): a plan that names the wrong host would repeat both with every other line green. While the database
     session is open, its server process is looked for on the host by role, database and client port; any account may
-    read that. Where processes are hidden (containers, hidepid), the server's own address is held against the host's,
-    and the line says that it is by address alone. A clone has the same system identifier; it has not our connection.
+    read that. Where processes are hidden (containers, hidepid), it is UNKNOWN even though the server's own address may
+    be one of the host's, until somebody answers for it with `located_by`. A clone has the same system identifier; it
+    has not our connection.
     """
 
     id = "database-host"
@@ -51,47 +53,46 @@ class DatabaseHost(Check):
 
     def judge(self, subject: Subject, *, identity: Identity, backend: Backend | None = None) -> Judgement:
         database: Database = subject.item
-        host, address = database.host, identity.server_address or ""
-        connection = f"{database.user} {identity.database} port {identity.client_port}"
-        if backend is None:
-            return unknown("the server tells no client port", remedy="connect by TCP, not through a socket")
-        if backend.titles:
+        host = database.host
+        if backend is not None and backend.titles:
             pid = backend.titles[0][0]
             inside = "" if pid == identity.backend_pid else ", in a container"
             return passed(f"the server process of this connection runs on {host} (pid {pid}{inside})")
-        own = self._is_address_of(database, address, backend)
-        hidden = "" if backend.sees_all else ", but the account may not see the processes of others"
-        if own:
-            return warned(
-                f"by address alone: no process of this connection is found on {host}{hidden}",
-                expected=f"a process `postgres: {connection}`",
-                actual=f"the server's address {address} is one of {host}",
-                remedy=f"confirm by hand that the server of {database.id} runs on {host}: a container, hidepid or "
-                "update_process_title = off hide it",
-            )
-        idle = _idle_limit(identity)
-        if idle is not None:
-            return unknown(
-                f"whether the server runs on {host} cannot be seen: it ends idle sessions after "
-                f"{format_duration(idle)} (idle_session_timeout), this one perhaps before it was looked for",
-                expected=f"a process `postgres: {connection}`",
-                actual=f"no such process; the server's address is {address or 'not told'}",
-                remedy=f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again",
-            )
-        if not backend.sees_all:
-            return unknown(
-                f"whether the server runs on {host} cannot be seen: processes of others are hidden (hidepid)",
-                expected=f"a process `postgres: {connection}`",
-                actual=f"the server's address is {address or 'not told'}",
-                remedy=f"have the login on {host} put in the group that may see all processes (gid= of /proc)",
-            )
+        unseen = self._unseen(database, identity, backend)
+        if unseen is not None:
+            keys = ("databases", database.id, "located_by")
+            return answered_for(self.plan, self.moment, unseen, database.located_by, keys, database.owner)
         return failed(
             f"the server does not run on {host}",
-            expected=f"a process `postgres: {connection}` on {host}",
-            actual=f"no such process; the server's address is {address or 'not told'}",
+            expected=f"{_process(database, identity)} on {host}",
+            actual=f"no such process; the server's address is {identity.server_address or 'not told'}",
             remedy=f"name the machine the server really runs on: host in [databases.{database.id}]",
             minutes_at_stake=minutes_at_stake(work_with(self.plan, database.id)),
         )
+
+    def _unseen(self, database: Database, identity: Identity, backend: Backend | None) -> Judgement | None:
+        """What keeps its process from being found, if it runs there; None where it does not."""
+        host, address = database.host, identity.server_address or ""
+        if backend is None:
+            remedy = "connect by TCP, not through a socket"
+            return unknown(f"whether the server runs on {host} cannot be seen: it tells no client port", remedy=remedy)
+        idle = _idle_limit(identity)
+        actual = f"no such process; the server's address is {address or 'not told'}"
+        if self._is_address_of(database, address, backend):
+            why = "its address is one of the host's, but no process of this connection is found there"
+            actual = f"the server's address {address} is one of {host}"
+            remedy = "look for what hides it: a container, hidepid, update_process_title = off"
+        elif idle is not None:
+            limit = f"{format_duration(idle)} (idle_session_timeout)"
+            why = f"it ends idle sessions after {limit}, this one perhaps before it was looked for"
+            remedy = f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again"
+        elif not backend.sees_all:
+            why = "processes of others are hidden (hidepid)"
+            remedy = f"have the login on {host} put in the group that may see all processes (gid= of /proc)"
+        else:
+            return None
+        summary = f"whether the server runs on {host} cannot be seen: {why}"
+        return unknown(summary, expected=_process(database, identity), actual=actual, remedy=remedy)
 
     @staticmethod
     def _is_address_of(database: Database, address: str, backend: Backend) -> bool:
@@ -99,6 +100,11 @@ class DatabaseHost(Check):
         if address not in backend.addresses:
             return False
         return database.connect is Connect.TUNNEL or not ipaddress.ip_address(address).is_loopback
+
+
+def _process(database: Database, identity: Identity) -> str:
+    """The server's for this connection."""
+    return f"a process `postgres: {database.user} {identity.database} port {identity.client_port}`"
 
 
 def _idle_limit(identity: Identity) -> timedelta | None:

@@ -93,6 +93,7 @@ sslmode = "verify-full"
 sslrootcert = "ca.pem"
 version = "15"
 backup = { none = "saved by its owner, too" }
+located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
 person = "the second DBA"
@@ -146,6 +147,9 @@ variables = { schema = "app1" }
 single_transaction = true
 log = "/srv/release/log/orders.log"
 account = "orders"
+line_endings = "lf-or-crlf"
+staged_by = ["deploy"]
+runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"
 reviewer = "another developer"

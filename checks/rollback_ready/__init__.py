@@ -11,8 +11,10 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
+from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, RemotePath, Rollback, RollbackFile, Scripts
+from preflight.plan.gaps import REHEARSED
 from preflight.plan.limits import Above, Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
@@ -248,19 +250,23 @@ class RollbackReady(Check):
         return Judgement.of([passed(free), *(_in_tablespace(database, each, need) for each in doubtful)])
 
     def _judge_rehearsal(self, rollback: Rollback) -> Judgement:
-        start, limit = self.plan.window.start, rollback.max_rehearsal_age
+        window, limit = self.plan.window, rollback.max_rehearsal_age
         expected = f"a rehearsal not more than {format_duration(limit)} before the window"
         remedy = "rehearse the way back on a copy, note its minutes, and put the day into `rehearsed` of [rollback]"
-        if rollback.rehearsed is None:
-            return warned("the way back was never rehearsed", expected=expected, actual="no date", remedy=remedy)
         day = rollback.rehearsed
-        age, summary = start.date() - day, ""
-        if age > limit:
-            summary = f"the rehearsal of {day} will be {format_duration(age)} old"
-        elif day > self.moment.date() + timedelta(days=1):
+        if day is None:
+            summary = "the way back was never rehearsed"
+            if reason := self.plan.absent.get(REHEARSED):
+                return warned(f"{summary}: {reason}", expected=expected, actual="no date", remedy=remedy)
+            why = 'or say in [rollback] why not: rehearsed = { none = "" }'
+            return unknown(summary, expected=expected, actual="no date", remedy=f"{remedy}; {why}")
+        start, today = (at.astimezone(zone(window.zone)).date() for at in (window.start, self.moment))
+        if day > today:
             summary = f"the rehearsal is still to come: {day}"
-        if summary:
-            return warned(summary, expected=expected, actual=str(day), remedy=remedy)
+            return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
+        if start - day > limit:
+            summary = f"the rehearsal of {day} will be {format_duration(start - day)} old"
+            return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
         return passed(f"rehearsed {day}")
 
 

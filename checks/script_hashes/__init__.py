@@ -32,7 +32,7 @@ _TEXTS = 3
 @dataclass(frozen=True, slots=True)
 class ScriptHashesSettings:
     strict: bool = False
-    """What no manifest can seal (`\\i :variable`, `\\!`, `\\gexec`, COPY ... PROGRAM) is a FAIL instead of a WARN."""
+    """What no manifest can seal is a FAIL, whoever answers for it by `runs_programs`."""
 
 
 class ScriptHashes(Check):
@@ -41,11 +41,12 @@ class ScriptHashes(Check):
     On the night this exists for, the scripts had been changed after their approval, nobody knew, and they failed (c).
     Three places must agree: the approved folder beside the plan, the manifest that `preflight seal` wrote, and the
     staged folder, hashed on the server by the account that will run the scripts (by the login, where sudo does not
-    give it a shell of that account). FAIL: a changed, missing, empty or unsealed script, a symbolic link, what
-    everybody may change, and whatever a script reads by `\\i`, `\\ir`, `\\copy` or `\\lo_import` without its being
-    sealed. psql takes `\\i` relative to the folder it was started in: that is the staged folder. What no manifest can
-    seal is a WARN, with `strict = true` a FAIL. Not judged: the order of the scripts, which `files` tells, and COMMIT
-    inside a script.
+    give it a shell of that account; then permission bits tell whether the account can read them). FAIL: a changed,
+    missing, empty, unreadable or unsealed script, a symbolic link, what everybody may change, or an account that is
+    neither root, the login, the scripts' own nor named in `staged_by`; and whatever a script reads by `\\i`, `\\ir`,
+    `\\copy` or `\\lo_import` without its being sealed. psql takes `\\i` relative to the folder it was started in, which
+    is the staged folder. What no manifest can seal is UNKNOWN until somebody answers for it by `runs_programs`; with
+    `strict = true` it is a FAIL. Other line endings than approved are a WARN where `line_endings` accepts them.
     """
 
     id = "script-hashes"
@@ -106,7 +107,7 @@ class ScriptHashes(Check):
         points = [
             *judge_approved(files),
             *judge_staged(files, differences),
-            *judge_inputs(files, strict=self.settings.strict),
+            *judge_inputs(files, self.moment, strict=self.settings.strict),
         ]
         return Judgement.of(points or [_agreement(files)])
 

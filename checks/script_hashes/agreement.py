@@ -4,21 +4,25 @@ psql read besides. Pure."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, unknown, warned
+from preflight.judging.cures import answered_for
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
 from preflight.judging.sealed_scripts import unread_scripts
 from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind
 from preflight.questions.staged import StagedEntry
-from preflight.wording import MOST_NAMED, beside, counted, listed, named
+from preflight.wording import MOST_NAMED, beside, counted, in_toml, listed, named
 
 from .comparison import RUNNABLE_SUFFIXES, Comparison, Differences, is_script, visible
 
 _MOST_POINTS = 10
 _ALL_SEALED = "all that runs is fixed by the manifest"
 _WORLD, _GROUP, _STICKY = 0o002, 0o020, 0o1000
+_GROUP_READS = 0o050
 
 
 def judge_approved(seen: Comparison) -> Iterator[Judgement]:
@@ -71,7 +75,7 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
         )
 
 
-def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
+def judge_inputs(seen: Comparison, moment: datetime, *, strict: bool) -> Iterator[Judgement]:
     """The scripts that the plan lists, and what all of them make psql read besides."""
     unsealed = [name for name in seen.scripts.files if name not in seen.wanted]
     if unsealed:
@@ -83,7 +87,6 @@ def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
             f"{seen.seal}",
         )
     found = find_inputs(seen.scripts.staged, seen.texts.texts)
-    not_sealable = failed if strict else warned
     bad = [each for each in found if each.outside or each.path not in seen.wanted]
     for each in bad[:_MOST_POINTS]:
         yield _unsealed_input(seen, each)
@@ -101,12 +104,15 @@ def judge_inputs(seen: Comparison, *, strict: bool) -> Iterator[Judgement]:
         for place in scan_script(text).unsealable
     ]
     if places:
-        yield not_sealable(
+        not_sealable = (failed if strict else unknown)(
             f"{counted(len(places), 'command')} in the scripts whose effect cannot be sealed",
             expected=_ALL_SEALED,
             actual=listed(places, MOST_NAMED, "; "),
             remedy="write out what is to run in a script of its own, and seal that",
         )
+        keys = ("scripts", seen.scripts.id, "runs_programs")
+        said, owner = seen.scripts.runs_programs, seen.plan.owner_of(seen.scripts)
+        yield not_sealable if strict else answered_for(seen.plan, moment, not_sealable, said, keys, owner)
 
 
 def _unsealed_input(seen: Comparison, each: Input) -> Judgement:
@@ -132,7 +138,9 @@ def judge_staged(seen: Comparison, differences: Differences) -> Iterator[Judgeme
     yield from _staged_folder(seen)
     yield from _changed(seen, differences)
     yield from _missing_and_extra(seen)
+    yield from _readable(seen)
     yield from _rights(seen)
+    yield from _owners(seen)
 
 
 def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
@@ -157,7 +165,7 @@ def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
             f"{part} {tree.account}",
             expected=f"everything below {staged} on {where} readable for {seen.account}",
             actual=complaint,
-            remedy=f"on {where}: chmod -R a+rX -- {shlex.quote(staged)}",
+            remedy=seen.command("chmod -R a+rX", ["."], {entry.owner for entry in tree.entries}),
         )
     if not tree.tool:
         yield unknown(
@@ -178,7 +186,11 @@ def _staged_folder(seen: Comparison) -> Iterator[Judgement]:
 def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
     """The heart of it: staged files with other bytes than sealed."""
     # What can be explained first: the others may not be shown.
-    ordered = sorted(seen.changed, key=lambda name: name not in differences.read)
+    accepted = [name for name in seen.changed if seen.is_accepted(name, differences.forms.get(name))]
+    if accepted:
+        yield _other_line_ends(seen, differences, accepted)
+    changed = [name for name in seen.changed if name not in accepted]
+    ordered = sorted(changed, key=lambda name: name not in differences.read)
     for name in ordered[:_MOST_POINTS]:
         entry = seen.staged[name]
         yield failed(
@@ -186,7 +198,7 @@ def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
             expected=f"sha256 {seen.wanted[name][:12]}, as {'sealed' if seen.sealed else 'approved'}",
             actual=f"sha256 {entry.sha256[:12]}, {_who_and_when(entry)}, {entry.size_bytes} bytes",
             remedy="if the change is wanted, review and rehearse it, put it into the approved folder and seal again; "
-            f"if not, stage the approved file again: {seen.copy(name)}",
+            f"if not, stage it as approved: {seen.stage([name])}",
             details=differences.diff(name),
         )
     rest = ordered[_MOST_POINTS:]
@@ -195,8 +207,19 @@ def _changed(seen: Comparison, differences: Differences) -> Iterator[Judgement]:
             f"{len(rest)} more scripts were changed on the server",
             expected="every staged file as sealed",
             actual=named(rest),
-            remedy=f"stage the approved folder again: {seen.copy()}",
+            remedy=f"stage the approved folder again: {seen.stage(rest)}",
         )
+
+
+def _other_line_ends(seen: Comparison, differences: Differences, names: Sequence[str]) -> Judgement:
+    approved = seen.approved_tree.files
+    lines = {name: (approved[name].crlf_lines, differences.forms[name].crlf_lines) for name in names}
+    return warned(
+        f"{counted(len(names), 'script')} on the server with other line endings, which the plan accepts",
+        expected="lines that end as in the approved scripts",
+        actual=named(f"{name}: {counted(now, 'line')} with CRLF, approved {was}" for name, (was, now) in lines.items()),
+        remedy=f"to have them as approved, stage them again: {seen.stage(names)}",
+    )
 
 
 def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
@@ -208,7 +231,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             f"{counted(len(seen.missing), 'sealed file')} not on the server",
             expected=f"every sealed file in {where}",
             actual=f"missing: {named(seen.missing)}",
-            remedy=f"stage what is missing: {seen.copy(seen.missing[0])}",
+            remedy=f"stage what is missing: {seen.stage(seen.missing)}",
         )
     unread = f"{counted(len(seen.unread), 'sealed file')} on the server that {seen.staged_tree.account} cannot read"
     if seen.unread and seen.staged_tree.tool and seen.looked_as_login:
@@ -218,7 +241,7 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             unread,
             expected=f"readable for {seen.account}, who runs the scripts",
             actual=named(seen.unread),
-            remedy=f"on {seen.host.id}: chmod a+r -- {seen.remote(seen.unread[0])}",
+            remedy=seen.command("chmod a+r", seen.unread, {seen.staged[name].owner for name in seen.unread}),
         )
     scripts = [entry for entry in seen.extra if is_script(entry.path)]
     others = [entry for entry in seen.extra if not is_script(entry.path)]
@@ -227,14 +250,16 @@ def _missing_and_extra(seen: Comparison) -> Iterator[Judgement]:
             f"{counted(len(scripts), 'script')} on the server that nobody sealed",
             expected=f"no unsealed file ending in {' '.join(RUNNABLE_SUFFIXES)} in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in scripts),
-            remedy=f"take it away: {seen.removal(scripts[0].path)}; or have it approved, then run: {seen.seal}",
+            remedy=f"take it away: {seen.removal(entry.path for entry in scripts)}; or have it approved, then run: "
+            f"{seen.seal}",
         )
     if others:
         yield warned(
             f"{counted(len(others), 'file')} on the server that nobody sealed",
             expected=f"nothing but the sealed files in {where}",
             actual=named(f"{entry.path} ({_who_and_when(entry)})" for entry in others),
-            remedy=f"take them away from {where}, or seal them with the scripts",
+            remedy=f"take it away: {seen.removal(entry.path for entry in others)}; or put it into "
+            f"{seen.approved_folder} and run: {seen.seal}",
         )
     empty = [name for name, entry in seen.staged.items() if is_script(name) and not entry.size_bytes]
     if empty:
@@ -252,6 +277,46 @@ def _hidden(seen: Comparison, summary: str, complaint: str) -> Judgement:
     return no_shell(seen.host, seen.account, summary, expected=expected, actual=complaint)
 
 
+def _readable(seen: Comparison) -> Iterator[Judgement]:
+    """Whether the account that runs the scripts can read them, where it was the login that looked."""
+    tree, account = seen.staged_tree, seen.account
+    if not seen.looked_as_login or tree.uid in ("", "0"):
+        return
+    needed = {*seen.wanted, *(str(above) for name in seen.wanted for above in PurePosixPath(name).parents)}
+    closed = [entry for entry in tree.entries if entry.path in needed and not seen.may_read(entry)]
+    if not closed:
+        return
+    # With an access control list, the bits of the group are the most that any entry of it gives (acl(5)).
+    perhaps = tree.acl and all(entry.owner != account and entry.mode & _GROUP_READS for entry in closed)
+    yield (unknown if perhaps else failed)(
+        f"whether {account} can read the staged scripts is not known" if perhaps else
+        f"{account}, who runs the scripts, cannot read what is staged",
+        expected=f"files that {account} may read, in folders that it may search, by their permission bits",
+        actual=named(f"{entry.path} (mode {entry.mode:04o}, owner {entry.owner})" for entry in closed),
+        remedy=seen.command("chmod -R a+rX", ["."], {entry.owner for entry in tree.entries}),
+    )  # fmt: skip
+
+
+def _owners(seen: Comparison) -> Iterator[Judgement]:
+    """Whoever owns a file may change it, whatever its mode; and whoever owns a folder may put another in its place."""
+    tree, known = seen.staged_tree, {"root", seen.login, seen.account, *seen.scripts.staged_by}
+    inside = {entry.path: entry.owner for entry in tree.entries if entry.owner not in known}
+    above = {path: owner for path, _, owner in tree.parents if owner not in known}
+    others = inside | above
+    if others:
+        owners = sorted({*others.values()})
+        chown = [f"chown -R {shlex.quote(seen.account)} -- {seen.remote('.')}"] if inside else []
+        chown += [f"chown root -- {' '.join(map(seen.remote, above))}"] if above else []
+        yield failed(
+            f"{' and '.join(map(visible, owners))} may change the staged scripts",
+            expected=f"{seen.scripts.staged} on {seen.host.id} and the folders above it owned by "
+            f"{' or '.join(sorted(known - {''}))}",
+            actual=named(f"{path} (owner {owner})" for path, owner in others.items()),
+            remedy=f"have root run on {seen.host.id}: {' && '.join(chown)}; or, if they are meant to, write in "
+            f"[scripts.{seen.scripts.id}]: staged_by = {in_toml([*seen.scripts.staged_by, *owners])}",
+        )
+
+
 def _rights(seen: Comparison) -> Iterator[Judgement]:
     """What others could do to the staged folder before the window."""
     tree, where = seen.staged_tree, f"{seen.scripts.staged} on {seen.host.id}"
@@ -261,26 +326,26 @@ def _rights(seen: Comparison) -> Iterator[Judgement]:
             f"{counted(len(odd), 'link or special file', 'links or special files')} on the server",
             expected=f"only regular files and folders in {where}",
             actual=named(f"{e.path} -> {e.link_target}" if e.link_target else f"{e.path} (special)" for e in odd),
-            remedy=f"put the file itself in the link's place: rm -- {seen.remote(odd[0].path)}, then stage it again",
+            remedy=f"take it away: {seen.removal(e.path for e in odd)}; then put the files themselves there: "
+            f"{seen.stage()}",
         )
     solid = [entry for entry in tree.entries if entry.kind in (EntryKind.FILE, EntryKind.FOLDER)]
-    by_anybody = [entry.path for entry in solid if entry.mode & _WORLD]
-    by_anybody += [path for path, mode, _ in tree.parents if mode & _WORLD and not mode & _STICKY]
+    by_anybody = {entry.path: entry.owner for entry in solid if entry.mode & _WORLD}
+    by_anybody |= {path: owner for path, mode, owner in tree.parents if mode & _WORLD and not mode & _STICKY}
     if by_anybody:
         yield failed(
             "everybody on the server may change the staged scripts",
             expected=f"nothing in {where} or above it writable for others",
             actual=f"mode o+w: {named(by_anybody)}",
-            remedy=f"on {seen.host.id}: chmod o-w -- {seen.remote(by_anybody[0])}"
-            + (", and the others" if by_anybody[1:] else ""),
+            remedy=seen.command("chmod o-w", by_anybody, by_anybody.values()),
         )
-    by_group = [entry.path for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD]
+    by_group = {entry.path: entry.owner for entry in solid if entry.mode & _GROUP and not entry.mode & _WORLD}
     if by_group:
         yield warned(
             "a whole group on the server may change the staged scripts",
             expected=f"nothing in {where} writable for its group",
             actual=f"mode g+w: {named(by_group)}",
-            remedy=f"on {seen.host.id}: chmod -R g-w -- {shlex.quote(seen.scripts.staged)}",
+            remedy=seen.command("chmod g-w", by_group, by_group.values()),
         )
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
 from preflight.judging.cures import command_on, copy_command
 from preflight.plan import Host, Plan, Scripts
-from preflight.plan.values import SCRIPT_SUFFIXES
+from preflight.plan.values import SCRIPT_SUFFIXES, LineEndings
 from preflight.questions.files import EntryKind, Texts, Tree
 from preflight.questions.staged import TEXT_CAP_BYTES, Forms, StagedBeginning, StagedEntry, StagedTree
 from preflight.wording import beside
@@ -26,6 +26,10 @@ MOST_COLUMNS = 120
 _MOST_COMPARED_LINES = 400
 """Per side, after equal beginnings and ends are set aside: comparing takes quadratic time at worst."""
 _CONTEXT_LINES = 2
+_OWNERS, _GROUPS = 6, 3
+"""Where their permission bits begin."""
+_READ, _SEARCH = 4, 1
+_OTHERS_WRITE = 0o022
 _BOM = "\ufeff"
 _FOREIGN_BYTE = re.compile(r"\\x[89a-f][0-9a-f]|\N{REPLACEMENT CHARACTER}")
 
@@ -106,6 +110,13 @@ class Comparison:
         """Changed files that equal the approved ones: somebody changed both after sealing."""
         return [name for name in self.changed if self.approved.get(name) == self.staged[name].sha256]
 
+    def is_accepted(self, name: str, forms: Forms | None) -> bool:
+        """Whether a changed file is the approved and sealed one but for line endings that the plan accepts."""
+        approved = self.approved_tree.files.get(name)
+        if self.scripts.line_endings is not LineEndings.LF_OR_CRLF or forms is None or approved is None:
+            return False
+        return approved.sha256 == self.wanted[name] and forms.with_lf == approved.sha256_with_lf
+
     @property
     def worth_reading(self) -> Sequence[str]:
         """Changed files whose text can be held against an approved one that differs."""
@@ -131,6 +142,10 @@ class Comparison:
         return self.scripts.account or self.host.user or self.staged_tree.account
 
     @property
+    def login(self) -> str:
+        return self.host.user or self.staged_tree.login
+
+    @property
     def looked_as_login(self) -> bool:
         """Whether the login looked instead of the account that runs the scripts."""
         return self.staged_tree.account != self.account
@@ -145,14 +160,49 @@ class Comparison:
         """A path below the staged folder (or an absolute one) as a shell word."""
         return shlex.quote(self._staged(name))
 
-    def copy(self, name: str = "") -> str:
-        """The command that stages one file, or everything, again."""
+    def stage(self, names: Sequence[str] = ()) -> str:
+        """How one file, or everything, is staged again: a command of the login's, where it may."""
+        name = names[0] if len(names) == 1 else ""
         approved = posixpath.join(self.approved_folder, visible(name) or ".")
-        return copy_command(self.plan, self.host, self.scripts.account, approved, self._staged(name))
+        if self._writer is None:
+            return f"have root put {approved} there on {self.host.id}, as {self._staged(name)}"
+        writer = self._writer or self.login
+        foreign = [each for each in names if each in self.staged and self.staged[each].owner != writer]
+        before = f"{self.removal(foreign)} && " if foreign else ""
+        return before + copy_command(self.plan, self.host, self._writer, approved, self._staged(name))
 
-    def removal(self, name: str) -> str:
-        """The command that takes one file away on the server."""
-        return command_on(self.plan, self.host, self.scripts.account, f"rm -- {self.remote(name)}")
+    def removal(self, names: Iterable[str]) -> str:
+        """The command that takes files away on the server."""
+        line = f"rm -f -- {' '.join(map(self.remote, names))}"
+        if self._writer is None:
+            return f"have root run on {self.host.id}: {line}"
+        return command_on(self.plan, self.host, self._writer, line)
+
+    def command(self, command: str, paths: Iterable[str], owners: Collection[str]) -> str:
+        """The command that does `command` to `paths` on the server, which `owners` may: given by the login, or as the
+        account that it becomes; else what root is to run there."""
+        line = " ".join([command, "--", *map(self.remote, paths)])
+        if {*owners} <= {self.login}:
+            return command_on(self.plan, self.host, "", line)
+        if {*owners} <= {self.account} and not self.looked_as_login:
+            return command_on(self.plan, self.host, self.scripts.account, line)
+        return f"have root run on {self.host.id}: {line}"
+
+    def may_read(self, entry: StagedEntry) -> bool:
+        """Whether the account that runs the scripts may read the file, or search the folder, by its permission bits."""
+        owns, groups = entry.owner == self.account, self.staged_tree.groups.split()
+        shift = _OWNERS if owns else _GROUPS if entry.group in groups else 0
+        return bool(entry.mode >> shift & (_SEARCH if entry.kind is EntryKind.FOLDER else _READ))
+
+    @cached_property
+    def _writer(self) -> str | None:
+        """The account that may write into the staged folder, empty for the login; None where neither may."""
+        top = next((entry for entry in self.staged_tree.entries if entry.path == "."), None)
+        if top is None:
+            return "" if self.looked_as_login else self.scripts.account
+        if top.owner == self.account and not self.looked_as_login:
+            return self.scripts.account
+        return "" if top.owner == self.login or top.mode & _OTHERS_WRITE else None
 
     def _staged(self, name: str) -> str:
         return visible(posixpath.normpath(posixpath.join(self.scripts.staged, name)))
@@ -179,8 +229,8 @@ class Differences:
         approved_file, forms = self.files.approved_tree.files.get(name), self.forms.get(name)
         if approved_file is None or forms is None or not approved_file.sha256_bare:
             return "other content"
-        if forms.without_cr == approved_file.sha256_without_cr:
-            ends = "LF instead of CRLF" if approved_file.crlf else "CRLF instead of LF"
+        if forms.with_lf == approved_file.sha256_with_lf:
+            ends = "LF instead of CRLF" if approved_file.crlf_lines else "CRLF instead of LF"
             return f"the same but for line endings ({ends})"
         if forms.bare == approved_file.sha256_bare:
             return "the same but for line endings, byte order mark or newlines at the end"

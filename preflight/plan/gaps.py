@@ -20,6 +20,7 @@ SECTIONS = {
     "rollback": "The way back is not confirmed at all",
 }
 """What a plan has, or leaves out for a reason -> what its absence means."""
+REHEARSED = ("rollback", "rehearsed")
 _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 
 
@@ -131,7 +132,7 @@ def found_by_checks(plan: Plan) -> Iterator[str]:
             yield f'Role {role.id} has nobody to take over: add "standby" to [roles.{role.id}].'
         if not role.contact.strip():
             yield f'Role {role.id} cannot be called: add "contact" to [roles.{role.id}].'
-    if plan.rollback is not None and plan.rollback.rehearsed is None:
+    if plan.rollback is not None and plan.rollback.rehearsed is None and REHEARSED not in plan.absent:
         yield 'The way back was never rehearsed: add "rehearsed" to [rollback], the date of the rehearsal.'
 
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from preflight.plan.agreements import Said
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
@@ -24,6 +25,7 @@ from preflight.plan.values import (
     Factor,
     FileBelow,
     HostRef,
+    LineEndings,
     Name,
     Nothing,
     OpenText,
@@ -153,6 +155,9 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    located_by: Said | None = None
+    """Who answers for it that the server runs on `host`, where its processes cannot be seen there (a container,
+    hidepid)."""
     system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")] = ""
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
@@ -290,6 +295,14 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Shown | None = None
     """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    line_endings: LineEndings = LineEndings.AS_APPROVED
+    """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
+    way they are brought there; line breaks within texts of the SQL differ with them."""
+    staged_by: tuple[Account, ...] = ()
+    """Accounts that may own the staged scripts and folders above them besides root, the host's login and `account`."""
+    runs_programs: Said | None = None
+    """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
+    include with a variable runs or reads."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
@@ -366,7 +379,7 @@ class RollbackFile:
 class Rollback:
     """`[rollback]`: what the way back needs."""
 
-    rehearsed: date | None = None
+    rehearsed: Annotated[date | None, OR_NONE] = None
     """When the way back was last tried."""
     max_rehearsal_age: Annotated[timedelta, Above(0)] = timedelta(days=30)
     """How long a rehearsal counts."""

@@ -150,6 +150,11 @@ class BackupFormat(StrEnum):
     PLAIN = "plain"
 
 
+class LineEndings(StrEnum):
+    AS_APPROVED = "as-approved"
+    LF_OR_CRLF = "lf-or-crlf"
+
+
 class UndoKind(StrEnum):
     RESTORE = "restore"
     SCRIPT = "script"

@@ -99,11 +99,12 @@ class Entry:
 class TreeEntry(Entry):
     """One entry beside the plan. Equal for every checkout of the same files."""
 
-    sha256_without_cr: str = ""
-    """With every CR removed, as `tr -d '\\r' | sha256sum` gives it; empty for large files."""
+    sha256_with_lf: str = ""
+    """With LF for every CRLF; empty for large files."""
     sha256_bare: str = ""
     """Without byte order mark, CR and trailing newlines; empty for large files."""
-    crlf: bool = False
+    crlf_lines: int = 0
+    """How many lines end in CRLF."""
     error: str = ""
     """Why this entry could not be read whole; it must not count as seen."""
 

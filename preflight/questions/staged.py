@@ -14,18 +14,19 @@ from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import read_fields, read_lines, whole_number
+from preflight.questions.fields import Count, read_fields, read_lines, whole_number
 from preflight.questions.files import MOST_ENTRIES, Entry, EntryKind
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, filled, path_and_sha256, quoted
 from preflight.record import fields_of
 
 TEXT_CAP_BYTES = 64 * 1024
-MOST_FORMS = 50
+MOST_FORMS = 500
 """Files whose normalised forms are hashed in one question."""
 _TREE = """\
 nl='
 '; cr=$(printf '\\r'); stage=@STAGE@
-printf 'account=%s\\0' "$(id -un)"
+printf 'account=%s\\0login=%s\\0' "$(id -un)" "${SUDO_USER:-$(id -un)}"
+printf 'uid=%s\\0groups=%s\\0' "$(id -u @ACCOUNT@ 2>/dev/null)" "$(id -G @ACCOUNT@ 2>/dev/null)"
 if [ -d "$stage" ] && cd -- "$stage"; then :; else
   printf 'absent=%s\\0end=yes\\0' "$(ls -ld -- "$stage/." 2>&1)"; exit 0
 fi
@@ -45,19 +46,22 @@ n=${#seen}
 [ -n "$seen" ] || n=$(($(find . 2>/dev/null | head -n @LIMIT@ | wc -l)))
 if [ "$n" -ge @LIMIT@ ]; then printf 'too_many=yes\\0end=yes\\0'; exit 0; fi
 if [ -n "$seen" ]; then
-  find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0target=%l\\0'
+  find . -printf 'entry=%M %s %T@ %p\\0owner=%u\\0group=%G\\0target=%l\\0'
 else # POSIX find: one ls for each entry
   find . -exec sh -c 'set -f; nl="
 "
-    entry() { printf "entry=%s %s %s %s\\0owner=uid %s\\0target=%s\\0" "$3" "$7" "$2" "$1" "$5" "$k"; }
+    owner() { printf "%s" "$3"; }
+    entry() { printf "entry=%s %s %s %s\\0owner=%s\\0group=%s\\0target=%s\\0" "$3" "$7" "$2" "$1" "$o" "$6" "$k"; }
     for f do
       l=$(ls -ldn -- "$f") || continue
+      o=$(owner $(ls -ld -- "$f"))
       t=$(stat -c %Y -- "$f" 2>/dev/null || stat -f %m -- "$f" 2>/dev/null || echo 0)
       k=; [ ! -h "$f" ] || k=$(readlink -- "$f")
       entry "$f" "$t" ${l%%"$nl"*}
     done' sh {} +
 fi
 [ $? -ne 0 ] || printf 'complete=yes\\0'
+[ -z "$({ ls -lnR . | grep '^.\\{10\\}+' | head -n 1; } 2>/dev/null)" ] || printf 'acl=yes\\0'
 @FIND_TOOL@printf 'tool=%s\\0hashes=' "$tool"
 if [ -n "$tool" ]; then
   # Names that a line of output cannot hold are hashed one by one.
@@ -70,12 +74,12 @@ printf 'end=yes\\0'"""
 _FORMS = """\
 cd -- @STAGE@ || exit 0
 @FIND_TOOL@[ -n "$tool" ] || exit 0
-bom=$(printf '\\357\\273\\277')
+bom=$(printf '\\357\\273\\277'); cr=$(printf '\\r')
 for f in @NAMES@; do
-  [ -f "$f" ] && [ ! -h "$f" ] || { echo 'form= '; continue; }
-  h=$(tr -d '\\r' <"$f" | $tool)
+  [ -f "$f" ] && [ ! -h "$f" ] || { echo 'form=  0'; continue; }
+  h=$(sed "s/$cr\\$//" <"$f" | $tool)
   b=$(printf '%s' "$(tr -d '\\r' <"$f" | sed "1s/^$bom//")" | $tool)
-  printf 'form=%s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}"
+  printf 'form=%s %s %s\\n' "${h%%[!0-9a-f]*}" "${b%%[!0-9a-f]*}" "$(grep -c "$cr\\$" <"$f")"
 done
 echo end=yes"""
 _TEXT = """\
@@ -89,7 +93,9 @@ class StagedEntry(Entry):
     """One entry of the staged folder; the folder itself has the path `.`."""
 
     owner: str
-    """Account name, or `uid 1001` where the server's find cannot tell."""
+    """Account name, or its number where the host knows no name for it."""
+    group: str
+    """Its number."""
     modified_at: datetime | None
 
 
@@ -99,6 +105,11 @@ class StagedTree:
 
     account: str
     """Who looked: the account that was asked for, or the login where sudo does not allow that."""
+    login: str = ""
+    uid: str = ""
+    """Of the account that was asked for; empty where the host does not know it."""
+    groups: str = ""
+    """Their numbers, with blanks between them: those of the account that was asked for."""
     problem: str = ""
     """Why nothing was listed: no such folder, not to be entered, far too large."""
     link: str = ""
@@ -110,6 +121,8 @@ class StagedTree:
     entries: tuple[StagedEntry, ...] = ()
     complete: bool = True
     """False when a part could not be listed."""
+    acl: bool = False
+    """Whether permission bits are not all that is said of who may read: an access control list may say more."""
     tool: str = ""
     """What hashed; empty when the server has nothing that can."""
     complaint: str = ""
@@ -128,6 +141,7 @@ class _Listed:
     entry: tuple[str, ...] = ()
     """Symbolic mode, size, time of change and path of each."""
     owner: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     hashes: str = ""
     """Lines of the tool."""
@@ -145,7 +159,8 @@ class StagedFolder(AccountProbe[StagedTree]):
 
     def ask(self) -> str:
         limit = str(MOST_ENTRIES + 2)
-        script = filled(_TREE, STAGE=quoted(self.folder), LIMIT=limit, FIND_TOOL=FIND_HASH_TOOL)
+        values = {"STAGE": quoted(self.folder), "ACCOUNT": self.account.word, "LIMIT": limit}
+        script = filled(_TREE, **values, FIND_TOOL=FIND_HASH_TOOL)
         return self.account.or_login(script)
 
     def read(self, reply: Reply) -> StagedTree:
@@ -174,10 +189,10 @@ def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
     hashes = {path.removeprefix("./"): sha256 for path, sha256 in pairs}
     if len(hashes) < len(pairs):
         raise Unreadable("a file is hashed twice")
-    if not len(told.entry) == len(told.owner) == len(told.target):
-        raise Unreadable("an entry without its owner, or what it leads to")
+    if not len(told.entry) == len(told.owner) == len(told.group) == len(told.target):
+        raise Unreadable("an entry without its owner, its group, or what it leads to")
     found = {}
-    for line, owner, target in zip(told.entry, told.owner, told.target, strict=True):
+    for line, owner, group, target in zip(told.entry, told.owner, told.group, told.target, strict=True):
         words = line.split(" ", 3)
         if len(words) < 4:
             raise Unreadable(f"no mode, size, time and path: {line[:80]!r}")
@@ -190,6 +205,7 @@ def _entries(told: _Listed) -> tuple[StagedEntry, ...]:
             mode=_mode(mode),
             size_bytes=whole_number(size) if kind is EntryKind.FILE else 0,
             owner=owner,
+            group=group,
             modified_at=_moment(modified),
             link_target=target,
             sha256=hashes.get(name, ""),
@@ -223,11 +239,12 @@ def _moment(seconds: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them; both empty for a file
+    """SHA-256 of a file's normalised forms, as `preflight.questions.files.TreeEntry` has them; all empty for a file
     that is none, or cannot be read."""
 
-    without_cr: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
+    with_lf: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
     bare: Annotated[str, Matches("([0-9a-f]{64})?", "a SHA-256 sum")]
+    crlf_lines: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +254,7 @@ class _FormsTold:
 
 @dataclass(frozen=True)
 class StagedForms(AccountProbe[dict[str, Forms]]):
-    """Hashes of files without their carriage returns, and without byte order mark and last newlines: what tells a
+    """Hashes of files with LF for CRLF, and without carriage returns, byte order mark and last newlines: what tells a
     change of content from a change by the transfer. Files that cannot be read are not in the answer."""
 
     family = Family.SCRIPTS
@@ -254,7 +271,7 @@ class StagedForms(AccountProbe[dict[str, Forms]]):
         forms = read_lines(_FormsTold, reply, ended=True).form
         if len(forms) != len(self.names):
             raise Unreadable(f"hashes of {len(forms)} files, expected {len(self.names)}")
-        return {name: form for name, form in zip(self.names, forms, strict=True) if form.without_cr and form.bare}
+        return {name: form for name, form in zip(self.names, forms, strict=True) if form.with_lf and form.bare}
 
 
 @dataclass(frozen=True, slots=True)

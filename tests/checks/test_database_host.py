@@ -9,7 +9,7 @@ import pytest
 from preflight_checks.database_host import DatabaseHost
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Connect, Database
+from preflight.plan import Account, Connect, Database, Role, Said
 from preflight.questions.postgres import Backend, Identity
 from tests.toy import MOMENT, toy_plan
 
@@ -19,9 +19,14 @@ ABSENT = replace(SEEN, titles=())
 ELSEWHERE = replace(ABSENT, addresses=frozenset({"127.0.0.1", "192.0.2.8"}))
 
 
-def judged(backend: Backend | None, identity: Identity = IDENTITY, connect: Connect = Connect.DIRECT) -> Judgement:
-    database = Database(id="orders", host="db1", user=Account("release"), connect=connect)
-    check = DatabaseHost(toy_plan(databases={"orders": database}), MOMENT)
+def judged(
+    backend: Backend | None,
+    identity: Identity = IDENTITY,
+    connect: Connect = Connect.DIRECT,
+    located_by: Said | None = None,
+) -> Judgement:
+    database = Database(id="orders", host="db1", user=Account("release"), connect=connect, located_by=located_by)
+    check = DatabaseHost(toy_plan(databases=[database], roles=[Role(id="dba", primary="D. Kaya")]), MOMENT)
     (subject,) = check.subjects()
     assert subject.id == "orders on db1"
     if backend is not None:
@@ -41,14 +46,14 @@ def test_a_process_of_the_connection_proves_the_host() -> None:
     ("backend", "status"),
     [
         (SEEN, Status.PASS),
-        (ABSENT, Status.WARN),
-        (replace(ABSENT, sees_all=False), Status.WARN),
+        (ABSENT, Status.UNKNOWN),
+        (replace(ABSENT, sees_all=False), Status.UNKNOWN),
         (ELSEWHERE, Status.FAIL),
         (replace(ELSEWHERE, sees_all=False), Status.UNKNOWN),
         (None, Status.UNKNOWN),
     ],
 )
-def test_without_the_process_the_address_decides_and_the_line_says_so(backend: Backend | None, status: Status) -> None:
+def test_without_the_process_the_address_proves_nothing(backend: Backend | None, status: Status) -> None:
     assert judged(backend).status is status
 
 
@@ -65,7 +70,21 @@ def test_a_session_that_may_have_ended_before_the_look_proves_nothing(idle_ms: s
 def test_loopback_is_an_address_of_every_machine() -> None:
     local = replace(IDENTITY, server_address="127.0.0.1")
     assert judged(ABSENT, local).status is Status.FAIL
-    assert judged(ABSENT, local, Connect.TUNNEL).status is Status.WARN
+    assert "its address is one of the host's" in judged(ABSENT, local, Connect.TUNNEL).summary
+
+
+@pytest.mark.parametrize("backend", [ABSENT, replace(ELSEWHERE, sees_all=False), None])
+def test_somebody_answers_for_the_place_where_processes_are_hidden(backend: Backend | None) -> None:
+    unseen = judged(backend)
+    assert unseen.status is Status.UNKNOWN
+    assert '[databases.orders] located_by = { by = "dba", on = ' in unseen.remedy
+    said = Said(by="dba", on=MOMENT.date(), reason="podman ps on db1")
+    found = judged(backend, located_by=said)
+    assert (found.status, found.summary) == (
+        Status.WARN,
+        f"{unseen.summary}; said by D. Kaya (dba) on {MOMENT.date()}, not observed: podman ps on db1",
+    )
+    assert judged(ELSEWHERE, located_by=said).status is Status.FAIL, "what was seen is not overruled"
 
 
 def test_a_failure_names_the_machine_to_correct() -> None:

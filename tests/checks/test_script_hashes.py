@@ -39,8 +39,8 @@ def local_entry(path: str, content: str = "", **fields: Any) -> TreeEntry:
     bare = content.replace("\r", "").removeprefix("\ufeff").rstrip("\n")
     known = {
         "kind": EntryKind.FILE, "mode": 0o644, "size_bytes": len(content),
-        "sha256": sha256(content), "sha256_without_cr": sha256(content.replace("\r", "")), "sha256_bare": sha256(bare),
-        "crlf": "\r\n" in content,
+        "sha256": sha256(content), "sha256_with_lf": sha256(content.replace("\r\n", "\n")), "sha256_bare": sha256(bare),
+        "crlf_lines": content.count("\r\n"),
     }  # fmt: skip
     return TreeEntry(path=path, **{**known, **fields})
 
@@ -48,7 +48,7 @@ def local_entry(path: str, content: str = "", **fields: Any) -> TreeEntry:
 def staged_entry(path: str, content: str = "", **fields: Any) -> StagedEntry:
     known = {
         "kind": EntryKind.FILE, "mode": 0o644, "size_bytes": len(content), "owner": "dbadmin", "modified_at": WHEN,
-        "sha256": sha256(content),
+        "sha256": sha256(content), "group": "1000",
     }  # fmt: skip
     return StagedEntry(path=path, **{**known, **fields})
 
@@ -121,7 +121,7 @@ class World:
 
     def forms(self, name: str) -> Forms:
         entry = local_entry(name, self.staged[name])
-        return Forms(entry.sha256_without_cr, entry.sha256_bare)
+        return Forms(entry.sha256_with_lf, entry.sha256_bare, entry.crlf_lines)
 
     def told(self) -> str:
         points = self.judge().telling_points()
@@ -313,8 +313,8 @@ BAD: list[tuple[str, Mutation, Status, str]] = [
     ("include beside", everywhere("030.sql", "\\i /srv/release/orders2/x.sql\n"), Status.FAIL, "leaves the staged"),
     ("include at home", everywhere("030.sql", "\\i ~/x.sql\n"), Status.FAIL, "leaves the staged folder"),
     ("unsealed data", everywhere("030.sql", "\\copy a from 'x.csv'\n"), Status.FAIL, "\\copy x.csv is not sealed"),
-    ("variable include", everywhere("030.sql", "\\i :x\n"), Status.WARN, "030.sql line 1: \\i :x reads a file"),
-    ("program", everywhere("030.sql", COPY), Status.WARN, "runs a command on the database server"),
+    ("variable include", everywhere("030.sql", "\\i :x\n"), Status.UNKNOWN, "030.sql line 1: \\i :x reads a file"),
+    ("program", everywhere("030.sql", COPY), Status.UNKNOWN, "runs a command on the database server"),
     (
         "program, strictly",
         lambda world: (everywhere("030.sql", COPY)(world), assign(strict=True)(world)),

@@ -36,7 +36,7 @@ def written(folder: Path, run: str, **keys: str) -> dict[str, object]:
     said = answer(folder, run=f"'''{run}'''", **keys)
     (folder / "x.toml").write_text(text([line.strip() for line in said.splitlines()[1:]]))
     entry = load_plan(folder / "x.toml").scripts["orders"]
-    usual = {*ENTRY, "id", "owner", "approved", "manifest"}
+    usual = {"line_endings", *ENTRY, "id", "owner", "approved", "manifest"}
     return {
         name: value
         for name in Scripts.__slots__

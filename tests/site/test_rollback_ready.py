@@ -512,13 +512,14 @@ def test_a_data_directory_nobody_shows_is_a_warning(orders: Orders, ask: Ask) ->
 # The rehearsal.
 
 
+@pytest.mark.case(21)
 @pytest.mark.parametrize(
     ("days", "status", "words"),
     [
         (10, Status.PASS, "rehearsed"),
-        (40, Status.WARN, "old"),
-        (-20, Status.WARN, "still to come"),
-        (None, Status.WARN, "never rehearsed"),
+        (40, Status.UNKNOWN, "old"),
+        (-20, Status.UNKNOWN, "still to come"),
+        (None, Status.UNKNOWN, "never rehearsed"),
     ],
 )
 def test_the_rehearsal_is_recent(ask: Ask, days: int | None, status: Status, words: str) -> None:
@@ -526,3 +527,9 @@ def test_the_rehearsal_is_recent(ask: Ask, days: int | None, status: Status, wor
     found = ask(rollback=Rollback(rehearsed=day, owner="dba"))["rehearsal"]
     assert found.status is status, told(found)
     assert words in found.judgement.summary
+
+
+def test_a_rehearsal_that_is_left_out_for_a_reason_is_a_warning(ask: Ask) -> None:
+    found = ask(rollback=Rollback(owner="dba"), absent={("rollback", "rehearsed"): "one file is put back"})["rehearsal"]
+    assert found.status is Status.WARN, told(found)
+    assert found.judgement.summary == "the way back was never rehearsed: one file is put back"

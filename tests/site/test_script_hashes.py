@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from preflight.finding import Finding, Status
 from preflight.judging.cures import copy_command
 from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import Account as Login
-from preflight.plan import Become, Database, Plan, RemotePath, Scripts, SecretRef
+from preflight.plan import Become, Database, Plan, RemotePath, Role, Said, Scripts, SecretRef
+from preflight.plan.values import LineEndings
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import finding, host_on, make_plan, pasted, told
+from tests.site.asking import NOW, finding, host_on, make_plan, pasted, told
 from tests.site.site import Site
 
 SCRIPTS = {
@@ -74,6 +76,7 @@ class Release:
             databases=[Database(id="orders", host="db1", user=Login("release"))],
             known_hosts=self.site.sshd.known_hosts_lines(),
             scripts={"orders": replace(scripts, **changes)},
+            roles={"dba": Role(id="dba", primary="D. Kaya")},
         )
 
     def finding(self, **changes: Any) -> Finding:
@@ -191,7 +194,11 @@ STATES: list[tuple[str, Callable[[Release], Any], Status, str]] = [
     ("empty script", approve("030.sql", ""), Status.FAIL, "without content"),
     ("unsealed include", approve("030.sql", "\\i rows.sql\n"), Status.FAIL, "\\i rows.sql is not sealed"),
     ("include outside", approve("030.sql", "\\ir ../x.sql\n"), Status.FAIL, "leaves the staged folder"),
-    ("variable include", approve("030.sql", "\\i :f\n"), Status.WARN, "cannot be sealed"),
+    ("variable include", approve("030.sql", "\\i :f\n"), Status.UNKNOWN, "030.sql line 1: \\i :f reads"),
+    ("include from the script's own folder", approve("parts/x.sql", "\\i columns.sql\n"), Status.FAIL,
+     "parts/x.sql line 1: \\i columns.sql is not sealed"),
+    ("load from the script's own folder", approve("parts/x.sql", "\\copy a from rows.csv\n"), Status.FAIL,
+     "parts/x.sql line 1: \\copy rows.csv is not sealed"),
     ("no manifest", lambda release: (release.local / "sql.SHA256SUMS").unlink(), Status.FAIL, "are not sealed"),
     ("empty manifest", lambda release: (release.local / "sql.SHA256SUMS").write_text(""), Status.FAIL, "lists no file"),
     ("no approved folder", lambda release: shutil.rmtree(release.approved), Status.FAIL, "approved folder cannot be"),
@@ -319,6 +326,90 @@ def test_without_a_shell_of_that_account_the_login_hashes_and_it_is_said(release
     assert found.judgement.actual.endswith(f"by {release.account.name}, who may not become {runner.name}")
     release.staged.chmod(0o700)
     assert release.finding(**dict(changes)).status is Status.UNKNOWN
+
+
+OTHERS = [
+    # What psql's account meets, by whose permission bits; what is said.
+    ("a file of the login alone", {"020_rows.sql": 0o600}, "", Status.FAIL, "020_rows.sql (mode 0600, owner"),
+    ("a folder of the login alone", {"parts": 0o700}, "", Status.FAIL, "parts (mode 0700, owner"),
+    ("a folder that can be listed only", {"parts": 0o754}, "", Status.FAIL, "parts (mode 0754, owner"),
+    ("a group that it is not in", {"020_rows.sql": 0o640}, "", Status.FAIL, "020_rows.sql (mode 0640, owner"),
+    ("its own file, closed to itself", {"020_rows.sql": 0o044}, "runner", Status.FAIL, "(mode 0044, owner"),
+    ("its own file", {"020_rows.sql": 0o640}, "runner", Status.PASS, "4 files"),
+]  # fmt: skip
+
+
+@pytest.mark.case(18)
+@pytest.mark.parametrize(
+    ("modes", "owner", "status", "said"), [row[1:] for row in OTHERS], ids=[row[0] for row in OTHERS]
+)
+def test_whether_psqls_account_can_read_is_told_by_permission_bits(
+    release: Release, accounts: Accounts, modes: dict[str, int], owner: str, status: Status, said: str
+) -> None:
+    """Where sudo gives no shell of it; the printed command makes it readable."""
+    runner = accounts.add("runner")
+    release.account = accounts.add("login")
+    accounts.allow_sudo(release.account, runner.name, ["/usr/bin/psql"])
+    for path in (release.staged, *release.staged.rglob("*")):
+        shutil.chown(path, release.account.name, release.account.name)
+    for name, mode in modes.items():
+        (release.staged / name).chmod(mode)
+        if owner == "runner":
+            shutil.chown(release.staged / name, runner.name)
+    changes = {"account": Login(runner.name), "become": (Become(account=Login(runner.name)),)}
+    found = release.finding(**dict(changes))
+    assert found.status is status, told(found)
+    assert said in told(found)
+    if not owner:
+        assert pasted(release.plan(**dict(changes)), found.judgement.remedy).returncode == 0
+        assert release.finding(**dict(changes)).status is Status.PASS
+
+
+@pytest.mark.case(28)
+@pytest.mark.parametrize("path", ["020_rows.sql", "parts", "."])
+def test_an_owner_nobody_named_may_change_the_scripts(release: Release, path: str) -> None:
+    shutil.chown(release.staged / path, "nobody")
+    found = release.finding()
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary == "nobody may change the staged scripts"
+    assert found.judgement.expected.endswith(f"owned by {release.account.name} or root")
+    assert f"{path} (owner nobody)" in found.judgement.actual
+    assert release.finding(staged_by=(Login("nobody"),)).status is Status.PASS
+    by_root = found.judgement.remedy.partition("on db1: ")[2].partition("; or")[0]
+    subprocess.run(["sh", "-c", by_root], check=True)
+    assert release.finding().status is Status.PASS
+
+
+@pytest.mark.case(56)
+def test_other_line_endings_are_named_and_accepted_where_the_plan_says_so(release: Release) -> None:
+    for name in ("010_tables.sql", "020_rows.sql"):
+        script = release.staged / name
+        script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
+    assert release.finding().status is Status.FAIL
+    found = release.finding(line_endings=LineEndings.LF_OR_CRLF)
+    assert found.status is Status.WARN, told(found)
+    assert found.judgement.summary == "2 scripts on the server with other line endings, which the plan accepts"
+    assert "010_tables.sql: 2 lines with CRLF, approved 0, 020_rows.sql: 1 line with CRLF" in found.judgement.actual
+    (release.staged / "010_tables.sql").write_bytes(b"create table a (b\rint);\r\n\\ir parts/columns.sql\r\n")
+    found = release.finding(line_endings=LineEndings.LF_OR_CRLF)
+    assert found.status is Status.FAIL, "a carriage return within a line is content"
+    for point in found.judgement.telling_points():
+        assert "have root put sql/" in point.remedy, "the folder is root's"
+    shutil.chown(release.staged, release.account.name)
+    for point in release.finding().judgement.telling_points():
+        cure = point.remedy.rpartition("as approved: ")[2]
+        assert pasted(release.plan(), cure).returncode == 0, cure
+    assert release.finding().status is Status.PASS
+
+
+@pytest.mark.case(19)
+def test_somebody_may_answer_for_what_cannot_be_sealed(release: Release) -> None:
+    approve("030.sql", "\\i :dir/x.sql\n")(release)
+    said = Said(by="dba", on=NOW.date(), reason="dir is /srv/site, which only root may change")
+    found = release.finding(runs_programs=said)
+    assert found.status is Status.WARN, told(found)
+    assert "said by D. Kaya (dba)" in found.judgement.summary
+    assert found.judgement.summary.endswith("not observed: dir is /srv/site, which only root may change")
 
 
 def test_a_server_nobody_reaches_leaves_the_line_unknown(release: Release) -> None:

@@ -98,8 +98,8 @@ def test_files_that_differ_in_line_ends_mark_or_last_newline_only_have_one_bare_
     plain, other = tree(tmp_path).files.values()
     assert plain.sha256 != other.sha256
     assert plain.sha256_bare == other.sha256_bare == sha256(b"a\nb")
-    assert other.sha256_without_cr == sha256(content.replace(b"\r", b""))
-    assert other.crlf is (b"\r\n" in content)
+    assert other.sha256_with_lf == sha256(content.replace(b"\r\n", b"\n"))
+    assert other.crlf_lines == content.count(b"\r\n")
 
 
 def test_links_are_listed_and_never_followed(tmp_path: Path, sql: Path) -> None:
