@@ -89,6 +89,8 @@ class Reason(Enum):
 
     # Nobody was asked.
     NOT_ASKED = "not asked", Side.TOOL, _ASK
+    ONLY_THROUGH = ("not asked (only a way through)", Side.SITE,
+        'give [hosts.{target}] a login with a shell, and take login = "through" out')
     CLOSED_HERE = "not asked (the run was ended)", Side.HERE, _ASK
     CONTRADICTION = ("the answers contradict each other", Side.TOOL,
         "ask from one place, or find out why the answers differ")
@@ -170,13 +172,13 @@ class Reason(Enum):
     NOT_FROM_JUMP = ("unreachable (from jump)", Side.NETWORK,
         "have the firewall opened from the jump host {jump} to {target} port {port}")
     HOST = "its host is not to be had", Side.NETWORK, "cure the line host-login {host}", Status.UNKNOWN
-    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END, {
-        "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
-            "port-forwarding for a key with `restrict` in authorized_keys",
-        "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
-            'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
-            "have the server listen there",
-    })
+    NOT_LET_THROUGH = ("not let through (from jump)", Side.FAR_END,
+        ("have sshd on {jump} let its login through to {target} port {port}: AllowTcpForwarding and PermitOpen in "
+        "sshd_config; for a key with `restrict`, port-forwarding in authorized_keys"))
+    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END,
+        ("have sshd on {host} let the login through to port {port}: for a key with `restrict` "
+        'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
+        "have the server listen there"))
 
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
@@ -227,6 +229,10 @@ class Reason(Enum):
     NOLOGIN = ("no usable shell (nologin)", Side.FAR_END,
         "have a shell set for the account: usermod -s /bin/sh {user} on {target}")
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
+    SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
+        "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
+    NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
+        "have a shell that can run sh set as DefaultShell of OpenSSH on {target}, or ask another host")
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,

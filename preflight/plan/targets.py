@@ -26,6 +26,7 @@ from preflight.plan.values import (
     FileBelow,
     HostRef,
     LineEndings,
+    LoginUse,
     Name,
     Nothing,
     OpenText,
@@ -79,6 +80,8 @@ class Host:
     """Passphrase of the key file."""
     agent: str = ""
     """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
+    login: LoginUse = LoginUse.SHELL
+    """`through`: of a jump host whose account only lets connections through; it is asked nothing else."""
     become: tuple[Become, ...] = ()
     """Accounts the login must reach with `sudo -n`."""
     jump: HostRef = ""

@@ -51,6 +51,24 @@ printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class WayThrough:
+    """A login that succeeded, of an account that runs no commands."""
+
+    asked_at: datetime
+    session: Mapping[str, str]
+
+
+class WayThroughProbe(ShellProbe[WayThrough]):
+    """The login alone. The session answers it; nothing is sent."""
+
+    family = Family.ACCESS
+    text = ": the login alone, without a command"
+
+    def read(self, reply: Reply) -> WayThrough:
+        return WayThrough(reply.asked_at, dict(reply.session))
+
+
 class Aging(StrEnum):
     """What chage(1) could say of the account."""
 

@@ -13,7 +13,7 @@ from preflight_checks.host_login import HostLogin, HostLoginSettings
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, Role, SaidUntil, SecretRef, Step
+from preflight.plan import Backup, Database, Host, LoginUse, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
 from tests.site.machine import free_port
@@ -250,4 +250,36 @@ def test_a_key_that_is_locked_down_as_the_guide_for_dbas_says_passes(
     site: Site, accounts: Accounts, ask: Ask, options: str
 ) -> None:
     found = ask(by_key(site, accounts.add("locked", key_options=options)))
+    assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.case(37)
+@pytest.mark.parametrize("forwarding", ["yes", "no"])
+def test_a_jump_host_that_only_lets_through_is_asked_nothing(site: Site, tmp_path: Path, forwarding: str) -> None:
+    sshd = site.start_sshd(options={"AllowTcpForwarding": forwarding})
+    through = host_on(sshd, site.account("nologin"), id="jump", login=LoginUse.THROUGH)
+    behind = by_key(site, site.account("good"), jump="jump")
+    known_hosts = sshd.known_hosts_lines() + site.sshd.known_hosts_lines()
+    found = findings(HostLogin, make_plan(tmp_path, hosts=[through, behind], known_hosts=known_hosts))
+    jump, db1 = found["jump"], found["db1"]
+    if forwarding == "yes":
+        assert (jump.status, db1.status) == (Status.PASS, Status.PASS), told(jump) + told(db1)
+    else:
+        assert (jump.status, db1.status) == (Status.PASS, Status.FAIL), told(jump) + told(db1)
+        assert "have sshd on jump let its login through to db1 port" in db1.judgement.remedy
+    assert "Starting session: command" not in sshd.whole_log
+    sshd.close()
+
+
+def test_a_start_up_file_that_prints_is_told_and_its_cure_works(site: Site, accounts: Accounts, ask: Ask) -> None:
+    account = accounts.add("noisy")
+    file = account.home / ".bashrc"
+    file.write_text("echo Welcome to the database server; echo only an error >&2\n")
+    found = ask(by_key(site, account))
+    assert found.status is Status.WARN, told(found)
+    assert "breaks scp and rsync" in found.judgement.summary
+    assert found.judgement.actual == "Welcome to the database server"
+    _, _, line = found.judgement.remedy.partition("first line: ")
+    file.write_text(f"{line}\n{file.read_text()}")
+    found = ask(by_key(site, account))
     assert found.status is Status.PASS, told(found)

@@ -110,6 +110,10 @@ class Connection:
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
         return NoReply(reason, detail, now(), took, vantage, dict(self._session))
 
+    def note(self, name: str, fact: str) -> None:
+        """Adds to what every reply tells of the connection."""
+        self._session[name] = fact
+
     def close_unless_used(self, by_others_than: int = 0) -> bool:
         """Closes the connection, also one that is just being opened, unless more than so many use it; whether it did.
         A login under way ends at once."""

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from preflight.clock import Deadline, monotonic
-from preflight.plan import SecretRef
+from preflight.clock import Deadline, monotonic, now
+from preflight.plan import LoginUse, SecretRef
 from preflight.probe import Question, Reply
+from preflight.questions.accounts import WayThroughProbe
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import Secrets
@@ -33,7 +34,14 @@ _OWN_MARKS = re.compile(r"\bS (?:timeout(?: -k 2)?|none)\s+B 0\b")
 """The script ran without its first line, and with that without the nonce."""
 _NO_ENV = re.compile(r"\benv\b.*not found|unknown command:? '?env", re.IGNORECASE)
 _NO_PROCESS = re.compile(r"fork|resource temporarily unavailable", re.IGNORECASE)
-_NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
+_NO_LOGIN = re.compile(
+    r"currently not available|nologin|account is disabled|unrecognized command 'env|what do you think i am",
+    re.IGNORECASE,
+)
+"""nologin(8), and git-shell(1)."""
+_SFTP_ONLY = re.compile(r"sftp connections only|restricted by rssh|scponly", re.IGNORECASE)
+_NOT_UNIX = re.compile(r"is not recognized as (?:an internal or external command|the name of a cmdlet)", re.IGNORECASE)
+"""cmd.exe, and PowerShell."""
 
 
 class SshSession:
@@ -88,6 +96,10 @@ class _Asking:
         except SessionFailed as failed:
             for question in questions:
                 self._deliver(question, failed.answer)
+            return
+        if self._connection.host.login is LoginUse.THROUGH:
+            self._answer_without_asking(login, questions)
+            self._connection.release()
             return
         together = [question for question in questions if not _needs_own_channel(question)]
         self._waiting = [together] if together else []
@@ -147,6 +159,14 @@ class _Asking:
                 self._running.append(BatchRun(questions, secret, answered, channel, self._news))
             self._waiting.remove(questions)
 
+    def _answer_without_asking(self, login: Login, questions: Sequence[Question]) -> None:
+        """For an account that runs nothing: that it logs in is all that can be known."""
+        for question in questions:
+            if question.text == WayThroughProbe.text:
+                self._deliver(question, Reply(0, "", now(), 0.0, login.vantage, session=login.session))
+            else:
+                self._put_all([question], Reason.ONLY_THROUGH, "its account only lets connections through")
+
     def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
         """Answers what the batch left open. After a question that hangs or floods, the rest goes to a new channel."""
         unanswered = run.unanswered
@@ -190,11 +210,17 @@ class _Asking:
         if _PASSWORD_EXPIRED.search(told):
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
-            reason, what = Reason.NOLOGIN, "the account's shell is nologin"
+            reason, what = Reason.NOLOGIN, "the account's shell runs no commands"
+        elif _SFTP_ONLY.search(told):
+            reason, what = Reason.SFTP_ONLY, "the account may only copy files"
+        elif _NOT_UNIX.search(said):
+            reason, what = Reason.NOT_UNIX, "a shell of Windows answered"
         elif _NO_ENV.search(said) or _NO_PROCESS.search(said):
             reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
         elif status in (126, 127):
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
+        elif status == 1 and not said and not login.transport.has_forced_command:
+            reason, what = Reason.NO_SHELL, "the account's shell ended at once, as /bin/false does"
         elif (not said or _BEHEADED.search(said) or _OWN_MARKS.search(said)) and not login.transport.has_forced_command:
             reason, said = Reason.START_UP_FILE, "" if _OWN_MARKS.search(said) else said
             what = "a start-up file of the shell ended it, or read what was meant for the command"
@@ -229,6 +255,8 @@ class _Asking:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
             return
         self._end_trial(question, accepted=not _SUDO_REFUSED.search(decode(frame.out + frame.err)))
+        if chatter := one_line(decode(frame.chatter), 200):
+            self._connection.note("chatter", chatter)
         reply = Reply(
             code=frame.code,
             text=decode(frame.out),

@@ -433,3 +433,39 @@ def test_the_time_a_secret_takes_is_not_the_servers(
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
     assert (answer.reason, "reading the credential" in answer.detail) == (Reason.TARGET_LIMIT, True)
+
+
+GIT_SHELL = """fatal: unrecognized command 'env LC_ALL=C sh -s'"""
+CMD = """'env' is not recognized as an internal or external command,\noperable program or batch file."""
+POWERSHELL = """env : The term 'env' is not recognized as the name of a cmdlet, function, script file"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "reason"),
+    [
+        ("/bin/false", Reason.NO_SHELL),
+        ("echo env: Command not found. >&2; exit 1", Reason.START_UP_FILE),  # csh, whose .cshrc spoils the PATH
+        (f'echo "{GIT_SHELL}" >&2; exit 128', Reason.NOLOGIN),
+        ("echo 'fatal: What do you think I am? A shell?' >&2; exit 128", Reason.NOLOGIN),
+        ("echo This account is restricted by rssh.; exit 1", Reason.SFTP_ONLY),
+        (f'echo "{CMD}" >&2; exit 1', Reason.NOT_UNIX),
+        (f'echo "{POWERSHELL}" >&2; exit 1', Reason.NOT_UNIX),
+    ],
+)
+def test_what_a_shell_says_that_is_none_tells_why(
+    make_pool: MakePool, site: Site, shared_path: Path, shell: str, reason: Reason
+) -> None:
+    if not shell.startswith("/"):
+        (shared_path / "shell").write_text(f"#!/bin/sh\n{shell}\n")
+        (shared_path / "shell").chmod(0o755)
+        shell = str(shared_path / "shell")
+    account = site.accounts.add("noshell", shell=shell)
+    answer = no_reply(ask(make_pool(key_host(site.sshd, account), known_hosts=site.sshd.known_hosts_lines())))
+    assert answer.reason is reason, answer
+
+
+def test_an_account_that_may_only_copy_files_is_told(make_pool: MakePool, site: Site, good_account: Account) -> None:
+    copying = site.start_sshd(options={"ForceCommand": "internal-sftp"})
+    answer = no_reply(ask(make_pool(key_host(copying, good_account), known_hosts=copying.known_hosts_lines())))
+    assert answer.reason is Reason.SFTP_ONLY, answer
+    copying.close()

@@ -180,7 +180,7 @@ def test_a_jump_host_without_forwarding_or_route_is_told(
         key_host(third, good_account, "gate"), key_host(sshd, good_account, jump="gate"), known_hosts=lines
     )
     answer = no_reply(ask(forbidding))
-    assert answer.reason is Reason.JUMP
+    assert answer.reason is Reason.NOT_LET_THROUGH
     closed = replace(key_host(sshd, good_account, jump="gate"), port=1)
     leading_nowhere = make_pool(key_host(sshd, good_account, "gate"), closed, known_hosts=lines)
     answer = no_reply(ask(leading_nowhere))
