@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -15,14 +16,16 @@ from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
-from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest
-from preflight.questions.json_body import BodyError, JsonValue, component_statuses, equals, parse_json, shown, value_at
-from preflight.reasons import Side
+from preflight.questions.caches import cache_mark
+from preflight.questions.health_words import State, Word, words_of
+from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples
+from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
+from preflight.reasons import Reason, Side
+from preflight.wording import in_toml, shortened
 
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120
-_MOST_COMPONENTS = 10
-_DOWN = ("DOWN", "OUT_OF_SERVICE")
+_MOST_WORDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +71,20 @@ class AppHealth(Check):
     """Does every instance of every application answer now, healthy, as the version the plan replaces?
 
     An application that is up but is the wrong version, or a login page, a cache or a neighbour that answers for it,
-    makes the window's first hour a search (e). So each endpoint is asked once, without proxies, and every part of
-    the answer is compared exactly: status, values in a JSON body by path, text, time to the last byte, final URL. A
-    redirect is not followed unless the plan says so, and then only on the same host. The certificate and those
-    above it, up to the root, must outlive the window and its rollback. Parts of a Spring Boot health answer that
-    are not UP count although the whole says UP. What answers wrongly fails; what cannot be reached from here is
-    UNKNOWN.
+    makes the window's first hour a search (e). So every address that the name of an endpoint stands for is asked,
+    three times at least 1 s apart, without proxies; an address of a family for which this machine has no route is
+    left out. Every part of each answer is compared exactly: status, values in a JSON body by path, words of a text,
+    time to the last byte, final URL. Answers that differ in status or version fail. What the body itself says of its
+    health counts, of the whole and of each part at any depth, asked or not; a part that may be down is named with its
+    value, or stands in `ignore`. A redirect is not followed unless the plan says so, and then only on the same host.
+    The certificate and those above it, up to the root, must outlive the window and its rollback. What answers wrongly
+    fails; what cannot be reached from here is UNKNOWN, and so is an application that a cache answers for.
     """
 
     id = "app-health"
     title = "the application answers, healthy, as the version to be replaced"
     sections = ("applications",)
-    needs = "a GET to each health URL from where preflight runs; no login"
+    needs = "GETs of each health URL from where preflight runs; no login"
     cure = "bring the application back in the version the plan replaces, renew the certificate, or correct the plan"
     Settings = AppHealthSettings
     judges_no_reply = frozenset({"answer"})
@@ -108,25 +113,37 @@ class AppHealth(Check):
                     "" if endpoint.ca is None else str(endpoint.ca),
                     endpoint.follow_redirects,
                     min(patience, _LONGEST_SECONDS),
+                    endpoint.samples,
                 ),
             )
         }
 
-    def judge(self, subject: Subject, *, answer: HttpAnswer | NoReply) -> Judgement:
+    def judge(self, subject: Subject, *, answer: Samples | NoReply) -> Judgement:
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
             return self._no_answer(instance, answer)
-        points = [*_status(instance, answer), *self._certificate(instance, answer)]
-        if answer.status == instance.endpoint.status:
-            points += [*_source(instance, answer), _latency(instance, answer), *_body(instance, answer)]
-            points += self._version_told(instance)
-        return Judgement.of(points)
+        points = [self._no_answer(instance, lost, others_answer=True) for lost in answer.lost]
+        live: list[HttpAnswer] = []
+        for address, given in _by_address(answer.answers).items():
+            mark = cache_mark(given)
+            points += [_cached(instance, address, mark)] if mark else []
+            live += [] if mark else given
+        points += [each for seen in answer.answers for each in self._certificate(instance, seen)]
+        points += _agreement(instance, live)
+        points += [each for seen in live for each in _answer(instance, seen)]
+        right = [seen for seen in live if seen.status == instance.endpoint.status]
+        if right:
+            points.append(_latency(instance, right))
+        points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
+        return Judgement.of(dict.fromkeys(points))
 
-    def _no_answer(self, instance: _Instance, lost: NoReply) -> Judgement:
+    def _no_answer(self, instance: _Instance, lost: NoReply, *, others_answer: bool = False) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
         need, certificate = self._need, Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
-        if lost.reason.side is not Side.FAR_END:
+        # An address that is silent while another of the same name answers is no firewall between here and there.
+        is_theirs = lost.reason.side is Side.FAR_END or (others_answer and lost.reason is Reason.NO_ANSWER)
+        if not is_theirs:
             found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
             return replace(found, events=events)
         found = failed(
@@ -151,18 +168,6 @@ class AppHealth(Check):
             return
         yield from self._need.judge_together(_ends(instance, certificate))
 
-    def _version_told(self, instance: _Instance) -> Iterator[Judgement]:
-        """A warning when nothing on this instance says which version runs there."""
-        version, every = instance.application.from_, instance.application.health
-        same = [each for each in every if _Instance(instance.application, each).server == instance.server]
-        if not any(each.version or version in map(str, each.json.values()) for each in same):
-            yield warned(
-                f"nothing tells whether {version} is what runs there",
-                expected=f"an endpoint on {urlsplit(instance.endpoint.url).netloc} that tells the version",
-                actual="the plan looks for no version in its answers",
-                remedy='add `version = "PATH"` to the endpoint, the place of the version in its JSON answer',
-            )
-
     @property
     def _need(self) -> TimeOfNeed:
         return TimeOfNeed(self.plan, self.moment, self.settings.warn_before)
@@ -173,6 +178,59 @@ def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
     return certificate_ends(
         certificate, server, instance.fill("have the certificate of {host} renewed before the window")
     )
+
+
+def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnswer]]:
+    """In the order in which they were asked."""
+    found: dict[str, list[HttpAnswer]] = {}
+    for each in sorted(answers, key=lambda each: (each.address, each.asked_at)):
+        found.setdefault(each.address, []).append(each)
+    return found
+
+
+def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
+    return unknown(
+        f"a cache answers from {address}: the application was not seen",
+        expected="an answer of this moment",
+        actual=shortened(mark, _LONGEST_EXCERPT),
+        remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address"),
+    )
+
+
+def _agreement(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
+    """A failure when the answers are not alike: not all instances behind the name are well, or one is not always."""
+    if len({_told(instance, each) for each in answers}) > 1:
+        told = {
+            address: ", ".join(_told(instance, each) for each in given)
+            for address, given in _by_address(answers).items()
+        }
+        yield failed(
+            "the answers differ",
+            expected="the same status and version from every address, each time",
+            actual="; ".join(f"{address}: {each}" for address, each in told.items()),
+            remedy=instance.fill(
+                "have each instance of {app} behind {name} looked at; name each in the plan to see which"
+            ),
+        )
+
+
+def _told(instance: _Instance, answer: HttpAnswer) -> str:
+    """Status and version, as far as the plan asks for it."""
+    if not instance.endpoint.version or answer.status != instance.endpoint.status:
+        return str(answer.status)
+    try:
+        return f"{answer.status} version {shown(value_at(parse_json(answer.body), instance.endpoint.version))}"
+    except BodyError:
+        return f"{answer.status} without a version"
+
+
+def _answer(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+    """What one answer of the application itself says."""
+    yield from _status(instance, answer)
+    if answer.status == instance.endpoint.status:
+        yield from _final_url(instance, answer)
+        yield from _body(instance, answer)
+    yield from _words(instance, answer)
 
 
 def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
@@ -199,8 +257,7 @@ def _status(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         )
 
 
-def _source(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
-    """Whether it was the application itself that answered, at the right place."""
+def _final_url(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     wanted = instance.endpoint.final_url
     if wanted and answer.final_url != wanted:
         yield failed(
@@ -209,29 +266,21 @@ def _source(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             actual=answer.final_url,
             remedy="see what answers there; correct `final_url` in the plan only if it is the application itself",
         )
-    age = answer.headers.get("age", "").strip()
-    marks = f"{answer.headers.get('x-cache', '')} {answer.headers.get('cache-status', '')}"
-    old = age.isascii() and age.isdigit() and age.strip("0") != ""
-    if old or "hit" in marks.lower():
-        yield warned(
-            "a cache answers instead of the application",
-            expected="an answer of this moment",
-            actual=f"{age} s old" if old else f"marked {_excerpt(marks.strip())}",
-            remedy=instance.fill("name a health path of {app} that no cache keeps, or the instance's own address"),
-        )
 
 
-def _latency(instance: _Instance, answer: HttpAnswer) -> Judgement:
+def _latency(instance: _Instance, answers: Sequence[HttpAnswer]) -> Judgement:
+    """Of the slowest answer."""
     limit = instance.endpoint.max_latency.total_seconds()
-    taken = f"{answer.latency_seconds:.2f} s"
-    if answer.latency_seconds <= limit:
+    seconds = max(each.latency_seconds for each in answers)
+    taken = f"{seconds:.2f} s"
+    if seconds <= limit:
         return passed(f"answers in {taken}")
     return failed(
         f"answers in {taken}, slower than allowed",
         expected=f"the whole answer within {limit:g} s",
         actual=taken,
         remedy=instance.fill("have {app} on {host} looked at: load, its database, its connection pool"),
-        quantity=Quantity(answer.latency_seconds, "s"),
+        quantity=Quantity(seconds, "s"),
     )
 
 
@@ -244,7 +293,7 @@ def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
             actual=f"{answer.body_bytes} bytes: {_excerpt(answer.body)}",
             remedy=f"see why {instance.application.id} answers so little; a proxy may answer for it",
         )
-    if endpoint.text and endpoint.text not in answer.body:
+    if endpoint.text and not _has_words(answer.body, endpoint.text):
         yield failed(
             "the body lacks the text that shows health",
             expected=_excerpt(endpoint.text),
@@ -253,7 +302,8 @@ def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         )
     elif endpoint.text:
         yield passed(f"says {_excerpt(endpoint.text)}")
-    if not endpoint.json and not endpoint.version:
+    is_json = answer.body.lstrip().startswith("{") or "json" in answer.headers.get("content-type", "")
+    if not (is_json or endpoint.json or endpoint.version or endpoint.identity):
         return
     try:
         value = parse_json(answer.body)
@@ -267,17 +317,34 @@ def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
         )
         return
     yield from _values(instance, value)
-    yield from _components(instance, value)
+
+
+def _has_words(body: str, words: str) -> bool:
+    """Whole, and not denied."""
+    begin, end = (r"\b" if re.match(r"\w", each) else "" for each in (words, words[::-1]))
+    return re.search(rf"(?<!\bnot )(?<!\bNOT ){begin}{re.escape(words)}{end}", body) is not None
 
 
 def _values(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
     application, endpoint = instance.application, instance.endpoint
     if endpoint.version:
         yield _value(instance, body, endpoint.version, application.from_, is_version=True)
+    for path, wanted in endpoint.identity.items():
+        yield _identity(instance, body, path, wanted)
     for path, wanted in endpoint.json.items():
         if path == endpoint.version and wanted == application.from_:
             continue  # the very same comparison
         yield _value(instance, body, path, wanted, is_version=str(wanted) == application.from_)
+
+
+def _identity(instance: _Instance, body: JsonValue, path: str, wanted: str | float | bool) -> Judgement:
+    """Whether it is the application at all that answers."""
+    judged = _value(instance, body, path, wanted, is_version=False)
+    if judged.status is Status.PASS:
+        return judged
+    cure = "correct the URL in the plan, or have the {owner} see what answers for {app} on {host} port {port}"
+    summary = f"another application answers: {judged.summary}"
+    return replace(judged, summary=summary, remedy=instance.fill(cure), waivable=False)
 
 
 def _value(
@@ -309,20 +376,34 @@ def _value(
     return failed(summary, expected=expected, actual=actual, remedy=instance.fill(remedy))
 
 
-def _components(instance: _Instance, body: JsonValue) -> Iterator[Judgement]:
-    """Parts that are not UP under a whole that says UP: Spring Boot leaves statuses it does not know out of account."""
-    if not isinstance(body, dict) or body.get("status") != "UP":
-        return
-    parts = [(path, status) for path, status in component_statuses(body) if path not in instance.endpoint.json]
-    for path, status in [part for part in parts if part[1] != "UP"][:_MOST_COMPONENTS]:
-        seen = f"{path} is {shown(status)}"
-        yield Judgement(
-            status=Status.FAIL if status in _DOWN else Status.WARN,
-            summary=f"{seen}, although the whole says UP",
-            expected=f'{path} is "UP"',
-            actual=seen,
-            remedy=instance.fill("have this part of {app} on {host} looked at before the window"),
-        )
+def _words(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
+    """What the answer itself says of health, besides what the plan names."""
+    found = list(words_of(answer.body))
+    well = next((word for word in found if word.state is State.WELL and "." not in word.path), None)
+    beside = f", although the answer says {well.path} {json.dumps(well.text)}" if well else ""
+    unwell = [word for word in found if word.state is not State.WELL and not _is_left_aside(instance.endpoint, word)]
+    for word in unwell[:_MOST_WORDS]:
+        place = shortened(word.path, _LONGEST_EXCERPT)
+        seen = f"{place} is {_excerpt(word.text)}" if place else f"the answer is {_excerpt(word.text)}"
+        yield _unwell(instance, word, seen, beside)
+
+
+def _is_left_aside(endpoint: Endpoint, word: Word) -> bool:
+    """The plan names its value, or says that it does not count."""
+    named = word.path in {*endpoint.json, *endpoint.identity, endpoint.version} or word.text == endpoint.text
+    return named or any(f"{word.path}.".startswith(f"{path}.") for path in endpoint.ignore)
+
+
+def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgement:
+    expected = f"{word.path or 'the answer'} says that it is well"
+    cure = instance.fill("have this part of {app} on {host} looked at before the window")
+    if word.state is State.ILL:
+        return failed(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
+    if word.state is State.IMPAIRED:
+        return warned(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
+    entry = in_toml({json.dumps(word.path): word.text})
+    remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}, or its part in `ignore`"
+    return unknown(f"{seen}, which tells nothing of health{beside}", expected=expected, actual=seen, remedy=remedy)
 
 
 def _excerpt(body: str) -> str:

@@ -80,10 +80,21 @@ class BecomeAccount(Check):
 
     def probes(self, subject: Subject) -> Probes:
         target: _Target = subject.item
-        rules: Probes = {} if target.account.password else {"rules": SudoRulesProbe(target.host.id)}
+        rules: Probes = {} if target.account.password else self._rules(target)
         if target.programs:
             return {"programs": ProgramsProbe(target.host.id, target.account, target.programs), **rules}
         return {"reach": ReachProbe(target.host.id, target.account), **rules}
+
+    def follow_up(
+        self, subject: Subject, *, programs: Programs = (), reach: Reach | None = None, **_rules: object
+    ) -> Probes:
+        """The rules with their ends, where sudo has accepted the password that lists them."""
+        target: _Target = subject.item
+        accepted = any(run.ran for run in programs) or (reach is not None and reach.code == 0)
+        return self._rules(target) if target.account.password and accepted else {}
+
+    def _rules(self, target: _Target) -> Probes:
+        return {"rules": SudoRulesProbe(target.host.id, target.account)}
 
     def judge(
         self, subject: Subject, *, rules: Sequence[SudoRule] = (), programs: Programs = (), reach: Reach | None = None
@@ -101,10 +112,11 @@ class BecomeAccount(Check):
         need = TimeOfNeed(self.plan, self.moment)
         host, account = target.host, target.account.account
         good = stamp(need.until + timedelta(days=1))
+        tag = "PASSWD" if target.account.password else "NOPASSWD"
         ends = {path: last_moment(rules, account, path) for path in paths}
         for at in sorted({at for at in ends.values() if at}):
             listed = ", ".join(path for path in paths if ends[path] == at)
-            line = f"{host.user} ALL=({account}) NOTAFTER={good} NOPASSWD: {listed}"
+            line = f"{host.user} ALL=({account}) NOTAFTER={good} {tag}: {listed}"
             end = End(
                 what=f"sudo rule for {listed}",
                 where=f"of {account} on {host.id}",

@@ -28,8 +28,8 @@ class PlanCoverage(Check):
 
     A check that has nothing to judge says nothing, so a plan without backups would be GO without a word of them. Hosts,
     databases, backups, scripts, applications and the way back must therefore stand in the plan, each database with a
-    backup, each backup with the pattern of earlier ones, scripts with a way back, each application with an endpoint
-    that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
+    backup, each backup with the pattern of earlier ones, scripts with a way back, each server of an application with
+    an endpoint that tells its version, the way back with its files. What does not is UNKNOWN until the plan says why:
     `[release] without = { backups = "read-only release" }`; in an entry `health = { none = "no endpoint" }`. Then it
     is a warning that every report prints.
     """

@@ -62,9 +62,9 @@ class Check(ABC):
     Settings: ClassVar[type] = NoSettings
     """Frozen dataclass of what `[checks.ID]` may set; each field has a default and a docstring."""
     judges_no_reply: ClassVar[frozenset[str]] = frozenset()
-    """Facts that `judge` wants to see even when they are a `NoReply`: only the check that confirms access turns a
-    refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before `judge` is called. A
-    missing fact can never end in a pass: the engine lowers such a judgement to UNKNOWN."""
+    """Facts, or first words of their names, that `judge` wants to see even when they are a `NoReply`: only the check
+    that confirms access turns a refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before
+    `judge` is called. A missing fact can never end in a pass: the engine lowers such a judgement to UNKNOWN."""
 
     def __init__(self, plan: Plan, moment: datetime, settings: Any = None, *, asked_at: datetime | None = None) -> None:
         """`moment`: the instant judged, UTC. `asked_at`: when that was asked; the same unless a later one is named."""

@@ -19,8 +19,7 @@ from typing import Any
 from preflight import __version__
 from preflight.errors import PreflightError
 from preflight.probe import Answer, Question, Reply, T, Unreadable
-from preflight.reasons import Reason
-from preflight.record import fields_of, parse_json, read_record
+from preflight.record import fields_of, parse_json, plain, read_record
 from preflight.units import format_size
 
 SCHEMA = 2
@@ -28,13 +27,7 @@ _LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _READER_SECONDS = 10.0
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Reason):
-        return value.id
-    return value.isoformat() if isinstance(value, datetime) else dict(value)
-
-
-_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_plain).encode
+_dump = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=plain).encode
 """The one way in which evidence is written: its digest is over this."""
 
 

@@ -81,7 +81,7 @@ class Judgement:
     """False for identity, script content, primary or replica: no waiver ever covers such a failure."""
 
     def __post_init__(self) -> None:
-        if self.status in (Status.FAIL, Status.WARN) and not self.remedy and not self.points:
+        if self.status in (Status.FAIL, Status.WARN, Status.UNKNOWN) and not self.remedy and not self.points:
             raise ValueError(f"a {self.status} needs a remedy: {self.summary}")
         if any(WORST_FIRST.index(point.status) < WORST_FIRST.index(self.status) for point in self.points):
             raise ValueError(f"a {self.status} holds a point that is worse: {self.summary}")
@@ -142,7 +142,7 @@ def failed(
     )
 
 
-def unknown(summary: str, *, remedy: str = "", expected: str = "", actual: str = "", behind: str = "") -> Judgement:
+def unknown(summary: str, *, remedy: str, expected: str = "", actual: str = "", behind: str = "") -> Judgement:
     return Judgement(
         status=Status.UNKNOWN, summary=summary, expected=expected, actual=actual, remedy=remedy, behind=behind
     )

@@ -114,7 +114,7 @@ class Reason(Enum):
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
     KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
         "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent")
-    CLIENT_KEY = "no credential (client key)", Side.HERE, "correct in ~/.postgresql what the finding names"
+    CLIENT_KEY = "no credential (client key)", Side.HERE, "correct what the finding names"
     NO_CREDENTIAL = "no credential", Side.HERE, "name one in [hosts.{target}]: key, agent or password"
     KEY_FILE = "the key file cannot be read", Side.HERE, _KEY_FILE
     KEY_FORMAT = "the key file holds no usable key", Side.HERE, _KEY_FILE
@@ -281,10 +281,8 @@ class Reason(Enum):
         "sql": "cure the TLS settings of the server or of [databases.{target}]",
         "http": "read the log of the server on {host}: its TLS does not work",
     })
-    CERTIFICATE_EXPIRED = ("TLS failed (certificate expired)", Side.FAR_END, {
-        "sql": "have the server given a certificate that holds through the window",
-        "http": "have the certificate of {host} renewed",
-    })
+    CERTIFICATE_EXPIRED = ("TLS failed (certificate expired)", Side.FAR_END,
+        "have the certificate that the finding names renewed for {host}: it must hold through the window")
     CERTIFICATE_NOT_YET_VALID = ("TLS failed (certificate not yet valid)", Side.FAR_END,
         "compare the clocks of this machine and of {host}; else have its certificate issued anew")
     CERTIFICATE_NAME = ("TLS failed (certificate name)", Side.FAR_END, {
@@ -296,11 +294,17 @@ class Reason(Enum):
         "http": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its intermediate '
             "certificates too",
     })
-    SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END,
-        ("have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
-        'in the plan (ca = "FILE")'))
-    CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END,
-        "ask the {owner} for a health path that wants no client certificate")
+    SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END, {
+        "sql": "have an authority issue the certificate, or compare its fingerprint with the DBA's and name it: "
+            "sslrootcert in [databases.{target}]",
+        "http": "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
+            'in the plan (ca = "FILE")',
+    })
+    CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END, {
+        "sql": "have a client certificate issued for {user} that the server takes, and name it: `sslcert` and "
+            "`sslkey` in [databases.{target}]",
+        "http": "ask the {owner} for a health path that wants no client certificate",
+    })
 
     # HTTP.
     NO_RESPONSE = ("cut off (no answer)", Side.FAR_END,

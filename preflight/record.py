@@ -241,6 +241,13 @@ def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Any:
         raise Unreadable("no JSON to rely on: it is nested too deeply") from None
 
 
+def plain(value: Any) -> Any:
+    """How JSON writes what `read_record` reads and JSON does not have."""
+    if isinstance(value, Reason):
+        return value.id
+    return value.isoformat() if isinstance(value, datetime) else dict(value)
+
+
 def read_record(cls: type[T], value: Any, *, exact: bool = True, complete: bool = False, **preset: object) -> T:
     """The dataclass `cls` from a JSON object that `parse_json` read. `exact` and `complete`: see `Reader`; `preset`:
     fields that are no keys. Raises Unreadable."""

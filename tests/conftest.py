@@ -17,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.site.accounts import Account, Accounts
+from tests.site.certificates import Authority
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run
 from tests.site.mounts import Mounts
-from tests.site.postgres import Cluster
+from tests.site.postgres import ClientCertificate, Cluster
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
@@ -109,6 +110,12 @@ def clean_surroundings(home_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def samples_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health endpoints are asked without the wait between samples."""
+    monkeypatch.setattr("preflight.sessions.http.SECONDS_APART", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_that_keeps_the_program_alive() -> Iterator[None]:
     """Threads that outlive a test must be daemons: anything else would hang the program at its end."""
     before = set(threading.enumerate())
@@ -137,6 +144,14 @@ def ssh_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     return tmp_path / "config"
+
+
+@pytest.fixture
+def client_certificate(postgres: Cluster, clean_surroundings: Path, site: Site) -> Iterator[ClientCertificate]:
+    """A role that logs in by certificate alone, and its certificate where libpq looks for one."""
+    authority = Authority(site.new_path("clients-ca"))
+    with postgres.trusting_clients(authority, clean_surroundings / ".postgresql") as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

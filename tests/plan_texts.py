@@ -94,6 +94,8 @@ role = "replica"
 connect = "tunnel"
 sslmode = "verify-full"
 sslrootcert = "ca.pem"
+sslcert = "release.crt"
+sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
@@ -119,6 +121,9 @@ headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
 previous = "/backup/orders/*.dump"
+reserve = "1GiB"
+read_within = "10min"
+verify = ["/usr/local/bin/check", "{file}"]
 keep = 7
 max_age = "2d"
 step = "backup-orders"
@@ -179,6 +184,9 @@ owner = "dba"
 [[applications.app1.health]]
 url = "https://[::1]:8443/health"
 status = 203
+samples = 2
+ignore = ["components.mail"]
+identity = { "app.name" = "orders" }
 json = { status = "UP", "components.db.status" = "UP", nodes = 3, load = 0.5, ready = true }
 text = "line one\\nline two"
 version = "build.version"
@@ -194,7 +202,7 @@ network_zone = "west"
 from = "2.7"
 to = "3.0"
 owner = "dba"
-health = [{ url = "https://app2.example.net/health", version = "version" }]
+health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
 
 [rollback]
 rehearsed = 2026-10-10

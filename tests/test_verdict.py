@@ -116,7 +116,10 @@ def test_several_observations_give_the_worst_and_keep_all() -> None:
 
 @pytest.mark.parametrize("status", [Status.PASS, Status.WARN])
 def test_nothing_green_holds_an_observation_that_is_not(status: Status) -> None:
-    points = (Judgement(status=Status.UNKNOWN, summary="not seen"), Judgement(status=Status.PASS, summary="seen"))
+    points = (
+        Judgement(status=Status.UNKNOWN, summary="not seen", remedy="look"),
+        Judgement(status=Status.PASS, summary="seen"),
+    )
     with pytest.raises(ValueError, match="holds a point that is worse"):
         Judgement(status=status, summary="fine", remedy="act", points=points)
 

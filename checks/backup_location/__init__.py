@@ -114,7 +114,8 @@ class BackupLocation(Check):
             return judge_absent(planned, directory)
         points = [*judge_writing(planned, directory, self.moment), *self._mount(planned, directory)]
         if isinstance(files, NoReply) or isinstance(places, NoReply):
-            points.append(unknown("whether it lies on the storage of the data directory was not seen"))
+            remedy = f"cure the line database-login {planned.database.id}, then run again"
+            points.append(unknown("whether it lies on the storage of the data directory was not seen", remedy=remedy))
         else:
             points += self._apart(planned, directory, files, places or {})
         return Judgement.of(points)
@@ -207,7 +208,8 @@ class BackupLocation(Check):
         elif shared:
             return
         elif not own or not places[data].storage:
-            yield unknown("on which storage the data directory lies cannot be seen", actual=data)
+            remedy = f"look on {planned.host.id} as its owner: findmnt -T {shlex.quote(data)}"
+            yield unknown("on which storage the data directory lies cannot be seen", actual=data, remedy=remedy)
         elif places[data].seen:
             yield passed(f"the data directory {data} lies on other storage")
         else:

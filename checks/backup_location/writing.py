@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.plan import BackupFormat
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
@@ -25,7 +24,7 @@ _FULL = ("ENOSPC", "EDQUOT")
 
 
 def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime) -> Iterator[Judgement]:
-    """Of a directory that is there: the right, the room and the limits to write, and who else may."""
+    """Of a directory that is there: the right and the room to write, and who else may."""
     yield from _writable(planned, directory)
     if not directory.target_changed_at or not planned.is_this_windows(directory.target_changed_at, moment):
         yield from _in_the_way(planned, directory)
@@ -37,7 +36,6 @@ def judge_writing(planned: PlannedBackup, directory: Directory, moment: datetime
             actual=f"mode {mode:04o}",
             remedy=f"on {planned.host.id}: chmod o-w {shlex.quote(planned.backup.directory)}",
         )
-    yield from _file_limit(planned, directory)
 
 
 def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
@@ -165,20 +163,3 @@ def _cure(planned: PlannedBackup, directory: Directory) -> str:
         f"on {host}: chown {who} {path}, or name the account that may write there: `account` of "
         f"[backups.{planned.backup.id}]"
     )
-
-
-def _file_limit(planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
-    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
-    limit, wanted = directory.file_limit_bytes, planned.backup.expected
-    if limit is None:
-        return
-    who, host = planned.who, planned.host.id
-    whose = who if directory.as_account else f"the login (the limit of {who} cannot be seen)"
-    summary = f"files of {whose} may grow to {format_size(limit)} only (ulimit -f)"
-    expected = f"{format_size(wanted)}, the backup's expected size" if wanted else "no limit"
-    remedy = f"have the limit of {who} lifted on {host}: fsize in /etc/security/limits.conf"
-    in_one_file = planned.backup.format is not BackupFormat.DIRECTORY
-    if wanted and limit < wanted and in_one_file and directory.as_account:
-        yield planned.failed(summary, expected=expected, actual=format_size(limit), remedy=remedy)
-    elif not wanted or limit < wanted:
-        yield warned(summary, expected=expected, actual=format_size(limit), remedy=remedy)

@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, passed, unknown, warned
 from preflight.judging.schedule import time_in_window
-from preflight.plan import Bytes
+from preflight.plan import BackupMethod, Bytes
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import PlannedBackup, behind_become, planned_backups
-from preflight.questions.backups import Listing, PreviousBackups
+from preflight.plan.values import DatabaseRef
+from preflight.plan.work import PlannedBackup, behind_become, no_shell, planned_backups
+from preflight.questions.backups import ArchiveRead, Listing, PreviousBackups, TextRead, read_in_full
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe, WalRate, WalRateProbe
+from preflight.questions.sizes import (
+    DataDirectories,
+    DataDirectoriesProbe,
+    SizesProbe,
+    TextSizeProbe,
+    WalRate,
+    WalRateProbe,
+)
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
 
-from .need import Growth, Need, begins_at, largest_of, names, need_of, nightly_growth, total, total_files, wal_growth
+from .need import (
+    Doubt,
+    Growth,
+    Need,
+    Seen,
+    begins_at,
+    names,
+    need_of,
+    nightly_growth,
+    reserved,
+    total,
+    total_files,
+    wal_growth,
+)
 
 _KEEP_BYTES = Bytes(20 * 1024**3)
 _SPARE_INODES = 100
@@ -37,6 +58,9 @@ class BackupSpaceSettings:
     """Of the file system's size."""
     keep_bytes: Bytes = _KEEP_BYTES
     """Of whatever size the file system is."""
+    wal_per_hour: Mapping[DatabaseRef, Bytes] = field(default_factory=dict)
+    """Database -> write-ahead log that its server writes in an hour, where the server was not up for long enough to
+    tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +74,20 @@ class _Room:
     """Of the backups that certainly share it."""
     growth: tuple[Growth, ...] = ()
     """What takes room there before the backup begins."""
+    doubts: tuple[Doubt, ...] = ()
+    """What may take room besides, and could not be seen."""
     perhaps: tuple[Need, ...] = ()
     """Of those whose place cannot be told."""
+
+    @property
+    def most(self) -> list[int | None]:
+        return [doubt.most_bytes for doubt in self.doubts]
+
+    def less(self, more: Growth | Doubt | None) -> _Room:
+        """With one more thing that takes room, or may."""
+        if isinstance(more, Doubt):
+            return replace(self, doubts=(*self.doubts, more))
+        return replace(self, growth=(*self.growth, more)) if more else self
 
 
 class BackupSpace(Check):
@@ -59,15 +95,18 @@ class BackupSpace(Check):
 
     A backup that fills the disk at 03:00 ends the window, and with it maybe the database beside it; then the way
     back is gone too (a). The size of each backup is what the plan expects; else that of the previous one (the larger
-    of the newest two, as the newest may be cut short); else an estimate from the catalogue: a compressed dump is no
-    larger than the tables (a dump has no index data), plain and tar are taken as 4 times that, since stored text is
-    compressed and binary data doubles; a base backup is all tablespaces and two WAL segments. Times `headroom`, it
-    must fit into what an account without privilege may use, and into its quota where the host shows one. Backups of
-    the plan that lie on one storage are added up, also those of several hosts that are one machine. What will be
-    written there before the backup's step begins is taken off first: the files of the regular backup, by their rhythm
-    and size, and write-ahead log where it shares the storage. What stays free should be `keep_percent` of the file
-    system or `keep_bytes`, whichever is less: a WARN below, a FAIL when it does not fit. Inodes count as well. A
-    directory that does not exist is UNKNOWN here: the file system of its parent says nothing.
+    of the newest two, as the newest may be cut short) as many times as the database has grown since, and what the
+    database holds now, whichever is more: a compressed dump is no larger than the tables (a dump has no index data); of
+    one that is not compressed a sample of rows tells how much text it will be; a base backup is all tablespaces and two
+    WAL segments. Where the tables would not fit, the newest backup is read to its end, as that tells how much text it
+    was of. Times `headroom`, a backup must fit into what an account without privilege may use, into its quota where the
+    host shows one, and each file into the limit on the size of files (`ulimit -f`). Backups of the plan that lie on one
+    storage are added up, also those of several hosts that are one machine. What will be written there before the
+    backup's step begins is taken off first: `reserve` of the entries, the files of the regular backup, by their rhythm
+    and size, one of them before the oldest is removed, and write-ahead log where it shares the storage. What stays free
+    should be `keep_percent` of the file system or `keep_bytes`, whichever is less: a WARN below, a FAIL when it does
+    not fit. Inodes count as well. A directory that does not exist is UNKNOWN here: the file system of its parent says
+    nothing.
     """
 
     id = "backup-space"
@@ -79,6 +118,7 @@ class BackupSpace(Check):
     )
     cure = "free or add room, or name another directory"
     Settings = BackupSpaceSettings
+    judges_no_reply = frozenset({"read"})
 
     def subjects(self) -> Sequence[Subject]:
         """Each backup; and where they lie on several hosts, those hosts together, which may be one machine."""
@@ -107,29 +147,38 @@ class BackupSpace(Check):
             wanted[f"directory {backup.id}"] = DirectoryProbe.of(each)
             if backup.previous:
                 wanted[f"previous {backup.id}"] = PreviousBackups(host, AsAccount.of(each), backup.previous)
-            if each.writes_many_files or not (backup.expected or backup.previous):
+            if each.writes_many_files or not backup.expected:
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
             return wanted
         return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
 
     def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
-        """In the database session: the sizes of tables and of the database from the catalogue, where there turns out to
-        be no previous backup to go by; and how much write-ahead log the server writes, with, on the host, on which
-        storage its directories lie."""
-        sizes = {
-            name: SizesProbe(each.backup.database)
-            for each in self._neighbours(subject)
-            if (name := f"sizes {each.backup.database}") not in facts
-            and f"previous {each.id}" in facts
-            and not each.backup.expected
-            and largest_of(facts[f"previous {each.id}"]) is None
-        }
+        """In the database session: how much text the tables are, by a sample of their rows, where the backup is not
+        compressed or might not fit; and how much write-ahead log the server writes. On the host, as the account that
+        takes the backup: on which storage the database's directories lie; and where the previous backup fits and the
+        tables would not, that backup is read to its end, as `rollback-ready` reads it, which tells how much text it
+        was of."""
+        probes: dict[str, Any] = {}
+        neighbours = self._neighbours(subject)
+        needs = {each.id: need_of(each, _seen(each, facts)) for each in neighbours}
+        most = sum(max(need.bytes, need.size.most or 0) for need in needs.values())
+        for each in neighbours:
+            directory: Directory = facts[f"directory {each.id}"]
+            may_grow = needs[each.id].doubt is not None and most > directory.place.free_bytes
+            as_text = each.backup.method is BackupMethod.PG_DUMP and not each.is_packed
+            if not each.backup.expected and (may_grow or as_text):
+                probes[f"text {each.backup.database}"] = TextSizeProbe(each.backup.database)
+            listing = _previous(each, facts)
+            newest = listing.backups[0] if listing and listing.backups else None
+            if listing and newest and may_grow and each.is_packed and not each.backup.verify:
+                read = read_in_full(each, listing, newest)
+                probes |= {f"read {each.id}": read} if read else {}
         planned: PlannedBackup = subject.item
         if files is None or not files.data or not _storage(facts[f"directory {planned.id}"]):
-            return sizes
+            return probes
         places = PlacesProbe(planned.host.id, AsAccount.of(planned), files.paths)
-        return {**sizes, "places": places, "wal": WalRateProbe(planned.backup.database)}
+        return {**probes, "places": places, "wal": WalRateProbe(planned.backup.database)}
 
     def judge(
         self,
@@ -146,24 +195,40 @@ class BackupSpace(Check):
         problem = _not_measured(planned, directory)
         if problem:
             return problem
-        together, perhaps = [], []
-        # Of write-ahead log where the data directory, its WAL or a tablespace lies on the backup's storage.
-        on_one = any(place.storage and place.storage == _storage(directory) for place in (places or {}).values())
-        growth = [wal_growth(wal, begins_at(planned)) if on_one else None]
-        for other in self._neighbours(subject):
-            need = _need(other, facts)
-            storage = _storage(facts[f"directory {other.id}"])
-            if other is planned or (storage and storage == _storage(directory)):
-                together.append(need)
-                growth.append(nightly_growth(other, _previous(other, facts), directory, begins_at(planned)))
-            elif not storage or not _storage(directory):
-                perhaps.append(need)
-        lacking = [need for need in (*together, *perhaps) if need.expected <= 0]
+        storage = _storage(directory)
+        beside = [
+            each for each in self._neighbours(subject) if each is planned or _storage_of(each, facts) == storage != ""
+        ]
+        elsewhere = [each for each in self._neighbours(subject) if each not in beside]
+        perhaps = [
+            need_of(each, _seen(each, facts)) for each in elsewhere if not storage or not _storage_of(each, facts)
+        ]
+        room = self._room(directory, beside, facts, perhaps)
+        # Write-ahead log counts where the data directory, its WAL or a tablespace lies on the backup's storage.
+        if any(place.storage and place.storage == storage for place in (places or {}).values()):
+            declared = self.settings.wal_per_hour.get(planned.backup.database)
+            room = room.less(wal_growth(planned, wal, begins_at(planned), declared))
+        lacking = [need for need in (*room.needs, *room.perhaps) if need.size.expected <= 0]
         if lacking:
             return _size_not_known(lacking[0])
-        coming = tuple(each for each in growth if each is not None)
-        free = _Room("free", directory.place.free_bytes, tuple(together), coming, tuple(perhaps))
-        return Judgement.of(self._points(planned, directory, free))
+        return Judgement.of([*self._points(planned, directory, room), _judge_file_size(room.needs[0], directory)])
+
+    def _room(
+        self,
+        directory: Directory,
+        together: Sequence[PlannedBackup],
+        facts: Mapping[str, Any],
+        perhaps: Sequence[Need] = (),
+    ) -> _Room:
+        """On the storage of `directory`, on which the backups `together` certainly lie; the first is judged."""
+        needs = tuple(need_of(each, _seen(each, facts)) for each in together)
+        begins = begins_at(together[0])
+        nightly = [nightly_growth(each, _previous(each, facts), directory, begins) for each in together]
+        known = {each.identity: each for each in nightly if each}  # two entries may list the files of one job
+        growth = [*known.values(), reserved(together)]
+        doubts = tuple(need.doubt for need in needs if need.doubt)
+        free = directory.place.free_bytes
+        return _Room("free", free, needs, tuple(filter(None, growth)), doubts, tuple(perhaps))
 
     def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
@@ -176,15 +241,10 @@ class BackupSpace(Check):
         sharing = grouped((each for each in backups if _storage(directories[each.id])), place)
         groups = [group for group in sharing.values() if len({machine_of(each.host) for each in group}) > 1]
         for group in groups:
-            first, needs = group[0], tuple(_need(each, facts) for each in group)
-            directory = directories[first.id]
-            lacking = [need for need in needs if need.expected <= 0]
-            if lacking:
-                yield _size_not_known(lacking[0])
-                continue
-            growth = [nightly_growth(each, _previous(each, facts), directory, begins_at(first)) for each in group]
-            room = _Room("free", directory.place.free_bytes, needs, tuple(filter(None, growth)))
-            yield self._judge_bytes(first, directory, room)
+            first = group[0]
+            room = self._room(directories[first.id], group, facts)
+            lacking = [need for need in room.needs if need.size.expected <= 0]
+            yield from [_size_not_known(lacking[0])] if lacking else self._points(first, directories[first.id], room)
         if not groups:
             yield passed("no two of the hosts are one machine with backups on one storage")
 
@@ -196,8 +256,8 @@ class BackupSpace(Check):
         own = tuple(need for need in free.needs if need.planned.account == planned.account)
         for left in (quota.left_bytes for quota in quotas):
             if left is not None and left < place.free_bytes:
-                room = _Room(f"left of the quota of {planned.who}", left, own, free.growth, free.perhaps)
-                yield self._judge_bytes(planned, directory, room)
+                what = f"left of the quota of {planned.who}"
+                yield self._judge_bytes(planned, directory, replace(free, what=what, bytes=left, needs=own))
         limits = [place.free_inodes, *(quota.left_files for quota in quotas)]
         least = min((left for left in limits if left is not None), default=None)
         yield passed("inodes are not limited") if least is None else _judge_files(planned, directory, least, free)
@@ -240,6 +300,10 @@ class BackupSpace(Check):
                 actual=actual,
                 remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
             )
+        if room.doubts and (None in room.most or left < sum(filter(None, room.most))):
+            doubt = room.doubts[room.most.index(None) if None in room.most else 0]
+            more = "" if None in room.most else f": {format_need(sum(filter(None, room.most)))} more at most"
+            return unknown(f"{doubt.summary}{more}", expected=doubt.expected, actual=actual, remedy=doubt.remedy)
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)
@@ -271,8 +335,31 @@ def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: 
     return passed(f"{left} inodes free", expected=wanted)
 
 
-def _need(planned: PlannedBackup, facts: Mapping[str, Any]) -> Need:
-    return need_of(planned, _previous(planned, facts), facts.get(f"sizes {planned.backup.database}"))
+def _judge_file_size(need: Need, directory: Directory) -> Judgement:
+    """A program that passes `ulimit -f` is killed in the middle of its file (SIGXFSZ)."""
+    planned, limit = need.planned, directory.file_limit_bytes
+    if limit is None or limit >= need.largest_file:
+        return passed("files may be as large as it takes")
+    who, host = planned.who, planned.host.id
+    expected = f"files of {format_need(need.largest_file)}: {need}"
+    if not directory.as_account:
+        said = f"files of the login may grow to {format_size(limit)} only (ulimit -f), those of {who} are not seen"
+        return no_shell(planned.host, who, said, expected=expected, actual=format_size(limit))
+    return planned.failed(
+        f"files of {who} may grow to {format_size(limit)} only (ulimit -f)",
+        expected=expected,
+        actual=f"{format_size(limit)}, the soft limit of a session of {who}",
+        remedy=f"have the limit lifted on {host}, as root, then log in anew: "
+        f"printf '{who} - fsize unlimited\\n' > /etc/security/limits.d/{who}-fsize.conf",
+    )
+
+
+def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:
+    """What could not be read tells nothing; the database then may have grown."""
+    name, read = planned.backup.database, facts.get(f"read {planned.id}")
+    whole = (isinstance(read, ArchiveRead) and read.whole) or (isinstance(read, TextRead) and read.complete)
+    read_bytes = read.text_bytes if whole and read else None
+    return Seen(_previous(planned, facts), facts.get(f"sizes {name}"), facts.get(f"text {name}"), read_bytes)
 
 
 def _previous(planned: PlannedBackup, facts: Mapping[str, Any]) -> Listing | None:
@@ -304,16 +391,21 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
 
 def _size_not_known(need: Need) -> Judgement:
     return unknown(
-        f"the size of backup {need.id} is not known: {need.method}",
+        f"the size of backup {need.id} is not known: {need.size.method}",
         expected="a size above 0, from the plan, a previous backup or the catalogue",
-        actual=need.method,
-        remedy=f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
+        actual=need.size.method,
+        remedy=f"{need.size.cure}; or " * bool(need.size.cure)
+        + f'declare it, for example: [backups.{need.id}] expected = "20GiB"',
     )
 
 
 def _storage(directory: Directory) -> str:
     """Where the directory's bytes go; empty when that cannot be told."""
     return directory.place.storage if directory.kind is DirectoryKind.DIRECTORY and directory.place.seen else ""
+
+
+def _storage_of(planned: PlannedBackup, facts: Mapping[str, Any]) -> str:
+    return _storage(facts[f"directory {planned.id}"])
 
 
 def _mount(directory: Directory) -> str:

@@ -10,21 +10,21 @@ from itertools import pairwise
 from statistics import median
 
 from preflight.judging.schedule import schedule
-from preflight.plan import BackupFormat, BackupMethod
+from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.questions.backups import BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
+from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need
 
 _GIB = 1024**3
-_PLAIN_FACTOR = 4
-"""Text is written out of compressed storage: measured up to 3.8 times the tables' size."""
 _WAL_SEGMENTS = 2
 _FILES_BESIDE_TABLES = 10
 _FORKS = 2
 _FILES_BESIDE_RELATIONS = 1000
-_COMPRESSED = (BackupFormat.CUSTOM, BackupFormat.DIRECTORY)
+_SAMPLE_ERROR = 1.2
+"""By so much a sample of a database may be off: less is no growth."""
 _SHORTEST_RHYTHM = timedelta(minutes=10)
 """Files that follow each other faster are parts of one backup."""
 _COMPARED = 2
@@ -37,9 +37,22 @@ class Growth:
 
     what: str
     bytes: int
+    identity: str = ""
+    """Of the file that shows it: equal for two backups that lie in one folder."""
 
     def __str__(self) -> str:
         return f"{format_need(self.bytes)} {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What may take room besides and could not be seen."""
+
+    summary: str
+    most_bytes: int | None
+    """None where nobody knows."""
+    expected: str
+    remedy: str
 
 
 def begins_at(planned: PlannedBackup) -> datetime:
@@ -56,7 +69,8 @@ def nightly_growth(
     storage; None when there are none.
 
     Their rhythm is the median distance of the newest ones. What removes old ones counts only where the plan says how
-    many are kept, and then only for files that will be written before it: it frees nothing that is free now."""
+    many are kept, and then only after the next one is written: it frees nothing that is free now. Of a backup that is
+    taken by itself the last of them is the window's own."""
     beside = [backup for backup in listing.backups if _lies_on(backup, directory)] if listing else []
     rhythm = _rhythm(beside)
     if listing is None or rhythm is None or beside[0] is not listing.backups[0]:
@@ -66,21 +80,41 @@ def nightly_growth(
         coming += at > listing.now
         at += rhythm
     if planned.backup.keep is not None:
-        coming = min(coming, max(planned.backup.keep - listing.count, 0))
+        coming = min(coming, max(planned.backup.keep - listing.count, 0) + 1)
+    coming -= bool(planned.taken_by)
     size = max((backup.size_bytes or 0 for backup in beside[:_COMPARED]), default=0)
-    if not coming or not size:
+    if coming <= 0 or not size:
         return None
     files = "1 file" if coming == 1 else f"{coming} files"
-    return Growth(f"for {files} like {beside[0].path} (one every {format_duration(rhythm)})", coming * size)
+    what = f"for {files} like {beside[0].path} (one every {format_duration(rhythm)})"
+    return Growth(what, coming * size, beside[0].identity)
 
 
-def wal_growth(rate: WalRate | None, until: datetime) -> Growth | None:
-    """Write-ahead log that lies on the backup's storage; None where none is to be expected."""
-    growth = rate.growth(until - rate.seen_at) if rate else 0
-    if rate is None or not growth:
-        return None
-    held = ", held back by a slot or a failing archive command" if rate.held else ""
-    return Growth(f"for write-ahead log{held}", growth)
+def reserved(backups: Iterable[PlannedBackup]) -> Growth | None:
+    """What other applications write to one file system; the plan says it for each backup that lies there."""
+    most = max((planned.backup.reserve or 0 for planned in backups), default=0)
+    return Growth("reserved for other applications", most) if most else None
+
+
+def wal_growth(
+    planned: PlannedBackup, rate: WalRate | None, until: datetime, per_hour: int | None
+) -> Growth | Doubt | None:
+    """Write-ahead log that lies on the backup's storage; None where none is to be expected. `rate`: None of a server
+    that does not count it. `per_hour`: as the plan says it, in bytes."""
+    hourly = per_hour if per_hour is not None else rate.bytes_per_hour if rate else None
+    hours = (until - (rate.seen_at if rate else planned.plan.window.start)).total_seconds() / 3600
+    held = ", held back by a slot or a failing archive command" if rate and rate.held else ""
+    if hourly is None:
+        most = rate.growth(timedelta(), None) if rate else None
+        return Doubt(
+            "how much write-ahead log comes before it begins is not known",
+            most,
+            "the server's own count of an hour or more (pg_stat_wal)",
+            f"run again when the server has counted for an hour, or say the rate: [checks.backup-space] "
+            f'wal_per_hour = {{ {planned.backup.database} = "1GiB" }}',
+        )
+    growth = rate.growth(timedelta(hours=hours), hourly) if rate else int(hourly * max(hours, 0))
+    return Growth(f"for write-ahead log{held}", growth) if growth else None
 
 
 def _rhythm(backups: Iterable[BackupFile]) -> timedelta | None:
@@ -101,16 +135,30 @@ def _lies_on(backup: BackupFile, directory: Directory) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How large a backup will be."""
+
+    expected: int
+    """Bytes; 0 when nothing tells."""
+    method: str
+    """How that is known; or why it is not."""
+    most: int | None
+    """Bytes that it may have at most, where the database may have grown since its previous backup; None where nothing
+    tells."""
+    cure: str = ""
+    """What would tell it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Need:
     """What one backup will write."""
 
     planned: PlannedBackup
-    expected: int
-    """Bytes; 0 when nothing tells."""
-    method: str
-    """How the size is known; or why it is not."""
+    size: Size
     files: int
     """At most."""
+    largest_file: int
+    """Bytes that one of its files has at most."""
 
     @property
     def id(self) -> str:
@@ -118,11 +166,47 @@ class Need:
 
     @property
     def bytes(self) -> int:
-        return math.ceil(self.expected * self.planned.backup.headroom)
+        return math.ceil(self.size.expected * self.planned.backup.headroom)
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Where the database may have grown since the backup by which the size is known."""
+        size, backup = self.size, self.planned.backup
+        if size.most is not None and size.most <= size.expected:
+            return None
+        most = None if size.most is None else math.ceil(size.most * backup.headroom) - self.bytes
+        reading = f"let the previous one be read to its end (`read_within` of {self.planned.table}) and the tables: "
+        reading += _granted("pg_read_all_data", self.planned)
+        return Doubt(
+            f"{self.id} fits only if {backup.database} has not grown since: {size.method}",
+            most,
+            f"the previous backup of {self.id} held against what {backup.database} holds now",
+            f'{reading}; or declare the size: {self.planned.table} expected = "20GiB"',
+        )
 
     def __str__(self) -> str:
-        headroom = f"{self.planned.backup.headroom:g}"
-        return f"{self.id} needs {format_need(self.bytes)} ({headroom} x {format_need(self.expected)}, {self.method})"
+        expected, headroom = format_need(self.size.expected), self.planned.backup.headroom
+        return f"{self.id} needs {format_need(self.bytes)} ({headroom:g} x {expected}, {self.size.method})"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What tells the size of one backup; None for what was not asked or could not be seen."""
+
+    previous: Listing | None
+    sizes: Sizes | None
+    text_bytes: int | None
+    """Of what a dump of the database is now, as text."""
+    read_bytes: int | None
+    """The same of the newest previous backup."""
+
+    @property
+    def growth(self) -> float | None:
+        """How many times the database has grown since its newest previous backup."""
+        if not self.text_bytes or not self.read_bytes:
+            return None
+        grown = self.text_bytes / self.read_bytes
+        return grown if grown > _SAMPLE_ERROR else 1.0
 
 
 def largest_of(previous: Listing | None) -> BackupFile | None:
@@ -146,34 +230,67 @@ def names(needs: Sequence[Need]) -> str:
     return " and ".join(need.id for need in needs)
 
 
-def need_of(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> Need:
-    """`previous`, `sizes`: None where they were not asked for."""
-    return Need(planned, *_expected(planned, previous, sizes), _files(planned, sizes))
+def need_of(planned: PlannedBackup, seen: Seen) -> Need:
+    size = size_of(planned, seen)
+    return Need(planned, size, _files(planned, seen.sizes), _largest_file(planned, size, seen.sizes))
 
 
-def _expected(planned: PlannedBackup, previous: Listing | None, sizes: Sizes | None) -> tuple[int, str]:
-    """(bytes, how they are known), best source first."""
+def size_of(planned: PlannedBackup, seen: Seen) -> Size:
+    """By the plan; by the previous backup, with what the database has grown since; and by what it holds now: the
+    largest that is known."""
     backup = planned.backup
     if backup.expected:
-        return backup.expected, "as the plan expects"
-    largest = largest_of(previous)
-    if largest is not None:
-        return largest.size_bytes or 0, f"as {largest.path}" if largest.size_bytes else f"{largest.path} is empty"
+        return Size(backup.expected, "as the plan expects", backup.expected)
+    catalogue = _by_catalogue(planned, seen)
+    largest = largest_of(seen.previous)
+    if largest is None or not largest.size_bytes:
+        return catalogue
+    grown = seen.growth
+    if planned.is_packed and grown is not None:
+        # What has been added may be packed less well than what was there: it is no larger than it is stored.
+        added = min(largest.size_bytes + math.ceil(catalogue.expected * (1 - 1 / grown)), catalogue.expected)
+        size = max(math.ceil(largest.size_bytes * grown), added if grown > 1 else 0)
+        times = f" and what {backup.database} has grown since, {grown:.3g} times" if grown > 1 else ""
+        return Size(size, f"as {largest.path}{times}", size)
+    if planned.is_packed or catalogue.most is None:
+        return Size(largest.size_bytes, f"as {largest.path}", catalogue.most)
+    return max(Size(largest.size_bytes, f"as {largest.path}", 0), catalogue, key=lambda each: each.expected)
+
+
+def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
+    """Of what is packed the most that it can be: what is stored, which is packed itself."""
+    sizes, is_base = seen.sizes, planned.backup.method is BackupMethod.PG_BASEBACKUP
     if sizes is None:
-        return 0, "neither a previous backup nor the catalogue was seen"
-    if backup.method is BackupMethod.PG_BASEBACKUP and not sizes.cluster_bytes:
-        return 0, "the role may not see the size of every tablespace (GRANT pg_read_all_stats)"
-    if backup.method is BackupMethod.PG_BASEBACKUP:
-        wal = _WAL_SEGMENTS * sizes.wal_segment_bytes
-        return (sizes.cluster_bytes or 0) + wal, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments"
+        return Size(0, "neither a previous backup nor the catalogue was seen", None)
+    if is_base and not sizes.cluster_bytes:
+        return Size(
+            0, "the role may not see the size of every tablespace", None, _granted("pg_read_all_stats", planned)
+        )
+    if is_base:
+        size = (sizes.cluster_bytes or 0) + _WAL_SEGMENTS * sizes.wal_segment_bytes
+        return Size(size, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments", size)
     if not sizes.dumped_bytes:
-        return 0, "by the catalogue, its tables hold nothing"
-    if backup.format in _COMPRESSED:
-        return sizes.dumped_bytes, "by the catalogue: its tables without indexes"
-    return (
-        _PLAIN_FACTOR * sizes.dumped_bytes,
-        f"by the catalogue: {_PLAIN_FACTOR} x its tables, as {backup.format} is not compressed",
-    )
+        return Size(0, "by the catalogue, its tables hold nothing", 0)
+    if planned.is_packed:
+        return Size(sizes.dumped_bytes, "by the catalogue: its tables without indexes", sizes.dumped_bytes)
+    if seen.text_bytes is None:
+        unread = "it is not compressed, and the role may not read the tables, or a sample of them took too long"
+        return Size(0, unread, None, _granted("pg_read_all_data", planned))
+    # A large object is written in hexadecimal digits.
+    size = seen.text_bytes + 2 * sizes.large_object_bytes
+    return Size(size, "by a sample of its tables, as text that is not packed", size)
+
+
+def _granted(role: str, planned: PlannedBackup) -> str:
+    return f"GRANT {role} TO {quote_identifier(planned.database.user)}"
+
+
+def _largest_file(planned: PlannedBackup, size: Size, sizes: Sizes | None) -> int:
+    if not planned.writes_many_files or sizes is None:
+        return size.expected
+    if planned.backup.method is BackupMethod.PG_BASEBACKUP:
+        return min(size.expected, _GIB)  # the server's own segments
+    return min(size.expected, sizes.largest_table_bytes)
 
 
 def _files(planned: PlannedBackup, sizes: Sizes | None) -> int:

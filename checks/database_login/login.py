@@ -90,6 +90,7 @@ def judge_login(
     """All but the connections that are left."""
     yield from _judge_server(login, identity, system)
     yield from _judge_certificate(login, identity, need)
+    yield from _judge_client_certificate(login, identity, need)
     yield from _judge_credential(login, identity, roles.get(login.database.user), need)
     yield from _judge_settings(login, identity)
     yield from _judge_other_roles(login, roles, need)
@@ -187,6 +188,16 @@ def _certificate_ends(login: PlannedLogin, certificate: Certificate) -> list[End
         tolerated="" if mode.verifies else f"which this login does not verify (sslmode {mode}) but others may",
         minutes_at_stake=minutes_at_stake(login.work),
     )
+
+
+def _judge_client_certificate(login: PlannedLogin, identity: Identity, need: TimeOfNeed) -> Iterator[Judgement]:
+    """The server breaks off the handshake with one that has ended, whatever pg_hba.conf asks for."""
+    if certificate := Certificate.in_session(identity.session, "client_certificate"):
+        user, stake = login.database.user, minutes_at_stake(login.work)
+        remedy = f"have a client certificate issued for {user} that is valid past {need.told(need.until)}"
+        owner = f"{user} on {login.database.id}"
+        ends = certificate_ends(certificate, owner, remedy, "client certificate", minutes_at_stake=stake)
+        yield from need.judge_together(ends)
 
 
 def _judge_credential(

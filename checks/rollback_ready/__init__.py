@@ -15,7 +15,7 @@ from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Database, RemotePath, Rollback, RollbackFile, Scripts
 from preflight.plan.gaps import REHEARSED
-from preflight.plan.limits import Above, Between
+from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, planned_backups
@@ -24,7 +24,14 @@ from preflight.questions.backups import Listing, PreviousBackups, read_in_full
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, LiveTables, LiveTablesProbe, SizesProbe
+from preflight.questions.sizes import (
+    DataDirectories,
+    DataDirectoriesProbe,
+    LiveTables,
+    LiveTablesProbe,
+    SizesProbe,
+    TextSizeProbe,
+)
 from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Place, PlacesProbe
 from preflight.units import format_duration, format_need, format_size
@@ -49,12 +56,10 @@ from .ways_back import WaysBack
 class RollbackReadySettings:
     """Limits, and what the servers do not tell."""
 
-    read_within: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
-    """How long reading the newest backup to its end may take. `--timeout` must allow for it too."""
     warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
-    """A backup smaller than this part of the one before it is worth a warning."""
+    """A backup smaller than this part of the one before it, or of what the database holds now, is worth a warning."""
     least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
-    """A backup smaller than this part of the one before it fails: a dump of empty tables is whole and reads well."""
+    """A smaller one fails: a dump of empty tables is whole and reads well."""
     written_within: timedelta = timedelta(minutes=2)
     """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
     growth: Annotated[float, Between(1)] = 1.2
@@ -84,7 +89,7 @@ class RollbackReady(Check):
     )
     cure = "take a new backup and read it; stage what is missing; rehearse"
     Settings = RollbackReadySettings
-    judges_no_reply = frozenset({"live", "read", "earlier"})
+    judges_no_reply = frozenset({"live", "now", "read", "earlier"})
 
     def subjects(self) -> Sequence[Subject]:
         plan, rollback = self.plan, self.plan.rollback
@@ -100,7 +105,8 @@ class RollbackReady(Check):
         match subject.item:
             case PlannedBackup() as planned:
                 listing = PreviousBackups(planned.host.id, AsAccount.of(planned), planned.backup.previous)
-                return {"listing": listing, "live": LiveTablesProbe(planned.backup.database)}
+                live = LiveTablesProbe(planned.backup.database)
+                return {"listing": listing, "live": live, "now": TextSizeProbe(planned.backup.database)}
             case RollbackFile() as file:
                 return {"files": HashedFilesProbe(file.host, self._beside_each_other[_place(file)])}
             case Scripts() as scripts:
@@ -124,8 +130,7 @@ class RollbackReady(Check):
                 listing: Listing = facts["listing"]
                 names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
                 wanted = zip(names, listing.backups, strict=False)
-                within = self.settings.read_within
-                probes = {name: read_in_full(planned, listing, file, within) for name, file in wanted}
+                probes = {name: read_in_full(planned, listing, file) for name, file in wanted}
                 return {name: probe for name, probe in probes.items() if probe is not None}
             case Database() as database:
                 data = [path for path in self._data_paths(database, facts).values() if path]
@@ -187,6 +192,7 @@ class RollbackReady(Check):
         *,
         listing: Listing,
         live: LiveTables | NoReply,
+        now: int | NoReply | None = None,
         read: Read | NoReply | None = None,
         earlier: Read | NoReply | None = None,
     ) -> Judgement:
@@ -194,11 +200,12 @@ class RollbackReady(Check):
             return no_backup(planned, listing)
         newest, before, third = (*listing.backups, None, None)[:3]
         assert newest is not None  # noqa: S101 - there are backups
-        seen = SeenBackup(planned, listing, newest, before, read, live)
+        text_bytes = None if isinstance(now, NoReply) else now
+        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes)
         judged = self._judge_seen(seen)
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
-        instead = self._judge_seen(SeenBackup(planned, listing, before, third, earlier, live))
+        instead = self._judge_seen(SeenBackup(planned, listing, before, third, earlier, live, text_bytes))
         return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
@@ -209,7 +216,7 @@ class RollbackReady(Check):
                 *judge_name(seen, self.moment),
                 *judge_owner(seen),
                 judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
-                *judge_read(seen, settings.read_within),
+                *judge_read(seen, settings.least_size_ratio, settings.warn_size_ratio),
             ]
         )
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from preflight.clock import format_moment
 from preflight.finding import Judgement, failed, passed, unknown, warned
@@ -15,7 +15,7 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
-from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, BaseRead, Listing, TextRead
+from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, Listing, TextRead, Verified
 from preflight.questions.shell import Refusal
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_in, major_of_server, shown
@@ -23,10 +23,18 @@ from preflight.reasons import Reason
 from preflight.units import format_duration, format_size
 from preflight.wording import MOST_NAMED, listed
 
-Read = ArchiveRead | TextRead | BaseRead
-_NOT_TRIED = "whether the backup can be read was not tried"
+Read = ArchiveRead | TextRead | Verified
+_NOT_READ = "the newest backup cannot be read here"
 _PROGRAM_MISSING = 127
+_NOT_RUN = (126, _PROGRAM_MISSING)
+_MOST_STORED_FOR_TEXT = 10
+"""Tables take less room than this many times their text, but for those that are mostly free space."""
+_LEAST_COMPARED = 64 * 1024
+"""Bytes; a smaller database is mostly its definitions."""
 _CLOCK_SLACK = timedelta(minutes=5)
+_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
+_ZONE_STEP = timedelta(minutes=15)
+_WIDEST_ZONE, _WESTERNMOST = timedelta(hours=14), timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class SeenBackup:
     read: Read | NoReply | None
     """None where nothing could be tried."""
     live: LiveTables | NoReply
+    text_bytes: int | None
+    """What a dump of the database is now, as text; None where that could not be seen."""
 
     @property
     def host(self) -> str:
@@ -58,9 +68,25 @@ class SeenBackup:
                 return self.read.listed and self.read.whole
             case TextRead():
                 return self.read.readable and self.read.code == 0 and self.read.complete
-            case BaseRead():
+            case Verified():
                 return self.read.code == 0
         return False
+
+    @property
+    def begun(self) -> tuple[datetime, datetime] | None:
+        """When it was begun by what it says of itself: by its host's clock, and at the latest. A file that was made
+        in that very second, seen in any zone, was begun then. None where it does not tell."""
+        told = self.read.created if isinstance(self.read, (ArchiveRead, TextRead)) else ""
+        try:
+            shown = datetime.fromisoformat(told[:19]).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        born: datetime | None = self.file.born_at
+        if born and abs(born - shown) <= _WIDEST_ZONE:
+            past = (born - shown) % _ZONE_STEP
+            if min(past, _ZONE_STEP - past) <= _FILE_IS_MADE_WITHIN:
+                return born, born
+        return shown - self.listing.zone_offset, shown + _WESTERNMOST
 
     @property
     def anew(self) -> str:
@@ -83,6 +109,18 @@ class SeenBackup:
         if account:
             remedy = f"on {self.host}, as root: chown {shlex.quote(account)} {path}"
         return self.broken(f"the newest backup {by}", by, remedy=remedy)
+
+    def not_read(self, actual: str, remedy: str = "", behind: str = "") -> Judgement:
+        """It may well be whole: only this tool, or who looked, cannot tell."""
+        verify = "or let a command of yours say whether it is whole, and declare it: "
+        verify += f'{self.planned.table} verify = ["/usr/local/bin/check-backup", "{{file}}"]'
+        return unknown(
+            _NOT_READ,
+            expected="the newest backup read to its end",
+            actual=f"{self.file.path}: {actual}",
+            remedy=f"{remedy}; {verify}" if remedy else verify.removeprefix("or "),
+            behind=behind,
+        )
 
     @property
     def _reading(self) -> str:
@@ -168,6 +206,8 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
             actual=f"last changed {at}",
             remedy=f"{seen.anew}, and find out why the last ones were not made",
         )
+    if seen.begun and moment - seen.begun[0] > limit:
+        return _begun_before(seen, moment - seen.begun[0], moment - seen.begun[1])
     if age < -_CLOCK_SLACK:
         return warned(
             f"{seen.file.path} was changed after the moment judged: {at}",
@@ -177,6 +217,26 @@ def judge_age(seen: SeenBackup, moment: datetime) -> Judgement:
         )
     size = "of unknown size" if seen.file.size_bytes is None else format_size(seen.file.size_bytes)
     return passed(f"{seen.file.path} of {at}, {size}, of {seen.file.owner}, not older than {format_duration(limit)}")
+
+
+def _begun_before(seen: SeenBackup, age: timedelta, least: timedelta) -> Judgement:
+    """A file that was touched or copied is younger than what is in it. `least`: its age in any zone."""
+    limit, begun = seen.planned.backup.max_age, getattr(seen.read, "created", None)
+    expected = f"not begun more than {format_duration(limit)} ago"
+    actual = f"{seen.file.path} says that it was begun {begun} by the clock of whoever dumped"
+    if least <= limit:
+        return unknown(
+            f"the newest backup may be {format_duration(age)} old: nothing tells in which zone it was begun",
+            expected=expected,
+            actual=f"{actual}; its file was made at another time",
+            remedy=f"{seen.anew}, into a new file each time; or allow more: `max_age` of {seen.planned.table}",
+        )
+    return failed(
+        f"the newest backup is {format_duration(age)} old, whatever its file says: {seen.file.path}",
+        expected=expected,
+        actual=actual,
+        remedy=f"{seen.anew}, and find out why the last ones were not made",
+    )
 
 
 def judge_owner(seen: SeenBackup) -> Iterator[Judgement]:
@@ -225,17 +285,16 @@ def judge_size(seen: SeenBackup, *, least: float, usual: float) -> Judgement:
     return passed(summary)
 
 
-def judge_read(seen: SeenBackup, within: timedelta) -> Iterator[Judgement]:
-    """`within`: the limit the read had, to be named where it was too short."""
+def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgement]:
+    """`least`, `usual`: parts of what the database holds now, below which the backup fails and is warned of."""
     match seen.read:
         case NoReply() as lost:
             remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
             if lost.reason in (Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT, Reason.RUN_DEADLINE):
-                remedy = (
-                    f"allow more than {format_duration(within)}: read_within in [checks.rollback-ready], with a "
-                    f"--timeout to match; or read it by hand on {seen.host}"
-                )
-            yield unknown(f"the backup was not read to its end: {lost.reason}", actual=lost.detail, remedy=remedy)
+                within = format_duration(seen.planned.backup.read_within)
+                remedy = f"allow more than {within}: read_within in {seen.planned.table}, with a --timeout to match"
+            found = seen.not_read(lost.detail, remedy)
+            yield replace(found, summary=f"the backup was not read to its end: {lost.reason}")
         case ArchiveRead() as read if not read.listed:
             yield _not_listed(seen, read)
         case ArchiveRead() as read:
@@ -243,11 +302,11 @@ def judge_read(seen: SeenBackup, within: timedelta) -> Iterator[Judgement]:
                 yield passed("pg_restore reads it to its end")
             else:
                 yield seen.broken("the newest backup cannot be read to its end", read.said)
-            yield from _content(seen, read)
+            yield from _content(seen, read, least, usual)
         case TextRead() as read:
-            yield from _judge_text(seen, read)
-        case BaseRead() as read:
-            yield _judge_base(seen, read)
+            yield from _judge_text(seen, read, least, usual)
+        case Verified() as read:
+            yield _judge_verified(seen, read)
         case None:
             yield _unread(seen)
 
@@ -256,17 +315,14 @@ def _unread(seen: SeenBackup) -> Judgement:
     """There was nothing to try."""
     kind, path = seen.file.kind, seen.file.path
     if kind is BackupKind.BASE_TAR:
-        return unknown(
-            _NOT_TRIED,
-            expected="the newest backup read to its end",
-            actual=f"{path}: pg_verifybackup reads no tar format before version 18",
-            remedy=f"have it read by hand on {seen.host}, or make it readable for this check",
-        )
+        return seen.not_read("pg_verifybackup reads no tar format before version 18")
+    if kind is BackupKind.UNKNOWN:
+        return seen.not_read("it is encrypted, or packed in a way that is not known here")
     if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
         return no_shell(
             seen.planned.host,
             seen.who,
-            _NOT_TRIED,
+            _NOT_READ,
             expected="the newest backup read to its end",
             actual=f"{path}: the login may not read it, and sudo gives no shell of {seen.who}",
         )
@@ -303,18 +359,13 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
     )
 
 
-def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
+def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) -> Iterator[Judgement]:
     if not read.readable:
         yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
     if read.code == _PROGRAM_MISSING or read.holds_archive:
-        what = "an archive for pg_restore is packed in it" if read.holds_archive else read.said
-        yield unknown(
-            _NOT_TRIED,
-            expected="the newest backup read to its end",
-            actual=f"{seen.file.path}: {what}",
-            remedy=f"unpack it on {seen.host}, or have its unpacker installed there",
-        )
+        what = "it holds no text: an archive for pg_restore, or what is encrypted" if read.holds_archive else read.said
+        yield seen.not_read(what, "" if read.holds_archive else f"have its unpacker installed on {seen.host}")
         return
     maker = "pg_dumpall" if read.of_cluster else "pg_dump"
     if read.code != 0:
@@ -325,33 +376,41 @@ def _judge_text(seen: SeenBackup, read: TextRead) -> Iterator[Judgement]:
         last = f"{read.first_line} complete"
         yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=last)
     else:
-        yield passed(f"it is complete, {format_size(read.size_bytes)} of text by {maker}")
-        yield from _content(seen, read)
+        yield passed(f"it is complete, {format_size(read.text_bytes)} of text by {maker}")
+        yield from _content(seen, read, least, usual)
 
 
-def _judge_base(seen: SeenBackup, read: BaseRead) -> Judgement:
+def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
+    """By pg_verifybackup, or by what the plan declares for it, whose status decides."""
+    own = shlex.join(seen.planned.backup.verify)
     if read.code == 0:
-        return passed("pg_verifybackup finds every file whole, with the WAL it needs")
-    why = Refusal.of(read.said)
-    if "pg_verifybackup" not in read.said.partition(" ")[0] and why is not Refusal.OTHER:
-        return unknown(
-            f"pg_verifybackup does not run as {seen.who}: {why}",
-            expected=f"{seen.file.path} verified",
-            actual=read.said,
-            remedy=f"have pg_verifybackup run as {seen.who} on {seen.host}",
-            behind="" if why is Refusal.NOT_FOUND else behind_become(seen.planned.host, seen.who),
+        return passed(
+            f"`{own}` finds it whole" if own else "pg_verifybackup finds every file whole, with the WAL it needs"
         )
+    why = Refusal.of(read.said)
+    program = seen.planned.backup.verify[0] if own else "pg_verifybackup"
+    if read.code in _NOT_RUN or (why is not Refusal.OTHER and program not in read.said.partition(" ")[0]):
+        return unknown(
+            f"{program} does not run as {seen.who}: {why}",
+            expected=f"{seen.file.path} verified",
+            actual=read.said or f"status {read.code}",
+            remedy=f"have {program} run as {seen.who} on {seen.host}",
+            behind="" if why in (Refusal.NOT_FOUND, Refusal.OTHER) else behind_become(seen.planned.host, seen.who),
+        )
+    if own:
+        summary = f"`{own}` does not find the newest backup whole: status {read.code}"
+        return seen.broken(summary, read.said or "it says nothing", remedy=f"{seen.anew}, then: {own}")
     return seen.broken("the newest base backup is not whole", read.said)
 
 
-def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgement]:
-    """SQL text of pg_dump seldom names its database, and its tables are counted as commands."""
+def _content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, usual: float) -> Iterator[Judgement]:
+    """SQL text of pg_dump seldom names its database; then its tables tell."""
     name = seen.planned.database.dbname
     if isinstance(read, TextRead) and read.of_cluster:
         yield from _in_cluster(seen, read, name)
     else:
         if not read.database:
-            yield passed("the text does not name its database")
+            yield _by_tables(seen, read)
         elif read.database == name:
             yield passed(f"of the database {name}")
         else:
@@ -359,17 +418,60 @@ def _content(seen: SeenBackup, read: ArchiveRead | TextRead) -> Iterator[Judgeme
         if read.tables == 0:
             yield _no_data(seen)
     if isinstance(seen.live, NoReply):
-        yield unknown("the server's own version and tables are not known", actual=seen.live.detail)
+        remedy = f"cure the line database-login {seen.planned.database.id}, then run again"
+        yield unknown("the server's own version and tables are not known", actual=seen.live.detail, remedy=remedy)
         return
     yield from _version(seen, read, major_of_server(seen.live.version_num))
-    if isinstance(read, ArchiveRead) and 0 < read.tables < seen.live.count:
-        yield warned(
-            f"the backup holds data of {read.tables} tables, the database has {seen.live.count}",
-            expected=f"data of {seen.live.count} tables",
-            actual=f"{read.tables} entries TABLE DATA in {seen.file.path}",
-            remedy=f"see which are missing: {seen.planned.program('pg_restore')} -l {shlex.quote(seen.file.path)}; new "
-            "tables, or --exclude-table-data?",
-        )
+    yield from _tables(seen, seen.live, read.names if isinstance(read, ArchiveRead) else _names_of(read, name))
+    now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
+    if now >= _LEAST_COMPARED and not (isinstance(read, TextRead) and read.of_cluster):
+        yield from _amount(seen, read.text_bytes, now, least, usual)
+
+
+def _names_of(read: TextRead, name: str) -> frozenset[str]:
+    return read.names.get(name, frozenset()) | (frozenset() if read.of_cluster else read.names.get("", frozenset()))
+
+
+def _tables(seen: SeenBackup, live: LiveTables, held: frozenset[str]) -> Iterator[Judgement]:
+    """Names tell another database of the same name, whose dump is as whole as it can be."""
+    missing = sorted(name.replace(" ", ".") for name in live.names - held)
+    if not missing or not held:
+        return
+    actual = (
+        f"{len(live.names) - len(missing)} of the {len(live.names)} tables; not in it: {listed(missing, MOST_NAMED)}"
+    )
+    expected = f"data of the tables that {seen.planned.database.dbname} has"
+    if len(missing) * 2 > len(live.names):
+        yield seen.broken("the backup holds other tables than the database", actual, expected=expected)
+        return
+    yield warned(
+        f"the backup lacks data of {len(missing)} of the {len(live.names)} tables",
+        expected=expected,
+        actual=actual,
+        remedy=f"find out on {seen.host} why they are missing (made since, or left out with --exclude-table-data?); "
+        f"{seen.anew} where they matter",
+    )
+
+
+def _amount(seen: SeenBackup, held: int, now: int, least: float, usual: float) -> Iterator[Judgement]:
+    """A dump of emptied tables has all their names."""
+    ratio = held / now
+    for limit, verdict in ((least, failed), (usual, warned)):
+        if ratio < limit:
+            yield verdict(
+                f"the backup holds {ratio:.0%} of what the database holds now",
+                expected=f"at least {limit:.0%}",
+                actual=f"{seen.file.path} is {format_size(held)} of text, the database now about {format_size(now)}",
+                remedy=f"find out whether the database has grown since, or what is missing in it; {seen.anew}",
+            )
+            return
+
+
+def _by_tables(seen: SeenBackup, read: ArchiveRead | TextRead) -> Judgement:
+    """Text that does not name its database."""
+    if isinstance(seen.live, NoReply) or not isinstance(read, TextRead) or seen.live.names & _names_of(read, ""):
+        return passed("the text does not name its database, its tables are those of it")
+    return seen.not_read("the text does not name its database, and none of its tables is known")
 
 
 def _in_cluster(seen: SeenBackup, read: TextRead, name: str) -> Iterator[Judgement]:
@@ -394,11 +496,10 @@ def _no_data(seen: SeenBackup) -> Judgement:
 def _version(seen: SeenBackup, read: ArchiveRead | TextRead, live: tuple[int, ...]) -> Iterator[Judgement]:
     major = major_in(read.server)
     if major is None:
-        yield warned(
-            "the backup does not say of which server version it is",
+        yield replace(
+            seen.not_read(f"version {read.server[:40]!r}"),
+            summary="the backup does not say of which server version it is",
             expected=f"a dump of version {shown(live)}",
-            actual=f"version {read.server[:40]!r}",
-            remedy=f"look into {seen.file.path} on {seen.host}",
         )
     elif major != live:
         yield seen.broken(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,7 +17,9 @@ from preflight.probe import Answer, NoReply, Question, Via
 from preflight.reasons import Reason
 from preflight.sessions import Session
 
-MOST_WORKERS = 64
+MOST_WORKERS = dict.fromkeys(Via, 64) | {Via.HTTP: 256}
+"""For each kind of session, so that none waits for another kind's. Those of endpoints mostly wait for their next
+sample."""
 TARGET_SECONDS = 30.0
 """What one target may take to answer what was asked at once, unless its slowest question asks for more."""
 _QUESTION_MARGIN_SECONDS = 10.0
@@ -108,13 +110,15 @@ class Asking:
         """`deadline`: of the whole run."""
         self._open_session = open_session
         self._deadline = deadline
-        self._workers = 0
+        self._workers: Counter[Via] = Counter()
         self._targets: dict[tuple[Via, str], _Target] = {}
         self._stirred: dict[_Target, None] = {}
         """Targets where something may be asked now."""
         self._batches: dict[_Batch, None] = {}
         """Handed out, and their session has not returned."""
-        self._ready: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._handed_out: Counter[Via] = Counter()
+        """How many of them are of each kind."""
+        self._ready: dict[Via, queue.SimpleQueue[_Batch | None]] = {via: queue.SimpleQueue() for via in Via}
         self._arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
         self._lost: deque[tuple[Question, Answer]] = deque()
         """Answers that no session gave."""
@@ -124,8 +128,8 @@ class Asking:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for _ in range(self._workers):
-            self._ready.put(None)
+        for via in self._workers.elements():
+            self._ready[via].put(None)
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Never blocks."""
@@ -192,13 +196,16 @@ class Asking:
                 continue
             target.batches.append(batch)
             self._batches[batch] = None
-            self._ready.put(batch)
+            self._handed_out[target.via] += 1
+            self._ready[target.via].put(batch)
         self._start_workers()
 
     def _start_workers(self) -> None:
-        while self._workers < min(MOST_WORKERS, len(self._batches)):
-            self._workers += 1
-            threading.Thread(target=self._work, name=f"gather-{self._workers}", daemon=True).start()
+        for via, batches in self._handed_out.items():
+            while self._workers[via] < min(MOST_WORKERS[via], batches):
+                self._workers[via] += 1
+                name = f"gather-{via}-{self._workers[via]}"
+                threading.Thread(target=self._work, args=(self._ready[via],), name=name, daemon=True).start()
 
     def _give_up(self) -> None:
         """Leaves behind every batch whose time is over, with its worker."""
@@ -208,7 +215,7 @@ class Asking:
         for batch in list(self._batches):
             if self._deadline.over or batch.waited_seconds > batch.limit_seconds + _GRACE_SECONDS:
                 batch.left_behind = True
-                self._workers -= batch.begun_at is not None
+                self._workers[batch.target.via] -= batch.begun_at is not None
                 self._end(batch)
                 self._lose(batch, batch.no_reply(self._deadline))
                 self._stirred[batch.target] = None
@@ -216,15 +223,16 @@ class Asking:
 
     def _end(self, batch: _Batch) -> None:
         del self._batches[batch]
+        self._handed_out[batch.target.via] -= 1
         batch.target.batches.remove(batch)
 
     def _lose(self, batch: _Batch, answer: NoReply) -> None:
         self._lost += [(question, answer) for question in batch.open.values()]
         batch.open.clear()
 
-    def _work(self) -> None:
+    def _work(self, ready: queue.SimpleQueue[_Batch | None]) -> None:
         """In a worker: hands one batch after another to its session."""
-        while (batch := self._ready.get()) is not None:
+        while (batch := ready.get()) is not None:
             if batch.left_behind:
                 continue
             batch.begun_at = monotonic()

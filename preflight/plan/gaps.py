@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
-from preflight.plan import Plan, Scripts, SslMode, UndoKind
+from preflight.plan import Application, Endpoint, Plan, Scripts, SslMode, UndoKind
 from preflight.plan.release_plan import protects
 
 SECTIONS = {
@@ -27,7 +28,7 @@ _TAKES_TIME = (UndoKind.RESTORE, UndoKind.SCRIPT, UndoKind.REDEPLOY)
 def unconfirmed(plan: Plan) -> tuple[str, ...]:
     """One sentence for each thing that a GO leaves open, naming the entry and the key to add, in the order of the
     plan's sections."""
-    return tuple(sentence for part in (_owners, _databases, _scripts, _steps) for sentence in part(plan))
+    return tuple(sentence for part in (_owners, _databases, _scripts, _applications, _steps) for sentence in part(plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,22 @@ def _without_health(plan: Plan) -> Iterator[Gap]:
         version, keys = application.from_, ("applications", name, "health")
         if not application.health:
             yield _key(plan, keys, f"Application {name} is not asked for its health", owner=application.owner)
-        elif not any(each.version or version in map(str, each.json.values()) for each in application.health):
-            missing = f"No health endpoint of application {name} tells its version {version}"
-            reasons = (plan.absent.get((*keys, at, "version"), "") for at in range(len(application.health)))
-            add = f'add "version" to one of [[{dotted(keys)}]]'
-            why = 'say why in one of them: version = { none = "" }'
-            reason = next(filter(None, reasons), "")
-            yield Gap((*keys[:2], "version"), missing, add, why, reason, application.owner)
+        for server, endpoints in _by_server(application).items():
+            if not any(each.version or version in map(str, each.json.values()) for each in endpoints.values()):
+                missing = f"Nothing at {server} tells whether application {name} runs its version {version}"
+                version_keys = [(*keys, at, "version") for at in endpoints]
+                reason = next((plan.absent[each] for each in version_keys if each in plan.absent), "")
+                add = f'add "version" to an endpoint there in [[{dotted(keys)}]]'
+                why = 'say why there: version = { none = "" }'
+                yield Gap(version_keys[0], missing, add, why, reason, application.owner)
+
+
+def _by_server(application: Application) -> Mapping[str, Mapping[int, Endpoint]]:
+    """Each server of its endpoints -> those there, by their place."""
+    found: dict[str, dict[int, Endpoint]] = {}
+    for at, endpoint in enumerate(application.health):
+        found.setdefault(urlsplit(endpoint.url).netloc.lower(), {})[at] = endpoint
+    return found
 
 
 def _key(plan: Plan, keys: Keys, missing: str, more: str = "", owner: str = "") -> Gap:
@@ -169,6 +179,14 @@ def _databases(plan: Plan) -> Iterator[str]:
         if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
             add = f'add sslmode = "verify-full" to [databases.{name}]'
             yield f"Database {name} is reached without proof of which server answers: {add}."
+
+
+def _applications(plan: Plan) -> Iterator[str]:
+    for name, application in plan.applications.items():
+        for server, endpoints in _by_server(application).items():
+            if not any(each.identity for each in endpoints.values()):
+                add = f'add "identity" to an endpoint there in [[applications.{name}.health]]'
+                yield f"A neighbour at {server} could answer for application {name} unnoticed: {add}."
 
 
 def _scripts(plan: Plan) -> Iterator[str]:

@@ -78,6 +78,9 @@ def broken_rules(plan: Plan, raw: Mapping[str, Any]) -> Iterator[Broken]:
         if "sslrootcert" in raw["databases"][name] and database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):
             message = 'is used only with sslmode "verify-ca" or "verify-full"'
             yield Broken(("databases", name, "sslrootcert"), message)
+        if (database.sslcert is None) is not (database.sslkey is None):
+            given, missing = ("sslcert", "sslkey") if database.sslcert else ("sslkey", "sslcert")
+            yield Broken(("databases", name, given), f"needs {missing} beside it")
     yield from _in_each("scripts", plan.scripts, raw, broken_in_scripts)
     yield from _in_each("backups", plan.backups, raw, lambda backup, table: _backup(plan, backup, table))
     yield from _written_twice(plan)
@@ -233,6 +236,9 @@ def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Brok
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.command, raw)
+    yield from _started_anywhere(backup.verify, raw, "verify")
+    if backup.verify and "previous" not in raw:
+        yield Broken(("previous",), "is required with verify: it finds the backup that is verified")
     if not backup.command and not backup.taken_by:
         client = Client.PG_BASEBACKUP if backup.method is BackupMethod.PG_BASEBACKUP else Client.PG_DUMP
         yield from _options(client, backup, backup.options)
@@ -279,19 +285,19 @@ def _without(raw: Mapping[str, Any], keys: tuple[str, ...], why: str) -> Iterato
     yield from (Broken((key,), why) for key in keys if key in raw)
 
 
-def _started_anywhere(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
+def _started_anywhere(words: tuple[str, ...], raw: Mapping[str, Any], key: str = "command") -> Iterator[Broken]:
     """A command whose line is pasted in whatever folder the login happens to be in."""
-    yield from _command(words, raw)
+    yield from _command(words, raw, key)
     if words and "/" in (words[0] or "") and not words[0].startswith("/"):
-        yield Broken(("command", 0), "expected a name on the account's PATH or a full path: it is started in no folder")
+        yield Broken((key, 0), "expected a name on the account's PATH or a full path: it is started in no folder")
 
 
-def _command(words: tuple[str, ...], raw: Mapping[str, Any]) -> Iterator[Broken]:
-    if raw.get("command") == []:
-        yield Broken(("command",), "names no program")
+def _command(words: tuple[str, ...], raw: Mapping[str, Any], key: str = "command") -> Iterator[Broken]:
+    if raw.get(key) == []:
+        yield Broken((key,), "names no program")
     for at, word in _present(words):
         if "{date}" in word:
-            yield Broken(("command", at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
+            yield Broken((key, at), "is run as it stands: {date} is replaced in `file` alone, so write the day")
 
 
 def _options(client: Client, backup: Backup, options: tuple[str, ...]) -> Iterator[Broken]:

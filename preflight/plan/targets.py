@@ -137,10 +137,14 @@ class Database:
     user: Account
     """Role that runs the scripts."""
     password: SecretRef | None = None
-    """Where the role's password is found; leave it out for a client certificate (in
-    `~/.postgresql`)."""
+    """Where the role's password is found; leave it out for a client certificate alone."""
     local_account: bool = False
     """The password is this database's alone; as for a host."""
+    sslcert: Path | None = None
+    """Client certificate to log in with, and those above it. Left out, the one in `~/.postgresql` is offered where the
+    plan names no `password`."""
+    sslkey: Path | None = None
+    """Private key of `sslcert`."""
     port: Port = 5432
     """Port of the server."""
     address: Address = ""
@@ -249,8 +253,17 @@ class Backup:
     """Expected size, when you know it better than the catalogue or the previous backup does."""
     mount: RemotePath | None = None
     """Mount point on which the directory must lie."""
+    reserve: Bytes | None = None
+    """What other applications write to the same file system before the step. Of several backups on one file system the
+    largest counts: it is one disk."""
     previous: Annotated[RemotePath, OR_NONE] = RemotePath("")
     """Glob of earlier backups on the host; the newest one must be readable to its end."""
+    read_within: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
+    """How long reading that one to its end may take. `--timeout` must allow for it too."""
+    verify: tuple[Argument, ...] = ()
+    """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
+    own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
+    0 is yes. preflight starts it as it stands: it must change nothing."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
@@ -326,13 +339,20 @@ class Endpoint:
     """One health endpoint of one instance."""
 
     url: Url
-    """What is asked, with one GET."""
+    """What is asked, with a GET, at every address that its host's name stands for."""
+    samples: Annotated[int, Between(1, 20)] = 3
+    """How often each address is asked, at least 1 s apart; 1 where a single answer is enough."""
     status: Annotated[int, Between(100, 599)] = 200
     """The only status that is right."""
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values wanted at dotted paths, for example `{ status = "UP", "components.db.status" = "UP" }`."""
+    """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
+    the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
+    ignore: tuple[Name, ...] = ()
+    """Paths of parts whose health does not count, with all below them: `["components.mail"]`."""
+    identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
     text: Text = ""
-    """Text that the body must contain."""
+    """Words that the body must contain, whole and not after `not`: `healthy` is not in `unhealthy`."""
     version: Annotated[str, OR_NONE] = ""
     """Dotted path of the running version in a JSON body; it must be the application's `from`."""
     max_latency: Annotated[timedelta, Above(0)] = timedelta(seconds=3)

@@ -168,6 +168,15 @@ class PlannedBackup(ServerWork):
         return self.backup.format is BackupFormat.DIRECTORY
 
     @property
+    def is_packed(self) -> bool:
+        """Whether it is written in a compressed form."""
+        level = next((each.partition("=")[2] for each in self.backup.options if each.startswith("--compress=")), "")
+        if level:
+            return level != "0"
+        packs = self.backup.format in (BackupFormat.CUSTOM, BackupFormat.DIRECTORY)
+        return packs and self.backup.method is BackupMethod.PG_DUMP
+
+    @property
     def replicates(self) -> bool:
         return self.backup.method is BackupMethod.PG_BASEBACKUP and not self.part
 

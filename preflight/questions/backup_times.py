@@ -20,7 +20,7 @@ SAMPLE_SECONDS = 2.0
 # shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
 _BEGAN = """\
 unset TZ
-list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
+list=$(run "$p" -l -- "$f" 2>&1); code=$?
 text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
 printf 'code=%s\\ntext=%s\\n' "$code" "$text"
 zones() {

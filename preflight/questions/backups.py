@@ -20,14 +20,26 @@ from preflight.plan.limits import Matches
 from preflight.plan.work import PlannedBackup
 from preflight.probe import Family, Question, Reply, T, Unreadable
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, fixed_folder, glob_word, quoted
+from preflight.questions.shell import (
+    AccountProbe,
+    AsAccount,
+    Looked,
+    filled,
+    fixed_folder,
+    found_program,
+    glob_word,
+    quoted,
+)
 
 MOST_LISTED = 6
+MOST_NAMES = 10_000
+"""Tables of a backup that are told by name."""
 _LIST = """\
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
 elif [ -r "$folder" ] && [ -x "$folder" ]; then echo folder=readable; else echo folder=unreadable; fi
 printf 'ran_as=%s\\naccount=%s\\nnow=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)" "$(date +%s)"
+printf 'zone_offset=%s\\n' "$(unset TZ; date +%z)"
 set -- @GLOB@
 [ -e "$1" ] || [ -h "$1" ] || shift
 dangling=0; for f do [ -e "$f" ] || dangling=$((dangling + 1)); done
@@ -41,7 +53,10 @@ kind() {
   elif [ ! -s "$1" ]; then echo empty
   else case $(od -An -tx1 -N 5 <"$1" | tr -d ' \\n') in
     5047444d50) echo custom ;; 1f8b*) echo gzip ;; 425a68*) echo bzip2 ;; fd377a585a) echo xz ;; 28b52ffd*) echo zstd ;;
-    *) if [ "$(od -An -c -j 257 -N 5 <"$1" 2>/dev/null | tr -d ' \\n')" = ustar ]; then echo tar; else echo text; fi ;;
+    53616c7465 | 5532467364 | 2d2d2d2d2d) echo unknown ;; # encrypted by openssl, in base64 too, or by gpg or age
+    *) if [ "$(od -An -c -j 257 -N 5 <"$1" 2>/dev/null | tr -d ' \\n')" = ustar ]; then echo tar
+       elif [ "$(head -c 512 <"$1" | tr -d '\\11-\\15\\40-\\176\\200-\\377' | wc -c)" -eq 0 ]; then echo text
+       else echo unknown; fi ;;
   esac; fi
 }
 [ "$#" -eq 0 ] || ls -dtL -- "$@" | head -n @MOST@ | while IFS= read -r f; do
@@ -70,6 +85,8 @@ class BackupKind(StrEnum):
     BASE = "base"
     BASE_TAR = "base-tar"
     FOLDER = "folder"
+    UNKNOWN = "unknown"
+    """Encrypted, or packed in a way that is not known here."""
     EMPTY = "empty"
     UNREADABLE = "unreadable"
 
@@ -127,6 +144,8 @@ class Listing(Looked):
     """The pattern's, for whoever looked."""
     now: datetime
     """By the host's clock."""
+    zone_offset: timedelta = timedelta()
+    """Of the host's zone from UTC."""
 
     def age(self, backup: BackupFile) -> timedelta:
         """When it was last changed, by the host's own clock."""
@@ -166,7 +185,7 @@ _RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
 # The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
 _RUN_WITHOUT_PROMPT = """\
 ulimit -t @SECONDS@
-sudo -k -n -l -u @ACCOUNT@ -- $t @PROGRAM@ -l -- "$f" >/dev/null 2>&1 </dev/null || t=
+sudo -k -n -l -u @ACCOUNT@ -- $t @CALL@ >/dev/null 2>&1 </dev/null || t=
 run() { low sudo -k -n -u @ACCOUNT@ -- $t "$@" </dev/null; }"""
 _RUN_WITH_PASSWORD = """\
 ulimit -t @SECONDS@
@@ -191,23 +210,27 @@ class LongRead(AccountProbe[T]):
 
     def _text(self, script: str, **values: str) -> str:
         # The session's own limit comes first, and says that it was the time.
-        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word, "SECONDS": f"{math.ceil(self.seconds) + 5}"}
+        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word}
+        values |= {"SECONDS": f"{math.ceil(self.seconds) + 5}", "NAMES": str(MOST_NAMES)}
         listed = f"# as listed: {self.state}\n" if self.state else ""
         return filled(f"{listed}{_BEGIN}{script}", **values)
 
 
 @dataclass(frozen=True)
 class ProgramRead(LongRead[T]):
-    """Reads it with a program of PostgreSQL's, as the account."""
+    """Reads it with a program, as the account; one of PostgreSQL's where it lies, PATH or not."""
 
     script: ClassVar[str]
-    """Calls the program as `run @PROGRAM@`."""
+    """Calls the program as `run "$p"`."""
+    call: ClassVar[str] = '"$p" -l -- "$f"'
+    """One call of it, for which sudo is asked whether it may be limited in time."""
     program: str
 
     def ask(self) -> str:
         run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
         run = _RUN_AS_LOGIN if self.account.is_login else run
-        return self._text(f"LC_ALL=C; export LC_ALL\n{run}\n{self.script}\nexit 0", PROGRAM=quoted(self.program))
+        found = found_program(self.program, self.account)
+        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +247,18 @@ class ArchiveRead:
     """`Dumped from database version`, the first word."""
     tables: int
     """Tables whose data is in it."""
+    entry: tuple[str, ...] = ()
+    """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
+    text_bytes: Count = 0
+    """Of the SQL that it is put back with; 0 where it was not read."""
+    created: str = ""
+    """When it was begun, `2026-10-16 22:00:01` by the clock of whoever dumped, in a zone that it does not tell."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Schema and name with a blank between; where one of them holds blanks, others beside."""
+        words = [each.split(" ") for each in self.entry]
+        return frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
 
     @property
     def listed(self) -> bool:
@@ -242,12 +277,12 @@ class TextRead(Looked):
     code: int = 0
     """Exit status of what read it."""
     said: str = ""
-    size_bytes: int = 0
-    """Of the text, unpacked."""
+    text_bytes: int = 0
+    """Unpacked."""
     first_line: str = ""
     """The first line by which pg_dump or pg_dumpall says what it writes; empty for other text."""
     holds_archive: bool = False
-    """Unpacked, it is an archive for pg_restore."""
+    """Unpacked, it is no text: an archive for pg_restore, or encrypted."""
     complete: bool = False
     """It ends as what began it ends, with the first line and `complete` (since the minor releases of 2025 others may
     follow): of a whole cluster's dump, the end of one database is none."""
@@ -256,6 +291,11 @@ class TextRead(Looked):
     """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
     tables_before: int = 0
     """COPY and INSERT commands before any `\\connect`."""
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Database (empty before any `\\connect`) -> schema and name of the tables of these commands with a blank between,
+    at most `MOST_NAMES`."""
+    created: str = ""
+    """As of an archive, with its zone's name; empty where that was not told (--verbose)."""
 
     @property
     def of_cluster(self) -> bool:
@@ -273,11 +313,22 @@ class TextRead(Looked):
 
 
 @dataclass(frozen=True, slots=True)
-class BaseRead:
-    """What pg_verifybackup said of a base backup: every file against the manifest, and the WAL it needs."""
+class Verified:
+    """What pg_verifybackup said of a base backup (every file against the manifest, and the WAL it needs), or the plan's
+    own command of a backup."""
 
     code: int
     said: str
+
+
+_COMMAND = re.compile(r'\d+ (?:COPY|INSERT INTO) ("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^"( ]+) .*')
+
+
+def _table(line: str) -> str:
+    """Schema and name of a table, of a COPY or INSERT command; empty for what has none."""
+    found = _COMMAND.fullmatch(line)
+    words = [word[1:-1].replace('""', '"') if word[0] == '"' else word for word in found.groups()] if found else []
+    return " ".join(words)
 
 
 def connected_to(argument: str) -> str:
@@ -291,17 +342,25 @@ def connected_to(argument: str) -> str:
 
 
 _ARCHIVE = """\
-list=$(run @PROGRAM@ -l -- "$f" 2>&1); code=$?
+list=$(run "$p" -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
-printf 'tables=%s\\n' "$(printf '%s\\n' "$list" | grep -c '^[0-9]*; [0-9]* [0-9]* TABLE DATA ')"
+printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p' | head -n 1
+data=$(printf '%s\\n' "$list" | sed -n 's/^[0-9]*; [0-9]* [0-9]* TABLE DATA /entry=/p')
+printf 'tables=%s\\n%s\\n' "$(printf '%s' "$data" | grep -c .)" "$(printf '%s\\n' "$data" | head -n @NAMES@)"
 said=$list
 [ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
-if [ "$code" -eq 0 ]; then said=$(run @PROGRAM@ -f /dev/null -- "$f" 2>&1); code=$?; fi
+if [ "$code" -eq 0 ]; then
+  said=$({ { run "$p" -f - -- "$f" 2>&4; echo "code=$?" >&4; } | wc -c | sed 's/^ */text_bytes=/' >&4; } 4>&1)
+  code=$(printf '%s\\n' "$said" | sed -n 's/^code=//p')
+  printf '%s\\n' "$said" | grep '^text_bytes='
+  said=$(printf '%s\\n' "$said" | grep -v '^code=\\|^text_bytes=')
+fi
 printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | tail -n 1 | cut -c 1-300)\""""
-_BASE = """\
-said=$(run @PROGRAM@ -q -e -- "$f" 2>&1); code=$?
-printf 'code=%s\\nsaid=%s\\n' "$code" "$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | head -n 1 | cut -c 1-300)\""""
+_VERIFY = """\
+said=$(run @CALL@ 2>&1); code=$?
+said=$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | grep . | head -n 1 | cut -c 1-300)
+printf 'code=%s\\nsaid=%s\\n' "$code" "$said\""""
 _TEXT = """\
 printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
@@ -309,14 +368,21 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
   $1 == "preflight-status" { code = $2; next }
   { last[NR % 40] = $0; bytes += length($0) + 1 }
   NR <= 200 && begin == "" && /^-- PostgreSQL database (cluster )?dump$/ { begin = $0 }
-  NR <= 200 && /^PGDMP/ { inner = 1 }
+  NR <= 200 && begin == "" && /^PGDMP|[\\001-\\010\\016-\\037]/ { inner = 1 }
   version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
   /^\\\\connect / { name[++databases] = substr($0, 10, 200) }
-  /^COPY .* FROM stdin;$/ || /^INSERT INTO / { tables[databases + 0]++ }
+  created == "" && /^-- Started on / { created = substr($0, 15, 60) }
+  /^COPY .* FROM stdin;$/ || /^INSERT INTO / {
+    tables[databases + 0]++
+    line = databases + 0 " " substr($0, 1, 300)
+    sub(/ (VALUES|\\().*/, " ", line)
+    if (!(line in into) && ++names <= @NAMES@) into[line]
+  }
   END {
     for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
-    printf "code=%s\\nsize_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
-    printf "server=%s\\ncomplete=%d\\ntables_before=%d\\n", version, complete, tables[0]
+    printf "code=%s\\ntext_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
+    printf "server=%s\\ncreated=%s\\ncomplete=%d\\ntables_before=%d\\n", version, created, complete, tables[0]
+    for (line in into) printf "into=%s\\n", line
     for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'"""
 _READERS = {BackupKind.TEXT: "cat"} | {
@@ -346,13 +412,23 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         return found
 
 
-class VerifyBase(ProgramRead[BaseRead]):
-    """Reads a whole base backup against its manifest, with pg_verifybackup."""
+@dataclass(frozen=True)
+class Verify(ProgramRead[Verified]):
+    """Has a backup verified: a base backup by pg_verifybackup, against its manifest; any by the plan's own command."""
 
-    script = _BASE
+    script = _VERIFY
+    words: tuple[str, ...]
+    """What the program gets."""
 
-    def read(self, reply: Reply) -> BaseRead:
-        return read_lines(BaseRead, reply)
+    @property
+    def call(self) -> str:  # type: ignore[override]
+        return " ".join(['"$p"', *map(quoted, self.words)])
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        return bool(self.state) and self.read(reply).code == 0
+
+    def read(self, reply: Reply) -> Verified:
+        return read_lines(Verified, reply)
 
 
 @dataclass(frozen=True)
@@ -373,22 +449,29 @@ class ReadText(LongRead[TextRead]):
         if fields.get("readable") == ["no"]:
             return read_lines(TextRead, fields)
         databases: Counter[str] = Counter()
+        connected = [""]
         for line in fields.pop("database", []):
             tables, _, argument = line.partition(" ")
-            databases[connected_to(argument)] += whole_number(tables)
+            connected.append(connected_to(argument))
+            databases[connected[-1]] += whole_number(tables)
+        into = [(connected[int(line.partition(" ")[0])], _table(line)) for line in fields.pop("into", [])]
+        names = {name: frozenset(table for held, table in into if held == name and table) for name in connected}
         said = " ".join(reply.error.split())[:300]
-        return read_lines(TextRead, fields, complete=True, said=said, databases=databases)
+        return read_lines(TextRead, fields, complete=True, said=said, databases=databases, names=names)
 
 
-def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile, within: timedelta) -> LongRead[Any] | None:
+def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
     """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
     backup, kind = planned.backup, file.kind
+    place = planned.host.id, AsAccount.of(planned), file.path, backup.read_within.total_seconds()
+    if backup.verify:
+        program, *words = (word.replace("{file}", file.path) for word in backup.verify)
+        return Verify(*place, program, tuple(words), state=file.state)
     if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
         # Only the account itself may look into it: by the plan's word. A plain dump may be compressed in any way.
         kind = BackupKind.UNREADABLE if backup.format is BackupFormat.PLAIN else BackupKind(backup.format)
-    place = planned.host.id, AsAccount.of(planned), file.path, within.total_seconds()
     if kind.is_archive:
         return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
     if kind is BackupKind.BASE:
-        return VerifyBase(*place, planned.program("pg_verifybackup"))
+        return Verify(*place, planned.program("pg_verifybackup"), ("-q", "-e", "--", file.path))
     return ReadText(*place, kind, state=file.state) if kind in _READERS else None

@@ -1,35 +1,40 @@
-"""One GET of a health endpoint: what is asked, and what the answer says. Pure; `preflight.sessions.http` sends it."""
+"""GETs of a health endpoint: what is asked, and what the answers say. Pure; `preflight.sessions.http` sends them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import ClassVar, Self
 from urllib.parse import quote, urlsplit
 
-from preflight.probe import Family, Probe, Reply, Via
-from preflight.record import parse_json, read_record
+from preflight.probe import Family, NoReply, Probe, Reply, Unreadable, Via
+from preflight.record import parse_json, plain, read_record
+from preflight.wording import counted
 
 LARGEST_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 10.0
+SECONDS_APART = 1.0
+"""Between the end of one sample and the beginning of the next one of the same address."""
 _NAMES_TOLD = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
 _SHAPE = re.compile(
     r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
-    rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s"
+    rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s\n"
+    r"every address of the name: (\d+) times?"
 )
-"""Groups: URL, server name, file with roots, whether redirects are followed, limit of the time."""
+"""Groups: URL, server name, file with roots, whether redirects are followed, limit of the time, samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A GET with its limits, and the text that stands for it in questions. Raises ValueError for a URL nobody should
-    ask: no http(s), no host, a user or password in it, white space or control characters."""
+    ask: no http(s), no host, a user or password in it, white space or control characters. Every address that the
+    host's name stands for is asked."""
 
     url: str
     server_name: str = ""
@@ -38,7 +43,9 @@ class HttpRequest:
     """PEM file with the roots to trust, relative to the plan's folder; empty for the system's."""
     follow_redirects: bool = False
     max_seconds: float = DEFAULT_SECONDS
-    """From the name lookup to the last byte of the body."""
+    """From connecting to the last byte of the body, each time."""
+    samples: int = 1
+    """How often each address is asked, at least `SECONDS_APART` from each other."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -59,6 +66,8 @@ class HttpRequest:
             raise ValueError("a line break in the name of the file with root certificates")
         if not 0.001 <= self.max_seconds <= 3600:
             raise ValueError("a request needs 1 ms to 1 h of time")
+        if self.samples < 1:
+            raise ValueError("a request is sent at least once")
         _ = _ascii_host(parts.hostname), _ascii_host(self.server_name)
 
     @property
@@ -101,6 +110,7 @@ class HttpRequest:
             f"redirects: {'same host' if self.follow_redirects else 'refused'}",
             f"body: at most {LARGEST_BODY_BYTES} bytes",
             f"time: at most {seconds} s",
+            f"every address of the name: {counted(self.samples, 'time')}",
         ]
         return "\n".join(lines)
 
@@ -110,8 +120,8 @@ class HttpRequest:
         found = _SHAPE.fullmatch(text)
         if found is None:
             raise ValueError("not the text of an HTTP request")
-        url, server_name, ca, follow_redirects, max_seconds = found.groups("")
-        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds))
+        url, server_name, ca, follow_redirects, max_seconds, samples = found.groups("")
+        return cls(url, server_name, ca, bool(follow_redirects), float(max_seconds), int(samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,7 @@ class Certificate:
     verified."""
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=datetime.isoformat)
+        return json.dumps(asdict(self), default=plain)
 
     def __str__(self) -> str:
         names = ", ".join(self.names[:_NAMES_TOLD]) or "nothing"
@@ -159,9 +169,10 @@ class Certificate:
         return ", ".join(own + above) or "a root certificate that this machine trusts"
 
     @classmethod
-    def in_session(cls, session: Mapping[str, str]) -> Self | None:
-        """The one a server showed, also where the answer failed for it; None without TLS. Raises Unreadable."""
-        text = session.get("certificate", "")
+    def in_session(cls, session: Mapping[str, str], name: str = "certificate") -> Self | None:
+        """The one a server showed, also where the answer failed for it, or as `client_certificate` the one that the
+        login showed; None without. Raises Unreadable."""
+        text = session.get(name, "")
         return read_record(cls, parse_json(text)) if text else None
 
 
@@ -183,19 +194,34 @@ class HttpAnswer:
     """Where an unfollowed redirect points; empty otherwise."""
     redirect_refused: str
     """Why it was not followed."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """`age`, `cache-status`, `content-type`, `date`, `server`, `via`, `x-cache`, as far as sent; lower-case names."""
-    latency_seconds: float = 0.0
-    """From the name lookup to the last byte of the body, redirects included."""
-    address: str = ""
-    """Who answered: `192.0.2.7 port 443`."""
-    certificate: Certificate | None = None
+    headers: Mapping[str, str]
+    """Those that tell where the answer comes from and of when it is; lower-case names."""
+    asked_at: datetime
+    latency_seconds: float
+    """From connecting to the last byte of the body, redirects included."""
+    address: str
+    """Who answered: `192.0.2.7:443`."""
+    certificate: Certificate | None
     """None for plain HTTP."""
 
 
+Sample = HttpAnswer | NoReply
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What came of one request: of every address, in the order of the answers."""
+
+    answers: tuple[HttpAnswer, ...]
+    lost: tuple[NoReply, ...]
+    """Of an address without a complete answer, which is then asked no more."""
+    left_out: tuple[str, ...]
+    """Addresses of a family for which the machine that asked has no route."""
+
+
 @dataclass(frozen=True)
-class HttpGet(Probe[HttpAnswer]):
-    """One GET of one endpoint of an application. The target is the application's id."""
+class HttpGet(Probe[Samples]):
+    """One endpoint of an application. The target is the application's id."""
 
     family = Family.HEALTH
     via: ClassVar[Via] = Via.HTTP
@@ -203,28 +229,41 @@ class HttpGet(Probe[HttpAnswer]):
 
     @property
     def timeout_seconds(self) -> float:  # type: ignore[override]  # each request has a limit of its own
-        return self.request.max_seconds
+        samples = self.request.samples
+        return samples * self.request.max_seconds + (samples - 1) * SECONDS_APART
 
     def ask(self) -> str:
         return self.request.text()
 
-    def read(self, reply: Reply) -> HttpAnswer:
-        line, _, body = reply.text.partition("\n")
-        return read_record(
-            HttpAnswer,
-            parse_json(line),
-            status=reply.code,
-            body=body,
-            latency_seconds=reply.took_seconds,
-            address=reply.session.get("address", ""),
-            certificate=Certificate.in_session(reply.session),
-        )
+    def read(self, reply: Reply) -> Samples:
+        head, *parts = reply.text.split("\n{")
+        found = [_read_sample("{" + part) for part in parts]
+        answers = tuple(each for each in found if isinstance(each, HttpAnswer))
+        lost = tuple(each for each in found if isinstance(each, NoReply))
+        if not answers:
+            raise Unreadable("no address has answered")
+        return read_record(Samples, parse_json(head), answers=answers, lost=lost)
 
 
-def reply_text(body: str, **facts: object) -> str:
-    """The text of a `Reply` that `HttpGet` reads: one line of JSON, then the body as it is, since quoting would hide a
-    secret from redaction. `facts`: the fields of `HttpAnswer` that the reply itself does not tell."""
-    return f"{json.dumps(facts)}\n{body}"
+def reply_text(samples: Sequence[Sample], left_out: Sequence[str] = ()) -> str:
+    """The text of a `Reply` that `HttpGet` reads: the addresses left out on the first line; then, of each sample, one
+    line of JSON and its body, each line of it after a space. It is not quoted, which would hide a secret from
+    redaction."""
+    lines = [json.dumps({"left_out": left_out})]
+    for sample in samples:
+        facts = asdict(sample)
+        body = facts.pop("body", None)
+        lines.append(json.dumps(facts, default=plain))
+        lines += [] if body is None else [f" {line}" for line in body.split("\n")]
+    return "\n".join(lines)
+
+
+def _read_sample(text: str) -> Sample:
+    line, has_body, body = text.partition("\n ")
+    facts = parse_json(line)
+    if has_body:
+        return read_record(HttpAnswer, facts, body=body.replace("\n ", "\n"))
+    return read_record(NoReply, facts)
 
 
 def _ascii_host(host: str) -> str:

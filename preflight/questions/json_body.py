@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, cast
@@ -49,8 +48,9 @@ def parse_json(body: str) -> JsonValue:
 
 
 def value_at(value: JsonValue, path: str) -> JsonValue:
-    """The value at a dotted path: object keys and, in lists, numbers from 0. A key with dots in it is found as well:
-    the longest key that fits is tried first. Raises BodyError, which names the keys there are."""
+    """The value at a dotted path: object keys and, in lists, numbers from 0 or their elements' own names. A key with
+    dots in it is found as well: the longest key that fits is tried first. Raises BodyError, which names the keys there
+    are."""
     parts = path.split(".")
     found = _find(value, parts)
     if found is _ABSENT:
@@ -81,18 +81,16 @@ def shown(value: JsonValue) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def component_statuses(body: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Path and text of every `status` below `components`, which may hold `components` themselves: the form of a
-    Spring Boot health answer."""
-    components = body.get("components")
-    if not isinstance(components, dict):
-        return
-    for name, part in components.items():
-        if isinstance(part, dict):
-            path = f"{prefix}components.{name[:_LONGEST_KEY_NAMED]}"
-            if isinstance(part.get("status"), str):
-                yield f"{path}.status", part["status"]
-            yield from component_statuses(part, f"{path}.")
+def names_of(elements: list[Any]) -> list[str]:
+    """How a path may name the elements of a list: by their own names, where all have one, else by numbers from 0."""
+    names = [_name(element) for element in elements]
+    return names if all(names) and len(set(names)) == len(names) else [str(index) for index in range(len(elements))]
+
+
+def _name(element: Any) -> str:
+    fields = element if isinstance(element, dict) else {}
+    names = (fields.get(key) for key in ("name", "Name", "CheckID"))
+    return next((name[:_LONGEST_KEY_NAMED] for name in names if isinstance(name, str) and not name.isdigit()), "")
 
 
 def _find(value: JsonValue, parts: list[str]) -> Any:
@@ -101,6 +99,8 @@ def _find(value: JsonValue, parts: list[str]) -> Any:
         return value
     if isinstance(value, list) and parts[0].isascii() and parts[0].isdigit() and int(parts[0]) < len(value):
         return _find(value[int(parts[0])], parts[1:])
+    if isinstance(value, list):
+        value = dict(zip(names_of(value), value, strict=True))
     if isinstance(value, dict):
         for count in range(len(parts), 0, -1):
             key = ".".join(parts[:count])

@@ -163,6 +163,20 @@ class AsAccount:
         return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
+BESIDE_PATH = "/usr/lib/postgresql/*/bin/{0} /usr/pgsql-*/bin/{0}"
+"""Where Debian and Red Hat keep the client programs of a version, of which only some are on PATH."""
+
+
+def found_program(program: str, account: AsAccount) -> str:
+    """Sets `p` to what is called for `program`: itself, or the newest one beside PATH where the account has none."""
+    name = quoted(program)
+    if "/" in program:
+        return f"p={name}"
+    found = f"p=$(ls -d {BESIDE_PATH.format(name)} 2>/dev/null | sort -V | tail -n 1)"
+    on_path = f"command -v -- {name} >/dev/null 2>&1" if account.password else account.may_run(program)
+    return f"p={name}\nif ! {on_path}; then {found}; p=${{p:-{name}}}; fi"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """Who looked, and for which account, by their user ids: the login may have looked in the account's stead."""

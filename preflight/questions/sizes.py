@@ -23,6 +23,7 @@ class Sizes:
     table_bytes: Count
     """Heap and TOAST of all user tables, as stored; indexes are in no dump."""
     tables: Count
+    largest_table_bytes: Count
     large_object_bytes: Count
     large_objects: Count
     cluster_bytes: Count | None
@@ -48,7 +49,7 @@ class SizesProbe(SqlProbe[Sizes]):
     # database's own one; asking for another would end the whole statement with an error.
     text = """\
 SELECT pg_database_size(current_database())::text AS database_bytes,
-  t.bytes::text AS table_bytes, t.tables::text AS tables,
+  t.bytes::text AS table_bytes, t.tables::text AS tables, t.largest::text AS largest_table_bytes,
   coalesce(pg_table_size('pg_catalog.pg_largeobject'), 0)::text AS large_object_bytes,
   (SELECT count(*) FROM pg_largeobject_metadata)::text AS large_objects,
   CASE WHEN s.hidden = 0 THEN s.bytes END::text AS cluster_bytes, s.tablespaces::text AS tablespaces,
@@ -56,7 +57,8 @@ SELECT pg_database_size(current_database())::text AS database_bytes,
    (SELECT count(*) FROM pg_database))::text AS cluster_relations,
   pg_size_bytes(current_setting('wal_segment_size'))::text AS wal_segment_bytes
 FROM
-  (SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes, count(*) AS tables
+  (SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes, count(*) AS tables,
+     coalesce(max(pg_table_size(c.oid)), 0) AS largest
    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') t,
   (SELECT sum(CASE WHEN v.visible THEN pg_tablespace_size(v.oid) END) AS bytes,
@@ -68,6 +70,54 @@ FROM
 
     def read(self, reply: Reply) -> Sizes:
         return read_row(Sizes, reply)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    bytes: Count | None
+
+
+class TextSizeProbe(SqlProbe[int | None]):
+    """How many bytes of text a dump of all tables is, by a sample: what is stored says little, as long values are
+    stored compressed and numbers in few bytes. None where the role may not read the tables, or time does not suffice.
+
+    Of each of the 40 largest tables about 4 MiB are looked at, and some rows of them written as text. Where most of a
+    table is long values out of line, that tells how much text a stored byte is, at least one, as a few rows may hold
+    most of it; elsewhere how much text a row is, as a table may be mostly free space. query_to_xml() asks a table whose
+    name the catalogue tells."""
+
+    family = Family.SPACE
+    timeout_seconds: ClassVar[float] = 20.0
+    text = """\
+WITH t AS (
+  SELECT c.oid, pg_relation_size(c.oid) AS heap, coalesce(pg_relation_size(c.reltoastrelid), 0) AS toast,
+    has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND pg_relation_size(c.oid) > 0),
+l AS (
+  SELECT heap + toast AS stored, oid::regclass AS name,
+    CASE WHEN toast > heap THEN 200 ELSE 2000 END AS rows,
+    CASE WHEN toast > heap THEN heap + toast ELSE 0 END AS out_of_line,
+    least(100, round(greatest(4e8 / (heap + toast), 500.0 * current_setting('block_size')::int / heap), 4)) AS part
+  FROM t WHERE readable ORDER BY heap + toast DESC LIMIT 40),
+s AS (
+  SELECT stored, substring(query_to_xml(format(
+    'WITH p AS (SELECT ctid AS id FROM ONLY %1$s TABLESAMPLE SYSTEM (%2$s) REPEATABLE (0)),
+       r AS (SELECT octet_length(x::text) AS text, pg_column_size(x) AS stored FROM ONLY %1$s x
+         WHERE ctid = ANY (ARRAY(SELECT id FROM p ORDER BY random() LIMIT %3$s)))
+     SELECT round(coalesce(CASE WHEN %4$s > 0 THEN greatest(sum(text)::numeric / sum(stored), 1) * %4$s
+       ELSE avg(text) * (SELECT count(*) FROM p) * 100 / %2$s END, 0)) AS bytes FROM r',
+    name, part, rows, out_of_line), false, false, '')::text FROM '<bytes>([0-9]+)</bytes>')::numeric AS bytes
+  FROM l)
+SELECT CASE WHEN hidden.stored <= every.stored * 0.05
+  THEN round(sampled.bytes * every.stored / greatest(sampled.stored, 1)) END::text AS bytes
+FROM (SELECT coalesce(sum(heap + toast), 0) AS stored FROM t WHERE NOT readable) hidden,
+  (SELECT coalesce(sum(heap + toast), 0) AS stored FROM t) every,
+  (SELECT coalesce(sum(stored), 0) AS stored, coalesce(sum(bytes), 0) AS bytes FROM s) sampled"""
+
+    def read(self, reply: Reply) -> int | None:
+        return None if reply.code else read_row(_Text, reply).bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,37 +160,52 @@ ORDER BY kind, path"""
         return DataDirectories(data, tuple(outside))
 
 
+_TELLING_SECONDS = 3600
+"""Counters that began later tell nothing of a day: the work after a start is not the usual one."""
+
+
 @dataclass(frozen=True, slots=True)
 class WalRate:
-    """Write-ahead log since the statistics began."""
+    """Write-ahead log since its counters began; they outlive a clean restart."""
 
     seen_at: datetime
     """By the server's clock, UTC."""
     bytes: Count
     seconds: Annotated[int, Between(1)]
     most_bytes: Count
-    """`max_wal_size`: about so much stays on disk while nothing holds it back."""
+    """About so much stays on disk while nothing holds it back for ever: `max_wal_size`, and with a slot that nobody
+    reads `max_slot_wal_keep_size`."""
     held: bool
-    """Something holds it back: a slot that nobody reads, or an archive command that fails."""
+    """Something holds it back for ever: a slot that nobody reads, or an archive command that fails."""
 
-    def growth(self, time: timedelta) -> int:
-        """Bytes that it may grow by in so much time, at the rate it had."""
-        written = int(self.bytes / self.seconds * max(time.total_seconds(), 0))
+    @property
+    def bytes_per_hour(self) -> float | None:
+        """None where the counters are too young to tell."""
+        return self.bytes / self.seconds * 3600 if self.seconds >= _TELLING_SECONDS else None
+
+    def growth(self, time: timedelta, bytes_per_hour: float | None) -> int | None:
+        """Bytes that it may grow by in so much time at most; None where that has no bound that is known."""
+        if bytes_per_hour is None:
+            return None if self.held else self.most_bytes
+        written = int(bytes_per_hour * max(time.total_seconds(), 0) / 3600)
         return written if self.held else min(written, self.most_bytes)
 
 
 class WalRateProbe(SqlProbe[WalRate | None]):
-    """Asks pg_stat_wal, which every role may read; None from a server before PostgreSQL 14, which has no such view."""
+    """Asks pg_stat_wal, which every role may read; None from a server before PostgreSQL 14, which has no such view.
+
+    A crash resets the counters and says so in `stats_reset`; a clean restart keeps both."""
 
     family = Family.SPACE
-    # A server that keeps WAL back does so for an archive that fails or a slot.
     text = """\
 SELECT extract(epoch FROM now())::bigint::text AS seen_at, wal_bytes::bigint::text AS bytes,
-  greatest(extract(epoch FROM now() - greatest(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
-  pg_size_bytes(current_setting('max_wal_size'))::text AS most_bytes,
-  (EXISTS (SELECT FROM pg_replication_slots WHERE NOT active) OR coalesce(
+  greatest(extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time())), 1)::bigint::text AS seconds,
+  greatest(pg_size_bytes(current_setting('max_wal_size')), CASE WHEN unread THEN slot_bytes END)::text AS most_bytes,
+  (unread AND slot_bytes < 0 OR current_setting('archive_mode') <> 'off' AND coalesce(
     (SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver), false))::text AS held
-FROM pg_stat_wal"""
+FROM pg_stat_wal, (SELECT pg_size_bytes(current_setting('max_slot_wal_keep_size')) AS slot_bytes,
+  EXISTS (SELECT FROM pg_replication_slots
+    WHERE NOT active AND restart_lsn IS NOT NULL AND wal_status <> 'lost') AS unread) slots"""
 
     def read(self, reply: Reply) -> WalRate | None:
         if reply.code and reply.error.startswith("42P01"):  # undefined_table
@@ -149,22 +214,38 @@ FROM pg_stat_wal"""
 
 
 @dataclass(frozen=True, slots=True)
+class _Tables:
+    version_num: int
+    count: int
+    stored_bytes: Count
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveTables:
     version_num: int
     """`server_version_num`."""
     count: int
     """Tables of its own: none of the system's, none that an extension brought, no temporary ones."""
+    stored_bytes: int = 0
+    """What they hold, as stored."""
+    names: frozenset[str] = frozenset()
+    """Schema and name of each with a blank between; none where there are more than 10000."""
 
 
 class LiveTablesProbe(SqlProbe[LiveTables]):
     """CONNECT is enough for it."""
 
     text = """\
-SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count
+SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count,
+  coalesce(sum(pg_table_size(c.oid)), 0)::text AS stored_bytes,
+  CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(n.nspname || ' ' || c.relname, chr(10)), '') ELSE '' END
+    AS names
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""
 
     def read(self, reply: Reply) -> LiveTables:
-        return read_row(LiveTables, reply)
+        row = read_row(_Tables, reply)
+        return LiveTables(row.version_num, row.count, row.stored_bytes, frozenset(row.names.splitlines()))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, Refusal, ShellProbe, quoted
+from preflight.questions.shell import AccountProbe, Refusal, filled, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -87,10 +87,11 @@ _TRY_WITH_PASSWORD = """\
 IFS= read -r secret; refused=
 try() {
   if [ -z "$refused" ]; then
-    out=$(printf '%s\\n' "$secret" | sudo -S -k -p '' -u ACCOUNT -- "$1" --version 2>&1); code=$?
+    out=$(printf '%s\\n' "$secret" | sudo -S -k -p '' -u ACCOUNT -- "$1" --version 2>&1); code=$? path=
     case $out in *"incorrect password"*|*"ry again"*|*"no password was"*) refused=yes ;; esac
+    [ "$code" = 0 ] && path=$(printf '%s\\n' "$secret" | sudo -S -k -p '' -l -u ACCOUNT -- "$1" 2>/dev/null | head -n 1)
   fi
-  show "$1" "$code" "" "$out"
+  show "$1" "$code" "$path" "$out"
 }"""
 _SHOW = """\
 show() {
@@ -181,23 +182,30 @@ class SudoRule:
         return not other_account and not other_program
 
 
-class SudoRulesProbe(ShellProbe[tuple[SudoRule, ...]]):
-    """The login's own rules; none where sudo wants a password to list them, which is no reason to offer it again."""
+@dataclass(frozen=True)
+class SudoRulesProbe(AccountProbe[tuple[SudoRule, ...]]):
+    """The login's own rules, of which those for the account count. None where sudo wants a password that the plan does
+    not name to list them; one that it names must have been accepted before."""
 
     family = Family.ACCESS
 
-    # sudo reads a NOTAFTER without a zone by the TZ of whoever calls it.
-    text = """\
-unset TZ
-sudo -k -n -ll 2>/dev/null </dev/null | awk '
-  /^Sudoers entry/ { accounts = "root"; after = "" }
+    def ask(self) -> str:
+        if self.account.password:
+            return "IFS= read -r secret\n" + filled(_RULES, LIST="printf '%s\\n' \"$secret\" | sudo -S -k -p '' -ll")
+        return filled(_RULES, LIST="sudo -k -n -ll </dev/null")
+
+    def read(self, reply: Reply) -> tuple[SudoRule, ...]:
+        return tuple(map(SudoRule.parse, read_fields(reply.text).get("rule", [])))
+
+
+_RULES = """\
+unset TZ # by which sudo would read a NOTAFTER without a zone
+@LIST@ 2>/dev/null | awk '
+/^Sudoers entry/ { accounts = "root"; after = "" }
   sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }
   sub(/^ *NotAfter: /, "") { after = $0 }
   sub(/^\\t/, "") { print "rule=" accounts " " (after == "" ? "-" : after) " " $0 }' | head -n 500 | cut -c 1-300
 exit 0"""
-
-    def read(self, reply: Reply) -> tuple[SudoRule, ...]:
-        return tuple(map(SudoRule.parse, read_fields(reply.text).get("rule", [])))
 
 
 def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime | None:

@@ -15,7 +15,7 @@ from textwrap import indent
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, SslMode
 from preflight.plan.values import show_address
-from preflight.plan.work import Section, ServerWork, programs_of, work_on, work_with
+from preflight.plan.work import PlannedBackup, Section, ServerWork, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, quote_identifier
 from preflight.report.formats.markdown import fenced
@@ -135,7 +135,9 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     works = [work for work in work_on(plan, host.id) if work.account == account]
     telling = [work.program("psql") for work in works if work.connects]  # which server it reaches; pg_dump does not
     started = [_started(plan, act) for work in works for act in work.acts if act.command]
-    names = [*programs_of(plan, host.id, account), *telling, *started]
+    backups = [work for work in works if isinstance(work, PlannedBackup)]
+    verifying = [program for backup in backups for program in _verifying(backup)]
+    names = [*programs_of(plan, host.id, account), *telling, *started, *verifying]
     programs = [name if name.startswith("/") else f"/usr/bin/{name}" for name in names]
     listed = [*programs, "/bin/sh"] if works or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
@@ -143,6 +145,14 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     if not all(_PLAIN.fullmatch(name) and name != "ALL" for name in (host.user, account, *listed)):
         return ""
     return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
+
+
+def _verifying(work: PlannedBackup) -> tuple[str, ...]:
+    """What says of a backup that is no dump, or that cannot be read here, whether it is whole."""
+    if work.backup.verify:
+        return work.backup.verify[:1]
+    is_read = work.replicates and work.backup.previous
+    return (work.program("pg_verifybackup"),) if is_read else ()
 
 
 def _started(plan: Plan, work: ServerWork) -> str:

@@ -50,6 +50,29 @@ class Resolved:
     def first(self) -> str:
         return show_address(*self.addresses[0][1][:2])
 
+    def at_port(self, port: int) -> Resolved:
+        return Resolved(tuple((family, (where[0], port, *where[2:])) for family, where in self.addresses))
+
+    def instances(self, name: str) -> tuple[list[Resolved], list[str]]:
+        """Each address on its own; and, as `ip:port`, those of a family for which this machine has no route at all,
+        while it has one for another. `localhost` is one machine, by whichever of its addresses it is reached."""
+        if name == "localhost":
+            return [self], []
+        routed = {family for family, where in self.addresses if _has_route(family, where)}
+        asked = [Resolved((each,)) for each in self.addresses if each[0] in routed or not routed]
+        left_out = [show_address(*where[:2]) for family, where in self.addresses if routed and family not in routed]
+        return asked, left_out
+
+
+def _has_route(family: socket.AddressFamily, where: Any) -> bool:
+    """Asks the kernel; connecting a UDP socket sends nothing."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(where)
+    except OSError as error:
+        return error.errno not in {*NO_ROUTE, errno.EAFNOSUPPORT}
+    return True
+
 
 def resolve(name: str, port: int) -> Resolved:
     """Blocks for as long as the system's resolver likes: no argument bounds `getaddrinfo`. Raises DialFailed."""

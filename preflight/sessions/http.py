@@ -1,5 +1,5 @@
-"""Asks health endpoints: each question to its end (name, connection, TLS, redirects, body) within one absolute
-deadline, those of one application at the same time."""
+"""Asks health endpoints: every address of a name, as often as wanted, and each time to the end (connection, TLS,
+redirects, body) within one absolute deadline. Those of one application are asked at the same time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import http.client
 import io
 import socket
 import ssl
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
@@ -16,17 +19,26 @@ from urllib.parse import urldefrag, urljoin
 from preflight import __version__
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.http import LARGEST_BODY_BYTES, HttpRequest, reply_text
-from preflight.reasons import Reason
-from preflight.sessions import VANTAGE, CannotAsk, ParallelSession
-from preflight.sessions.dial import DialFailed, connect, resolve
+from preflight.questions.http import (
+    LARGEST_BODY_BYTES,
+    SECONDS_APART,
+    Certificate,
+    HttpAnswer,
+    HttpRequest,
+    Sample,
+    reply_text,
+)
+from preflight.reasons import Reason, Side
+from preflight.sessions import VANTAGE, CannotAsk, Deliver
+from preflight.sessions.dial import DialFailed, Resolved, connect, resolve
+from preflight.sessions.timetable import Timetable
 from preflight.sessions.tls import TlsFailed, Trust, peer_certificate, secure
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MOST_AT_ONCE = 32
-"""Questions of one application that are under way at the same time: few enough not to slow each other down, which
+"""Requests to one application that are under way at the same time: few enough not to slow each other down, which
 would look like the application's latency."""
 MOST_REDIRECTS = 5
 _LATE_IN_PHASE = {
@@ -36,7 +48,8 @@ _LATE_IN_PHASE = {
     "body": Reason.BODY_LATE,
 }
 _REDIRECTS = (301, 302, 303, 307, 308)
-_KEPT_HEADERS = ("age", "cache-status", "content-type", "date", "server", "via", "x-cache")
+_KEPT_HEADERS = ("age", "content-type", "date", "server", "via", "x-varnish")
+"""Besides every header with "cache" in its name."""
 _LONGEST_HEADER = 500
 _HEADER_ROOM_BYTES = 256 * 1024
 """For status lines, headers and the framing of chunks, beside the body."""
@@ -64,37 +77,112 @@ class _Response:
         return self.body.decode(charset if charset in _CHARSETS else "utf-8", "replace")
 
 
-class HttpSession(ParallelSession):
+class HttpSession:
     """The endpoints of the applications. Their questions share TLS contexts, and nothing else: no connection, cookie or
     credential goes from one to the next. Proxies of the environment are not used."""
 
     stage = "asking its endpoints"
-    most_at_once = MOST_AT_ONCE
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the plan's; relative names of files with root certificates start there."""
         self._trust = Trust(folder)
 
-    def answer(self, question: Question, deadline: Deadline) -> Answer:
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """See `preflight.sessions.Session`. Calls `deliver` in this thread or another, and returns after the last."""
+        timetable = Timetable(MOST_AT_ONCE)
+        for question in questions:
+            begin = partial(self._begin, question, deadline, partial(deliver, question), timetable)
+            timetable.add(begin)
+        timetable.work_off()
+
+    def close(self) -> None:
+        """Nothing outlives a question, and each of those ends by its own deadline."""
+
+    def _begin(
+        self, question: Question, deadline: Deadline, deliver: Callable[[Answer], None], timetable: Timetable
+    ) -> None:
+        asked_at, begun = now(), monotonic()
         try:
             request = HttpRequest.parse(question.text)
+            resolved = resolve(request.host, request.port)
+            if monotonic() - begun > request.max_seconds or deadline.over:
+                raise DialFailed(Reason.NAME_SERVICE, f"the name {request.host} was not resolved in time")
+        except DialFailed as error:
+            deliver(NoReply(error.reason, f"{request.url}: {error.detail}", asked_at, monotonic() - begun, VANTAGE))
         except ValueError as error:
-            return NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", now(), vantage=VANTAGE)
-        return Exchange(request, self._trust, deadline).answer()
+            deliver(NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", asked_at, vantage=VANTAGE))
+        else:
+            ask = partial(_ask_once, request, self._trust, deadline)
+            _Sampling(request, resolved, ask, deliver, timetable).begin()
+
+
+def _ask_once(request: HttpRequest, trust: Trust, deadline: Deadline, instance: Resolved) -> Sample:
+    return Exchange(request, instance, trust, deadline).answer()
+
+
+class _Sampling:
+    """One request, sent to every address of its name as often as wanted. Delivers when the last has answered."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        resolved: Resolved,
+        ask: Callable[[Resolved], Sample],
+        deliver: Callable[[Answer], None],
+        timetable: Timetable,
+    ) -> None:
+        self._request = request
+        self._instances, self._left_out = resolved.instances(request.host)
+        self._ask = ask
+        self._deliver = deliver
+        self._timetable = timetable
+        self._asked_at, self._begun = now(), monotonic()
+        self._lock = threading.Lock()
+        self._samples: list[Sample] = []
+        self._under_way = len(self._instances)
+
+    def begin(self) -> None:
+        for instance in self._instances:
+            self._timetable.add(partial(self._sample, instance, 1))
+
+    def _sample(self, instance: Resolved, number: int) -> None:
+        sample = self._ask(instance)
+        again = isinstance(sample, HttpAnswer) and number < self._request.samples
+        with self._lock:
+            self._samples.append(sample)
+            self._under_way -= 0 if again else 1
+            ended = not self._under_way
+        if again:
+            self._timetable.add(partial(self._sample, instance, number + 1), SECONDS_APART)
+        elif ended:
+            self._deliver(self._answer())
+
+    def _answer(self) -> Answer:
+        """A reply when any address has answered; else why none has."""
+        took = monotonic() - self._begun
+        answers = [each for each in self._samples if isinstance(each, HttpAnswer)]
+        if answers:
+            text = reply_text(self._samples, self._left_out)
+            return Reply(answers[0].status, text, self._asked_at, took, VANTAGE)
+        lost = [each for each in self._samples if isinstance(each, NoReply)]
+        telling = next((each for each in lost if each.reason.side is Side.FAR_END), lost[0])
+        return replace(telling, detail="; ".join(dict.fromkeys(each.detail for each in lost)), took_seconds=took)
 
 
 class Exchange:
-    """Asks one request, once. `answer` never raises for the outside world."""
+    """Sends one request to one address, once. `answer` never raises for the outside world."""
 
-    def __init__(self, request: HttpRequest, trust: Trust, deadline: Deadline) -> None:
+    def __init__(self, request: HttpRequest, instance: Resolved, trust: Trust, deadline: Deadline) -> None:
         """`deadline`: the session's own, which may be nearer than the request's."""
         self._request = request
+        self._instance = instance
         self._trust = trust
         self._deadline = deadline
         self._phase = "connect"
-        self._session: dict[str, str] = {}
+        self._address = instance.first
+        self._certificate: Certificate | None = None
 
-    def answer(self) -> Answer:
+    def answer(self) -> Sample:
         asked_at, begun = now(), monotonic()
         seconds = self._request.max_seconds
         cut_short = False
@@ -105,18 +193,18 @@ class Exchange:
             asked_at, begun = now(), monotonic()
             cut_short = self._deadline.left() < seconds
             self._deadline = self._deadline.at_most(seconds)
-            status, text = self._ask()
-            return Reply(status, text, asked_at, monotonic() - begun, VANTAGE, session=self._session)
+            answer = self._ask()
+            return replace(answer, asked_at=asked_at, latency_seconds=round(monotonic() - begun, 6))
         except Exception as error:  # noqa: BLE001 - a defect met on hostile input must cost one question only
             reason, detail = self._explained(error)
             if reason in _LATE_IN_PHASE.values() and cut_short:
                 reason = Reason.RUN_DEADLINE
                 detail += "; the run's own time limit was nearer than the request's"
-            detail = f"{self._request.url}: {detail}"
-            return NoReply(reason, detail, asked_at, monotonic() - begun, VANTAGE, self._session)
+            session = {"certificate": self._certificate.to_json()} if self._certificate else {}
+            return NoReply(reason, f"{self._request.url}: {detail}", asked_at, monotonic() - begun, VANTAGE, session)
 
-    def _ask(self) -> tuple[int, str]:
-        """Status and reply text, after the redirects that may be followed."""
+    def _ask(self) -> HttpAnswer:
+        """The answer after the redirects that may be followed; without its times."""
         request = self._request
         hops: tuple[str, ...] = ()
         while True:
@@ -128,20 +216,20 @@ class Exchange:
                 break
             request = target
             hops = (*hops, target.url)
-        self._session["status"] = str(response.status)
-        return response.status, reply_text(
-            response.text,
+        return HttpAnswer(
+            status=response.status,
+            body=response.text,
             body_bytes=len(response.body),
             declared_bytes=response.declared_bytes,
             final_url=request.url,
             hops=hops,
-            headers={
-                name: str(response.headers[name])[:_LONGEST_HEADER]
-                for name in _KEPT_HEADERS
-                if name in response.headers
-            },
             location=_absolute(request.url, response.location),
             redirect_refused=refused,
+            headers=_kept(response.headers),
+            asked_at=now(),
+            latency_seconds=0.0,
+            address=self._address,
+            certificate=self._certificate if request.scheme == "https" else None,
         )
 
     def _get(self, request: HttpRequest) -> _Response:
@@ -152,17 +240,12 @@ class Exchange:
             self._phase = "handshake"
             context = self._trust.context(request.ca)
             with secure(sock, context, request.name, self._deadline, lambda: self._connect(request)) as secured:
-                self._session["tls"] = secured.version() or ""
-                self._session["certificate"] = peer_certificate(secured, verified=True).to_json()
+                self._certificate = peer_certificate(secured, verified=True)
                 return self._converse(request, secured)
 
     def _connect(self, request: HttpRequest) -> socket.socket:
-        # The host of the plan's URL also after a redirect to its server name: the name may lead to another instance.
-        resolved = resolve(self._request.host, request.port)
-        if self._deadline.over:
-            detail = f"the name {self._request.host} was not resolved in time"
-            raise DialFailed(Reason.NAME_SERVICE, detail)
-        sock, self._session["address"] = connect(resolved, self._deadline)
+        # The same address also after a redirect to the server name: the name may lead to another instance.
+        sock, self._address = connect(self._instance.at_port(request.port), self._deadline)
         return sock
 
     def _converse(self, request: HttpRequest, sock: socket.socket) -> _Response:
@@ -171,7 +254,6 @@ class Exchange:
         _send(request, sock)
         stream = AnswerStream(sock, self._deadline, LARGEST_BODY_BYTES + _HEADER_ROOM_BYTES)
         with _final_response(stream) as response:
-            self._session["status"] = str(response.status)
             head = _Response(response.status, response.headers)
             if head.location:
                 return head  # nobody reads the body of a redirect
@@ -184,8 +266,8 @@ class Exchange:
         """Reason and sentence. The order matters: most of these are subclasses of later ones."""
         match error:
             case CannotAsk():
-                if isinstance(error, TlsFailed) and error.certificate:
-                    self._session["certificate"] = error.certificate.to_json()
+                if isinstance(error, TlsFailed):
+                    self._certificate = error.certificate
                 return error.reason, error.detail
             case TooMuch():
                 return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
@@ -221,6 +303,11 @@ def redirect(first: HttpRequest, current: HttpRequest, location: str, hops: int)
     if hops >= MOST_REDIRECTS:
         return None, f"it is redirect number {hops + 1}"
     return target, ""
+
+
+def _kept(headers: Message) -> dict[str, str]:
+    names = sorted({name.lower() for name in headers if name.lower() in _KEPT_HEADERS or "cache" in name.lower()})
+    return {name: ", ".join(map(str, headers.get_all(name, [])))[:_LONGEST_HEADER] for name in names}
 
 
 def _absolute(url: str, location: str) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from socket import socket
@@ -102,7 +102,12 @@ def secure(
 
 def peer_certificate(sock: ssl.SSLSocket, *, verified: bool) -> Certificate:
     """With those above it. Raises ValueError when one cannot be read."""
-    own, *above = [read_certificate(der, verified=verified) for der in _chain(sock, verified)]
+    return with_issuers([read_certificate(der, verified=verified) for der in _chain(sock, verified)])
+
+
+def with_issuers(chain: Sequence[Certificate]) -> Certificate:
+    """The first of a chain, which knows the others. Raises ValueError for none."""
+    own, *above = chain
     issuers = [Issuer(each.subject, each.not_after, each.subject == each.issuer) for each in above]
     return replace(own, issuers=tuple(issuers))
 

@@ -13,7 +13,7 @@ from preflight_checks.backup_location import BackupLocation, BackupLocationSetti
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Backup, BackupFormat, Bytes, Database, RemotePath, Step
+from preflight.plan import Account, Backup, BackupFormat, Database, RemotePath, Step
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
@@ -252,29 +252,6 @@ def test_links_and_open_directories_warn(changes: dict[str, Any], status: Status
 def test_a_path_written_with_a_slash_at_its_end_is_no_link() -> None:
     slashed = replace(GOOD, place=replace(PLACE, path="/backup/orders/", reached="/backup/orders/"))
     assert judged(slashed, backup=replace(BACKUP, directory=RemotePath("/backup/orders/"))).status is Status.PASS
-
-
-@pytest.mark.parametrize(
-    ("limit", "expected", "form", "status"),
-    [
-        (None, None, BackupFormat.CUSTOM, Status.PASS),
-        (512 * MIB, None, BackupFormat.CUSTOM, Status.WARN),
-        (512 * MIB, 512 * MIB, BackupFormat.CUSTOM, Status.PASS),
-        (512 * MIB, 513 * MIB, BackupFormat.CUSTOM, Status.FAIL),
-        (512 * MIB, 513 * MIB, BackupFormat.DIRECTORY, Status.WARN),  # of many files, each may fit
-    ],
-)
-def test_the_limit_on_the_size_of_files(
-    limit: int | None, expected: int | None, form: BackupFormat, status: Status
-) -> None:
-    backup = replace(BACKUP, expected=Bytes(expected) if expected else None, format=form)
-    fsize = "unlimited" if limit is None else str(limit // 512)
-    assert judged(replace(GOOD, fsize=fsize), backup=backup).status is status
-
-
-def test_the_logins_own_limit_does_not_fail_the_account() -> None:
-    found = judged(replace(BY_LOGIN, fsize=str(MIB // 512)), backup=replace(BACKUP, expected=Bytes(2 * MIB)))
-    assert found.status is Status.WARN
 
 
 def with_place(path: str, mount: Mount | None, reached: str = "") -> dict[str, Place]:

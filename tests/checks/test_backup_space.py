@@ -25,9 +25,11 @@ from preflight.plan import (
     Step,
 )
 from preflight.plan.load import load_plan
-from preflight.questions.backups import BackupFile, BackupKind, Listing
+from preflight.probe import NoReply
+from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, Listing, TextRead
 from preflight.questions.sizes import DataDirectories, Sizes, WalRate
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
+from preflight.reasons import Reason
 from tests.plan_texts import MINIMAL
 from tests.toy import MOMENT, toy_plan
 
@@ -42,6 +44,7 @@ SIZES = Sizes(
     database_bytes=30 * GIB,
     table_bytes=9 * GIB,
     tables=400,
+    largest_table_bytes=4 * GIB,
     large_object_bytes=GIB,
     large_objects=50,
     cluster_bytes=60 * GIB,
@@ -120,8 +123,17 @@ def judged(
     sizes: Sizes = SIZES,
     previous: Sequence[BackupFile] = (),
     settings: BackupSpaceSettings | None = None,
+    text_gib: float | None = 40,
+    **more: Any,
 ) -> Judgement:
-    facts = {"directory orders": place, "previous orders": listed(*previous), "sizes orders": sizes}
+    text = None if text_gib is None else int(text_gib * GIB)
+    facts = {
+        "directory orders": place,
+        "previous orders": listed(*previous),
+        "sizes orders": sizes,
+        "text orders": text,
+    }
+    facts |= more
     found = check(backup, settings=settings)
     conclusion: Judgement = found.judge(found.subjects()[0], **facts)
     return conclusion
@@ -188,12 +200,19 @@ BASE = BackupMethod.PG_BASEBACKUP
     [
         ({}, (), "10 GiB", "its tables without indexes"),
         ({"format": BackupFormat.DIRECTORY}, (), "10 GiB", "its tables without indexes"),
-        ({"format": BackupFormat.PLAIN}, (), "40 GiB", "4 x its tables, as plain is not compressed"),
-        ({"format": BackupFormat.TAR}, (), "40 GiB", "4 x its tables, as tar is not compressed"),
+        ({"format": BackupFormat.PLAIN}, (), "42 GiB", "by a sample of its tables, as text"),
+        ({"format": BackupFormat.TAR}, (), "42 GiB", "by a sample of its tables, as text"),
+        ({"options": ("--compress=0",)}, (), "42 GiB", "by a sample of its tables, as text"),
+        ({"options": ("--compress=9",)}, (), "10 GiB", "its tables without indexes"),
+        ({"method": BASE}, (dump(70),), "70 GiB", "as /backup/o.dump"),
+        ({"method": BASE}, (dump(50),), "60.1 GiB", "all tablespaces and 2 WAL segments"),
         ({"method": BASE}, (), "60.1 GiB", "all tablespaces and 2 WAL segments"),
         ({"expected": Bytes(7 * GIB)}, (dump(3),), "7 GiB", "as the plan expects"),
         ({}, (dump(3),), "3 GiB", "as /backup/o.dump"),
-        ({"format": BackupFormat.PLAIN}, (dump(3),), "3 GiB", "as /backup/o.dump"),
+        ({"format": BackupFormat.PLAIN}, (dump(3),), "42 GiB", "by a sample"),
+        ({"format": BackupFormat.PLAIN}, (dump(50),), "50 GiB", "as /backup/o.dump"),
+        ({}, (dump(0),), "10 GiB", "its tables without indexes"),
+        ({}, (dump(0), dump(0)), "10 GiB", "its tables without indexes"),
         ({}, (dump(1, "/backup/cut"), dump(4), dump(9)), "4 GiB", "as /backup/o.dump"),  # the newest may be cut short
         ({}, (dump(None),), "10 GiB", "its tables without indexes"),
         ({"headroom": 1.5}, (dump(3),), "4.5 GiB", "1.5 x 3 GiB"),
@@ -217,8 +236,6 @@ def test_the_best_source_tells_the_size(
         ({"format": BackupFormat.PLAIN}, replace(SIZES, table_bytes=0, large_object_bytes=0), ()),
         ({"method": BASE}, replace(SIZES, cluster_bytes=None), ()),
         ({"method": BASE}, replace(SIZES, cluster_bytes=0), ()),
-        ({}, SIZES, (dump(0),)),
-        ({}, SIZES, (dump(0), dump(0))),
         ({}, None, ()),
     ],
 )
@@ -377,26 +394,26 @@ def test_a_size_nobody_tells_is_unknown_there_too() -> None:
     assert found.judge(found.subjects()[-1], **places).status is Status.UNKNOWN
 
 
-def test_the_catalogue_is_asked_only_when_nothing_better_tells() -> None:
+def test_the_tables_are_sampled_and_the_previous_backup_is_read_only_where_it_may_matter() -> None:
     previous = replace(ORDERS, previous=RemotePath("/backup/*.dump"))
 
-    def asked(backup: Backup, files: DataDirectories = HIDDEN, **facts: object) -> tuple[set[str], set[str]]:
+    def asked(backup: Backup, free_gib: float = 100, **facts: object) -> tuple[set[str], set[str]]:
         found = check(backup)
         (subject,) = found.subjects()
-        return set(found.probes(subject)), set(found.follow_up(subject, files=files, **facts))
+        known = {"directory orders": directory(free_gib), "files": HIDDEN, "sizes orders": SIZES, **facts}
+        return set(found.probes(subject)), set(found.follow_up(subject, **known))
 
-    place = {"directory orders": directory()}
-    assert asked(replace(ORDERS, expected=Bytes(GIB)), **place) == ({"directory orders", "files"}, set())
-    first = {"directory orders", "previous orders", "files"}
-    assert asked(previous, **place, **{"previous orders": listed(dump(3))}) == (first, set())
-    assert asked(previous, **place, **{"previous orders": listed()}) == (first, {"sizes orders"})
-    assert asked(previous, **place, **{"previous orders": listed(dump(None))}) == (first, {"sizes orders"})
-    many = replace(previous, format=BackupFormat.DIRECTORY)
-    assert asked(many, **place, **{"previous orders": listed(dump(3))})[0] == first | {"sizes orders"}
+    listing = {"previous orders": listed(dump(3))}
+    assert asked(replace(ORDERS, expected=Bytes(GIB))) == ({"directory orders", "files"}, set())
+    first = {"directory orders", "previous orders", "sizes orders", "files"}
+    assert asked(previous, **listing) == (first, set())
+    assert asked(previous, 9, **listing) == (first, {"text orders", "read orders"})
+    assert asked(previous, 9, **{"previous orders": listed()}) == (first, set())
+    assert asked(replace(previous, format=BackupFormat.PLAIN), **listing) == (first, {"text orders"})
     shown = DataDirectories("/var/lib/pg/data")
-    assert asked(previous, shown, **place, **{"previous orders": listed(dump(3))}) == (first, {"places", "wal"})
+    assert asked(previous, files=shown, **listing) == (first, {"places", "wal"})
     gone = {"directory orders": missing("/backup/orders")}
-    assert asked(previous, shown, **gone, **{"previous orders": listed(dump(3))}) == (first, set())
+    assert asked(previous, files=shown, **gone, **listing)[1] & {"places", "wal"} == set()
 
 
 def test_the_directory_is_looked_at_as_the_account_that_writes() -> None:
@@ -449,15 +466,33 @@ def nightly(number: int, size_gib: float = 4, *, days: float = 1) -> BackupFile:
     return BackupFile(path, BackupKind.CUSTOM, int(size_gib * GIB), at, 1000, "dbadmin", 0o600, f"2065:{number}")
 
 
-def then(free_gib: float, *, window_in_hours: float = 9, keep: int | None = None, **facts: object) -> Judgement:
+def then(
+    free_gib: float,
+    *,
+    window_in_hours: float = 9,
+    keep: int | None = None,
+    taken_by: str = "",
+    reserve: int = 0,
+    beside: Sequence[Backup] = (),
+    wal_per_hour: str = "",
+    **facts: object,
+) -> Judgement:
     """Of a backup of 4 GiB, with a 4 GiB file written every night, 22 hours from now for the first time."""
-    backup = replace(ORDERS, previous=RemotePath("/backup/orders/*.dump"), keep=keep)
-    found = check(backup)
+    previous = RemotePath("/backup/orders/*.dump")
+    backup = replace(ORDERS, previous=previous, keep=keep, taken_by=taken_by, reserve=Bytes(reserve))
+    found = check(backup, *beside)
     start = MOMENT + timedelta(hours=window_in_hours)
     plan = replace(found.plan, window=replace(found.plan.window, start=start, end=start + timedelta(hours=6)))
-    found = BackupSpace(plan, MOMENT, BackupSpaceSettings(keep_percent=0))
+    rate = {"orders": Bytes(int(float(wal_per_hour) * GIB))} if wal_per_hour else {}
+    found = BackupSpace(plan, MOMENT, BackupSpaceSettings(keep_percent=0, wal_per_hour=rate))
     listing = listed(nightly(0), nightly(1), nightly(2))
-    known = {"directory orders": directory(free_gib), "previous orders": listing, "files": HIDDEN}
+    sizes = replace(SIZES, table_bytes=4 * GIB, large_object_bytes=0)
+    known = {
+        "directory orders": directory(free_gib),
+        "previous orders": listing,
+        "files": HIDDEN,
+        "sizes orders": sizes,
+    }
     conclusion: Judgement = found.judge(found.subjects()[0], **{**known, **facts})
     return conclusion
 
@@ -492,10 +527,124 @@ def test_the_forecast_names_the_moment_and_each_thing_that_takes_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "status"), [(None, Status.FAIL), (4, Status.FAIL), (3, Status.PASS), (1, Status.PASS)]
+    ("keep", "free_gib", "status"),
+    [(None, 8, Status.FAIL), (5, 11.9, Status.FAIL), (3, 8, Status.PASS), (3, 7.9, Status.FAIL), (1, 7.9, Status.FAIL)],
 )
-def test_what_a_prune_removes_counts_only_where_the_plan_says_how_many_are_kept(keep: int, status: Status) -> None:
-    assert then(4, window_in_hours=30, keep=keep).status is status
+@pytest.mark.case(14)
+def test_a_job_that_keeps_so_many_removes_the_oldest_after_it_has_written(
+    keep: int, free_gib: float, status: Status
+) -> None:
+    """Two nights, three files of 4 GiB there, and the window's own 4 GiB."""
+    assert then(free_gib, window_in_hours=50, keep=keep).status is status
+
+
+def test_of_a_backup_that_is_taken_by_itself_the_last_one_is_the_windows() -> None:
+    assert then(4, window_in_hours=30, taken_by="cron").status is Status.PASS
+    assert then(3.9, window_in_hours=30, taken_by="cron").status is Status.FAIL
+    assert then(7.9, window_in_hours=50, taken_by="cron").status is Status.FAIL
+
+
+def test_files_that_two_entries_list_are_written_once() -> None:
+    facts = {"previous billing": listed(nightly(0), nightly(1), nightly(2)), "directory billing": directory(12)}
+    beside = replace(BILLING, expected=Bytes(4 * GIB), previous=RemotePath("/backup/orders/*.dump"))
+    assert then(12, window_in_hours=30, beside=(beside,), **facts).status is Status.PASS
+    assert then(11.9, window_in_hours=30, beside=(beside,), **facts).status is Status.FAIL
+
+
+def test_what_other_applications_write_before_the_step_is_reserved_once_on_each_disk() -> None:
+    reserve = Bytes(10 * GIB)
+    beside = replace(BILLING, expected=Bytes(4 * GIB), reserve=reserve)
+    assert then(14, reserve=reserve).status is Status.PASS
+    found = then(13.9, reserve=reserve)
+    assert found.status is Status.FAIL
+    assert "10 GiB reserved for other applications" in found.actual
+    for free, status in ((18, Status.PASS), (17.9, Status.FAIL)):
+        on_it = {"directory billing": directory(free)}
+        assert then(free, reserve=reserve, beside=(beside,), **on_it).status is status
+
+
+TEXT = TextRead(ran_as=1, account=1, readable=True, complete=True, text_bytes=4 * GIB)
+ARCHIVE = ArchiveRead(0, 0, "", "orders", "15.18", 7, text_bytes=4 * GIB)
+LOST = NoReply(Reason.QUESTION_LIMIT, "took too long", MOMENT)
+
+
+@pytest.mark.case(15)
+@pytest.mark.parametrize(
+    ("free_gib", "read", "text_gib", "status"),
+    [
+        (10, None, 40, Status.WARN),  # fits whatever has grown
+        (9, None, 40, Status.UNKNOWN),  # nobody knows whether it has
+        (9, LOST, 40, Status.UNKNOWN),
+        (9, replace(ARCHIVE, code=1), 40, Status.UNKNOWN),
+        (9, ARCHIVE, None, Status.UNKNOWN),
+        (9, ARCHIVE, 4, Status.WARN),  # the tables are packed that well
+        (9, ARCHIVE, 4.7, Status.WARN),  # within what a sample tells
+        (9, ARCHIVE, 40, Status.FAIL),
+        (9, TEXT, 40, Status.FAIL),
+        (10, ARCHIVE, 40, Status.WARN),  # ten times as much
+        (0.9, ARCHIVE, 4, Status.FAIL),
+    ],
+)
+def test_a_database_that_has_grown_since_its_previous_backup(
+    free_gib: float, read: Any, text_gib: float | None, status: Status
+) -> None:
+    """A previous backup of 1 GiB, of tables that take 10 GiB now."""
+    found = judged(directory(free_gib), previous=(dump(1),), text_gib=text_gib, **{"read orders": read})
+    assert found.status is status, found
+    if status is Status.UNKNOWN:
+        assert '[backups.orders] expected = "20GiB"' in found.remedy
+        declared = replace(ORDERS, expected=Bytes(GIB))
+        assert judged(directory(free_gib), declared, previous=(dump(1),)).status is Status.WARN
+
+
+@pytest.mark.case(15)
+def test_text_that_nobody_could_sample_never_passes_until_its_size_is_declared() -> None:
+    plain = replace(ORDERS, format=BackupFormat.PLAIN)
+    for previous in ((), (dump(1),)):
+        found = judged(directory(), plain, previous=previous, text_gib=None)
+        assert found.status is Status.UNKNOWN
+        assert "[backups.orders] expected" in found.remedy
+    assert judged(directory(), replace(plain, expected=Bytes(GIB)), text_gib=None).status is Status.PASS
+
+
+@pytest.mark.case(16)
+@pytest.mark.parametrize(
+    ("changes", "limit_gib", "status"),
+    [
+        ({}, 10, Status.PASS),
+        ({}, 9.9, Status.FAIL),  # by the catalogue
+        ({"expected": Bytes(GIB)}, 1, Status.PASS),
+        ({"expected": Bytes(GIB)}, 0.9, Status.FAIL),
+        ({"format": BackupFormat.DIRECTORY}, 4, Status.PASS),  # its largest table has as much
+        ({"format": BackupFormat.DIRECTORY}, 3.9, Status.FAIL),
+        ({"method": BASE}, 1, Status.PASS),  # the server's own files are no larger
+        ({"method": BASE}, 0.9, Status.FAIL),
+        ({"method": BASE, "format": BackupFormat.TAR}, 60, Status.FAIL),
+    ],
+)
+def test_a_limit_on_the_size_of_files_is_held_against_the_largest(
+    changes: Mapping[str, Any], limit_gib: float, status: Status
+) -> None:
+    place = directory(90, fsize=str(int(limit_gib * GIB) // 512))
+    found = judged(place, replace(ORDERS, **changes))
+    assert found.status is status
+    if status is Status.FAIL:
+        assert "ulimit -f" in found.summary
+        by_login = judged(replace(place, account=999), replace(ORDERS, **changes))
+        assert (by_login.status, "NOPASSWD: /bin/sh" in by_login.remedy) == (Status.UNKNOWN, True)
+
+
+def test_a_rate_that_the_server_is_too_young_to_tell_is_bounded_or_said_by_the_plan() -> None:
+    young = WalRate(MOMENT, GIB, 180, 2 * GIB, held=False)
+    facts = {"files": DataDirectories("/pg"), "places": {"/pg": place("/pg", DISK)}, "wal": young}
+    assert then(6, **facts).status is Status.PASS
+    found = then(5.9, **facts)
+    assert (found.status, "wal_per_hour = { orders =" in found.remedy) == (Status.UNKNOWN, True)
+    assert then(5.9, wal_per_hour="0.1", **facts).status is Status.PASS
+    held = {**facts, "wal": replace(young, held=True)}
+    assert then(99, **held).status is Status.UNKNOWN
+    assert then(13, wal_per_hour="1", **held).status is Status.PASS
+    assert then(12.9, wal_per_hour="1", **held).status is Status.FAIL
 
 
 @pytest.mark.parametrize(
@@ -521,8 +670,8 @@ def place(path: str, mount: Mount) -> Place:
 @pytest.mark.parametrize(
     ("rate", "mount", "status"),
     [
-        (None, DISK, Status.PASS),
-        (WalRate(MOMENT, 0, 100, GIB, held=False), DISK, Status.PASS),
+        (None, DISK, Status.UNKNOWN),  # of a server that does not count it
+        (WalRate(MOMENT, 0, 3600, GIB, held=False), DISK, Status.PASS),
         (WalRate(MOMENT, GIB, 3600, 64 * GIB, held=False), DISK, Status.FAIL),
         (WalRate(MOMENT, GIB, 3600, 64 * GIB, held=False), OTHER_DISK, Status.PASS),
         (WalRate(MOMENT, GIB, 3600, GIB, held=False), DISK, Status.PASS),  # max_wal_size bounds it

@@ -27,12 +27,12 @@ from preflight.questions.backups import (
     ArchiveRead,
     BackupFile,
     BackupKind,
-    BaseRead,
     Listing,
     ReadArchive,
     ReadText,
     TextRead,
-    VerifyBase,
+    Verified,
+    Verify,
 )
 from preflight.questions.sizes import DataDirectories, LiveTables, Sizes
 from preflight.questions.storage import Mount, Place
@@ -44,12 +44,16 @@ NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta
 OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), stat="1:2")
 LISTING = Listing(backups=(NEW, OLD), count=2, dangling=0, folder="readable", ran_as=26, account=26, now=MOMENT)
 EMPTY = replace(LISTING, backups=(), count=0)
-LIVE = LiveTables(150018, 7)
-ARCHIVE = ArchiveRead(list_code=0, code=0, said="", database="orders", server="15.18", tables=7)
+NAMES = frozenset(f"public t{number}" for number in range(7))
+ENTRIES = tuple(f"{name} release" for name in sorted(NAMES))
+LIVE = LiveTables(150018, 7, 100 * MIB, NAMES)
+ARCHIVE = ArchiveRead(
+    list_code=0, code=0, said="", database="orders", server="15.18", tables=7, entry=ENTRIES, text_bytes=100 * MIB
+)
 DUMP, CLUSTER = "-- PostgreSQL database dump", "-- PostgreSQL database cluster dump"
 TEXT = TextRead(
-    ran_as=26, account=26, readable=True, size_bytes=400 * MIB, first_line=DUMP, complete=True, server="15.18",
-    databases={"orders": 7},
+    ran_as=26, account=26, readable=True, text_bytes=400 * MIB, first_line=DUMP, complete=True, server="15.18",
+    databases={"orders": 7}, names={"orders": NAMES},
 )  # fmt: skip
 WHOLE = replace(TEXT, first_line=CLUSTER, databases={"template1": 0, "billing": 3, "orders": 7})
 BACKUP = Backup(
@@ -81,7 +85,7 @@ def judged(
     ready = check(settings, backups={"orders": backup})
     ready.moment = moment
     found: Judgement = ready.judge(
-        subject(ready, "orders previous backup"), listing=listing, live=live, read=read, earlier=earlier
+        subject(ready, "orders previous backup"), listing=listing, live=live, now=100 * MIB, read=read, earlier=earlier
     )
     return found
 
@@ -96,7 +100,7 @@ def test_a_young_whole_backup_of_the_right_database_passes() -> None:
     for words in ("/b/new.dump of", "100 MiB, of postgres", "100% of the size", "reads it to its end", "orders"):
         assert words in found.summary
     assert judged(read=TEXT).status is Status.PASS
-    assert judged(with_new(kind=BackupKind.BASE), BaseRead(0, "")).status is Status.PASS
+    assert judged(with_new(kind=BackupKind.BASE), Verified(0, "")).status is Status.PASS
 
 
 DAY = "2026-10-17"
@@ -165,18 +169,28 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         ),
         (replace(ARCHIVE, database="billing"), Status.FAIL, "another database: billing"),
         (replace(ARCHIVE, server="14.9"), Status.FAIL, "version 14"),
-        (replace(ARCHIVE, server="?"), Status.WARN, "does not say"),
+        (replace(ARCHIVE, server="?"), Status.UNKNOWN, "does not say"),
         (replace(ARCHIVE, tables=0), Status.FAIL, "schema only"),
-        (replace(ARCHIVE, tables=6), Status.WARN, "6 tables, the database has 7"),
-        (replace(ARCHIVE, tables=8), Status.PASS, ""),
+        (replace(ARCHIVE, entry=ENTRIES[:6]), Status.WARN, "lacks data of 1 of the 7 tables"),
+        (replace(ARCHIVE, entry=ENTRIES[:3]), Status.FAIL, "other tables than the database"),
+        (replace(ARCHIVE, entry=("public x release", *ENTRIES)), Status.PASS, ""),
+        (replace(ARCHIVE, text_bytes=80 * MIB), Status.PASS, ""),
+        (replace(ARCHIVE, text_bytes=79 * MIB), Status.WARN, "holds 79% of what the database holds now"),
+        (replace(ARCHIVE, text_bytes=49 * MIB), Status.FAIL, "holds 49% of what the database holds now"),
         (replace(TEXT, code=1, said="gzip: unexpected end of file"), Status.FAIL, "cannot be read to its end"),
-        (replace(TEXT, code=127), Status.UNKNOWN, "was not tried"),
-        (replace(TEXT, holds_archive=True, first_line=""), Status.UNKNOWN, "was not tried"),
+        (replace(TEXT, code=127), Status.UNKNOWN, "cannot be read here"),
+        (replace(TEXT, holds_archive=True, first_line=""), Status.UNKNOWN, "cannot be read here"),
         (replace(TEXT, first_line=""), Status.FAIL, "does not begin"),
         (replace(TEXT, complete=False), Status.FAIL, "ends before pg_dump's last line"),
         (replace(TEXT, databases={"orders": 0}), Status.FAIL, "schema only"),
         (replace(TEXT, databases={"billing": 7}), Status.FAIL, "another database"),
-        (replace(TEXT, databases={}, tables_before=7), Status.PASS, "does not name its database"),
+        (replace(TEXT, databases={}, tables_before=7, names={"": NAMES}), Status.PASS, "does not name its database"),
+        (
+            replace(TEXT, databases={}, tables_before=7, names={"": frozenset({"a b"})}),
+            Status.FAIL,
+            "other tables",
+        ),
+        (replace(TEXT, databases={}, tables_before=7, names={}), Status.UNKNOWN, "cannot be read here"),
         (replace(TEXT, databases={}), Status.FAIL, "schema only"),
         (WHOLE, Status.PASS, "of the whole cluster, the database orders in it"),
         (replace(WHOLE, complete=False), Status.FAIL, "ends before pg_dumpall's last line"),
@@ -186,8 +200,8 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(WHOLE, server="14.9"), Status.FAIL, "version 14"),
         (replace(TEXT, server="16.1"), Status.FAIL, "version 16"),
         (TextRead(ran_as=26, account=26, readable=False), Status.FAIL, "may not be read by postgres"),
-        (BaseRead(1, "pg_verifybackup: error: checksum mismatch"), Status.FAIL, "not whole"),
-        (BaseRead(1, "sudo: a password is required"), Status.UNKNOWN, "does not run"),
+        (Verified(1, "pg_verifybackup: error: checksum mismatch"), Status.FAIL, "not whole"),
+        (Verified(1, "sudo: a password is required"), Status.UNKNOWN, "does not run"),
         (LOST, Status.UNKNOWN, "timed out"),
     ],
 )
@@ -311,7 +325,7 @@ def test_without_the_server_its_version_is_not_known() -> None:
         (BackupKind.TAR, True, ReadArchive),
         (BackupKind.TEXT, True, ReadText),
         (BackupKind.ZSTD, True, ReadText),
-        (BackupKind.BASE, True, VerifyBase),
+        (BackupKind.BASE, True, Verify),
         (BackupKind.UNREADABLE, False, ReadArchive),  # sudo may list pg_restore, and nothing else
         (BackupKind.UNREADABLE, True, None),
         (BackupKind.EMPTY, True, None),
@@ -341,7 +355,7 @@ def test_an_unreadable_text_dump_is_not_guessed_to_be_an_archive() -> None:
 
 def test_a_failed_base_backup_is_read_again_with_its_own_program() -> None:
     base = replace(BACKUP, method=BackupMethod.PG_BASEBACKUP, format=BackupFormat.PLAIN)
-    found = judged(with_new(kind=BackupKind.BASE), BaseRead(1, "pg_verifybackup: error: x"), backup=base)
+    found = judged(with_new(kind=BackupKind.BASE), Verified(1, "pg_verifybackup: error: x"), backup=base)
     assert "pg_verifybackup DIRECTORY" in found.remedy
 
 
@@ -353,8 +367,9 @@ PLACE = Place(
     free_bytes=100 * MIB, size_bytes=1000 * MIB, free_inodes=None,
 )  # fmt: skip
 SIZES = Sizes(
-    database_bytes=100 * MIB, table_bytes=60 * MIB, tables=7, large_object_bytes=0, large_objects=0,
-    cluster_bytes=None, tablespaces=2, cluster_relations=900, wal_segment_bytes=16 * MIB,
+    database_bytes=100 * MIB, table_bytes=60 * MIB, tables=7, largest_table_bytes=0,
+    large_object_bytes=0, large_objects=0, cluster_bytes=None, tablespaces=2, cluster_relations=900,
+    wal_segment_bytes=16 * MIB,
 )  # fmt: skip
 TWO = {name: Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")}
 
@@ -473,5 +488,5 @@ def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
     ],
 )
 def test_a_base_backup_that_sudo_keeps_from_being_read_waits_for_become(said: str, status: Status, behind: str) -> None:
-    (point,) = judged(with_new(kind=BackupKind.BASE), BaseRead(1, said)).telling_points()
+    (point,) = judged(with_new(kind=BackupKind.BASE), Verified(1, said)).telling_points()
     assert (point.status, point.behind) == (status, behind)

@@ -201,7 +201,7 @@ class ExampleSite:
         ):
             name = f"{host}.example.net"
             app = self._site.start_app([name], address=NAMES[name], namespace=machine)
-            app.answer_json({**up, "version": version}, delay_seconds=delay)
+            app.answer_json({"application": host[:4], **up, "version": version}, delay_seconds=delay)
             apps.append(app)
         return apps
 

@@ -57,7 +57,7 @@ def test_the_window_as_found_adds_every_lost_path_once() -> None:
 
 
 def test_a_path_that_could_not_be_seen_counts_as_lost() -> None:
-    unseen = Judgement(status=Status.UNKNOWN, summary="could not look")
+    unseen = Judgement(status=Status.UNKNOWN, summary="could not look", remedy="look")
     found = as_found(PLAN, [finding(unseen, "backup")], MOMENT)
     assert found is not None
     assert found.finish_at == PLAN.window.start + timedelta(minutes=75 + 90)

@@ -136,7 +136,7 @@ def test_a_thousand_targets_are_asked_by_a_bounded_number_of_workers() -> None:
 
 @pytest.fixture
 def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather_module, "MOST_WORKERS", 1)
+    monkeypatch.setattr(gather_module, "MOST_WORKERS", dict.fromkeys(Via, 1))
 
 
 def test_a_worker_that_hangs_is_replaced(short_limits: None, one_worker: None) -> None:
@@ -146,6 +146,18 @@ def test_a_worker_that_hangs_is_replaced(short_limits: None, one_worker: None) -
     release.set()
     assert isinstance(answers[FAST.id], NoReply)
     assert isinstance(answers[ELSEWHERE.id], Reply)
+
+
+def test_endpoints_that_wait_for_their_next_sample_hold_no_host_up(one_worker: None) -> None:
+    release = threading.Event()
+    waiting = Question(Via.HTTP, "app1", "GET http://app1/")
+    sessions = {Via.HTTP: hangs(release), Via.SSH: Script()}
+    with Asking(lambda via, _target: sessions[via], Deadline(20)) as asking:
+        asking.ask([waiting, FAST])
+        answered = asking.next_answer()
+        release.set()
+    assert answered is not None
+    assert answered[0] == FAST
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Seeing(Ready):
     judges_no_reply = frozenset({"word"})
 
     def judge(self, subject: Subject, *, word: str | NoReply) -> Judgement:
-        return unknown("could not look") if isinstance(word, NoReply) else passed("seen")
+        return unknown("could not look", remedy="look") if isinstance(word, NoReply) else passed("seen")
 
 
 class Twice(Ready):

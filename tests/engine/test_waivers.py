@@ -106,7 +106,10 @@ def test_a_waiver_for_one_point_does_not_cover_another() -> None:
 
 
 def test_a_point_that_could_not_be_seen_is_not_covered_with_the_others() -> None:
-    assert applied(Judgement.of([slow(), unknown("could not look", actual="0.9 s")]))[0].status is Status.FAIL
+    assert (
+        applied(Judgement.of([slow(), unknown("could not look", actual="0.9 s", remedy="look")]))[0].status
+        is Status.FAIL
+    )
 
 
 def test_warnings_beside_a_covered_failure_do_not_matter() -> None:

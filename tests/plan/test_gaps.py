@@ -12,6 +12,10 @@ from preflight.plan.gaps import SECTIONS, found_by_checks, left_out, outlived, u
 from preflight.plan.load import load_plan
 from tests.plan_texts import FULL, MINIMAL
 
+NEIGHBOUR = (
+    "A neighbour at {0} could answer for application {1} unnoticed: "
+    'add "identity" to an endpoint there in [[applications.{1}.health]].'
+)
 UNVERIFIED = (
     'Database {0} is reached without proof of which server answers: add sslmode = "verify-full" to [databases.{0}].'
 )
@@ -75,6 +79,7 @@ def test_every_gap_is_named_with_the_key_that_closes_it(tmp_path: Path) -> None:
         'Database billing has no scripts: add a [scripts.NAME] with database = "billing", if any will run there.',
         UNVERIFIED.format("billing"),
         'No step of the window runs the scripts b: add "step" to [scripts.b].',
+        NEIGHBOUR.format("a", "app2"),
         'Step s does not say how it is taken back: add "undo" to it.',
         'Step t does not say how long taking it back lasts: add "minutes" to its undo.',
         "Step t is taken back by a restore, and no backup says how: add [backups.NAME.restore].",
@@ -83,34 +88,34 @@ def test_every_gap_is_named_with_the_key_that_closes_it(tmp_path: Path) -> None:
 
 def test_what_an_entry_lacks_is_left_out_until_the_plan_says_why(tmp_path: Path) -> None:
     assert left(tmp_path, TEXT) == [
-        f'{missing}: add {add}; or say why in {where} = {{ none = "" }}.'
+        f'{missing}: add {add}; or say why {where} = {{ none = "" }}.'
         for missing, add, where in (
             (
                 "Database billing has no backup",
                 'a table to [backups] with database = "billing"',
-                "[databases.billing]: backup",
+                "in [databases.billing]: backup",
             ),
             (
                 "No earlier backup is read to its end for backup a",
                 '"previous" to [backups.a], the pattern of its files',
-                "[backups.a]: previous",
+                "in [backups.a]: previous",
             ),
             (
                 "No way-back script is looked for beside the scripts b",
                 '"way_back" to [scripts.b]',
-                "[scripts.b]: way_back",
+                "in [scripts.b]: way_back",
             ),
             (
                 "Application app1 is not asked for its health",
                 '"health" to [applications.app1]',
-                "[applications.app1]: health",
+                "in [applications.app1]: health",
             ),
             (
-                "No health endpoint of application app2 tells its version 1",
-                '"version" to one of [[applications.app2.health]]',
-                "one of them: version",
+                "Nothing at a tells whether application app2 runs its version 1",
+                '"version" to an endpoint there in [[applications.app2.health]]',
+                "there: version",
             ),
-            ("No file that the way back needs is looked for", '"files" to [rollback]', "[rollback]: files"),
+            ("No file that the way back needs is looked for", '"files" to [rollback]', "in [rollback]: files"),
         )
     ]
     text = TEXT.replace(
@@ -122,6 +127,20 @@ def test_what_an_entry_lacks_is_left_out_until_the_plan_says_why(tmp_path: Path)
     plan = loaded(tmp_path, text.replace("[rollback]\n", '[rollback]\nfiles = { none = "nothing is replaced" }\n'))
     reasons = ["only read", "first", "adds a view", "no endpoint", "tells none", "nothing is replaced"]
     assert [gap.reason for gap in left_out(plan)] == reasons
+
+
+@pytest.mark.case(64)
+def test_each_server_of_an_application_tells_version_and_name(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        '[applications.app1]\nfrom = "1"\nto = "2"\nhealth = [\n'
+        '{ url = "https://a/info", version = "v", identity = { name = "app1" } }, { url = "https://A/health" },\n'
+        '{ url = "https://b/health" }, { url = "https://b/live" }]\n'
+    )
+    plan = loaded(tmp_path, text)
+    assert [gap.keys for gap in left_out(plan) if len(gap.keys) > 1] == [
+        ("applications", "app1", "health", 2, "version")
+    ]
+    assert [each for each in unconfirmed(plan) if "neighbour" in each] == [NEIGHBOUR.format("b", "app1")]
 
 
 def test_a_base_backup_is_a_backup_of_every_database_of_its_server(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backups import BackupKind, ReadArchive, ReadText, TextRead, VerifyBase, connected_to
+from preflight.questions.backups import BackupKind, ReadArchive, ReadText, TextRead, Verify, connected_to
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import major_in
 from tests.toy import MOMENT
@@ -30,10 +30,11 @@ ran_as=1
 account=1
 readable=yes
 code=0
-size_bytes=900
+text_bytes=900
 first_line=-- PostgreSQL database dump
 holds_archive=0
 server=15.18
+created=
 complete=1
 tables_before=2
 """
@@ -82,7 +83,7 @@ def test_any_other_shape_of_an_archives_reply_is_no_answer(old: str, new: str) -
 def test_a_script_that_broke_off_is_no_answer() -> None:
     for probe, text in (
         (ReadArchive("db1", LOGIN, "/b/x", 30.0, "pg_restore"), ARCHIVE),
-        (VerifyBase("db1", LOGIN, "/b/x", 30.0, "pg_verifybackup"), "code=0\nsaid=\n"),
+        (Verify("db1", LOGIN, "/b/x", 30.0, "pg_verifybackup", ("-q",)), "code=0\nsaid=\n"),
         (ReadText("db1", LOGIN, "/b/x", 30.0, BackupKind.TEXT), TEXT),
     ):
         probe.read(reply(text))

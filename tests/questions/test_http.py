@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import process_time
 from typing import Any
@@ -11,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflight.probe import Reply, Unreadable
-from preflight.questions.http import Certificate, HttpGet, HttpRequest, reply_text
+from preflight.probe import NoReply, Reply, Unreadable
+from preflight.questions.http import Certificate, HttpAnswer, HttpGet, HttpRequest, Samples, reply_text
 from preflight.questions.json_body import BodyError, Number, equals, parse_json, shown, value_at
+from preflight.reasons import Reason
 
 AT = datetime(2026, 10, 16, tzinfo=UTC)
 
 
 def test_the_question_reads_like_a_request() -> None:
     request = HttpRequest(
-        "https://192.0.2.7/health", "app1.example.net", "ca.pem", follow_redirects=True, max_seconds=2.5
+        "https://192.0.2.7/health", "app1.example.net", "ca.pem", follow_redirects=True, max_seconds=2.5, samples=3
     )
     probe = HttpGet("app1", request)
     assert probe.ask().splitlines() == [
@@ -30,8 +32,9 @@ def test_the_question_reads_like_a_request() -> None:
         "redirects: same host",
         "body: at most 65536 bytes",
         "time: at most 2.5 s",
+        "every address of the name: 3 times",
     ]
-    assert probe.question().timeout_seconds == 2.5
+    assert probe.question().timeout_seconds == 3 * 2.5 + 2
 
 
 def test_a_plain_question_leaves_out_what_is_not_set() -> None:
@@ -41,6 +44,7 @@ def test_a_plain_question_leaves_out_what_is_not_set() -> None:
         "redirects: refused",
         "body: at most 65536 bytes",
         "time: at most 10 s",
+        "every address of the name: 1 time",
     ]
 
 
@@ -54,6 +58,7 @@ def test_a_plain_question_leaves_out_what_is_not_set() -> None:
         st.sampled_from(["", "ca.pem", "a folder/ca of ours.pem", "system"]),
         st.booleans(),
         st.sampled_from([0.001, 1.0, 2.5, 3600.0]),
+        st.sampled_from([1, 3, 20]),
     )
 )
 def test_a_request_is_read_back_from_its_text(request_: HttpRequest) -> None:
@@ -102,7 +107,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fields", [{"server_name": "a b"}, {"ca": "a\nb"}, {"max_seconds": 0.0}])
+@pytest.mark.parametrize("fields", [{"server_name": "a b"}, {"ca": "a\nb"}, {"max_seconds": 0.0}, {"samples": 0}])
 def test_a_field_that_would_break_the_text_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         HttpRequest("https://app1/", **fields)
@@ -129,35 +134,33 @@ def test_what_goes_over_the_wire_follows_from_the_url(
 CERTIFICATE = Certificate(AT, AT, "CN=app1", "CN=ca", ("app1",), "ab" * 32, verified=True)
 
 
-def reply(text: str, **session: str) -> Reply:
-    return Reply(200, text, AT, 0.25, "from here", session=session)
+def reply(text: str) -> Reply:
+    return Reply(200, text, AT, 0.25, "from here")
 
 
-def test_an_answer_is_read_back_whole_whatever_its_body_holds() -> None:
-    body = 'line 1\nline 2 "quoted" \\ \x1b[31m'
-    text = reply_text(
-        body,
-        body_bytes=99,
-        declared_bytes=None,
-        final_url="https://a/b",
-        hops=("https://a/b",),
-        headers={"age": "7"},
-        location="",
-        redirect_refused="",
-    )
-    answer = HttpGet("app1", HttpRequest("https://a/")).read(
-        reply(text, address="192.0.2.7:443", certificate=CERTIFICATE.to_json())
-    )
-    assert answer.body == body
-    assert (answer.body_bytes, answer.declared_bytes, answer.headers) == (99, None, {"age": "7"})
-    assert (answer.final_url, answer.hops) == ("https://a/b", ("https://a/b",))
-    assert (answer.latency_seconds, answer.address, answer.certificate) == (0.25, "192.0.2.7:443", CERTIFICATE)
+ANSWER = HttpAnswer(
+    200, "{}", 99, None, "https://a/b", ("https://a/b",), "", "", {"age": "7"}, AT, 0.25, "192.0.2.7:443", CERTIFICATE
+)
+LOST = NoReply(Reason.NOT_LISTENING, "192.0.2.8:443 refused", AT, 0.1, "from here", {"certificate": "{}"})
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{", '{"body_bytes": "9"}', "[" * 100_000])
+@given(st.lists(st.text() | st.sampled_from(["", "\n", "\n{", "\n {", '{"reason": "x"}', "a\n\n b\r\n"]), min_size=1))
+def test_samples_are_read_back_whole_whatever_their_bodies_hold(bodies: list[str]) -> None:
+    samples = [replace(ANSWER, body=body) for body in bodies]
+    text = reply_text([LOST, *samples, LOST], ["[2001:db8::1]:443"])
+    found = HttpGet("app1", HttpRequest("https://a/")).read(reply(text))
+    assert found == Samples(tuple(samples), (LOST, LOST), ("[2001:db8::1]:443",))
+
+
+def test_a_body_is_kept_as_it_is_so_that_a_secret_in_it_is_seen() -> None:
+    assert 'a "secret\\' in reply_text([replace(ANSWER, body='a "secret\\')])
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{", '{"left_out": []}', "[" * 100_000])
 def test_a_reply_of_another_shape_is_unreadable(text: str) -> None:
-    with pytest.raises(Unreadable):
-        HttpGet("app1", HttpRequest("https://a/")).read(reply(text))
+    for more in ("", "\n{}", "\n{}\n body"):
+        with pytest.raises(Unreadable):
+            HttpGet("app1", HttpRequest("https://a/")).read(reply(text + more))
 
 
 def test_certificate_facts_of_another_shape_are_unreadable() -> None:

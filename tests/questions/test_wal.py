@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -41,11 +42,20 @@ def test_a_server_without_the_view_tells_nothing() -> None:
 
 
 def test_growth_is_the_rate_bounded_by_max_wal_size_unless_something_holds_it_back() -> None:
-    rate = WalRate(AT, 100, 10, 1000, held=False)
-    assert rate.growth(timedelta(seconds=50)) == 500
-    assert rate.growth(timedelta(seconds=500)) == 1000
-    assert rate.growth(timedelta(seconds=-5)) == 0
-    assert WalRate(AT, 100, 10, 1000, held=True).growth(timedelta(seconds=500)) == 5000
+    rate = WalRate(AT, 36_000, 3600, 100_000, held=False)
+    hourly = rate.bytes_per_hour
+    assert hourly == 36_000
+    assert rate.growth(timedelta(hours=2), hourly) == 72_000
+    assert rate.growth(timedelta(hours=20), hourly) == 100_000
+    assert rate.growth(timedelta(hours=-5), hourly) == 0
+    assert replace(rate, held=True).growth(timedelta(hours=20), hourly) == 720_000
+
+
+def test_a_server_too_young_to_tell_has_no_rate() -> None:
+    young = WalRate(AT, 36_000, 3599, 1000, held=False)
+    assert young.bytes_per_hour is None
+    assert young.growth(timedelta(hours=2), None) == 1000
+    assert replace(young, held=True).growth(timedelta(hours=2), None) is None
 
 
 def test_a_real_server_answers_any_role(site: Site) -> None:

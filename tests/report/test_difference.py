@@ -37,7 +37,7 @@ NO_LOGIN = failed("no login", expected="a login", actual="denied", remedy="have 
 JUDGEMENTS = (
     passed("runs commands"),
     Judgement.of([passed("a"), warned("b", remedy="c"), NO_LOGIN]),
-    unknown("could not look: refused", actual="refused"),
+    unknown("could not look: refused", actual="refused", remedy="log in"),
 )
 
 

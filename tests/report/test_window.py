@@ -100,7 +100,7 @@ def test_the_head_of_the_report_tells_what_became_of_every_waiver() -> None:
         failing("slower", "2.1 s", quantity=Quantity(2.1, "s")),
         replace(failing("fine", ""), judgement=passed("fine")),
         failing("foreign", "other", waivable=False),
-        replace(failing("unseen", ""), judgement=unknown("dark")),
+        replace(failing("unseen", ""), judgement=unknown("dark", remedy="look")),
     ]
     verdict = conclude(
         replace(plan, waivers=uses), findings, planned=5, evidence_digest="", collected_at=go().moment,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -57,6 +58,23 @@ class DatabaseRole:
 
     name: str
     password: str
+
+
+class ClientCertificate:
+    """A role of a cluster that gets in by certificate, and its certificate in a folder, with its key."""
+
+    def __init__(self, role: DatabaseRole, authority: Authority, folder: Path) -> None:
+        self.role = role
+        self.certificate, self.key = folder / "postgresql.crt", folder / "postgresql.key"
+        self._authority = authority
+        folder.mkdir()
+        self.renew(None)
+
+    def renew(self, not_after: datetime | None) -> None:
+        issued = self._authority.issue([self.role.name], usage="clientAuth", not_after=not_after)
+        shutil.copy(issued.certificate, self.certificate)
+        shutil.copy(issued.key, self.key)
+        self.key.chmod(0o600)
 
 
 def bin_directory() -> Path:
@@ -185,6 +203,17 @@ class Cluster:
         finally:
             self._write_hba()
             self.reload()
+
+    @contextmanager
+    def trusting_clients(self, authority: Authority, folder: Path) -> Iterator[ClientCertificate]:
+        """With a role that logs in by certificate alone; its certificate is put into `folder`."""
+        client = ClientCertificate(self.create_role("by_certificate"), authority, folder)
+        (self.data / "clients.crt").write_bytes(authority.certificate.read_bytes())
+        self.sql("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'")
+        with self.hba(f"hostssl all {client.role.name} 127.0.0.1/32 cert"):
+            yield client
+        self.sql("ALTER SYSTEM RESET ssl_ca_file")
+        self.reload()
 
     @contextmanager
     def showing(self, issued: Certificate) -> Iterator[None]:

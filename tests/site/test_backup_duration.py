@@ -15,6 +15,7 @@ from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Become, Database, RemotePath, Step
 from tests.site.accounts import Account, Accounts
+from tests.site.archives import set_header
 from tests.site.asking import finding, host_on, make_plan, told
 from tests.site.netns import Namespace
 from tests.site.postgres import Cluster
@@ -90,6 +91,7 @@ def sshd_in_new_york(site: Site, new_york: Namespace) -> Sshd:
     return site.start_sshd(namespace=new_york)
 
 
+@pytest.mark.case(57)
 @pytest.mark.parametrize("form", ["-Fc", "-Ft", "-Fd"])
 @pytest.mark.parametrize(("minutes", "status"), [(25, Status.PASS), (70, Status.WARN)])
 def test_the_zone_of_the_host_neither_hides_nor_adds_time(
@@ -115,16 +117,6 @@ def cannot_be_told(found: Finding) -> None:
     assert found.status is Status.UNKNOWN, told(found)
     assert "how long it took cannot be told" in found.judgement.summary
     assert "a new file each time" in found.judgement.remedy
-
-
-def set_header(archive: Path, wall: str, *, summer: bool) -> None:
-    """Writes another time into the header of an archive in custom format: WriteHead in pg_backup_archiver.c."""
-    content, at = bytearray(archive.read_bytes()), datetime.fromisoformat(wall)
-    place = 11 + (5 if (content[5], content[6]) < (1, 15) else 1)  # the compression, a byte since archives of 1.15
-    for value in (at.second, at.minute, at.hour, at.day, at.month - 1, at.year - 1900, int(summer)):
-        content[place : place + 5] = bytes([0]) + value.to_bytes(4, "little")
-        place += 5
-    archive.write_bytes(content)
 
 
 @pytest.mark.parametrize("file", ["environment", "crontab", "cron.d/dump"])

@@ -221,6 +221,7 @@ def test_without_work_in_the_plan_rules_for_another_account_fail(ask: Ask, accou
     assert ask(bare, work=False).status is Status.FAIL
 
 
+@pytest.mark.case(6)
 def test_a_rule_that_ends_in_the_window_fails_and_its_cure_works(ask: Ask, accounts: Accounts) -> None:
     """It runs now, and sudo asks for a password by the time it is needed."""
     account, inside = accounts.add(), WINDOW.start + timedelta(hours=1)
@@ -235,6 +236,21 @@ def test_a_rule_that_ends_in_the_window_fails_and_its_cure_works(ask: Ask, accou
     assert rule, found.judgement.remedy
     accounts.allow_sudo(account, "postgres", rule[2].split(", "), until=rule[1])
     assert ask(account).status is Status.PASS
+
+
+@pytest.mark.case(6)
+@pytest.mark.parametrize("work", [True, False])
+def test_a_rule_with_a_password_ends_too(ask: Ask, accounts: Accounts, work: bool) -> None:
+    account = accounts.add()
+    programs = PROGRAMS if work else ["/bin/sh"]
+    accounts.allow_sudo(account, "postgres", programs, password=True, until=stamp(WINDOW.start))
+    found = ask(account, password=account.password, work=work)
+    assert found.status is Status.FAIL, told(found)
+    assert f"the sudo rule for {', '.join(programs)} ends" in found.judgement.summary
+    rule = re.search(r"NOTAFTER=(\w+) PASSWD: ([\w/, ]+)", found.judgement.remedy)
+    assert rule, found.judgement.remedy
+    accounts.allow_sudo(account, "postgres", rule[2].split(", "), password=True, until=rule[1])
+    assert ask(account, password=account.password, work=work).status is Status.PASS
 
 
 def test_a_rule_that_ends_does_not_matter_beside_one_that_does_not(ask: Ask, accounts: Accounts) -> None:

@@ -19,7 +19,7 @@ from tests.site.asking import NOW, WINDOW, database_on, finding, findings, host_
 from tests.site.certificates import Authority
 from tests.site.https import HttpsApp
 from tests.site.machine import needs, run
-from tests.site.postgres import Cluster
+from tests.site.postgres import ClientCertificate, Cluster
 from tests.site.site import Site
 
 IN_5_HOURS = NOW + timedelta(hours=5)
@@ -270,3 +270,19 @@ def test_a_key_from_a_command_is_unknown_until_somebody_answers_for_it(
     sshd.close()
     assert found.status is Status.WARN, told(found)
     assert "not observed: asked the directory team" in found.judgement.summary
+
+
+@pytest.mark.case(41)
+def test_a_client_certificate_logs_in_and_is_held_against_the_window(
+    site: Site, postgres: Cluster, tmp_path: Path, client_certificate: ClientCertificate
+) -> None:
+    entry = database_on(postgres, client_certificate.role.name, name="postgres")
+    plan = make_plan(tmp_path, hosts=[host_on(site.sshd, site.account("good"))], databases=[entry])
+    found = finding(DatabaseLogin, plan)
+    assert found.status is Status.PASS, told(found)
+    client_certificate.renew(IN_5_HOURS)
+    found = finding(DatabaseLogin, plan)
+    assert found.status is Status.FAIL, told(found)
+    assert found.judgement.summary.startswith("the client certificate ends ")
+    event = f"client certificate of {client_certificate.role.name} on orders ends"
+    assert event in [each.text for each in found.judgement.events]

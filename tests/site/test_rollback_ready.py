@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -33,6 +35,7 @@ from preflight.plan import (
     Sha256,
 )
 from tests.site.accounts import Account, Accounts
+from tests.site.archives import set_header
 from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
 from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
@@ -219,7 +222,7 @@ def test_a_backup_without_data_fails(orders: Orders, ask_backup: AskBackup) -> N
 
 def test_a_backup_that_leaves_tables_out_is_a_warning(orders: Orders, ask_backup: AskBackup) -> None:
     orders.dump("new.dump", "-Fc", "--exclude-table-data=app")
-    is_warned(ask_backup(), "holds data of 1 tables, the database has 2")
+    is_warned(ask_backup(), "lacks data of 1 of the 2 tables", "not in it: public.app")
 
 
 def test_a_backup_of_another_database_fails(orders: Orders, ask_backup: AskBackup) -> None:
@@ -303,10 +306,123 @@ def test_sql_text_with_its_database_in_it_is_held_against_the_plan(orders: Order
     is_fail(ask_backup(format=BackupFormat.PLAIN), "of another database: postgres")
 
 
-def test_an_archive_packed_once_more_is_unknown(orders: Orders, ask_backup: AskBackup) -> None:
-    orders.put("new.dump", gzip.compress(orders.dump("x", "-Fc").read_bytes()))
+def openssl(content: bytes, *options: str) -> bytes:
+    words = ["openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-k", "secret", *options]
+    return subprocess.run(words, input=content, capture_output=True, check=True).stdout
+
+
+@pytest.mark.case(44)
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,  # an archive in it
+        lambda content: gzip.compress(openssl(content)),
+        openssl,
+        lambda content: openssl(content, "-a"),
+        lambda _content: b"-----BEGIN PGP MESSAGE-----\n\nhQEMA8\n",
+        lambda content: b"\x04\x22\x4d\x18" + content,
+    ],
+    ids=["gzip", "gzip openssl", "openssl", "base64", "gpg", "lz4"],
+)
+def test_what_cannot_be_read_here_is_unknown_until_a_command_of_the_plan_says_that_it_is_whole(
+    orders: Orders, ask_backup: AskBackup, pack: Callable[[bytes], bytes]
+) -> None:
+    orders.put("new.dump", pack(orders.dump("x", "-Fc").read_bytes()))
     found = ask_backup()
     assert found.status is Status.UNKNOWN, told(found)
+    assert found.judgement.summary == "the newest backup cannot be read here"
+    assert "[backups.orders] verify = [" in found.judgement.remedy
+    is_pass(ask_backup(verify=("test", "-s", "{file}")), "`test -s '{file}'` finds it whole")
+    is_fail(ask_backup(verify=("test", "-d", "{file}")), "does not find the newest backup whole: status 1")
+    found = ask_backup(verify=("/opt/nowhere/check", "{file}"))
+    assert found.status is Status.UNKNOWN, told(found)
+
+
+@pytest.mark.case(60)
+def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
+    spool, made = orders.cluster.backups / "base-tar", orders.folder / "base-tar"
+    orders.cluster.client("pg_basebackup", "-D", spool, "-Ft", "-z", "-c", "fast", "--no-sync")
+    shutil.move(spool, made)
+    orders.settle(made)
+    backup = Backup(
+        id="orders",
+        database="orders",
+        directory=RemotePath("/backup"),
+        method=BackupMethod.PG_BASEBACKUP,
+        format=BackupFormat.TAR,
+        previous=RemotePath(str(made)),
+    )
+
+    def found(**changes: Any) -> Finding:
+        return ask(backups={"orders": replace(backup, **changes)})["orders previous backup"]
+
+    unread = found()
+    assert unread.status is Status.UNKNOWN, told(unread)
+    assert "verify = [" in unread.judgement.remedy
+    verify = ("sh", "-c", 'for f in "$0"/*.gz; do gzip -t "$f" || exit 1; done', "{file}")
+    is_pass(found(verify=verify), "finds it whole")
+    (made / "base.tar.gz").write_bytes((made / "base.tar.gz").read_bytes()[:-9])
+    orders.settle(made)
+    is_fail(found(verify=verify), "status 1", "unexpected end of file")
+
+
+@pytest.mark.case(61)
+@pytest.mark.parametrize("form", ["custom", "directory", "plain"])
+def test_a_backup_is_as_old_as_it_says_of_itself(orders: Orders, ask_backup: AskBackup, form: str) -> None:
+    made = orders.dump("new.dump", f"-F{form[0]}", "--verbose", age=timedelta())
+    is_pass(ask_backup(format=BackupFormat(form)))
+
+    def begun(before: timedelta) -> Finding:
+        """Of a copy, made now, of a backup that was begun so long ago."""
+        wall = f"{now() - before:%Y-%m-%d %H:%M:%S}"
+        if form == "plain":
+            made.write_text(re.sub("(?<=-- Started on )[-0-9]+ [:0-9]+", wall, made.read_text()))
+        else:
+            set_header(made / "toc.dat" if form == "directory" else made, wall, summer=False)
+        return ask_backup(format=BackupFormat(form))
+
+    is_fail(begun(72 * HOUR), "old, whatever its file says")
+    found = begun(30 * HOUR)  # in some zone that was 20 hours ago
+    assert found.status is Status.UNKNOWN, told(found)
+    is_pass(begun(timedelta()))
+    is_pass(begun(4 * HOUR))
+
+
+@pytest.mark.case(62)
+def test_a_dump_of_another_database_of_the_same_name(orders: Orders, ask_backup: AskBackup, ask: Ask) -> None:
+    other = orders.cluster.create_database("orders")
+    try:
+        orders.dump("new.dump", "-Fc", database=other)
+        named = replace(orders.entry, name=other)
+        is_fail(ask_backup(), f"of another database: {other}")
+        orders.cluster.sql("CREATE TABLE one AS SELECT 1 AS n", dbname=other)
+        orders.cluster.sql("CREATE TABLE two AS SELECT 2 AS n", dbname=other)
+        for form in (BackupFormat.CUSTOM, BackupFormat.PLAIN):
+            orders.dump("new.dump", f"-F{form[0]}", database=other)
+            backup = Backup(
+                id="orders", database="orders", directory=RemotePath("/"), format=form,
+                previous=RemotePath(f"{orders.folder}/*.dump"),
+            )  # fmt: skip
+            is_pass(ask(entry=named, backups={"orders": backup})["orders previous backup"])
+            orders.cluster.sql("ALTER TABLE one RENAME TO three", dbname=other)
+            orders.cluster.sql("ALTER TABLE two RENAME TO four", dbname=other)
+            is_fail(
+                ask(entry=named, backups={"orders": backup})["orders previous backup"],
+                "the backup holds other tables than the database", "0 of the 2 tables; not in it: public.four",
+            )  # fmt: skip
+            orders.cluster.sql("ALTER TABLE three RENAME TO one", dbname=other)
+            orders.cluster.sql("ALTER TABLE four RENAME TO two", dbname=other)
+        orders.dump("new.dump", "-Fc", database=other)
+        backup = replace(backup, format=BackupFormat.CUSTOM)
+        for reader in ("", orders.entry.user):  # who may not read the tables, and who may
+            orders.cluster.sql("INSERT INTO one SELECT i FROM generate_series(1, 100000) i", dbname=other)
+            if reader:
+                orders.cluster.sql(f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{reader}"', dbname=other)
+            is_fail(
+                ask(entry=named, backups={"orders": backup})["orders previous backup"], "of what the database holds"
+            )
+    finally:
+        orders.cluster.sql(f"DROP DATABASE {other} WITH (FORCE)")
 
 
 def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask_backup: AskBackup) -> None:
@@ -315,6 +431,7 @@ def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask_bac
     is_fail(found, "/opt/nowhere/bin/pg_restore is missing", "client programs installed on db1")
 
 
+@pytest.mark.case(50)
 def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) -> None:
     spool, made = orders.cluster.backups / "base", orders.folder / "base"
     orders.cluster.client("pg_basebackup", "-D", spool, "-X", "stream", "-c", "fast", "--no-sync")
@@ -336,9 +453,7 @@ def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) ->
     victim = next(path for path in (made / "base").rglob("*") if path.is_file() and path.stat().st_size > 8000)
     victim.write_bytes(b"x" * victim.stat().st_size)
     is_fail(found(), "base backup is not whole", "checksum mismatch")
-    missing = found("")  # Debian has pg_verifybackup off the PATH
-    assert missing.status is Status.UNKNOWN, told(missing)
-    assert "the program is not found" in missing.judgement.summary
+    is_fail(found(""), "checksum mismatch")  # Debian has pg_verifybackup off the PATH
 
 
 def test_another_accounts_backups_are_read_by_the_programs_that_sudo_lists(
@@ -381,7 +496,7 @@ def test_a_read_that_takes_too_long_is_unknown(orders: Orders, ask_backup: AskBa
     data = next(orders.dump("new.dump", "-Fd").glob("*.dat.gz"))
     data.unlink()
     os.mkfifo(data)
-    found = ask_backup(settings={"read_within": timedelta(seconds=1)})
+    found = ask_backup(read_within=timedelta(seconds=1))
     assert found.status is Status.UNKNOWN, told(found)
     assert "read_within" in found.judgement.remedy
 

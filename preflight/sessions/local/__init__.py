@@ -10,15 +10,18 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from preflight.clock import Deadline, monotonic, now
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.files import Ended, LocalAct, LocalRequest
 from preflight.reasons import Reason
-from preflight.sessions import VANTAGE, ParallelSession
+from preflight.sessions import VANTAGE, Deliver
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree, read_scripts, read_text, sha256
+from preflight.sessions.timetable import Timetable
 
+MOST_AT_ONCE = 4
 MOST_BYTES = 64 * 1024
 """Of output and error together."""
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ")
@@ -27,15 +30,27 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _CHUNK_BYTES = 16 * 1024
 
 
-class LocalSession(ParallelSession):
+class LocalSession:
     """Reads, and runs what `[checks.command]` says; it never writes or follows anything out of a tree."""
 
     stage = "reading files and running commands"
-    most_at_once = 4
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the plan's; relative paths start there."""
         self._folder = folder
+
+    def ask(self, questions: Sequence[Question], deadline: Deadline, deliver: Deliver) -> None:
+        """See `preflight.sessions.Session`. Calls `deliver` in this thread or another, and returns after the last."""
+        timetable = Timetable(MOST_AT_ONCE)
+        for question in questions:
+            timetable.add(partial(self._answer, question, deadline, deliver))
+        timetable.work_off()
+
+    def close(self) -> None:
+        """Nothing outlives a question, and each of those ends by its own deadline."""
+
+    def _answer(self, question: Question, deadline: Deadline, deliver: Deliver) -> None:
+        deliver(question, self.answer(question, deadline))
 
     def answer(self, question: Question, deadline: Deadline) -> Answer:
         deadline = deadline.at_most(question.timeout_seconds)

@@ -55,9 +55,10 @@ class Statement:
 _FACTS_SECONDS = 5.0
 _FACTS = """\
 SELECT pg_catalog.pg_backend_pid() AS server_pid, pg_catalog.current_setting('role') AS role,
-  (SELECT s.version FROM pg_catalog.pg_stat_ssl s
-    WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) AS tls,
-  {} AS settings
+  s.version AS tls, {} AS settings,
+  pg_catalog.to_jsonb(s) OPERATOR(pg_catalog.->>) 'client_serial' AS client_serial -- since version 12
+FROM (SELECT pg_catalog.pg_backend_pid() AS pid) own
+LEFT JOIN pg_catalog.pg_stat_ssl s ON s.pid OPERATOR(pg_catalog.=) own.pid
 """
 
 FACTS = Statement(_FACTS.format(settings_as_json("setting")), _FACTS_SECONDS, limits=False)
@@ -248,14 +249,16 @@ def _text(value: bytes) -> str:
 
 
 def server_facts(rows: str) -> dict[str, str]:
-    """From the rows of either question: `server_pid`, `tls` (version of the server's own connection, may be empty) and
-    `settings` (JSON: name to setting, unit and source)."""
+    """From the rows of either question: `server_pid`; of the server's own connection `tls`, the version, and
+    `client_serial`, the number of the certificate it was shown, which may be empty; and `settings` (JSON: name to
+    setting, unit and source)."""
     seen: dict[str, str] = json.loads(rows)[0]
     # pg_settings does not list `role`, which ALTER ROLE ... SET role sets.
     settings = {**json.loads(seen["settings"]), "role": {"setting": seen["role"], "unit": None, "source": None}}
     return {
         "server_pid": seen["server_pid"],
         "tls": seen["tls"] or "",
+        "client_serial": seen["client_serial"] or "",
         "settings": json.dumps(settings, sort_keys=True),
     }
 

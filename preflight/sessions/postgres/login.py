@@ -174,6 +174,10 @@ class Login:
         }
         if database.sslmode is SslMode.DISABLE and database.connect is Connect.DIRECT:
             parameters["require_auth"] = "!password"  # never the password in clear text on the wire
-        if self.password is None:
-            return parameters  # libpq offers the client certificate in ~/.postgresql, if there is one
-        return parameters | {"password": self.password, "sslcertmode": "disable", "sslcert": NOWHERE}
+        if self.password is not None:
+            parameters["password"] = self.password
+        if database.sslcert is not None:
+            parameters |= {"sslcert": str(database.sslcert), "sslkey": str(database.sslkey)}
+        elif self.password is not None:  # else libpq offers the client certificate in ~/.postgresql, if there is one
+            parameters |= {"sslcertmode": "disable", "sslcert": NOWHERE}
+        return parameters

@@ -44,6 +44,11 @@ _LIBPQ_SAYS = (
     ),
     (("does not support SSL",), Reason.TLS_UNSUPPORTED, "the server does not offer TLS"),
     (("does not match host name", "host name from server certificate"), Reason.CERTIFICATE_NAME, "{said}"),
+    (
+        ("alert certificate", "alert unknown ca", "alert bad certificate"),
+        Reason.CLIENT_CERTIFICATE,
+        "the server refuses our client certificate, or wants one: {said}",
+    ),
     (("certificate verify failed",), Reason.CERTIFICATE_UNTRUSTED, "the server's certificate is not trusted"),
     (("private key file",), Reason.CLIENT_KEY, "{said}"),
     (("root certificate file",), Reason.CA_FILE, "{said}"),

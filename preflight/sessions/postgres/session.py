@@ -225,11 +225,15 @@ class SqlSession:
 
     def _note(self, told: dict[str, str]) -> None:
         """Adds to the session what the server tells of itself."""
-        tls = told.pop("tls")
+        tls, shown = told.pop("tls"), told.pop("client_serial")
         self._session |= told
         # Behind a pooler, the server tells of the pooler's connection: another process, and not our TLS.
         if tls and self._session["ssl"] != "no" and told["server_pid"] == self._session["backend_pid"]:
             self._session["ssl"] = tls
+            from preflight.sessions.postgres.certificate import client_certificate
+
+            if shown and (certificate := client_certificate(self._database)):
+                self._session["client_certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:
         return self._no_reply(CannotAsk(Reason.CLOSED_HERE, "the session was closed"))

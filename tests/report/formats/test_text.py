@@ -96,7 +96,7 @@ def test_the_lead_time_says_by_when_to_ask_and_whether_that_is_over() -> None:
     assert lead(BAD, MOMENT) == ["lead    ask by Fri 2026-10-16 19:00 +00:00"]
     late = MOMENT - timedelta(seconds=1)
     assert lead(BAD, late) == ["lead    ask by Fri 2026-10-16 18:59 +00:00: that is over, so escalate now"]
-    assert lead(unknown("dark"), MOMENT), "what could not be seen may need the same cure"
+    assert lead(unknown("dark", remedy="look"), MOMENT), "what could not be seen may need the same cure"
     assert not lead(warned("nearly", expected="x", actual="y", remedy="z"), MOMENT)
     assert not lead(BAD, start), "nobody has to be asked ahead of the window"
 
@@ -136,7 +136,7 @@ def test_one_cause_is_told_once_and_every_check_behind_it_named() -> None:
 
 
 def test_what_is_not_good_comes_first() -> None:
-    mixed = verdict(finding(passed("fine"), "a"), finding(unknown("dark"), "b"), finding(BAD, "c"))
+    mixed = verdict(finding(passed("fine"), "a"), finding(unknown("dark", remedy="look"), "b"), finding(BAD, "c"))
     report = text_report.render(mixed, View(verbose=True))
     assert report.index("FAIL") < report.index("UNKNOWN") < report.index("PASS")
 

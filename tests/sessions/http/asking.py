@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from preflight.clock import Deadline
 from preflight.probe import Answer, NoReply, Question, Reply
-from preflight.questions.http import HttpAnswer, HttpGet
+from preflight.questions.http import HttpAnswer, HttpGet, Samples
 from preflight.sessions.http import HttpSession
 from tests.site.certificates import Certificate
 
@@ -74,6 +75,16 @@ def says(answer: bytes) -> Talk:
     return talk
 
 
+def says_in_turn(*answers: bytes) -> Talk:
+    """The first answer to the first request, and so on, from the first again after the last."""
+    turns = itertools.cycle(answers)
+
+    def talk(connection: socket.socket, ended: threading.Event) -> None:
+        says(next(turns))(connection, ended)
+
+    return talk
+
+
 def drips(first: bytes, drop: bytes, seconds: float = 0.05) -> Talk:
     """Sends `first` at once and then `drop` after `drop` until the test ends."""
 
@@ -119,10 +130,15 @@ def ask(probe: HttpGet, folder: Path = Path(), seconds: float = 20.0) -> Answer:
     return ask_all(folder, [probe], seconds)[0]
 
 
-def answered(probe: HttpGet, folder: Path = Path()) -> HttpAnswer:
+def sampled(probe: HttpGet, folder: Path = Path()) -> Samples:
     answer = ask(probe, folder)
     assert isinstance(answer, Reply), answer
     return probe.read(answer)
+
+
+def answered(probe: HttpGet, folder: Path = Path()) -> HttpAnswer:
+    [answer] = sampled(probe, folder).answers
+    return answer
 
 
 def lost(probe: HttpGet, folder: Path = Path(), seconds: float = 20.0) -> NoReply:

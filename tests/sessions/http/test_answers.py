@@ -16,6 +16,8 @@ from preflight.clock import monotonic
 from preflight.probe import Answer, NoReply, Reply
 from preflight.questions.http import LARGEST_BODY_BYTES, HttpGet, HttpRequest
 from preflight.reasons import Reason
+from preflight.sessions import dial
+from preflight.sessions import http as http_module
 from tests.sessions.conftest import LATE_SECONDS
 from tests.sessions.http.asking import (
     Talk,
@@ -26,6 +28,7 @@ from tests.sessions.http.asking import (
     lost,
     raw_server,
     read_request,
+    sampled,
     says,
     stays_silent,
 )
@@ -117,11 +120,75 @@ def test_a_server_name_is_used_for_certificate_and_host_header_while_the_address
         app.close()
 
 
-def test_every_address_of_a_name_is_tried(https_app: HttpsApp) -> None:
-    """`localhost` may also be ::1, where this server does not listen."""
+def test_localhost_is_one_machine_by_whichever_of_its_addresses(https_app: HttpsApp) -> None:
+    """It may also be ::1, where this server does not listen."""
     https_app.answer_json({"status": "UP"})
     probe = get(https_app.url(host="localhost"), ca=str(https_app.ca))
     assert answered(probe).address == f"127.0.0.1:{https_app.port}"
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Lets every name stand for these addresses."""
+
+    def found(_name: str, port: int, **_more: object) -> list[tuple[object, ...]]:
+        families = [socket.AF_INET6 if ":" in each else socket.AF_INET for each in addresses]
+        return [(family, 1, 6, "", (each, port)) for family, each in zip(families, addresses, strict=True)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+def test_every_address_of_a_name_is_asked_as_often_as_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(says(OK + b"\r\n")) as url:
+        resolving(monkeypatch, "127.0.0.1", "127.0.0.2")
+        port = url.rpartition(":")[2]
+        seen = sampled(get(f"http://app1:{port}/", samples=3))
+    assert [each.address for each in seen.answers] == [f"127.0.0.1:{port}"] * 3
+    [lost] = seen.lost  # what does not answer is not asked again
+    assert lost.reason is Reason.NOT_LISTENING
+    assert seen.left_out == ()
+
+
+def test_of_addresses_that_all_fail_the_most_telling_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolving(monkeypatch, "127.0.0.1", "127.0.0.2")
+    with closed_port() as port:
+        seen = lost(get(f"http://app1:{port}/"))
+    assert seen.reason is Reason.NOT_LISTENING
+    assert f"127.0.0.1:{port}" in seen.detail
+    assert f"127.0.0.2:{port}" in seen.detail
+
+
+def test_an_address_of_a_family_without_a_route_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(says(OK + b"\r\n")) as url:
+        resolving(monkeypatch, "2001:db8::7", "127.0.0.1")
+        monkeypatch.setattr(dial, "_has_route", lambda family, _where: family == socket.AF_INET)
+        port = url.rpartition(":")[2]
+        seen = sampled(get(f"http://app1:{port}/"))
+    assert [each.address for each in seen.answers] == [f"127.0.0.1:{port}"]
+    assert seen.left_out == (f"[2001:db8::7]:{port}",)
+    assert seen.lost == ()
+
+
+def test_the_samples_of_one_address_have_time_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "SECONDS_APART", 0.05)
+    with raw_server(says(OK + b"\r\n")) as url:
+        first, second, third = sampled(get(url, samples=3)).answers
+    for earlier, later in ((first, second), (second, third)):
+        assert (later.asked_at - earlier.asked_at).total_seconds() >= 0.05 + earlier.latency_seconds
+
+
+def test_whoever_waits_for_the_next_sample_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one request at a time, the second endpoint is asked while the first one waits."""
+    monkeypatch.setattr(http_module, "SECONDS_APART", 0.2)
+    monkeypatch.setattr(http_module, "MOST_AT_ONCE", 1)
+    asked: list[bytes] = []
+
+    def talk(connection: socket.socket, _ended: threading.Event) -> None:
+        asked.append(read_request(connection).split()[1])
+        connection.sendall(OK + b"\r\n")
+
+    with raw_server(talk) as url:
+        ask_all(Path(), [get(f"{url}/{name}", samples=2) for name in "ab"])
+    assert asked == [b"/a", b"/b", b"/a", b"/b"]
 
 
 def test_non_ascii_characters_in_a_path_are_quoted(https_app: HttpsApp) -> None:
@@ -216,14 +283,16 @@ def test_a_name_lookup_that_takes_too_long_is_not_held_against_the_application(
     assert "app1.example.net was not resolved in time" in answer.detail
 
 
+@pytest.mark.case(42)
 @pytest.mark.parametrize(
     "interim",
     [
+        b"HTTP/1.1 103\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
         b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
     ],
-    ids=["103", "102 three times", "100 and 103"],
+    ids=["103 without words", "103", "102 three times", "100 and 103"],
 )
 def test_an_interim_response_is_not_the_answer(interim: bytes) -> None:
     with raw_server(says(interim + OK + b"Content-Length: 2\r\n\r\nok")) as url:
@@ -258,7 +327,6 @@ def test_a_body_of_50_megabytes_is_not_read(https_app: HttpsApp) -> None:
     https_app.answer("/health", b"x" * 50_000_000)
     answer = lost(app_get(https_app))
     assert answer.reason is Reason.BODY_TOO_LARGE
-    assert answer.session["status"] == "200"
 
 
 def test_a_body_at_the_cap_is_complete(https_app: HttpsApp) -> None:

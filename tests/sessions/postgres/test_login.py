@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres import fakes
 from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
 from tests.site.certificates import Authority
-from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.postgres import ClientCertificate, Cluster, DatabaseRole
 from tests.site.site import Site
 
 __all__ = ["asker", "role"]
@@ -228,44 +228,51 @@ def test_the_systems_authorities_are_asked_when_the_plan_names_none(
     assert answer.reason in (Reason.CERTIFICATE_UNTRUSTED, Reason.CA_FILE)
 
 
-@pytest.fixture
-def client_certificate(postgres: Cluster, clean_surroundings: Path, site: Site) -> Iterator[DatabaseRole]:
-    """A role that logs in by certificate alone, and its certificate where libpq looks for one."""
-    role = postgres.create_role("by_certificate")
-    authority = Authority(site.new_path("clients-ca"))
-    folder = clean_surroundings / ".postgresql"
-    folder.mkdir()
-    issued = authority.issue([role.name], usage="clientAuth")
-    shutil.copy(issued.certificate, folder / "postgresql.crt")
-    shutil.copy(issued.key, folder / "postgresql.key")
-    (folder / "postgresql.key").chmod(0o600)
-    (postgres.data / "clients.crt").write_bytes(authority.certificate.read_bytes())
-    postgres.sql("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'")
-    with postgres.hba(f"hostssl all {role.name} 127.0.0.1/32 cert"):
-        yield role
-    postgres.sql("ALTER SYSTEM RESET ssl_ca_file")
-    postgres.reload()
-    shutil.rmtree(folder)
-
-
+@pytest.mark.case(41)
 def test_a_plan_without_a_password_offers_the_client_certificate(
-    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+    asker: Asker, postgres: Cluster, client_certificate: ClientCertificate
 ) -> None:
-    assert reply(asker.login(client_certificate, postgres.port, password=None)).session["used_password"] == "no"
+    answer = reply(asker.login(client_certificate.role, postgres.port, password=None))
+    assert answer.session["used_password"] == "no"
+
+
+@pytest.mark.case(41)
+def test_a_certificate_that_the_plan_names_is_offered_beside_a_password(
+    asker: Asker, postgres: Cluster, client_certificate: ClientCertificate
+) -> None:
+    role = client_certificate.role
+    named = {"sslcert": client_certificate.certificate, "sslkey": client_certificate.key}
+    with postgres.hba(f"hostssl all {role.name} 127.0.0.1/32 scram-sha-256 clientcert=verify-full"):
+        answer = reply(asker.login(role, postgres.port, **named))
+        without = no_reply(asker.login(role, postgres.port))
+    assert answer.session["used_password"] == "yes"
+    shown = certificate_facts.Certificate.in_session(answer.session, "client_certificate")
+    assert shown is not None
+    assert shown.subject == f"CN={role.name}"
+    assert "valid client certificate" in without.detail
 
 
 def test_a_password_of_the_plan_is_the_only_credential(
-    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole
+    asker: Asker, postgres: Cluster, client_certificate: ClientCertificate
 ) -> None:
-    answer = no_reply(asker.login(client_certificate, postgres.port))
+    answer = no_reply(asker.login(client_certificate.role, postgres.port))
     assert answer.reason is Reason.NO_PG_HBA
 
 
-def test_a_client_key_that_others_can_read_is_named(
-    asker: Asker, postgres: Cluster, client_certificate: DatabaseRole, clean_surroundings: Path
+def test_a_client_certificate_that_has_ended_is_told_from_the_servers(
+    asker: Asker, postgres: Cluster, client_certificate: ClientCertificate
 ) -> None:
-    (clean_surroundings / ".postgresql" / "postgresql.key").chmod(0o644)
-    answer = no_reply(asker.login(client_certificate, postgres.port, password=None))
+    client_certificate.renew(datetime.now(UTC) - timedelta(hours=1))
+    answer = no_reply(asker.login(client_certificate.role, postgres.port, password=None))
+    assert answer.reason is Reason.CLIENT_CERTIFICATE, answer
+    assert "expired" in answer.detail
+
+
+def test_a_client_key_that_others_can_read_is_named(
+    asker: Asker, postgres: Cluster, client_certificate: ClientCertificate
+) -> None:
+    client_certificate.key.chmod(0o644)
+    answer = no_reply(asker.login(client_certificate.role, postgres.port, password=None))
     assert answer.reason is Reason.CLIENT_KEY
     assert "postgresql.key" in answer.detail
 

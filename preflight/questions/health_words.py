@@ -1,0 +1,150 @@
+"""What the body of an answer says of its own health, asked or not: at any depth, in the usual layouts. Pure.
+
+The words are those of Spring Boot (status; parts at the top, in `details` or `components`), MicroProfile Health
+(status; `outcome` and `state` in 1.0), ASP.NET Core, draft-inadarei-api-health-check, Consul, django-health-check,
+gRPC, and what is written by hand. As JSON, as lines `name: word`, as Kubernetes' `[-]name failed`, as `<status>` in
+XML, or as one word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from preflight.questions.json_body import BodyError, JsonValue, Number, names_of, parse_json
+
+
+class State(Enum):
+    WELL = "well"
+    IMPAIRED = "impaired"
+    ILL = "ill"
+    UNCLEAR = "unclear"
+    """It does not know, or says it in a word of its own."""
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_WELL = _set(
+    "up ok okay pass passing passed healthy working green alive available ready running live success successful "
+    "operational serving online connected good active started true yes"
+)
+_IMPAIRED = _set("warn warning degraded yellow partial partially_available limited")
+_ALWAYS_ILL = _set("down out_of_service unhealthy unavailable")
+"""Under whatever name they stand."""
+_ILL_PART = _ALWAYS_ILL | _set(
+    "fail failed failing failure error critical fatal timeout dead offline disconnected broken unexpected_result "
+    "unknown_error"
+)
+"""Under whatever name they stand, beside other parts that are well."""
+_ILL = _ILL_PART | _set("false no red stopped stopping shutting_down maintenance impaired outage sick")
+"""Under a name of health."""
+_UNSURE = _set("unknown starting initializing pending")
+_KEYS = _set("state outcome healthy ok up alive ready success")
+_KEY_ENDS = ("status", "health")
+_OF_THE_WHOLE = _set("status health outcome healthstatus overallstatus overallhealth")
+_BELOW_KEY = ("code", "value")
+_PARTS = _set("components checks entries results services dependencies")
+"""What holds parts, each with its status: a word of somebody's own there is one of health."""
+_PAIR = re.compile(r"([\w ./-]{1,60}?)\s*[:=]\s*(.{1,60})")
+_ELEMENT = re.compile(r"<([\w:-]+)[^<>]*>\s*([^<>]{1,40}?)\s*</\1>")
+_DENIED = re.compile(
+    r"\bnot[ _-](?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bunhealthy\b", re.IGNORECASE
+)
+_LONGEST_LINE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of health, and where it stands."""
+
+    path: str
+    """Dotted, as `value_at` reads it; empty for a text that is nothing else."""
+    text: str
+    state: State
+
+
+def words_of(body: str) -> Iterator[Word]:
+    """What the body says of its health, the whole and each part."""
+    try:
+        yield from _in_value(parse_json(body), ())
+    except BodyError:
+        yield from _in_text(body)
+
+
+def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
+    if isinstance(value, list):
+        for name, part in zip(names_of(value), value, strict=True):
+            yield from _in_value(part, (*path, name))
+    elif isinstance(value, dict):
+        beside = {key: each for key, each in value.items() if isinstance(each, str) and not _is_key(key, path)}
+        for key, part in value.items():
+            if isinstance(part, dict | list):
+                yield from _in_value(part, (*path, key))
+            else:
+                yield from _word(key, part, path, beside)
+    elif not path:
+        yield from _word("", value, path, {})
+
+
+def _in_text(body: str) -> Iterator[Word]:
+    if body.lstrip().startswith("<"):
+        for name, text in _ELEMENT.findall(body):
+            if _is_key(name):
+                yield from _word(name, text, _NOT_JSON, {})
+        return
+    lines = [line.strip()[:_LONGEST_LINE] for line in body.splitlines()]
+    pairs = [(found[1], found[2]) for found in map(_PAIR.fullmatch, lines) if found]
+    for line in lines:
+        if line.startswith("[-]"):
+            yield Word(line[3:].split(" ")[0], "failed", State.ILL)
+        elif _DENIED.search(line):
+            yield Word("", line, State.ILL)
+        elif not _PAIR.fullmatch(line):
+            yield from _word("", line, _NOT_JSON, {})
+    for name, text in pairs:
+        yield from _word(name, text, _NOT_JSON, dict(pairs))
+
+
+_NOT_JSON = ("",)
+"""In place of a path: a word of somebody's own is then none of health."""
+
+
+def _word(key: str, value: JsonValue, path: tuple[str, ...], beside: Mapping[str, str]) -> Iterator[Word]:
+    """A value, if it says something of health. `beside`: what stands beside it under names that are none of health."""
+    state = _state(key, value, path, beside)
+    if state is not None:
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        yield Word(".".join(part for part in (*path, key) if part), shown, state)
+
+
+def _state(key: str, value: JsonValue, path: tuple[str, ...], beside: Mapping[str, str]) -> State | None:
+    is_key = not key or _is_key(key, path)
+    if value is None or isinstance(value, Number):
+        return State.ILL if is_key and re.fullmatch(r"[45]\d\d", str(value)) else None
+    word = _normal(value)
+    denies = word.startswith("not_") and word.removeprefix("not_") in _WELL
+    if not is_key:
+        ill = _ILL_PART if any(_normal(each) in _WELL for each in beside.values()) else _ALWAYS_ILL
+        return State.ILL if word in ill or denies else None
+    if word in _WELL or word in _IMPAIRED:
+        return State.WELL if word in _WELL else State.IMPAIRED
+    if word in _ILL or denies:
+        return State.ILL
+    is_whole = not path and key.lower() in _OF_THE_WHOLE
+    is_part = key.lower() == "status" and len(path) > 1 and (path[-2].lower() in _PARTS or path[:-1] == ("details",))
+    return State.UNCLEAR if is_whole or is_part or (word in _UNSURE and path != _NOT_JSON) else None
+
+
+def _is_key(name: str, path: tuple[str, ...] = ()) -> bool:
+    lower = name.lower()
+    below = bool(path) and lower in _BELOW_KEY and _is_key(path[-1])
+    return below or lower in _KEYS or lower.endswith(_KEY_ENDS)
+
+
+def _normal(value: object) -> str:
+    """`OUT-OF SERVICE` -> `out_of_service`; of `unavailable: no route`, what stands before the colon."""
+    return re.sub(r"[\s_-]+", "_", str(value).partition(":")[0].strip(" .!").lower())

@@ -1,0 +1,119 @@
+"""What bodies say of their own health, in the layouts that are usual."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preflight.questions.health_words import State, words_of
+from preflight.questions.json_body import parse_json, value_at
+
+UP = {"status": "UP"}
+DOWN = {"status": "DOWN"}
+
+
+def unwell(body: object) -> dict[str, State]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return {word.path: word.state for word in words_of(text) if word.state is not State.WELL}
+
+
+ILL = {
+    "Spring Boot 1": ({**UP, "db": {**DOWN, "error": "refused"}, "diskSpace": {**UP, "free": 7}}, "db.status"),
+    "Spring Boot 1, status as an object": ({"status": {"code": "DOWN", "description": ""}}, "status.code"),
+    "Spring Boot 2.0": ({**UP, "details": {"db": {**DOWN, "details": {}}}}, "details.db.status"),
+    "Spring Boot 2.0, composite": (
+        {**UP, "details": {"db": {**UP, "details": {"second": DOWN}}}},
+        "details.db.details.second.status",
+    ),
+    "Spring Boot 3": ({**UP, "components": {"db": {"status": "OUT_OF_SERVICE"}}}, "components.db.status"),
+    "MicroProfile": ({**UP, "checks": [{"name": "db", **DOWN}, {"name": "mq", **UP}]}, "checks.db.status"),
+    "MicroProfile without names": ({**UP, "checks": [UP, DOWN]}, "checks.1.status"),
+    "MicroProfile 1.0": ({"outcome": "UP", "checks": [{"name": "db", "state": "DOWN"}]}, "checks.db.state"),
+    "ASP.NET": ({"status": "Healthy", "entries": {"db": {"status": "Unhealthy", "data": {}}}}, "entries.db.status"),
+    "ASP.NET, list": ({"Status": "Healthy", "results": [{"name": "db", "Status": "Unhealthy"}]}, "results.db.Status"),
+    "django-health-check": ({"Cache": "working", "Database": "unavailable: Database error"}, "Database"),
+    "django-health-check, unexpected": ({"Cache": "working", "Queue": "unexpected result: wrong"}, "Queue"),
+    "RFC draft": ({"status": "pass", "checks": {"db:time": [{"status": "fail"}]}}, "checks.db:time.0.status"),
+    "Consul": ([{"Node": {}, "Checks": [{"CheckID": "web", "Status": "critical"}]}], "0.Checks.web.Status"),
+    "Consul agent": ({"service:web": {"Name": "web", "Status": "critical"}}, "service:web.Status"),
+    "Dropwizard": ({"deadlocks": {"healthy": True}, "db": {"healthy": False, "message": "x"}}, "db.healthy"),
+    "Terminus": ({"status": "ok", "info": {}, "details": {"db": {"status": "down"}}}, "details.db.status"),
+    "Elasticsearch": ({"cluster_name": "x", "status": "red"}, "status"),
+    "etcd": ({"health": "false", "reason": "RAFT NO LEADER"}, "health"),
+    "gRPC": ({"status": "NOT_SERVING"}, "status"),
+    "a number": ({"status": 503}, "status"),
+    "by hand": ({"db": "ok", "redis": "error", "version": "4.1"}, "redis"),
+    "by hand, alone": ({"redis": "DOWN"}, "redis"),
+    "by hand, not": ({"health": "Not ready"}, "health"),
+    "by hand, names of its own": ({"db_status": "failed"}, "db_status"),
+    "one JSON word": ('"DOWN"', ""),
+    "one JSON truth": ("false", ""),
+    "one word": ("Unhealthy\n", ""),
+    "a sentence": ("The service is not healthy.", ""),
+    "lines": ("database: ok\nqueue: DOWN\n", "queue"),
+    "lines beside others": ("database = ok\nqueue = error\n", "queue"),
+    "Kubernetes": ("[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", "etcd"),
+    "XML": ("<health><status>DOWN</status></health>", "status"),
+}
+
+
+@pytest.mark.case(10)
+@pytest.mark.parametrize(("body", "path"), ILL.values(), ids=ILL.keys())
+def test_a_part_that_is_ill_is_found_and_named(body: object, path: str) -> None:
+    assert unwell(body) == {path: State.ILL}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**UP, "components": {"db": {**UP, "details": {"database": "PostgreSQL", "validationQuery": "isValid()"}}}},
+        {**UP, "components": {"kafka": {**UP, "details": {"listeners": [{"isPaused": False, "state": "CLOSED"}]}}}},
+        {"status": "pass", "version": "1", "notes": [""], "output": "", "checks": {"cpu:load": [{"status": "pass"}]}},
+        [{"Service": {"Tags": [], "Weights": {"Passing": 10, "Warning": 1}}, "Checks": [{"Status": "passing"}]}],
+        {"status": "ok", "log_level": "error", "debug": False, "read_only": "false", "last_error": "timeout"},
+        {"Database": "working", "Cache backend: default": "working"},
+        {"app": {"name": "orders", "version": "4.1"}, "git": {"branch": "main"}},
+        {"status": 200, "code": 0},
+        {"health": "true"},
+        {"status": None},
+        "OK", "pong", "4.1\n", "I am alive!", "", "{}", "[]", "true", "status: OK\nuptime: 5 days\n",
+        "<html><title>Unavailable</title><h1>Down</h1></html>", "[+]ping ok\nhealthz check passed\n",
+    ],
+)  # fmt: skip
+def test_what_is_well_or_about_something_else_is_nothing_unwell(body: object) -> None:
+    assert unwell(body) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "state"),
+    [
+        ({"status": "warn"}, "status", State.IMPAIRED),
+        ("Degraded", "", State.IMPAIRED),
+        ({**UP, "components": {"mq": {"status": "DEGRADED"}}}, "components.mq.status", State.IMPAIRED),
+        ({**UP, "components": {"mq": {"status": "UNKNOWN"}}}, "components.mq.status", State.UNCLEAR),
+        ({**UP, "components": {"mq": {"status": "DRAINING"}}}, "components.mq.status", State.UNCLEAR),
+        ({"status": "Humming"}, "status", State.UNCLEAR),
+    ],
+)
+def test_other_words_are_no_pass_and_no_failure(body: object, path: str, state: State) -> None:
+    assert unwell(body) == {path: state}
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.text() | st.sampled_from(["UP", "DOWN"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["status", "a.b", "name", "ok", "1"]), inner),
+))  # fmt: skip
+def test_any_value_is_walked_and_each_path_leads_to_its_word(value: object) -> None:
+    body = json.dumps(value)
+    for word in words_of(body):
+        if word.path:
+            found = value_at(parse_json(body), word.path)
+            assert str(found).lower() == word.text.lower()
+
+
+@given(st.text())
+def test_any_text_is_read(body: str) -> None:
+    list(words_of(body))
