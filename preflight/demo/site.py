@@ -232,6 +232,7 @@ class DemoSite:
             "dba_standby": "" if night else 'standby = "the second DBA"',
             "tested": "\n".join(_TESTED.format(app2=app2, on=rehearsed, run=run) for app2, run in runs.items()),
             "zone": _ZONE,
+            "site_account": self._account.name,
             "window_start": start.isoformat(),
             "window_end": end.isoformat(),
             "rehearsed": rehearsed.isoformat(),
