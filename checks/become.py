@@ -25,6 +25,8 @@ from preflight.questions.sudo import (
     stamp,
 )
 
+_BY_RULE = (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
+"""One line of sudoers cures it for all programs."""
 _SHELL = "/bin/sh"
 """Other checks look at the account's folders with it."""
 _REMEDIES = {
@@ -37,6 +39,7 @@ _REMEDIES = {
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
     Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}; or name "
     "the password in `become` of [hosts.{host}]",
+    Refusal.NO_EXEC: "have this line in sudoers on {host}, last: {login} ALL=({account}) NOPASSWD: EXEC: {listed}",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
 
@@ -135,7 +138,7 @@ class BecomeAccount(Check):
 
         def why(run: ProgramRun) -> tuple[str, str]:
             listed = run.refusal is Refusal.NEEDS_PASSWORD and run.path
-            alone = "" if run.refusal in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
+            alone = "" if run.refusal in _BY_RULE else run.program
             return f"{'it is listed, but ' if listed else ''}{run.refusal}", alone
 
         with_password = " with the password of the plan" if target.account.password else " without a prompt"
