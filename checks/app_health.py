@@ -21,7 +21,7 @@ from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
 from preflight.reasons import Reason, Side
-from preflight.wording import in_toml, shortened
+from preflight.wording import beside, in_toml, shortened
 
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120
@@ -110,7 +110,7 @@ class AppHealth(Check):
                 HttpRequest(
                     endpoint.url,
                     endpoint.server_name,
-                    "" if endpoint.ca is None else str(endpoint.ca),
+                    "" if endpoint.ca is None else beside(self.plan.folder, endpoint.ca),
                     endpoint.follow_redirects,
                     min(patience, _LONGEST_SECONDS),
                     endpoint.samples,

@@ -129,7 +129,7 @@ class BackupDuration(Check):
         if newest is not None:
             why = f"{newest.path} does not tell how long it took"
         else:
-            why = "there is no earlier backup" if listing else "the plan names no earlier backup"
+            why = "no earlier backup was found" if listing else "the plan names no earlier backup"
         if step.source != GUESS:
             return passed(f"{step.minutes:g} min were {step.source}; {why}")
         return warned(

@@ -11,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import minutes_at_stake, programs_of, work_on
+from preflight.plan.work import minutes_at_stake, programs_of, sudo_cure, work_on
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
     ProgramRun,
@@ -35,11 +35,10 @@ _REMEDIES = {
     "the plan: `program` or `command` of its entry",
     Refusal.UNKNOWN_ACCOUNT: "correct the account's name in the plan, or have {account} made on {host}",
     Refusal.NEEDS_TERMINAL: "have this line in sudoers on {host}: Defaults:{login} !requiretty",
-    Refusal.NOT_ALLOWED: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}",
+    Refusal.NOT_ALLOWED: "{rule}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
-    Refusal.NEEDS_PASSWORD: "have this line in sudoers on {host}: {login} ALL=({account}) NOPASSWD: {listed}; or name "
-    "the password in `become` of [hosts.{host}]",
-    Refusal.NO_EXEC: "have this line in sudoers on {host}, last: {login} ALL=({account}) NOPASSWD: EXEC: {listed}",
+    Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
+    Refusal.NO_EXEC: "{starting}",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
 
@@ -175,16 +174,18 @@ class BecomeAccount(Check):
         host, account = target.host, target.account.account
         named = [path or (name if name.startswith("/") else f"/usr/bin/{name}") for name, path in found]
         names = ", ".join(name for name, _ in found)
+        rule = sudo_cure(host, account, *named, _SHELL)
         return failed(
             summary,
-            expected=f"sudo -k -n -u {account} -- PROGRAM runs on {host.id}: {names}",
+            expected=f"sudo -k -n -u {account} runs them on {host.id}: {names}",
             actual=actual,
             remedy=_REMEDIES[why].format(
                 host=host.id,
                 login=host.user or "the login",
                 account=account,
                 program=names,
-                listed=", ".join(dict.fromkeys([*named, _SHELL])),
+                rule=rule,
+                starting=rule.replace("NOPASSWD: ", "NOPASSWD: EXEC: "),  # the tag of the last rule that fits counts
             ),
             minutes_at_stake=self._stake(target),
         )

@@ -16,7 +16,7 @@ from preflight.judging.cures import could_not_look
 from preflight.plan import Account, EntryId, HostRef, Name, RoleRef
 from preflight.plan.limits import Between
 from preflight.plan.values import Argument, OpenText
-from preflight.plan.work import behind_become
+from preflight.plan.work import behind_become, sudo_cure
 from preflight.probe import NoReply, Via
 from preflight.questions.files import TARGET, Ended, HostCommand, LocalCommand
 from preflight.questions.shell import AsAccount
@@ -121,14 +121,15 @@ class CommandCheck(Check):
         remedy = command.remedy or f"look at what it says, mend that, then run it again{_where(command)}: {typed}"
         problem = _not_run(command, ended)
         if problem:
-            refused = _refused_by_sudo(command, ended)
-            return unknown(
-                problem,
-                expected=command.wanted,
-                actual=_first_line(ended.error) or f"exit status {ended.code}",
-                remedy=f"make it run{_where(command)}: {typed}",
-                behind=behind_become(self.plan.hosts[command.host], command.account) if refused else "",
-            )
+            remedy, behind = f"make it run{_where(command)}: {typed}", ""
+            if _refused_by_sudo(command, ended):
+                host = self.plan.hosts[command.host]
+                behind = behind_become(host, command.account)
+                remedy = sudo_cure(host, command.account, command.program)
+                if not command.program.startswith("/"):  # sudoers wants it
+                    remedy = f"name the full path in `program` of [checks.command.run.{command.id}], then run again"
+            actual = _first_line(ended.error) or f"exit status {ended.code}"
+            return unknown(problem, expected=command.wanted, actual=actual, remedy=remedy, behind=behind)
         if ended.code == _OK:
             return passed(said or "exit status 0, nothing printed", expected=command.wanted)
         actual = said or _first_line(ended.error) or "nothing printed"

@@ -38,6 +38,10 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self._at - monotonic())
 
+    def spent(self) -> float:
+        """Seconds since it was set, at most all of them: a wait may end before its time."""
+        return self.seconds - self.left()
+
     @property
     def over(self) -> bool:
         return monotonic() >= self._at

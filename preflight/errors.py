@@ -19,7 +19,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-CRASHES: tuple[type[BaseException], ...] = (Exception, SystemExit, GeneratorExit)
+class Overrun(BaseException):
+    """Code of a check did not come to an end; no `except Exception` of its own keeps it going."""
+
+
+CRASHES: tuple[type[BaseException], ...] = (Exception, SystemExit, GeneratorExit, Overrun)
 """What a check or plug-in may die of. `sys.exit(0)` in one must never end the program, least of all with the exit code
 of a GO; KeyboardInterrupt alone is the user's."""
 

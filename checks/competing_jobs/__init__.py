@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
+from preflight.judging.cures import answered_for
 from preflight.judging.schedule import schedule, time_in_window
-from preflight.plan import Database, Host
+from preflight.plan import Database, Host, Said
 from preflight.plan.work import PlannedBackup, planned_backups, work_on
 from preflight.questions.jobs import (
     CrontabProbe,
@@ -23,6 +25,7 @@ from preflight.questions.jobs import (
     Systemd,
 )
 from preflight.questions.shell import AsAccount
+from preflight.questions.sql import quote_literal
 from preflight.units import format_duration
 from preflight.wording import counted
 
@@ -39,9 +42,9 @@ class CompetingJobsSettings:
 
     known: tuple[str, ...] = ()
     """Parts of commands, crontabs or timers whose jobs may start in the window: they are named, not warned of."""
-    asked: Mapping[str, str] = field(default_factory=dict)
-    """What a line is about (`db1`, `pg_cron of orders`) -> who was asked for the jobs that the login may not see, when,
-    and what the answer was."""
+    asked: Mapping[str, Said] = field(default_factory=dict)
+    """What a line is about (`db1`, `pg_cron of orders`) -> who answers for the jobs that the login does not see, or
+    preflight does not understand."""
     may_run_for: timedelta = timedelta(hours=2)
     """A job that starts this long before the window may still be going when it begins."""
 
@@ -55,7 +58,9 @@ class CompetingJobs(Check):
     tables, anacron and systemd's timers are read on every host, and pg_cron in every database, and every start
     in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
     that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window.
-    A crontab that the login may not see is a warning too: its owner is to be asked.
+    What may start at random (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A
+    crontab that the login may not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by
+    `asked`.
     """
 
     id = "competing-jobs"
@@ -112,12 +117,13 @@ class CompetingJobs(Check):
         found = host_starts(jobs, own, self._interval)
         yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
         if jobs.systemd is Systemd.FAILED:
-            yield unknown(
+            unseen_timers = unknown(
                 "the timers of systemd are not seen",
                 expected="the answer of systemctl show",
                 actual=jobs.said or "systemctl fails without a word",
-                remedy=f"run it by hand on {subject.id}: systemctl list-timers --all",
+                remedy=f"have systemctl on {subject.id} answer the login: systemctl list-timers --all",
             )
+            yield self._answered(subject, unseen_timers)
         refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
         spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
         others = ["the crontabs of root and all other accounts"] if spool else []
@@ -130,14 +136,15 @@ class CompetingJobs(Check):
         name = database.dbname
         unseen = [f"jobs in cron.job of other roles than {database.user}"] if pg_cron.only_own else []
         if not pg_cron.found:
-            unsaid = "" if pg_cron.sees_settings else ", and whether another one has it is not shown to the role"
-            yield passed(f"pg_cron has no table in this database{unsaid}")
+            yield passed("pg_cron has no table in this database")
         elif pg_cron.readable:
             yield from self._judge_pg_jobs(subject, pg_cron, pg_jobs)
         else:
             unseen = ["cron.job, which the role may not read"]
         if pg_cron.home and pg_cron.home != name and not pg_cron.found:
             unseen.append(f"the jobs of pg_cron, which works from the database {pg_cron.home}")
+        if not (pg_cron.found or pg_cron.sees_settings):
+            unseen.append("whether pg_cron works from another database (pg_read_all_settings shows it to the role)")
         query = "SELECT schedule, username, database, command FROM cron.job WHERE active, as a superuser"
         yield from self._judge_unseen(subject, unseen, query)
 
@@ -147,7 +154,8 @@ class CompetingJobs(Check):
             found = pg_cron_starts(pg_jobs, zone_name, self._interval)
         except ValueError as error:
             remedy = "have the system's zone data updated here (tzdata), or cron.timezone corrected there"
-            yield unknown(f"cron.timezone cannot be read: {error}", actual=zone_name, remedy=remedy)
+            unread = unknown(f"cron.timezone cannot be read: {error}", actual=zone_name, remedy=remedy)
+            yield self._answered(subject, unread)
             return
         assumed = "" if pg_cron.zone else " (assumed: cron.timezone is not shown to the role)"
         yield from self._judge_found(
@@ -177,15 +185,17 @@ class CompetingJobs(Check):
         for job, backup in sorted(warned_of, key=lambda each: (not each[0].risky, each[0].runs[0])):
             yield self._judge_job(subject, job, backup)
         for source, line in found.unreadable[:_MOST_UNREADABLE]:
-            yield warned(
+            unread = unknown(
                 f"a line of {source} cannot be read: {line}",
                 expected="a schedule of cron, or a calendar of systemd",
                 actual=line,
                 remedy=f"read it by hand, and have {self._owner(subject)} say when it starts",
             )
+            yield self._answered(subject, unread)
         if len(found.unreadable) > _MOST_UNREADABLE:
             more = len(found.unreadable) - _MOST_UNREADABLE
-            yield warned(f"{more} more lines cannot be read", remedy=f"read the crontabs of {subject.id} by hand")
+            remedy = f"read the crontabs of {subject.id} by hand"
+            yield self._answered(subject, unknown(f"{more} more lines cannot be read", remedy=remedy))
 
     def _taken_by_jobs(self, subject: Subject) -> Sequence[PlannedBackup]:
         """The host's backups that something takes by itself."""
@@ -242,18 +252,19 @@ class CompetingJobs(Check):
             yield Event(at=max(run, start), text=text + (f", and {more} times more" if more else ""))
 
     def _judge_unseen(self, subject: Subject, unseen: Sequence[str], how: str) -> Iterator[Judgement]:
-        answer = self.settings.asked.get(subject.id)
-        what = ", ".join(unseen)
-        if unseen and answer:
-            yield passed(f"not seen, but asked: {what} ({answer})")
-        elif unseen:
-            yield warned(
+        if unseen:
+            what = ", ".join(unseen)
+            not_seen = unknown(
                 f"not seen: {what}",
                 expected="every job of the host and its databases is known",
                 actual=what,
-                remedy=f"ask {self._owner(subject)} what of it starts {self._in_the_window} ({how}), and write down "
-                f'the answer: [checks.competing-jobs] asked = {{ "{subject.id}" = "WHO, WHEN, WHAT" }}',
+                remedy=f"ask {self._owner(subject)} what of it starts {self._in_the_window} ({how})",
             )
+            yield self._answered(subject, not_seen)
+
+    def _answered(self, subject: Subject, unseen: Judgement) -> Judgement:
+        said, keys = self.settings.asked.get(subject.id), ("checks", self.id, "asked", subject.id)
+        return answered_for(self.plan, self.moment, unseen, said, keys, subject.owner)
 
     def _owner(self, subject: Subject) -> str:
         return self.plan.person(subject.owner) or f"the owner of {subject.item.id}"
@@ -268,8 +279,10 @@ class CompetingJobs(Check):
 
 def _switch_off(job: JobStarts, subject: Subject) -> str:
     """How its owner does that."""
-    if job.source == PG_CRON:
-        return "SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE ..."
+    if job.source == PG_CRON:  # a job without a name is called by its number
+        name = job.command.partition(" in ")[0]
+        which = f"jobid = {name[4:]}" if re.fullmatch(r"job \d+", name) else f"jobname = {quote_literal(name)}"
+        return f"SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE {which};"  # noqa: S608 - only shown
     if job.source.endswith(".timer"):
         return f"on {subject.id}: systemctl stop {job.source}"
     if job.source.startswith("/"):

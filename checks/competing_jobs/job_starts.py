@@ -13,7 +13,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import PurePosixPath
 
@@ -21,6 +21,7 @@ from preflight.clock import zone
 from preflight.plan.work import PlannedBackup
 from preflight.questions.jobs import HostJobs, PgCronJob, Systemd, Table
 from preflight.questions.timers import Schedule, Timer, read_numbers, shown
+from preflight.units import format_duration
 from preflight.wording import in_toml, one_line
 
 _RISKY = re.compile(
@@ -54,7 +55,9 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][\w.]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
-_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+\d{1,5}\s+\S+\s+(\S.*)")
+_ANACRON_JOB = re.compile(r"(\d{1,4}|@\w+)\s+(\d{1,5})\s+\S+\s+(\S.*)")
+_KNOWS_NO_DELAY = "cron"
+"""Debian's: to it RANDOM_DELAY is a variable of the job's environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class CronJob:
     """Without the text after the first `%`, which cron feeds to the command's standard input."""
     zone: str = ""
     """What CRON_TZ says above the line. cronie goes by it; Debian's cron does not."""
+    late: timedelta = timedelta()
+    """How much later it may start: by RANDOM_DELAY of cronie and anacron, and by anacron's delay of the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,22 +207,26 @@ def _cron_starts(source: str, job: CronJob, jobs: HostJobs, interval: Interval, 
     if job.zone:  # not every cron goes by CRON_TZ, so the host's own zone counts as well
         with suppress(ValueError):
             zones.add(zone(job.zone))
-    runs = {run for each in zones if job.schedule for run in job.schedule.runs(interval.since, interval.end, each)}
+    late = timedelta() if jobs.cron == _KNOWS_NO_DELAY else job.late
+    since, schedule = interval.since - late, job.schedule
+    runs = {run for each in zones if schedule for run in schedule.runs(since, interval.end, each)}
     command = shown(job.command)
     parts = [name for folder, names in sorted(jobs.parts.items()) if folder in job.command for name in names]
     if parts:
         command += f" [{shown(', '.join(parts))}]"
     when = f"{job.when} CRON_TZ={one_line(job.zone, 40)}" if job.zone else job.when
-    return JobStarts(source, one_line(job.user, 40), when, command, tuple(sorted(runs)))
+    when += f", up to {format_duration(late)} later" if late else ""
+    return JobStarts(source, one_line(job.user, 40), when, command, tuple(sorted(runs)), late)
 
 
 def _add_anacron(table: Table, found: Found, interval: Interval, where: tzinfo) -> None:
     anacrontab = read_anacrontab(table.lines)
     found.unreadable += [(table.source, shown(line)) for line in anacrontab.unreadable]
-    late = timedelta(hours=anacrontab.last_hour - anacrontab.first_hour)
     daily = parse_schedule(f"0 {anacrontab.first_hour} * * *")
-    runs = tuple(run for run in daily.runs(interval.start - late, interval.end, where) if run + late > interval.start)
     for job in anacrontab.jobs:
+        late = job.late + timedelta(hours=anacrontab.last_hour - anacrontab.first_hour)
+        starts = daily.runs(interval.start - late, interval.end, where)
+        runs = tuple(run for run in starts if run + late > interval.start)
         period = f"every {job.when} d" if job.when.isdecimal() else job.when
         found.add(JobStarts(table.source, job.user, period, shown(job.command), runs, late))
 
@@ -259,14 +268,15 @@ def read_crontab(lines: Iterable[str], user: str = "") -> Crontab:
     """`user`: whose crontab it is; empty for a table of the system, whose lines name the user."""
     jobs: list[CronJob] = []
     unreadable: list[str] = []
-    zone = ""
+    zone, late = "", timedelta()
     for line in _telling(lines):
         variable = _VARIABLE.fullmatch(line)
         if variable:
             zone = variable[3].strip("\"'") if variable[2] == "CRON_TZ" else zone
+            late = _minutes(variable[3]) if variable[2] == "RANDOM_DELAY" else late
             continue
         try:
-            jobs.append(_job(line, user, zone))
+            jobs.append(replace(_job(line, user, zone), late=late))
         except ValueError:
             unreadable.append(line)
     return Crontab(tuple(jobs), tuple(unreadable))
@@ -277,18 +287,26 @@ def read_anacrontab(lines: Iterable[str]) -> Crontab:
     jobs: list[CronJob] = []
     unreadable: list[str] = []
     first_hour, last_hour = 0, 24
+    random = timedelta()
     for line in _telling(lines):
         variable, job = _VARIABLE.fullmatch(line), _ANACRON_JOB.fullmatch(line)
         hours = re.fullmatch(r"(\d{1,2})-(\d{1,2})", variable[3]) if variable else None
         if variable and variable[2] == "START_HOURS_RANGE" and hours:
             first_hour, last_hour = int(hours[1]), int(hours[2])
+        elif variable and variable[2] == "RANDOM_DELAY":
+            random = _minutes(variable[3])
         elif job:
-            jobs.append(CronJob(job[1], None, "root", job[2]))
+            jobs.append(CronJob(job[1], None, "root", job[3], late=_minutes(job[2]) + random))
         elif not variable or variable[2] == "START_HOURS_RANGE":
             unreadable.append(line)
     if not 0 <= first_hour < last_hour <= 24:
         first_hour, last_hour = 0, 24  # a range that is none must not hide a job
     return Crontab(tuple(jobs), tuple(unreadable), first_hour, last_hour)
+
+
+def _minutes(text: str) -> timedelta:
+    found = re.fullmatch(r"[\"']?(\d{1,5})[\"']?", text)
+    return timedelta(minutes=int(found[1])) if found else timedelta()
 
 
 def _telling(lines: Iterable[str]) -> Iterable[str]:

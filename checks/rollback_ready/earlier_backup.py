@@ -146,7 +146,15 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
             expected=expected,
             actual=f"{what} {hidden}, and sudo gives no shell of {who}",
         )
-    actual = f"0 matches in a {listing.folder} folder"
+    if listing.folder == "unreadable":
+        return failed(
+            f"{who} may not list the folder of the earlier backups, so none of them can be restored",
+            expected=expected,
+            actual=f"{backup.previous} lies in a folder that {who} cannot read",
+            remedy=f"let {who} on {host} read the folder of {backup.previous}, or correct `previous` of "
+            f"[backups.{backup.id}]",
+        )
+    actual = "0 matches in a readable folder"
     if listing.dangling:
         actual = f"{listing.dangling} links to nothing"
     elif listing.folder == "missing":

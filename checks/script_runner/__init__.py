@@ -14,7 +14,7 @@ from typing import Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Status, passed, unknown, warned
 from preflight.judging.sealed_scripts import sealing_probes
-from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, method_of
+from preflight.judging.work_login import SOCKETS, Arrival, ScriptRole, let_psql_tell, method_of
 from preflight.plan import ServerRole
 from preflight.plan.work import Section, ServerWork, behind_become, no_shell, programs_of, server_work
 from preflight.probe import NoReply, Probe
@@ -233,7 +233,7 @@ class ScriptRunner(Check):
                 f"{run.program} tells no version",
                 expected="a version, as PostgreSQL's programs print it",
                 actual=run.last_words,
-                remedy=f"look at what {run.path or run.program} is on {work.host.id}",
+                remedy=f"have PostgreSQL's own program put in the place of {run.path or run.program} on {work.host.id}",
             )
         if run.ran:
             return passed(f"{run.path or run.program} {shown(major_of(run.said) or ())} as {work.who}")
@@ -286,8 +286,7 @@ class ScriptRunner(Check):
             return unknown(
                 "whether a base backup may connect is not known: psql does not run as the account",
                 actual=login.said,
-                remedy=f"try it by hand as {work.who} on {work.host.id}: psql -w -d replication=true "
-                f"-U {work.login} -c IDENTIFY_SYSTEM",
+                remedy=let_psql_tell(work),
             )
         cure = _REMEDIES[refusal]
         if refusal is LoginRefusal.NO_SERVER and work.server:

@@ -11,7 +11,7 @@ from functools import partial
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import SealedScripts, by_number, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.release_plan import grouped, server_of
@@ -76,6 +76,7 @@ class OrderedScripts:
             *self._unlisted(),
             *self._twice(),
             *self._out_of_order(),
+            *self._not_as_sealed(),
             *self._deviations(),
             *self._transactions(),
             *self._unset(),
@@ -162,13 +163,31 @@ class OrderedScripts:
         wrong = {name for name, other in zip(names, right, strict=True) if name != other}
         if wrong.intersection(self.runs[self.work.id].forward):
             entries = [f"[scripts.{name}]" for name, run in self.runs.items() if wrong.intersection(run.forward)]
-            where = f"`files` of {entries[0]}" if len(entries) == 1 else f"{named(entries)} and their steps"
+            alone = len(entries) == 1
+            put = (
+                f"write in {entries[0]}: files = {in_toml(right)}"
+                if alone
+                else f"order {named(entries)} and their steps so"
+            )
             yield self.work.failed(
                 f"the scripts run in another order than that of their numbers: {named(names)}",
                 f"the order of their numbers: {named(right)}",
                 named(names),
-                f"put them into that order, by {where}; or give the scripts the numbers of the order that is meant, "
-                "have that approved, then seal again",
+                f"{put}; or give the scripts the numbers of the order that is meant, have that approved, then run: "
+                f"{self.plan.seal_command}",
+            )
+
+    def _not_as_sealed(self) -> Iterator[Judgement]:
+        """Where names without numbers leave the order to the plan: `preflight seal` keeps it in the manifest."""
+        files = [name for name in self._entry.files if name in self.sealed.names]
+        sealed = [name for name in self.sealed.names if name in files]
+        if files != sealed and not all(map(number_of, files)):
+            yield self.work.failed(
+                f"`files` runs the scripts in another order than sealed: {named(files)}",
+                f"the sealed order: {named(sealed)}",
+                named(files),
+                f"write in {self.work.table}: files = {in_toml(sealed)}; or have the other order approved, "
+                f"then run: {self.plan.seal_command}",
             )
 
     def _transactions(self) -> Iterator[Judgement]:

@@ -78,12 +78,16 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="preflight")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """May the deployment window open, and if not, who must do what by when?
 
     preflight asks the real hosts, databases and applications of a release plan, the day before and at the start of
     the call, and answers GO, NO-GO or HOLD. It only reads.
     """
+    from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline  # not for --help
+
+    context.with_resource(at_deadline(TIMEOUT_SECONDS))  # a command with --timeout names its own
 
 
 def main() -> None:

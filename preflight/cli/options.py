@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,12 @@ from click.shell_completion import CompletionItem
 from preflight.cli.console import CallError, no_such
 from preflight.clock import format_moment, local_to_utc, now, zone
 from preflight.engine.registry import Registry, find_checks
+from preflight.engine.waivers import misdirected
+from preflight.errors import PlanError
 from preflight.plan import Plan, Window
 from preflight.plan.load import load_plan
+from preflight.plan.rules import Broken
+from preflight.plan.source import Problems, read_source
 from preflight.report.formats import FORMATS
 
 COLOR = click.option(
@@ -53,7 +57,18 @@ def load(path: Path) -> tuple[Plan, Registry]:
         return found[0].settings()
 
     plan = load_plan(path, settings)
+    refuse(path, misdirected(plan, found[0], now()) if plan.waivers else ())
     return plan, found[0]
+
+
+def refuse(path: Path, broken: Iterable[Broken]) -> None:
+    """Raises PlanError, with the lines of the plan, for what a valid plan says to no purpose."""
+    faults = list(broken)
+    if faults:
+        problems = Problems(read_source(path))
+        for fault in faults:
+            problems.add(*fault)
+        raise PlanError(problems.found)
 
 
 def complete_check(_context: click.Context, _parameter: click.Parameter, begun: str) -> Sequence[CompletionItem]:

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from preflight.cli.console import CallError, complain
-from preflight.cli.options import PLAN, format_option, load
+from preflight.cli.options import PLAN, format_option, load, refuse
 from preflight.cli.output import carries_unicode, write_stdout
 from preflight.clock import Deadline, now
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
-from preflight.engine.run import TIMEOUT_SECONDS, command_sheet, sheet_questions
+from preflight.engine.run import command_sheet, sheet_questions
+from preflight.engine.waivers import of_no_use
 from preflight.errors import ExitCode, PlanError
 from preflight.evidence import Evidence
 from preflight.plan.gaps import found_by_checks, left_out, missing_files, outlived, unconfirmed
@@ -39,6 +41,7 @@ def lint(context: click.Context, plan_paths: tuple[Path, ...], stdout_format: st
     for path in plan_paths:
         try:
             plan, registry = load(path)
+            refuse(path, of_no_use(plan))
         except PlanError as error:
             linted.append(LintedPlan(shown_as=str(path), problems=error.errors))
             continue

@@ -14,8 +14,8 @@ from preflight.cli.options import PLAN, ReportOptions, load, report_options
 from preflight.cli.output import OutputError, write_stdout
 from preflight.clock import now
 from preflight.engine.answered import Answered
+from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
 from preflight.engine.inspection import inspect
-from preflight.engine.run import TIMEOUT_SECONDS
 from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
@@ -27,17 +27,18 @@ from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun
 
 
-def _require_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    """`nan` passes every range check of click and would be a deadline that never comes."""
-    if math.isnan(value):
+def _begin(context: click.Context, _option: click.Parameter, seconds: float) -> float:
+    """The time runs from here. `nan` passes every range check of click and would be a deadline that never comes."""
+    if math.isnan(seconds):
         raise click.BadParameter("'nan' is no number of seconds")
-    return value
+    context.with_resource(at_deadline(seconds))
+    return seconds
 
 
 _timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=1, max=86400),
-    callback=_require_number,
+    callback=_begin,
     default=TIMEOUT_SECONDS,
     show_default=True,
     metavar="SECONDS",
@@ -74,9 +75,16 @@ def run(
     type=click.Path(path_type=Path),
     help="Files kept by `run` or `collect`.",
 )
+@_timeout_option
 @report_options
 @click.pass_context
-def judge(context: click.Context, plan_path: Path, evidence_paths: tuple[Path, ...], report: ReportOptions) -> None:
+def judge(
+    context: click.Context,
+    plan_path: Path,
+    evidence_paths: tuple[Path, ...],
+    timeout: float,  # noqa: ARG001 - it runs since the option was read
+    report: ReportOptions,
+) -> None:
     """Judge saved evidence again, without a network.
 
     Several files, one of each network zone, are merged first; of answers that contradict each other none is believed.

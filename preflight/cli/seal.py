@@ -51,7 +51,8 @@ def describe(manifest: SealedManifest) -> str:
     """For people: what was sealed, what is new in it, and how anybody can check it."""
     scripts = manifest.scripts
     what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {visible(str(scripts.manifest))}"
-    lines = [f"{what} ({manifest.previous or ('changed' if manifest.changed else 'unchanged')})"]
+    change = "in another order" if manifest.reordered else "changed" if manifest.changed else "unchanged"
+    lines = [f"{what} ({manifest.previous or change})"]
     for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
         if names and not manifest.previous:
             lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from preflight.engine.cut_off import code_of_checks
 from preflight.engine.findings import Seen, finding_of, first_lost, masked
 from preflight.engine.inspection import Inspection, PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
@@ -163,7 +164,8 @@ class Answered:
         if first_lost(facts, check.judges_no_reply):
             return []
         try:
-            more = self.inspection.planner.plan(check.follow_up(subject.item.subject, **facts))
+            with code_of_checks:
+                more = self.inspection.planner.plan(check.follow_up(subject.item.subject, **facts))
             repeated = set(more) & set(subject.probes)
             if repeated:
                 raise ValueError(f"follow_up names {', '.join(sorted(repeated))} again")
@@ -182,7 +184,8 @@ class Answered:
         if found[1].asked_at > self._evidence.collected_at or self._age(planned, found[1]).too_old:
             return False
         try:
-            kept = planned.probe.may_be_kept(found[1])
+            with code_of_checks:
+                kept = planned.probe.may_be_kept(found[1])
         except CRASHES:  # it cannot be read
             return False
         if kept:
@@ -225,7 +228,8 @@ def _read(planned: PlannedProbe, answer: Answer) -> Any:
     if isinstance(answer, NoReply):
         return answer
     try:
-        return planned.probe.read(answer)
+        with code_of_checks:
+            return planned.probe.read(answer)
     except CRASHES as error:  # the far end decides what is in a reply
         detail = f"the reply to {type(planned.probe).__name__} cannot be read: {error}"
         return NoReply(Reason.UNREADABLE, detail, answer.asked_at, answer.took_seconds, answer.vantage)

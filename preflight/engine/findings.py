@@ -9,6 +9,7 @@ from typing import Any
 
 from preflight.check import Check, Subject
 from preflight.clock import format_moment
+from preflight.engine.cut_off import code_of_checks
 from preflight.engine.inspection import PlannedCheck, PlannedProbe, described
 from preflight.errors import CRASHES
 from preflight.finding import Age, Finding, Judgement, Status, unknown
@@ -114,7 +115,8 @@ def _conclude(plan: Plan, item: PlannedCheck, seen: Seen) -> _Conclusion:
 
 def _judge(check: Check, subject: Subject, facts: Mapping[str, Any]) -> Judgement:
     """Raises what a faulty check raises, also for a judgement that is none."""
-    judgement = check.judge(subject, **facts)
+    with code_of_checks:
+        judgement = check.judge(subject, **facts)
     if not isinstance(judgement, Judgement):
         raise TypeError(f"judge returned {type(judgement).__name__}, not a Judgement")
     if any(Status(each.status) is Status.WAIVED for each in (judgement, *judgement.points)):

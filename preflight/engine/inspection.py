@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from preflight.check import Check, Probes, Subject
+from preflight.engine.cut_off import code_of_checks
 from preflight.engine.registry import Registry
 from preflight.errors import CRASHES
 from preflight.finding import Severity
@@ -120,8 +121,9 @@ def _items(
     severity = Severity(str(table.get("severity", check_class.severity)))
     settings = {key: value for key, value in table.items() if key != "severity"}
     try:
-        check = build(check_class.Settings(**settings))
-        subjects = list(check.subjects())
+        with code_of_checks:
+            check = build(check_class.Settings(**settings))
+            subjects = list(check.subjects())
         if len({subject.id for subject in subjects}) != len(subjects):
             raise ValueError("two subjects have the same id")
     except CRASHES as error:  # see inspect
@@ -133,7 +135,8 @@ def _items(
         crash = ""
         if selected:
             try:
-                probes = planner.plan(check.probes(subject))
+                with code_of_checks:
+                    probes = planner.plan(check.probes(subject))
             except CRASHES as error:  # see inspect
                 crash = described(error)
         yield PlannedCheck(check, check.id, check.title, severity, subject, probes, crash, skipped=not selected)

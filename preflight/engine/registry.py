@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from preflight.check import Check
+from preflight.engine.cut_off import code_of_checks
 from preflight.errors import CRASHES, PreflightError
 from preflight.finding import Severity
 from preflight.plan import Plan
@@ -79,7 +80,8 @@ def find_checks(plan_folder: Path | None = None, plan: Plan | None = None) -> Re
 
     def collect(name: str, load: Callable[[], Any], seeming_ids: Callable[[], tuple[str, ...]]) -> None:
         try:
-            loaded = load()
+            with code_of_checks:
+                loaded = load()
             offered = [_complete(check) for check in ([loaded] if inspect.isclass(loaded) else _checks_in(loaded))]
             if not offered:
                 raise TypeError("no Check subclass in it")
@@ -201,10 +203,10 @@ def _files_of(folder: Path, broken: list[BrokenSource]) -> list[Path]:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("_"))
         files = [path for path in entries if path.suffix == ".py" or (path / _PACKAGE).is_file()]
     except OSError as error:
-        broken.append(BrokenSource(str(folder), error.strerror or "cannot be read"))
+        broken.append(BrokenSource(folder.name, error.strerror or "cannot be read"))
         return []
     if not files:
-        broken.append(BrokenSource(str(folder), "holds no check, though the plan names it"))
+        broken.append(BrokenSource(folder.name, "holds no check, though the plan names it"))
     return files
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from preflight.clock import Deadline, now
 from preflight.engine.answered import Answered
 from preflight.engine.conclude import conclude
+from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.errors import CRASHES
@@ -21,9 +22,6 @@ from preflight.plan.command_lines import Command, ScriptOrder, night_commands
 from preflight.plan.gaps import unconfirmed
 from preflight.probe import Answer, Probe, Question, Reply, Unreadable, Via
 from preflight.verdict import Verdict
-
-TIMEOUT_SECONDS = 60.0
-"""Whole-run deadline when the caller names none."""
 
 
 def collect(

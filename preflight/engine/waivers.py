@@ -5,13 +5,17 @@ never covered, and every waiver is told, whatever became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
+from preflight.faults import listed, nearest_name, quoted
 from preflight.finding import Finding, Judgement, Status
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Plan, Waiver
+from preflight.plan.rules import Broken
 from preflight.units import parse_quantity
 from preflight.verdict import WaiverState, WaiverUse
 
@@ -53,6 +57,34 @@ def _unusable(plan: Plan, waiver: Waiver, moment: datetime) -> WaiverUse | None:
         text = f"expires {need.told(waiver.expires)}, needed until {need.told(need.until)}"
         return WaiverUse(waiver, WaiverState.EXPIRED, text)
     return None
+
+
+def misdirected(plan: Plan, registry: Registry, moment: datetime) -> Iterator[Broken]:
+    """Waivers of a check or subject that there is not. A check that cannot be loaded or planned says so itself."""
+    waived = {waiver.check for waiver in plan.waivers}
+    known = Registry(tuple(check for check in registry.checks if check.id in waived))
+    items = inspect(plan, known, moment).items
+    unsure = {item.check_id for item in items if item.crash}
+    for index, waiver in enumerate(plan.waivers):
+        subjects = [item.subject.id for item in items if item.check_id == waiver.check]
+        if waiver.check not in registry.ids:
+            if not registry.broken:
+                nearest = nearest_name(waiver.check, registry.ids)
+                yield Broken(("waivers", index, "check"), f"there is no check {quoted(waiver.check)}", nearest)
+        elif waiver.subject not in subjects and waiver.check not in unsure:
+            nearest = nearest_name(waiver.subject, subjects)
+            there = f"its subjects are {listed(subjects)}" if subjects else "the plan gives it nothing to judge"
+            message = f"{waiver.check} has no subject {quoted(waiver.subject)}"
+            yield Broken(("waivers", index, "subject"), message if nearest else f"{message}: {there}", nearest)
+
+
+def of_no_use(plan: Plan) -> Iterator[Broken]:
+    """Waivers that do not hold from the window's start until its work is over: a run counts them as absent."""
+    for index, waiver in enumerate(plan.waivers):
+        use = _unusable(plan, waiver, plan.window.start)
+        if use is not None:
+            key = "granted" if use.state is WaiverState.NOT_YET else "expires"
+            yield Broken(("waivers", index, key), f"{use.text}: it counts as absent")
 
 
 def _covering(finding: Finding, waivers: Sequence[Waiver]) -> list[str]:

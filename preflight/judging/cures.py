@@ -166,7 +166,7 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
         "owner": plan.person(host.owner) or f"the owner of {host.id}",
         "credential": "password" if host.password else "key",
         "jump": lost.session.get("jump", host.jump),
-        "key": host.key or "the key file",
+        "key": beside(plan.folder, host.key) if host.key else "the key file",
         "pin_again": pin_again_command(plan, host),
     }
 

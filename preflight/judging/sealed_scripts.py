@@ -93,14 +93,15 @@ def parse_manifest(text: str) -> Mapping[str, str]:
     return {line.name: line.sha256 for line in lines}
 
 
-def format_manifest(hashes: Mapping[str, str]) -> str:
-    """The manifest of `hashes` (SHA-256 by path), sorted by path. Raises ManifestError for names it cannot hold."""
+def format_manifest(hashes: Mapping[str, str], first: Iterable[str] = ()) -> str:
+    """The manifest of `hashes` (SHA-256 by path): those of `first` in their order, the others sorted by path. Raises
+    ManifestError for names it cannot hold."""
     problems = [f"{name!r}: {problem}" for name in hashes if (problem := name_problem(name))]
     problems += _collisions(_Line(0, name, "") for name in hashes)
     if problems:
         raise ManifestError("; ".join(problems))
     lines = []
-    for name in sorted(hashes):
+    for name in dict.fromkeys([*(each for each in first if each in hashes), *sorted(hashes)]):
         shown = "./-" if name == "-" else name  # to `sha256sum -c` a lone hyphen is the standard input
         escaped = "".join(_ESCAPES.get(character, character) for character in shown)
         lines.append(f"{'' if escaped == shown else chr(92)}{hashes[name]}  {escaped}\n")
@@ -251,12 +252,13 @@ def unread_scripts(entry: Scripts, names: Collection[str], texts: Texts) -> Mapp
 
 def by_number(names: Sequence[str]) -> list[str]:
     """`names` with those of each folder that begin with a number (`010_`, `V2.1__`) in the order of their numbers."""
-    numbered = grouped((name for name in names if _number(name)), posixpath.dirname)
-    places = {folder: iter(sorted(found, key=_number)) for folder, found in numbered.items()}
-    return [next(places[posixpath.dirname(name)]) if _number(name) else name for name in names]
+    numbered = grouped((name for name in names if number_of(name)), posixpath.dirname)
+    places = {folder: iter(sorted(found, key=number_of)) for folder, found in numbered.items()}
+    return [next(places[posixpath.dirname(name)]) if number_of(name) else name for name in names]
 
 
-def _number(name: str) -> list[int]:
+def number_of(name: str) -> list[int]:
+    """The number with which a script's name begins; empty without one."""
     found = _NUMBER.match(posixpath.basename(name))
     return [int(part) for part in found[1].split(".")] if found else []
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
-from preflight.plan.work import PlannedBackup, Section, ServerWork
+from preflight.plan.work import PlannedBackup, Section, ServerWork, sudo_cure
 from preflight.questions.postgres import Identity
 from preflight.questions.sql import RoleSettings, quote_identifier
 from preflight.questions.work_start import Method, ServerLogin
@@ -21,8 +21,9 @@ _UNDONE = {
     "user": "ALTER ROLE {role} RESET {name};",
     "database": "ALTER DATABASE {database} RESET {name};",
     "database user": "ALTER ROLE {role} IN DATABASE {database} RESET {name};",
-    "global": "SET default_transaction_read_only = off; ALTER ROLE ALL RESET {name};",  # it holds for the DBA, too
+    "global": "ALTER ROLE ALL RESET {name};",
     "configuration file": "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
+    "command line": "take {name} out of the line that starts the server (pg_ctl -o), and have it started again",
     "client": "take {name} out of PGOPTIONS of the account",
 }
 """Source of pg_settings -> what undoes a setting there."""
@@ -160,7 +161,7 @@ class Arrival:
         remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}"
         if silent and (database.system_identifier or not work.server):
             summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
-            remedy = _let_psql_tell(work) if database.system_identifier else f"{remedy}; or {_let_psql_tell(work)}"
+            remedy = let_psql_tell(work) if database.system_identifier else f"{remedy}; or {let_psql_tell(work)}"
         elif work.server and not (here and (port in ("", str(database.port)) or not silent)):
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
         elif not work.server and not self._known:
@@ -180,13 +181,13 @@ def _one_after_the_other(login: ServerLogin, identity: Identity) -> bool:
     return max(login.started_ms, identity.started_ms) > min(login.asked_ms, identity.asked_ms)
 
 
-def _let_psql_tell(work: ServerWork) -> str:
+def let_psql_tell(work: ServerWork) -> str:
     """The cure where only pg_dump was tried."""
     psql = work.program("psql")
     if work.by_login:
         return f"have psql installed on {work.host.id}, on the PATH of {work.who}"
     path = psql if psql.startswith("/") else f"/usr/bin/{psql}"
-    return f"have this line in sudoers on {work.host.id}: {work.host.user} ALL=({work.account}) NOPASSWD: {path}"
+    return sudo_cure(work.host, work.account, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,14 @@ class ScriptRole:
 
     def undo(self, name: str) -> str:
         """Statements for a superuser, where the setting was made; where that is not told, wherever the role has it."""
-        template = _UNDONE.get(self.settings.get(name, "source") or "", _WHEREVER)
+        source, file = self.settings.get(name, "source") or "", self.settings.get(name, "file") or ""
+        template = _UNDONE.get(source, _WHEREVER)
+        if file and not file.endswith("postgresql.auto.conf"):  # where ALTER SYSTEM does not reach
+            template = f"take {{name}} out of {file} on the server, then: SELECT pg_reload_conf();"
+        elif source == "configuration file" and not file:
+            template += " If it stands in postgresql.conf, take it out there first"
+        elif name == _READ_ONLY and source in ("database", "global"):  # it holds for the DBA, too
+            template = f"SET {{name}} = off; {template}"
         return template.format(name=name, role=quote_identifier(self.name), database=quote_identifier(self.dbname))
 
     def begins_like(self, other: RoleSettings) -> bool:

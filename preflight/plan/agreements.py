@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Annotated
 
-from preflight.plan.limits import GUESS, Above
+from preflight.plan.limits import GUESS, Above, filled
 from preflight.plan.values import (
     ApplicationRef,
     DecisionKind,
@@ -193,7 +193,7 @@ class Waiver:
     """Id of one check."""
     subject: Name
     """One subject of it, as the report names it."""
-    reason: Text
+    reason: Annotated[Text, filled]
     """Why it is acceptable."""
     limit: Name
     """The worst value it covers: `900 ms`, `12 GiB`; for a finding without a number, the text after `found`."""

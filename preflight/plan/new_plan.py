@@ -73,6 +73,7 @@ owner = "{name}"
 [[applications.{name}.health]]      # one for each instance
 url = {url}
 version = "version"                 # where the JSON answer tells the version
+# identity = {{ name = "{name}" }}     # a value that only this application answers with
 """
 _NO_UNDO = '{ kind = "nothing-to-undo" }'
 _UNDO = '{ kind = "TODO: restore, script, redeploy, nothing-to-undo or none", minutes = 0 }'

@@ -238,14 +238,16 @@ def connection_string(**words: str) -> str:
 
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:
     """UNKNOWN because sudo gives the login no shell of the account. Where `become` fails, its cure holds the shell."""
-    login = host.user or "LOGIN"
-    return unknown(
-        summary,
-        expected=expected,
-        actual=actual,
-        remedy=f"have this line in sudoers on {host.id}: {login} ALL=({account}) NOPASSWD: /bin/sh",
-        behind=behind_become(host, account),
-    )
+    remedy = sudo_cure(host, account, "/bin/sh")
+    return unknown(summary, expected=expected, actual=actual, remedy=remedy, behind=behind_become(host, account))
+
+
+def sudo_cure(host: Host, account: str, *programs: str) -> str:
+    """What lets the login run programs (full paths) as the account without a password."""
+    listed = ", ".join(dict.fromkeys(programs))
+    if not host.user:
+        return f"have sudo on {host.id} let the login of ssh_config run as {account}, without a password: {listed}"
+    return f"have this line in sudoers on {host.id}: {host.user} ALL=({account}) NOPASSWD: {listed}"
 
 
 def behind_become(host: Host, account: str) -> str:

@@ -9,7 +9,7 @@ XML, or as one word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -32,7 +32,7 @@ _WELL = _set(
     "up ok okay pass passing passed healthy working green alive available ready running live success successful "
     "operational serving online connected good active started true yes"
 )
-_IMPAIRED = _set("warn warning degraded yellow partial partially_available limited")
+_IMPAIRED = _set("warn warning degraded yellow partial partially_available limited circuit_open circuit_half_open")
 _ALWAYS_ILL = _set("down out_of_service unhealthy unavailable")
 """Under whatever name they stand."""
 _ILL_PART = _ALWAYS_ILL | _set(
@@ -43,14 +43,19 @@ _ILL_PART = _ALWAYS_ILL | _set(
 _ILL = _ILL_PART | _set("false no red stopped stopping shutting_down maintenance impaired outage sick")
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
-_KEYS = _set("state outcome healthy ok up alive ready success")
-_KEY_ENDS = ("status", "health")
-_OF_THE_WHOLE = _set("status health outcome healthstatus overallstatus overallhealth")
+_YES_OR_NO = _set("healthy ok up alive ready success reachable connected")
+_KEYS = _YES_OR_NO | _set("state outcome")
+_KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
+_OF_THE_WHOLE = _set("status state health outcome healthstatus overallstatus overallhealth")
 _BELOW_KEY = ("code", "value")
+_HOLDS_ILL = _set("unhealthy failing failures errors error maintenance")
+"""What is true, or names anything, under these is ill."""
+_NOTHING = _set("0 none no false")
 _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
-_PAIR = re.compile(r"([\w ./-]{1,60}?)\s*[:=]\s*(.{1,60})")
-_ELEMENT = re.compile(r"<([\w:-]+)[^<>]*>\s*([^<>]{1,40}?)\s*</\1>")
+_PAIR = re.compile(r"([\w ./-]{1,60}?)(?:\s*[:=]\s*|\s+-+\s+)(.{1,60}).*")
+_ELEMENT = re.compile(r"<([\w:-]{1,40})(?:\s[^<>]{0,200})?>([^<>]{1,60})</\1>")
+_ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
     r"\bnot[ _-](?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bunhealthy\b", re.IGNORECASE
 )
@@ -77,59 +82,68 @@ def words_of(body: str) -> Iterator[Word]:
 
 def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
     if isinstance(value, list):
-        for name, part in zip(names_of(value), value, strict=True):
-            yield from _in_value(part, (*path, name))
+        fields = dict(zip(names_of(value), value, strict=True))
     elif isinstance(value, dict):
-        beside = {key: each for key, each in value.items() if isinstance(each, str) and not _is_key(key, path)}
-        for key, part in value.items():
-            if isinstance(part, dict | list):
-                yield from _in_value(part, (*path, key))
-            else:
-                yield from _word(key, part, path, beside)
-    elif not path:
-        yield from _word("", value, path, {})
+        fields = value
+    else:
+        yield from _word("", value, path)
+        return
+    beside_well = any(
+        _normal(each) in _WELL for key, each in fields.items() if isinstance(each, str) and not _is_key(key, path)
+    )
+    for key, part in fields.items():
+        if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
+            yield Word(".".join((*path, key)), "true" if part is True else "not empty", State.ILL)
+        elif isinstance(part, dict | list):
+            yield from _in_value(part, (*path, key))
+        else:
+            yield from _word(key, part, path, beside_well)
 
 
 def _in_text(body: str) -> Iterator[Word]:
     if body.lstrip().startswith("<"):
-        for name, text in _ELEMENT.findall(body):
+        for name, text in _ELEMENT.findall(body) + _ATTRIBUTE.findall(body):
             if _is_key(name):
-                yield from _word(name, text, _NOT_JSON, {})
+                yield from _word(name, text.strip(), _NOT_JSON)
         return
     lines = [line.strip()[:_LONGEST_LINE] for line in body.splitlines()]
-    pairs = [(found[1], found[2]) for found in map(_PAIR.fullmatch, lines) if found]
+    pairs = {found[1]: found[2] for found in map(_PAIR.fullmatch, lines) if found}
     for line in lines:
         if line.startswith("[-]"):
             yield Word(line[3:].split(" ")[0], "failed", State.ILL)
         elif _DENIED.search(line):
             yield Word("", line, State.ILL)
         elif not _PAIR.fullmatch(line):
-            yield from _word("", line, _NOT_JSON, {})
-    for name, text in pairs:
-        yield from _word(name, text, _NOT_JSON, dict(pairs))
+            yield from _word("", line, _NOT_JSON)
+    beside_well = any(_normal(text) in _WELL for name, text in pairs.items() if not _is_key(name))
+    for name, text in pairs.items():
+        yield from _word(name, text, _NOT_JSON, beside_well)
+        if name.isupper() and _normal(text) not in _NOTHING:  # `CRITICAL - db refused`, as monitoring plugins begin
+            yield from _word("", name, _NOT_JSON)
 
 
 _NOT_JSON = ("",)
 """In place of a path: a word of somebody's own is then none of health."""
 
 
-def _word(key: str, value: JsonValue, path: tuple[str, ...], beside: Mapping[str, str]) -> Iterator[Word]:
-    """A value, if it says something of health. `beside`: what stands beside it under names that are none of health."""
-    state = _state(key, value, path, beside)
+def _word(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool = False) -> Iterator[Word]:
+    """A value, if it says something of health. `beside_well`: another value, under a name that is none of health
+    either, is a word of health."""
+    state = _state(key, value, path, beside_well)
     if state is not None:
         shown = str(value).lower() if isinstance(value, bool) else str(value)
         yield Word(".".join(part for part in (*path, key) if part), shown, state)
 
 
-def _state(key: str, value: JsonValue, path: tuple[str, ...], beside: Mapping[str, str]) -> State | None:
+def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool) -> State | None:
     is_key = not key or _is_key(key, path)
     if value is None or isinstance(value, Number):
-        return State.ILL if is_key and re.fullmatch(r"[45]\d\d", str(value)) else None
+        is_no = value == "0" and key.lower() in _YES_OR_NO
+        return State.ILL if is_no or (is_key and re.fullmatch(r"[45]\d\d", str(value))) else None
     word = _normal(value)
     denies = word.startswith("not_") and word.removeprefix("not_") in _WELL
     if not is_key:
-        ill = _ILL_PART if any(_normal(each) in _WELL for each in beside.values()) else _ALWAYS_ILL
-        return State.ILL if word in ill or denies else None
+        return State.ILL if word in (_ILL_PART if beside_well else _ALWAYS_ILL) or denies else None
     if word in _WELL or word in _IMPAIRED:
         return State.WELL if word in _WELL else State.IMPAIRED
     if word in _ILL or denies:
@@ -141,7 +155,7 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside: Mapping[st
 
 def _is_key(name: str, path: tuple[str, ...] = ()) -> bool:
     lower = name.lower()
-    below = bool(path) and lower in _BELOW_KEY and _is_key(path[-1])
+    below = bool(path) and (lower in _BELOW_KEY or lower.isdigit()) and _is_key(path[-1])
     return below or lower in _KEYS or lower.endswith(_KEY_ENDS)
 
 

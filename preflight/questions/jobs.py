@@ -77,7 +77,7 @@ for name in hourly daily weekly monthly; do
 done
 show='systemctl show --no-pager'
 if ! command -v systemctl >/dev/null 2>&1; then printf 'systemd=absent\\n'
-elif text=$($show --property=Id,Unit,ActiveState,TimersCalendar,TimersMonotonic,RandomizedDelayUSec \\
+elif text=$($show --property=Id,Unit,ActiveState,TimersCalendar,TimersMonotonic,RandomizedDelayUSec,AccuracyUSec \\
   --property=NextElapseUSecRealtime,NextElapseUSecMonotonic '*.timer' 2>/dev/null); then
   printf 'systemd=running\\n'
   printf '%s\\n' "$text" | cut -c 1-600 | sed 's/^/timer=/'

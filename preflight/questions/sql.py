@@ -132,7 +132,9 @@ def settings_as_json(column: str) -> str:
     """The SQL expression, on one line, that tells a session's settings; `column` of pg_settings holds the value. Every
     name and operator is spelled out, since it runs under the role's own search_path."""
     names = ", ".join(f"'{name}'" for name in _SETTINGS)
-    each = f"pg_catalog.json_build_object('setting', s.{column}, 'unit', s.unit, 'source', s.source)"
+    each = (
+        f"pg_catalog.json_build_object('setting', s.{column}, 'unit', s.unit, 'source', s.source, 'file', s.sourcefile)"
+    )
     wanted = f"s.name OPERATOR(pg_catalog.=) ANY (ARRAY[{names}])"
     # All of it is fixed text.
     return f"(SELECT pg_catalog.json_object_agg(s.name, {each}) FROM pg_catalog.pg_settings s WHERE {wanted})"  # noqa: S608
@@ -143,7 +145,7 @@ class RoleSettings:
     """The role's effective settings, before this program set anything."""
 
     told: str = "{}"
-    """JSON: name -> `setting`, `unit` and `source`."""
+    """JSON: name -> `setting`, `unit`, `source` and `file`, which not every role may see."""
 
     def get(self, name: str, column: str = "setting") -> str | None:
         """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,

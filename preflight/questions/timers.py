@@ -21,6 +21,7 @@ from preflight.units import format_duration
 from preflight.wording import one_line
 
 _DAY = timedelta(days=1)
+_USUAL_ACCURACY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class Timer:
     next_at: datetime | None = None
     """UTC; None when it starts nothing any more."""
     delay: timedelta = timedelta()
-    """The most by which systemd puts off a start at random."""
+    """The most by which systemd may start it later: at random, and within AccuracySec where that is longer than its
+    default."""
     command: str = ""
 
     @property
@@ -248,13 +250,13 @@ def _timer(record: _Record, booted_at: datetime | None, commands: Mapping[str, s
         if booted_at is None:
             raise ValueError("a time since boot, and no time of the boot")
         next_at.append(booted_at + parse_span(since_boot))
-    delay = _first(record, "RandomizedDelayUSec")
+    random, accuracy = (parse_span(_first(record, f"{name}USec") or "0") for name in ("RandomizedDelay", "Accuracy"))
     return Timer(
         name=shown(name),
         starts=shown(starts),
         calendars=tuple(match[1] for match in calendars if match),
         every=min((parse_span(span) for span in repeated), default=None),
         next_at=min(next_at, default=None),
-        delay=parse_span(delay) if delay else timedelta(),
+        delay=random + (accuracy if accuracy > _USUAL_ACCURACY else timedelta()),
         command=commands.get(starts, ""),
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from textwrap import indent
+from typing import Any
 
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, SslMode
+from preflight.plan.limits import split_server
 from preflight.plan.values import show_address
 from preflight.plan.work import PlannedBackup, Section, ServerWork, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
@@ -87,6 +89,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     for host in plan.hosts.values():
         yield _login(plan, host)
         yield from (_sudo(plan, host, account) for account in other_accounts(plan, host))
+    yield from _commands(plan)
     yield from _folders(plan)
     for database in plan.databases.values():
         yield from _of_database(plan, database)
@@ -142,7 +145,7 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
     listed = [*programs, "/bin/sh"] if works or not programs else programs
     secret = next((entry.password for entry in host.become if entry.account == account), None)
     tag = "" if secret else "NOPASSWD: "
-    if not all(_PLAIN.fullmatch(name) and name != "ALL" for name in (host.user, account, *listed)):
+    if not all(map(_is_plain, (host.user, account, *listed))):
         return ""
     return f"{host.user} ALL=({account}) {tag}{', '.join(dict.fromkeys(listed))}"
 
@@ -155,12 +158,31 @@ def _verifying(work: PlannedBackup) -> tuple[str, ...]:
     return (work.program("pg_verifybackup"),) if is_read else ()
 
 
+def _is_plain(name: str) -> bool:
+    """Whether it means in sudoers just what it says."""
+    return bool(_PLAIN.fullmatch(name)) and name != "ALL"
+
+
 def _started(plan: Plan, work: ServerWork) -> str:
     """The program of a `command`, which may be named relative to the staged folder."""
     program = work.command[0]
     if "/" not in program or work.section is not Section.SCRIPTS:
         return program
     return posixpath.normpath(posixpath.join(plan.scripts[work.id].staged, program))
+
+
+def _commands(plan: Plan) -> Iterator[Requirement]:
+    """Of `[checks.command]`: each program that sudo is to run."""
+    run: Any = plan.checks.get("command", {}).get("run", {})
+    for command in run.values():
+        host = plan.hosts.get(command.host)
+        if host is None or command.account in ("", host.user):
+            continue
+        text = f"On {host.id}: {host.who} runs {command.program} as {command.account} without a prompt."
+        names = (host.user, command.account, command.program)
+        plain = all(map(_is_plain, names)) and command.program.startswith("/")
+        line = f"{host.user} ALL=({command.account}) NOPASSWD: {command.program}"
+        yield Requirement(command.owner or host.owner, text, ("command",), "sudoers", (line,) if plain else ())
 
 
 def _folders(plan: Plan) -> Iterator[Requirement]:
@@ -201,22 +223,38 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
         f"In {database.id}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
         "the checks. What the scripts and the backup themselves may do is granted with the release."
     )
-    grants = tuple(grant for role in roles for grant in _grants(database, role, methods))
+    grants = [grant for role in roles for grant in _grants(database, role, methods)]
+    grants += [f"ALTER ROLE {quote_identifier(each.login)} REPLICATION;" for each in connecting if each.replicates]
     checks = ("database-login", *(("backup-location", "backup-space") if methods else ()))
-    yield Requirement(database.owner, text, checks, "sql", grants)
+    yield Requirement(database.owner, text, checks, "sql", tuple(grants))
     kind = "host" if database.sslmode is SslMode.DISABLE else "hostssl"
-    source, origin = "127.0.0.1/32", "Through the host's own SSH login."
-    if database.connect is Connect.DIRECT:
-        source, origin = "ADDRESS/32", "ADDRESS: of the machine that runs preflight."
-    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} {source} scram-sha-256"
-    text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in. {origin}"
-    yield Requirement(database.owner, text, ("database-login",), "pg_hba.conf", (line,))
+    line = f"{kind} {always_quoted(database.dbname)} {always_quoted(database.user)} 127.0.0.1/32 scram-sha-256"
+    text = f"For {database.id}: a line of pg_hba.conf that lets {database.user} in, through the host's own SSH login."
+    if database.connect is Connect.DIRECT:  # from where it is, no plan says
+        text = (
+            f"For {database.id}: a line of pg_hba.conf ({kind}, scram-sha-256) that lets {database.user} in to "
+            f"{database.dbname} from the address of the machine that runs preflight."
+        )
+    yield Requirement(
+        database.owner, text, ("database-login",), "pg_hba.conf", () if database.connect is Connect.DIRECT else (line,)
+    )
     for work in connecting:
+        if work.replicates:
+            yield _replication(database, work)
         text = (
             f"On {work.host.id}: {work.account or work.host.who} logs in to {work.dbname} as {work.login} without a "
             "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
         )
         yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _replication(database: Database, work: ServerWork) -> Requirement:
+    """pg_hba.conf has lines of its own for base backups: `all` is no database of theirs."""
+    server, _ = split_server(work.server)
+    way, origin = ("local", "") if not server or server.startswith("/") else ("host", "samehost ")
+    line = f"{way} replication {always_quoted(work.login)} {origin}scram-sha-256"
+    text = f"For {database.id}: a line of pg_hba.conf that lets {work.login} take base backups on the host itself."
+    return Requirement(database.owner, text, ("script-runner",), "pg_hba.conf", (line,))
 
 
 def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,12 +111,14 @@ class SealedManifest:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     modified: tuple[str, ...]
+    reordered: bool
+    """The scripts of the plan's `files` stand in another order, and nothing else is changed."""
     previous: str
     """What was there before: `new`, `replaced, it could not be read: ...`; empty for a manifest."""
 
     @property
     def changed(self) -> bool:
-        return bool(self.previous or self.added or self.removed or self.modified)
+        return bool(self.previous or self.added or self.removed or self.modified or self.reordered)
 
 
 def seal_scripts(plan: Plan) -> list[SealedManifest]:
@@ -131,14 +134,17 @@ def seal_scripts(plan: Plan) -> list[SealedManifest]:
             overwritten.append(f"{scripts.id}: {_shown(scripts.manifest)} is the manifest of {other.id} too")
         try:
             files, (before, previous) = _hashes(scripts), _before(scripts.manifest)
+            sharing = (each.files for each in plan.scripts.values() if each.manifest == scripts.manifest)
+            text = format_manifest(files, chain.from_iterable(sharing))
             sealed.append(
                 SealedManifest(
                     scripts=scripts,
                     files=files,
-                    text=format_manifest(files),
+                    text=text,
                     added=tuple(sorted(set(files) - set(before))),
                     removed=tuple(sorted(set(before) - set(files))),
                     modified=tuple(sorted(name for name in files if before.get(name, files[name]) != files[name])),
+                    reordered=before == files and list(before) != list(parse_manifest(text)),
                     previous=previous,
                 )
             )

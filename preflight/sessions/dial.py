@@ -111,6 +111,7 @@ def _connect_one(target: tuple[socket.AddressFamily, Any], seconds: float) -> tu
     address = show_address(*where[:2])
     if seconds <= 0:
         raise DialFailed(Reason.NO_ANSWER, f"no time was left to connect to {address}", address)
+    waiting = Deadline(seconds)
     try:
         with contextlib.ExitStack() as unless_connected:
             sock = unless_connected.enter_context(QuickSocket(family, socket.SOCK_STREAM))
@@ -119,7 +120,7 @@ def _connect_one(target: tuple[socket.AddressFamily, Any], seconds: float) -> tu
             sock.connect(where)
             unless_connected.pop_all()
     except OSError as error:
-        raise _trouble(error, address, seconds) from None
+        raise _trouble(error, address, waiting.spent()) from None
     return sock, address
 
 

@@ -272,7 +272,7 @@ class Exchange:
             case TooMuch():
                 return Reason.BODY_TOO_LARGE, "the server sends more than the limit, without end"
             case TimeoutError():
-                detail = f"no complete answer within {self._deadline.seconds:.3g} s; it stopped in the {self._phase}"
+                detail = f"no complete answer within {self._deadline.spent():.3g} s; it stopped in the {self._phase}"
                 return _LATE_IN_PHASE[self._phase], detail
             case http.client.RemoteDisconnected():
                 return Reason.NO_RESPONSE, "the server closed the connection without an answer"

@@ -98,7 +98,7 @@ def test_a_larger_expected_size_takes_longer_in_proportion() -> None:
         (MOMENT + timedelta(seconds=1), [NEWEST], "/b/1.dump does not tell how long it took"),  # copied from elsewhere
         (before(5), [replace(NEWEST, size_bytes=None)], "/b/1.dump does not tell how long it took"),
         (before(5), [replace(NEWEST, size_bytes=0)], "/b/1.dump does not tell how long it took"),
-        (None, [], "there is no earlier backup"),
+        (None, [], "no earlier backup was found"),
     ],
 )
 def test_without_a_measure_the_steps_own_record_counts_and_a_guess_is_a_warning(

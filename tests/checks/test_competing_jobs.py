@@ -12,7 +12,7 @@ import pytest
 from preflight_checks.competing_jobs import CompetingJobs, CompetingJobsSettings
 
 from preflight.finding import Judgement, Severity, Status
-from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Step, Window
+from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Said, Step, Window
 from preflight.questions.clocks import HostZone
 from preflight.questions.jobs import (
     CrontabProbe,
@@ -30,6 +30,7 @@ from preflight.questions.shell import AsAccount
 from preflight.questions.timers import Timer
 from tests.toy import MOMENT, toy_plan
 
+NOTHING = Said(by="dba", on=MOMENT.date(), reason="nothing of root's starts then")
 PRAGUE = HostZone("Europe/Prague", timedelta(hours=2))
 IDLE = HostJobs(PRAGUE, "cron", tables=(Table("/etc/crontab", "", ("25 6 * * * root true",)),))
 NO_PG_CRON = PgCron(False, False, False, "", "", sees_settings=True)
@@ -70,8 +71,9 @@ def with_timer(timer: Timer) -> HostJobs:
     return replace(IDLE, systemd=Systemd.RUNNING, timers=(timer,))
 
 
-def summaries(found: Judgement, status: Status = Status.WARN) -> list[str]:
-    return [point.summary for point in (found.points or (found,)) if point.status is status]
+def summaries(found: Judgement, *statuses: Status) -> list[str]:
+    wanted = statuses or (Status.WARN, Status.UNKNOWN)
+    return [point.summary for point in (found.points or (found,)) if point.status in wanted]
 
 
 def test_the_login_and_all_whom_it_becomes_are_asked_for_their_crontabs() -> None:
@@ -244,10 +246,10 @@ def test_a_folder_s_scripts_are_named() -> None:
 @pytest.mark.parametrize(
     ("hours", "text"),
     [
-        ("3-22", "starts at some time between 03:00 and 22:00: run-parts /etc/cron.daily (root, every 1 d"),
-        ("6-22", "starts at some time between 06:00 and 22:00"),
+        ("3-22", "starts at some time between 03:00 and 22:05: run-parts /etc/cron.daily (root, every 1 d"),
+        ("6-22", "starts at some time between 06:00 and 22:05"),
         ("7-22", ""),
-        ("0-24", "starts at some time between 00:00 and Sun 2026-10-18 00:00"),
+        ("0-24", "starts at some time between Fri 2026-10-16 00:00 and 00:05"),
     ],
 )
 def test_anacron_may_start_at_any_time_of_its_hours(hours: str, text: str) -> None:
@@ -276,7 +278,39 @@ def test_anacron_may_start_at_any_time_of_its_hours(hours: str, text: str) -> No
 def test_timers_count_like_crontabs(timer: Timer, text: str) -> None:
     found = judged(with_timer(timer))
     assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
-    assert found.status is (Status.WARN if text else Status.PASS)
+    assert found.status is (Status.UNKNOWN if "cannot be read" in text else Status.WARN if text else Status.PASS)
+
+
+@pytest.mark.case(45)
+@pytest.mark.parametrize(
+    ("cron", "lines", "text"),
+    [
+        (
+            "crond",
+            ["RANDOM_DELAY=45", "30 21 * * * dump"],
+            "starts at some time between Fri 2026-10-16 21:30 and Fri 2026-10-16 22:15",
+        ),
+        (
+            "crond",
+            ['RANDOM_DELAY="180"', "30 21 * * * dump"],
+            "starts at some time between Fri 2026-10-16 21:30 and 00:30",
+        ),
+        ("crond", ["RANDOM_DELAY=29", "30 21 * * * dump"], ""),
+        ("crond", ["30 21 * * * dump", "RANDOM_DELAY=180"], ""),
+        ("crond", ["RANDOM_DELAY=often", "30 21 * * * dump"], ""),
+        ("cron", ["RANDOM_DELAY=180", "30 21 * * * dump"], ""),
+    ],
+)
+def test_cronies_random_delay_is_told(cron: str, lines: list[str], text: str) -> None:
+    found = judged(replace(IDLE, cron=cron), crontab(*lines))
+    assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
+
+
+@pytest.mark.case(45)
+def test_anacrons_delays_are_told() -> None:
+    table = Table("/etc/anacrontab", "", ("START_HOURS_RANGE=3-21", "RANDOM_DELAY=45", "1 30 daily run-parts"))
+    (found,) = summaries(judged(replace(IDLE, has_anacron=True, anacrontab=table)))
+    assert found.startswith("starts at some time between 03:00 and 22:15: run-parts"), found
 
 
 def test_a_start_at_random_is_on_the_axis_from_when_it_may_be() -> None:
@@ -310,18 +344,26 @@ def test_crontabs_that_may_not_be_read_are_never_a_silent_pass() -> None:
         "not seen: the crontab of postgres (sudo gives the login no shell of postgres), the crontabs of root and all "
         "other accounts, /etc/cron.d/secret"
     )
-    assert point.remedy == (
-        "ask the DBA on call (dba), ext. 4411 what of it starts from 00:00 to 06:00 (crontab -l as each of them), and "
-        'write down the answer: [checks.competing-jobs] asked = { "db1" = "WHO, WHEN, WHAT" }'
+    assert point.status is Status.UNKNOWN
+    assert point.remedy.startswith(
+        "ask the DBA on call (dba), ext. 4411 what of it starts from 00:00 to 06:00 (crontab -l as each of them); or "
+        "have the DBA on call (dba), ext. 4411 answer for it and write how that is known as `reason`: "
+        '[checks.competing-jobs.asked] db1 = { by = "dba", on = '
     )
 
 
 def test_what_its_owner_said_of_it_is_told() -> None:
     hidden = replace(IDLE, unread=("/var/spool/cron/crontabs",))
-    found = judged(hidden, asked={"db1": "root: nothing, ext. 4411, 16 Oct"})
-    assert found.status is Status.PASS
-    assert "not seen, but asked: the crontabs of root and all other accounts (root: nothing, ext. 4411" in found.summary
-    assert judged(hidden, asked={"db2": "nothing"}).status is Status.WARN
+    found = judged(hidden, asked={"db1": NOTHING})
+    assert found.status is Status.WARN
+    (point,) = found.telling_points()
+    assert point.summary.startswith(
+        "not seen: the crontabs of root and all other accounts; said by the DBA on call (dba)"
+    )
+    assert point.summary.endswith("not observed: nothing of root's starts then")
+    assert judged(hidden, asked={"db2": NOTHING}).status is Status.UNKNOWN
+    unread = judged(IDLE, crontab("0~30 1 * * * job"), asked={"db1": NOTHING})
+    assert (unread.status, "0~30 1 * * * job; said by" in unread.summary) == (Status.WARN, True)
 
 
 def test_without_cron_its_tables_start_nothing() -> None:
@@ -330,7 +372,7 @@ def test_without_cron_its_tables_start_nothing() -> None:
     found = judged(jobs)
     assert found.status is Status.PASS
     assert "no cron is installed, its tables start nothing" in found.summary
-    assert judged(replace(jobs, cron="crond")).status is Status.WARN
+    assert judged(replace(jobs, cron="crond")).status is Status.UNKNOWN
 
 
 def test_root_s_own_crontab_counts_once() -> None:
@@ -374,7 +416,7 @@ def test_jobs_of_pg_cron_are_asked_for_only_where_they_may_be_read() -> None:
 def test_jobs_of_pg_cron_count_like_crontabs(schedule: str, text: str) -> None:
     found = judged_pg(PG_CRON, pg_job(schedule))
     assert [one[: len(text)] for one in summaries(found)] == ([text] if text else [])
-    assert found.status is (Status.WARN if text else Status.PASS)
+    assert found.status is (Status.UNKNOWN if "cannot be read" in text else Status.WARN if text else Status.PASS)
 
 
 def test_pg_cron_s_zone_counts() -> None:
@@ -389,20 +431,19 @@ def test_pg_cron_s_zone_counts() -> None:
     ("pg_cron", "status", "text"),
     [
         (NO_PG_CRON, Status.PASS, "pg_cron has no table in this database"),
-        (replace(NO_PG_CRON, sees_settings=False), Status.PASS, "whether another one has it is not shown to the role"),
-        (replace(NO_PG_CRON, home="postgres"), Status.WARN, "which works from the database postgres"),
+        (replace(NO_PG_CRON, sees_settings=False), Status.UNKNOWN, "not seen: whether pg_cron works from another"),
+        (replace(NO_PG_CRON, home="postgres"), Status.UNKNOWN, "which works from the database postgres"),
         (PG_CRON, Status.PASS, "no job starts from 00:00 to 06:00; looked at 0 jobs in cron.job, in GMT"),
-        (replace(PG_CRON, readable=False), Status.WARN, "not seen: cron.job, which the role may not read"),
-        (replace(PG_CRON, only_own=True), Status.WARN, "not seen: jobs in cron.job of other roles than release"),
+        (replace(PG_CRON, readable=False), Status.UNKNOWN, "not seen: cron.job, which the role may not read"),
+        (replace(PG_CRON, only_own=True), Status.UNKNOWN, "not seen: jobs in cron.job of other roles than release"),
     ],
 )
 def test_jobs_of_pg_cron_that_are_not_seen_are_said(pg_cron: PgCron, status: Status, text: str) -> None:
     found = judged_pg(pg_cron)
     assert found.status is status
     assert text in found.summary
-    if status is Status.WARN:
-        asked = {"pg_cron of orders": "nothing, ext. 4411"}
-        assert judged_pg(pg_cron, asked=asked).status is Status.PASS
+    if status is Status.UNKNOWN:
+        assert judged_pg(pg_cron, asked={"pg_cron of orders": NOTHING}).status is Status.WARN
 
 
 DUMP = "pg_dump -Fc -f /backup/orders-$(date +\\%F).dump orders >/dev/null 2>&1"

@@ -565,7 +565,7 @@ def test_scripts_that_run_in_another_order_than_that_of_their_numbers_fail_with_
         Status.FAIL, "the scripts run in another order than that of their numbers: 020.sql, 010.sql",
     )  # fmt: skip
     assert found.expected == "the order of their numbers: 010.sql, 020.sql"
-    assert "`files` of [scripts.s0]" in found.remedy
+    assert 'write in [scripts.s0]: files = ["010.sql", "020.sql"]' in found.remedy
     found = judge({"files": ("010.sql",)}, files=("020.sql",))
     assert (found.status, "their steps" in found.remedy) == (Status.FAIL, True), "the same step: in the plan's order"
 

@@ -35,14 +35,16 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def test_the_demo_is_go(folder: Path) -> None:
-    done = preflight_process("demo", TMPDIR=str(folder))
+@pytest.mark.case(57)
+def test_the_demo_is_go_in_new_york(folder: Path) -> None:
+    done = preflight_process("demo", TMPDIR=str(folder), TZ="America/New_York")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("GO")
 
 
-def test_the_night_is_no_go(folder: Path) -> None:
-    done = preflight_process("demo", "--night", TMPDIR=str(folder))
+@pytest.mark.case(57)
+def test_the_night_is_no_go_in_kolkata(folder: Path) -> None:
+    done = preflight_process("demo", "--night", TMPDIR=str(folder), TZ="Asia/Kolkata")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("NO-GO")
 

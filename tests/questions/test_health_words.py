@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,15 @@ ILL = {
     "by hand, alone": ({"redis": "DOWN"}, "redis"),
     "by hand, not": ({"health": "Not ready"}, "health"),
     "by hand, names of its own": ({"db_status": "failed"}, "db_status"),
+    "Terminus, failing": ({"status": "ok", "failures": ["db"]}, "failures"),
+    "Kong": ({"database": {"reachable": False}}, "database.reachable"),
+    "Kafka Connect": ({"tasks": [{"id": 0, "state": "FAILED"}]}, "tasks.0.state"),
+    "Nextcloud": ({"installed": True, "maintenance": True}, "maintenance"),
+    "MongoDB": ({"ok": 0}, "ok"),
+    "a list of words": ({"status": ["UP", "DOWN"]}, "status.1"),
+    "a monitoring plugin": ("CRITICAL - db refused | time=3s\n", ""),
+    "a word and why": ("DOWN: db refused\n", ""),
+    "XML attributes": ('<health><db status="DOWN"/></health>', "status"),
     "one JSON word": ('"DOWN"', ""),
     "one JSON truth": ("false", ""),
     "one word": ("Unhealthy\n", ""),
@@ -77,9 +87,13 @@ def test_a_part_that_is_ill_is_found_and_named(body: object, path: str) -> None:
         {"Database": "working", "Cache backend: default": "working"},
         {"app": {"name": "orders", "version": "4.1"}, "git": {"branch": "main"}},
         {"status": 200, "code": 0},
-        {"health": "true"},
+        {"health": "true"}, {"ok": 1}, {"responseHeader": {"status": 0}, "status": "OK"}, {"errors": [], "error": {}},
+        {**UP, "components": {"ssl": {**UP, "details": {"validChains": [{"validity": {"status": "VALID"}}]}}}},
+        {**UP, "components": {"livenessState": UP, "ping": UP}, "groups": ["liveness", "readiness"]},
+        {"installed": True, "maintenance": False, "needsDbUpgrade": False}, {"database": "ok", "commit": "abc"},
         {"status": None},
         "OK", "pong", "4.1\n", "I am alive!", "", "{}", "[]", "true", "status: OK\nuptime: 5 days\n",
+        "OK - all well | time=3s", "STATUS: OK", "ERROR: 0",
         "<html><title>Unavailable</title><h1>Down</h1></html>", "[+]ping ok\nhealthz check passed\n",
     ],
 )  # fmt: skip
@@ -92,6 +106,9 @@ def test_what_is_well_or_about_something_else_is_nothing_unwell(body: object) ->
     [
         ({"status": "warn"}, "status", State.IMPAIRED),
         ("Degraded", "", State.IMPAIRED),
+        ("WARNING - 2 of 3 nodes", "", State.IMPAIRED),
+        ({"state": "FIRST_RUN"}, "state", State.UNCLEAR),
+        ({"status": "UP (degraded)"}, "status", State.UNCLEAR),
         ({**UP, "components": {"mq": {"status": "DEGRADED"}}}, "components.mq.status", State.IMPAIRED),
         ({**UP, "components": {"mq": {"status": "UNKNOWN"}}}, "components.mq.status", State.UNCLEAR),
         ({**UP, "components": {"mq": {"status": "DRAINING"}}}, "components.mq.status", State.UNCLEAR),
@@ -117,3 +134,17 @@ def test_any_value_is_walked_and_each_path_leads_to_its_word(value: object) -> N
 @given(st.text())
 def test_any_text_is_read(body: str) -> None:
     list(words_of(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<" + "a" * 65_000, "<a " * 20_000, "x" * 65_000, "a = " * 16_000, " a" * 32_000, "<a>" + " " * 65_000,
+        json.dumps({f"{number}": "x" for number in range(6_000)}), "a: b\n" * 13_000,
+        json.dumps([{"name": f"{number}", "status": "x"} for number in range(2_000)]),
+    ],
+)  # fmt: skip
+def test_a_hostile_body_is_read_in_linear_time(body: str) -> None:
+    begun = process_time()
+    list(words_of(body))
+    assert process_time() - begun < 2

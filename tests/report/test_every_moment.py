@@ -110,6 +110,12 @@ def test_all_formats_tell_the_same_times_and_only_those_that_are_known(name: str
     )
     assert (known_margin is not None and margin(known_margin) in head(verdict)) == (known_margin is not None)
     assert bool(schedule) == bool(verdict.plan.steps and verdict.moment < window.end)
+    if schedule:
+        first = min(datetime.fromisoformat(slot["begins_at"]) for slot in schedule["slots"])
+        assert first == max(window.start, verdict.moment), "nobody knows that the work was begun before"
+        assert (schedule["finish_at"] is None) == ("pric" in name and found is no_go)
+        assert (schedule["decide_by"] is None) == ("undo" in name)
+        assert (schedule["margin_minutes"] is None) == ("undo" in name or schedule["finish_at"] is None)
 
 
 @pytest.mark.parametrize(("name", "moment"), list(product(PLANS, MOMENTS)))
@@ -144,6 +150,19 @@ def numbers(budget: Judgement, shown: str) -> None:
         assert (" if the work begins now" in shown) == (begun == "begun now")
         for part in rest.split(", ")[1:]:
             assert part.replace("point of no return", "no way back from") in re.sub(r" \([^)]*UTC\)", "", shown)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_price_that_is_not_that_of_all_says_so(name: str) -> None:
+    verdict = judged(PLANS[name], START, no_go())
+    prices = re.findall(r" price (.*?) (?:lead|seen) ", " ".join(text.render(verdict).split()))
+    known = verdict.found_schedule and verdict.found_schedule.known
+    for price in prices:
+        finish = re.search(r"finish (\d\d:\d\d)", price)
+        if finish and known and known.finish_at:
+            whole = finish[1] == time_in_window(verdict.plan.window, known.finish_at)
+            assert whole or price.endswith("with this alone")
+        assert bool(finish) == ("at least" not in price and "not known" not in price)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -313,7 +313,7 @@ def test_defaults_of_sudo_are_taken_as_they_work_and_the_cure_is_none_that_stand
     if setting == "noexec":
         assert found.status is Status.FAIL, told(found)
         assert "noexec" in found.judgement.summary
-        rule = re.search(r"last: (\S+ ALL=\(\S+\) NOPASSWD: EXEC: .*)", found.judgement.remedy)
+        rule = re.search(r"(\S+ ALL=\(\S+\) NOPASSWD: EXEC: .*)", found.judgement.remedy)
         assert rule, told(found)
         accounts._rules[account.name].append(rule[1])
         accounts._write_sudoers()

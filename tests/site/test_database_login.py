@@ -466,6 +466,7 @@ def odd_names(orders: Orders, ask: Ask) -> Iterator[Ask]:
     orders.cluster.reload()
 
 
+@pytest.mark.case(55)
 @pytest.mark.parametrize(
     ("break_it", "marker"),
     [
@@ -496,8 +497,28 @@ def test_a_cure_in_sql_works_as_it_is_printed(orders: Orders, odd_names: Ask, br
     printed = found.judgement.remedy.partition(marker)[2] if marker else found.judgement.remedy
     cure = re.match(r"((?:[A-Z][^;]*;\s*)+)", printed)
     assert cure, printed
-    orders.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=cure[1])
+    where = "postgres" if "CONNECTIONS" in break_it else orders.name  # where the setting may hold for the DBA, too
+    orders.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", where, stdin=cure[1])
     assert odd_names().status is Status.PASS, (cure[1], told(odd_names()))
+
+
+@pytest.mark.case(55)
+def test_a_setting_of_postgresql_conf_is_taken_out_of_that_file(orders: Orders, odd_names: Ask) -> None:
+    conf = orders.cluster.data / "postgresql.conf"
+    before = conf.read_text()
+    conf.write_text(f"{before}\ndefault_transaction_read_only = on\n")
+    try:
+        orders.cluster.reload()
+        assert odd_names().judgement.remedy.endswith("If it stands in postgresql.conf, take it out there first")
+        with orders.cluster.connect(options="-c default_transaction_read_only=off") as connection:
+            connection.execute(f'GRANT pg_read_all_settings TO "{orders.role.name}"')
+        found = odd_names()
+        cure = f"take default_transaction_read_only out of {conf} on the server, then: SELECT pg_reload_conf();"
+        assert (found.status, found.judgement.remedy) == (Status.FAIL, cure)
+    finally:
+        conf.write_text(before)
+        orders.cluster.reload()
+    assert odd_names().status is Status.PASS
 
 
 def test_the_cures_of_a_backups_role_work_as_they_are_printed(orders: Orders, ask: Ask, odd_names: Ask) -> None:

@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 from preflight_checks.backup_location import BackupLocation
 from preflight_checks.become import BecomeAccount
+from preflight_checks.command import Command, CommandCheck
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.rollback_ready import RollbackReady
 from preflight_checks.script_hashes import ScriptHashes
+from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Become, Plan, RemotePath, Scripts, SecretRef
+from preflight.plan import Backup, BackupMethod, Become, Plan, RemotePath, Scripts, SecretRef
 from preflight.reference import requests as requirements
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
@@ -138,6 +140,48 @@ def test_the_lines_of_the_document_are_enough_and_each_is_needed(
         assert next(red(wanted.plan), None), f"{statement} is not needed"
         postgres.sql(statement)
     assert list(red(wanted.plan)) == []
+
+
+def test_the_lines_for_base_backups_and_the_plans_own_commands_are_enough_and_needed(
+    site: Site, postgres: Cluster, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login, role = accounts.add("login"), postgres.create_role("release")
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    pgpass = login.home / ".pgpass"
+    pgpass.write_text(f"*:*:*:{role.name}:{role.password}\n")
+    pgpass.chmod(0o600)
+    shutil.chown(pgpass, login.name)
+    own = Command(id="own", program="/usr/bin/id", host="db1", account=Login("nobody"))
+    backup = Backup(
+        id="orders", database="orders", directory=RemotePath("/backup"), method=BackupMethod.PG_BASEBACKUP,
+        server=f"{postgres.socket_directory}:{postgres.port}",
+    )  # fmt: skip
+    database = database_on(postgres, role.name, name="postgres", password=SecretRef("env", "ORDERS_PASSWORD"))
+    plan = make_plan(
+        tmp_path, hosts=[host_on(site.sshd, login)], databases=[database], backups={"orders": backup},
+        known_hosts=site.sshd.known_hosts_lines(), checks={"command": {"run": {"own": own}}},
+    )  # fmt: skip
+    document = requirements.render(plan)
+    found = findings(CommandCheck, plan)["own"]
+    (rule,) = blocks(document, "sudoers")
+    assert (found.status, found.judgement.remedy) == (Status.UNKNOWN, f"have this line in sudoers on db1: {rule}")
+    accounts.allow_sudo(login, "nobody", [rule.partition("NOPASSWD: ")[2]])
+    assert findings(CommandCheck, plan)["own"].status is Status.PASS
+    (replicating,) = [line for line in blocks(document, "sql") if line.endswith("REPLICATION;")]
+    (let_in,) = [line for line in blocks(document, "pg_hba.conf") if "replication" in line]
+    hba = postgres.data / "pg_hba.conf"
+    before = hba.read_text()
+    try:
+        hba.write_text(f"{let_in}\n{before}")
+        postgres.reload()
+        assert findings(ScriptRunner, plan)["backups orders"].status is Status.FAIL
+        postgres.sql(replicating)
+        found = findings(ScriptRunner, plan)["backups orders"]
+        assert found.status is Status.PASS, told(found)
+    finally:
+        hba.write_text(before)
+        postgres.reload()
+    assert findings(ScriptRunner, plan)["backups orders"].status is Status.FAIL
 
 
 def test_sudo_itself_takes_the_line(wanted: Wanted, tmp_path: Path) -> None:

@@ -208,6 +208,8 @@ STATES: list[tuple[str, Callable[[Release], Any], Status, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.case(19)
+@pytest.mark.case(20)
 @pytest.mark.parametrize(("break_it", "status", "said"), [row[1:] for row in STATES], ids=[row[0] for row in STATES])
 def test_every_failing_state_is_found(
     release: Release, break_it: Callable[[Release], Any], status: Status, said: str

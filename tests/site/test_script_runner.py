@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from preflight_checks.script_runner import ScriptRunner
 
+from preflight.cli.seal import describe
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import (
@@ -27,6 +28,7 @@ from preflight.plan import (
     SslMode,
     Step,
 )
+from preflight.seal import seal_scripts
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import findings, host_on, make_plan, told
 from tests.site.machine import free_port
@@ -52,6 +54,16 @@ class Server:
             (scripts / "010.sql").write_text("select 1;\n")
         self.staged.chmod(0o777)
         (folder / "SHA256SUMS").write_text(f"{sha256(b'select 1;' + bytes([10])).hexdigest()}  010.sql\n")
+
+    def write_scripts(self, texts: Mapping[str, str]) -> None:
+        """Approved, staged, and sealed in this order; what was there before is gone."""
+        for folder in (self.folder / "approved", self.staged):
+            for file in folder.iterdir():
+                file.unlink()
+            for name, text in texts.items():
+                (folder / name).write_text(text)
+        sums = [f"{sha256(text.encode()).hexdigest()}  {name}\n" for name, text in texts.items()]
+        (self.folder / "SHA256SUMS").write_text("".join(sums))
 
     def write_pgpass(self, line: str, mode: int = 0o600, account: Account | None = None) -> None:
         from shutil import chown
@@ -90,7 +102,7 @@ class Server:
                 id="orders", database="orders", directory=RemotePath("/backup"), server=self.socket, step="work"
             )
             sections["backups"] = {"orders": replace(made, account=Login(become), **backup)}  # type: ignore[arg-type]
-        plan = make_plan(
+        self.plan = make_plan(
             self.folder,
             hosts=[host],
             databases=[database],
@@ -98,7 +110,7 @@ class Server:
             steps=(Step(id="work", minutes=90, minutes_over_network=115),),
             **sections,
         )
-        return findings(ScriptRunner, plan)
+        return findings(ScriptRunner, self.plan)
 
     def scripts(self, **more: object) -> Finding:
         return self.ask(**more)["scripts orders"]  # type: ignore[arg-type]
@@ -291,6 +303,46 @@ def test_the_scripts_are_the_sealed_ones_and_stop_at_the_first_error(server: Ser
     found = server.scripts()
     assert found.status is Status.UNKNOWN, told(found)
     assert "they are not sealed" in found.judgement.summary
+
+
+CANNOT_BE_SEALED = [
+    ({"010.sql": "select 1;\n:x\n"}, Status.UNKNOWN, "010.sql line 2: :x stands where a statement begins"),
+    ({"010.sql": "\\set x '\\\\i 020.sql'\n:x\n"}, Status.UNKNOWN, "010.sql line 1"),
+    ({"010.sql": "\\i :dir/020.sql\n"}, Status.UNKNOWN, "010.sql line 1: \\i :dir/020.sql"),
+    ({"010.sql": "\\ir `ls`\n"}, Status.UNKNOWN, "010.sql line 1: \\ir `ls`"),
+    ({"010.sql": "\\i 010.sql\n"}, Status.FAIL, "010.sql line 1: \\i 010.sql includes this script again, without end"),
+    ({"010.sql": "\\i b.inc\n", "b.inc": "\\ir c.inc\n", "c.inc": "\\i b.inc\n"}, Status.FAIL,
+     "b.inc line 1: \\ir c.inc includes this script again, without end"),
+    ({"010.sql": "\\if :{?x}\n\\i 010.sql\n\\endif\n"}, Status.UNKNOWN, "includes this script again, without end"),
+]  # fmt: skip
+
+
+@pytest.mark.case(19)
+@pytest.mark.parametrize(("texts", "status", "said"), CANNOT_BE_SEALED)
+def test_what_cannot_be_sealed_and_what_never_ends_is_told_with_its_line(
+    server: Server, texts: dict[str, str], status: Status, said: str
+) -> None:
+    server.write_scripts(texts)
+    found = server.scripts(entry={"variables": {"x": "select 2;"}})
+    assert found.status is status, told(found)
+    assert said in told(found)
+
+
+@pytest.mark.case(29)
+def test_another_order_than_the_sealed_one_fails_with_both(server: Server) -> None:
+    server.write_scripts({"fill.sql": "select 2;\n", "create.sql": "select 1;\n"})
+    assert server.scripts(entry={"files": ("fill.sql", "create.sql")}).status is Status.PASS
+    found = server.scripts(entry={"files": ("create.sql", "fill.sql")})
+    fails(found, "runs the scripts in another order than sealed: create.sql, fill.sql", 'files = ["fill.sql", "create')
+    assert found.judgement.expected == "the sealed order: fill.sql, create.sql"
+    (sealed,) = seal_scripts(server.plan)
+    assert "in another order" in describe(sealed)
+    assert server.scripts(entry={"files": ("create.sql", "fill.sql")}).status is Status.PASS
+    server.write_scripts({"9_last.sql": "select 2;\n", "10_x.sql": "select 1;\n"})
+    fails(server.scripts(entry={"files": ("10_x.sql", "9_last.sql")}), "another order than that of their", "9_last.sql")
+    numbered = {"10_x.sql": "select 1;\n", "9_last.sql": "select 2;\n"}
+    server.write_scripts(numbered)
+    assert server.scripts(entry={"files": ("9_last.sql", "10_x.sql")}).status is Status.PASS, "numbers tell the order"
 
 
 def test_a_log_must_be_writable_where_it_is_written(server: Server) -> None:

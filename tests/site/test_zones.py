@@ -25,6 +25,8 @@ from tests.site.asking import NOW, WINDOW, findings, make_plan, told
 from tests.site.netns import Namespace
 from tests.site.site import Site
 
+pytestmark = pytest.mark.case(57)
+
 
 @dataclass
 class Abroad:

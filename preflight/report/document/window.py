@@ -115,7 +115,9 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
         return f"at least {took}: {unpriced_steps(unpriced)}"
     told = [f"finish {time_in_window(verdict.plan.window, price.finish_at)}"]
     told += [] if price.margin is None else [margin(price.margin)]
-    return f"{took}: {', '.join(told)}"
+    found = verdict.found_schedule
+    is_all = found is None or (found.known.finish_at, found.known.margin) == (price.finish_at, price.margin)
+    return f"{took}: {', '.join(told)}{'' if is_all else ' with this alone'}"
 
 
 def unpriced_steps(steps: Sequence[str]) -> str:

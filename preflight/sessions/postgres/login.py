@@ -150,9 +150,9 @@ class Login:
         if self.closing.is_set():
             return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
         if connected:
-            detail = f"the server accepts connections but did not complete the login within {deadline.seconds:.1f} s"
+            detail = f"the server accepts connections but did not complete the login within {deadline.spent():.1f} s"
             return CannotAsk(Reason.NO_ANSWER, detail)
-        detail = f"{address}: no answer to the attempt to connect within {deadline.seconds:.1f} s"
+        detail = f"{address}: no answer to the attempt to connect within {deadline.spent():.1f} s"
         return DialFailed(Reason.NO_ANSWER, detail)
 
     def _parameters(self, address: ServerAddress) -> dict[str, str]:

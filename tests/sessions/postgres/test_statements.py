@@ -111,10 +111,10 @@ def test_the_roles_own_settings_are_seen_although_ours_are_in_force(asker: Asker
     for change in ("statement_timeout = '7min'", "search_path = 'own'", "default_transaction_read_only = on"):
         postgres.sql(f"ALTER ROLE {special.name} SET {change}")
     answer = reply(ask(asker.pool(special, postgres.port), "SELECT current_setting('search_path') AS path"))
-    assert setting(answer, "statement_timeout") == {"setting": "420000", "unit": "ms", "source": "user"}
-    assert setting(answer, "search_path") == {"setting": "own", "unit": None, "source": "user"}
+    assert setting(answer, "statement_timeout") == {"setting": "420000", "unit": "ms", "source": "user", "file": None}
+    assert setting(answer, "search_path") == {"setting": "own", "unit": None, "source": "user", "file": None}
     assert setting(answer, "default_transaction_read_only")["setting"] == "on"
-    assert setting(answer, "lock_timeout") == {"setting": "0", "unit": "ms", "source": "default"}
+    assert setting(answer, "lock_timeout") == {"setting": "0", "unit": "ms", "source": "default", "file": None}
     assert setting(answer, "role")["setting"] == "none"
     assert {
         "TimeZone",

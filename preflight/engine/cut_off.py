@@ -1,0 +1,58 @@
+"""Code of checks and plug-ins that does not come to an end is cut off at the deadline of the command.
+
+A timer of the process interrupts the main thread, in which all of that code runs, and nothing else: from the deadline
+on again and again, so that each call that hangs costs a moment."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from preflight.errors import Overrun
+
+TIMEOUT_SECONDS = 60.0
+"""Deadline of a command where the caller names none."""
+_SECONDS_BETWEEN = 0.2
+
+
+class _CodeOfChecks:
+    """`with` it, code that others wrote is run."""
+
+    running = False
+    late = False
+    """It ran at the last signal already."""
+
+    def __enter__(self) -> None:
+        self.running, self.late = True, False
+
+    def __exit__(self, *_: object) -> None:
+        self.running = False
+
+
+code_of_checks = _CodeOfChecks()
+
+
+@contextmanager
+def at_deadline(seconds: float) -> Iterator[None]:
+    """Code of checks that still runs so many seconds from now, or begins later and does not end at once, raises
+    Overrun. Not outside the main thread, where no signal arrives."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        if code_of_checks.running and code_of_checks.late:
+            code_of_checks.running = False  # before it is left: the next signal must not find it so
+            raise Overrun(f"it did not come to an end within {seconds:g} s")
+        code_of_checks.late = True
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _SECONDS_BETWEEN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
