@@ -5,7 +5,6 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 
 from __future__ import annotations
 
-import getpass
 import re
 import subprocess
 import threading
@@ -20,6 +19,8 @@ from preflight.sessions import CannotAsk
 _SECONDS = 5.0
 _AT_ONCE = threading.BoundedSemaphore(8)
 """Programs started at the same time: each takes several descriptors and a core."""
+_NOWHERE = ("-v", "-N", "-o", "ProxyCommand=false", "-o", "ControlPath=none", "-o", "BatchMode=yes")
+_IDENTITY_FILE = re.compile(r"^debug1: identity file (.+) type -?\d+$", re.MULTILINE)
 _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
@@ -52,11 +53,11 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
     )
-    complete = replace(complete, key=host.key or _first_identity(complete, options.get("identityfile", [])))
+    key = _first_identity(host, options.get("identityfile", []), deadline)
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
-        host=complete,
+        host=replace(complete, key=key),
         jumps=() if host.jump or jump == "none" else tuple(_jump_host(spec) for spec in jump.split(",")),
         known_hosts=tuple(Path(name).expanduser() for name in files if name != "none"),
         agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(agent).expanduser()),
@@ -70,18 +71,38 @@ def parse(output: str) -> dict[str, list[str]]:
     for line in output.splitlines():
         keyword, _, value = line.strip().partition(" ")
         if value:
-            options.setdefault(keyword.lower(), []).extend(value.split() if keyword in _LISTS else [value])
+            options.setdefault(keyword.lower(), []).extend(_files(value) if keyword in _LISTS else [value])
     return options
 
 
+def _files(value: str) -> list[str]:
+    """The names in a list of files, which `ssh -G` prints without the quotes of one that holds a space: then the file
+    that exists is meant."""
+    words, names = value.split(" "), list[str]()
+    while words:
+        longest = (end for end in range(len(words), 1, -1) if Path(" ".join(words[:end])).expanduser().is_file())
+        end = next(longest, 1)
+        names.append(" ".join(words[:end]))
+        del words[:end]
+    return names
+
+
 def _ssh_g(host: Host, deadline: Deadline) -> str:
-    argv = ["ssh", "-G"]
+    done = _ssh(host, deadline, "-G")
+    if done.returncode != 0:
+        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
+        raise CannotAsk(Reason.SSH_CONFIG, detail)
+    return done.stdout
+
+
+def _ssh(host: Host, deadline: Deadline, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = ["ssh", *options]
     argv += [] if host.port is None else ["-p", str(host.port)]
     argv += ["-l", host.user] if host.user else []
     argv += ["--", host.address or host.id]
     try:
         with _AT_ONCE:
-            done = subprocess.run(
+            return subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -97,24 +118,19 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
         raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
     except (OSError, ValueError) as error:
         raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
-    if done.returncode != 0:
-        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
-        raise CannotAsk(Reason.SSH_CONFIG, detail)
-    return done.stdout
 
 
-def _first_identity(host: Host, names: list[str]) -> Path | None:
-    """The first key file that exists: one credential, one attempt. A credential in the plan comes before it."""
-    if host.agent or host.password is not None:
-        return None
-    paths = (Path(_expanded(name, host)).expanduser() for name in names)
+def _first_identity(host: Host, names: list[str], deadline: Deadline) -> Path | None:
+    """The first key file that exists: one credential, one attempt. A credential in the plan comes before it.
+
+    `ssh -G` prints the names of key files as they are written. What their tokens and variables stand for, ssh tells
+    when it is about to connect; the way there that it is given leads nowhere."""
+    if host.key or host.agent or host.password is not None:
+        return host.key
+    if any(mark in name for name in names for mark in "%$"):
+        names = _IDENTITY_FILE.findall(_ssh(host, deadline, *_NOWHERE).stderr)
+    paths = (Path(name).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
-
-
-def _expanded(name: str, host: Host) -> str:
-    """The tokens of ssh_config(5) in a file name, which `ssh -G` leaves as they are."""
-    values = {"%": "%", "d": str(Path.home()), "h": host.address, "r": host.user, "u": getpass.getuser()}
-    return re.sub(r"%(.)", lambda found: values.get(found[1], found[0]), name.strip('"'))
 
 
 def _jump_host(spec: str) -> Host:
