@@ -26,6 +26,8 @@ from preflight.wording import beside, in_toml, shortened
 _LONGEST_SECONDS = 3600.0
 _LONGEST_EXCERPT = 120
 _MOST_WORDS = 10
+_WITHOUT_BODY = (204, 304)
+"""By RFC 9110."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class AppHealth(Check):
             live += [] if mark else given
         points += [each for seen in answer.answers for each in self._certificate(instance, seen)]
         points += _agreement(instance, live)
-        points += [each for seen in live for each in _answer(instance, seen)]
+        points += _answers(instance, live)
         right = [seen for seen in live if seen.status == instance.endpoint.status]
         if right:
             points.append(_latency(instance, right))
@@ -219,9 +221,22 @@ def _told(instance: _Instance, answer: HttpAnswer) -> str:
     if not instance.endpoint.version or answer.status != instance.endpoint.status:
         return str(answer.status)
     try:
-        return f"{answer.status} version {shown(value_at(parse_json(answer.body), instance.endpoint.version))}"
+        version = value_at(parse_json(answer.body), instance.endpoint.version)
+        return f"{answer.status} version {version if isinstance(version, str) else shown(version)}"
     except BodyError:
         return f"{answer.status} without a version"
+
+
+def _answers(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
+    """What they say, each thing once; of what is not well at every address, at which it is."""
+    places: dict[Judgement, dict[str, None]] = {}
+    for answer in answers:
+        for point in _answer(instance, answer):
+            places.setdefault(point, {})[answer.address] = None
+    every = {answer.address for answer in answers}
+    for point, addresses in places.items():
+        is_everywhere = point.status is Status.PASS or len(addresses) == len(every)
+        yield point if is_everywhere else replace(point, summary=f"{point.summary}: {', '.join(addresses)}")
 
 
 def _answer(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
@@ -286,7 +301,8 @@ def _latency(instance: _Instance, answers: Sequence[HttpAnswer]) -> Judgement:
 
 def _body(instance: _Instance, answer: HttpAnswer) -> Iterator[Judgement]:
     endpoint = instance.endpoint
-    if answer.body_bytes < endpoint.min_bytes and not answer.location:  # nobody reads the body of a redirect
+    has_none = answer.location or answer.status in _WITHOUT_BODY  # nobody reads the body of a redirect
+    if answer.body_bytes < endpoint.min_bytes and not has_none:
         yield failed(
             "the body is too short",
             expected=f"at least {endpoint.min_bytes} bytes",
@@ -364,7 +380,7 @@ def _value(
     if equals(seen, wanted):
         return passed(f"version {wanted}" if is_version else f"{path} {shown(seen)}")
     summary = actual = f"{path} is {shown(seen)}"
-    remedy = "have {app} on {host} looked at before the window: it says itself what is wrong"
+    remedy = "have {app} on {host} looked at before the window; correct `json` in the plan if it is well so"
     if is_version:
         actual = f"version {shown(seen)}"
     if is_version and equals(seen, instance.application.to):
@@ -395,7 +411,7 @@ def _is_left_aside(endpoint: Endpoint, word: Word) -> bool:
 
 
 def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgement:
-    expected = f"{word.path or 'the answer'} says that it is well"
+    expected = f"{word.path or 'an answer'} that is well"
     cure = instance.fill("have this part of {app} on {host} looked at before the window")
     if word.state is State.ILL:
         return failed(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from preflight.check import Check, Probes, Subject
 from preflight.clock import format_moment, local_to_utc, zone
-from preflight.finding import Judgement, Quantity, failed, passed, warned
+from preflight.finding import Judgement, Quantity, Status, failed, passed, warned
 from preflight.judging.cures import could_not_look, refuses_login
+from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Database, Host, Plan, Role
 from preflight.plan.release_plan import machine_of, server_of
 from preflight.plan.values import is_named, same_person
@@ -134,7 +135,16 @@ class OnCall(Check):
                 remedy=remedy,
                 quantity=Quantity(value=age.total_seconds(), unit="s"),
             )
-        return passed(seen)
+        again = format_moment(self.plan.window.start - limit, zone_name)
+        ends = End(
+            what="confirmation",
+            where=f"of {role.id}",
+            at=at + limit,
+            remedy=f"call {whom or 'them'}{number} once more from {again} on, then write that time as `confirmed_at`",
+            tolerated="and the gate will want another",
+        )
+        held = TimeOfNeed(self.plan, self.moment, to_start=True).judge(ends)
+        return passed(seen) if held.status is Status.PASS else held
 
     def _people(self, role: Role) -> tuple[_Person, ...]:
         both = (_Person("primary", role.primary), _Person("standby", role.standby))

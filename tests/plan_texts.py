@@ -75,6 +75,7 @@ network_zone = "west"
 user = "deploy"
 key = "~/.ssh/id_ed25519"
 passphrase = "command:pass show deploy"
+certificate = "deploy-cert.pub"
 
 [hosts."app1.b"]
 network_zone = "west"

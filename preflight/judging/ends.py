@@ -69,13 +69,18 @@ class TimeOfNeed:
     warn_before: timedelta = timedelta()
     """What ends this soon after it is last needed is worth a warning."""
 
+    to_start: bool = False
+    """Only to the window's start, when the gate asks for it."""
+
     @property
     def until(self) -> datetime:
-        return max(self.plan.window.needed_until, self.moment)
+        window = self.plan.window
+        return max(window.start if self.to_start else window.needed_until, self.moment)
 
     @property
     def expected(self) -> str:
-        return f"valid past {self.told(self.until)}, the end of the window and of a rollback"
+        last = "the window's start" if self.to_start else "the end of the window and of a rollback"
+        return f"valid past {self.told(self.until)}, {last}"
 
     def outlasted_by(self, at: datetime) -> bool:
         return at > self.until

@@ -169,6 +169,8 @@ def _network_zones(plan: Plan) -> Iterator[Broken]:
 def _host(host: Host, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(_CREDENTIALS, raw)
     named = [key for key in _CREDENTIALS if key in raw]
+    if host.certificate and "password" in named:
+        yield Broken(("certificate",), "belongs to a key, in a file or in the agent, and the entry has a password")
     if "passphrase" in raw and "key" not in named and (named or not host.ssh_config):
         none = "the host logs in without one" if host.ssh_config else "there is none"
         yield Broken(("passphrase",), f'belongs to a "key", and {none}')

@@ -78,6 +78,8 @@ class Host:
     """Private key file."""
     passphrase: SecretRef | None = None
     """Passphrase of the key file."""
+    certificate: Path | None = None
+    """SSH certificate of the key, in a file or in the agent; when left out, `KEY-cert.pub` beside the key."""
     agent: str = ""
     """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
     login: LoginUse = LoginUse.SHELL

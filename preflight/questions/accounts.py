@@ -106,7 +106,8 @@ class _Told:
     chage: int
     """Its exit status."""
     pam_time: Annotated[str, Matches("active|unreadable|absent", "what is seen of pam_time")]
-    offset: timedelta
+    offset: timedelta = timedelta()
+    """Of the host's zone, where a line of its keys has a date."""
     said: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
     key: tuple[KeyLine, ...] = ()
@@ -145,7 +146,6 @@ then
 else
   printf 'pam_time=absent\\n'
 fi
-printf 'offset=%s\\n' "$(unset TZ; date +%z)"
 """
     text += KEY_LINES + "exit 0"
 

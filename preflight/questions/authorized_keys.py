@@ -116,39 +116,58 @@ while [ "${pid:-0}" -gt 1 ]; do
   title= stat=
   read -r title <"/proc/$pid/cmdline"
   case $title in *'[listener]'*)
-    named=$(printf '%s\\n' "$title" | sed -n 's/.* -[46DdeqT]*f *\\([^ ]*\\) .*/\\1/p')
-    config=${named:-$config}
+    case $title in *' -f'*) named=${title#* -f}; named=${named# }; config=${named%% *} ;; esac
     break ;;
   esac
   read -r stat <"/proc/$pid/stat"
   stat=${stat##*) ? }; pid=${stat%% *}
 done 2>/dev/null
-[ -r "$config" ] || printf 'key_source=unreadable\\n'
-included=$(awk 'tolower($1) == "include" { for (i = 2; i <= NF; i++) print ($i ~ "^/" ? "" : "/etc/ssh/") $i }' \\
-  "$config" 2>/dev/null)
-for file in $included "$config"; do echo Match all; cat "$file"; done 2>/dev/null |
-awk -v home="$HOME" -v user="$account" -v uid="$(id -u)" '
-  function files(names, i, name, last) {
-    count++
-    last = split(names, name, " ")
-    for (i = 2; i <= last; i++) {
-      gsub(/%u/, user, name[i]); gsub(/%h/, home, name[i]); gsub(/%U/, uid, name[i]); gsub(/%%/, "%", name[i])
-      if (name[i] != "none") print count " " (name[i] ~ "^/" ? "" : home "/") name[i]
+awk -v config="$config" -v home="$HOME" -v user="$account" '
+  function settings(file, inside, depth, line, words, last, word, i) {
+    while ((getline line < file) > 0) {
+      sub(/^[ \\t]+/, "", line); sub(/[ \\t]*=[ \\t]*|[ \\t]+/, " ", line)
+      sub(/[ \\t]#.*/, "", line); gsub(/"/, "", line)
+      last = split(line, words, " "); word = tolower(words[1])
+      if (word == "match") inside = tolower(words[2]) != "all"
+      if (word == "include" && depth < 3) for (i = 2; i <= last; i++) include(words[i], inside, depth)
+      if (word == "authorizedkeysfile" && (inside || !named)) {
+        if (!inside) named = 1
+        number++
+        for (i = 2; i <= last; i++) keys(words[i])
+      }
+      if (word == "authorizedkeyscommand" && words[2] != "none") print "key_source=command"
+      if (word == "trustedusercakeys" && words[2] != "none") print "key_source=authorities"
     }
+    close(file)
   }
-  { sub(/^[ \\t]+/, ""); sub(/[ \\t]*=[ \\t]*|[ \\t]+/, " "); gsub(/"/, ""); sub(/[ \\t]#.*/, ""); word = tolower($1) }
-  word == "match" { inside = tolower($2) != "all" }
-  word == "authorizedkeysfile" && (inside || !named) { files($0); if (!inside) named = 1 }
-  word == "authorizedkeyscommand" && $2 != "none" { print "command" }
-  word == "trustedusercakeys" && $2 != "none" { print "authorities" }
-  END { if (!named) files("- .ssh/authorized_keys .ssh/authorized_keys2") }' |
-while read -r number file; do
-  [ "$file" ] || { printf 'key_source=%s\\n' "$number"; continue; }
-  sed 's/\\\\"//g' "$file" 2>/dev/null | awk -F '"' -v begin="key=$number $file " '
-    /^[ \\t]*(#|$)/ { next }
-    { line = $1
-      for (i = 2; i <= NF; i++) line = line (i % 2 || tolower($(i - 1)) ~ /expiry-time=$/ ? $i : "")
-      if (match(line, /AAAA[A-Za-z0-9+\\/]+=*/)) print begin substr(line, 1, RSTART + RLENGTH - 1) }' | head -n 500
-done
+  function include(pattern, inside, depth, command, files, last, i) {
+    if (pattern !~ /^[]A-Za-z0-9_.,*?\\/[-]+$/) return
+    command = "ls -d " (pattern ~ /^\\// ? "" : "/etc/ssh/") pattern " 2>/dev/null"
+    while ((command | getline files[last + 1]) > 0) last++
+    close(command)
+    for (i = 1; i <= last; i++) settings(files[i], inside, depth + 1)
+  }
+  function keys(file, line, parts, last, i, text) {
+    gsub(/%u/, user, file); gsub(/%h/, home, file); gsub(/%%/, "%", file)
+    if (file !~ /^\\//) file = home "/" file
+    while ((getline line < file) > 0 && ++lines <= 2000) {
+      if (line ~ /^[ \\t]*(#|$)/) continue
+      gsub(/\\\\"/, "", line)
+      last = split(line, parts, "\\"")
+      text = parts[1]
+      for (i = 2; i <= last; i++) text = text (i % 2 || tolower(parts[i - 1]) ~ /expiry-time=$/ ? parts[i] : "")
+      if (match(text, /AAAA[A-Za-z0-9+\\/]+=*/)) print "key=" number " " file " " substr(text, 1, RSTART + RLENGTH - 1)
+      if (tolower(text) ~ /expiry-time=/) dated = 1
+    }
+    close(file)
+  }
+  BEGIN {
+    if ((getline line < config) < 0) print "key_source=unreadable"
+    close(config)
+    settings(config, 0, 0)
+    if (!named) { number++; keys(".ssh/authorized_keys"); keys(".ssh/authorized_keys2") }
+    if (dated) { "unset TZ; date +%z" | getline offset; print "offset=" offset }
+  }' </dev/null
 """
-"""Prints the account's own lines as `key=`, and what else sshd accepts keys by as `key_source=`; `$account` is set."""
+"""Prints the account's own lines as `key=`, what else sshd accepts keys by as `key_source=`, and the zone of their
+dates, where they have any; `$account` is set."""

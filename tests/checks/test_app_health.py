@@ -369,9 +369,9 @@ def two_addresses(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("answers", "both"),
     [
-        ((answer_of(UP), answer_of({**UP, "version": "4.0"})), ('200 version "4.1"', '200 version "4.0"')),
-        ((answer_of(UP), answer_of({"status": "UP"})), ('200 version "4.1"', "200 without a version")),
-        ((answer_of(UP), answer_of(UP, "503 Busy"), answer_of(UP)), ('200 version "4.1"', "503")),
+        ((answer_of(UP), answer_of({**UP, "version": "4.0"})), ("200 version 4.1", "200 version 4.0")),
+        ((answer_of(UP), answer_of({"status": "UP"})), ("200 version 4.1", "200 without a version")),
+        ((answer_of(UP), answer_of(UP, "503 Busy"), answer_of(UP)), ("200 version 4.1", "503")),
     ],
 )
 def test_answers_that_differ_fail_with_both(answers: tuple[bytes, ...], both: tuple[str, str]) -> None:
@@ -415,7 +415,10 @@ def test_another_version_at_the_second_address_fails_with_both(site: Site, two_a
     one = Endpoint(url=first.url(host=two_addresses), ca=first.ca, version="version", samples=1)
     with contextlib.closing(first), contextlib.closing(second):
         seen = point(plan_of(one), Status.FAIL, "the answers differ")
-        assert seen.actual == (f'127.0.0.1:{first.port}: 200 version "4.1"; 127.0.0.2:{first.port}: 200 version "4.0"')
+        assert seen.actual == (f"127.0.0.1:{first.port}: 200 version 4.1; 127.0.0.2:{first.port}: 200 version 4.0")
+        assert (
+            f'runs version "4.0", not 4.1: 127.0.0.2:{first.port}' in finding(plan_of(one)).judgement.points[1].summary
+        )
         second.answer_json(UP)
         assert finding(plan_of(one)).status is Status.PASS
 
@@ -426,6 +429,9 @@ def test_what_the_body_says_of_its_health_counts_unless_the_plan_names_it(https_
     point(plan_of(endpoint(https_app)), Status.FAIL, 'status is "DOWN"')
     assert finding(plan_of(endpoint(https_app, json={"status": "DOWN"}))).status is Status.PASS
     assert finding(plan_of(endpoint(https_app, ignore=("status",)))).status is Status.PASS
+    https_app.answer_json(UP)
+    seen = point(plan_of(endpoint(https_app, json={"status": "DOWN"})), Status.FAIL, 'status is "UP"')
+    assert "correct `json`" in seen.remedy
 
 
 @pytest.mark.case(10)
@@ -481,6 +487,16 @@ def test_a_neighbour_with_the_right_version_is_another_application(https_app: Ht
     assert not seen.waivable
     https_app.answer_json({**UP, "app": {"name": "orders"}})
     assert finding(plan_of(endpoint(https_app, identity={"app.name": "orders"}))).status is Status.PASS
+
+
+def test_an_answer_that_has_no_body_by_its_status_is_not_too_short(https_app: HttpsApp) -> None:
+    https_app.answer("/health", status=204)
+    assert finding(plan_of(endpoint(https_app, version="", status=204))).status is Status.PASS
+
+
+def test_a_version_as_text_and_as_number_is_the_same_answer() -> None:
+    with raw_server(says_in_turn(answer_of({"version": "4.1"}), b'HTTP/1.1 200 OK\r\n\r\n{"version": 4.1}')) as url:
+        assert finding(plan_of(Endpoint(url=url, version="version"))).status is Status.PASS
 
 
 def test_an_address_without_a_route_to_its_kind_is_told(https_app: HttpsApp) -> None:

@@ -105,7 +105,9 @@ def test_all_that_is_missing_is_said_at_once() -> None:
     ("age", "status"),
     [
         (timedelta(), Status.PASS),
-        (timedelta(hours=12), Status.PASS),
+        (timedelta(hours=3) - timedelta(seconds=1), Status.PASS),
+        (timedelta(hours=3), Status.WARN),  # it will be too old at the start, 9 h later, when the gate asks again
+        (timedelta(hours=12), Status.WARN),
         (timedelta(hours=12, seconds=1), Status.FAIL),
         (timedelta(days=30), Status.FAIL),
         (timedelta(seconds=-1), Status.FAIL),
@@ -117,8 +119,16 @@ def test_a_confirmation_holds_for_twelve_hours_and_not_from_the_future(age: time
 
 def test_the_plan_sets_how_long_a_confirmation_holds() -> None:
     two_hours = Freshness(people=timedelta(hours=2))
-    assert judged(confirmed_at=MOMENT - timedelta(hours=2), freshness=two_hours).status is Status.PASS
+    assert judged(confirmed_at=MOMENT - timedelta(hours=2), freshness=two_hours).status is Status.WARN
     assert judged(confirmed_at=MOMENT - timedelta(hours=2, seconds=1), freshness=two_hours).status is Status.FAIL
+
+
+def test_a_confirmation_that_will_be_too_old_at_the_start_says_when_to_call_again() -> None:
+    found = judged(confirmed_at=MOMENT - timedelta(hours=5))
+    assert found.summary.startswith(
+        "the confirmation ends Fri 2026-10-16 22:00 -04:00, 2 h before the start, and the gate"
+    )
+    assert "once more from Fri 2026-10-16 12:00 -04:00 on" in found.remedy
 
 
 def test_a_confirmation_of_the_day_before_is_too_old_at_the_window() -> None:

@@ -37,7 +37,7 @@ from preflight.questions.backups import (
 from preflight.questions.sizes import DataDirectories, LiveTables, Sizes
 from preflight.questions.storage import Mount, Place
 from preflight.reasons import Reason
-from tests.toy import MOMENT, toy_plan
+from tests.toy import MOMENT, WINDOW, toy_plan
 
 MIB = 1024 * 1024
 NEW = BackupFile("/b/new.dump", BackupKind.CUSTOM, 100 * MIB, MOMENT - timedelta(hours=1), 26, "postgres", 0o600, "1:1")
@@ -477,6 +477,15 @@ def test_a_rehearsal_is_counted_to_the_start_of_the_window() -> None:
     for days, status in ((30, Status.PASS), (31, Status.UNKNOWN)):
         ready = check(rollback=Rollback(rehearsed=(start - timedelta(days=days)).date()))
         assert ready.judge(subject(ready, "rehearsal")).status is status
+
+
+@pytest.mark.case(21)
+@pytest.mark.parametrize(("zone", "status"), [("Pacific/Auckland", Status.PASS), ("America/New_York", Status.UNKNOWN)])
+def test_a_rehearsal_of_today_counts_where_today_has_begun(zone: str, status: Status) -> None:
+    """At 19:00 UTC it is the morning after in Auckland."""
+    rollback = Rollback(rehearsed=MOMENT.date() + timedelta(days=1))
+    ready = check(rollback=rollback, window=replace(WINDOW, zone=zone))
+    assert ready.judge(subject(ready, "rehearsal")).status is status
 
 
 @pytest.mark.parametrize(

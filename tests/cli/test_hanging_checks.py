@@ -83,6 +83,14 @@ def test_judge_ends_at_its_deadline(tmp_path: Path) -> None:
     assert "it did not come to an end within 1 s" in json.dumps(found["hangs-judge"])
 
 
+def test_what_catches_everything_once_is_cut_off_again(tmp_path: Path) -> None:
+    """`finally` and a bare `except` may keep it going for a moment."""
+    plan = plan_with(tmp_path, judge="exec('try: time.sleep(600)\\nexcept: time.sleep(600)')")
+    done = preflight("run", plan, "--timeout", "1")
+    assert done.returncode == 3
+    assert "it did not come to an end within 1 s" in done.stdout
+
+
 @pytest.mark.case(24)
 def test_wherever_it_hangs_the_others_are_judged(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, **dict.fromkeys(PLACES, "time.sleep(600)"))

@@ -132,6 +132,15 @@ def test_events_are_in_time_order_and_the_rest_is_counted() -> None:
     assert lines[-1].strip() == "and 2 more"
 
 
+def test_an_end_names_the_step_that_runs_then_and_the_planned_one_where_that_is_another() -> None:
+    at = go().plan.window.start + timedelta(minutes=70)
+    event = (Event(at=at, text="account ends"),)
+    assert said(told(replace(go(), events=event), "inside")).endswith("during scripts-orders, scripts-billing)")
+    assert said(told(replace(no_go(), events=event), "inside")).endswith(
+        "during backup-orders, scripts-billing, as planned during scripts-orders, scripts-billing)"
+    )
+
+
 def test_two_applications_are_a_table_with_the_words_under_the_label() -> None:
     assert told(go(), "versions") == [
         "versions            app2 2.7            app2 3.0",

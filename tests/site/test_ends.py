@@ -150,6 +150,23 @@ def test_a_certificate_that_the_agent_holds_logs_in_and_its_end_counts(
     assert found.judgement.summary.startswith("the certificate ends ")
 
 
+@pytest.mark.case(39)
+@pytest.mark.parametrize("named_by", ["plan", "ssh_config"])
+def test_a_certificate_that_lies_elsewhere_logs_in_and_its_end_counts(
+    certified: Certified, ssh_config: Path, named_by: str
+) -> None:
+    elsewhere = ssh_config.with_name("elsewhere.pub")
+    signed(certified.key, certified.authority, certified.account).rename(elsewhere)
+    if named_by == "plan":
+        found = certified.found(certificate=elsewhere)
+    else:
+        ssh_config.write_text(f"IdentityFile {certified.key}\nCertificateFile {elsewhere}\n")
+        found = certified.found(
+            key=None, ssh_config=True, known_hosts=(certified.sshd.known_hosts(ssh_config.with_name("k")),)
+        )
+    assert found.judgement.summary.startswith("the certificate ends "), told(found)
+
+
 def test_an_expired_certificate_is_told_and_where_the_key_itself_gets_in_it_does_not_matter(
     certified: Certified, site: Site
 ) -> None:

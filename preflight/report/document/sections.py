@@ -26,7 +26,7 @@ _TOLD_CHANGES = (Change.NEW, Change.CHANGED, Change.DISAPPEARED, Change.CURED)
 def facts(verdict: Verdict, took_seconds: float | None = None) -> tuple[Labelled, ...]:
     """The head, in the order of the report, without what has nothing to say."""
     plan, window = verdict.plan, verdict.plan.window
-    needed = time_in_window(window, window.needed_until)
+    needed = time_in_window(window, max(window.needed_until, verdict.moment))
     took = "" if took_seconds is None else f", took {took_seconds:.1f} s"
     asked = f"{format_moment(verdict.collected_at, window.zone)} {verdict.vantage}".rstrip() + took + _covered(verdict)
     gaps = [f"{unconfirmed_in_words(verdict.unconfirmed)}, below"] if verdict.unconfirmed else []

@@ -132,6 +132,9 @@ def event_text(verdict: Verdict, event: Event) -> str:
     running = found.running_at(event.at) if found else ()
     if running:
         where.append(f"during {listed(running, _MOST_STEPS_NAMED)}")
+    as_planned = verdict.planned_schedule.running_at(event.at) if verdict.planned_schedule else ()
+    if as_planned and as_planned != running:  # as the finding itself says, which knows of no other
+        where.append(f"as planned during {listed(as_planned, _MOST_STEPS_NAMED)}")
     return f"{time_in_window(window, event.at)}  {event.text} ({', '.join(where)})"
 
 

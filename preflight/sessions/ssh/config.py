@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ _SECONDS = 5.0
 _AT_ONCE = threading.BoundedSemaphore(8)
 """Programs started at the same time: each takes several descriptors and a core."""
 _NOWHERE = ("-v", "-N", "-o", "ProxyCommand=false", "-o", "ControlPath=none", "-o", "BatchMode=yes")
-_IDENTITY_FILE = re.compile(r"^debug1: identity file (.+) type -?\d+$", re.MULTILINE)
 _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
@@ -53,11 +53,14 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
     )
-    key = _first_identity(host, options.get("identityfile", []), deadline)
+    names = _key_files(host, options, deadline)
+    if not host.agent and host.password is None:  # one credential: that of the plan comes before it
+        complete = replace(complete, key=host.key or _first_file(names["identity"]))
+    complete = replace(complete, certificate=host.certificate or _first_file(names["certificate"]))
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
-        host=replace(complete, key=key),
+        host=complete,
         jumps=() if host.jump or jump == "none" else tuple(_jump_host(spec) for spec in jump.split(",")),
         known_hosts=tuple(Path(name).expanduser() for name in files if name != "none"),
         agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(agent).expanduser()),
@@ -120,15 +123,20 @@ def _ssh(host: Host, deadline: Deadline, *options: str) -> subprocess.CompletedP
         raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
 
 
-def _first_identity(host: Host, names: list[str], deadline: Deadline) -> Path | None:
-    """The first key file that exists: one credential, one attempt. A credential in the plan comes before it.
+def _key_files(host: Host, options: Mapping[str, list[str]], deadline: Deadline) -> dict[str, list[str]]:
+    """The names of files with keys (`identity`) and with certificates (`certificate`).
 
-    `ssh -G` prints the names of key files as they are written. What their tokens and variables stand for, ssh tells
-    when it is about to connect; the way there that it is given leads nowhere."""
-    if host.key or host.agent or host.password is not None:
-        return host.key
-    if any(mark in name for name in names for mark in "%$"):
-        names = _IDENTITY_FILE.findall(_ssh(host, deadline, *_NOWHERE).stderr)
+    `ssh -G` prints them as they are written. What their tokens and variables stand for, ssh tells when it is about to
+    connect; the way there that it is given leads nowhere."""
+    names = {kind: options.get(f"{kind}file", []) for kind in ("identity", "certificate")}
+    if not any(mark in name for written in names.values() for name in written for mark in "%$"):
+        return names
+    told = _ssh(host, deadline, *_NOWHERE).stderr
+    return {kind: re.findall(rf"^debug1: {kind} file (.+) type -?\d+$", told, re.MULTILINE) for kind in names}
+
+
+def _first_file(names: list[str]) -> Path | None:
+    """The first that exists: one credential, one attempt."""
     paths = (Path(name).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
 

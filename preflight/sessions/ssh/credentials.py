@@ -121,7 +121,7 @@ class CredentialStore:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._keys: dict[tuple[Path, str], KeyCredential | CannotAsk] = {}
+        self._keys: dict[tuple[Path, str, Path | None], KeyCredential | CannotAsk] = {}
         self._lock = threading.Lock()
 
     def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
@@ -129,7 +129,7 @@ class CredentialStore:
         if host.key is not None:
             return self._key(host, host.key)
         if host.agent:
-            key, certificate, mark, agent = find_key(host.agent, agent_socket, deadline)
+            key, certificate, mark, agent = find_key(host, agent_socket, deadline)
             return KeyCredential(key, f"agent {mark}", certificate, agent)
         if host.password is not None:
             account, trials = PasswordAccount.of(host, "sshd", host.user, host.password), self._secrets.trials
@@ -140,13 +140,14 @@ class CredentialStore:
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
         with self._lock:  # held while a passphrase is asked for: once, not once per host
-            cached = self._keys.get((path, str(host.passphrase)))
+            shared = path, str(host.passphrase), host.certificate
+            cached = self._keys.get(shared)
             if cached is None:
                 try:
                     cached = self._load(host, path.expanduser())
                 except CannotAsk as failed:
                     cached = failed
-                self._keys[path, str(host.passphrase)] = cached
+                self._keys[shared] = cached
         if isinstance(cached, CannotAsk):
             raise CannotAsk(cached.reason, cached.detail)
         return cached
@@ -159,7 +160,7 @@ class CredentialStore:
             return self._secrets.value(host.passphrase, host.passphrase_purpose)
 
         key = load_key(path, passphrase)
-        return KeyCredential(key, f"key {key.fingerprint}", certify(key, path))
+        return KeyCredential(key, f"key {key.fingerprint}", certify(key, path, host.certificate))
 
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:

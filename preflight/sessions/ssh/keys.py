@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.clock import Deadline, now
+from preflight.plan import Host
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
@@ -59,23 +60,22 @@ def load_key(path: Path, passphrase: Callable[[], str]) -> Any:
         raise CannotAsk(Reason.KEY_FORMAT, detail) from None
 
 
-def certify(key: Any, private: Path) -> UserCertificate | None:
-    """Adds the certificate beside a key's file (`KEY-cert.pub`), which OpenSSH offers first, too. One that does not
-    hold now is told and not added: OpenSSH goes on with the plain key then. Raises CannotAsk."""
-    file = private.with_name(private.name + "-cert.pub")
-    if not file.is_file():
-        return None
-    try:
-        blob = paramiko.pkey.PublicBlob.from_file(str(file))
-        certificate = read_certificate(blob.key_blob)
-        if _plain(blob.key_blob) != key.asbytes():
-            return None
-        if certificate.holds_at(now()):
-            key.load_certificate(str(file))
-    except Exception as error:  # noqa: BLE001  # as above
-        detail = f"{file} cannot be read as a certificate of {private} ({type(error).__name__})"
-        raise CannotAsk(Reason.KEY_FORMAT, detail) from None
-    return certificate
+def certify(key: Any, private: Path, named: Path | None) -> UserCertificate | None:
+    """Adds the key's certificate: the one that is named, or `KEY-cert.pub` beside its file, which OpenSSH offers first,
+    too. One that does not hold now is told and not added: OpenSSH goes on with the plain key then. Raises CannotAsk."""
+    beside = private.with_name(private.name + "-cert.pub")
+    for file in ([named.expanduser()] if named else []) + ([beside] if beside.is_file() else []):
+        try:
+            blob = paramiko.pkey.PublicBlob.from_file(str(file)).key_blob
+            certificate = read_certificate(blob)
+        except Exception as error:  # noqa: BLE001  # as above
+            detail = f"{file} cannot be read as a certificate ({type(error).__name__})"
+            raise CannotAsk(Reason.KEY_FORMAT, detail) from None
+        if _plain(blob) == key.asbytes():
+            if certificate.holds_at(now()):
+                key.load_certificate(str(file))
+            return certificate
+    return None
 
 
 def read_certificate(blob: bytes) -> UserCertificate:
@@ -155,9 +155,10 @@ class Agent(paramiko.agent.AgentSSH):  # type: ignore[misc]
             raise paramiko.SSHException(f"the SSH agent does not answer ({error.strerror or error})") from None
 
 
-def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, UserCertificate | None, str, Agent]:
+def find_key(host: Host, agent_socket: str, deadline: Deadline) -> tuple[Any, UserCertificate | None, str, Agent]:
     """The one key of the agent that the plan names, by `SHA256:` fingerprint or by its `.pub` file, its certificate,
     its fingerprint, and the open agent. `agent_socket`: empty for SSH_AUTH_SOCK. Raises CannotAsk."""
+    wanted = host.agent
     mark = wanted if wanted.startswith("SHA256:") else _fingerprint_of(Path(wanted).expanduser())
     path = agent_socket or os.environ.get("SSH_AUTH_SOCK", "")
     if not path:
@@ -175,8 +176,8 @@ def find_key(wanted: str, agent_socket: str, deadline: Deadline) -> tuple[Any, U
             key.inner_key = None  # else paramiko would offer and sign with the key that is certified
             return key, certificate, mark, agent
     if plain is not None:
-        beside = None if wanted.startswith("SHA256:") else certify(plain, Path(wanted).expanduser().with_suffix(""))
-        return plain, beside, mark, agent
+        beside = Path(os.devnull) if wanted.startswith("SHA256:") else Path(wanted).expanduser().with_suffix("")
+        return plain, certify(plain, beside, host.certificate), mark, agent
     detail = f"the SSH agent holds {len(agent.get_keys())} keys, but not {mark}"
     agent.close()
     raise CannotAsk(Reason.NOT_IN_AGENT, detail)
