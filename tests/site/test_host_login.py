@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from preflight_checks.host_login import HostLogin, HostLoginSettings
+from pytest_mock import MockerFixture
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Backup, Database, Host, LoginUse, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
-from tests.site.machine import free_port
+from tests.site.machine import free_port, run
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -283,3 +284,50 @@ def test_a_start_up_file_that_prints_is_told_and_its_cure_works(site: Site, acco
     file.write_text(f"{line}\n{file.read_text()}")
     found = ask(by_key(site, account))
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.case(35)
+def test_a_key_that_others_may_read_fails_and_the_cure_works_when_pasted(site: Site, ask: Ask, tmp_path: Path) -> None:
+    account = site.account("good")
+    key = tmp_path / "a key"
+    key.write_bytes(account.key.read_bytes())
+    key.chmod(0o644)
+    host = replace(by_key(site, account), key=key)
+    found = ask(host)
+    assert found.status is Status.FAIL, told(found)
+    run("sh", "-c", found.judgement.remedy, cwd=tmp_path)
+    assert ask(host).status is Status.PASS
+
+
+@pytest.mark.case(36)
+def test_a_key_in_a_cipher_of_openssh_alone_is_this_tools_limit_and_the_cure_works_when_pasted(
+    site: Site, ask: Ask, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "gcm key"
+    options = ("-q", "-t", "ed25519", "-Z", "aes256-gcm@openssh.com", "-N", "open sesame", "-f", key)
+    run("ssh-keygen", *options)
+    monkeypatch.setenv("PASSPHRASE", "open sesame")
+    account = accounts.add("gcm", authorize=False)
+    accounts.authorize(account.name, public_key=Path(f"{key}.pub").read_text())
+    host = replace(by_key(site, account), key=key, passphrase=SecretRef("env", "PASSPHRASE"))
+    found = ask(host)
+    assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+    command, _, rest = found.judgement.remedy.removeprefix("use a cipher this tool reads: ").partition("; or ")
+    assert rest == "log in through the agent"
+    run("sh", "-c", f"{command} -P 'open sesame' -N 'open sesame'", cwd=tmp_path)  # as typed at its prompts
+    assert ask(host).status is Status.PASS
+
+
+@pytest.mark.case(48)
+def test_what_is_amiss_on_this_machine_is_cured_by_whoever_runs_it(
+    site: Site, ask: Ask, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    host = replace(by_key(site, site.account("good")), key=tmp_path / "absent")
+    absent = ask(host)
+    mocker.patch("socket.getaddrinfo", side_effect=socket.gaierror(socket.EAI_AGAIN, "try again"))
+    no_name = ask(replace(host, key=site.account("good").key, address="db1.example.net"))
+    mocker.patch("socket.getaddrinfo", side_effect=socket.gaierror(socket.EAI_FAIL, "broken"))
+    broken = ask(replace(host, key=site.account("good").key, address="db1.example.net"))
+    for found in (absent, no_name, broken):
+        assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+        assert "firewall" not in told(found)

@@ -14,7 +14,7 @@ from preflight.plan import Account, Host
 from preflight.probe import NoReply
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, SessionFailed
+from preflight.sessions import CannotAsk, SessionFailed, require_time
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
 from preflight.sessions.ssh.config import Configured, configure
@@ -214,9 +214,7 @@ class Connection:
         self._session["auth"] = credential.description
         if credential.certificate is not None and credential.certificate.holds_at(now()):
             self._session["user_certificates"] = UserCertificate.as_json([credential.certificate])
-        if deadline.over:
-            detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
-            raise CannotAsk(Reason.BUSY, detail)
+        require_time(deadline, begun)
         self._enter(attempt, deadline)
         begun = monotonic()
         try:
@@ -253,6 +251,8 @@ class Connection:
                 configured = replace(configured, host=replace(configured.host, user=Account(getpass.getuser())))
         self.reached = configured.host
         self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
+        if host.key is None and configured.host.key is not None:
+            self._session["key"] = str(configured.host.key)
         return configured
 
     def _begin(self, configured: Configured, deadline: Deadline) -> Attempt:

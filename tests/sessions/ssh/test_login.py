@@ -91,6 +91,7 @@ def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
     assert unused_sshd.whole_log.count("Connection from") == 1, "another than our look at the log"
 
 
+@pytest.mark.case(48)
 @pytest.mark.parametrize("content", [None, "no key at all", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_key_file_that_is_none_is_no_credential(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, content: str | None
@@ -288,6 +289,7 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     assert no_reply(ask(pool)).reason is Reason.CLOSED_HERE
 
 
+@pytest.mark.case(46)
 @pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _", "read x", "PATH=/nope"])
 def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
     account = site.accounts.add("startup")
@@ -299,6 +301,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     assert "timeout" not in answer.detail, "nothing of our own script is shown"
 
 
+@pytest.mark.case(35)
 def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
 ) -> None:
@@ -313,6 +316,7 @@ def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
 
 
+@pytest.mark.case(36)
 def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +411,7 @@ def test_a_right_password_that_many_hosts_share_logs_in_to_all(
             assert reply(answer).code == 0
 
 
+@pytest.mark.case(34)
 @pytest.mark.parametrize(
     ("prompt", "is_one"),
     [
@@ -424,6 +429,7 @@ def test_only_a_prompt_for_a_password_gets_the_password(prompt: str, is_one: boo
     assert asks_for_password(prompt) is is_one
 
 
+@pytest.mark.case(54)
 def test_the_time_a_secret_takes_is_not_the_servers(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_name_that_does_not_exist_is_unreachable(
     assert answer.reason is Reason.NO_SUCH_NAME
 
 
+@pytest.mark.case(31)
 def test_a_hung_name_service_is_abandoned_at_the_deadline(
     make_pool: MakePool,
     fake_host: FakeHost,
