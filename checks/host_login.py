@@ -157,10 +157,14 @@ class HostLogin(Check):
             ends += announced if expiry.password_expires is None else []
             ends += _shown_ends(login, expiry, whose, self.moment, self._need.good_date())
             certified = [each.authority for each in _own_certificates(login)]
-            line = _accepting_line(login, expiry, certified)
-            key_alone = _accepting_line(login, expiry) if login.session.get("auth", "").startswith("key ") else None
-            ends += [*self._certificates(host, login.session, key_alone), *_line_ends(line, whose)]
-            unseen = [*_hidden_dates(expiry), *_hidden_line(login, expiry, line), *_hours(expiry, login.user)]
+            lines = _accepting_lines(login, expiry, certified)
+            key_alone = _accepting_lines(login, expiry) if login.session.get("auth", "").startswith("key ") else []
+            ends += [*self._certificates(host, login.session, key_alone), *_line_ends(lines, whose, self._need)]
+            unseen = [
+                *_hidden_dates(expiry),
+                *_hidden_line(login, expiry, lines, self._need),
+                *_hours(expiry, login.user),
+            ]
             if not announced and _EXPIRY_WORDS.search(login.banner):
                 unseen.append(f"the host announces an expiry that cannot be read: {login.banner}")
             if unseen:
@@ -176,13 +180,13 @@ class HostLogin(Check):
             yield End(what="login", where=where, at=at, remedy=remedy, known_by="as said in the plan")
 
     def _certificates(
-        self, host: Host, session: Mapping[str, str], key_alone: AuthorizedKey | None = None
+        self, host: Host, session: Mapping[str, str], key_alone: Sequence[AuthorizedKey] = ()
     ) -> Iterator[End]:
         """Of the SSH certificates that open the way, but for those of jump hosts that have a line of their own.
-        `key_alone`: accepts the key without its certificate, which ssh offers next."""
+        `key_alone`: accept the key without its certificate, which ssh offers next."""
         needed, tolerated = self._need.told(self._need.until), ""
-        if key_alone and (key_alone.until is None or self._need.outlasted_by(key_alone.until)):
-            tolerated = f"but {key_alone.file} has the key itself, which ssh offers next"
+        if key_alone and _outlast(key_alone, self._need):
+            tolerated = f"but {key_alone[0].file} has the key itself, which ssh offers next"
         for each in UserCertificate.in_session(session):
             if each.not_after is not None and each.hop not in self.plan.hosts:
                 own = f"of {session.get('user', '')} on {host.id}"
@@ -261,27 +265,45 @@ def _own_certificates(login: Login) -> list[UserCertificate]:
     return [each for each in UserCertificate.in_session(login.session) if not each.hop]
 
 
-def _accepting_line(login: Login, expiry: Expiry, authorities: Sequence[str] = ()) -> AuthorizedKey | None:
-    """By which sshd accepts the login's key, or what one of the authorities signed; None where none is shown."""
+def _accepting_lines(login: Login, expiry: Expiry, authorities: Sequence[str] = ()) -> list[AuthorizedKey]:
+    """By which sshd accepts the login's key, or what one of the authorities signed, in each setting that may be in
+    force; none where none is shown."""
     names = authorities or login.session.get("auth", "").split()
     lines = (each for each in expiry.keys if each.is_authority is bool(authorities) and each.fingerprint in names)
     return last_to_end(lines)
 
 
-def _line_ends(line: AuthorizedKey | None, whose: str) -> Iterator[End]:
-    if line is not None and line.until is not None:
-        what = "acceptance of the certificate's authority" if line.is_authority else "key"
-        remedy = f"have `expiry-time` of {line.fingerprint} moved in {line.file} {whose}"
-        yield End(what=what, where=whose, at=line.until, remedy=remedy)
+def _outlast(lines: Sequence[AuthorizedKey], need: TimeOfNeed) -> bool:
+    return all(line.until is None or need.outlasted_by(line.until) for line in lines)
 
 
-def _hidden_line(login: Login, expiry: Expiry, line: AuthorizedKey | None) -> Iterator[str]:
+def _line_ends(lines: Sequence[AuthorizedKey], whose: str, need: TimeOfNeed) -> Iterator[End]:
+    if not _differ(lines, need):
+        for line in lines[:1]:
+            if line.until is not None:
+                what = "acceptance of the certificate's authority" if line.is_authority else "key"
+                remedy = f"have `expiry-time` of {line.fingerprint} moved in {line.file} {whose}"
+                yield End(what=what, where=whose, at=line.until, remedy=remedy)
+
+
+def _differ(lines: Sequence[AuthorizedKey], need: TimeOfNeed) -> bool:
+    return len({line.until for line in lines}) > 1 and not _outlast(lines, need)
+
+
+def _hidden_line(login: Login, expiry: Expiry, lines: Sequence[AuthorizedKey], need: TimeOfNeed) -> Iterator[str]:
     """Why it is not known until when sshd accepts the key. The file of TrustedUserCAKeys holds no dates."""
     by_key = "SHA256:" in login.session.get("auth", "")
-    if not by_key or line or (_own_certificates(login) and expiry.key_sources & {"authorities", "unreadable"}):
+    if _differ(lines, need):
+        files = " or ".join(line.file for line in lines)
+        yield f"sshd has the key from {files}, with different ends: Match in its configuration decides"
+    if not by_key or lines or (_own_certificates(login) and expiry.key_sources & {"authorities", "unreadable"}):
         return
-    source = "AuthorizedKeysCommand" if "command" in expiry.key_sources else "a file that this login cannot find"
-    yield f"sshd has the key from {source}"
+    if "command" in expiry.key_sources:
+        yield "sshd has the key from AuthorizedKeysCommand"
+    elif "unreadable" in expiry.key_sources:
+        yield "sshd has the key from a file that its configuration names, which this login may not read"
+    else:
+        yield "sshd has the key from a file that this login does not find"
 
 
 def _names(rule: str, account: str) -> bool:

@@ -79,10 +79,11 @@ class ScriptRunner(Check):
     PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
     database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
     not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
-    that database-login sees in the same run, by its start and its system identifier; a clone, another cluster or a
-    replica on which the work cannot be done is FAIL, and so are settings of the role that end the scripts. The line
-    that `preflight show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files`
-    leaves one out, names what is not sealed or takes another back, or runs them twice or out of their numbers' order;
+    that database-login sees in the same run, by its start and its system identifier, and that `preflight seal` saw; a
+    clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL, and so are
+    settings of the role that end the scripts. What `preflight show --commands` prints runs every sealed script and
+    stops at the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, or
+    runs them twice or out of their numbers' order;
     when a sealed script turns ON_ERROR_STOP off, ends before its end (`\\q`), leaves a transaction or `\\if` open or
     uses a variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written.
     UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is
@@ -173,14 +174,15 @@ class ScriptRunner(Check):
     ) -> Judgement:
         work: ServerWork = subject.item
         seen = identity if isinstance(identity, Identity) else None
+        sealed = self.plan.sealed.get(work.database.id) if work.target else None
         mine = {run.program: run for run in programs if run.program in work.programs}
         points = [self._judge_program(work, run) for run in mine.values()]
         if login is not None:
-            points += self._judge_login(work, login, seen, system)
+            points += self._judge_login(Arrival(work, login, seen, system, sealed))
             points += self._judge_versions(work, mine, login)
         restore, put_back = work.restore, restore_login or (login if login and login.refusal is None else None)
         if restore and not restore.command and put_back is not None:
-            told = list(self._judge_login(restore, put_back, seen, system))
+            told = list(self._judge_login(Arrival(restore, put_back, seen, system, sealed)))
             points += [replace(each, summary=f"restore: {each.summary}") for each in told if each not in points]
         if restore and restore_start is not None:
             points.append(self._judge_start(restore, restore_start))
@@ -254,18 +256,17 @@ class ScriptRunner(Check):
             f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
         )
 
-    def _judge_login(
-        self, work: ServerWork, login: ServerLogin, identity: Identity | None, system: str
-    ) -> Iterator[Judgement]:
+    def _judge_login(self, arrival: Arrival) -> Iterator[Judgement]:
+        work, login = arrival.work, arrival.login
         if login.refusal is not None:
             yield self._login_failed(work, login, login.refusal)
             return
-        amiss = list(Arrival(work, login, identity, system).judge())
+        amiss = list(arrival.judge())
         if all(point.status is not Status.FAIL for point in amiss):
             into = f" to {login.database}" if login.user else ""
             yield passed(f"{work.login} logs in{into} on the server without a prompt")
         yield from amiss
-        yield from self._judge_settings(work, login, identity)
+        yield from self._judge_settings(work, login, arrival.identity)
 
     def _judge_settings(self, work: ServerWork, login: ServerLogin, identity: Identity | None) -> Iterator[Judgement]:
         """Of a role that writes, where database-login has not judged the very same."""

@@ -91,13 +91,12 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
     return tuple(found)
 
 
-def last_to_end(lines: Iterable[AuthorizedKey]) -> AuthorizedKey | None:
-    """The one by which a login is accepted longest; of several settings that may be in force, in the worst of them.
-    None where there is no line."""
+def last_to_end(lines: Iterable[AuthorizedKey]) -> list[AuthorizedKey]:
+    """Of each setting that names a file, the line by which a login is accepted longest."""
     longest: dict[int, AuthorizedKey] = {}
     for each in sorted(lines, key=_end):
         longest[each.setting] = each
-    return min(longest.values(), key=_end, default=None)
+    return list(longest.values())
 
 
 def _end(line: AuthorizedKey) -> datetime:

@@ -200,11 +200,22 @@ def test_only_the_key_that_logged_in_counts() -> None:
     )
 
 
+def test_settings_that_accept_the_key_until_different_ends_leave_it_unknown() -> None:
+    soon = AuthorizedKey(2, "/etc/keys", "SHA256:abc", ASKED_AT + timedelta(hours=5))
+    found = judged(expiry=replace(NEVER, keys=(KEY_LINE, soon)))
+    assert found.status is Status.UNKNOWN
+    assert f"from /etc/keys or {FILE}, with different ends: Match in its configuration decides" in found.summary
+    assert judged(expiry=replace(NEVER, keys=(KEY_LINE, replace(soon, until=None)))).status is Status.PASS
+    assert judged(expiry=replace(NEVER, keys=(replace(soon, setting=1), soon))).status is Status.FAIL
+    late = replace(soon, until=WINDOW.end + timedelta(days=30))
+    assert judged(expiry=replace(NEVER, keys=(KEY_LINE, late))).status is Status.PASS
+
+
 @pytest.mark.parametrize(
     ("sources", "said"),
     [
         ({"command"}, "sshd has the key from AuthorizedKeysCommand"),
-        ({"unreadable"}, "from a file that this login cannot"),
+        ({"unreadable"}, "names, which this login may not read"),
     ],
 )
 def test_a_key_that_no_file_shows_is_unknown_until_somebody_answers_for_it(sources: set[str], said: str) -> None:

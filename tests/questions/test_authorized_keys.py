@@ -80,14 +80,14 @@ def test_lines_sshd_does_not_take_are_left_out(line: str) -> None:
     assert authorized_keys([KeyLine(1, "/f", line)], timedelta(0)) == ()
 
 
-def test_the_last_line_to_end_counts_and_of_settings_that_may_be_in_force_the_first_to_end() -> None:
+def test_of_each_setting_that_may_be_in_force_the_last_line_to_end_counts() -> None:
     def line(setting: int, day: int | None) -> AuthorizedKey:
         return AuthorizedKey(setting, "/f", "SHA256:x", day and AT.replace(day=day))  # type: ignore[arg-type]
 
-    assert last_to_end([]) is None
-    assert last_to_end([line(1, 17), line(1, None)]) == line(1, None)
-    assert last_to_end([line(1, 17), line(1, 18)]) == line(1, 18)
-    assert last_to_end([line(1, None), line(2, 17), line(2, 18)]) == line(2, 18)
+    assert last_to_end([]) == []
+    assert last_to_end([line(1, 17), line(1, None)]) == [line(1, None)]
+    assert last_to_end([line(1, 17), line(1, 18)]) == [line(1, 18)]
+    assert last_to_end([line(1, None), line(2, 17), line(2, 18)]) == [line(2, 18), line(1, None)]
 
 
 def test_certificates_pass_through_the_session_as_they_are() -> None:

@@ -563,6 +563,7 @@ def test_versions_of_dump_restore_and_server_must_fit(
         name: f'case $1 in --version) echo "{name} (PostgreSQL) {version}.1";; *) exec /usr/bin/{name} "$@";; esac'
         for name, version in (("pg_dump", major + dump), ("pg_restore", major + restore))
     }
+    server.cluster.sql(f'GRANT pg_read_all_settings TO "{server.role.name}"')
     found = server.backup(account=with_stubs(programs), version=str(major))
     assert found.status is status, told(found)
     assert words.format(dump=major + dump, restore=major + restore, server=major) in found.judgement.summary
