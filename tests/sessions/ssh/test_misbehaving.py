@@ -242,3 +242,26 @@ def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
         answer = no_reply(ask(make_pool(fake_host(port, known_hosts=(tmp_path,)))))
     assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert str(tmp_path) in answer.detail
+
+
+@pytest.mark.case(34)
+@pytest.mark.parametrize(
+    ("prompts", "reason", "sent"),
+    [
+        (["Verification code: "], Reason.PARTIAL, 0),
+        (["Verification code: ", "Password: "], Reason.PARTIAL, 0),
+        (["Password: ", "Verification code: "], Reason.PARTIAL, 1),
+        (["Password: ", "New password: "], Reason.PASSWORD_EXPIRED, 1),
+        (["Password: ", "Password: "], Reason.PARTIAL, 1),
+    ],
+)
+def test_the_password_goes_to_no_prompt_that_does_not_ask_for_it_and_nowhere_twice(
+    make_pool: MakePool, fake_host: FakeHost, prompts: list[str], reason: Reason, sent: int
+) -> None:
+    server = misbehaving.Asking(prompts)
+    with misbehaving.serving(misbehaving.asking(server)) as port:
+        pool = make_pool(fake_host(port), known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
+        answer = no_reply(ask(pool))
+        pool.close()
+    assert answer.reason is reason, answer
+    assert server.answers == ["canary-password"] * sent
