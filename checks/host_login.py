@@ -25,6 +25,14 @@ _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow
 _PASSWORD_EXPIRES = re.compile(r"(warning: )?(?:your )?password will expire in (\d+) (day|hour|minute)", re.IGNORECASE)
 _ACCOUNT_EXPIRES = re.compile(r"account will expire in (\d+) day", re.IGNORECASE)
 _EXPIRY_WORDS = re.compile(r"(?:password|account)[^.\n]{0,60}\bexpir", re.IGNORECASE)
+_ONLY_INTERACTIVE = {
+    "bash": ("~/.bashrc", "case $- in *i*) ;; *) return ;; esac"),
+    "csh": ("~/.cshrc", "if (! $?prompt) exit"),
+    "tcsh": ("~/.cshrc", "if (! $?prompt) exit"),
+    "zsh": ("~/.zshenv", "[[ -o interactive ]] || return"),
+    "fish": ("~/.config/fish/config.fish", "status is-interactive; or exit"),
+}
+"""Shell -> its start-up file, and what ends that where nobody types."""
 _LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.SFTP_ONLY, Reason.FORCED_COMMAND)
 """The login succeeded, which is all that a way through needs."""
 
@@ -224,11 +232,12 @@ class HostLogin(Check):
 def _chatter(host: Host, login: Login) -> Iterator[Judgement]:
     """Start-up files that print: what was asked is well, but scp and rsync take the text for the other end's answer."""
     if printed := login.session.get("chatter", ""):
+        file, line = _ONLY_INTERACTIVE.get(login.shell, _ONLY_INTERACTIVE["bash"])
         yield warned(
             "start-up files of the shell print text, which breaks scp and rsync",
             expected="nothing, where no terminal is",
             actual=printed,
-            remedy=f"in ~/.bashrc of {login.user} on {host.id}, first line: case $- in *i*) ;; *) return ;; esac",
+            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}",
         )
 
 

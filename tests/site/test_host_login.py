@@ -272,15 +272,23 @@ def test_a_jump_host_that_only_lets_through_is_asked_nothing(site: Site, tmp_pat
     sshd.close()
 
 
-def test_a_start_up_file_that_prints_is_told_and_its_cure_works(site: Site, accounts: Accounts, ask: Ask) -> None:
-    account = accounts.add("noisy")
-    file = account.home / ".bashrc"
-    file.write_text("echo Welcome to the database server; echo only an error >&2\n")
+@pytest.mark.parametrize(
+    ("shell", "name"),
+    [("/bin/bash", ".bashrc"), ("/bin/tcsh", ".cshrc"), ("/usr/bin/fish", ".config/fish/config.fish")],
+)
+def test_a_start_up_file_that_prints_is_told_and_its_cure_works(
+    site: Site, accounts: Accounts, ask: Ask, shell: str, name: str
+) -> None:
+    account = accounts.add("noisy", shell=shell)
+    file = account.home / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("echo Welcome to the database server\n")
     found = ask(by_key(site, account))
     assert found.status is Status.WARN, told(found)
     assert "breaks scp and rsync" in found.judgement.summary
     assert found.judgement.actual == "Welcome to the database server"
-    _, _, line = found.judgement.remedy.partition("first line: ")
+    where, _, line = found.judgement.remedy.partition(", first line: ")
+    assert where == f"in ~/{name} of {account.name} on db1"
     file.write_text(f"{line}\n{file.read_text()}")
     found = ask(by_key(site, account))
     assert found.status is Status.PASS, told(found)
