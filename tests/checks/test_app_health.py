@@ -285,7 +285,7 @@ def test_an_expired_certificate_fails_with_its_date(site: Site) -> None:
 def test_an_untrusted_certificate_fails(https_app: HttpsApp) -> None:
     https_app.answer_json(UP)
     seen = point(plan_of(endpoint(https_app, ca=None)), Status.FAIL, "certificate untrusted")
-    assert 'ca = "FILE"' in seen.remedy
+    assert "as `ca` in the plan" in seen.remedy
 
 
 def test_an_application_that_does_not_listen_fails() -> None:
