@@ -47,6 +47,6 @@ __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Database",
     "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name", "Nothing",
     "Plan", "Ref", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said",
-    "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested", "Undo",
-    "UndoKind", "Waiver", "Window", "Without",
+    "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested",
+    "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip
