@@ -125,6 +125,7 @@ def test_a_certificate_beside_the_key_that_ends_before_the_window_fails(certifie
     assert found.status is Status.FAIL, told(found)
     assert found.judgement.summary.startswith("the certificate ends ")
     assert found.judgement.actual.startswith("certificate release night, valid from ")
+    assert found.judgement.remedy.endswith(f"and put it into {certified.key}-cert.pub")
     (event,) = found.judgement.events
     assert event.text == f"certificate of {certified.account.name} on db1 ends"
     (certified.key.with_name("user-cert.pub")).unlink()
