@@ -34,7 +34,7 @@ _ASK = "ask it, too: preflight run, or the part of preflight collect that asks i
 _SHOW = "have somebody run what `preflight show` prints for it there, and mend what spoils its output"
 _SLOW = "have {owner} see why {target} is so slow"  # no --timeout lengthens the limit of one question or target
 _SSHD_LOG = "have {owner} look for {user} in sshd's log on {target}"
-_SHELL = "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {target}"
+_SHELL = "have root give the account a shell on {target}: usermod -s /bin/sh {user}"
 _SERVER_LOG = "look for {user} in the server's log, which names the reason"
 _LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
 _OPEN_SQL = 'have the network opened to port {port}, or reach it through its host: connect = "tunnel"'
@@ -220,8 +220,7 @@ class Reason(Enum):
         "read sshd's log on {target} for {user}: expiry, pam_time or AllowUsers end it so")
     PASSWORD_EXPIRED = ("no usable shell (password expired)", Side.FAR_END,
         "log in to {target} as {user}, set a new password, and put it where the plan finds it")
-    NOLOGIN = ("no usable shell (nologin)", Side.FAR_END,
-        "have a shell set for the account: usermod -s /bin/sh {user} on {target}")
+    NOLOGIN = "no usable shell (nologin)", Side.FAR_END, _SHELL
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
@@ -251,7 +250,7 @@ class Reason(Enum):
     STARTING_UP = "starting up", Side.FAR_END, "wait until the server is up: pg_isready -h {server} -p {port}"
     SERVER_REFUSED = "server refused", Side.FAR_END, _SERVER_LOG
     PASSWORD_NEEDED = ("password needed", Side.FAR_END,
-        'name the password of {user}: password = "env:NAME" in [databases.{target}]')
+        'name where the password of {user} is found: `password` in [databases.{target}]')
     CLEARTEXT_PASSWORD = ("cleartext password", Side.FAR_END,
         "have the server use TLS or scram-sha-256; a password is not sent in clear text")
     CLOSED_BY_SERVER = "closed by the server", Side.FAR_END, _SERVER_LOG
@@ -283,14 +282,14 @@ class Reason(Enum):
     })
     CERTIFICATE_UNTRUSTED = ("TLS failed (certificate untrusted)", Side.FAR_END, {
         "sql": "name the authority that signed it: sslrootcert in [databases.{target}]",
-        "http": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its intermediate '
+        "http": 'name the file with the root of its issuer as `ca` in the plan, or have {host} send its intermediate '
             "certificates too",
     })
     SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END, {
         "sql": "have an authority issue the certificate, or compare its fingerprint with the DBA's and name it: "
             "sslrootcert in [databases.{target}]",
         "http": "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
-            'in the plan (ca = "FILE")',
+            "as `ca` in the plan",
     })
     CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END, {
         "sql": "have a client certificate issued for {user} that the server takes, and name it: `sslcert` and "

@@ -96,6 +96,7 @@ sslcert = "release.crt"
 sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
+data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "pg_lsclusters" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
@@ -155,6 +156,7 @@ log = "/srv/release/log/orders.log"
 account = "orders"
 line_endings = "lf-or-crlf"
 staged_by = ["deploy"]
+way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"

@@ -46,7 +46,9 @@ class DatabaseLogin(Check):
 
     A login that is refused at midnight costs the window, one into the wrong server costs more. So the role logs in
     with the plan's own credential, and the line says which server answered: address, TLS, system identifier,
-    version, primary or replica, a pooler in between, and whether the password was used at all. The role must not
+    version, primary or replica, a pooler in between, and whether the password was used at all. It must be the server
+    that `preflight seal` recorded: system identifier, data directory and port, each where both were seen; a server that
+    was never sealed is a WARN. The role must not
     expire before the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS
     certificate or one above it, up to the root, where the plan has it verified; its own settings must not break the
     scripts, and connections must be left. Other roles that do the window's work must exist and outlive it too, may

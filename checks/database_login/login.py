@@ -85,10 +85,15 @@ def most_of(acts: Iterable[ServerWork], sessions: int) -> int:
 
 
 def judge_login(
-    login: PlannedLogin, identity: Identity, system: str, roles: Mapping[str, DatabaseRole], need: TimeOfNeed
+    login: PlannedLogin,
+    identity: Identity,
+    system: str,
+    roles: Mapping[str, DatabaseRole],
+    need: TimeOfNeed,
 ) -> Iterator[Judgement]:
     """All but the connections that are left."""
     yield from _judge_server(login, identity, system)
+    yield from _judge_seal(login, identity, system)
     yield from _judge_certificate(login, identity, need)
     yield from _judge_client_certificate(login, identity, need)
     yield from _judge_credential(login, identity, roles.get(login.database.user), need)
@@ -115,11 +120,7 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         yield login.another(f"server version {server}", database.version, server, remedy)
     wanted = database.system_identifier
     if wanted and not system:
-        yield unknown(
-            "the system identifier may not be seen by this role",
-            expected=wanted,
-            remedy=login.psql(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role}"),
-        )
+        yield _hides_system(login, wanted)
     elif wanted and system != wanted:
         remedy = (
             "ask the DBA whether the cluster was rebuilt (pg_upgrade, restore of a dump): correct "
@@ -137,6 +138,50 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
             actual=f"backend {identity.session['backend_pid']} here, {identity.backend_pid} at the server",
             remedy=f"name the server's own address and port in [databases.{database.id}]: settings and locks of a "
             "script do not survive in a pool",
+        )
+
+
+def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:
+    return unknown(
+        "the system identifier may not be seen by this role",
+        expected=wanted,
+        remedy=login.psql(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role}"),
+    )
+
+
+def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterator[Judgement]:
+    """Whether it is the server that `preflight seal` recorded."""
+    database, plan = login.database, login.plan
+    name, sealed = plan.sealed_servers.name, plan.sealed.get(database.id)
+    if sealed is None:
+        yield warned(
+            "which server this must be was never sealed: another one at the same address would not be noticed",
+            expected=f"an entry of {database.id} in {name}",
+            actual="none",
+            remedy=plan.seal_command,
+        )
+        return
+    found = sealed.compared(system, identity.port, identity.settings.data_directory)
+    if found.differ:
+        yield login.another(
+            f"not the server that was sealed: {found.told}",
+            found.sealed,
+            found.seen,
+            f"correct {login.address_key}; where the DBA confirms that this is the server now: take the entry of "
+            f"{database.id} out of {name}, then: {plan.seal_command}",
+        )
+        return
+    if not system:
+        yield _hides_system(login, sealed.system_identifier)
+        return
+    yield passed(f"the server that was sealed: {found.told}")
+    address = identity.server_address
+    if address and sealed.addresses and address not in sealed.addresses:
+        yield warned(
+            f"the server has another address than it was sealed with, {address}: moved, or a copy of it",
+            expected=" or ".join(sealed.addresses),
+            actual=address,
+            remedy=f"ask the DBA whether {database.id} was moved; if so, add the address: {plan.seal_command}",
         )
 
 

@@ -39,16 +39,15 @@ from .script_order import OrderedScripts, judge_command
 
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
-    LoginRefusal.NO_PASSWORD: "put the line {pgpass} into ~{account}/.pgpass on {host}, and run: "
-    "chmod 600 ~{account}/.pgpass",
+    LoginRefusal.NO_PASSWORD: "on {host}, as {account}: {pgpass}",
     LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
     LoginRefusal.NO_DATABASE: "correct {naming} ({database}), or `server` of {table}; or have that database made",
     LoginRefusal.NO_ROLE: "correct `login` of {declared_in} ({role}), or have the role made",
-    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role_identifier} LOGIN",
-    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database_identifier} TO {role_identifier}",
-    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION",
+    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role_identifier} LOGIN;",
+    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database_identifier} TO {role_identifier};",
+    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION;",
     LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
     LoginRefusal.NO_SERVER: "have the server started; or name the address, or the socket's folder, at which it "
     "listens: `server` of {table}. " + SOCKETS,
@@ -79,10 +78,11 @@ class ScriptRunner(Check):
     PATH a non-interactive login has, and their versions are held against the server's. Then the account logs in to the
     database there, at the declared `server` as the declared `login`, with `-X -w`: what needs a prompt fails here and
     not at midnight; so does the role that puts a backup back, or the `command` that does. It must arrive at the server
-    that database-login sees in the same run, by its start and its system identifier; a clone, another cluster or a
-    replica on which the work cannot be done is FAIL, and so are settings of the role that end the scripts. The line
-    that `preflight show --commands` prints runs every sealed script and stops at the first error (d): FAIL when `files`
-    leaves one out, names what is not sealed or takes another back, or runs them twice or out of their numbers' order;
+    that database-login sees in the same run, by its start and its system identifier, and that `preflight seal` saw; a
+    clone, another cluster, a connection pooler or a replica on which the work cannot be done is FAIL, and so are
+    settings of the role that end the scripts. What `preflight show --commands` prints runs every sealed script and
+    stops at the first error (d): FAIL when `files` leaves one out, names what is not sealed or takes another back, or
+    runs them twice or out of their numbers' order;
     when a sealed script turns ON_ERROR_STOP off, ends before its end (`\\q`), leaves a transaction or `\\if` open or
     uses a variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written.
     UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is
@@ -173,14 +173,15 @@ class ScriptRunner(Check):
     ) -> Judgement:
         work: ServerWork = subject.item
         seen = identity if isinstance(identity, Identity) else None
+        sealed = self.plan.sealed.get(work.database.id) if work.target else None
         mine = {run.program: run for run in programs if run.program in work.programs}
         points = [self._judge_program(work, run) for run in mine.values()]
         if login is not None:
-            points += self._judge_login(work, login, seen, system)
+            points += self._judge_login(Arrival(work, login, seen, system, sealed))
             points += self._judge_versions(work, mine, login)
         restore, put_back = work.restore, restore_login or (login if login and login.refusal is None else None)
         if restore and not restore.command and put_back is not None:
-            told = list(self._judge_login(restore, put_back, seen, system))
+            told = list(self._judge_login(Arrival(restore, put_back, seen, system, sealed)))
             points += [replace(each, summary=f"restore: {each.summary}") for each in told if each not in points]
         if restore and restore_start is not None:
             points.append(self._judge_start(restore, restore_start))
@@ -200,7 +201,7 @@ class ScriptRunner(Check):
             remedy = f"have the approved scripts put there on {work.host.id}, or correct `staged` of {work.table}"
             if entered.state is Start.FOLDER_CLOSED:
                 closed = shlex.quote(entered.reached)
-                remedy = f"on {work.host.id}: setfacl -m u:{entered.account}:x {closed}, or chmod o+x {closed}"
+                remedy = f"have root run on {work.host.id}: chmod o+x {closed}; or let {entered.account} alone through"
             yield work.failed(
                 f"{entered.account} cannot start the work in {folder}: {seen}",
                 f"a folder that the login may enter, because it starts the line of {work.account} there",
@@ -248,24 +249,23 @@ class ScriptRunner(Check):
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
                 f"have {run.program} on the PATH that a non-interactive login of {work.who} has on {work.host.id}, "
-                "or name psql's full path: `program` of [scripts.NAME]"
+                f"or name its full path: `program` of {work.table}"
             )
         return work.failed(
             f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
         )
 
-    def _judge_login(
-        self, work: ServerWork, login: ServerLogin, identity: Identity | None, system: str
-    ) -> Iterator[Judgement]:
+    def _judge_login(self, arrival: Arrival) -> Iterator[Judgement]:
+        work, login = arrival.work, arrival.login
         if login.refusal is not None:
             yield self._login_failed(work, login, login.refusal)
             return
-        amiss = list(Arrival(work, login, identity, system).judge())
+        amiss = list(arrival.judge())
         if all(point.status is not Status.FAIL for point in amiss):
             into = f" to {login.database}" if login.user else ""
             yield passed(f"{work.login} logs in{into} on the server without a prompt")
         yield from amiss
-        yield from self._judge_settings(work, login, identity)
+        yield from self._judge_settings(work, login, arrival.identity)
 
     def _judge_settings(self, work: ServerWork, login: ServerLogin, identity: Identity | None) -> Iterator[Judgement]:
         """Of a role that writes, where database-login has not judged the very same."""
@@ -300,7 +300,7 @@ class ScriptRunner(Check):
             database=work.dbname,
             naming=f"`into` of {work.declared_in}" if work.into else f"`name` of [databases.{work.database.id}]",
             database_identifier=quote_identifier(work.dbname),
-            pgpass=_pgpass_line(work),
+            pgpass=_pgpass_command(work),
             program=work.program("psql") if work.part else work.programs[0],
             table=work.table,
             declared_in=work.declared_in,
@@ -346,12 +346,16 @@ class ScriptRunner(Check):
             )
 
 
-def _pgpass_line(work: ServerWork) -> str:
-    """Of the password file (libpq, 34.16), but for the password; the server's name is left open, since a socket has
-    another one in each program."""
+def _pgpass_command(work: ServerWork) -> str:
+    """Asks for the password and adds a line to the password file (libpq, 34.16); the server's name is left open, since
+    a socket has another one in each program. Root may run it too: the file is the account's."""
     database = "*" if method_of(work) is Method.REPLICATION else work.dbname
     fields = [re.sub(r"([:\\])", r"\\\1", field) for field in (work.port or "*", database, work.login)]
-    return ":".join(["*", *fields, "PASSWORD"])
+    file, line = f"~{work.account}/.pgpass", shlex.quote(":".join(["*", *fields]))
+    asked = f"printf %s {shlex.quote(f'password of {work.login}: ')}; stty -echo; IFS= read -r p; stty echo"
+    written = f"printf '%s:%s\\n' {line} \"$(printf %s \"$p\" | sed 's/[:\\\\]/\\\\&/g')\" >>{file}"
+    owned = f" && chown {work.account} {file}" if work.account else ""
+    return f"{asked}; {written} && chmod 600 {file}{owned}"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
@@ -361,7 +365,7 @@ def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
     cures = {
         Start.LOG_ABSENT: f"mkdir -p -- {folder} && {make}",
         Start.LOG_CLOSED: make,
-        Start.LOG_DENIED: f"setfacl -m u:{account}:rw {file}",
+        Start.LOG_DENIED: f"chown {account} -- {file} && chmod u+w -- {file}",
     }
-    cure = f"on {work.host.id}: {cures[state]}; or " if state in cures else ""
+    cure = f"have root run on {work.host.id}: {cures[state]}; or " if state in cures else ""
     return f"{cure}name another file: `log` of {work.table}"

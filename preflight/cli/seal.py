@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from preflight.cli.asking import ask
 from preflight.cli.console import CallError, complain, has_terminal
 from preflight.cli.options import PLAN, load
 from preflight.cli.output import write_stdout
-from preflight.clock import Deadline
+from preflight.clock import Deadline, now
+from preflight.engine.cut_off import TIMEOUT_SECONDS
+from preflight.engine.inspection import inspect
+from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
 from preflight.plan import Plan
+from preflight.plan.sealed_servers import SealedServer, format_sealed_servers
 from preflight.report.harmless import line_to_paste
-from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
+from preflight.seal import (
+    SealedManifest,
+    SealError,
+    merge_known_hosts,
+    merge_servers,
+    seal_scripts,
+    server_seen,
+    write_sealed,
+)
 from preflight.sessions import SessionFailed
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.pool import HostKeySeen, SshPool
@@ -29,19 +43,20 @@ _MOST_NAMED = 10
 @click.command()
 @PLAN
 @click.option("--accept-host-keys", is_flag=True, help="Pin new host keys without asking; fingerprints are printed.")
-@click.option("--scripts-only", is_flag=True, help="Write the manifests and leave the host keys alone.")
+@click.option("--scripts-only", is_flag=True, help="Write the manifests and ask no host or database.")
 @click.pass_context
 def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool) -> None:
-    """Write the script manifests and pin the hosts' keys beside the plan.
+    """Write the script manifests, pin the hosts' keys and record the databases' servers, beside the plan.
 
-    The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts;
-    a key that differs from a pinned one is never replaced. Exit code 3 when a host's key could not be seen.
+    The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
+    and at which server each database is into one that ends in .sealed.json, after a login; a key or a server that
+    differs from what is there is never replaced. Exit code 3 when a host's key or a server could not be seen.
     """
-    plan, _registry = load(plan_path)
+    plan, registry = load(plan_path)
     try:
         for manifest in seal_scripts(plan):
             write_stdout(describe(manifest) + "\n")
-        complete = scripts_only or _pin_host_keys(plan, accept_host_keys)
+        complete = scripts_only or (_pin_host_keys(plan, accept_host_keys) & _seal_servers(plan, registry))
     except SealError as error:
         raise CallError(str(error)) from None
     context.exit(int(ExitCode.GO if complete else ExitCode.HOLD))
@@ -63,10 +78,20 @@ def describe(manifest: SealedManifest) -> str:
 
 
 def _pin_host_keys(plan: Plan, accept: bool) -> bool:
-    """Shows what is new, pins what is accepted; whether every host has shown its key. Raises CallError."""
-    seen, lost = _scan(plan)
-    for host_id, why in lost.items():
-        complain(f"{host_id}: no key seen: {why}")
+    """Pins the keys of the hosts, those of jump hosts before those behind them; whether every host has shown its key.
+    Raises CallError."""
+    complete = True
+    for hosts in plan.by_distance():
+        seen, lost = _scan(plan, hosts)
+        for host_id, why in lost.items():
+            complain(f"{host_id}: no key seen: {why}")
+        _pin(plan, seen, accept)
+        complete = complete and not lost
+    return complete
+
+
+def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
+    """Shows what is new, pins what is accepted. Raises CallError."""
     merge = merge_known_hosts(plan.sealed_known_hosts, seen)
     for host_id, shown in seen.items():
         state = "new" if host_id in merge.added else "pinned already"
@@ -82,11 +107,34 @@ def _pin_host_keys(plan: Plan, accept: bool) -> bool:
             raise CallError("nothing was pinned")
         write_sealed(plan.sealed_known_hosts, merge.text)
         write_stdout(f"{counted(len(merge.added), 'key')} added to {plan.sealed_known_hosts}\n")
-    return not lost
 
 
-def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
-    """(the key of each host that showed one, why each other did not), in plan order; all hosts at the same time."""
+def _seal_servers(plan: Plan, registry: Registry) -> bool:
+    """Logs in to the databases as database-login does, and records at which servers they are; whether every one was
+    seen."""
+    if not plan.databases:
+        return True
+    inspection = inspect(plan, registry, now(), lambda check: check == "database-login")
+    evidence = ask(inspection, TIMEOUT_SECONDS, {}).answered.evidence
+    seen: dict[str, SealedServer] = {}
+    for name in plan.databases:
+        try:
+            seen[name] = server_seen(evidence, name)
+        except SealError as error:
+            complain(f"{name}: server not sealed: {error}")
+    merged = merge_servers(plan, seen)
+    for name in seen:
+        state = (
+            "new" if name not in plan.sealed else "sealed already" if merged[name] == plan.sealed[name] else "added to"
+        )
+        write_stdout(f"{name}: {merged[name].told} ({state})\n")
+    if merged != plan.sealed:
+        write_sealed(plan.sealed_servers, format_sealed_servers(merged))
+    return len(seen) == len(plan.databases)
+
+
+def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
+    """(the key of each host that showed one, why each other did not), in plan order; all of them at the same time."""
     seen: dict[str, HostKeySeen] = {}
     lost: dict[str, str] = {}
     deadline = Deadline(_SCAN_SECONDS)
@@ -99,13 +147,13 @@ def _scan(plan: Plan) -> tuple[dict[str, HostKeySeen], dict[str, str]]:
             lost[host_id] = failed.answer.detail
 
     try:
-        threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in plan.hosts]
+        threads = [threading.Thread(target=scan, args=(host_id,), daemon=True) for host_id in hosts]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(deadline.left() + 1.0)
     finally:
         pool.close()
-    shown = {host_id: seen[host_id] for host_id in plan.hosts if host_id in seen}
+    shown = {host_id: seen[host_id] for host_id in hosts if host_id in seen}
     silent = f"no answer within {_SCAN_SECONDS:.0f} s"
-    return shown, {host_id: lost.get(host_id, silent) for host_id in plan.hosts if host_id not in shown}
+    return shown, {host_id: lost.get(host_id, silent) for host_id in hosts if host_id not in shown}

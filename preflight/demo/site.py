@@ -6,6 +6,7 @@ Everything lives in folders made for the occasion and is gone when the site is l
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -200,7 +201,8 @@ class DemoSite:
             self._stack.callback(app.stop)
 
     def _write_plan_folder(self) -> None:
-        """The plan with everything it names: approved scripts, manifests, pinned host keys, credentials."""
+        """The plan with everything it names: approved scripts, manifests, pinned host keys, sealed servers,
+        credentials."""
         folder = self.plan_path.parent
         (folder / "secrets").mkdir(parents=True)
         folder.chmod(0o700)
@@ -216,6 +218,14 @@ class DemoSite:
             (folder / "sql" / f"{database}.SHA256SUMS").write_text("".join(lines))
         pinned = "".join(host.server.known_hosts_line() for host in self.hosts.values())
         self.plan_path.with_suffix(".known_hosts").write_text(pinned)
+        server = {
+            "system_identifier": self.postgres.query("SELECT system_identifier FROM pg_control_system()"),
+            "port": self.postgres.port,
+            "data_directory": self.postgres.query("SHOW data_directory"),
+            "addresses": [self.postgres.address],
+        }
+        sealed = {"format": 1, "databases": dict.fromkeys(_DATABASE_HOSTS, server)}
+        self.plan_path.with_suffix(".sealed.json").write_text(json.dumps(sealed))
         self._write_plan()
 
     def _write_plan(self, *, night: bool = False) -> None:

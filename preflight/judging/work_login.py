@@ -3,6 +3,7 @@ can be done there, and whether settings of its role end scripts. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,6 +11,8 @@ from datetime import timedelta
 from preflight.finding import Judgement, unknown, warned
 from preflight.plan import ServerRole
 from preflight.plan.limits import split_server
+from preflight.plan.sealed_servers import SealedServer
+from preflight.plan.values import LOOPBACK
 from preflight.plan.work import PlannedBackup, Section, ServerWork, sudo_cure
 from preflight.questions.postgres import Identity
 from preflight.questions.sql import RoleSettings, quote_identifier
@@ -54,13 +57,15 @@ class Arrival:
     """None where there was no login; then the engine lets nothing pass."""
     system: str
     """System identifier of the database's server; empty where it was not seen."""
+    sealed: SealedServer | None
+    """None for a server that was never sealed."""
 
     def judge(self) -> Iterator[Judgement]:
         """What is amiss; nothing where the work can be done."""
-        found = self._as_somebody_else() or self._at_a_replica()
+        found = self._as_somebody_else() or self._at_a_replica() or self._at_a_server_not_sealed()
         if found is None and self.identity:
-            found = self._at_another_server(self.identity) or self._through_another_port()
-            found = found or self._at_an_unknown_server()
+            found = self._at_another_server(self.identity) or self._through_a_pooler(self.identity)
+            found = found or self._at_an_unknown_server(self.identity)
         if found is not None:
             yield found
 
@@ -112,9 +117,29 @@ class Arrival:
         """System identifiers that the database's server has, as the plan and database-login say."""
         return {self.work.database.system_identifier, self.system} - {""}
 
+    def _another(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        """No waiver covers that."""
+        return replace(self.work.failed(summary, expected, actual, remedy), waivable=False)
+
+    @property
+    def _named_there(self) -> str:
+        """The cure where the login arrives elsewhere."""
+        host = self.work.host.id
+        return f"name the server as {host} sees it: `server` of {self.work.table}. {SOCKETS.format(host=host)}"
+
+    def _at_a_server_not_sealed(self) -> Judgement | None:
+        login = self.login
+        if self.sealed is None:
+            return None
+        data_directory = login.settings.data_directory if login.settings else ""
+        found = self.sealed.compared(login.system_identifier, login.port, data_directory)
+        if not found.differ:
+            return None
+        return self._another(f"another server than sealed: {found.told}", found.sealed, found.seen, self._named_there)
+
     def _at_another_server(self, identity: Identity) -> Judgement | None:
         """Servers with one system identifier and one start are one server; a clone shares the identifier alone."""
-        work, login, host = self.work, self.login, self.work.host.id
+        work, login = self.work, self.login
         other_cluster = bool(login.system_identifier) and bool(self._known - {login.system_identifier})
         other_start = bool(login.asked_ms) and login.started_ms != identity.started_ms
         if other_start and not other_cluster and _one_after_the_other(login, identity):
@@ -125,55 +150,77 @@ class Arrival:
             )
         if not other_cluster and not other_start and login.port in (0, identity.port):
             return None
-        failed = work.failed(
+        return self._another(
             "another server answers",
             f"the server of {work.database.id}, port {identity.port}, system identifier "
             f"{' or '.join(sorted(self._known)) or 'not shown'}",
             f"port {login.port or 'not shown'}, system identifier {login.system_identifier or 'not shown'}"
             f"{', started at another time' if other_start else ''}",
-            f"name the server as {host} sees it: `server` of {work.table}. {SOCKETS.format(host=host)}",
+            self._named_there,
         )
-        return replace(failed, waivable=False)
 
-    def _through_another_port(self) -> Judgement | None:
-        """The right server, by its start."""
-        work, login = self.work, self.login
-        if not login.asked_ms or work.port in ("", str(login.port)):
+    def _through_a_pooler(self, identity: Identity) -> Judgement | None:
+        """To the right server, by its start. A port that is forwarded, as to a container, is no pooler: there the
+        login from here arrives by the same port at PostgreSQL itself."""
+        work, login, database = self.work, self.login, self.work.database
+        other_port = work.port not in ("", str(login.port))
+        port_from_here = work.port == str(database.port)
+        way_from_here = port_from_here and split_server(work.server)[0] == database.server_address(work.host)
+        lent = login.pooled or (identity.pooled and way_from_here)
+        if not login.asked_ms or not (lent or (other_port and (identity.pooled or not port_from_here))):
             return None
-        return warned(
-            f"port {work.port} leads to the server's own port {login.port}: a pooler, or a forwarded port",
-            expected=f"port {login.port}",
-            actual=f"port {work.port}",
-            remedy=f"name the server's own port in `server` of {work.table}: settings and locks of a script do not "
-            "survive in a pool",
+        through = f"port {work.port}" if work.port else f"the default server of {work.who}"
+        return self._another(
+            f"a connection pooler answers at {through}, before the server's own port {login.port}",
+            f"PostgreSQL itself, at port {login.port}",
+            f"{through}, where another connection is lent",
+            f"name the server's own port in `server` of {work.table}: settings and locks of a script do not survive "
+            "in a pool",
         )
 
-    def _at_an_unknown_server(self) -> Judgement | None:
-        """For programs that do not tell when the server was started: the place must be the database's."""
+    def _at_an_unknown_server(self, identity: Identity) -> Judgement | None:
+        """For programs that do not tell when the server was started: it must hold the place that is named."""
         work, database = self.work, self.work.database
-        if self.login.asked_ms:
+        if self.login.asked_ms or (not work.server and self.login.system_identifier and self._known):
             return None
-        host, port = split_server(work.server)
-        here = host.startswith("/") or host in {
-            "localhost", "127.0.0.1", "::1", database.address, work.host.address, work.host.id
-        }  # fmt: skip
-        silent = method_of(work) is Method.PG_DUMP
+        psql = let_psql_tell(work) if method_of(work) is Method.PG_DUMP else ""
         remedy = f"name it, as {work.host.id} sees it: `server` of {work.table}"
-        if silent and (database.system_identifier or not work.server):
-            summary = f"which server {work.programs[0]} reaches is not known: it does not tell"
-            remedy = let_psql_tell(work) if database.system_identifier else f"{remedy}; or {let_psql_tell(work)}"
-        elif work.server and not (here and (port in ("", str(database.port)) or not silent)):
-            summary = f"whether the server at {work.server} is that of {database.id} is not known"
-        elif not work.server and not self._known:
-            summary = f"which server {work.programs[0]} reaches is not known: the plan does not name it"
-        else:
+        if not work.server:
+            summary = f"which server {work.programs[0]} reaches is not known: "
+            summary += "it does not tell" if psql else "the plan does not name it"
+        elif self._is_place_of(identity):
             return None
+        else:
+            summary = f"whether the server at {work.server} is that of {database.id} is not known"
+            if work.server.startswith("/") and not identity.settings.sockets:
+                role = quote_identifier(database.user)
+                remedy = f'GRANT pg_read_all_settings TO {role}; or server = "localhost" in {work.table}'
         return unknown(
             summary,
             expected=f"a server that runs on {work.host.id} at port {database.port}",
-            actual=f"system identifier {self.login.system_identifier or 'not shown'}",
-            remedy=remedy,
+            actual=f"system identifier {self.login.system_identifier or 'not shown'}; {database.id} listens at "
+            f"{identity.settings.listens or 'no address'}, sockets: {identity.settings.sockets or 'hidden'}",
+            remedy="; or ".join(filter(None, (remedy, psql))),
         )
+
+    def _is_place_of(self, identity: Identity) -> bool:
+        """Whether the server that database-login sees listens there itself: no other can at the same time."""
+        work, database = self.work, self.work.database
+        host, port = split_server(work.server)
+        if (port or str(database.port)) != str(identity.port):
+            return False
+        if host.startswith("/"):
+            return _real_folder(host) in map(_real_folder, identity.settings.sockets.split(","))
+        if host == database.server_address(work.host):
+            return True
+        listens = {name.strip() for name in identity.settings.listens.split(",")}
+        own = {"localhost", LOOPBACK} if host in ("localhost", LOOPBACK) else {host}
+        return bool(listens & {"*", "0.0.0.0", *own})  # noqa: S104 - as the server says it
+
+
+def _real_folder(path: str) -> str:
+    """/var/run is a link to /run on every system of today."""
+    return re.sub(r"^/var/run(?=/|$)", "/run", path.strip().rstrip("/"))
 
 
 def _one_after_the_other(login: ServerLogin, identity: Identity) -> bool:

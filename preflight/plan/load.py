@@ -19,6 +19,7 @@ from preflight.plan.old_keys import instead_of
 from preflight.plan.release_plan import FORMAT
 from preflight.plan.rules import broken_in_scripts, broken_rules
 from preflight.plan.scalars import choice, readers, text
+from preflight.plan.sealed_servers import SealedServer, file_beside, read_sealed_servers
 from preflight.plan.source import Problems, read_source
 from preflight.record import INVALID, Form, Reader, Shape, fields_of, shape_of
 from preflight.wording import visible
@@ -46,7 +47,8 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
         raise PlanError(problems.found)
     path = source.path.absolute()
     tables = Tables(problems, readers(path.parent, _zone(source.tables)), _declared(source.tables))
-    plan: Plan = tables.record(Plan, source.tables, (), path=path, digest=source.digest, absent=tables.absent)
+    preset = {"digest": source.digest, "absent": tables.absent, "sealed": _sealed(path, problems)}
+    plan: Plan = tables.record(Plan, source.tables, (), path=path, **preset)
     for broken in broken_rules(plan, source.tables):
         problems.add(*broken)
     if check_settings is not None:
@@ -55,6 +57,14 @@ def load_plan(path: Path, check_settings: CheckSettings | FindSettings | None = 
     if problems.found:
         raise PlanError(problems.found)
     return _with_owners(plan)
+
+
+def _sealed(path: Path, problems: Problems) -> Mapping[str, SealedServer]:
+    try:
+        return read_sealed_servers(file_beside(path))
+    except PlanError as error:
+        problems.found += error.errors
+        return {}
 
 
 def _with_owners(plan: Plan) -> Plan:

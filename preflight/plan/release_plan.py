@@ -4,7 +4,7 @@ which entries are one machine or one database server."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 from preflight.faults import Keys
 from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, Waiver
 from preflight.plan.limits import Above, Between, zone_name
+from preflight.plan.sealed_servers import SealedServer, file_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
 from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, Name, SecretRef, Text
 from preflight.probe import Question, Via
@@ -126,6 +127,8 @@ class Plan:
     """SHA-256 of the file's bytes."""
     absent: Mapping[Keys, str] = field(default_factory=dict)
     """Keys that say `{ none = "reason" }` -> the reason."""
+    sealed: Mapping[str, SealedServer] = field(default_factory=dict)
+    """By the name of the database: at which server `preflight seal` saw it."""
     release: Release
     window: Window
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -166,13 +169,18 @@ class Plan:
         return self.path.with_suffix(".known_hosts")
 
     @property
+    def sealed_servers(self) -> Path:
+        """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
+        return file_beside(self.path)
+
+    @property
     def gate_command(self) -> str:
         """As a person types it in the plan's folder."""
         return f"preflight gate {shlex.quote(self.path.name)}"
 
     @property
     def seal_command(self) -> str:
-        """Seals its scripts and pins its host keys, ready to be pasted in the plan's folder."""
+        """Seals its scripts, host keys and database servers, ready to be pasted in the plan's folder."""
         return f"preflight seal {shlex.quote(self.path.name)}"
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:
@@ -233,6 +241,11 @@ class Plan:
         while (jump := self.hosts[way[-1]].jump) and jump not in way:
             way.append(jump)
         return way
+
+    def by_distance(self) -> Sequence[Sequence[str]]:
+        """The hosts in groups: those that are reached without a jump host, those behind these, and so on."""
+        groups = grouped(self.hosts, lambda host: len(self._way_to(host)))
+        return [groups[distance] for distance in sorted(groups)]
 
     @property
     def decided_by(self) -> str:

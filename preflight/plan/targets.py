@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from preflight.plan.agreements import Said
+from preflight.plan.agreements import Said, SaidPath
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
@@ -156,6 +156,9 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    data_directory: SaidPath | None = None
+    """Who says where its server keeps its data, where the role is no member of pg_read_all_settings and so may not see
+    it, or the host does not show the place."""
     located_by: Said | None = None
     """Who answers for it that the server runs on `host`, where its processes cannot be seen there (a container,
     hidepid)."""
@@ -313,6 +316,8 @@ class Scripts:
     runs_programs: Said | None = None
     """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
     include with a variable runs or reads."""
+    way_back_shown: Said | None = None
+    """Who answers for it that the ways back undo what their scripts do, where their text only calls functions."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""

@@ -62,16 +62,19 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _SETTINGS = (
     "DateStyle",
     "TimeZone",
+    "data_directory",
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
+    "listen_addresses",
     "lock_timeout",
     "search_path",
     "session_replication_role",
     "statement_timeout",
     "transaction_timeout",
+    "unix_socket_directories",
 )
-"""Those that matter to the work of a role."""
+"""Those that matter to the work of a role, and those that tell one server from another."""
 
 
 class SqlProbe(Probe[T]):
@@ -126,6 +129,8 @@ def _in_ms(moment: str) -> str:
 
 
 STARTED_MS, ASKED_MS = _in_ms("pg_postmaster_start_time()"), _in_ms("clock_timestamp()")
+BEGUN_MS = _in_ms("(SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid()))")
+"""When the server's end of the connection began: with the login, unless a pooler lent an older one."""
 
 
 def settings_as_json(column: str) -> str:
@@ -146,6 +151,21 @@ class RoleSettings:
 
     told: str = "{}"
     """JSON: name -> `setting`, `unit`, `source` and `file`, which not every role may see."""
+
+    @property
+    def data_directory(self) -> str:
+        """Empty for a role without pg_read_all_settings, and so are the sockets."""
+        return self.get("data_directory") or ""
+
+    @property
+    def sockets(self) -> str:
+        """Folders of the server's sockets, with commas between them."""
+        return self.get("unix_socket_directories") or ""
+
+    @property
+    def listens(self) -> str:
+        """Addresses at which the server listens, with commas between them."""
+        return self.get("listen_addresses") or ""
 
     def get(self, name: str, column: str = "setting") -> str | None:
         """None where nobody tells. The column `source` says where it was set, as pg_settings calls it (`user`,

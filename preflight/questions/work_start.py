@@ -13,7 +13,15 @@ from preflight.plan.work import Connection, connection_options
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, filled, quoted
-from preflight.questions.sql import ASKED_MS, STARTED_MS, Major, RoleSettings, major_in, settings_as_json
+from preflight.questions.sql import (
+    ASKED_MS,
+    BEGUN_MS,
+    STARTED_MS,
+    Major,
+    RoleSettings,
+    major_in,
+    settings_as_json,
+)
 
 _SCRIPT = """\
 printf 'account=%s\\n' "$(id -un)"
@@ -85,12 +93,14 @@ class WorkStartProbe(AccountProbe[WorkStart]):
         return read_lines(WorkStart, reply)
 
 
+_LOGIN_SECONDS = 20.0
 _NO_SCHEMA = "preflight_no_such_schema"
 _SYSTEM = "SELECT 'system_identifier=' || system_identifier FROM pg_control_system()"
 _WHERE = (
     "SELECT 'user=' || current_user, 'database=' || current_database(), "
     "'version_num=' || current_setting('server_version_num'), 'port=' || current_setting('port'), "
     f"'in_recovery=' || pg_is_in_recovery(), 'started_ms=' || {STARTED_MS}, 'asked_ms=' || {ASKED_MS}, "
+    f"'begun_ms=' || {BEGUN_MS}, "
     f"'settings=' || {settings_as_json('setting')}"
 )
 
@@ -154,7 +164,14 @@ class ServerLogin:
     started_ms: int = 0
     """When the server was started, by its own clock; milliseconds since 1970."""
     asked_ms: int = 0
+    begun_ms: int = 0
+    """When the server's end of the connection began."""
     settings: RoleSettings | None = None
+
+    @property
+    def pooled(self) -> bool:
+        """The connection was there before this login, which a pooler lent it."""
+        return self.asked_ms - self.begun_ms > _LOGIN_SECONDS * 1000
 
 
 @dataclass(frozen=True)
@@ -163,7 +180,7 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
     file, peer mapping and environment the account has there."""
 
     family = Family.ACCESS
-    timeout_seconds: ClassVar[float] = 20.0
+    timeout_seconds: ClassVar[float] = _LOGIN_SECONDS
     program: str
     """As it is called: a name or a path."""
     method: Method

@@ -34,7 +34,9 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 def plan_schema(registry: Registry) -> Schema:
     """The schema of a whole plan, with the settings of the checks of `registry`."""
     builder = _Builder()
-    properties = {key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "absent", "checks"))}
+    properties = {
+        key.name: builder.key(key) for key in keys(Plan, without=("path", "digest", "absent", "sealed", "checks"))
+    }
     properties["checks"] = builder.checks(registry)
     return {
         "$schema": _DRAFT,

@@ -109,6 +109,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
         yield f"scripts.{scripts.id}.manifest", scripts.manifest
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
+    yield "file of sealed database servers", plan.sealed_servers
     for host in plan.hosts.values():
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path

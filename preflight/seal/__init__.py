@@ -1,21 +1,25 @@
-"""What `preflight seal` writes beside the plan, for later runs to compare with: the hashes of approved scripts, and the
-host keys that a person has confirmed. A key that is pinned is never replaced: whoever is asked at midnight whether to
-trust another key says yes."""
+"""What `preflight seal` writes beside the plan, for later runs to compare with: the hashes of approved scripts, the
+host keys that a person has confirmed, and at which server each database is. A key that is pinned is never replaced, and
+neither is a server: whoever is asked at midnight whether to trust another one says yes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
-from preflight.evidence import write_private
+from preflight.evidence import Evidence, write_private
 from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
+from preflight.plan.sealed_servers import SealedServer
+from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
+from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
+from preflight.questions.sql import quote_identifier
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
@@ -119,6 +123,63 @@ class SealedManifest:
     @property
     def changed(self) -> bool:
         return bool(self.previous or self.added or self.removed or self.modified or self.reordered)
+
+
+def server_seen(evidence: Evidence, database: str) -> SealedServer:
+    """At which server the plan's role arrived. Raises SealError where that was not seen."""
+    identity = _read(evidence, IdentityProbe(database))
+    system = _read(evidence, SystemIdentifierProbe(database))
+    if not system:
+        raise SealError(
+            f"{identity.user} may not see the system identifier: have the DBA run, in {identity.database}: GRANT "
+            f"EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(identity.user)}"
+        )
+    addresses = (identity.server_address,) if identity.server_address else ()
+    return SealedServer(
+        system_identifier=system,
+        port=identity.port,
+        data_directory=identity.settings.data_directory,
+        addresses=addresses,
+    )
+
+
+def _read(evidence: Evidence, probe: Probe[T]) -> T:
+    _, answer = evidence.answers[probe.question().id]
+    if isinstance(answer, NoReply):
+        raise SealError(f"{answer.reason}: {answer.detail}")
+    try:
+        return probe.read(answer)
+    except Unreadable as error:
+        raise SealError(str(error)) from None
+
+
+def merge_servers(plan: Plan, seen: Mapping[str, SealedServer]) -> Mapping[str, SealedServer]:
+    """What the plan's sealed servers become with those that were `seen`, by the name of the database; nothing is
+    written. An address is added.
+
+    Raises SealError for a server that differs from the sealed one, or from what the plan says."""
+    problems, merged = [], dict(plan.sealed)
+    for name, server in seen.items():
+        sealed, wanted = plan.sealed.get(name, server), plan.databases[name].system_identifier
+        found = sealed.compared(server.system_identifier, server.port, server.data_directory)
+        if found.differ:
+            problems.append(
+                f"{name}: {found.seen}, but {plan.sealed_servers.name} has {found.sealed}; it may be a copy. Only when "
+                "the DBA confirms that this is the server now: take its entry away by hand, then seal again"
+            )
+        elif wanted not in ("", server.system_identifier):
+            problems.append(
+                f"{name}: system identifier {server.system_identifier}, but the plan says {wanted}: correct "
+                f"`system_identifier` or the address in [databases.{name}]"
+            )
+        merged[name] = replace(
+            server,
+            data_directory=server.data_directory or sealed.data_directory,
+            addresses=tuple(dict.fromkeys((*sealed.addresses, *server.addresses))),
+        )
+    if problems:
+        raise SealError("\n".join(problems))
+    return {name: merged[name] for name in plan.databases if name in merged}
 
 
 def seal_scripts(plan: Plan) -> list[SealedManifest]:

@@ -24,6 +24,7 @@ from preflight.plan import (
     ServerRole,
     SslMode,
 )
+from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply
 from preflight.questions.http import Certificate
 from preflight.questions.postgres import DatabaseRole, Identity, Slots
@@ -32,7 +33,8 @@ from tests.toy import MOMENT, settings_of, toy_plan
 
 ROLE = DatabaseRole("release", True, False, -1, None, True, 1)
 SLOTS = Slots(most=97, used=10, database_limit=-1, database_used=3, wal_senders=10)
-PLAN = toy_plan()
+SEALED = SealedServer(system_identifier="42", port=5432, data_directory="/data", addresses=("192.0.2.7",))
+PLAN = toy_plan(sealed={"orders": SEALED, "o": SEALED})
 NEEDED_UNTIL = PLAN.window.needed_until
 
 
@@ -50,13 +52,19 @@ def identity(
 
 
 def judged(
-    who: Identity | NoReply | None = None, of: DatabaseRole | None = ROLE, slots: Slots = SLOTS, **entry: Any
+    who: Identity | NoReply | None = None,
+    of: DatabaseRole | None = ROLE,
+    slots: Slots = SLOTS,
+    *,
+    system: str = "42",
+    sealed: Mapping[str, SealedServer] = PLAN.sealed,
+    **entry: Any,
 ) -> Judgement:
     database = replace(Database(id="orders", host="db1", user=Account("release")), **entry)
-    check = DatabaseLogin(replace(PLAN, databases={"orders": database}), MOMENT)
+    check = DatabaseLogin(replace(PLAN, databases={"orders": database}, sealed=sealed), MOMENT)
     (subject,) = check.subjects()
     roles = {"release": of} if of else {}
-    found: Judgement = check.judge(subject, identity=who or identity(), system="42", roles=roles, slots=slots)
+    found: Judgement = check.judge(subject, identity=who or identity(), system=system, roles=roles, slots=slots)
     return found
 
 
@@ -78,6 +86,39 @@ def test_all_good_passes() -> None:
 )
 def test_the_server_must_be_the_planned_one(entry: Mapping[str, Any], status: Status) -> None:
     assert judged(**entry).status is status
+
+
+@pytest.mark.case(17)
+@pytest.mark.parametrize(
+    ("seen", "system", "status", "told"),
+    [
+        ({}, "42", Status.PASS, "was sealed: system identifier and data directory and port agree"),
+        ({"data_directory": ""}, "42", Status.PASS, "was sealed: system identifier and port agree"),
+        ({"started_ms": 999_999}, "42", Status.PASS, "system identifier and data directory and port agree"),
+        ({}, "43", Status.FAIL, "system identifier differs; data directory and port agree"),
+        ({"port": 5433}, "42", Status.FAIL, "port differs; system identifier and data directory agree"),
+        ({"data_directory": "/copy"}, "42", Status.FAIL, "data directory differs; system identifier and port agree"),
+        ({"data_directory": "/copy", "port": 5433}, "42", Status.FAIL, "data directory and port differ; system ident"),
+        ({}, "", Status.UNKNOWN, "the system identifier may not be seen"),
+        ({"server_address": "192.0.2.8"}, "42", Status.WARN, "another address than it was sealed with, 192.0.2.8"),
+        ({"server_address": None}, "42", Status.PASS, "agree"),
+    ],
+)
+def test_the_server_must_be_the_one_that_was_sealed(
+    seen: dict[str, Any], system: str, status: Status, told: str
+) -> None:
+    settings = {"data_directory": seen.pop("data_directory", "/data")}
+    found = judged(identity(settings, **seen), system=system)
+    assert found.status is status, found
+    assert told in found.summary
+    assert found.waivable is (status is not Status.FAIL)
+
+
+def test_a_server_that_was_never_sealed_is_told() -> None:
+    found = judged(sealed={})
+    assert found.status is Status.WARN
+    assert "which server this must be was never sealed" in found.summary
+    assert found.remedy == "preflight seal toy.toml"
 
 
 def test_a_replica_is_no_primary() -> None:
@@ -112,7 +153,7 @@ def test_read_only_is_no_fault_of_a_replica() -> None:
     )
     (subject,) = check.subjects()
     who = identity({"default_transaction_read_only": "on"}, in_recovery=True, database="o")
-    assert check.judge(subject, identity=who, system="", roles={"release": ROLE}, slots=SLOTS).status is Status.PASS
+    assert check.judge(subject, identity=who, system="42", roles={"release": ROLE}, slots=SLOTS).status is Status.PASS
 
 
 @pytest.mark.parametrize(

@@ -282,8 +282,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_line_though_the_plan_has_setting
 def test_a_typing_error_in_a_setting_that_names_an_entry_of_the_plan_is_found(tmp_path: Path) -> None:
     database = '[databases.orders]\nhost = "db1"\nuser = "u"\n'
     for table, said in (
-        ('[checks.backup-location]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
-        ('[checks.rollback-ready]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
+        ('[checks.backup-space]\nwal_per_hour = { order = "1GiB" }\n', 'did you mean "orders"?'),
         ("[checks.host-login.valid_through.db2]\nuntil = 2026-10-17\n", 'did you mean "db1"?'),
         ('[checks.host-login.valid_through.db1]\nby = "dab"\n', '"dab" is not declared'),
     ):

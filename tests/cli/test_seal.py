@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.program import BASE, preflight
+from tests.site.accounts import Account
+from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
 from tests.site.sshd import Sshd
 
@@ -18,8 +23,12 @@ password = "env:DB1_PASSWORD"
 
 [databases.orders]
 host = "db1"
-user = "release"
-
+address = "{cluster.address}"
+port = {cluster.port}
+name = "postgres"
+user = "{role.name}"
+password = "env:ORDERS_PASSWORD"
+{more}
 [scripts.orders]
 database = "orders"
 approved = "sql"
@@ -28,70 +37,159 @@ staged = "/srv/release"
 """
 
 
-def make_plan(folder: Path, sshd: Sshd) -> Path:
-    (folder / "sql").mkdir()
-    (folder / "sql" / "010.sql").write_text("select 1;\n")
-    plan = folder / "plan.toml"
-    plan.write_text(BASE + HOST.format(sshd=sshd))
-    return plan
+class Sealing:
+    """A plan whose host and database answer, in a folder of its own."""
+
+    def __init__(self, folder: Path, sshd: Sshd, cluster: Cluster, role: DatabaseRole) -> None:
+        (folder / "sql").mkdir()
+        (folder / "sql" / "010.sql").write_text("select 1;\n")
+        self.plan, self.servers = folder / "plan.toml", folder / "plan.sealed.json"
+        self.pinned = folder / "plan.known_hosts"
+        self.sshd, self.cluster, self.role = sshd, cluster, role
+        self.write()
+
+    def write(self, more: str = "", cluster: Cluster | None = None) -> None:
+        entries = HOST.format(sshd=self.sshd, cluster=cluster or self.cluster, role=self.role, more=more)
+        self.plan.write_text(BASE + entries)
+
+    def seal(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return preflight("seal", self.plan, *options, ORDERS_PASSWORD=self.role.password)
 
 
-def test_sealing_writes_manifest_and_host_keys_that_the_usual_tools_read(tmp_path: Path, sshd: Sshd) -> None:
-    plan = make_plan(tmp_path, sshd)
-    done = preflight("seal", plan, "--accept-host-keys")
+@pytest.fixture
+def sealing(tmp_path: Path, sshd: Sshd, postgres: Cluster) -> Sealing:
+    return Sealing(tmp_path, sshd, postgres, postgres.create_role("release"))
+
+
+def test_sealing_writes_manifest_and_host_keys_that_the_usual_tools_read(sealing: Sealing) -> None:
+    sshd, folder = sealing.sshd, sealing.plan.parent
+    done = sealing.seal("--accept-host-keys")
     assert done.returncode == 0, done.stderr
     assert sshd.fingerprint() in done.stdout
-    checked = subprocess.run(["sha256sum", "--strict", "-c", "../sql.SHA256SUMS"], cwd=tmp_path / "sql", check=False)
+    checked = subprocess.run(["sha256sum", "--strict", "-c", "../sql.SHA256SUMS"], cwd=folder / "sql", check=False)
     assert checked.returncode == 0
-    listed = subprocess.run(
-        ["ssh-keygen", "-F", f"[{sshd.address}]:{sshd.port}", "-f", tmp_path / "plan.known_hosts"], check=False
-    )
+    listed = subprocess.run(["ssh-keygen", "-F", f"[{sshd.address}]:{sshd.port}", "-f", sealing.pinned], check=False)
     assert listed.returncode == 0
 
 
-def test_sealing_twice_changes_nothing(tmp_path: Path, sshd: Sshd) -> None:
-    plan = make_plan(tmp_path, sshd)
-    preflight("seal", plan, "--accept-host-keys")
-    before = (tmp_path / "plan.known_hosts").read_bytes()
-    again = preflight("seal", plan)
-    assert again.returncode == 0
-    assert "pinned already" in again.stdout
-    assert (tmp_path / "plan.known_hosts").read_bytes() == before
+@pytest.mark.case(17)
+def test_sealing_records_at_which_server_each_database_is(sealing: Sealing) -> None:
+    cluster = sealing.cluster
+    system = str(cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    server = {"system_identifier": system, "port": cluster.port, "data_directory": "", "addresses": ["127.0.0.1"]}
+    done = sealing.seal("--accept-host-keys")
+    assert json.loads(sealing.servers.read_text()) == {"databases": {"orders": server}, "format": 1}
+    assert f"orders: system {system}, port {cluster.port} at 127.0.0.1 (new)" in done.stdout
+    cluster.sql(f'GRANT pg_read_all_settings TO "{sealing.role.name}"')
+    done = sealing.seal()
+    seen = {**server, "data_directory": str(cluster.data)}
+    assert json.loads(sealing.servers.read_text()) == {"databases": {"orders": seen}, "format": 1}
+    assert f"{cluster.data}, port {cluster.port} at 127.0.0.1 (added to)" in done.stdout
 
 
-def test_without_a_terminal_and_without_consent_nothing_is_pinned(tmp_path: Path, sshd: Sshd) -> None:
-    done = preflight("seal", make_plan(tmp_path, sshd))
+@pytest.mark.case(17)
+def test_a_server_that_was_sealed_is_never_replaced(sealing: Sealing, site: Site) -> None:
+    assert sealing.seal("--accept-host-keys").returncode == 0
+    before = sealing.servers.read_bytes()
+    clone = site.start_postgres(copy_of=sealing.cluster)
+    clone.sql("SELECT pg_promote()")  # else it would take up a WAL sender
+    sealing.write(cluster=clone)
+    done = sealing.seal()
     assert done.returncode == 2
-    assert sshd.fingerprint() in done.stdout
+    assert f"orders: port {clone.port}, but plan.sealed.json has port {sealing.cluster.port}" in done.stderr
+    assert "take its entry away by hand, then seal again" in done.stderr
+    assert sealing.servers.read_bytes() == before
+    sealing.servers.unlink()
+    assert sealing.seal().returncode == 0  # what was told, done
+
+
+def test_a_server_that_the_plan_contradicts_is_not_sealed(sealing: Sealing) -> None:
+    sealing.write('system_identifier = "42"')
+    done = sealing.seal("--accept-host-keys")
+    assert done.returncode == 2
+    assert "but the plan says 42" in done.stderr
+    assert not sealing.servers.exists()
+
+
+def test_a_database_that_lets_nobody_in_is_named_and_the_seal_is_incomplete(sealing: Sealing) -> None:
+    sealing.cluster.sql(f'ALTER ROLE "{sealing.role.name}" NOLOGIN')
+    done = sealing.seal("--accept-host-keys")
+    assert done.returncode == 3
+    assert "orders: server not sealed: " in done.stderr
+    assert not sealing.servers.exists()
+    assert sealing.pinned.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 2, "databases": {}}', '{"format": 1, "databases": {"o": {}}}'])
+def test_sealed_servers_that_cannot_be_read_are_an_error_of_the_plan(sealing: Sealing, text: str) -> None:
+    sealing.servers.write_text(text)
+    for command in ("seal", "lint", "run"):
+        done = preflight(command, sealing.plan)
+        assert done.returncode == 2, command
+        assert "plan.sealed.json: cannot be read" in done.stderr + done.stdout
+
+
+def test_hosts_behind_jump_hosts_are_sealed_in_one_call(tmp_path: Path, site: Site, good_account: Account) -> None:
+    names = ("db1", "inner", "outer")
+    servers = {name: site.start_sshd() for name in names}
+    text = BASE
+    for name, jump in zip(names, ("inner", "outer", ""), strict=True):
+        text += f"""
+[hosts.{name}]
+address = "{servers[name].address}"
+port = {servers[name].port}
+user = "{good_account.name}"
+key = "{good_account.key}"
+{f'jump = "{jump}"' if jump else ""}
+"""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(text)
+    done = preflight("seal", plan, "--accept-host-keys")
+    assert done.returncode == 0, done.stderr
+    pinned = (tmp_path / "plan.known_hosts").read_text().splitlines()
+    assert [line.split()[0] for line in pinned[1:]] == [f"[127.0.0.1]:{servers[name].port}" for name in names[::-1]]
+
+
+def test_sealing_twice_changes_nothing(sealing: Sealing) -> None:
+    sealing.seal("--accept-host-keys")
+    before = sealing.pinned.read_bytes(), sealing.servers.read_bytes()
+    again = sealing.seal()
+    assert again.returncode == 0, again.stderr
+    assert "pinned already" in again.stdout
+    assert "sealed already" in again.stdout
+    assert (sealing.pinned.read_bytes(), sealing.servers.read_bytes()) == before
+
+
+def test_without_a_terminal_and_without_consent_nothing_is_pinned(sealing: Sealing) -> None:
+    done = sealing.seal()
+    assert done.returncode == 2
+    assert sealing.sshd.fingerprint() in done.stdout
     assert "--accept-host-keys" in done.stderr
-    assert not (tmp_path / "plan.known_hosts").exists()
+    assert not sealing.pinned.exists()
 
 
-def test_a_changed_host_key_is_never_replaced(tmp_path: Path, site: Site, sshd: Sshd) -> None:
-    plan = make_plan(tmp_path, sshd)
-    other = site.start_sshd()
-    pinned = tmp_path / "plan.known_hosts"
+def test_a_changed_host_key_is_never_replaced(sealing: Sealing, site: Site) -> None:
+    sshd, pinned, other = sealing.sshd, sealing.pinned, site.start_sshd()
     pinned.write_text(other.known_hosts_lines(f"[{sshd.address}]:{sshd.port}"))
     before = pinned.read_bytes()
-    done = preflight("seal", plan, "--accept-host-keys")
+    done = sealing.seal("--accept-host-keys")
     assert done.returncode == 2
     assert other.fingerprint() in done.stderr
     assert sshd.fingerprint() in done.stderr
     assert pinned.read_bytes() == before
 
 
-def test_a_silent_host_is_named_and_the_seal_is_incomplete(tmp_path: Path, sshd: Sshd) -> None:
-    plan = make_plan(tmp_path, sshd)
-    plan.write_text(plan.read_text().replace(f"port = {sshd.port}", "port = 1"))
-    done = preflight("seal", plan, "--accept-host-keys")
+def test_a_silent_host_is_named_and_the_seal_is_incomplete(sealing: Sealing) -> None:
+    text = sealing.plan.read_text()
+    sealing.plan.write_text(text.replace(f"port = {sealing.sshd.port}", "port = 1"))
+    done = sealing.seal("--accept-host-keys")
     assert done.returncode == 3
     assert "db1: no key seen" in done.stderr
 
 
-def test_a_folder_that_cannot_be_sealed_is_2_with_every_reason(tmp_path: Path, sshd: Sshd) -> None:
-    plan = make_plan(tmp_path, sshd)
+def test_a_folder_that_cannot_be_sealed_is_2_with_every_reason(sealing: Sealing, tmp_path: Path) -> None:
     (tmp_path / "sql" / "020.sql").symlink_to("010.sql")
-    done = preflight("seal", plan, "--scripts-only")
+    done = sealing.seal("--scripts-only")
     assert done.returncode == 2
     assert "020.sql" in done.stderr
     assert not (tmp_path / "sql.SHA256SUMS").exists()

@@ -94,7 +94,7 @@ def test_the_full_plan_of_these_tests_uses_every_key_there_is() -> None:
         (plan_types.Backup, "id"): text["backups"].values(),
         (plan_types.Scripts, "id"): text["scripts"].values(),
         (plan_types.Application, "id"): text["applications"].values(),
-        (plan_types.Plan, "path", "digest", "absent"): [text],
+        (plan_types.Plan, "path", "digest", "absent", "sealed"): [text],
     }
     for (cls, *preset), tables in sections.items():
         assert {key for table in tables for key in table} == keys_of(cls, set(preset)), cls

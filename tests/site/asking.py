@@ -17,6 +17,7 @@ from preflight.evidence import Evidence
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
 from preflight.plan import Database, Host, Plan, SslMode, Window
+from preflight.plan.sealed_servers import SealedServer
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
 from tests.site.accounts import Account
@@ -48,6 +49,15 @@ def database_on(cluster: Cluster, user: str, **more: Any) -> Database:
     tls = {"sslmode": SslMode.VERIFY_FULL, "sslrootcert": cluster.ca}
     login = {"user": Login(user), "address": cluster.address, "port": cluster.port, **tls}
     return Database(**{"id": "orders", "host": "db1", **login, **more})
+
+
+def sealed_at(cluster: Cluster, name: str = "orders") -> dict[str, SealedServer]:
+    """What `preflight seal` records of a database at this cluster."""
+    system = str(cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
+    server = SealedServer(
+        system_identifier=system, port=cluster.port, data_directory=str(cluster.data), addresses=(cluster.address,)
+    )
+    return {name: server}
 
 
 def findings(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Mapping[str, Finding]:

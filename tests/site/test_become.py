@@ -282,6 +282,25 @@ def test_the_printed_rule_is_enough_for_the_next_run(ask: Ask, accounts: Account
         accounts.allow_sudo(account, "postgres", programs)
 
 
+def test_the_program_of_the_guide_logs_every_question_and_no_password(ask: Ask, accounts: Accounts, site: Site) -> None:
+    guide = (Path(__file__).parent.parent.parent / "docs/guides/dba.md").read_text()
+    (text,) = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    program, log = site.new_path("log-preflight"), site.new_path("questions.log")
+    log.touch(0o666)
+    log.chmod(0o666)
+    program.write_text(text.replace("logger -t preflight", f"cat >>{log}"))
+    program.chmod(0o755)
+    account = accounts.add(key_options=f'restrict,command="{program}"')
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    found = ask(account, password=account.password)
+    assert found.status is Status.PASS, told(found)
+    logged = log.read_text()
+    for program_name in PROGRAMS:
+        assert f"try {program_name}" in logged or program_name.rpartition("/")[2] in logged
+    assert account.password not in logged
+    assert "sh -s" not in logged
+
+
 def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None:
     account = site.account("good")
     host = Host(id="db1", user=Login(account.name), key=account.key)

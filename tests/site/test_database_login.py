@@ -32,7 +32,7 @@ from preflight.plan import (
     Step,
 )
 from tests.site.accounts import Accounts, make_key
-from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, told
+from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, sealed_at, told
 from tests.site.machine import free_port
 from tests.site.postgres import Cluster, DatabaseRole
 from tests.site.site import Site
@@ -51,6 +51,7 @@ class Orders:
         self.role = role
         self.name = name
         self.host = host_on(site.sshd, site.account("good"))
+        self.sealed = sealed_at(cluster)
         self.entry = database_on(cluster, role.name, name=name, password=SecretRef("env", "ORDERS_PASSWORD"))
 
 
@@ -78,7 +79,7 @@ def ask(orders: Orders, tmp_path: Path) -> Ask:
             hosts=[host or orders.host],
             databases=[entry],
             known_hosts=orders.site.sshd.known_hosts_lines(),
-            **(sections or {}),
+            **{"sealed": orders.sealed, **(sections or {})},
         )
         return finding(check, plan)
 
@@ -237,12 +238,29 @@ def test_a_role_that_dies_inside_the_window_fails_though_it_works_now(orders: Or
 
 def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, ask: Ask) -> None:
     site.replica.wait_for(site.postgres)
-    port = site.replica.port
-    found = ask(port=port)
+    there = {"port": site.replica.port, "sections": {"sealed": sealed_at(site.replica)}}
+    found = ask(**there)
     fails(found, "the server is a replica", "which server is the primary now")
-    assert ask(port=port, role=ServerRole.REPLICA).status is Status.PASS
+    assert ask(**there, role=ServerRole.REPLICA).status is Status.PASS
     fails(ask(role=ServerRole.REPLICA), "the server is a primary", "which server is the replica now")
-    assert ask(port=port, role=ServerRole.ANY).status is Status.PASS
+    assert ask(**there, role=ServerRole.ANY).status is Status.PASS
+
+
+@pytest.mark.case(17)
+def test_a_copy_of_the_server_that_was_sealed_fails_and_no_waiver_covers_it(
+    site: Site, orders: Orders, ask: Ask
+) -> None:
+    """The copy has the role, the database and the system identifier; its port, and to who may see it its folder, are
+    its own."""
+    clone = site.start_postgres(copy_of=orders.cluster)
+    clone.sql("SELECT pg_promote()")
+    for right, seen in (("", "port differs"), ("pg_read_all_settings", "data directory and port differ")):
+        if right:
+            clone.sql(f'GRANT {right} TO "{orders.role.name}"')
+        found = ask(port=clone.port)
+        fails(found, f"not the server that was sealed: {seen}; system identifier agrees", "where the DBA confirms")
+        assert not found.judgement.waivable
+        assert f"port {clone.port}" in found.judgement.actual
 
 
 def test_another_version_or_another_cluster_than_planned_fails(ask: Ask) -> None:
@@ -258,11 +276,10 @@ def test_a_system_identifier_nobody_may_see_is_unknown(orders: Orders, ask: Ask)
     revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
     orders.cluster.sql(revoke, dbname=orders.name)
     system = str(orders.cluster.scalar("SELECT system_identifier FROM pg_control_system()"))
-    found = ask(system_identifier=system)
-    assert found.status is Status.UNKNOWN, told(found)
-    program, *arguments = shlex.split(found.judgement.remedy)
-    assert program == "psql"
-    assert ask().status is Status.PASS
+    for found in (ask(), ask(system_identifier=system, sections={"sealed": {}})):
+        assert found.status is Status.UNKNOWN, told(found)
+        program, *arguments = shlex.split(found.judgement.remedy)
+        assert program == "psql"
     orders.cluster.client(program, *arguments)
     assert ask(system_identifier=system).status is Status.PASS
 
@@ -322,6 +339,23 @@ def test_settings_that_change_what_scripts_do_are_told(
     found = ask()
     assert found.status is status, told(found)
     assert words in found.judgement.summary
+
+
+@pytest.mark.case(51)
+def test_a_setting_with_bytes_that_are_no_utf_8_is_told(orders: Orders, ask: Ask) -> None:
+    name = f"{orders.name}_ascii"
+    orders.cluster.sql(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    path = r"convert_from('\x636166e9', 'SQL_ASCII')"
+    change = f"EXECUTE format('ALTER ROLE %I SET search_path = public, %I', '{orders.role.name}', {path})"
+    orders.cluster.sql(f"SET client_encoding = 'SQL_ASCII'; DO $$ BEGIN {change}; END $$", dbname=name)
+    try:
+        found = ask(name=name)
+        assert found.status is Status.WARN, told(found)
+        assert "holds bytes that are no UTF-8" in found.judgement.summary
+        orders.cluster.client("psql", "-X", "-d", "postgres", stdin=found.judgement.remedy)
+        assert ask(name=name).status is Status.PASS, told(ask(name=name))
+    finally:
+        orders.cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_a_role_that_becomes_another_at_login_fails(orders: Orders, ask: Ask) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from preflight_checks.host_login import HostLogin, HostLoginSettings
@@ -16,7 +17,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Backup, Database, Host, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
-from tests.site.machine import free_port
+from tests.site.machine import free_port, needs, run
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -74,6 +75,29 @@ def test_accounts_that_cannot_work_fail_each_with_its_own_remedy(
     assert said in found.judgement.summary
     assert remedy in found.judgement.remedy
     assert found.judgement.actual
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"shell": "/usr/sbin/nologin"},
+        {"account_expires": NOW.date() - timedelta(days=2)},
+        {"account_expires": NOW.date() + timedelta(days=2)},
+    ],
+    ids=["no shell", "expired", "expires too soon"],
+)
+def test_what_root_is_to_run_for_an_account_works_as_it_is_printed(
+    site: Site, accounts: Accounts, ask: Ask, made: dict[str, Any]
+) -> None:
+    account = accounts.add("cured", **made)
+    window = replace(WINDOW, end=NOW + timedelta(days=5))
+    found = ask(by_key(site, account), window=window)
+    assert found.status is Status.FAIL, told(found)
+    command = found.judgement.remedy.partition(": ")[2].split()
+    assert command[-1] == account.name
+    run(needs(command[0]), *command[1:])
+    found = ask(by_key(site, account), window=window)
+    assert found.status is Status.PASS, told(found)
 
 
 def test_a_refused_key_and_a_wrong_password_fail(

@@ -25,7 +25,7 @@ from preflight.plan import Account as Login
 from preflight.plan import Backup, BackupMethod, Become, Plan, RemotePath, Scripts, SecretRef
 from preflight.reference import requests as requirements
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
+from tests.site.asking import NOW, database_on, findings, host_on, make_plan, sealed_at, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -92,7 +92,7 @@ def wanted(
     )  # fmt: skip
     plan = make_plan(
         tmp_path, hosts=[host], databases=[database], known_hosts=site.sshd.known_hosts_lines(),
-        backups={"orders": backup}, scripts={"orders": scripts},
+        sealed=sealed_at(postgres), backups={"orders": backup}, scripts={"orders": scripts},
     )  # fmt: skip
     sums = subprocess.run(["sha256sum", "010.sql"], cwd=approved, capture_output=True, check=True)
     (tmp_path / "sums").write_bytes(sums.stdout)

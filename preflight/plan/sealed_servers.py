@@ -1,0 +1,108 @@
+"""The file beside the plan in which `preflight seal` records at which server each database is.
+
+The system identifier, the data directory and the server's own port identify it, each where both were seen. The start
+does not: servers restart. Nor does an address: it may be translated, and moves with a failover."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from preflight.errors import PlanError, PlanProblem
+from preflight.plan.limits import Between, Matches
+from preflight.plan.values import Port
+from preflight.probe import Unreadable
+from preflight.record import parse_json, read_record
+from preflight.wording import visible
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which facts of an identity agree, and which differ: (sealed, seen) by name."""
+
+    agree: tuple[str, ...]
+    differ: Mapping[str, tuple[str, str]]
+
+    @property
+    def told(self) -> str:
+        """`port differs; system identifier and data directory agree`."""
+        said = [(self.differ, "differs", "differ"), (self.agree, "agrees", "agree")]
+        return "; ".join(
+            f"{' and '.join(names)} {one if len(names) == 1 else many}" for names, one, many in said if names
+        )
+
+    @property
+    def sealed(self) -> str:
+        return ", ".join(f"{name} {sealed}" for name, (sealed, _) in self.differ.items())
+
+    @property
+    def seen(self) -> str:
+        return ", ".join(f"{name} {seen}" for name, (_, seen) in self.differ.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedServer:
+    """What identifies a server."""
+
+    system_identifier: Annotated[str, Matches(r"\d{1,20}", "the digits that pg_controldata shows")]
+    port: Port
+    """The server's own."""
+    data_directory: str = ""
+    """Empty where the role that sealed may not see it."""
+    addresses: tuple[str, ...] = ()
+    """The server's own, as it was reached; several where it moved and was sealed again."""
+
+    @property
+    def told(self) -> str:
+        """In one line, for people."""
+        place = " or ".join(self.addresses) or "a socket"
+        data = f", {visible(self.data_directory)}" if self.data_directory else ""
+        return f"system {self.system_identifier}{data}, port {self.port} at {place}"
+
+    def compared(self, system_identifier: str, port: int, data_directory: str) -> Comparison:
+        """With what a login saw; empty or 0 for what it did not."""
+        facts = (
+            ("system identifier", self.system_identifier, system_identifier),
+            ("data directory", self.data_directory, data_directory),
+            ("port", str(self.port), str(port or "")),
+        )
+        both = [each for each in facts if each[1] and each[2]]
+        return Comparison(
+            tuple(name for name, sealed, seen in both if sealed == seen),
+            {name: (sealed, seen) for name, sealed, seen in both if sealed != seen},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    databases: Mapping[str, SealedServer] = field(default_factory=dict)
+    format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
+
+
+def file_beside(plan: Path) -> Path:
+    """Where it lies for the plan in this file."""
+    return plan.with_suffix(".sealed.json")
+
+
+def read_sealed_servers(path: Path) -> Mapping[str, SealedServer]:
+    """By the name of the [databases] entry; none without the file. Raises PlanError."""
+    try:
+        return read_record(_File, parse_json(path.read_text("utf-8")), complete=True).databases
+    except FileNotFoundError:
+        return {}
+    except (Unreadable, UnicodeDecodeError) as error:
+        problem = str(error)
+    except OSError as error:
+        problem = error.strerror or str(error)
+    message = f"cannot be read: {visible(problem)}; take back the file as it was sealed, or remove it and seal again"
+    raise PlanError([PlanProblem(visible(path.name), None, "", message)])
+
+
+def format_sealed_servers(servers: Mapping[str, SealedServer]) -> str:
+    """The file's text."""
+    return json.dumps(asdict(_File(servers)), indent=2, ensure_ascii=False) + "\n"
