@@ -51,6 +51,7 @@ lead_time = "8h"
 
 [hosts.bastion]
 network_zone = "east"
+login = "through"
 ssh_config = true
 
 [hosts.db1]
@@ -59,6 +60,7 @@ address = "db1.example.net"
 port = 2222
 user = "dbadmin"
 password = "env:DB1_PASSWORD"
+local_account = true
 become = ["postgres", { account = "orders", password = "prompt" }]
 jump = "bastion"
 known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]
@@ -85,6 +87,7 @@ host = "db1"
 name = "orders_live"
 user = "release"
 password = "file:orders.password"
+local_account = true
 port = 5433
 address = "10.1.2.3"
 server_name = "orders-db.example.net"

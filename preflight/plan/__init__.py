@@ -29,6 +29,7 @@ from preflight.plan.values import (
     DecisionKind,
     EntryId,
     HostRef,
+    LoginUse,
     Name,
     Nothing,
     Ref,
@@ -44,8 +45,8 @@ from preflight.plan.values import (
 
 __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Database",
-    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "Name", "Nothing", "Plan", "Ref",
-    "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidPath",
-    "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested", "Undo",
-    "UndoKind", "Waiver", "Window", "Without",
+    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name", "Nothing",
+    "Plan", "Ref", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said",
+    "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested",
+    "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from preflight.plan.values import (
     FileBelow,
     HostRef,
     LineEndings,
+    LoginUse,
     Name,
     Nothing,
     OpenText,
@@ -70,6 +71,9 @@ class Host:
     """The login that will do the work in the window."""
     password: SecretRef | None = None
     """Where the login's password is found."""
+    local_account: bool = False
+    """The password is this host's alone. Without it, entries with the same `user` and the same reference are one
+    account, whose password is tried once: the first logs in alone, the others once it was accepted."""
     key: Path | None = None
     """Private key file."""
     passphrase: SecretRef | None = None
@@ -78,6 +82,8 @@ class Host:
     """SSH certificate of the key, in a file or in the agent; when left out, `KEY-cert.pub` beside the key."""
     agent: str = ""
     """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
+    login: LoginUse = LoginUse.SHELL
+    """`through`: of a jump host whose account only lets connections through; it is asked nothing else."""
     become: tuple[Become, ...] = ()
     """Accounts the login must reach with `sudo -n`."""
     jump: HostRef = ""
@@ -134,6 +140,8 @@ class Database:
     """Role that runs the scripts."""
     password: SecretRef | None = None
     """Where the role's password is found; leave it out for a client certificate alone."""
+    local_account: bool = False
+    """The password is this database's alone; as for a host."""
     sslcert: Path | None = None
     """Client certificate to log in with, and those above it. Left out, the one in `~/.postgresql` is offered where the
     plan names no `password`."""
