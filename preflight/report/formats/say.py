@@ -162,7 +162,11 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
     for rule in plan.rules:
         if not rule.unrelated:
             end_state = [f"{application} {version}" for application, version in rule.exclude.items()]
-            said = f"never leave {listed(end_state)}" if end_state else f"{listed(rule.together)} go back together"
+            said = (
+                f"never leave {' with '.join(end_state)} standing"
+                if end_state
+                else f"{listed(rule.together)} go back together"
+            )
             yield f"{name(said)}, {_who(plan, rule.decides)} decides" if rule.decides else name(said)
     for decision in plan.decisions:
         who = _who(plan, decision.decides)
