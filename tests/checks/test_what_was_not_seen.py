@@ -129,7 +129,7 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "preflight/judging/cures.py could_not_look": ("act: by the table of reasons",),
     "preflight/judging/work_login.py Arrival._at_an_unknown_server": ("key: server",),
     "preflight/judging/work_login.py Arrival._at_another_server": ("command: run again",),
-    "preflight/judging/work_login.py ScriptRole.judge": ("command: SHOW as that role",),
+    "preflight/judging/work_login.py ScriptRole.judge": ("command: GRANT SELECT",),
 }
 STILL_OPEN = 9
 """Places whose line begins with `open`: they are mended one by one, and none is added."""
