@@ -52,7 +52,7 @@ class ClockSkew(Check):
     judges_no_reply = frozenset((*_WITNESSES, _HOME))
 
     def subjects(self) -> Sequence[Subject]:
-        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts_with_shell]
         entries = self.plan.databases.values()
         return hosts + [Subject(f"database {entry.id}", entry, entry.owner) for entry in entries]
 
@@ -75,7 +75,7 @@ class ClockSkew(Check):
     def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
         """Other hosts of the plan, those first that it reaches at another place."""
         own = self._host(entry)
-        others = (host for host in self.plan.hosts.values() if host.id != own.id)
+        others = (host for host in self.plan.hosts_with_shell if host.id != own.id)
         apart = sorted(others, key=lambda host: is_one_machine(own, "", host, ""))
         return dict(zip(_WITNESSES, apart, strict=False))
 

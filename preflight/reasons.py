@@ -41,6 +41,8 @@ _OPEN_SQL = 'have the network opened to port {port}, or reach it through its hos
 _OPEN_HTTP = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
 _KEY_FILE = "put the key where preflight runs: {key}, or correct `key` in [hosts.{target}]"
 _REPORT = "report it to the authors of preflight"
+_CONFIRM = "have {owner} confirm the password of {user}, and correct the secret that"
+_OWN = "names; where that is an account of its own, say local_account = true there"
 _CHANGE_IT = "change the secret to one of 6 characters or more that is no word of the plan or of a report"
 _OTHER_PORT = {
     "ssh": "correct `port` in [hosts.{target}]: something else than sshd answers there",
@@ -87,6 +89,8 @@ class Reason(Enum):
 
     # Nobody was asked.
     NOT_ASKED = "not asked", Side.TOOL, _ASK
+    ONLY_THROUGH = ("not asked (only a way through)", Side.SITE,
+        'give [hosts.{target}] a login with a shell, and take login = "through" out')
     CLOSED_HERE = "not asked (the run was ended)", Side.HERE, _ASK
     CONTRADICTION = ("the answers contradict each other", Side.TOOL,
         "ask from one place, or find out why the answers differ")
@@ -103,8 +107,10 @@ class Reason(Enum):
     OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
     BUSY = ("not asked (busy)", Side.HERE,
         "ask with a longer --timeout, or when the machine preflight runs on has less to do")
-    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE,
-        "have {owner} confirm the password, and correct the secret that [hosts.{target}] names")
+    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE, {
+        "ssh": f"{_CONFIRM} [hosts.{{target}}] {_OWN}",
+        "sql": f"{_CONFIRM} [databases.{{target}}] {_OWN}",
+    })
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
     KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
         "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent")
@@ -166,13 +172,13 @@ class Reason(Enum):
     NOT_FROM_JUMP = ("unreachable (from jump)", Side.NETWORK,
         "have the firewall opened from the jump host {jump} to {target} port {port}")
     HOST = "its host is not to be had", Side.NETWORK, "cure the line host-login {host}", Status.UNKNOWN
-    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END, {
-        "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
-            "port-forwarding for a key with `restrict` in authorized_keys",
-        "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
-            'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
-            "have the server listen there",
-    })
+    NOT_LET_THROUGH = ("not let through (from jump)", Side.FAR_END,
+        ("have sshd on {jump} let its login through to {target} port {port}: AllowTcpForwarding and PermitOpen in "
+        "sshd_config; for a key with `restrict`, port-forwarding in authorized_keys"))
+    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END,
+        ("have sshd on {host} let the login through to port {port}: for a key with `restrict` "
+        'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
+        "have the server listen there"))
 
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
@@ -222,13 +228,15 @@ class Reason(Enum):
         "log in to {target} as {user}, set a new password, and put it where the plan finds it")
     NOLOGIN = "no usable shell (nologin)", Side.FAR_END, _SHELL
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
+    SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
+        "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
+    NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
+        "have a shell that can run sh set as DefaultShell of OpenSSH on {target}, or ask another host")
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
         "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH")
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
-    SUDO_PASSWORD_REFUSED = ("sudo refused the password", Side.FAR_END,
-        "correct the secret that `become` in [hosts.{target}] names before anybody tries again")
 
     # PostgreSQL.
     BAD_PASSWORD = ("bad password", Side.FAR_END,

@@ -317,3 +317,27 @@ def test_a_host_nobody_reaches_leaves_the_line_unknown(site: Site, tmp_path: Pat
     found = finding(BecomeAccount, plan)
     assert found.status is Status.UNKNOWN, told(found)
     assert "nologin" in found.cause
+
+
+@pytest.mark.case(43)
+@pytest.mark.parametrize("work", [True, False])
+@pytest.mark.parametrize("setting", ["lecture = always", "listpw = always", "noexec", "insults", "!use_pty"])
+def test_defaults_of_sudo_are_taken_as_they_work_and_the_cure_is_none_that_stands_there(
+    ask: Ask, accounts: Accounts, planned: Callable[..., Plan], setting: str, work: bool
+) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", [*PROGRAMS, "/bin/sh"])
+    accounts.sudo_defaults(account, setting)
+    found = ask(account, work=work)
+    if setting == "noexec":
+        assert found.status is Status.FAIL, told(found)
+        assert "noexec" in found.judgement.summary
+        rule = re.search(r"(\S+ ALL=\(\S+\) NOPASSWD: EXEC: .*)", found.judgement.remedy)
+        assert rule, told(found)
+        accounts._rules[account.name].append(rule[1])
+        accounts._write_sudoers()
+        found = ask(account, work=work)
+    assert found.status is Status.PASS, told(found)
+    if work:  # other checks look with a shell of it
+        (files,) = findings(ScriptHashes, planned(account)).values()
+        assert "sudo gives" not in told(files)

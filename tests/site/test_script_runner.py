@@ -28,6 +28,7 @@ from preflight.plan import (
     Scripts,
     SecretRef,
     ServerRole,
+    SslMode,
     Step,
 )
 from preflight.seal import seal_scripts
@@ -658,3 +659,33 @@ def test_an_account_that_sudo_does_not_give_leaves_the_line_unknown(server: Serv
     found = server.scripts(account=accounts.add("login"), become=server.account.name)
     assert found.status is Status.UNKNOWN, told(found)
     assert f"become {server.account.name} on db1" in found.judgement.remedy
+
+
+def over_tcp(server: Server, work: str) -> Finding:
+    place = {"server": server.cluster.address}
+    plain = SslMode.DISABLE  # of our own login
+    return (
+        server.scripts(entry=place, sslmode=plain) if work == "scripts" else server.backup(backup=place, sslmode=plain)
+    )
+
+
+@pytest.mark.parametrize("work", ["scripts", "backup"])
+def test_a_login_on_the_host_names_us_and_a_refused_password_is_not_tried_again_without_tls(
+    server: Server, work: str
+) -> None:
+    before = len(server.cluster.whole_log)
+    assert over_tcp(server, work).status is Status.PASS
+    log = server.cluster.whole_log[before:]
+    assert log.count(f"connection authorized: user={server.role.name}") == log.count("application_name=preflight") > 1
+    server.write_pgpass(f"*:*:*:{server.role.name}:not-it")
+    before = len(server.cluster.whole_log)
+    fails(over_tcp(server, work), "password authentication failed", "correct the password")
+    tried = {"scripts": 1, "backup": 2}  # scripts are asked about beside the backup, over the socket
+    assert server.cluster.whole_log[before:].count("password authentication failed") == tried[work]
+
+
+@pytest.mark.parametrize("work", ["scripts", "backup"])
+def test_where_tls_is_not_let_in_the_login_goes_without_as_psql_does(server: Server, work: str) -> None:
+    with server.cluster.hba(f"hostssl all {server.role.name} all reject"):
+        found = over_tcp(server, work)
+    assert found.status is Status.PASS, told(found)
