@@ -138,7 +138,7 @@ def test_a_secret_that_is_missing_is_the_callers_and_no_failure_of_the_database(
 
 
 def test_a_plan_without_the_password_the_server_wants_fails(ask: Ask) -> None:
-    fails(ask(password=None), "no login: password needed", "name the password")
+    fails(ask(password=None), "no login: password needed", "name where the password of")
 
 
 def test_a_role_that_expired_fails(orders: Orders, ask: Ask) -> None:
