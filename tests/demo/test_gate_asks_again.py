@@ -103,6 +103,7 @@ def test_what_broke_since_the_run_is_no_go(
     assert any(check == failed[0] and subject.startswith(failed[1]) for check, subject in failures(report))
 
 
+@pytest.mark.case(4)
 def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
     made = archive(demo) / "tonight.dump"
     demo.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", made, "billing")

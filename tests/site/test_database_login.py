@@ -341,6 +341,14 @@ def test_settings_that_change_what_scripts_do_are_told(
     assert words in found.judgement.summary
 
 
+def test_settings_that_a_role_may_not_see_are_unknown_until_it_may(orders: Orders, ask: Ask) -> None:
+    orders.cluster.sql("REVOKE SELECT ON pg_catalog.pg_settings FROM PUBLIC", dbname=orders.name)
+    found = ask()
+    assert found.status is Status.UNKNOWN, told(found)
+    orders.cluster.client("psql", "-X", "-d", orders.name, stdin=found.judgement.remedy)
+    assert ask().status is Status.PASS
+
+
 @pytest.mark.case(51)
 def test_a_setting_with_bytes_that_are_no_utf_8_is_told(orders: Orders, ask: Ask) -> None:
     name = f"{orders.name}_ascii"
