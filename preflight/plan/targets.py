@@ -281,6 +281,9 @@ class Scripts:
     """Folder beside the plan."""
     manifest: Path
     """File in `sha256sum` format, written by `preflight seal`."""
+    manifest_sha256: Sha256 | None = None
+    """SHA-256 of the manifest itself, which `preflight seal` prints, as it was approved: so that nobody can change the
+    manifest together with the scripts."""
     staged: RemotePath
     """Folder on the database's host."""
     account: Account = Account("")
