@@ -241,6 +241,8 @@ class Backup:
     (`night.timer`) or the whole command of the job, where the job does more than call the `method`'s program."""
     restore: Restore | None = None
     """How it is put back."""
+    max_lag: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
+    """How old a replica's state may be that is backed up; a server that lags on purpose needs more."""
     headroom: Factor = 1.2
     """Factor on the expected size."""
     expected: Annotated[Bytes, Above(0)] | None = None
