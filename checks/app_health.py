@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from preflight.check import Check, Probes, Subject
@@ -124,27 +125,28 @@ class AppHealth(Check):
         instance: _Instance = subject.item
         if isinstance(answer, NoReply):
             return self._no_answer(instance, answer)
-        points = [self._no_answer(instance, lost, others_answer=True) for lost in answer.lost]
+        points = [self._no_answer(instance, lost, answer.answers) for lost in answer.lost]
         live: list[HttpAnswer] = []
         for address, given in _by_address(answer.answers).items():
             mark = cache_mark(given)
             points += [_cached(instance, address, mark)] if mark else []
             live += [] if mark else given
-        points += [each for seen in answer.answers for each in self._certificate(instance, seen)]
+        points += _each_once(answer.answers, partial(self._certificate, instance))
         points += _agreement(instance, live)
-        points += _answers(instance, live)
+        points += _each_once(live, partial(_answer, instance))
         right = [seen for seen in live if seen.status == instance.endpoint.status]
         if right:
             points.append(_latency(instance, right))
         points += [passed(f"{address} is not asked: no route to its kind") for address in answer.left_out]
         return Judgement.of(dict.fromkeys(points))
 
-    def _no_answer(self, instance: _Instance, lost: NoReply, *, others_answer: bool = False) -> Judgement:
+    def _no_answer(self, instance: _Instance, lost: NoReply, answers: Sequence[HttpAnswer] = ()) -> Judgement:
         cure = cure_of(self.plan, Via.HTTP, instance.application.id, lost, **instance.fields)
         need, certificate = self._need, Certificate.in_session(lost.session)
         events = tuple(end.event for end in _ends(instance, certificate)) if certificate else ()
-        # An address that is silent while another of the same name answers is no firewall between here and there.
-        is_theirs = lost.reason.side is Side.FAR_END or (others_answer and lost.reason is Reason.NO_ANSWER)
+        # Where another address of its kind answers, silence is no matter of the way from here.
+        alike = [each for each in answers if _is_ipv6(each.address) == _is_ipv6(lost.session.get("address", ""))]
+        is_theirs = lost.reason.side is Side.FAR_END or (alike and lost.reason is Reason.NO_ANSWER)
         if not is_theirs:
             found = unknown(f"could not look: {lost.reason}", actual=lost.detail, remedy=cure)
             return replace(found, events=events)
@@ -190,6 +192,10 @@ def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnsw
     return found
 
 
+def _is_ipv6(address: str) -> bool:
+    return address.startswith("[")
+
+
 def _cached(instance: _Instance, address: str, mark: str) -> Judgement:
     return unknown(
         f"a cache answers from {address}: the application was not seen",
@@ -227,11 +233,13 @@ def _told(instance: _Instance, answer: HttpAnswer) -> str:
         return f"{answer.status} without a version"
 
 
-def _answers(instance: _Instance, answers: Sequence[HttpAnswer]) -> Iterator[Judgement]:
-    """What they say, each thing once; of what is not well at every address, at which it is."""
+def _each_once(
+    answers: Sequence[HttpAnswer], judge: Callable[[HttpAnswer], Iterable[Judgement]]
+) -> Iterator[Judgement]:
+    """What is judged of each, once; of what is not well at every address, at which it is."""
     places: dict[Judgement, dict[str, None]] = {}
     for answer in answers:
-        for point in _answer(instance, answer):
+        for point in judge(answer):
             places.setdefault(point, {})[answer.address] = None
     every = {answer.address for answer in answers}
     for point, addresses in places.items():

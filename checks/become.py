@@ -25,6 +25,8 @@ from preflight.questions.sudo import (
     stamp,
 )
 
+_BY_RULE = (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
+"""One line of sudoers cures it for all programs."""
 _SHELL = "/bin/sh"
 """Other checks look at the account's folders with it."""
 _REMEDIES = {
@@ -36,6 +38,7 @@ _REMEDIES = {
     Refusal.NOT_ALLOWED: "{rule}",
     Refusal.WRONG_PASSWORD: "correct the secret that `password` of {account} names in `become` of [hosts.{host}]",
     Refusal.NEEDS_PASSWORD: "{rule}; or name the password in `become` of [hosts.{host}]",
+    Refusal.NO_EXEC: "{starting}",
     Refusal.OTHER: "run it by hand on {host} and cure what it complains of: sudo -k -n -u {account} -- {program}",
 }
 
@@ -134,7 +137,7 @@ class BecomeAccount(Check):
 
         def why(run: ProgramRun) -> tuple[str, str]:
             listed = run.refusal is Refusal.NEEDS_PASSWORD and run.path
-            alone = "" if run.refusal in (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD) else run.program
+            alone = "" if run.refusal in _BY_RULE else run.program
             return f"{'it is listed, but ' if listed else ''}{run.refusal}", alone
 
         with_password = " with the password of the plan" if target.account.password else " without a prompt"
@@ -171,6 +174,7 @@ class BecomeAccount(Check):
         host, account = target.host, target.account.account
         named = [path or (name if name.startswith("/") else f"/usr/bin/{name}") for name, path in found]
         names = ", ".join(name for name, _ in found)
+        rule = sudo_cure(host, account, *named, _SHELL)
         return failed(
             summary,
             expected=f"sudo -k -n -u {account} runs them on {host.id}: {names}",
@@ -180,7 +184,8 @@ class BecomeAccount(Check):
                 login=host.user or "the login",
                 account=account,
                 program=names,
-                rule=sudo_cure(host, account, *named, _SHELL),
+                rule=rule,
+                starting=rule.replace("NOPASSWD: ", "NOPASSWD: EXEC: "),  # the tag of the last rule that fits counts
             ),
             minutes_at_stake=self._stake(target),
         )

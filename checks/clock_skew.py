@@ -52,7 +52,7 @@ class ClockSkew(Check):
     judges_no_reply = frozenset((*_WITNESSES, _HOME))
 
     def subjects(self) -> Sequence[Subject]:
-        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts_with_shell]
         entries = self.plan.databases.values()
         return hosts + [Subject(f"database {entry.id}", entry, entry.owner) for entry in entries]
 
@@ -75,7 +75,7 @@ class ClockSkew(Check):
     def _witnesses(self, entry: Host | Database) -> dict[str, Host]:
         """Other hosts of the plan, those first that it reaches at another place."""
         own = self._host(entry)
-        others = (host for host in self.plan.hosts.values() if host.id != own.id)
+        others = (host for host in self.plan.hosts_with_shell if host.id != own.id)
         apart = sorted(others, key=lambda host: is_one_machine(own, "", host, ""))
         return dict(zip(_WITNESSES, apart, strict=False))
 
@@ -100,7 +100,13 @@ class ClockSkew(Check):
         summary = f"the clock is {_shown(off)} {'ahead of' if way == 'ahead' else way} this machine's"
         remedy = f"have the clock of {name} set from a time server: {_SET_THE_CLOCK}"
         seen = [each.boot for each in (clock, home) if isinstance(each, Reading)]
-        agreeing = self._agreeing(subject.item, next(filter(None, seen), ""), reading, witnesses)
+        boot = next(filter(None, seen), "")
+        same = self._same_machine(entry, boot, witnesses)
+        if same:
+            names = [host for host in self.plan.hosts if host in {self._host(entry).id, *same}]
+            summary += f"; {' and '.join(names)} are one machine"
+            remedy = f"have the clock of {names[0]} set from a time server: {_SET_THE_CLOCK}"
+        agreeing = self._agreeing(entry, boot, reading, witnesses)
         if agreeing:
             with_whom = " and ".join(agreeing)
             summary += f", and so is that of {with_whom}: this machine's own clock is suspect"
@@ -117,6 +123,12 @@ class ClockSkew(Check):
         verdict = failed if off > self.settings.fail_above else warned
         judgement = verdict(summary, expected=expected, actual=actual, remedy=remedy)
         return replace(judgement, quantity=Quantity(value=off.total_seconds(), unit="s"))
+
+    def _same_machine(self, entry: Host | Database, boot: str, witnesses: dict[str, Reading | NoReply]) -> set[str]:
+        """Other entries of the plan that are the machine itself."""
+        own, named = self._host(entry), self._witnesses(entry)
+        seen = ((named[key], witness.boot) for key, witness in witnesses.items() if isinstance(witness, Reading))
+        return {host.id for host, its_boot in seen if is_one_machine(own, boot, host, its_boot)}
 
     def _agreeing(
         self, entry: Host | Database, boot: str, reading: Reading, witnesses: dict[str, Reading | NoReply]

@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.cures import answered_for, could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
-from preflight.plan import Host, HostRef, SaidUntil
+from preflight.plan import Host, HostRef, LoginUse, SaidUntil
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via
-from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe
+from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThrough, WayThroughProbe
 from preflight.questions.authorized_keys import AuthorizedKey, UserCertificate, last_to_end
 from preflight.reasons import Reason
 
@@ -25,7 +25,16 @@ _MOST_UNITS = 10_000  # of what a banner counts; a hostile one must not overflow
 _PASSWORD_EXPIRES = re.compile(r"(warning: )?(?:your )?password will expire in (\d+) (day|hour|minute)", re.IGNORECASE)
 _ACCOUNT_EXPIRES = re.compile(r"account will expire in (\d+) day", re.IGNORECASE)
 _EXPIRY_WORDS = re.compile(r"(?:password|account)[^.\n]{0,60}\bexpir", re.IGNORECASE)
-_LETS_THROUGH = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.FORCED_COMMAND)
+_ONLY_INTERACTIVE = {
+    "bash": ("~/.bashrc", "case $- in *i*) ;; *) return ;; esac"),
+    "csh": ("~/.cshrc", "if (! $?prompt) exit"),
+    "tcsh": ("~/.cshrc", "if (! $?prompt) exit"),
+    "zsh": ("~/.zshenv", "[[ -o interactive ]] || return"),
+    "fish": ("~/.config/fish/config.fish", "status is-interactive; or exit"),
+}
+"""Shell -> its start-up file, and what ends that where nobody types."""
+_LOGGED_IN = (Reason.NOLOGIN, Reason.NO_SHELL, Reason.SFTP_ONLY, Reason.FORCED_COMMAND)
+"""The login succeeded, which is all that a way through needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class HostLogin(Check):
     )
     cure = "have the account, password, key or expiry corrected, or the host key pinned by `preflight seal`"
     Settings = HostLoginSettings
-    judges_no_reply = frozenset({"login", "expiry"})
+    judges_no_reply = frozenset({"login", "expiry", "through"})
 
     def subjects(self) -> Sequence[Subject]:
         return [
@@ -68,12 +77,35 @@ class HostLogin(Check):
         ]
 
     def probes(self, subject: Subject) -> Probes:
+        if subject.item.login is LoginUse.THROUGH:
+            return {"through": WayThroughProbe(subject.id)}
         return {"login": LoginProbe(subject.id), "expiry": ExpiryProbe(subject.id)}
 
-    def judge(self, subject: Subject, *, login: Login | NoReply, expiry: Expiry | NoReply) -> Judgement:
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        through: WayThrough | NoReply | None = None,
+        login: Login | NoReply | None = None,
+        expiry: Expiry | NoReply | None = None,
+    ) -> Judgement:
         host: Host = subject.item
-        if isinstance(login, NoReply):
-            return self._no_login(host, login)
+        if isinstance(through, NoReply):
+            return self._no_login(host, through)
+        if through is not None:
+            return self._way_through(host, through)
+        assert login is not None  # noqa: S101
+        assert expiry is not None  # noqa: S101 - both are asked of every host that is no way through
+        return self._no_login(host, login) if isinstance(login, NoReply) else self._shell(host, login, expiry)
+
+    def _way_through(self, host: Host, way: WayThrough) -> Judgement:
+        user = host.user or way.session.get("user", "")
+        proof = passed(f"{user} logs in with {way.session.get('auth', '')}: a way through, which runs no commands")
+        announced = self._announced(host, user, way.session, way.asked_at)
+        ends = [*self._declared(host, user), *self._certificates(host, way.session), *announced]
+        return Judgement.of([proof, *map(self._need.judge, ends)])
+
+    def _shell(self, host: Host, login: Login, expiry: Expiry | NoReply) -> Judgement:
         user = host.user or login.session.get("user", "")
         if login.user != user:
             return failed(
@@ -88,7 +120,7 @@ class HostLogin(Check):
         through = f" through {session['jump']}" if session.get("jump") else ""
         where = f" at {session['address']}" if session.get("address") else ""
         proof = passed(f"{login.user} runs commands on {login.node}{where}{through}{by}")
-        return Judgement.of([proof, *self._endings(host, login, expiry)])
+        return Judgement.of([proof, *_chatter(host, login), *self._endings(host, login, expiry)])
 
     @property
     def _need(self) -> TimeOfNeed:
@@ -101,17 +133,15 @@ class HostLogin(Check):
         if not refuses_login(lost):
             return could_not_look(self.plan, Via.SSH, host.id, lost)
         user = host.user or lost.session.get("user", "") or "the login"
-        if lost.reason in _LETS_THROUGH and self._is_only_a_jump(host):
-            proof = passed(f"lets connections through to the hosts behind it; runs no commands ({lost.reason})")
-            announced = self._announced(host, user, lost.session, lost.asked_at)
-            ends = [*self._declared(host, user), *self._certificates(host, lost.session), *announced]
-            return Judgement.of([proof, *map(self._need.judge, ends)])
+        remedy = cure_of(self.plan, Via.SSH, host.id, lost, date=self._need.good_date())
+        if lost.reason in _LOGGED_IN and self._is_only_a_jump(host):
+            remedy = f'say in [hosts.{host.id}] that it only lets connections through: login = "through"; or {remedy}'
         return failed(
             f"no login: {lost.reason}",
             waivable=False,
             expected=f"{user} logs in and runs a command",
             actual=lost.detail,
-            remedy=cure_of(self.plan, Via.SSH, host.id, lost, date=self._need.good_date()),
+            remedy=remedy,
             minutes_at_stake=self._stake(host),
         )
 
@@ -197,6 +227,18 @@ class HostLogin(Check):
         until = (self.plan.window.needed_until + 2 * _DAY).date()
         declared = self.settings.valid_through.get(host.id)
         return answered_for(self.plan, self.moment, found, declared, keys, host.owner, until=until)
+
+
+def _chatter(host: Host, login: Login) -> Iterator[Judgement]:
+    """Start-up files that print: what was asked is well, but scp and rsync take the text for the other end's answer."""
+    if printed := login.session.get("chatter", ""):
+        file, line = _ONLY_INTERACTIVE.get(login.shell, _ONLY_INTERACTIVE["bash"])
+        yield warned(
+            "start-up files of the shell print text, which breaks scp and rsync",
+            expected="nothing, where no terminal is",
+            actual=printed,
+            remedy=f"in {file} of {login.user} on {host.id}, first line: {line}",
+        )
 
 
 def _midnight(day: date) -> datetime:

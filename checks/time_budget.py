@@ -64,7 +64,7 @@ class TimeBudget(Check):
                 f"guessed: the time of {', '.join(guessed)}",
                 expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
                 actual=f"{len(guessed)} guessed",
-                remedy=f'rehearse {", ".join(guessed)}; then write the minutes and source = "rehearsed DATE"',
+                remedy=f"rehearse {', '.join(guessed)}; then write the minutes and the day (`source`)",
             )
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()
@@ -141,10 +141,10 @@ class TimeBudget(Check):
     def _unknown_undo(self, step: Step, current: Schedule) -> Judgement:
         if step.undo is None:
             gap = "how it is taken back"
-            remedy = f'add undo = {{ kind = ..., minutes = ..., source = "rehearsed DATE" }} to step {step.id}'
+            remedy = f"rehearse taking it back, then say how, and in how many minutes: `undo` of step {step.id}"
         else:
             gap = f"how long taking it back ({step.undo.kind}) lasts"
-            remedy = f'rehearse it, then add `minutes` and source = "rehearsed DATE" to the undo of step {step.id}'
+            remedy = f"rehearse it, then add the minutes and the day (`source`) to the undo of step {step.id}"
         return unknown(
             f"step {step.id} does not say {gap}",
             expected="every step that leaves something to undo says how, and in how many minutes",

@@ -1,5 +1,32 @@
-"""`python3 -m preflight` is the same program as `preflight`."""
+"""The program `preflight`; also `python3 -m preflight`.
 
-from preflight.cli import main
+An interruption ends it at any moment in the same way, also before the rest of it is loaded, which takes longest."""
 
-main()
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from preflight import INTERRUPTED, INTERRUPTIONS
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, f"{INTERRUPTED}\n".encode())
+    os._exit(130)
+
+
+for number in INTERRUPTIONS:
+    if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(number, _end)
+
+
+def main() -> None:
+    """Loads the command line and runs it."""
+    from preflight.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -34,13 +34,15 @@ _ASK = "ask it, too: preflight run, or the part of preflight collect that asks i
 _SHOW = "have somebody run what `preflight show` prints for it there, and mend what spoils its output"
 _SLOW = "have {owner} see why {target} is so slow"  # no --timeout lengthens the limit of one question or target
 _SSHD_LOG = "have {owner} look for {user} in sshd's log on {target}"
-_SHELL = "have a shell that can run sh set for the account: usermod -s /bin/sh {user} on {target}"
+_SHELL = "have root give the account a shell on {target}: usermod -s /bin/sh {user}"
 _SERVER_LOG = "look for {user} in the server's log, which names the reason"
 _LOOK = "have the DBA look: SELECT rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = {literal}; "
 _OPEN_SQL = 'have the network opened to port {port}, or reach it through its host: connect = "tunnel"'
 _OPEN_HTTP = "have the way from this machine to {host} port {port} opened, or run preflight where it is open"
 _KEY_FILE = "put the key where preflight runs: {key}, or correct `key` in [hosts.{target}]"
 _REPORT = "report it to the authors of preflight"
+_CONFIRM = "have {owner} confirm the password of {user}, and correct the secret that"
+_OWN = "names; where that is an account of its own, say local_account = true there"
 _CHANGE_IT = "change the secret to one of 6 characters or more that is no word of the plan or of a report"
 _OTHER_PORT = {
     "ssh": "correct `port` in [hosts.{target}]: something else than sshd answers there",
@@ -87,6 +89,8 @@ class Reason(Enum):
 
     # Nobody was asked.
     NOT_ASKED = "not asked", Side.TOOL, _ASK
+    ONLY_THROUGH = ("not asked (only a way through)", Side.SITE,
+        'give [hosts.{target}] a login with a shell, and take login = "through" out')
     CLOSED_HERE = "not asked (the run was ended)", Side.HERE, _ASK
     CONTRADICTION = ("the answers contradict each other", Side.TOOL,
         "ask from one place, or find out why the answers differ")
@@ -103,8 +107,10 @@ class Reason(Enum):
     OPEN_FILES = "not asked (open files)", Side.HERE, "raise the limit of open files where preflight runs (ulimit -n)"
     BUSY = ("not asked (busy)", Side.HERE,
         "ask with a longer --timeout, or when the machine preflight runs on has less to do")
-    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE,
-        "have {owner} confirm the password, and correct the secret that [hosts.{target}] names")
+    REFUSED_ELSEWHERE = ("not tried (refused elsewhere)", Side.HERE, {
+        "ssh": f"{_CONFIRM} [hosts.{{target}}] {_OWN}",
+        "sql": f"{_CONFIRM} [databases.{{target}}] {_OWN}",
+    })
     KEY_MODE = "others may read the key file", Side.HERE, "chmod 600 {key}", Status.FAIL
     KEY_CIPHER = ("not supported (key cipher)", Side.TOOL,
         "use a cipher this tool reads: ssh-keygen -p -Z aes256-ctr -f {key}; or log in through the agent")
@@ -166,13 +172,13 @@ class Reason(Enum):
     NOT_FROM_JUMP = ("unreachable (from jump)", Side.NETWORK,
         "have the firewall opened from the jump host {jump} to {target} port {port}")
     HOST = "its host is not to be had", Side.NETWORK, "cure the line host-login {host}", Status.UNKNOWN
-    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END, {
-        "ssh": "have sshd on {target} allow port forwarding: AllowTcpForwarding in sshd_config, and "
-            "port-forwarding for a key with `restrict` in authorized_keys",
-        "sql": "have sshd on {host} let the login through to port {port}: for a key with `restrict` "
-            'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
-            "have the server listen there",
-    })
+    NOT_LET_THROUGH = ("not let through (from jump)", Side.FAR_END,
+        ("have sshd on {jump} let its login through to {target} port {port}: AllowTcpForwarding and PermitOpen in "
+        "sshd_config; for a key with `restrict`, port-forwarding in authorized_keys"))
+    FORWARDING_REFUSED = ("no tunnel", Side.FAR_END,
+        ("have sshd on {host} let the login through to port {port}: for a key with `restrict` "
+        'port-forwarding,permitopen="{server}:{port}" in authorized_keys, AllowTcpForwarding in sshd_config; and '
+        "have the server listen there"))
 
     # Limits of time and size.
     RUN_DEADLINE = "timed out (the run's own limit)", Side.TOOL, "allow the run more time: --timeout"
@@ -220,16 +226,17 @@ class Reason(Enum):
         "read sshd's log on {target} for {user}: expiry, pam_time or AllowUsers end it so")
     PASSWORD_EXPIRED = ("no usable shell (password expired)", Side.FAR_END,
         "log in to {target} as {user}, set a new password, and put it where the plan finds it")
-    NOLOGIN = ("no usable shell (nologin)", Side.FAR_END,
-        "have a shell set for the account: usermod -s /bin/sh {user} on {target}")
+    NOLOGIN = "no usable shell (nologin)", Side.FAR_END, _SHELL
     NO_SHELL = "no usable shell", Side.FAR_END, _SHELL
+    SFTP_ONLY = ("no usable shell (sftp only)", Side.FAR_END,
+        "take ForceCommand internal-sftp for {user} out of sshd_config on {target}, or use another account")
+    NOT_UNIX = ("not supported (no Unix shell)", Side.TOOL,
+        "have a shell that can run sh set as DefaultShell of OpenSSH on {target}, or ask another host")
     FORCED_COMMAND = ("no usable shell (forced command)", Side.FAR_END,
         'take command="..." off the key of {user} in authorized_keys on {target}, or use another key')
     START_UP_FILE = ("no usable shell (start-up file)", Side.FAR_END,
         "in ~/.bashrc (~/.cshrc) of {user} on {target}: nothing may read standard input, end the shell or spoil PATH")
     SHELL_ENDED = "cut off (the shell ended)", Side.FAR_END, _SSHD_LOG, Status.UNKNOWN
-    SUDO_PASSWORD_REFUSED = ("sudo refused the password", Side.FAR_END,
-        "correct the secret that `become` in [hosts.{target}] names before anybody tries again")
 
     # PostgreSQL.
     BAD_PASSWORD = ("bad password", Side.FAR_END,
@@ -251,7 +258,7 @@ class Reason(Enum):
     STARTING_UP = "starting up", Side.FAR_END, "wait until the server is up: pg_isready -h {server} -p {port}"
     SERVER_REFUSED = "server refused", Side.FAR_END, _SERVER_LOG
     PASSWORD_NEEDED = ("password needed", Side.FAR_END,
-        'name the password of {user}: password = "env:NAME" in [databases.{target}]')
+        'name where the password of {user} is found: `password` in [databases.{target}]')
     CLEARTEXT_PASSWORD = ("cleartext password", Side.FAR_END,
         "have the server use TLS or scram-sha-256; a password is not sent in clear text")
     CLOSED_BY_SERVER = "closed by the server", Side.FAR_END, _SERVER_LOG
@@ -283,14 +290,14 @@ class Reason(Enum):
     })
     CERTIFICATE_UNTRUSTED = ("TLS failed (certificate untrusted)", Side.FAR_END, {
         "sql": "name the authority that signed it: sslrootcert in [databases.{target}]",
-        "http": 'name the root of its issuer in the plan (ca = "FILE"), or have {host} send its intermediate '
+        "http": 'name the file with the root of its issuer as `ca` in the plan, or have {host} send its intermediate '
             "certificates too",
     })
     SELF_SIGNED = ("TLS failed (self signed)", Side.FAR_END, {
         "sql": "have an authority issue the certificate, or compare its fingerprint with the DBA's and name it: "
             "sslrootcert in [databases.{target}]",
         "http": "have an authority issue the certificate, or compare its fingerprint with the {owner} and name it "
-            'in the plan (ca = "FILE")',
+            "as `ca` in the plan",
     })
     CLIENT_CERTIFICATE = ("TLS failed (client certificate)", Side.FAR_END, {
         "sql": "have a client certificate issued for {user} that the server takes, and name it: `sslcert` and "

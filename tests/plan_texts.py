@@ -51,6 +51,7 @@ lead_time = "8h"
 
 [hosts.bastion]
 network_zone = "east"
+login = "through"
 ssh_config = true
 
 [hosts.db1]
@@ -59,6 +60,7 @@ address = "db1.example.net"
 port = 2222
 user = "dbadmin"
 password = "env:DB1_PASSWORD"
+local_account = true
 become = ["postgres", { account = "orders", password = "prompt" }]
 jump = "bastion"
 known_hosts = ["known_hosts", "/etc/ssh/ssh_known_hosts"]
@@ -85,6 +87,7 @@ host = "db1"
 name = "orders_live"
 user = "release"
 password = "file:orders.password"
+local_account = true
 port = 5433
 address = "10.1.2.3"
 server_name = "orders-db.example.net"
@@ -96,6 +99,7 @@ sslcert = "release.crt"
 sslkey = "release.key"
 version = "15"
 backup = { none = "saved by its owner, too" }
+data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "pg_lsclusters" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
@@ -155,6 +159,7 @@ log = "/srv/release/log/orders.log"
 account = "orders"
 line_endings = "lf-or-crlf"
 staged_by = ["deploy"]
+way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
 author = "a developer"

@@ -5,18 +5,16 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed, unknown, warned
-from preflight.plan import RemotePath
-from preflight.plan.values import DatabaseRef
+from preflight.judging.data_directory import data_directory, not_shown
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe
-from preflight.questions.sql import quote_identifier
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, PlacesProbe, StorageKind
 from preflight.units import format_size
 
@@ -42,8 +40,6 @@ class BackupLocationSettings:
     accepted_types: tuple[str, ...] = ()
     """Types of file systems that are as good as a disk here, as the kernel names them: `["nfs4"]`, `["overlay"]`. They
     go on being named."""
-    data_directory: Mapping[DatabaseRef, RemotePath] = field(default_factory=dict)
-    """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 
 class BackupLocation(Check):
@@ -55,9 +51,8 @@ class BackupLocation(Check):
     account, the permission bits of the whole way must do, and the line says so. FAIL: no such directory, not
     writable, a folder under the name of what is written (for a backup that is a folder, one that is not empty), mounted
     read-only, not on the mount point the plan names (an absent share leaves a writable folder on `/`), in memory or in
-    a container's layer, on the storage of the data directory, WAL or a tablespace, and a limit on
-    the size of files (`ulimit -f`) below `expected`. WARN: the path leads elsewhere by a link, a network file system, a
-    directory everybody may write to, any other limit on the size of files, and a data directory nobody shows.
+    a container's layer, on the storage of the data directory, WAL or a tablespace. WARN: the path leads elsewhere by a
+    link, a network file system, a directory everybody may write to. UNKNOWN: a data directory nobody shows.
     """
 
     id = "backup-location"
@@ -66,7 +61,7 @@ class BackupLocation(Check):
     needs = (
         "as the backup's account: write to the directory (proved through `sudo -n -u ACCOUNT -- /bin/sh`, "
         "else judged by mode bits); for the data directory's place the database role is a member of "
-        "pg_read_all_settings, or the plan names it in `data_directory`"
+        "pg_read_all_settings, or somebody answers for it in `data_directory`"
     )
     cure = "have the directory made, mounted or handed to the backup's account; put it on other storage than the data"
     Settings = BackupLocationSettings
@@ -79,25 +74,14 @@ class BackupLocation(Check):
 
     def probes(self, subject: Subject) -> Probes:
         planned: PlannedBackup = subject.item
-        probes: Probes = {"directory": DirectoryProbe.of(planned)}
-        declared = self._protected(planned, None)
-        if declared:
-            return {**probes, "places": PlacesProbe(planned.host.id, AsAccount.of(planned), declared)}
-        return {**probes, "files": DataDirectoriesProbe(planned.backup.database)}
+        return {"directory": DirectoryProbe.of(planned), "files": DataDirectoriesProbe(planned.backup.database)}
 
-    def follow_up(
-        self,
-        subject: Subject,
-        *,
-        directory: Directory,
-        files: DataDirectories | NoReply | None = None,
-        places: Mapping[str, Place] | NoReply | None = None,
-    ) -> Probes:
+    def follow_up(self, subject: Subject, *, directory: Directory, files: DataDirectories | NoReply) -> Probes:
         """On the host, as the account that takes the backup: on which storage the database's own directories lie (stat
         and the mount table, once for each), which the backup must outlive."""
         planned: PlannedBackup = subject.item
-        paths = self._protected(planned, files)
-        if places is not None or not paths or directory.kind is not DirectoryKind.DIRECTORY:
+        paths = () if isinstance(files, NoReply) else _protected(planned, files).paths
+        if not paths or directory.kind is not DirectoryKind.DIRECTORY:
             return {}
         return {"places": PlacesProbe(planned.host.id, AsAccount.of(planned), paths)}
 
@@ -106,7 +90,7 @@ class BackupLocation(Check):
         subject: Subject,
         *,
         directory: Directory,
-        files: DataDirectories | NoReply | None = None,
+        files: DataDirectories | NoReply,
         places: Mapping[str, Place] | NoReply | None = None,
     ) -> Judgement:
         planned: PlannedBackup = subject.item
@@ -119,13 +103,6 @@ class BackupLocation(Check):
         else:
             points += self._apart(planned, directory, files, places or {})
         return Judgement.of(points)
-
-    def _protected(self, planned: PlannedBackup, files: DataDirectories | NoReply | None) -> tuple[str, ...]:
-        """Directories whose storage the backup must not share: the data directory, its WAL, the tablespaces."""
-        declared = self.settings.data_directory.get(planned.backup.database)
-        if declared:
-            return DataDirectories(declared).paths
-        return files.paths if isinstance(files, DataDirectories) else ()
 
     def _mount(self, planned: PlannedBackup, directory: Directory) -> Iterator[Judgement]:
         real = directory.place.real
@@ -142,7 +119,7 @@ class BackupLocation(Check):
             yield unknown(
                 "on which file system it lies cannot be seen",
                 expected="a line of it in /proc/self/mountinfo",
-                remedy=f"look on {planned.host.id}: findmnt -T {shlex.quote(planned.backup.directory)}",
+                remedy=f"let {planned.who} read /proc/self/mountinfo on {planned.host.id}",
             )
             return
         wanted = posixpath.normpath(planned.backup.mount) if planned.backup.mount else mount.point
@@ -183,42 +160,32 @@ class BackupLocation(Check):
         return passed(f"on {mount.label}, {format_size(directory.place.free_bytes)} free")
 
     def _apart(
-        self, planned: PlannedBackup, directory: Directory, files: DataDirectories | None, places: Mapping[str, Place]
+        self, planned: PlannedBackup, directory: Directory, files: DataDirectories, places: Mapping[str, Place]
     ) -> Iterator[Judgement]:
-        paths = self._protected(planned, files)
-        own = directory.place.storage
-        declared = self.settings.data_directory.get(planned.backup.database)
-        data = declared or (files.data if files else "")
-        if declared and not places[declared].seen and posixpath.dirname(declared) != places[declared].reached:
-            yield warned(
-                f"the declared data directory {declared} is not seen on {planned.host.id}",
-                expected=f"the data directory of {planned.backup.database}",
-                actual=f"nothing is seen below {places[declared].reached}",
-                remedy="correct `data_directory` in [checks.backup-location]; SHOW data_directory tells it to a "
-                "superuser",
-            )
-            return
+        protected, own = _protected(planned, files), directory.place.storage
+        data = protected.data
         # WAL and tablespaces count where they were really seen: they may be links out of a closed folder.
-        seen = [path for path in paths if places[path].seen or path == data]
+        seen = [path for path in protected.paths if places[path].seen or path == data]
         shared = [path for path in seen if own and places[path].storage == own]
         if shared:
             yield self._shared(planned, directory, shared)
-        if not data:
-            yield _no_data_directory(planned)
+        unseen = "whether it shares the storage of the data directory cannot be seen"
+        if not files.data:
+            yield not_shown(self.plan, self.moment, planned.database, unseen)
         elif shared:
             return
         elif not own or not places[data].storage:
-            remedy = f"look on {planned.host.id} as its owner: findmnt -T {shlex.quote(data)}"
-            yield unknown("on which storage the data directory lies cannot be seen", actual=data, remedy=remedy)
+            look = f"look on {planned.host.id}: findmnt -T {shlex.quote(data)}"
+            yield not_shown(
+                self.plan, self.moment, planned.database, unseen, seen=f"no mount is seen of {data}", remedy=look
+            )
         elif places[data].seen:
             yield passed(f"the data directory {data} lies on other storage")
         else:
-            yield warned(
-                f"the data directory {data} is known by its name only",
-                expected="to see on which storage it lies",
-                actual=f"the account that looked gets as far as {places[data].reached}",
-                remedy=f"look on {planned.host.id} as its owner: findmnt -T {shlex.quote(data)}",
-            )
+            reached = places[data].reached
+            far = f"{data} is known by its name only: the account that looked gets as far as {reached}"
+            cure = f"let {planned.who} enter {shlex.quote(reached)} on {planned.host.id}"
+            yield not_shown(self.plan, self.moment, planned.database, unseen, seen=far, remedy=cure)
 
     def _shared(self, planned: PlannedBackup, directory: Directory, shared: Sequence[str]) -> Judgement:
         label = directory.place.mount.label if directory.place.mount else ""
@@ -236,12 +203,6 @@ class BackupLocation(Check):
         )
 
 
-def _no_data_directory(planned: PlannedBackup) -> Judgement:
-    role = planned.database.user
-    return warned(
-        "whether it shares the storage of the data directory cannot be seen",
-        expected="to see where the data directory lies",
-        actual=f"the role {role} may not see data_directory",
-        remedy=f"GRANT pg_read_all_settings TO {quote_identifier(role)}; or declare it: [checks.backup-location] "
-        f'data_directory = {{ {planned.backup.database} = "/var/lib/..." }}',
-    )
+def _protected(planned: PlannedBackup, files: DataDirectories) -> DataDirectories:
+    """What the backup must not share its storage with."""
+    return replace(files, data=data_directory(planned.database, files))

@@ -75,7 +75,7 @@ class CompetingJobs(Check):
     Settings = CompetingJobsSettings
 
     def subjects(self) -> Sequence[Subject]:
-        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts.values()]
+        hosts = [Subject(host.id, host, host.owner) for host in self.plan.hosts_with_shell]
         entries = self.plan.databases.values()
         return hosts + [Subject(f"pg_cron of {entry.id}", entry, entry.owner) for entry in entries]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any
@@ -13,28 +13,18 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Database, RemotePath, Rollback, RollbackFile, Scripts
+from preflight.plan import Rollback, RollbackFile, Scripts
 from preflight.plan.gaps import REHEARSED
 from preflight.plan.limits import Between
-from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.values import DatabaseRef
+from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup, planned_backups
-from preflight.probe import NoReply, Probe
+from preflight.probe import NoReply
 from preflight.questions.backups import Listing, PreviousBackups, read_in_full
 from preflight.questions.files import TARGET, LocalTexts, LocalTree
 from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
 from preflight.questions.shell import AsAccount
-from preflight.questions.sizes import (
-    DataDirectories,
-    DataDirectoriesProbe,
-    LiveTables,
-    LiveTablesProbe,
-    SizesProbe,
-    TextSizeProbe,
-)
-from preflight.questions.sql import quote_identifier
-from preflight.questions.storage import Place, PlacesProbe
-from preflight.units import format_duration, format_need, format_size
+from preflight.questions.sizes import LiveTables, LiveTablesProbe, TextSizeProbe
+from preflight.units import format_duration, format_size
 from preflight.wording import beside
 
 from .earlier_backup import (
@@ -62,10 +52,6 @@ class RollbackReadySettings:
     """A smaller one fails: a dump of empty tables is whole and reads well."""
     written_within: timedelta = timedelta(minutes=2)
     """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
-    growth: Annotated[float, Between(1)] = 1.2
-    """A restored database may take so many times the room it takes now."""
-    data_directory: Mapping[DatabaseRef, RemotePath] = field(default_factory=dict)
-    """Database -> its data directory, where its role is no member of pg_read_all_settings and so may not see it."""
 
 
 class RollbackReady(Check):
@@ -73,19 +59,21 @@ class RollbackReady(Check):
 
     A backup nobody has read is none: an archive cut off in the middle still shows a whole table of contents (the
     night's own lesson is that nobody knew until when a rollback could be finished, g). So the newest earlier backup is
-    read to its end on its host, at the lowest priority: pg_restore to the null device, SQL text to pg_dump's last line,
-    packed text through its unpacker. It must be of the right database and server version, hold data, be young enough,
-    not be much smaller than the one before, and not bear the name to which the window's backup is written. An archive
-    written without compression has no checksums: a flipped byte in it shows nowhere. Each listed rollback file must be
-    there with its SHA-256, each script must have its way back beside it, approved and not empty, a restore must have
-    room, and the way back must have been rehearsed.
+    read to its end on its host, at the lowest priority: an archive by pg_restore, SQL text to pg_dump's last line,
+    packed text through its unpacker; what cannot be read here by the entry's own `verify`, whose status decides. It
+    must be of the right database, with the tables that it has now, and server version, hold about as much as the
+    database holds now, be young enough by its file and by what it says of itself, not be much smaller than the one
+    before, and not bear the name to which the window's backup is written. An archive written without compression has no
+    checksums: a flipped byte in it shows nowhere. Each listed rollback file must be there with its SHA-256, each script
+    must have its way back beside it, approved and not empty, and the way back must have been rehearsed.
     """
 
     id = "rollback-ready"
     title = "the way back is there and whole"
     sections = ("backups", "scripts", "rollback")
     needs = (
-        "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the sizes"
+        "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the "
+        "tables, SELECT on them for how much they hold"
     )
     cure = "take a new backup and read it; stage what is missing; rehearse"
     Settings = RollbackReadySettings
@@ -97,9 +85,8 @@ class RollbackReady(Check):
         backups = [Subject(f"{each.id} previous backup", each, each.owner) for each in earlier]
         ways = [each for each in plan.scripts.values() if each.way_back]
         scripts = [Subject(f"{each.id} way back", each, plan.owner_of(each)) for each in ways]
-        room = [Subject(f"{each.id} room to restore", each, each.owner) for each in self._restored]
         rehearsal = [Subject("rehearsal", rollback, rollback.owner)] if rollback else []
-        return [*backups, *self._files(), *scripts, *room, *rehearsal]
+        return [*backups, *self._files(), *scripts, *rehearsal]
 
     def probes(self, subject: Subject) -> Probes:
         match subject.item:
@@ -112,32 +99,21 @@ class RollbackReady(Check):
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
                 return {"approved": LocalTree(TARGET, folder), "texts": LocalTexts(TARGET, folder)}
-            case Database() as database:
-                probes: dict[str, Probe[Any]] = {}
-                for each in self._restored_beside(database):
-                    probes[f"sizes {each.id}"] = SizesProbe(each.id)
-                    probes[f"data {each.id}"] = DataDirectoriesProbe(each.id)
-                return probes
         return {}
 
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
         """On the host, as the account that takes the backup: the newest earlier backup is read to its end at the lowest
         priority, and the one before it too where the newest may still be written (`pg_restore -l`, then `pg_restore -f
-        /dev/null`; a text through gzip or its like; `pg_verifybackup` for a base backup): minutes of reading for a
-        large one. And where the data directory and the tablespaces lie, and what is free there."""
-        match subject.item:
-            case PlannedBackup() as planned:
-                listing: Listing = facts["listing"]
-                names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
-                wanted = zip(names, listing.backups, strict=False)
-                probes = {name: read_in_full(planned, listing, file) for name, file in wanted}
-                return {name: probe for name, probe in probes.items() if probe is not None}
-            case Database() as database:
-                data = [path for path in self._data_paths(database, facts).values() if path]
-                paths = tuple(dict.fromkeys((*data, *_tablespaces(database, facts))))
-                taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
-                return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
-        return {}
+        -` into `wc`; a text through gzip or its like; `pg_verifybackup` for a base backup; the entry's own `verify`):
+        minutes of reading for a large one."""
+        planned = subject.item
+        if not isinstance(planned, PlannedBackup):
+            return {}
+        listing: Listing = facts["listing"]
+        names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
+        wanted = zip(names, listing.backups, strict=False)
+        probes = {name: read_in_full(planned, listing, file) for name, file in wanted}
+        return {name: probe for name, probe in probes.items() if probe is not None}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
         match subject.item:
@@ -147,10 +123,8 @@ class RollbackReady(Check):
                 return _judge_file(file, facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
-                ways = WaysBack(scripts, folder, self.plan.seal_command, facts["approved"], facts["texts"])
+                ways = WaysBack(scripts, folder, self.plan, self.moment, facts["approved"], facts["texts"])
                 return Judgement.of(ways.judge())
-            case Database() as database:
-                return self._judge_room(database, facts)
             case Rollback() as rollback:
                 return self._judge_rehearsal(rollback)
         raise TypeError(f"no subject of this check: {subject.id}")
@@ -171,20 +145,6 @@ class RollbackReady(Check):
             twice = f" {file.sha256[:8]}" if places[file.host, file.path] > 1 else ""
             owner = (rollback.owner if rollback else "") or self.plan.hosts[file.host].owner
             yield Subject(f"{file.host}:{file.path}{twice}", file, owner)
-
-    @cached_property
-    def _restored(self) -> list[Database]:
-        """Databases that a backup could be restored to."""
-        named = {backup.database for backup in self.plan.backups.values()}
-        return [database for database in self.plan.databases.values() if database.id in named]
-
-    def _restored_beside(self, database: Database) -> list[Database]:
-        """Those on the same machine, itself included: all of them may have to be restored."""
-        return self._restored_by_machine[machine_of(self.plan.host_of(database))]
-
-    @cached_property
-    def _restored_by_machine(self) -> Mapping[Machine, list[Database]]:
-        return grouped(self._restored, lambda database: machine_of(self.plan.host_of(database)))
 
     def _judge_backup(
         self,
@@ -220,42 +180,6 @@ class RollbackReady(Check):
             ]
         )
 
-    def _data_paths(self, database: Database, facts: Mapping[str, Any]) -> dict[str, str]:
-        """Database -> its data directory; empty where nobody tells."""
-        declared = self.settings.data_directory
-        beside = self._restored_beside(database)
-        return {each.id: declared.get(each.id, facts[f"data {each.id}"].data) for each in beside}
-
-    def _judge_room(self, database: Database, facts: Mapping[str, Any]) -> Judgement:
-        """A directory that nobody shows may lie on the same file system: it is counted too."""
-        paths, places = self._data_paths(database, facts), facts.get("places", {})
-        own = paths[database.id]
-        if not own or not places[own].measured:
-            return _no_place(database, f"{own} is seen as far as {places[own].reached}" if own else "")
-        place: Place = places[own]
-        sharing = [name for name, path in paths.items() if not path or places[path].storage == place.storage]
-        keeps_broken = bool(self.plan.rollback and self.plan.rollback.keep_broken)
-        growth, bytes_now = self.settings.growth, {name: facts[f"sizes {name}"].database_bytes for name in sharing}
-        need = sum(round(size * (growth if keeps_broken else growth - 1)) for size in bytes_now.values())
-        where = place.mount.label if place.mount else place.path
-        whose = f"{', '.join(sharing)} {'beside' if keeps_broken else 'over'} the broken one"
-        if place.free_bytes < need:
-            return failed(
-                f"there is no room to restore {whose}",
-                expected=f"{format_need(need)} free on {where}: {growth:g} times the size now, {whose}",
-                actual=f"{format_size(place.free_bytes)} free; {database.id} has {format_size(bytes_now[database.id])}",
-                remedy=f"have {format_need(need - place.free_bytes)} more made free on {where} of {database.host}",
-            )
-        free = f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}"
-        elsewhere: Iterator[Place] = (places[path] for path in _tablespaces(database, facts))
-        # The catalogue does not tell an ordinary role which share of the room each tablespace takes: at most all of it.
-        doubtful = [
-            each
-            for each in elsewhere
-            if not each.measured or (each.storage != place.storage and each.free_bytes < need)
-        ]
-        return Judgement.of([passed(free), *(_in_tablespace(database, each, need) for each in doubtful)])
-
     def _judge_rehearsal(self, rollback: Rollback) -> Judgement:
         window, limit = self.plan.window, rollback.max_rehearsal_age
         expected = f"a rehearsal not more than {format_duration(limit)} before the window"
@@ -275,33 +199,6 @@ class RollbackReady(Check):
             summary = f"the rehearsal of {day} will be {format_duration(start - day)} old"
             return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
         return passed(f"rehearsed {day}")
-
-
-def _tablespaces(database: Database, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Directories of the server's tablespaces outside its data directory."""
-    shown: DataDirectories = facts[f"data {database.id}"]
-    return shown.tablespaces
-
-
-def _in_tablespace(database: Database, place: Place, need: int) -> Judgement:
-    seen = f"{format_size(place.free_bytes)} free" if place.measured else f"seen as far as {place.reached}"
-    return warned(
-        f"whether a restore has room in the tablespace {place.path} is not known",
-        expected=f"what {database.id} keeps there, at most {format_need(need)}",
-        actual=f"{place.path}: {seen}",
-        remedy=f"compare what psql shows for it (\\db+ in {database.id}) with: df -h {shlex.quote(place.path)} on "
-        f"{database.host}; have room made there",
-    )
-
-
-def _no_place(database: Database, seen: str) -> Judgement:
-    return warned(
-        "whether a restore has room cannot be seen",
-        expected="the free room where the data directory lies",
-        actual=seen or "the role may not see data_directory",
-        remedy=f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}; or declare it: "
-        f'[checks.rollback-ready] data_directory = {{ {database.id} = "/var/lib/..." }}',
-    )
 
 
 def _place(file: RollbackFile) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
 from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, Listing, TextRead, Verified
-from preflight.questions.shell import Refusal
+from preflight.questions.shell import Refusal, glob_word
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_in, major_of_server, shown
 from preflight.reasons import Reason
@@ -125,11 +125,12 @@ class SeenBackup:
     @property
     def _reading(self) -> str:
         """How the next one is read by hand."""
+        newest = f'"$(ls -td -- {glob_word(self.planned.backup.previous)} | head -n 1)"'
         if self.planned.backup.method is BackupMethod.PG_BASEBACKUP:
-            return "pg_verifybackup DIRECTORY"
+            return f"pg_verifybackup {newest}"
         if self.planned.backup.format is BackupFormat.PLAIN:
-            return "tail -n 20 FILE"
-        return f"{self.planned.program('pg_restore')} -f /dev/null FILE"
+            return f"tail -n 20 {newest}"
+        return f"{self.planned.program('pg_restore')} -f /dev/null {newest}"
 
 
 def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
@@ -356,7 +357,7 @@ def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
             expected=f"{program} reads {seen.file.path} to its end",
             actual=read.said,
             remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
-            f"{seen.who}, or name psql with its full path: `program` in [scripts.NAME]",
+            f"{seen.who}, or name the full path: `program` of {seen.planned.table}",
         )
     return unknown(
         f"pg_restore does not run as {seen.who}: {why}",

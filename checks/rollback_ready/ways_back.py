@@ -9,11 +9,13 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.finding import Judgement, failed, passed, unknown
+from preflight.judging.cures import answered_for
 from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, included_in_forward
-from preflight.plan import Scripts
+from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, pairs
 from preflight.questions.files import Texts, Tree
 from preflight.questions.sql import Token, next_token
@@ -114,8 +116,6 @@ _SUMMARIES: Mapping[Effect, str] = {
     Effect.UNFINISHED: "does not commit what it changes",
     Effect.CALLS: "may change nothing",
 }
-_MAY_WORK = frozenset({Effect.UNFINISHED, Effect.CALLS})
-"""With psql's --single-transaction, and with the right functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ class WaysBack:
     scripts: Scripts
     folder: str
     """The approved folder as the report names it."""
-    seal: str
-    """The command that seals them."""
+    plan: Plan
+    moment: datetime
+    """The instant judged, UTC."""
     approved: Tree
     texts: Texts
 
@@ -169,26 +170,30 @@ class WaysBack:
         elif does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"
             yield self._failed(pair, summary, f"{pair.back} differs from it in comments at most")
-        elif (effect := effect_of(texts[pair.back])) is not Effect.CHANGES:
+            return
+        effect = effect_of(texts[pair.back])
+        committed = effect is Effect.UNFINISHED and self.scripts.single_transaction
+        if effect is not Effect.CHANGES and not committed:
             yield self._does_too_little(pair, effect)
 
     def _does_too_little(self, pair: Pair, effect: Effect) -> Judgement:
         summary, actual = f"the way back of {pair.forward} {_SUMMARIES[effect]}", f"{pair.back} {effect}"
-        if effect not in _MAY_WORK:
+        by_command = effect is Effect.UNFINISHED and self.scripts.command  # which may commit
+        if effect is not Effect.CALLS and not by_command:
             return self._failed(pair, summary, actual)
-        place = posixpath.join(self.folder, pair.back)
-        return warned(
+        scripts, place = self.scripts, posixpath.join(self.folder, pair.back)
+        unseen = unknown(
             summary,
             expected=f"{self._expected(pair)}, as far as its text tells",
             actual=actual,
-            remedy=f"add COMMIT to {place}, then seal again: {self.seal}"
-            if effect is Effect.UNFINISHED
-            else f"rehearse {place} on a copy and look at what it changed; or write its statements out",
+            remedy=f"write out in {place} what it changes, then: {self.plan.seal_command}",
         )
+        keys, owner = ("scripts", scripts.id, "way_back_shown"), self.plan.owner_of(scripts)
+        return answered_for(self.plan, self.moment, unseen, scripts.way_back_shown, keys, owner)
 
     def _failed(self, pair: Pair, summary: str, actual: str) -> Judgement:
         place = posixpath.join(self.folder, pair.back)
-        remedy = f"write {place}, have it reviewed, then: {self.seal}"
+        remedy = f"write {place}, have it reviewed, then: {self.plan.seal_command}"
         return failed(summary, expected=self._expected(pair), actual=actual, remedy=remedy)
 
     def _expected(self, pair: Pair) -> str:

@@ -39,16 +39,15 @@ from .script_order import OrderedScripts, judge_command
 
 _HBA = "have pg_hba.conf on {host} let role {role} in to database {database} from {host} itself, then reload"
 _REMEDIES = {
-    LoginRefusal.NO_PASSWORD: "put the line {pgpass} into ~{account}/.pgpass on {host}, and run: "
-    "chmod 600 ~{account}/.pgpass",
+    LoginRefusal.NO_PASSWORD: "on {host}, as {account}: {pgpass}",
     LoginRefusal.PEER: 'map {account} to {role} in pg_ident.conf, or name the server in {table}: server = "localhost"',
     LoginRefusal.BAD_PASSWORD: "correct the password of {role} in ~{account}/.pgpass on {host}; it may have expired",
     LoginRefusal.NO_HBA: _HBA,
     LoginRefusal.NO_DATABASE: "correct {naming} ({database}), or `server` of {table}; or have that database made",
     LoginRefusal.NO_ROLE: "correct `login` of {declared_in} ({role}), or have the role made",
-    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role_identifier} LOGIN",
-    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database_identifier} TO {role_identifier}",
-    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION",
+    LoginRefusal.NOT_PERMITTED: "ALTER ROLE {role_identifier} LOGIN;",
+    LoginRefusal.NO_CONNECT: "GRANT CONNECT ON DATABASE {database_identifier} TO {role_identifier};",
+    LoginRefusal.NO_REPLICATION: "ALTER ROLE {role_identifier} REPLICATION;",
     LoginRefusal.TOO_MANY: "end connections nobody needs, or raise the limit of {role} or of the server",
     LoginRefusal.NO_SERVER: "have the server started; or name the address, or the socket's folder, at which it "
     "listens: `server` of {table}. " + SOCKETS,
@@ -202,7 +201,7 @@ class ScriptRunner(Check):
             remedy = f"have the approved scripts put there on {work.host.id}, or correct `staged` of {work.table}"
             if entered.state is Start.FOLDER_CLOSED:
                 closed = shlex.quote(entered.reached)
-                remedy = f"on {work.host.id}: setfacl -m u:{entered.account}:x {closed}, or chmod o+x {closed}"
+                remedy = f"have root run on {work.host.id}: chmod o+x {closed}; or let {entered.account} alone through"
             yield work.failed(
                 f"{entered.account} cannot start the work in {folder}: {seen}",
                 f"a folder that the login may enter, because it starts the line of {work.account} there",
@@ -250,7 +249,7 @@ class ScriptRunner(Check):
         if run.refusal is Refusal.NOT_FOUND:
             remedy = (
                 f"have {run.program} on the PATH that a non-interactive login of {work.who} has on {work.host.id}, "
-                "or name psql's full path: `program` of [scripts.NAME]"
+                f"or name its full path: `program` of {work.table}"
             )
         return work.failed(
             f"{run.program} does not run: {run.refusal}", "it runs on the server", run.last_words, remedy
@@ -301,7 +300,7 @@ class ScriptRunner(Check):
             database=work.dbname,
             naming=f"`into` of {work.declared_in}" if work.into else f"`name` of [databases.{work.database.id}]",
             database_identifier=quote_identifier(work.dbname),
-            pgpass=_pgpass_line(work),
+            pgpass=_pgpass_command(work),
             program=work.program("psql") if work.part else work.programs[0],
             table=work.table,
             declared_in=work.declared_in,
@@ -347,12 +346,16 @@ class ScriptRunner(Check):
             )
 
 
-def _pgpass_line(work: ServerWork) -> str:
-    """Of the password file (libpq, 34.16), but for the password; the server's name is left open, since a socket has
-    another one in each program."""
+def _pgpass_command(work: ServerWork) -> str:
+    """Asks for the password and adds a line to the password file (libpq, 34.16); the server's name is left open, since
+    a socket has another one in each program. Root may run it too: the file is the account's."""
     database = "*" if method_of(work) is Method.REPLICATION else work.dbname
     fields = [re.sub(r"([:\\])", r"\\\1", field) for field in (work.port or "*", database, work.login)]
-    return ":".join(["*", *fields, "PASSWORD"])
+    file, line = f"~{work.account}/.pgpass", shlex.quote(":".join(["*", *fields]))
+    asked = f"printf %s {shlex.quote(f'password of {work.login}: ')}; stty -echo; IFS= read -r p; stty echo"
+    written = f"printf '%s:%s\\n' {line} \"$(printf %s \"$p\" | sed 's/[:\\\\]/\\\\&/g')\" >>{file}"
+    owned = f" && chown {work.account} {file}" if work.account else ""
+    return f"{asked}; {written} && chmod 600 {file}{owned}"
 
 
 def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
@@ -362,7 +365,7 @@ def _log_remedy(work: ServerWork, log: str, state: Start, account: str) -> str:
     cures = {
         Start.LOG_ABSENT: f"mkdir -p -- {folder} && {make}",
         Start.LOG_CLOSED: make,
-        Start.LOG_DENIED: f"setfacl -m u:{account}:rw {file}",
+        Start.LOG_DENIED: f"chown {account} -- {file} && chmod u+w -- {file}",
     }
-    cure = f"on {work.host.id}: {cures[state]}; or " if state in cures else ""
+    cure = f"have root run on {work.host.id}: {cures[state]}; or " if state in cures else ""
     return f"{cure}name another file: `log` of {work.table}"

@@ -310,5 +310,6 @@ def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator
         f"whether {command} stops at the first error is not known",
         expected="a command that ends at the first error, with another status than 0",
         actual="it is not psql, and its text is not read",
-        remedy=f'let it run on a script that fails; then write in {work.table}: stops_on_error = "shown DATE, WHERE"',
+        remedy="let it run on a script that fails, and look at its exit status; then write the day, and where that was "
+        f"shown, as `stops_on_error` of {work.table}",
     )

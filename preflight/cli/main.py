@@ -7,10 +7,12 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 import click
 
-from preflight import __version__
+from preflight import INTERRUPTED, INTERRUPTIONS, __version__
 from preflight.cli.console import complain, complain_usage, no_such
 from preflight.errors import ExitCode, PlanError, PreflightError
 
@@ -90,12 +92,31 @@ def cli(context: click.Context) -> None:
     context.with_resource(at_deadline(TIMEOUT_SECONDS))  # a command with --timeout names its own
 
 
+class _Interruption(BaseException):
+    """By a signal. Not KeyboardInterrupt, for which click prints a line of its own."""
+
+
 def main() -> None:
     """Runs one command and ends the process with its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    try:
+        _heed(_interrupt)
+        code = _run()
+        _heed(signal.SIG_IGN)  # what came out stands
+    except _Interruption:
+        complain(INTERRUPTED)
+        code = ExitCode.INTERRUPTED
+    sys.exit(int(code))
+
+
+def _heed(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in INTERRUPTIONS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, signal.default_int_handler)
-    sys.exit(int(_run()))
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _heed(signal.SIG_IGN)  # what is open is closed in peace, within seconds
+    raise _Interruption
 
 
 def _run() -> ExitCode:
@@ -110,9 +131,8 @@ def _run() -> ExitCode:
     except click.ClickException as error:
         complain_usage(error)
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        complain("preflight: interrupted; no verdict")
-        return ExitCode.INTERRUPTED
+    except (_Interruption, click.Abort) as end:
+        raise _Interruption from end
     except PreflightError as error:
         complain(f"preflight: {error}")
         return ExitCode.INTERNAL

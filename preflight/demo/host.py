@@ -56,7 +56,8 @@ case " {allowed} " in
     *" $account "*) ;;
     *) echo 'sudo: a password is required' >&2; exit 1 ;;
 esac
-[ $# -gt 0 ] && [ -z "$list" ] || exit 0
+[ $# -gt 0 ] || exit 0
+[ -z "$list" ] || {{ command -v -- "$1"; exit; }}
 LOGNAME=$account USER=$account exec "$@"
 """
 

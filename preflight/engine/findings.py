@@ -153,7 +153,8 @@ def _could_not_look(plan: Plan, seen: Seen, name: str) -> _Conclusion:
     lost, question = seen.facts[name], seen.probes[name].question
     judgement = could_not_look(plan, question.via, question.target, lost)
     if lost.reason.side is Side.HERE:
-        said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail} (where preflight runs)"
+        where = "" if lost.reason is Reason.REFUSED_ELSEWHERE else " (where preflight runs)"
+        said = f"not tried: {lost.detail.partition(': ')[2] or lost.detail}{where}"
         return _Conclusion(replace(judgement, summary=said, actual=""), said, WHOEVER_RUNS_IT)
     cause = f"{lost.vantage}: {lost.detail}" if lost.vantage else lost.detail
     return _Conclusion(judgement, cause, WHOEVER_RUNS_IT if lost.reason.side is Side.TOOL else "")

@@ -160,13 +160,14 @@ def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:
 
 
 def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
+    key = beside(plan.folder, host.key) if host.key else lost.session.get("key", "")
     return {
         "user": host.user or lost.session.get("user", "") or "the login",
         "port": lost.session.get("port", host.ssh_port),
         "owner": plan.person(host.owner) or f"the owner of {host.id}",
         "credential": "password" if host.password else "key",
         "jump": lost.session.get("jump", host.jump),
-        "key": beside(plan.folder, host.key) if host.key else "the key file",
+        "key": shlex.quote(key) if key else "the key file",
         "pin_again": pin_again_command(plan, host),
     }
 

@@ -6,7 +6,7 @@ time in the window's zone, a `Path` is relative to the plan's folder, a `RemoteP
 values must say together is in `preflight.plan.rules`. Docstrings under fields become the plan reference.
 """
 
-from preflight.plan.agreements import Decision, Freshness, Rule, Said, SaidUntil, Step, Tested, Undo, Waiver
+from preflight.plan.agreements import Decision, Freshness, Rule, Said, SaidPath, SaidUntil, Step, Tested, Undo, Waiver
 from preflight.plan.release_plan import Plan, Release, Role, Window, Without
 from preflight.plan.targets import (
     Application,
@@ -29,6 +29,7 @@ from preflight.plan.values import (
     DecisionKind,
     EntryId,
     HostRef,
+    LoginUse,
     Name,
     Nothing,
     Ref,
@@ -44,8 +45,8 @@ from preflight.plan.values import (
 
 __all__ = [
     "Account", "Application", "Backup", "BackupFormat", "BackupMethod", "Become", "Bytes", "Connect", "Database",
-    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "Name", "Nothing", "Plan", "Ref",
-    "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said", "SaidUntil",
-    "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested", "Undo", "UndoKind",
-    "Waiver", "Window", "Without",
+    "Decision", "DecisionKind", "Endpoint", "EntryId", "Freshness", "Host", "HostRef", "LoginUse", "Name", "Nothing",
+    "Plan", "Ref", "Release", "RemotePath", "Restore", "Role", "RoleRef", "Rollback", "RollbackFile", "Rule", "Said",
+    "SaidPath", "SaidUntil", "Scripts", "SecretRef", "ServerRole", "Sha256", "SslMode", "Step", "TestResult", "Tested",
+    "Undo", "UndoKind", "Waiver", "Window", "Without",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from preflight.plan.values import (
     HostRef,
     Minutes,
     Name,
+    RemotePath,
     RoleRef,
     Source,
     StepRef,
@@ -135,6 +136,14 @@ class SaidUntil(Said):
 
     until: date
     """Last day (UTC) on which it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidPath(Said):
+    """The same of a place on a host."""
+
+    path: RemotePath
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

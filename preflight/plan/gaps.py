@@ -64,11 +64,9 @@ def left_out(plan: Plan) -> Iterator[Gap]:
     yield from _without_backup(plan)
     for backup in plan.backups.values():
         if not backup.previous:
-            missing, pattern = (
-                f"No earlier backup is read to its end for backup {backup.id}",
-                ", the pattern of its files",
-            )
-            yield _key(plan, ("backups", backup.id, "previous"), missing, pattern, backup.owner)
+            missing = f"No earlier backup is read to its end for backup {backup.id}"
+            keys = ("backups", backup.id, "previous")
+            yield _key(plan, keys, missing, ", the pattern of its files", backup.owner)
     for scripts in plan.scripts.values():
         if not scripts.way_back and not _is_taken_back(plan, scripts):
             missing = f"No way-back script is looked for beside the scripts {scripts.id}"
@@ -87,8 +85,9 @@ def _without(plan: Plan, section: str) -> Gap:
 
 
 def _without_backup(plan: Plan) -> Iterator[Gap]:
-    for database in plan.databases.values() if plan.backups else ():
-        if not any(protects(plan, backup, database.id) for backup in plan.backups.values()):
+    named = {backup.database for backup in plan.backups.values()}
+    for database in plan.databases.values() if named else ():
+        if database.id not in named and not any(protects(plan, each, database.id) for each in plan.backups.values()):
             reason = database.backup.none if database.backup else ""
             missing = f"Database {database.id} has no backup"
             add = f'add a table to [backups] with database = "{database.id}"'

@@ -15,7 +15,7 @@ from preflight.plan.agreements import Decision, Freshness, Rule, Step, Tested, W
 from preflight.plan.limits import Above, Between, zone_name
 from preflight.plan.sealed_servers import SealedServer, file_beside
 from preflight.plan.targets import Application, Backup, Database, Host, Rollback, Scripts
-from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, Name, SecretRef, Text
+from preflight.plan.values import LOOPBACK, BackupMethod, EntryId, Factor, LoginUse, Name, SecretRef, Text
 from preflight.probe import Question, Via
 from preflight.record import fields_of
 
@@ -228,6 +228,11 @@ class Plan:
     def owner_of(self, entry: Backup | Scripts) -> str:
         """Its own, or its database's, or its host's where it names no database."""
         return entry.owner or (self.databases[entry.database] if entry.database else self.host_of(entry)).owner
+
+    @property
+    def hosts_with_shell(self) -> tuple[Host, ...]:
+        """Those that can be asked about themselves."""
+        return tuple(host for host in self.hosts.values() if host.login is LoginUse.SHELL)
 
     def steps_on(self, host_id: str) -> tuple[str, ...]:
         """The steps that need this host's login: its databases' backups and scripts, and those of hosts behind it."""

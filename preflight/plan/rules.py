@@ -188,6 +188,15 @@ def _jumps(plan: Plan) -> Iterator[Broken]:
     for cycle in _cycles(ways):
         message = f"the jump hosts go in a circle: {' -> '.join([*cycle, cycle[0]])}"
         yield Broken(("hosts", cycle[0], "jump"), message if cycle[1:] else "a host cannot be its own jump host")
+    asked = {database.host for database in plan.databases.values()} | {each.host for each in plan.scripts.values()}
+    asked |= {file.host for file in plan.rollback.files} if plan.rollback else set()
+    for name in plan.hosts.keys() - {host.id for host in plan.hosts_with_shell}:
+        if all(other.jump != name for other in plan.hosts.values()):
+            yield Broken(("hosts", name, "login"), 'is for a host that another one names as "jump"')
+        if name in asked or plan.hosts[name].become:
+            yield Broken(
+                ("hosts", name, "login"), "lets connections through and runs nothing, but the plan has work there"
+            )
 
 
 def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Broken]:

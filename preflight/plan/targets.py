@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from preflight.plan.agreements import Said
+from preflight.plan.agreements import Said, SaidPath
 from preflight.plan.limits import OR_NONE, Above, Between, Matches
 from preflight.plan.values import (
     LOOPBACK,
@@ -26,6 +26,7 @@ from preflight.plan.values import (
     FileBelow,
     HostRef,
     LineEndings,
+    LoginUse,
     Name,
     Nothing,
     OpenText,
@@ -70,6 +71,9 @@ class Host:
     """The login that will do the work in the window."""
     password: SecretRef | None = None
     """Where the login's password is found."""
+    local_account: bool = False
+    """The password is this host's alone. Without it, entries with the same `user` and the same reference are one
+    account, whose password is tried once: the first logs in alone, the others once it was accepted."""
     key: Path | None = None
     """Private key file."""
     passphrase: SecretRef | None = None
@@ -78,6 +82,8 @@ class Host:
     """SSH certificate of the key, in a file or in the agent; when left out, `KEY-cert.pub` beside the key."""
     agent: str = ""
     """Log in through the SSH agent with just this key: its `SHA256:` fingerprint or the path of its `.pub` file."""
+    login: LoginUse = LoginUse.SHELL
+    """`through`: of a jump host whose account only lets connections through; it is asked nothing else."""
     become: tuple[Become, ...] = ()
     """Accounts the login must reach with `sudo -n`."""
     jump: HostRef = ""
@@ -134,6 +140,8 @@ class Database:
     """Role that runs the scripts."""
     password: SecretRef | None = None
     """Where the role's password is found; leave it out for a client certificate alone."""
+    local_account: bool = False
+    """The password is this database's alone; as for a host."""
     sslcert: Path | None = None
     """Client certificate to log in with, and those above it. Left out, the one in `~/.postgresql` is offered where the
     plan names no `password`."""
@@ -156,6 +164,9 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    data_directory: SaidPath | None = None
+    """Who says where its server keeps its data, where the role is no member of pg_read_all_settings and so may not see
+    it, or the host does not show the place."""
     located_by: Said | None = None
     """Who answers for it that the server runs on `host`, where its processes cannot be seen there (a container,
     hidepid)."""
@@ -318,6 +329,8 @@ class Scripts:
     runs_programs: Said | None = None
     """Who answers for what no manifest can seal in the scripts: what `\\!`, `\\gexec`, COPY ... FROM PROGRAM or an
     include with a variable runs or reads."""
+    way_back_shown: Said | None = None
+    """Who answers for it that the ways back undo what their scripts do, where their text only calls functions."""
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""

@@ -126,6 +126,11 @@ class Connect(StrEnum):
     TUNNEL = "tunnel"
 
 
+class LoginUse(StrEnum):
+    SHELL = "shell"
+    THROUGH = "through"
+
+
 class SslMode(StrEnum):
     DISABLE = "disable"
     REQUIRE = "require"

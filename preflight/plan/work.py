@@ -227,8 +227,13 @@ def _database_word(name: str) -> str:
     """A name that libpq would take for a connection string is written as one (libpq, 34.1.1)."""
     if "=" not in name and not name.startswith(("postgres://", "postgresql://")):
         return name
-    escaped = name.replace("\\", r"\\").replace("'", r"\'")
-    return f"dbname='{escaped}'"
+    return connection_string(dbname=name)
+
+
+def connection_string(**words: str) -> str:
+    """As libpq reads it where a database is named (libpq, 34.1.1)."""
+    escaped = ((name, word.replace("\\", r"\\").replace("'", r"\'")) for name, word in words.items())
+    return " ".join(f"{name}='{word}'" for name, word in escaped)
 
 
 def no_shell(host: Host, account: str, summary: str, *, expected: str, actual: str) -> Judgement:

@@ -25,6 +25,8 @@ class Login:
     """The machine's own name for itself (`uname -n`)."""
     asked_at: datetime
     session: Mapping[str, str] = field(default_factory=dict)
+    shell: str = ""
+    """Name of the account's login shell."""
 
     @property
     def banner(self) -> str:
@@ -42,13 +44,31 @@ uid=${id#uid=}; uid=${uid%%[!0-9]*}
 user=$uid
 case $id in "uid=$uid("*) user=${id#*\\(}; user=${user%%\\)*} ;; esac
 read -r node </proc/sys/kernel/hostname || node=$(uname -n)
-printf 'user=%s\\nuid=%s\\nnode=%s\\n' "$user" "$uid" "$node\""""
+printf 'user=%s\\nuid=%s\\nnode=%s\\nshell=%s\\n' "$user" "$uid" "$node" "${SHELL##*/}\""""
 
     def read(self, reply: Reply) -> Login:
         found = read_lines(Login, reply, asked_at=reply.asked_at, session=dict(reply.session))
         if not found.user:
             raise Unreadable("id tells no name")
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class WayThrough:
+    """A login that succeeded, of an account that runs no commands."""
+
+    asked_at: datetime
+    session: Mapping[str, str]
+
+
+class WayThroughProbe(ShellProbe[WayThrough]):
+    """The login alone. The session answers it; nothing is sent."""
+
+    family = Family.ACCESS
+    text = ": the login alone, without a command"
+
+    def read(self, reply: Reply) -> WayThrough:
+        return WayThrough(reply.asked_at, dict(reply.session))
 
 
 class Aging(StrEnum):

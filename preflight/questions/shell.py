@@ -18,6 +18,8 @@ from preflight.probe import Probe, T, Unreadable, Via
 
 NOT_ALLOWED = 77
 """Exit status of `AsAccount.wrap` when sudo does not let the login run a shell as the account."""
+_IF_PROGRAMS_START = f"id >/dev/null 2>&1 || exit {NOT_ALLOWED}\n"
+"""In a shell that sudo starts with `noexec`, what needs a program would look as if it were not there."""
 FIND_HASH_TOOL = """\
 for tool in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   case $($tool </dev/null 2>/dev/null) in e3b0c44298fc1c149afbf4c8996fb924*) break ;; esac
@@ -96,6 +98,7 @@ class Refusal(Complaint):
     NEEDS_PASSWORD = "sudo asks for a password", r"a password is required|a terminal is required|no askpass program"
     NO_SUDO = "sudo is not installed", r"sudo: (?:command )?not found|sudo: no such file"
     NOT_FOUND = "the program is not found", r"command not found|: not found|no such file or directory"
+    NO_EXEC = "sudo lets it start no other program (noexec)", r"can't exec |/sh: (?:line )?\d+: .*permission denied"
     OTHER = "it fails"
 
 
@@ -139,28 +142,37 @@ class AsAccount:
             return f"command -v -- {quoted(program)} >/dev/null 2>&1"
         return f"sudo -k -n -l -u {quoted(self.account)} -- {quoted(program)} >/dev/null 2>&1"
 
+    @property
+    def may_run_shell(self) -> str:
+        """A test whether sudo gives the login a shell of it. Where sudo lists nothing without a password (listpw), the
+        shell itself is tried."""
+        user = quoted(self.account)
+        return (
+            f"case $(sudo -k -n -l -u {user} -- /bin/sh 2>&1 </dev/null) in /*) ;; *'password is required'*) "
+            f"sudo -k -n -u {user} -- /bin/sh -c : >/dev/null 2>&1 </dev/null ;; *) false ;; esac"
+        )
+
     def wrap(self, script: str) -> str:
         """A whole script as the account. Where sudoers lists single commands, a shell is not among them. `sudo -l`
         asks that without a refusal in the server's log; the reply then has the status `NOT_ALLOWED`."""
         if self.is_login:
             return script
-        run = self.command(f"/bin/sh -c {shlex.quote(script)}")
+        run = self.command(f"/bin/sh -c {shlex.quote(_IF_PROGRAMS_START + script)}")
         if self.password:
             return run
-        return f"if {self.may_run('/bin/sh')}\nthen {run}\nelse exit {NOT_ALLOWED}; fi"
+        return f"if {self.may_run_shell}\nthen {run}\nelse exit {NOT_ALLOWED}; fi"
 
     def or_login(self, script: str) -> str:
         """A whole script as the account, or as the login where sudo gives it no shell of the account; without input,
         in the locale C, which sudo may not keep. The script says who ran it, and ends with 0: any other end counts as
         sudo's refusal."""
-        script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{script}\nexit 0"
+        script = f"exec </dev/null\nLC_ALL=C; export LC_ALL\n{_IF_PROGRAMS_START}{script}\nexit 0"
         if self.is_login:
             return script
         run = self.command('/bin/sh -c "$script"')
         if self.password:
             return f'script={shlex.quote(script)}\n{run} || /bin/sh -c "$script"'
-        allowed = self.may_run("/bin/sh")
-        return f'script={shlex.quote(script)}\nif {allowed} && {run}\nthen :; else /bin/sh -c "$script"; fi'
+        return f'script={shlex.quote(script)}\nif {self.may_run_shell} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
 BESIDE_PATH = "/usr/lib/postgresql/*/bin/{0} /usr/pgsql-*/bin/{0}"

@@ -3,7 +3,8 @@ write-ahead log is written, and how many tables a full dump holds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
@@ -126,8 +127,8 @@ class DataDirectories:
 
     data: str
     """`data_directory`; empty for a role that is no member of pg_read_all_settings (so not of pg_monitor)."""
-    tablespaces: tuple[str, ...] = ()
-    """Of tablespaces outside it."""
+    tablespaces: Mapping[str, int] = field(default_factory=dict)
+    """Directories of tablespaces outside it, with the bytes that this database has there."""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -140,14 +141,22 @@ class DataDirectories:
 class _Directory:
     kind: Annotated[str, Matches("data|tablespace", "what a directory is for")]
     path: Annotated[str, Matches(r"[^\n\0]*", "a path without a line break")]
+    bytes: Count
 
 
 class DataDirectoriesProbe(SqlProbe[DataDirectories]):
     """Asks pg_settings: for a role without the right it has no such row, where current_setting() is an error."""
 
     text = """\
-SELECT 'data' AS kind, setting AS path FROM pg_settings WHERE name = 'data_directory'
-UNION ALL SELECT 'tablespace', pg_tablespace_location(oid) FROM pg_tablespace
+WITH placed AS (
+  SELECT reltablespace, sum(pg_relation_size(oid)) AS bytes FROM pg_class
+  WHERE reltablespace <> 0 AND NOT relisshared GROUP BY reltablespace)
+SELECT 'data' AS kind, setting AS path, '0' AS bytes FROM pg_settings WHERE name = 'data_directory'
+UNION ALL SELECT 'tablespace', pg_tablespace_location(t.oid),
+  CASE WHEN t.oid = d.dattablespace THEN pg_database_size(d.oid) - coalesce((SELECT sum(bytes) FROM placed), 0)
+    ELSE coalesce(p.bytes, 0) END::text
+FROM pg_database d, pg_tablespace t LEFT JOIN placed p ON p.reltablespace = t.oid
+WHERE d.datname = current_database()
 ORDER BY kind, path"""
 
     def read(self, reply: Reply) -> DataDirectories:
@@ -156,8 +165,8 @@ ORDER BY kind, path"""
         if data and not data.startswith("/"):
             raise Unreadable(f"data_directory is {data[:60]!r}")
         # The two standard tablespaces have no place of their own.
-        outside = (row.path for row in rows if row.kind == "tablespace" and row.path.startswith("/"))
-        return DataDirectories(data, tuple(outside))
+        outside = {row.path: row.bytes for row in rows if row.kind == "tablespace" and row.path.startswith("/")}
+        return DataDirectories(data, outside)
 
 
 _TELLING_SECONDS = 3600

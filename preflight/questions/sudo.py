@@ -33,7 +33,7 @@ class ProgramRun:
 
     @property
     def ran(self) -> bool:
-        return self.code == 0
+        return self.code == 0 and self.refusal is not Refusal.NO_EXEC  # Debian's wrapper then ends with 0
 
     @property
     def refusal(self) -> Refusal:
@@ -131,7 +131,7 @@ class ReachProbe(AccountProbe[Reach]):
                 "rules=$(printf '%s\\n' \"$secret\" | sudo -S -k -p '' -l 2>/dev/null) ;; esac\n" + _TELL
             )
         return (
-            f"if sudo -k -n -l -u {become} -- /bin/sh >/dev/null 2>&1 </dev/null\n"
+            f"if {self.account.may_run_shell}\n"
             f"then out=$(sudo -k -n {shell} 2>&1 </dev/null); code=$?; rules=\n"
             "else out=$(sudo -k -n -l 2>&1 </dev/null); code=1; rules=$out; fi\n" + _TELL
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from preflight.plan.work import Connection, connection_options
+from preflight.plan.work import Connection, connection_options, connection_string
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_fields, read_lines
 from preflight.questions.shell import AccountProbe, Complaint, filled, quoted
@@ -105,6 +105,17 @@ _WHERE = (
 )
 
 
+_ONCE = """\
+case ${PGSSLMODE:-prefer} in prefer | allow) tls='sslmode=require sslrootcert=/dev/null/none' ;; *) tls= ;; esac
+{ said=$(log_in "$tls" 2>&1 >&3); code=$?; } 3>&1
+case ${tls:+again}$said in
+again*'does not support SSL'* | again*pg_hba.conf*) log_in sslmode=disable ;;
+*) [ -z "$said" ] || printf '%s\\n' "$said" >&2; exit "$code" ;;
+esac"""
+"""What libpq's default does, short of its second attempt with a password that was refused: it is repeated without TLS
+only where no password was judged."""
+
+
 def major_of(said: str) -> Major | None:
     """The major version that `PROGRAM --version` printed; None for no such text."""
     found = re.search(r"\(PostgreSQL\)\s+(\S+)", said)
@@ -197,18 +208,23 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         return f"if {self.account.may_run(self.rather)}\nthen {self._call(self.rather, Method.PSQL)}\nelse {run}\nfi"
 
     def _call(self, program: str, method: Method) -> str:
-        options, quiet = connection_options(self.connection), ("-X", "-w", "-A", "-t", "-q")
+        server = connection_options(tuple(each for each in self.connection if each[0] != "dbname"))
+        words = {name: word for name, word in self.connection if name == "dbname"}
+        quiet = ("-X", "-w", "-A", "-t", "-q")
         match method:
             case Method.PG_DUMP:
-                argv = [program, "-w", *options, "--schema-only", "-n", _NO_SCHEMA]
+                argv = [program, "-w", *server, "--schema-only", "-n", _NO_SCHEMA]
             case Method.REPLICATION:
-                server = connection_options(tuple(each for each in self.connection if each[0] != "dbname"))
-                argv = [program, *quiet, *server, "-d", "replication=true"]
+                words = {"replication": "true"}
+                argv = [program, *quiet, *server]
                 argv += ["-c", "SHOW in_hot_standby", "-c", "SHOW port", "-c", "IDENTIFY_SYSTEM"]
             case Method.PSQL:
-                asks = ("-c", "SET application_name TO 'preflight'", "-c", _SYSTEM, "-c", _WHERE)
-                argv = [program, *quiet, "-F", "\t", *options, *asks]
-        return self.account.command(" ".join(map(quoted, argv))) + ("" if self.account.password else " </dev/null")
+                argv = [program, *quiet, "-F", "\t", *server, "-c", _SYSTEM, "-c", _WHERE]
+        named = connection_string(**words, application_name="preflight")
+        run = self.account.command(f'{" ".join(map(quoted, argv))} -d {quoted(f"{named} ")}"$1"')
+        if self.account.password:
+            return f"IFS= read -r secret\nlog_in() {{ printf '%s\\n' \"$secret\" | {run}; }}\n{_ONCE}"
+        return f"log_in() {{ {run} </dev/null; }}\n{_ONCE}"
 
     def read(self, reply: Reply) -> ServerLogin:
         said = " ".join(reply.error.split())[:400]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from preflight.clock import Deadline
+from preflight.clock import Deadline, monotonic
 from preflight.errors import PreflightError
 from preflight.probe import Answer, NoReply, Question
 from preflight.reasons import Reason
@@ -56,3 +56,11 @@ class CannotAsk(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+def require_time(deadline: Deadline, begun: float) -> None:
+    """Raises CannotAsk where this machine took all the time that there was for a login: its driver, a secret, a name.
+    `begun`: by the monotonic clock."""
+    if deadline.over:
+        detail = f"no time was left for the login: what comes before it took {monotonic() - begun:.1f} s here"
+        raise CannotAsk(Reason.BUSY, detail)

@@ -200,7 +200,9 @@ class Exchange:
             if reason in _LATE_IN_PHASE.values() and cut_short:
                 reason = Reason.RUN_DEADLINE
                 detail += "; the run's own time limit was nearer than the request's"
-            session = {"certificate": self._certificate.to_json()} if self._certificate else {}
+            session = {"address": self._address}
+            if self._certificate:
+                session["certificate"] = self._certificate.to_json()
             return NoReply(reason, f"{self._request.url}: {detail}", asked_at, monotonic() - begun, VANTAGE, session)
 
     def _ask(self) -> HttpAnswer:

@@ -24,6 +24,7 @@ from preflight.errors import PreflightError
 from preflight.plan import Plan, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
+from preflight.sessions.trials import PasswordTrials
 
 MASK = "[secret]"
 _SHORTEST = 6
@@ -49,6 +50,7 @@ class Secrets:
         self._base = base
         self._ask = ask
         self._printed = printed
+        self.trials = PasswordTrials()
         self._values: dict[SecretRef, str | SecretError] = {}
         self._forms: list[str] = []
         """Longest first; replaced as a whole, so that nobody waits to read it."""

@@ -285,7 +285,7 @@ def test_an_expired_certificate_fails_with_its_date(site: Site) -> None:
 def test_an_untrusted_certificate_fails(https_app: HttpsApp) -> None:
     https_app.answer_json(UP)
     seen = point(plan_of(endpoint(https_app, ca=None)), Status.FAIL, "certificate untrusted")
-    assert 'ca = "FILE"' in seen.remedy
+    assert "as `ca` in the plan" in seen.remedy
 
 
 def test_an_application_that_does_not_listen_fails() -> None:
@@ -400,8 +400,12 @@ def test_an_address_that_is_silent_fails_where_others_answer(https_app: HttpsApp
     answer = ask(check.probes(subject)["answer"])
     assert isinstance(answer, Reply)
     seen = check.probes(subject)["answer"].read(answer)
-    for reason, status in ((Reason.NO_ANSWER, Status.FAIL), (Reason.NO_ROUTE, Status.UNKNOWN)):
-        lost = NoReply(reason, "192.0.2.2:443 did not answer", NOW)
+    for reason, address, status in (
+        (Reason.NO_ANSWER, "192.0.2.2:443", Status.FAIL),
+        (Reason.NO_ANSWER, "[2001:db8::2]:443", Status.UNKNOWN),  # of another family: perhaps the way from here
+        (Reason.NO_ROUTE, "192.0.2.2:443", Status.UNKNOWN),
+    ):
+        lost = NoReply(reason, f"{address} did not answer", NOW, session={"address": address})
         assert check.judge(subject, answer=replace(seen, lost=(lost,))).status is status
         assert check.judge(subject, answer=lost).status is Status.UNKNOWN
 
@@ -421,6 +425,18 @@ def test_another_version_at_the_second_address_fails_with_both(site: Site, two_a
         )
         second.answer_json(UP)
         assert finding(plan_of(one)).status is Status.PASS
+
+
+def test_a_certificate_of_one_address_that_ends_names_it(site: Site, two_addresses: str) -> None:
+    first = site.start_app([two_addresses])
+    ends = NOW + timedelta(hours=10)
+    second = site.start_app([two_addresses], address="127.0.0.2", port=first.port, not_after=ends)
+    first.answer_json(UP)
+    second.answer_json(UP)
+    one = Endpoint(url=first.url(host=two_addresses), ca=first.ca, version="version")
+    with contextlib.closing(first), contextlib.closing(second):
+        seen = point(plan_of(one), Status.FAIL, "before the work is over")
+    assert seen.summary.endswith(f": 127.0.0.2:{first.port}")
 
 
 @pytest.mark.case(9)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from preflight_checks.backup_duration import BackupDuration, BackupDurationSettings
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Backup, Bytes, Database, RemotePath, Step, Undo, UndoKind
+from preflight.plan import Account, Backup, Bytes, Database, RemotePath, Scripts, Step, Undo, UndoKind
 from preflight.questions.backup_times import BackupBegan, WriteRate
 from preflight.questions.backups import BackupFile, BackupKind, Listing
 from tests.toy import MOMENT, toy_plan
@@ -18,6 +19,9 @@ GIB = 1024**3
 NEWEST = BackupFile("/b/1.dump", BackupKind.CUSTOM, 10 * GIB, MOMENT, 1000, "dba", 0o600, "1:1")
 STEP = Step(id="dump", minutes=30, source="measured 2026-10-01", undo=Undo(kind=UndoKind.NOTHING_TO_UNDO))
 WORK = Step(id="work", minutes=60, after=("dump",), undo=Undo(kind=UndoKind.SCRIPT, minutes=60))
+SCRIPTS = Scripts(
+    id="s", database="orders", approved=Path("sql"), manifest=Path("sql.SHA256SUMS"), staged=RemotePath("/srv")
+)
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*.dump"), step="dump"
 )
@@ -31,6 +35,31 @@ def check(backup: Backup = BACKUP, step: Step = STEP, *, sample: bool = False) -
         backups={"orders": backup},
     )
     return BackupDuration(plan, MOMENT, BackupDurationSettings(sample=sample))
+
+
+@pytest.mark.case(63)
+@pytest.mark.parametrize(
+    ("took", "restore", "kind", "status"),
+    [
+        (25, 25, UndoKind.RESTORE, Status.PASS),
+        (25, 24, UndoKind.RESTORE, Status.WARN),
+        (None, 10, UndoKind.RESTORE, Status.WARN),  # the step's own 30 minutes
+        (None, 30, UndoKind.RESTORE, Status.PASS),
+        (25, 8, UndoKind.SCRIPT, Status.PASS),
+    ],
+)
+def test_a_restore_planned_shorter_than_the_backup_takes(
+    took: float | None, restore: float, kind: UndoKind, status: Status
+) -> None:
+    work = replace(WORK, undo=Undo(kind=kind, minutes=restore, source="rehearsed 2026-10-01"))
+    plan = replace(check().plan, steps=(STEP, work), scripts={"s": replace(SCRIPTS, step="work")})
+    found = BackupDuration(plan, MOMENT, BackupDurationSettings())
+    began = None if took is None else before(took)
+    judged = found.judge(found.subjects()[0], listing=listed(NEWEST), began=began)
+    assert judged.status is status
+    if status is Status.WARN:
+        assert f"{restore} min (rehearsed 2026-10-01) to put it back" in judged.actual
+        assert f"{took or 30} min for the backup" in judged.actual
 
 
 def listed(*backups: BackupFile) -> Listing:

@@ -13,7 +13,7 @@ from preflight_checks.backup_location import BackupLocation, BackupLocationSetti
 
 from preflight.errors import PlanError
 from preflight.finding import Judgement, Status
-from preflight.plan import Account, Backup, BackupFormat, Database, RemotePath, Step
+from preflight.plan import Account, Backup, BackupFormat, Database, RemotePath, Role, SaidPath, Step
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
 from preflight.questions.sizes import DataDirectories
@@ -71,16 +71,20 @@ def judged(
     directory: Directory = GOOD,
     *,
     backup: Backup = BACKUP,
-    data: DataDirectories | NoReply | None = DATA,
+    data: DataDirectories | NoReply = DATA,
     places: Mapping[str, Place] | NoReply | None = None,
     moment: datetime = MOMENT,
+    said: SaidPath | None = None,
     **settings: Any,
 ) -> Judgement:
     step = Step(id="backup", minutes=30, minutes_over_network=75)
     plan = toy_plan(
-        databases={"orders": Database(id="orders", host="db1", user=Account("release"), owner="dba")},
+        databases={
+            "orders": Database(id="orders", host="db1", user=Account("release"), owner="dba", data_directory=said)
+        },
         backups={"orders": backup},
         steps=(step,),
+        roles={"dba": Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")},
     )
     check = BackupLocation(plan, moment, BackupLocationSettings(**settings))
     (subject,) = check.subjects()
@@ -266,7 +270,7 @@ def with_place(path: str, mount: Mount | None, reached: str = "") -> dict[str, P
         (with_place("/var/lib/pg/data", replace(DISK, point="/data")), Status.FAIL),  # mounted twice
         (with_place("/var/lib/pg/data/pg_wal", DISK), Status.FAIL),
         (with_place("/var/lib/pg/data", DISK, "/var/lib/pg"), Status.FAIL),  # by its name
-        (with_place("/var/lib/pg/data", ROOT, "/var/lib"), Status.WARN),  # by its name: a link may hide there
+        (with_place("/var/lib/pg/data", ROOT, "/var/lib"), Status.UNKNOWN),  # by its name: a link may hide there
         (with_place("/var/lib/pg/data/pg_wal", ROOT, "/var/lib/pg/data"), Status.PASS),
         (with_place("/var/lib/pg/data", None), Status.UNKNOWN),
     ],
@@ -285,13 +289,13 @@ def test_two_datasets_of_one_pool_fill_up_together() -> None:
 
 
 def test_a_tablespace_is_protected_too() -> None:
-    data = replace(DATA, tablespaces=("/backup/space",))
+    data = replace(DATA, tablespaces={"/backup/space": 1})
     places = {path: at(path) for path in data.paths}
     assert judged(data=data, places=places).status is Status.PASS
     assert judged(data=data, places={**places, "/backup/space": at("/backup/space", DISK)}).status is Status.FAIL
-    hidden = DataDirectories("", ("/backup/space",))
+    hidden = DataDirectories("", {"/backup/space": 1})
     assert judged(data=hidden, places={"/backup/space": at("/backup/space", DISK)}).status is Status.FAIL
-    assert judged(data=hidden, places={"/backup/space": at("/backup/space")}).status is Status.WARN
+    assert judged(data=hidden, places={"/backup/space": at("/backup/space")}).status is Status.UNKNOWN
 
 
 def test_one_storage_for_both_is_a_warning_where_the_plan_says_so() -> None:
@@ -301,20 +305,21 @@ def test_one_storage_for_both_is_a_warning_where_the_plan_says_so() -> None:
     assert judged(replace(GOOD, proof="EACCES"), places=places, same_device=SharedStorage.WARN).status is Status.FAIL
 
 
-def test_a_data_directory_nobody_shows_warns_with_both_remedies() -> None:
-    found = judged(data=DataDirectories(""), places={})
-    assert found.status is Status.WARN
-    assert "GRANT pg_read_all_settings TO release" in found.remedy
-    assert 'data_directory = { orders = "' in found.remedy
+SAID = SaidPath(path=RemotePath("/var/lib/pg/data"), by="dba", on=MOMENT.date(), reason="pg_lsclusters")
+HIDDEN = DataDirectories("")
 
 
-def test_a_declared_data_directory_is_looked_at() -> None:
-    declared = {"orders": RemotePath("/var/lib/pg/data")}
-    assert judged(data=None, data_directory=declared).status is Status.PASS
-    places = with_place("/var/lib/pg/data", DISK)
-    assert judged(data=None, places=places, data_directory=declared).status is Status.FAIL
-    nowhere = with_place("/var/lib/pg/data", ROOT, "/var")
-    assert judged(data=None, places=nowhere, data_directory=declared).status is Status.WARN
+def test_a_data_directory_nobody_shows_is_unknown_until_it_is_granted_or_said() -> None:
+    found = judged(data=HIDDEN, places={})
+    assert found.status is Status.UNKNOWN
+    assert found.remedy.startswith("GRANT pg_read_all_settings TO release; or have ")
+    assert '[databases.orders] data_directory = { path = "' in found.remedy
+    said = judged(data=HIDDEN, said=SAID)
+    assert (said.status, "said by D. Kaya (dba)" in said.summary) == (Status.WARN, True)
+    assert judged(data=HIDDEN, said=SAID, places=with_place("/var/lib/pg/data", DISK)).status is Status.FAIL
+    by_name = with_place("/var/lib/pg/data", ROOT, "/var/lib")
+    assert judged(places=by_name).status is Status.UNKNOWN
+    assert judged(places=by_name, said=SAID).status is Status.WARN
 
 
 @pytest.mark.parametrize("lost", [{"data": UNSEEN, "places": {}}, {"places": UNSEEN}])
@@ -326,15 +331,12 @@ def test_what_nobody_could_ask_is_no_pass_and_hides_no_failure(lost: dict[str, A
 def test_the_settings_are_read_from_a_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     declared = '[hosts.db1]\nuser = "dba"\nssh_config = true\n[databases.a]\nhost = "db1"\nuser = "release"\n'
-    table = (
-        '\n[checks.backup-location]\nsame_device = "{}"\naccepted_types = ["nfs4"]\ndata_directory = {{ a = "/pg" }}\n'
-    )
+    table = '\n[checks.backup-location]\nsame_device = "{}"\naccepted_types = ["nfs4"]\n'
     file.write_text(MINIMAL + declared + table.format("warn"))
     settings = load_plan(file, {"backup-location": BackupLocationSettings}).checks["backup-location"]
     assert settings == {
         "same_device": SharedStorage.WARN,
         "accepted_types": ("nfs4",),
-        "data_directory": {"a": "/pg"},
     }
     file.write_text(MINIMAL + declared + table.format("ignore"))
     with pytest.raises(PlanError):

@@ -132,7 +132,7 @@ def in_boot(boot: str, offset: float = 90) -> Reading:
 def test_another_entry_of_the_same_machine_is_no_witness() -> None:
     """Two names in the plan, one kernel: its clock is off, not ours."""
     found = judged(in_boot("b1"), again=in_boot("b1"), witness_1=in_boot("b1"), witness_2=in_boot("b2", 0))
-    assert found.summary == "the clock is 90 s ahead of this machine's"
+    assert found.summary == "the clock is 90 s ahead of this machine's; db1 and db2 are one machine"
     assert found.remedy.startswith("have the clock of db1 set")
 
 

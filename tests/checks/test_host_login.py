@@ -322,20 +322,21 @@ def test_what_was_never_tried_is_unknown(answer: NoReply) -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.NOLOGIN, Reason.NO_SHELL, Reason.FORCED_COMMAND])
-def test_a_jump_host_that_only_lets_through_passes_and_any_other_host_does_not(reason: Reason) -> None:
-    answer = lost(reason)
+def test_a_jump_host_without_a_shell_is_told_the_key_that_says_so_and_any_other_host_is_not(reason: Reason) -> None:
     plan = toy_plan()
     jump = replace(plan.hosts["db1"], become=())
     behind = replace(jump, id="db2", jump="db1")
     needed = replace(jump, become=(Become(account=Account("postgres")),))
     alone = replace(plan, window=WINDOW, hosts={"db1": jump}, databases={}, backups={}, scripts={}, rollback=None)
     as_jump = replace(alone, hosts={"db1": jump, "db2": behind})
-    status = []
+    offered = []
     for each in (alone, as_jump, replace(as_jump, hosts={"db1": needed, "db2": behind})):
         check = HostLogin(each, ASKED_AT, HostLoginSettings())
         subject = next(subject for subject in check.subjects() if subject.id == "db1")
-        status.append(check.judge(subject, login=answer, expiry=answer).status)
-    assert status == [Status.FAIL, Status.PASS, Status.FAIL]
+        found = check.judge(subject, login=lost(reason), expiry=lost(reason))
+        assert found.status is Status.FAIL
+        offered.append('login = "through"' in found.remedy)
+    assert offered == [False, True, False]
 
 
 def test_a_login_whose_dates_could_not_be_asked_is_unknown_or_worse() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
+from preflight import INTERRUPTIONS
 from preflight.cli import console, main
 from tests.plan_texts import with_reasons
 from tests.site.netns import Namespace
@@ -72,7 +73,7 @@ def preflight(*arguments: str | Path, cwd: Path | None = None, **more: str) -> s
 @contextlib.contextmanager
 def _end_of_process() -> Iterator[None]:
     """Puts back the handlers of signals, and the main module, after which click names the program."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in INTERRUPTIONS}
     module = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

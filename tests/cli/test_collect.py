@@ -62,18 +62,7 @@ def test_each_zone_asks_its_own_targets_and_judge_joins_them(plan: Path) -> None
     assert "nobody asked" not in told
 
 
-PATHS = """\
-[release]
-id = "REL-1"
-checks = "own"
-[window]
-zone = "UTC"
-start = 2031-01-01T01:00:00
-end = 2031-01-01T03:00:00
-[hosts.db1]
-address = "127.0.0.1"
-port = 1
-user = "a"
+BESIDE_IT = """\
 key = "keys/id"
 passphrase = "file:keys/words"
 known_hosts = ["hosts"]
@@ -107,7 +96,8 @@ def test_judged_in_another_folder_the_verdict_is_the_same(tmp_path: Path) -> Non
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text(text)
         (here / name).chmod(0o700)
-    plan = write_plan(here, PATHS)
+    first_host = PLAN.partition("[hosts.db2]")[0].replace('password = "env:DB1_PASSWORD"\n', "")
+    plan = write_plan(here, first_host.replace("[window]", 'checks = "own"\n[window]') + BESIDE_IT)
     assert preflight("collect", plan, "--output", here / "evidence.json").returncode == 0
     shutil.copytree(here, elsewhere)
     reports = []

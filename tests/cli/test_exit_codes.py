@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight import INTERRUPTED, INTERRUPTIONS
 from preflight.cli.main import _COMMANDS
 from tests.cli.program import BASE, DEAD_HOST, argv, environment, preflight, write_plan
 
@@ -172,9 +173,29 @@ def test_an_interruption_is_130_and_waits_for_no_answer(tmp_path: Path, which: s
         process.send_signal(which)
         out, err = process.communicate(timeout=20)
         connection.close()
-    assert process.returncode == 130
-    assert not out
-    assert b"Traceback" not in err
+    assert (process.returncode, out, err) == (130, b"", f"{INTERRUPTED}\n".encode())
+
+
+@pytest.mark.parametrize("number", INTERRUPTIONS)
+@pytest.mark.parametrize("module", ["click", "preflight.cli.run", "tomllib", "paramiko"])
+def test_an_interruption_while_it_is_being_loaded_is_one_line_and_130(
+    tmp_path: Path, module: str, number: signal.Signals
+) -> None:
+    """The program, told to stop at the moment at which it begins to load a module."""
+    program = (
+        "import importlib.abc, os, signal, sys, threading\n"
+        "class Hook(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {module!r}:\n"
+        f"            os.kill(os.getpid(), {int(number)})\n"
+        "            threading.Event().wait(60)\n"
+        "sys.meta_path.insert(0, Hook())\n"
+        f"sys.argv = ['preflight', 'run', {str(write_plan(tmp_path))!r}]\n"
+        "from preflight.__main__ import main\nmain()\n"
+    )
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, capture_output=True, timeout=90, env=environment(), stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", f"{INTERRUPTED}\n".encode())
 
 
 def test_several_formats_go_to_files_and_say_the_same(tmp_path: Path) -> None:
@@ -282,8 +303,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_line_though_the_plan_has_setting
 def test_a_typing_error_in_a_setting_that_names_an_entry_of_the_plan_is_found(tmp_path: Path) -> None:
     database = '[databases.orders]\nhost = "db1"\nuser = "u"\n'
     for table, said in (
-        ('[checks.backup-location]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
-        ('[checks.rollback-ready]\ndata_directory = { order = "/d" }\n', 'did you mean "orders"?'),
+        ('[checks.backup-space]\nwal_per_hour = { order = "1GiB" }\n', 'did you mean "orders"?'),
         ("[checks.host-login.valid_through.db2]\nuntil = 2026-10-17\n", 'did you mean "db1"?'),
         ('[checks.host-login.valid_through.db1]\nby = "dab"\n', '"dab" is not declared'),
     ):

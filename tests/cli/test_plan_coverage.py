@@ -50,6 +50,13 @@ def test_reasons_alone_are_no_go_and_nothing_silences_the_check(tmp_path: Path) 
     assert done.returncode == 3
 
 
+def test_a_check_that_the_plan_does_not_let_decide_is_named_to_whoever_reads(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, COMMAND, WITHOUT, '[checks.on-call]\nseverity = "advisory"\n')
+    for name in ("text", "markdown", "html", "say", "nagios"):
+        told = " ".join(preflight("run", plan, "--format", name).stdout.split())
+        assert "on-call: made advisory by the plan" in told, name
+
+
 @pytest.mark.parametrize(
     ("added", "said"),
     [

@@ -71,7 +71,7 @@ class ExampleSite:
         }
         self._start_agent()
         self._trust_the_authority()
-        self._add_host("bastion").add_account("jump", key=self._agent_keys[0])
+        self._add_host("bastion").add_account("jump", key=self._agent_keys[0], shell="/usr/sbin/nologin")
         self._add_database_host("db1", "orders")
         self._add_database_host("db2", "billing")
         self.apps = self._start_apps(self._add_application_host())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +86,25 @@ def test_every_reason_has_a_cure(reason: Reason) -> None:
         assert found.summary == f"could not look whether it works: {reason}"
         assert found.remedy
         assert "run again" not in found.remedy
+
+
+PLACEHOLDER = re.compile(
+    r"\b(?:ACCOUNT|ADDRESS|DATE|DIRECTORY|FILE|FOLDER|HOST|LOGIN(?!;)|NAME|PASSWORD|PLAN|PORT|PROGRAM|USER|VALUE|WHAT|WHEN|WHO)\b"
+)
+
+
+def test_no_cure_has_a_placeholder_in_capitals() -> None:
+    """Whoever pastes it would have to know what is meant: it is filled in, or an act in words."""
+    root = Path(__file__).parent.parent.parent
+    readers_of_sql = {"psql_script.py"}
+    files = [*root.glob("checks/**/*.py"), *root.glob("preflight/judging/*.py"), root / "preflight/plan/work.py"]
+    for file in [*files, root / "preflight/reasons.py", root / "preflight/reference/requests.py"]:
+        tree = ast.parse(file.read_text())
+        silent = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]  # docstrings
+        needs = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "needs" in ast.unparse(node.targets[0])
+        ]
+        silent += [each for node in needs for each in ast.walk(node.value)]
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in silent]
+        found = [each.value for each in texts if isinstance(each.value, str) and PLACEHOLDER.search(each.value)]
+        assert not found or file.name in readers_of_sql, (file, found)

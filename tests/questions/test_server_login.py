@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,10 +120,9 @@ def test_a_replication_login_shows_the_system() -> None:
 
 def test_the_question_holds_what_the_line_says_and_never_prompts() -> None:
     text = probe(host="/tmp", port="5433", user="release", dbname="orders; x").ask()
-    assert text.startswith("psql -X -w -A -t -q -F ")
-    assert "-h /tmp -p 5433 -U release -d 'orders; x' -c " in text
-    assert text.endswith("</dev/null")
-    assert "-d" not in probe().ask().split()
-    assert probe(Method.PG_DUMP, user="backup").ask() == (
-        "pg_dump -w -U backup --schema-only -n preflight_no_such_schema </dev/null"
+    assert text.startswith("log_in() { psql -X -w -A -t -q -F ")
+    assert "-h /tmp -p 5433 -U release -c " in text
+    assert shlex.quote("dbname='orders; x' application_name='preflight' ") in text
+    assert probe(Method.PG_DUMP, user="backup").ask().partition(" -d ")[0] == (
+        "log_in() { pg_dump -w -U backup --schema-only -n preflight_no_such_schema"
     )

@@ -234,11 +234,11 @@ def rows(*given: Mapping[str, str | None]) -> Reply:
 
 def test_directories_of_the_server_are_read() -> None:
     probe = DataDirectoriesProbe("orders")
-    data = {"kind": "data", "path": "/pg/data"}
-    space = {"kind": "tablespace", "path": "/fast/space"}
-    standard = {"kind": "tablespace", "path": ""}
+    data = {"kind": "data", "path": "/pg/data", "bytes": "0"}
+    space = {"kind": "tablespace", "path": "/fast/space", "bytes": "7"}
+    standard = {"kind": "tablespace", "path": "", "bytes": "9"}
     found = probe.read(rows(data, standard, space))
-    assert found == DataDirectories("/pg/data", ("/fast/space",))
+    assert found == DataDirectories("/pg/data", {"/fast/space": 7})
     assert found.paths == ("/pg/data", "/pg/data/pg_wal", "/fast/space")
     hidden = probe.read(rows(standard, space))
     assert hidden.paths == ("/fast/space",)

@@ -173,5 +173,8 @@ def test_a_script_for_another_shell_is_shown_without_the_quoting_that_carries_it
     text = AsAccount("postgres", is_login=False).wrap("awk '\n{ print }' /etc/motd\necho 'it'\\''s'")
     shown = printed(toy_plan(), [Question(Via.SSH, "db1", text)])
     assert "'\"'\"'" not in shown
-    assert "/bin/sh -c '\n      |     awk '\n      |     { print }' /etc/motd\n" in shown
+    assert (
+        "/bin/sh -c '\n      |     id >/dev/null 2>&1 || exit 77\n      |     awk '\n      |     { print }' /etc/motd\n"
+        in shown
+    )
     assert "      | else exit 77; fi\n" in shown

@@ -239,6 +239,11 @@ def test_utc_stands_beside_the_key_times_but_not_twice() -> None:
     evening = with_window(go(), start=datetime(2026, 10, 16, 22, tzinfo=UTC), end=datetime(2026, 10, 17, 4, tzinfo=UTC))
     assert "to Sat 2026-10-17 00:00 (America/New_York), 22:00 to 04:00 UTC" in said(text.render(evening).splitlines())
     assert " UTC)" not in said(times(with_window(go(), zone="UTC")))
+    spring = datetime(2027, 3, 28, tzinfo=UTC)
+    london = with_window(go(), zone="Europe/London", start=spring, end=spring + timedelta(hours=5))
+    assert "00:00 +00:00 to 06:00 +01:00 (Europe/London), 00:00 to 05:00 UTC, 5 h: " in said(
+        text.render(london).splitlines()
+    )
 
 
 def at(verdict: Verdict, moment: datetime, plan: Plan | None = None) -> Verdict:

@@ -112,7 +112,7 @@ class Namespace:
     def add_address(self, address: str) -> None:
         self.run("ip", "address", "add", f"{address}/24", "dev", "net")
 
-    def add_account(self, name: str, password: str = "", key: Path | None = None) -> None:
+    def add_account(self, name: str, password: str = "", key: Path | None = None, shell: str = "/bin/bash") -> None:
         """An account on it alone, with a home folder, which accepts `key`, a private key file. Written by hand, since
         useradd stops at a lock that another process holds on the real machine's files."""
         self._accounts += 1
@@ -120,7 +120,7 @@ class Namespace:
         if password:
             hashed = run(needs("openssl"), "passwd", "-6", "-stdin", stdin=password).stdout.strip()
         for file, line in (
-            ("passwd", f"{name}:x:{number}:{number}::/home/{name}:/bin/bash"),
+            ("passwd", f"{name}:x:{number}:{number}::/home/{name}:{shell}"),
             ("group", f"{name}:x:{number}:"),
             ("shadow", f"{name}:{hashed}:20000:0:99999:7:::"),
         ):

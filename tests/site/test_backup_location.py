@@ -16,7 +16,7 @@ from preflight_checks.backup_location import BackupLocation, SharedStorage
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, BackupFormat, Become, RemotePath, SecretRef, Step, Window
+from preflight.plan import Backup, BackupFormat, Become, RemotePath, Role, SaidPath, SecretRef, Step, Window
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, told
 from tests.site.mounts import Mounts
@@ -57,17 +57,19 @@ def ask(
         settings: dict[str, Any] | None = None,
         become: tuple[Become, ...] = (),
         window: Window = WINDOW,
+        said: SaidPath | None = None,
         **changes: Any,
     ) -> Finding:
         postgres.sql(f"{'GRANT pg_monitor TO' if monitor else 'REVOKE pg_monitor FROM'} {role.name}")
         host = host_on(site.sshd, login, owner="unix", become=become)
         password = SecretRef("env", "ORDERS_PASSWORD")
-        entry = database_on(postgres, role.name, name=database, password=password, owner="dba")
+        entry = database_on(postgres, role.name, name=database, password=password, owner="dba", data_directory=said)
         backup = Backup(id="orders", database="orders", directory=RemotePath(str(directory)), step="backup", **changes)
         plan = make_plan(
             tmp_path,
             hosts=[host],
             databases=[entry],
+            roles={"dba": Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")},
             known_hosts=site.sshd.known_hosts_lines(),
             window=window,
             backups={"orders": backup},
@@ -89,7 +91,7 @@ def test_a_directory_of_the_account_on_a_disk_of_its_own_passes_and_stays_as_it_
     assert f"{account.name} writes to {place} (proved, nothing left behind)" in found.judgement.summary
     assert f"on {place.parent} (ext4" in found.judgement.summary
     assert (list(place.iterdir()), place.stat().st_mtime_ns) == ([], before)
-    assert found.owner == "dba"
+    assert found.owner.startswith("D. Kaya (dba)")
 
 
 def test_a_directory_with_blanks_and_quotes_in_its_name_passes(ask: Ask, mounts: Mounts, account: Account) -> None:
@@ -214,19 +216,23 @@ def test_a_tablespace_on_the_backups_disk_fails(ask: Ask, place: Path, postgres:
     assert ask(place).status is Status.PASS
 
 
-def test_a_data_directory_the_role_may_not_see_warns_until_it_is_declared(
+def test_a_data_directory_the_role_may_not_see_is_unknown_until_somebody_answers_for_it(
     ask: Ask, place: Path, postgres: Cluster, shared_path: Path
 ) -> None:
     found = ask(place, monitor=False)
-    assert found.status is Status.WARN, told(found)
+    assert found.status is Status.UNKNOWN, told(found)
     assert "GRANT pg_read_all_settings TO" in found.judgement.remedy
+
+    def said(path: str) -> SaidPath:
+        return SaidPath(path=RemotePath(path), by="dba", on=NOW.date(), reason="pg_lsclusters")
+
     data = str(postgres.scalar("SHOW data_directory"))
-    assert ask(place, monitor=False, settings={"data_directory": {"orders": data}}).status is Status.PASS
-    shared_path.chmod(0o1777)
-    found = ask(shared_path, monitor=False, settings={"data_directory": {"orders": data}})
-    assert found.status is Status.FAIL, told(found)
-    found = ask(place, monitor=False, settings={"data_directory": {"orders": "/no/such/folder"}})
+    found = ask(place, monitor=False, said=said(data))
     assert found.status is Status.WARN, told(found)
+    assert "said by D. Kaya (dba)" in found.judgement.summary
+    shared_path.chmod(0o1777)
+    found = ask(shared_path, monitor=False, said=said(data))
+    assert found.status is Status.FAIL, told(found)
 
 
 def test_a_link_warns_unless_it_is_written_out(ask: Ask, place: Path, shared_path: Path) -> None:

@@ -282,6 +282,25 @@ def test_the_printed_rule_is_enough_for_the_next_run(ask: Ask, accounts: Account
         accounts.allow_sudo(account, "postgres", programs)
 
 
+def test_the_program_of_the_guide_logs_every_question_and_no_password(ask: Ask, accounts: Accounts, site: Site) -> None:
+    guide = (Path(__file__).parent.parent.parent / "docs/guides/dba.md").read_text()
+    (text,) = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    program, log = site.new_path("log-preflight"), site.new_path("questions.log")
+    log.touch(0o666)
+    log.chmod(0o666)
+    program.write_text(text.replace("logger -t preflight", f"cat >>{log}"))
+    program.chmod(0o755)
+    account = accounts.add(key_options=f'restrict,command="{program}"')
+    accounts.allow_sudo(account, "postgres", PROGRAMS, password=True)
+    found = ask(account, password=account.password)
+    assert found.status is Status.PASS, told(found)
+    logged = log.read_text()
+    for program_name in PROGRAMS:
+        assert f"try {program_name}" in logged or program_name.rpartition("/")[2] in logged
+    assert account.password not in logged
+    assert "sh -s" not in logged
+
+
 def test_the_login_itself_is_not_asked_about(site: Site, tmp_path: Path) -> None:
     account = site.account("good")
     host = Host(id="db1", user=Login(account.name), key=account.key)
@@ -298,3 +317,27 @@ def test_a_host_nobody_reaches_leaves_the_line_unknown(site: Site, tmp_path: Pat
     found = finding(BecomeAccount, plan)
     assert found.status is Status.UNKNOWN, told(found)
     assert "nologin" in found.cause
+
+
+@pytest.mark.case(43)
+@pytest.mark.parametrize("work", [True, False])
+@pytest.mark.parametrize("setting", ["lecture = always", "listpw = always", "noexec", "insults", "!use_pty"])
+def test_defaults_of_sudo_are_taken_as_they_work_and_the_cure_is_none_that_stands_there(
+    ask: Ask, accounts: Accounts, planned: Callable[..., Plan], setting: str, work: bool
+) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", [*PROGRAMS, "/bin/sh"])
+    accounts.sudo_defaults(account, setting)
+    found = ask(account, work=work)
+    if setting == "noexec":
+        assert found.status is Status.FAIL, told(found)
+        assert "noexec" in found.judgement.summary
+        rule = re.search(r"(\S+ ALL=\(\S+\) NOPASSWD: EXEC: .*)", found.judgement.remedy)
+        assert rule, told(found)
+        accounts._rules[account.name].append(rule[1])
+        accounts._write_sudoers()
+        found = ask(account, work=work)
+    assert found.status is Status.PASS, told(found)
+    if work:  # other checks look with a shell of it
+        (files,) = findings(ScriptHashes, planned(account)).values()
+        assert "sudo gives" not in told(files)

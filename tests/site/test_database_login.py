@@ -363,6 +363,23 @@ def test_settings_that_change_what_scripts_do_are_told(
     assert words in found.judgement.summary
 
 
+@pytest.mark.case(51)
+def test_a_setting_with_bytes_that_are_no_utf_8_is_told(orders: Orders, ask: Ask) -> None:
+    name = f"{orders.name}_ascii"
+    orders.cluster.sql(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    path = r"convert_from('\x636166e9', 'SQL_ASCII')"
+    change = f"EXECUTE format('ALTER ROLE %I SET search_path = public, %I', '{orders.role.name}', {path})"
+    orders.cluster.sql(f"SET client_encoding = 'SQL_ASCII'; DO $$ BEGIN {change}; END $$", dbname=name)
+    try:
+        found = ask(name=name)
+        assert found.status is Status.WARN, told(found)
+        assert "holds bytes that are no UTF-8" in found.judgement.summary
+        orders.cluster.client("psql", "-X", "-d", "postgres", stdin=found.judgement.remedy)
+        assert ask(name=name).status is Status.PASS, told(ask(name=name))
+    finally:
+        orders.cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_a_role_that_becomes_another_at_login_fails(orders: Orders, ask: Ask) -> None:
     other = orders.cluster.create_role("owner")
     orders.cluster.sql(f'GRANT "{other.name}" TO "{orders.role.name}"')

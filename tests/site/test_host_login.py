@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from preflight_checks.host_login import HostLogin, HostLoginSettings
+from pytest_mock import MockerFixture
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account as Login
-from preflight.plan import Backup, Database, Host, Role, SaidUntil, SecretRef, Step
+from preflight.plan import Backup, Database, Host, LoginUse, Role, SaidUntil, SecretRef, Step
 from tests.site.accounts import Account, Accounts, make_key
 from tests.site.asking import NOW, WINDOW, finding, findings, host_on, make_plan, told
-from tests.site.machine import free_port
+from tests.site.machine import free_port, needs, run
 from tests.site.site import Site
 
 Ask = Callable[..., Finding]
@@ -74,6 +76,29 @@ def test_accounts_that_cannot_work_fail_each_with_its_own_remedy(
     assert said in found.judgement.summary
     assert remedy in found.judgement.remedy
     assert found.judgement.actual
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"shell": "/usr/sbin/nologin"},
+        {"account_expires": NOW.date() - timedelta(days=2)},
+        {"account_expires": NOW.date() + timedelta(days=2)},
+    ],
+    ids=["no shell", "expired", "expires too soon"],
+)
+def test_what_root_is_to_run_for_an_account_works_as_it_is_printed(
+    site: Site, accounts: Accounts, ask: Ask, made: dict[str, Any]
+) -> None:
+    account = accounts.add("cured", **made)
+    window = replace(WINDOW, end=NOW + timedelta(days=5))
+    found = ask(by_key(site, account), window=window)
+    assert found.status is Status.FAIL, told(found)
+    command = found.judgement.remedy.partition(": ")[2].split()
+    assert command[-1] == account.name
+    run(needs(command[0]), *command[1:])
+    found = ask(by_key(site, account), window=window)
+    assert found.status is Status.PASS, told(found)
 
 
 def test_a_refused_key_and_a_wrong_password_fail(
@@ -251,3 +276,90 @@ def test_a_key_that_is_locked_down_as_the_guide_for_dbas_says_passes(
 ) -> None:
     found = ask(by_key(site, accounts.add("locked", key_options=options)))
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.case(37)
+@pytest.mark.parametrize("forwarding", ["yes", "no"])
+def test_a_jump_host_that_only_lets_through_is_asked_nothing(site: Site, tmp_path: Path, forwarding: str) -> None:
+    sshd = site.start_sshd(options={"AllowTcpForwarding": forwarding})
+    through = host_on(sshd, site.account("nologin"), id="jump", login=LoginUse.THROUGH)
+    behind = by_key(site, site.account("good"), jump="jump")
+    known_hosts = sshd.known_hosts_lines() + site.sshd.known_hosts_lines()
+    found = findings(HostLogin, make_plan(tmp_path, hosts=[through, behind], known_hosts=known_hosts))
+    jump, db1 = found["jump"], found["db1"]
+    if forwarding == "yes":
+        assert (jump.status, db1.status) == (Status.PASS, Status.PASS), told(jump) + told(db1)
+    else:
+        assert (jump.status, db1.status) == (Status.PASS, Status.FAIL), told(jump) + told(db1)
+        assert "have sshd on jump let its login through to db1 port" in db1.judgement.remedy
+    assert "Starting session: command" not in sshd.whole_log
+    sshd.close()
+
+
+@pytest.mark.parametrize(
+    ("shell", "name"),
+    [("/bin/bash", ".bashrc"), ("/bin/tcsh", ".cshrc"), ("/usr/bin/fish", ".config/fish/config.fish")],
+)
+def test_a_start_up_file_that_prints_is_told_and_its_cure_works(
+    site: Site, accounts: Accounts, ask: Ask, shell: str, name: str
+) -> None:
+    account = accounts.add("noisy", shell=shell)
+    file = account.home / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("echo Welcome to the database server\n")
+    found = ask(by_key(site, account))
+    assert found.status is Status.WARN, told(found)
+    assert "breaks scp and rsync" in found.judgement.summary
+    assert found.judgement.actual == "Welcome to the database server"
+    where, _, line = found.judgement.remedy.partition(", first line: ")
+    assert where == f"in ~/{name} of {account.name} on db1"
+    file.write_text(f"{line}\n{file.read_text()}")
+    found = ask(by_key(site, account))
+    assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.case(35)
+def test_a_key_that_others_may_read_fails_and_the_cure_works_when_pasted(site: Site, ask: Ask, tmp_path: Path) -> None:
+    account = site.account("good")
+    key = tmp_path / "a key"
+    key.write_bytes(account.key.read_bytes())
+    key.chmod(0o644)
+    host = replace(by_key(site, account), key=key)
+    found = ask(host)
+    assert found.status is Status.FAIL, told(found)
+    run("sh", "-c", found.judgement.remedy, cwd=tmp_path)
+    assert ask(host).status is Status.PASS
+
+
+@pytest.mark.case(36)
+def test_a_key_in_a_cipher_of_openssh_alone_is_this_tools_limit_and_the_cure_works_when_pasted(
+    site: Site, ask: Ask, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "gcm key"
+    options = ("-q", "-t", "ed25519", "-Z", "aes256-gcm@openssh.com", "-N", "open sesame", "-f", key)
+    run("ssh-keygen", *options)
+    monkeypatch.setenv("PASSPHRASE", "open sesame")
+    account = accounts.add("gcm", authorize=False)
+    accounts.authorize(account.name, public_key=Path(f"{key}.pub").read_text())
+    host = replace(by_key(site, account), key=key, passphrase=SecretRef("env", "PASSPHRASE"))
+    found = ask(host)
+    assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+    command, _, rest = found.judgement.remedy.removeprefix("use a cipher this tool reads: ").partition("; or ")
+    assert rest == "log in through the agent"
+    run("sh", "-c", f"{command} -P 'open sesame' -N 'open sesame'", cwd=tmp_path)  # as typed at its prompts
+    assert ask(host).status is Status.PASS
+
+
+@pytest.mark.case(48)
+def test_what_is_amiss_on_this_machine_is_cured_by_whoever_runs_it(
+    site: Site, ask: Ask, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    host = replace(by_key(site, site.account("good")), key=tmp_path / "absent")
+    absent = ask(host)
+    mocker.patch("socket.getaddrinfo", side_effect=socket.gaierror(socket.EAI_AGAIN, "try again"))
+    no_name = ask(replace(host, key=site.account("good").key, address="db1.example.net"))
+    mocker.patch("socket.getaddrinfo", side_effect=socket.gaierror(socket.EAI_FAIL, "broken"))
+    broken = ask(replace(host, key=site.account("good").key, address="db1.example.net"))
+    for found in (absent, no_name, broken):
+        assert (found.status, found.owner) == (Status.UNKNOWN, "whoever runs preflight"), told(found)
+        assert "firewall" not in told(found)

@@ -28,8 +28,10 @@ from preflight.plan import (
     Database,
     Host,
     RemotePath,
+    Role,
     Rollback,
     RollbackFile,
+    Said,
     Scripts,
     SecretRef,
     Sha256,
@@ -37,7 +39,6 @@ from preflight.plan import (
 from tests.site.accounts import Account, Accounts
 from tests.site.archives import set_header
 from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
-from tests.site.mounts import Mounts
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -46,6 +47,7 @@ TABLES = (
     "CREATE TABLE other AS SELECT 1 AS one",
 )
 HOUR = timedelta(hours=1)
+DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
 
 
 @dataclass
@@ -540,6 +542,8 @@ def test_rollback_files_are_hashed_where_they_are(orders: Orders, ask: Ask) -> N
     ("back", "status", "words"),
     [
         ("DROP TABLE t;", Status.PASS, "1 scripts have their way back: 010.sql"),
+        ("SELECT app.undo_010();", Status.UNKNOWN, "may change nothing"),
+        ("BEGIN; DROP TABLE t;", Status.FAIL, "does not commit what it changes"),
         (None, Status.FAIL, "010.sql has no way back"),
         ("-- to be written\n/* DROP TABLE t; */\n", Status.FAIL, "does nothing"),
         ("-- undo\nCREATE  TABLE t ();\n", Status.FAIL, "is the same script"),
@@ -562,6 +566,11 @@ def test_each_script_has_its_way_back(ask: Ask, tmp_path: Path, back: str | None
     found = ask(scripts={"s": scripts})["s way back"]
     assert found.status is status, told(found)
     assert words in found.judgement.summary
+    shown = Said(by="dba", on=NOW.date(), reason="run 8812")
+    answered = replace(scripts, way_back_shown=shown, single_transaction=True)
+    found = ask(scripts={"s": answered}, roles={"dba": DBA})["s way back"]
+    by_word = {Status.UNKNOWN: Status.WARN}.get(status, status)
+    assert found.status is (Status.PASS if "commit" in words else by_word), told(found)
 
 
 def test_a_folder_without_scripts_is_no_pass(ask: Ask, tmp_path: Path) -> None:
@@ -576,52 +585,6 @@ def test_a_folder_without_scripts_is_no_pass(ask: Ask, tmp_path: Path) -> None:
     is_fail(ask(scripts={"s": scripts})["s way back"], "cannot be read")
     (tmp_path / "none").mkdir()
     assert ask(scripts={"s": scripts})["s way back"].status is Status.UNKNOWN
-
-
-# Room.
-
-
-def test_a_restore_has_room_or_the_line_says_what_is_missing(
-    orders: Orders, ask: Ask, mounts: Mounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
-    subject = "orders room to restore"
-
-    def room(**keywords: Any) -> Finding:
-        return ask(backups={"orders": backup}, **keywords)[subject]
-
-    is_pass(room(), "needed to restore orders over the broken one")
-    small = mounts.ext4("small", megabytes=8, mode=0o755)
-    settings = {"data_directory": {"orders": RemotePath(str(small))}}
-    is_pass(room(settings=settings))  # 8 MiB hold a fifth of the database
-    kept = Rollback(rehearsed=NOW.date(), keep_broken=True)
-    is_fail(room(settings=settings, rollback=kept), "no room to restore orders beside the broken one", str(small))
-
-
-def test_a_tablespace_on_a_full_storage_is_a_warning(orders: Orders, ask: Ask, mounts: Mounts) -> None:
-    small = mounts.ext4("small", megabytes=8, mode=0o755)
-    place = small / "pg"
-    place.mkdir(mode=0o700)
-    shutil.chown(place, "postgres", "postgres")
-    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
-    kept = Rollback(rehearsed=NOW.date(), keep_broken=True)
-    orders.cluster.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
-    try:
-        found = ask(backups={"orders": backup}, rollback=kept)["orders room to restore"]
-    finally:
-        orders.cluster.sql("DROP TABLESPACE fast")
-    is_warned(found, f"room in the tablespace {place} is not known", f"df -h {place}")
-
-
-def test_a_data_directory_nobody_shows_is_a_warning(orders: Orders, ask: Ask) -> None:
-    backup = Backup(id="orders", database="orders", directory=RemotePath("/backup"))
-    role = orders.entry.user
-    orders.cluster.sql(f"REVOKE pg_monitor FROM {role}")
-    try:
-        found = ask(backups={"orders": backup})["orders room to restore"]
-    finally:
-        orders.cluster.sql(f"GRANT pg_monitor TO {role}")
-    is_warned(found, f"GRANT pg_read_all_settings TO {role}")
 
 
 # The rehearsal.

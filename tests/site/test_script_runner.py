@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from preflight.plan import (
     Scripts,
     SecretRef,
     ServerRole,
+    SslMode,
     Step,
 )
 from preflight.seal import seal_scripts
@@ -134,6 +138,24 @@ def fails(found: Finding, summary: str, remedy: str) -> None:
     assert found.judgement.minutes_at_stake == 25
 
 
+def as_root(found: Finding) -> None:
+    """What root is to run on the host, which is this machine."""
+    command = found.judgement.remedy.partition("run on db1: ")[2].partition("; or ")[0]
+    subprocess.run(["sh", "-c", command], check=True)
+
+
+def typed_by(account: str, command: str, answer: str) -> int:
+    """The exit status of `command`, which asks on a terminal, as the account."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        called = ["runuser", "-u", account, "--", "sh", "-c", command]
+        return subprocess.run(called, stdin=theirs, stdout=theirs, stderr=theirs, timeout=30).returncode
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def stub(server: Server, programs: Mapping[str, str]) -> Account:
     """An account whose PATH holds only the shell's own tools and these programs (name: shell text; or a path)."""
     folder = server.site.new_path("stubs")
@@ -195,7 +217,45 @@ def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
 def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
     (server.account.home / ".pgpass").unlink()
     fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass on db1")
-    fails(server.backup(), "no password at hand", "/.pgpass on db1")
+    fails(server.backup(), "no password at hand", "/.pgpass && chmod 600")
+
+
+@pytest.mark.parametrize("by_root", [False, True])
+def test_the_password_is_put_where_psql_finds_it_by_the_printed_command(server: Server, by_root: bool) -> None:
+    file = server.account.home / ".pgpass"
+    file.unlink()
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" PASSWORD \'a:b\\c "d\'')
+    cure = server.scripts().judgement.remedy
+    assert cure.startswith(f"on db1, as {server.account.name}: ")
+    who = "root" if by_root else server.account.name
+    assert typed_by(who, cure.partition(": ")[2], 'a:b\\c "d') == 0
+    assert file.read_text().startswith(f"*:{server.cluster.port}:{server.name}:{server.role.name}:a\\:b")
+    assert (file.owner(), file.stat().st_mode & 0o777) == (server.account.name, 0o600)
+    found = server.ask()["scripts orders"]
+    assert "no database login" not in told(found), told(found)
+
+
+@pytest.mark.parametrize(
+    "break_it", ['ALTER ROLE "{role}" NOLOGIN', 'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', ""]
+)
+def test_the_statements_that_let_a_role_in_work_as_they_are_printed(server: Server, break_it: str) -> None:
+    """Also for names that mean nothing to SQL without their quotes."""
+    role, name = f"Release-Bot {server.role.name}", f"Orders 2 {server.name}"
+    server.cluster.sql(f'ALTER ROLE "{server.role.name}" RENAME TO "{role}"')
+    server.cluster.sql(f"ALTER ROLE \"{role}\" PASSWORD '{server.role.password}'")
+    server.cluster.sql(f'ALTER DATABASE "{server.name}" RENAME TO "{name}"')
+    server.cluster.sql(f'ALTER DATABASE "{name}" OWNER TO postgres')
+    server.role, server.name = replace(server.role, name=role), name
+    server.write_pgpass(f"*:*:*:{role}:{server.role.password}")
+    if break_it:
+        server.cluster.sql(break_it.format(role=role, name=name))
+        found = server.scripts
+    else:
+        base = {"method": BackupMethod.PG_BASEBACKUP, "server": server.cluster.address}
+        found = partial(server.backup, backup=base)
+    cure = found().judgement.remedy
+    server.cluster.client("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=cure)
+    assert "no database login" not in told(found()), told(found())
 
 
 def test_a_password_file_that_others_can_read_is_no_password(server: Server) -> None:
@@ -350,17 +410,22 @@ def test_a_log_must_be_writable_where_it_is_written(server: Server) -> None:
 
     assert log(f"{server.staged}/run.log").status is Status.PASS
     assert not [*server.staged.glob("*.log")], "nothing is written"
-    fails(log(f"{server.staged}/logs/x"), "there is no such folder", "mkdir -p")
+    absent = log(f"{server.staged}/logs/x")
+    fails(absent, "there is no such folder", "mkdir -p")
+    as_root(absent)
+    assert log(f"{server.staged}/logs/x").status is Status.PASS
     fails(log(str(server.staged)), "a folder has that name", "another file")
     server.staged.chmod(0o755)
     closed = log(f"{server.staged}/own.log")
     fails(closed, "no file can be made in the folder", "touch -- ")
-    cure = closed.judgement.remedy.removeprefix("on db1: ").partition("; or ")[0]
-    subprocess.run(["sh", "-c", cure], check=True)
+    as_root(closed)
     assert log(f"{server.staged}/own.log").status is Status.PASS
     assert server.staged.stat().st_uid == 0, "the folder stays whose it was"
-    (server.staged / "out.log").touch(0o644)
-    fails(log(f"{server.staged}/out.log"), "the file is there and cannot be written", "setfacl -m u:")
+    (server.staged / "out.log").touch(0o444)
+    denied = log(f"{server.staged}/out.log")
+    fails(denied, "the file is there and cannot be written", "chown ")
+    as_root(denied)
+    assert log(f"{server.staged}/out.log").status is Status.PASS
 
 
 def test_a_log_of_an_account_that_sudo_gives_no_shell_of_is_unknown(server: Server, accounts: Accounts) -> None:
@@ -380,8 +445,8 @@ def test_the_login_must_enter_the_folder_in_which_it_starts_psql(server: Server,
     chown(server.staged, server.account.name)
     server.staged.chmod(0o700)
     found = server.scripts(account=runner, become=server.account.name)
-    fails(found, f"{runner.name} cannot start the work in", f"setfacl -m u:{runner.name}:x")
-    server.staged.chmod(0o711)
+    fails(found, f"{runner.name} cannot start the work in", f"chmod o+x {server.staged}; or let {runner.name} alone")
+    as_root(found)
     assert server.scripts(account=runner, become=server.account.name).status is Status.PASS
 
 
@@ -492,7 +557,7 @@ def test_who_puts_a_backup_back_must_get_in(server: Server) -> None:
     command = {**backup, "restore": Restore(command=("/no/such/restore.sh",))}
     fails(server.backup(backup=command), "/no/such/restore.sh does not start", "`command` of [backups.orders.restore]")
     server.write_pgpass(logins[1])
-    fails(server.backup(backup=backup), "restore: no database login on the server: no password", ".pgpass on db1")
+    fails(server.backup(backup=backup), "restore: no database login on the server: no password", ".pgpass && chmod 600")
 
 
 def test_the_folder_that_keeps_the_login_out_is_named(server: Server, accounts: Accounts) -> None:
@@ -507,7 +572,11 @@ def test_the_folder_that_keeps_the_login_out_is_named(server: Server, accounts: 
     inner.parent.chmod(0o700)
     ask = {"account": runner, "become": server.account.name}
     found = server.scripts(**ask, entry={"staged": RemotePath(str(inner))})
-    fails(found, "the folder cannot be entered", f"setfacl -m u:{runner.name}:x {inner.parent}, or chmod o+x")
+    fails(found, "the folder cannot be entered", f"chmod o+x {inner.parent}")
+    for _ in range(2):  # each names the first folder that keeps the login out
+        as_root(server.scripts(**ask, entry={"staged": RemotePath(str(inner))}))
+    found = server.scripts(**ask, entry={"staged": RemotePath(str(inner))})
+    assert found.status is Status.PASS, told(found)
     found = server.scripts(**ask, entry={"staged": RemotePath(f"{server.staged}/nosuch")})
     fails(found, "the folder is not there", "have the approved scripts put there on db1")
 
@@ -590,3 +659,33 @@ def test_an_account_that_sudo_does_not_give_leaves_the_line_unknown(server: Serv
     found = server.scripts(account=accounts.add("login"), become=server.account.name)
     assert found.status is Status.UNKNOWN, told(found)
     assert f"become {server.account.name} on db1" in found.judgement.remedy
+
+
+def over_tcp(server: Server, work: str) -> Finding:
+    place = {"server": server.cluster.address}
+    plain = SslMode.DISABLE  # of our own login
+    return (
+        server.scripts(entry=place, sslmode=plain) if work == "scripts" else server.backup(backup=place, sslmode=plain)
+    )
+
+
+@pytest.mark.parametrize("work", ["scripts", "backup"])
+def test_a_login_on_the_host_names_us_and_a_refused_password_is_not_tried_again_without_tls(
+    server: Server, work: str
+) -> None:
+    before = len(server.cluster.whole_log)
+    assert over_tcp(server, work).status is Status.PASS
+    log = server.cluster.whole_log[before:]
+    assert log.count(f"connection authorized: user={server.role.name}") == log.count("application_name=preflight") > 1
+    server.write_pgpass(f"*:*:*:{server.role.name}:not-it")
+    before = len(server.cluster.whole_log)
+    fails(over_tcp(server, work), "password authentication failed", "correct the password")
+    tried = {"scripts": 1, "backup": 2}  # scripts are asked about beside the backup, over the socket
+    assert server.cluster.whole_log[before:].count("password authentication failed") == tried[work]
+
+
+@pytest.mark.parametrize("work", ["scripts", "backup"])
+def test_where_tls_is_not_let_in_the_login_goes_without_as_psql_does(server: Server, work: str) -> None:
+    with server.cluster.hba(f"hostssl all {server.role.name} all reject"):
+        found = over_tcp(server, work)
+    assert found.status is Status.PASS, told(found)

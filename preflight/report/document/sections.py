@@ -55,8 +55,12 @@ def _covered(verdict: Verdict) -> str:
 
 
 def left_out(verdict: Verdict) -> list[str]:
-    """`backups: read-only release`: every kind of entries that the plan leaves out, and why."""
-    return [f"{kind}: {reason}" for kind, reason in verdict.plan.release.without.reasons.items()]
+    """`backups: read-only release`: every kind of entries that the plan leaves out, and why; and every check that it
+    does not let decide."""
+    plan = verdict.plan
+    advisory = [name for name, table in plan.checks.items() if table.get("severity") == Severity.ADVISORY]
+    reasons = [f"{kind}: {reason}" for kind, reason in plan.release.without.reasons.items()]
+    return [*reasons, *(f"{name}: made advisory by the plan" for name in advisory)]
 
 
 def counts(verdict: Verdict) -> str:

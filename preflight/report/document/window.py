@@ -23,9 +23,8 @@ _TICK_MINUTES = (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 100
 def window_span(window: Window, moment: datetime) -> str:
     """Begin, end and zone, the same in UTC, the real length, also where clocks change, and what is left of it."""
     text = f"{format_moment(window.start, window.zone)} to {time_in_window(window, window.end)} ({window.zone})"
-    utc = [_in_utc(window, at) for at in (window.start, window.end)]
-    if any(utc):
-        text += f", {' to '.join(utc)} UTC"
+    if not (_is_utc(window, window.start) and _is_utc(window, window.end)):
+        text += f", {_in_utc(window, window.start)} to {_in_utc(window, window.end)} UTC"
     text += f", {format_duration(window.end - window.start)}"
     changes = [change.text for change in clock_changes(zone(window.zone), window.start, window.end)]
     if changes:
@@ -83,15 +82,16 @@ def _by(verdict: Verdict, what: str, at: datetime) -> str:
 
 def _with_utc(window: Window, at: datetime) -> str:
     """For everybody whose clock shows UTC, too."""
-    utc = _in_utc(window, at)
-    return time_in_window(window, at) + (f" ({utc} UTC)" if utc else "")
+    return time_in_window(window, at) + ("" if _is_utc(window, at) else f" ({_in_utc(window, at)} UTC)")
+
+
+def _is_utc(window: Window, at: datetime) -> bool:
+    return not at.astimezone(zone(window.zone)).utcoffset()
 
 
 def _in_utc(window: Window, at: datetime) -> str:
-    """`04:33`, with the weekday where it is another one there; empty where the window's own zone shows UTC."""
+    """`04:33`, with the weekday where it is another one there."""
     utc, local = at.astimezone(UTC), at.astimezone(zone(window.zone))
-    if not local.utcoffset():
-        return ""
     return f"{utc:%H:%M}" if utc.date() == local.date() else f"{utc:%a %H:%M}"
 
 

@@ -72,6 +72,8 @@ class Login:
     """The name the certificate must hold."""
     password: str | None
     closing: threading.Event
+    alone: Callable[[], float] = lambda: 0.0
+    """Called when the server asks for a password, before it is told one: waits until it may be; the seconds it took."""
 
     def __repr__(self) -> str:
         return f"Login({self.database.id})"
@@ -130,11 +132,14 @@ class Login:
 
     def _poll(self, pgconn: pq.abc.PGconn, address: ServerAddress, trace: Trace, deadline: Deadline) -> bool:
         """Drives the login to its end, good or bad; whether there was a TCP connection. Raises CannotAsk."""
-        connected = False
+        connected = asked = False
         step: int = pq.PollingStatus.WRITING
         while step in _STEPS:
             if not wait(pgconn, _STEPS[step], deadline, self.closing):
                 raise self._silent(address, connected, deadline)
+            if not asked and pgconn.status == pq.ConnStatus.AWAITING_RESPONSE:
+                asked, waited = True, self.alone()
+                deadline = Deadline(deadline.left() + waited)
             step = pgconn.connect_poll()
             connected = connected or pgconn.status not in _NOT_CONNECTED
             if trace.too_long:

@@ -18,16 +18,17 @@ from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import Certificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, Deliver, SessionFailed
+from preflight.sessions import CannotAsk, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
+from preflight.sessions.trials import PasswordAccount
 
 if TYPE_CHECKING:
     from psycopg import pq
 
     from preflight.sessions.postgres import SqlPool
     from preflight.sessions.postgres.connection import Connection, Outcome
-    from preflight.sessions.postgres.login import ServerAddress
+    from preflight.sessions.postgres.login import Login, ServerAddress
 
 LOGIN_SECONDS = 10.0
 """From the call to the server to the accepted login."""
@@ -139,16 +140,21 @@ class SqlSession:
 
         The time for the login begins when the server is called: what this machine needs for its driver, a secret or a
         name, and the host for a channel, is not the server's slowness."""
+        begun = monotonic()
         try:
             self.stage = "loading the PostgreSQL driver"
             self._pool.load_driver()
             from preflight.sessions.postgres.connection import Connection, own_facts
             from preflight.sessions.postgres.login import Login
 
-            login = Login(self._database, self._database.server_name or self._address, self._password(), self._closing)
+            password = self._password()
             addresses = self._addresses(deadline)
-            self.stage = f"logging in at {self._session['address']}"
-            self._pgconn, server = login.connect(addresses, deadline.at_most(LOGIN_SECONDS))
+            require_time(deadline, begun)
+            with contextlib.ExitStack() as trial:
+                name = self._database.server_name or self._address
+                login = Login(self._database, name, password, self._closing, lambda: self._wait_alone(trial, deadline))
+                self.stage = f"logging in at {self._session['address']}"
+                self._pgconn, server = self._connect(login, addresses, deadline.at_most(LOGIN_SECONDS))
         except ImportError as error:
             detail = f"the PostgreSQL driver is unusable here: {error}"
             raise CannotAsk(Reason.NO_DRIVER, detail) from None
@@ -162,6 +168,26 @@ class SqlSession:
             self._session["address"] = str(server)
         self._connection = Connection(self._pgconn, self._closing)
         return server
+
+    def _connect(
+        self, login: Login, addresses: Sequence[ServerAddress], limit: Deadline
+    ) -> tuple[pq.abc.PGconn, ServerAddress]:
+        """See `Login.connect`. Raises CannotAsk."""
+        try:
+            return login.connect(addresses, limit)
+        except CannotAsk as slow:
+            if slow.reason is not Reason.NO_ANSWER or limit.seconds >= LOGIN_SECONDS:
+                raise
+            # Ours, and shorter than what a login may take: it tells nothing of the server.
+            raise CannotAsk(Reason.TARGET_LIMIT, f"{slow.detail}: all the time left for this database") from None
+
+    def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
+        """See `PasswordTrials.alone`. Raises CannotAsk."""
+        reference, trials = self._database.password, self._pool.secrets.trials
+        if reference is None:
+            return 0.0
+        account = PasswordAccount.of(self._database, "PostgreSQL", self._database.user, reference)
+        return trial.enter_context(trials.alone(account, self._database.id, deadline))
 
     def _password(self) -> str | None:
         reference = self._database.password

@@ -190,9 +190,10 @@ class Attempt:
         try:
             return open_forward(login.transport, self._host.address, self._host.ssh_port, self.limit)
         except ChannelRefused as refused:
-            at_the_jump = refused.reason in (Reason.FORWARDING_REFUSED, Reason.CONNECTION_LOST)
-            reason = Reason.JUMP if at_the_jump else Reason.NOT_FROM_JUMP
-            raise CannotAsk(reason, f"{address} from jump {name}: {refused.detail}") from None
+            told = {Reason.FORWARDING_REFUSED: Reason.NOT_LET_THROUGH, Reason.CONNECTION_LOST: Reason.JUMP}
+            raise CannotAsk(
+                told.get(refused.reason, Reason.NOT_FROM_JUMP), f"{address} from jump {name}: {refused.detail}"
+            ) from None
 
 
 class _Dropped(CannotAsk):

@@ -75,6 +75,8 @@ class Frame:
     took_seconds: float
     killed: bool
     """The far end's timeout(1) ended it."""
+    chatter: bytes
+    """What start-up files of the shell printed before the script began."""
 
 
 class _MarkReader:
@@ -137,6 +139,7 @@ class BatchReader:
         self._inside: dict[Stream, int | None] = dict.fromkeys(Stream)
         self._open: dict[int, _Open] = {}
         self._limit_word = ""
+        self._chatter = b""
         self.started = False
         """The shell has begun to run the script."""
         self.total_bytes = 0
@@ -184,6 +187,7 @@ class BatchReader:
             case ["S", limit, *_]:
                 self.started = True
                 self._limit_word = limit
+                self._chatter = bytes(self._readers[Stream.OUT].noise)
             case ["B", number] if number.isdecimal() and int(number) < len(self._questions):
                 self._inside[stream] = int(number)
                 self._open.setdefault(int(number), _Open(monotonic()))
@@ -201,7 +205,8 @@ class BatchReader:
         del self._open[number]
         took = monotonic() - answer.since
         out, err = answer.bodies[Stream.OUT], answer.bodies[Stream.ERR]
-        return Frame(number, code, out, err, answer.asked_at, took, self._was_killed(number, code, took))
+        killed = self._was_killed(number, code, took)
+        return Frame(number, code, out, err, answer.asked_at, took, killed, self._chatter)
 
     def _was_killed(self, number: int, code: int, took: float) -> bool:
         if self._limit_word != "timeout":

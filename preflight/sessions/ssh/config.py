@@ -5,10 +5,10 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 
 from __future__ import annotations
 
-import getpass
 import re
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from preflight.sessions import CannotAsk
 _SECONDS = 5.0
 _AT_ONCE = threading.BoundedSemaphore(8)
 """Programs started at the same time: each takes several descriptors and a core."""
+_NOWHERE = ("-v", "-N", "-o", "ProxyCommand=false", "-o", "ControlPath=none", "-o", "BatchMode=yes")
 _LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
 
 
@@ -52,10 +53,10 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         user=host.user or Account(first.get("user", "")),
         host_key_alias=host.host_key_alias or ("" if alias == "none" else alias),
     )
+    names = _key_files(host, options, deadline)
     if not host.agent and host.password is None:  # one credential: that of the plan comes before it
-        complete = replace(complete, key=host.key or _first_file(complete, options.get("identityfile", [])))
-    certificate = host.certificate or _first_file(complete, options.get("certificatefile", []))
-    complete = replace(complete, certificate=certificate)
+        complete = replace(complete, key=host.key or _first_file(names["identity"]))
+    complete = replace(complete, certificate=host.certificate or _first_file(names["certificate"]))
     files = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     agent = first.get("identityagent", "SSH_AUTH_SOCK")
     return Configured(
@@ -73,18 +74,38 @@ def parse(output: str) -> dict[str, list[str]]:
     for line in output.splitlines():
         keyword, _, value = line.strip().partition(" ")
         if value:
-            options.setdefault(keyword.lower(), []).extend(value.split() if keyword in _LISTS else [value])
+            options.setdefault(keyword.lower(), []).extend(_files(value) if keyword in _LISTS else [value])
     return options
 
 
+def _files(value: str) -> list[str]:
+    """The names in a list of files, which `ssh -G` prints without the quotes of one that holds a space: then the file
+    that exists is meant."""
+    words, names = value.split(" "), list[str]()
+    while words:
+        longest = (end for end in range(len(words), 1, -1) if Path(" ".join(words[:end])).expanduser().is_file())
+        end = next(longest, 1)
+        names.append(" ".join(words[:end]))
+        del words[:end]
+    return names
+
+
 def _ssh_g(host: Host, deadline: Deadline) -> str:
-    argv = ["ssh", "-G"]
+    done = _ssh(host, deadline, "-G")
+    if done.returncode != 0:
+        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
+        raise CannotAsk(Reason.SSH_CONFIG, detail)
+    return done.stdout
+
+
+def _ssh(host: Host, deadline: Deadline, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = ["ssh", *options]
     argv += [] if host.port is None else ["-p", str(host.port)]
     argv += ["-l", host.user] if host.user else []
     argv += ["--", host.address or host.id]
     try:
         with _AT_ONCE:
-            done = subprocess.run(
+            return subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -100,22 +121,24 @@ def _ssh_g(host: Host, deadline: Deadline) -> str:
         raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id} did not finish within {_SECONDS:.0f} s") from None
     except (OSError, ValueError) as error:
         raise CannotAsk(Reason.SSH_CONFIG, f"`ssh -G` for {host.id}: {error}") from None
-    if done.returncode != 0:
-        detail = f"`ssh -G` for {host.id} failed: {' '.join(done.stderr.split())[:300]}"
-        raise CannotAsk(Reason.SSH_CONFIG, detail)
-    return done.stdout
 
 
-def _first_file(host: Host, names: list[str]) -> Path | None:
+def _key_files(host: Host, options: Mapping[str, list[str]], deadline: Deadline) -> dict[str, list[str]]:
+    """The names of files with keys (`identity`) and with certificates (`certificate`).
+
+    `ssh -G` prints them as they are written. What their tokens and variables stand for, ssh tells when it is about to
+    connect; the way there that it is given leads nowhere."""
+    names = {kind: options.get(f"{kind}file", []) for kind in ("identity", "certificate")}
+    if not any(mark in name for written in names.values() for name in written for mark in "%$"):
+        return names
+    told = _ssh(host, deadline, *_NOWHERE).stderr
+    return {kind: re.findall(rf"^debug1: {kind} file (.+) type -?\d+$", told, re.MULTILINE) for kind in names}
+
+
+def _first_file(names: list[str]) -> Path | None:
     """The first that exists: one credential, one attempt."""
-    paths = (Path(_expanded(name, host)).expanduser() for name in names)
+    paths = (Path(name).expanduser() for name in names)
     return next((path for path in paths if path.is_file()), None)
-
-
-def _expanded(name: str, host: Host) -> str:
-    """The tokens of ssh_config(5) in a file name, which `ssh -G` leaves as they are."""
-    values = {"%": "%", "d": str(Path.home()), "h": host.address, "r": host.user, "u": getpass.getuser()}
-    return re.sub(r"%(.)", lambda found: values.get(found[1], found[0]), name.strip('"'))
 
 
 def _jump_host(spec: str) -> Host:

@@ -14,7 +14,7 @@ from preflight.plan import Account, Host
 from preflight.probe import NoReply
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, SessionFailed
+from preflight.sessions import CannotAsk, SessionFailed, require_time
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
 from preflight.sessions.ssh.config import Configured, configure
@@ -61,8 +61,6 @@ class Connection:
         self._failure: NoReply | None = None
         self._attempt: Attempt | None = None
         self._session: dict[str, str] = {}
-        self.password_refused = False
-        """sudo has refused the login's password in this run; it is offered once."""
 
     @property
     def way(self) -> list[Connection]:
@@ -111,6 +109,10 @@ class Connection:
         """A `NoReply` with all that is known of this connection."""
         vantage = f"from here to {self.host.id} as {self.reached.user or '?'}"
         return NoReply(reason, detail, now(), took, vantage, dict(self._session))
+
+    def note(self, name: str, fact: str) -> None:
+        """Adds to what every reply tells of the connection."""
+        self._session[name] = fact
 
     def close_unless_used(self, by_others_than: int = 0) -> bool:
         """Closes the connection, also one that is just being opened, unless more than so many use it; whether it did.
@@ -212,17 +214,18 @@ class Connection:
         self._session["auth"] = credential.description
         if credential.certificate is not None and credential.certificate.holds_at(now()):
             self._session["user_certificates"] = UserCertificate.as_json([credential.certificate])
-        if deadline.over:
-            detail = f"no time was left for the login: driver and credential took {monotonic() - begun:.1f} s here"
-            raise CannotAsk(Reason.BUSY, detail)
+        require_time(deadline, begun)
         self._enter(attempt, deadline)
         begun = monotonic()
         try:
             transport = attempt.reach(known)
             self._check_host_key(transport, host, known, unreadable)
-            attempt.stage = f"logging in as {host.user}"
-            with attempt.limited():
-                log_in(transport, host.user, credential, attempt.limit)
+            attempt.stage = f"waiting for the login of {host.user} elsewhere, which is tried alone"
+            with credential.alone(deadline) as waited:
+                attempt.stage = f"logging in as {host.user}"
+                attempt.limit = deadline.at_most(attempt.limit.left() + waited)
+                with attempt.limited():
+                    log_in(transport, host.user, credential, attempt.limit)
         finally:
             attempt.end_turn()
             if attempt.transport is not None and attempt.transport.banners:
@@ -248,6 +251,8 @@ class Connection:
                 configured = replace(configured, host=replace(configured.host, user=Account(getpass.getuser())))
         self.reached = configured.host
         self._session |= {"user": configured.host.user, "port": str(configured.host.ssh_port)}
+        if host.key is None and configured.host.key is not None:
+            self._session["key"] = str(configured.host.key)
         return configured
 
     def _begin(self, configured: Configured, deadline: Deadline) -> Attempt:

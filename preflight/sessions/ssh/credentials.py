@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from preflight.sessions import CannotAsk
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.keys import Agent, certify, find_key, load_key
 from preflight.sessions.ssh.transport import Transport, paramiko
+from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
 
-_TRIAL_SECONDS = 5.0
-"""Longest that a login waits for that of another host with the same password; PAM delays a refusal by 2 to 4 s."""
 _PASSWORD_PROMPT = re.compile(
     r"^(?!.*one.?time)(?:.*\W)?(?:password|passwor[td]|kennwort|mot de passe|contraseña|senha|palavra-passe|wachtwoord"
     r"|lösenord|adgangskode|passord|salasana|heslo|hasło|jelszó|parolă?|пароль|şifre|密码|密碼|パスワード|암호)\b",
@@ -43,10 +43,9 @@ class Credential:
         """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
         raise NotImplementedError
 
-    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
-        """Around the one attempt, which ends with CannotAsk when it is refused. Raises CannotAsk when it must not be
-        made."""
-        return nullcontext()
+    def alone(self, deadline: Deadline) -> AbstractContextManager[float]:
+        """Around the one attempt: see `PasswordTrials.alone`. Keys wait for nobody."""
+        return nullcontext(0.0)
 
 
 class KeyCredential(Credential):
@@ -76,16 +75,15 @@ class PasswordCredential(Credential):
     method = "password"
     description = "password"
 
-    def __init__(self, password: str, host_id: str, trials: PasswordTrials) -> None:
+    def __init__(self, password: str, alone: Callable[[Deadline], AbstractContextManager[float]]) -> None:
         self._password = password
-        self._host_id = host_id
-        self._trials = trials
+        self._alone = alone
 
     def __repr__(self) -> str:
         return "PasswordCredential()"
 
-    def trial(self, user: str, deadline: Deadline) -> AbstractContextManager[None]:
-        return self._trials.trial(user, self._password, self._host_id, deadline)
+    def alone(self, deadline: Deadline) -> AbstractContextManager[float]:
+        return self._alone(deadline)
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
@@ -118,42 +116,6 @@ class _FurtherPrompt(paramiko.SSHException):  # type: ignore[misc]
     """The server asks for more than the password."""
 
 
-class PasswordTrials:
-    """A wrong password that many hosts share is refused once: one host is tried first, the others wait for it. An
-    account of a directory would be locked otherwise."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._under_trial: set[tuple[str, str]] = set()
-        self._accepted: set[tuple[str, str]] = set()
-        self._refused_by: dict[tuple[str, str], str] = {}
-
-    @contextmanager
-    def trial(self, user: str, password: str, host_id: str, deadline: Deadline) -> Iterator[None]:
-        """Around one attempt. Raises CannotAsk when another host has refused the same before, and none accepted it. A
-        host that does not answer holds the others up for a moment only."""
-        mine = (user, password)
-        with self._changed:
-            wait = min(deadline.left(), _TRIAL_SECONDS)
-            self._changed.wait_for(lambda: mine not in self._under_trial or mine in self._accepted, wait)
-            if mine in self._refused_by and mine not in self._accepted:
-                detail = f"not tried: {self._refused_by[mine]} refused the same password of {user}"
-                raise CannotAsk(Reason.REFUSED_ELSEWHERE, detail)
-            self._under_trial.add(mine)
-        try:
-            yield
-        except CannotAsk as failed:
-            if failed.reason is Reason.BAD_CREDENTIAL:
-                self._refused_by.setdefault(mine, host_id)
-            raise
-        else:
-            self._accepted.add(mine)
-        finally:
-            with self._changed:
-                self._under_trial.discard(mine)
-                self._changed.notify_all()
-
-
 class CredentialStore:
     """Reads each key file once per run, however many hosts share it."""
 
@@ -161,7 +123,6 @@ class CredentialStore:
         self._secrets = secrets
         self._keys: dict[tuple[Path, str, Path | None], KeyCredential | CannotAsk] = {}
         self._lock = threading.Lock()
-        self._trials = PasswordTrials()
 
     def of(self, host: Host, agent_socket: str, deadline: Deadline) -> Credential:
         """The one credential of `host`. Raises CannotAsk (no credential, passphrase) before anything is sent."""
@@ -171,8 +132,10 @@ class CredentialStore:
             key, certificate, mark, agent = find_key(host, agent_socket, deadline)
             return KeyCredential(key, f"agent {mark}", certificate, agent)
         if host.password is not None:
+            account, trials = PasswordAccount.of(host, "sshd", host.user, host.password), self._secrets.trials
+            trials.require_not_refused(account, host.id)
             password = self._secrets.value(host.password, host.password_purpose)
-            return PasswordCredential(password, host.id, self._trials)
+            return PasswordCredential(password, partial(trials.alone, account, host.id))
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     def _key(self, host: Host, path: Path) -> KeyCredential:
@@ -202,28 +165,27 @@ class CredentialStore:
 
 def log_in(transport: Transport, user: str, credential: Credential, deadline: Deadline) -> None:
     """One attempt with one credential. Raises CannotAsk."""
-    with credential.trial(user, deadline):
-        transport.auth_timeout = max(deadline.left(), 0.1)
-        try:
-            further = credential.offer(transport, user)
-        except paramiko.BadAuthenticationType as refused:
-            allowed = [one_line(method, 60) for method in refused.allowed_types]
-            if "keyboard-interactive" in allowed and credential.method == "password":
-                raise _bad_credential(transport, user, credential) from None
-            detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
-            raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
-        except _FurtherPrompt as prompt:
-            if _NEW_PASSWORD_PROMPT.search(str(prompt)):
-                detail = f"the password of {user} has to be changed first: {prompt}"
-                raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
-            raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
-        except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
-            raise _explain(transport, user, credential, error, deadline) from None
-        if further:
-            detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
-            raise CannotAsk(Reason.PARTIAL, one_line(detail))
-        if not transport.is_authenticated():
-            raise _bad_credential(transport, user, credential)
+    transport.auth_timeout = max(deadline.left(), 0.1)
+    try:
+        further = credential.offer(transport, user)
+    except paramiko.BadAuthenticationType as refused:
+        allowed = [one_line(method, 60) for method in refused.allowed_types]
+        if "keyboard-interactive" in allowed and credential.method == "password":
+            raise _bad_credential(transport, user, credential) from None
+        detail = f"the server does not let {user} in with a {credential.method}, only with {', '.join(allowed)}"
+        raise CannotAsk(Reason.METHOD_NOT_ALLOWED, detail) from None
+    except _FurtherPrompt as prompt:
+        if _NEW_PASSWORD_PROMPT.search(str(prompt)):
+            detail = f"the password of {user} has to be changed first: {prompt}"
+            raise CannotAsk(Reason.PASSWORD_EXPIRED, detail) from None
+        raise CannotAsk(Reason.PARTIAL, f"the server asks {user} for more: {prompt}") from None
+    except Exception as error:  # noqa: BLE001  # paramiko raises SSHException, EOFError, OSError, and bare ones
+        raise _explain(transport, user, credential, error, deadline) from None
+    if further:
+        detail = f"the server accepts the {credential.method} of {user} and wants {', '.join(further)} in addition"
+        raise CannotAsk(Reason.PARTIAL, one_line(detail))
+    if not transport.is_authenticated():
+        raise _bad_credential(transport, user, credential)
 
 
 def _explain(

@@ -6,15 +6,17 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from preflight.clock import Deadline, monotonic
-from preflight.plan import SecretRef
+from preflight.clock import Deadline, monotonic, now
+from preflight.plan import LoginUse, SecretRef
 from preflight.probe import Question, Reply
+from preflight.questions.accounts import WayThroughProbe
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, News, too_much
 from preflight.sessions.ssh.connection import Connection, Login
+from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
 
 _HEAD_START_SECONDS = 0.15
@@ -32,7 +34,14 @@ _OWN_MARKS = re.compile(r"\bS (?:timeout(?: -k 2)?|none)\s+B 0\b")
 """The script ran without its first line, and with that without the nonce."""
 _NO_ENV = re.compile(r"\benv\b.*not found|unknown command:? '?env", re.IGNORECASE)
 _NO_PROCESS = re.compile(r"fork|resource temporarily unavailable", re.IGNORECASE)
-_NO_LOGIN = re.compile(r"currently not available|nologin|account is disabled", re.IGNORECASE)
+_NO_LOGIN = re.compile(
+    r"currently not available|nologin|account is disabled|unrecognized command 'env|what do you think i am",
+    re.IGNORECASE,
+)
+"""nologin(8), and git-shell(1)."""
+_SFTP_ONLY = re.compile(r"sftp connections only|restricted by rssh|scponly", re.IGNORECASE)
+_NOT_UNIX = re.compile(r"is not recognized as (?:an internal or external command|the name of a cmdlet)", re.IGNORECASE)
+"""cmd.exe, and PowerShell."""
 
 
 class SshSession:
@@ -88,6 +97,10 @@ class _Asking:
             for question in questions:
                 self._deliver(question, failed.answer)
             return
+        if self._connection.host.login is LoginUse.THROUGH:
+            self._answer_without_asking(login, questions)
+            self._connection.release()
+            return
         together = [question for question in questions if not _needs_own_channel(question)]
         self._waiting = [together] if together else []
         self._waiting += [[question] for question in questions if _needs_own_channel(question)]
@@ -123,18 +136,19 @@ class _Asking:
                 self._out_of_time()
                 return
             if self._running or self._waiting:
-                pauses = [run.wait_seconds for run in self._running] or [_SLOT_POLL_SECONDS]
+                pauses = [run.wait_seconds for run in self._running] + [_SLOT_POLL_SECONDS] * bool(self._waiting)
                 self._news.wait_once(min(self._deadline.left(), *pauses))
 
     def _start(self, login: Login) -> None:
         """Opens as many channels as there are batches and the server allows."""
         for questions in list(self._waiting):
-            if self._deadline.over or (
-                _has_secret(questions) and any(_has_secret(r.unanswered) for r in self._running)
-            ):
-                continue  # one password after another: once sudo has refused it, another try could lock the account
+            if self._deadline.over:
+                return
+            typed = _has_secret(questions)
             try:
-                secret = self._secret_of(questions[0]) if _has_secret(questions) else None
+                if typed and not self._may_type(questions[0]):
+                    continue
+                secret = self._secret_of(questions[0]) if typed else None
                 channel = login.slots.open(login.transport, self._deadline)
             except CannotAsk as failed:
                 self._put_all(questions, failed.reason, failed.detail)
@@ -144,6 +158,14 @@ class _Asking:
                 answered = partial(self._put_frame, login)
                 self._running.append(BatchRun(questions, secret, answered, channel, self._news))
             self._waiting.remove(questions)
+
+    def _answer_without_asking(self, login: Login, questions: Sequence[Question]) -> None:
+        """For an account that runs nothing: that it logs in is all that can be known."""
+        for question in questions:
+            if question.text == WayThroughProbe.text:
+                self._deliver(question, Reply(0, "", now(), 0.0, login.vantage, session=login.session))
+            else:
+                self._put_all([question], Reason.ONLY_THROUGH, "its account only lets connections through")
 
     def _settle(self, login: Login, run: BatchRun, ending: Ending) -> None:
         """Answers what the batch left open. After a question that hangs or floods, the rest goes to a new channel."""
@@ -188,11 +210,17 @@ class _Asking:
         if _PASSWORD_EXPIRED.search(told):
             reason, what = Reason.PASSWORD_EXPIRED, "the password has expired or must be changed"
         elif _NO_LOGIN.search(told):
-            reason, what = Reason.NOLOGIN, "the account's shell is nologin"
+            reason, what = Reason.NOLOGIN, "the account's shell runs no commands"
+        elif _SFTP_ONLY.search(told):
+            reason, what = Reason.SFTP_ONLY, "the account may only copy files"
+        elif _NOT_UNIX.search(said):
+            reason, what = Reason.NOT_UNIX, "a shell of Windows answered"
         elif _NO_ENV.search(said) or _NO_PROCESS.search(said):
             reason, what = Reason.START_UP_FILE, "a start-up file of the shell spoils its PATH or its limits"
         elif status in (126, 127):
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
+        elif status == 1 and not said and not login.transport.has_forced_command:
+            reason, what = Reason.NO_SHELL, "the account's shell ended at once, as /bin/false does"
         elif (not said or _BEHEADED.search(said) or _OWN_MARKS.search(said)) and not login.transport.has_forced_command:
             reason, said = Reason.START_UP_FILE, "" if _OWN_MARKS.search(said) else said
             what = "a start-up file of the shell ended it, or read what was meant for the command"
@@ -201,27 +229,34 @@ class _Asking:
         detail = f"the login succeeded, but {what}; exit status {status}" + (f": {said}" if said else "")
         self._put_all(unanswered, reason, detail)
 
+    def _may_type(self, question: Question) -> bool:
+        """Whether the secret of a question that is asked alone may be typed now: one after another, since once sudo has
+        refused it, another try could lock the account. Raises CannotAsk."""
+        if any(_has_secret(run.unanswered) for run in self._running):
+            return False
+        return self._secrets.trials.claim(self._account(question), self._connection.host.id)
+
+    def _account(self, question: Question) -> PasswordAccount:
+        """Whose password it is that sudo asks for."""
+        user = self._connection.reached.user
+        return PasswordAccount.of(self._connection.host, "sudo", user, SecretRef.parse(question.stdin_secret))
+
     def _secret_of(self, question: Question) -> str:
-        """The secret of a question that is asked alone. Raises CannotAsk."""
-        if self._connection.password_refused:
-            detail = "sudo refused the password before; it is not offered again in this run"
-            raise CannotAsk(Reason.SUDO_PASSWORD_REFUSED, detail)
-        try:
-            reference = SecretRef.parse(question.stdin_secret)
-            return self._secrets.value(reference, self._connection.host.password_purpose)
-        except ValueError as error:
-            raise CannotAsk(Reason.NO_SECRET, str(error)) from None
+        """Raises CannotAsk."""
+        return self._secrets.value(SecretRef.parse(question.stdin_secret), self._connection.host.password_purpose)
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
             detail = f"{self._connection.host.id}: took more than {question.timeout_seconds:.0f} s"
+            self._end_trial(question)
             self._deliver(question, self._connection.no_reply(Reason.QUESTION_LIMIT, detail, took=frame.took_seconds))
             return
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
             return
-        if question.stdin_secret and _SUDO_REFUSED.search(decode(frame.err)):
-            self._connection.password_refused = True
+        self._end_trial(question, accepted=not _SUDO_REFUSED.search(decode(frame.out + frame.err)))
+        if chatter := one_line(decode(frame.chatter), 200):
+            self._connection.note("chatter", chatter)
         reply = Reply(
             code=frame.code,
             text=decode(frame.out),
@@ -236,7 +271,12 @@ class _Asking:
     def _put_all(self, questions: Sequence[Question], reason: Reason, detail: str) -> None:
         answer = self._connection.no_reply(reason, f"{self._connection.host.id}: {detail}")
         for question in questions:
+            self._end_trial(question)
             self._deliver(question, answer)
+
+    def _end_trial(self, question: Question, *, accepted: bool | None = None) -> None:
+        if question.stdin_secret:
+            self._secrets.trials.settle(self._account(question), self._connection.host.id, accepted=accepted)
 
 
 def _has_secret(questions: Sequence[Question]) -> bool:

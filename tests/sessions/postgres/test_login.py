@@ -7,7 +7,9 @@ import resource
 import shutil
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,19 @@ from typing import Any
 import pytest
 
 from preflight.clock import Deadline, monotonic
+from preflight.finding import Status
 from preflight.judging.cures import refuses_login
 from preflight.plan import SecretRef, SslMode
-from preflight.probe import Answer
+from preflight.probe import Answer, NoReply
 from preflight.questions import http as certificate_facts
 from preflight.reasons import Reason
 from preflight.sessions import Session
 from preflight.sessions.dial import DialFailed, resolve
+from preflight.sessions.postgres import SqlPool
 from preflight.sessions.postgres.libpq import ServerWord, read_trace
 from preflight.sessions.postgres.refusal import Failed, explain
 from preflight.sessions.postgres.session import LOGIN_SECONDS
+from tests.sessions.asking import ask_within
 from tests.sessions.conftest import GENEROUS_SECONDS
 from tests.sessions.postgres import fakes
 from tests.sessions.postgres.asking import Asker, ask, asker, no_reply, question, reply, role
@@ -393,6 +398,13 @@ def test_no_route(asker: Asker, role: DatabaseRole) -> None:
     assert answer.reason in (Reason.NO_ROUTE, Reason.UNREACHABLE)
 
 
+@pytest.fixture
+def short_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login may take half a second, much less than there is for the database."""
+    monkeypatch.setattr("preflight.sessions.postgres.session.LOGIN_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("short_login")
 def test_an_address_that_swallows_the_attempt_to_connect(asker: Asker, role: DatabaseRole) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -401,7 +413,7 @@ def test_an_address_that_swallows_the_attempt_to_connect(asker: Asker, role: Dat
         for client in clients:
             client.setblocking(False)
             client.connect_ex(full.getsockname())
-        answer = no_reply(asker.login(role, full.getsockname()[1], seconds=0.5))
+        answer = no_reply(asker.login(role, full.getsockname()[1]))
         for client in clients:
             client.close()
     assert answer.reason is Reason.NO_ANSWER
@@ -416,26 +428,31 @@ def test_the_next_address_is_tried_when_the_first_does_not_answer(
 
 
 @pytest.mark.parametrize(
-    ("serve", "reason", "seconds"),
-    [
-        (fakes.silent, Reason.NO_ANSWER, 1.0),
-        (fakes.speaks_http, Reason.NOT_POSTGRESQL, GENEROUS_SECONDS),
-        (fakes.closes, Reason.CLOSED_BY_SERVER, GENEROUS_SECONDS),
-    ],
+    ("serve", "reason"),
+    [(fakes.speaks_http, Reason.NOT_POSTGRESQL), (fakes.closes, Reason.CLOSED_BY_SERVER)],
 )
 def test_what_listens_there_is_no_postgresql(
-    asker: Asker, role: DatabaseRole, serve: fakes.Serve, reason: Reason, seconds: float
+    asker: Asker, role: DatabaseRole, serve: fakes.Serve, reason: Reason
 ) -> None:
     with fakes.fake_server(serve) as (port, clients):
-        answer = no_reply(asker.login(role, port, seconds=seconds))
+        answer = no_reply(asker.login(role, port))
     assert answer.reason is reason
     assert len(clients) == 1
 
 
+@pytest.mark.usefixtures("short_login")
+def test_a_server_that_says_nothing_is_a_timeout(asker: Asker, role: DatabaseRole) -> None:
+    with fakes.fake_server(fakes.silent) as (port, clients):
+        answer = no_reply(asker.login(role, port))
+    assert answer.reason is Reason.NO_ANSWER
+    assert len(clients) == 1
+
+
+@pytest.mark.usefixtures("short_login")
 @pytest.mark.parametrize("sslmode", [SslMode.REQUIRE, SslMode.DISABLE])
 def test_an_sshd_on_the_port(asker: Asker, role: DatabaseRole, sslmode: SslMode) -> None:
     with fakes.fake_server(fakes.speaks_ssh) as (port, _):
-        answer = no_reply(asker.login(role, port, seconds=0.6, sslmode=sslmode))
+        answer = no_reply(asker.login(role, port, sslmode=sslmode))
     assert answer.reason in (Reason.TLS_FAILED, Reason.TLS_UNSUPPORTED, Reason.NOT_POSTGRESQL, Reason.NO_ANSWER)
 
 
@@ -562,3 +579,51 @@ def test_many_databases_of_one_server_are_one_look_at_its_certificate(
     assert all("certificate" in reply(answer).session for answer in answers)
     assert len(answers) == 3
     assert postgres.whole_log[before:].count(CONNECTION) == 3 + 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_wrong_password_is_refused_once_for_each_account(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, own: bool
+) -> None:
+    before = len(postgres.whole_log)
+    ids = ("app1", "app2", "app3", "app4")
+    pool = asker.pool(role, postgres.port, password="not-the-password", ids=ids, local_account=own)
+
+    def ask_one(name: str, pool: SqlPool = pool) -> NoReply:
+        return no_reply(ask_within(pool.session(name), [question("SELECT 1")], GENEROUS_SECONDS)[0][1])
+
+    with fakes.fake_server(fakes.silent) as (port, _), ThreadPoolExecutor(len(ids) + 1) as threads:
+        quiet = asker.pool(role, port, password="not-the-password", ids=("quiet",))
+        silent = threads.submit(ask_one, "quiet", quiet)
+        answers = list(threads.map(ask_one, ids))
+        assert not silent.done(), "a server that says nothing was told no password, and holds up nobody"
+        quiet.close()
+    tried = 4 if own else 1
+    counts = Counter({Reason.BAD_PASSWORD: tried, Reason.REFUSED_ELSEWHERE: 4 - tried})
+    assert Counter(answer.reason for answer in answers) == counts
+    assert postgres.whole_log[before:].count("password authentication failed") == tried
+
+
+@pytest.mark.case(54)
+@pytest.mark.case(58)
+def test_a_login_for_which_this_machine_left_no_time_is_not_the_servers_fault(
+    asker: Asker, postgres: Cluster, role: DatabaseRole, mocker: Any
+) -> None:
+    before = len(postgres.whole_log)
+    pool = asker.pool(role, postgres.port)
+    real, over = pool.load_driver, threading.Event()
+    mocker.patch.object(pool, "load_driver", side_effect=lambda: (real(), over.wait(0.3)))
+    answers: list[Answer] = []
+    pool.session("app1").ask([question("SELECT 1")], Deadline(0.2), lambda _asked, answer: answers.append(answer))
+    late = no_reply(answers[0])
+    assert (late.reason, late.reason.status) == (Reason.BUSY, Status.UNKNOWN)
+    assert "took 0." in late.detail
+    assert "received" not in postgres.whole_log[before:].partition(CONNECTION)[2].partition("received")[0]
+
+
+@pytest.mark.case(54)
+def test_a_server_that_had_less_time_than_a_login_may_take_is_not_called_silent(asker: Asker) -> None:
+    with fakes.fake_server(fakes.silent) as (port, _):
+        answer = no_reply(asker.login(NOBODY, port, seconds=0.5))
+    assert (answer.reason, answer.reason.status) == (Reason.TARGET_LIMIT, Status.UNKNOWN)
+    assert "all the time left for this database" in answer.detail

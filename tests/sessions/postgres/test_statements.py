@@ -203,6 +203,7 @@ def test_a_server_that_tells_something_else_of_itself_is_still_asked(
     assert "settings" not in reply(answer).session
 
 
+@pytest.mark.case(51)
 def test_bytes_that_are_no_utf_8_are_replaced(asker: Asker, postgres: Cluster) -> None:
     """A database in SQL_ASCII hands out bytes as they are."""
     special = postgres.create_role("special")

@@ -137,6 +137,28 @@ def hanging_in(place: str) -> Behaviour:
     return behave
 
 
+class Asking(paramiko.ServerInterface):
+    """Lets in who answers these prompts, one after another, whatever the answers are; keeps them."""
+
+    def __init__(self, prompts: list[str]) -> None:
+        self._prompts = list(prompts)
+        self.answers: list[str] = []
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "keyboard-interactive"
+
+    def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery:
+        return paramiko.InteractiveQuery("", "", (self._prompts.pop(0), False))
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
+        self.answers += responses
+        return self.check_auth_interactive("", "") if self._prompts else AUTH_SUCCESSFUL
+
+
+def asking(server: Asking) -> Behaviour:
+    return lambda connection, over: _serve(paramiko.Transport(connection), server, over)
+
+
 _HOST_KEY = paramiko.ECDSAKey.generate()
 HOST_KEY_FIELDS = f"{_HOST_KEY.get_name()} {_HOST_KEY.get_base64()}"
 

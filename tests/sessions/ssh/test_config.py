@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import pwd
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,13 +52,51 @@ def test_a_host_built_without_a_port_leaves_it_open() -> None:
     assert (host.port, host.ssh_port, port_of(host), port_of(replace(host, port=22))) == (None, 22, 2222, 22)
 
 
-@pytest.mark.parametrize("written", ["%d/.ssh/id_x", '"~/.ssh/my key"', "~/.ssh/%r"])
-def test_an_identity_file_is_found_as_ssh_finds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
-) -> None:
+def test_a_key_file_below_the_home_folder_may_hold_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".ssh").mkdir()
-    key = tmp_path / ".ssh" / {"%": "id_x", '"': "my key", "~": "dba"}[written[0]]
+    key = tmp_path / "my key"
     key.touch()
-    (tmp_path / "config").write_text(f"Host db1\n  IdentityFile {written}\n")
-    assert configure(Host(id="db1", user=Account("dba"), ssh_config=True), Deadline(10)).host.key == key
+    (tmp_path / "config").write_text('Host db1\n  IdentityFile "~/my key"\n')
+    assert configure(Host(id="db1", ssh_config=True), Deadline(10)).host.key == key
+
+
+@pytest.mark.case(40)
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("{home}/id_x", "id_x"),
+        ('"{home}/my key"', "my key"),
+        ("{folder}/%h-%n-%r-%p", "real.example.net-db1-dba-2222"),
+        ("{folder}/%k", "alias"),
+        ("{folder}/100%%", "100%"),
+        ("${{FOLDER}}/id_%u-%i", f"id_{getpass.getuser()}-{os.getuid()}"),
+    ],
+)
+def test_a_key_file_is_found_where_ssh_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, name: str
+) -> None:
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    home = "%d/" + os.path.relpath(tmp_path, pwd.getpwuid(os.getuid()).pw_dir)
+    (tmp_path / "config").write_text(
+        "Host db1\n  HostName real.example.net\n  Port 2222\n  User dba\n  HostKeyAlias alias\n"
+        f"  IdentityFile {tmp_path}/absent-%h\n  IdentityFile {written.format(home=home, folder=tmp_path)}\n"
+    )
+    host = Host(id="db1", ssh_config=True)
+    assert configure(host, Deadline(10)).host.key is None
+    (tmp_path / name).write_text("a key")
+    found = configure(host, Deadline(10)).host.key
+    assert found is not None
+    assert found.resolve() == (tmp_path / name).resolve()
+
+
+@pytest.mark.case(40)
+def test_a_known_hosts_file_may_hold_a_space_and_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files = [tmp_path / "my known hosts", tmp_path / "kh-real.example.net", tmp_path / "absent"]
+    for file in files[:2]:
+        file.touch()
+    named = f'"{files[0]}" "{tmp_path}/kh-%h" ${{HOME}}/absent'
+    (tmp_path / "config").write_text(f"Host db1\n  HostName real.example.net\n  UserKnownHostsFile {named}\n")
+    found = configure(Host(id="db1", ssh_config=True), Deadline(10)).known_hosts
+    assert found is not None
+    assert list(found[:3]) == files

@@ -215,3 +215,18 @@ def test_channels_of_one_connection_need_no_threads(pool_of: PoolOf, good_accoun
     counter.join()
     started = sorted(type(thread).__name__ for thread in seen - before - {counter} if thread.name != "asking")
     assert started == ["Transport"]
+
+
+@pytest.mark.case(31)
+def test_one_silent_host_among_fifty_of_one_account_costs_only_itself(
+    make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_password = password_host(sshd, good_account, monkeypatch)
+    others = [replace(by_password, id=f"h{number}") for number in range(49)]
+    with misbehaving.serving(misbehaving.silent) as port:
+        pool = make_pool(replace(by_password, id="quiet", port=port), *others, known_hosts=sshd.known_hosts_lines())
+        with ThreadPoolExecutor(1) as threads:
+            quiet = threads.submit(ask, pool, "true", "quiet", MANY_SECONDS)
+            assert all(isinstance(answer, Reply) for answer in ask_hosts(pool, others).values())
+            assert not quiet.done(), "the others wait for nobody"
+            pool.close()

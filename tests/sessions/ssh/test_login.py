@@ -18,7 +18,8 @@ from preflight.plan import Account as Login
 from preflight.plan import Host, SecretRef
 from preflight.reasons import Reason
 from preflight.sessions.ssh.credentials import asks_for_password
-from tests.sessions.conftest import MakePool, ask, key_host, no_reply, password_host, question, reply
+from tests.sessions.conftest import GENEROUS_SECONDS, MakePool, ask, key_host, no_reply, password_host, question, reply
+from tests.sessions.ssh import misbehaving
 from tests.site.accounts import Account, make_key
 from tests.site.machine import needs, run
 from tests.site.site import Site
@@ -90,6 +91,7 @@ def test_a_missing_and_a_wrong_passphrase_are_told_apart_and_nothing_is_sent(
     assert unused_sshd.whole_log.count("Connection from") == 1, "another than our look at the log"
 
 
+@pytest.mark.case(48)
 @pytest.mark.parametrize("content", [None, "no key at all", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_key_file_that_is_none_is_no_credential(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, content: str | None
@@ -287,6 +289,7 @@ def test_a_closed_pool_answers_that_nobody_was_asked(make_pool: MakePool, sshd: 
     assert no_reply(ask(pool)).reason is Reason.CLOSED_HERE
 
 
+@pytest.mark.case(46)
 @pytest.mark.parametrize("line", ["exit 0", "cat >/dev/null", "read -r _", "read x", "PATH=/nope"])
 def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool, site: Site, line: str) -> None:
     account = site.accounts.add("startup")
@@ -298,6 +301,7 @@ def test_a_start_up_file_that_breaks_every_command_is_named(make_pool: MakePool,
     assert "timeout" not in answer.detail, "nothing of our own script is shown"
 
 
+@pytest.mark.case(35)
 def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
 ) -> None:
@@ -312,6 +316,7 @@ def test_a_key_that_others_may_read_is_refused_as_ssh_refuses_it(
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
 
 
+@pytest.mark.case(36)
 def test_a_cipher_that_only_openssh_reads_is_this_tools_limit(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,18 +357,48 @@ def test_a_certificate_in_the_agent_logs_in(
     trusting.close()
 
 
-def test_a_wrong_password_that_many_hosts_share_is_refused_once(
-    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.case(33)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_wrong_password_is_refused_once_for_each_account(
+    make_pool: MakePool, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch, own: bool
 ) -> None:
-    hosts = [password_host(unused_sshd, good_account, monkeypatch, "not-the-password", f"h{n}") for n in range(8)]
+    host = password_host(unused_sshd, good_account, monkeypatch, "not-the-password")
+    hosts = [replace(host, id=f"h{n}", local_account=own and n == 0) for n in range(8)]
     pool = make_pool(*hosts, known_hosts=unused_sshd.known_hosts_lines())
     with ThreadPoolExecutor(len(hosts)) as threads:
         answers = [no_reply(answer) for answer in threads.map(lambda host: ask(pool, "true", host.id), hosts)]
-    assert Counter(answer.reason for answer in answers) == {Reason.BAD_CREDENTIAL: 1, Reason.REFUSED_ELSEWHERE: 7}
-    (refused_on,) = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
+    tried = 1 + own
+    counts = {Reason.BAD_CREDENTIAL: tried, Reason.REFUSED_ELSEWHERE: 8 - tried}
+    assert Counter(answer.reason for answer in answers) == counts
+    *_, refused_on = (answer.detail.partition(":")[0] for answer in answers if answer.reason is Reason.BAD_CREDENTIAL)
     for answer in answers:
-        assert answer.reason is Reason.BAD_CREDENTIAL or f"{refused_on} refused the same password" in answer.detail
-    assert unused_sshd.whole_log.count("Failed password") == 1
+        assert answer.reason is Reason.BAD_CREDENTIAL or f"refused on {refused_on}" in answer.detail
+    assert unused_sshd.whole_log.count("Failed password") == tried
+
+
+def test_a_server_that_hangs_in_the_login_holds_up_nobody_with_a_key_and_its_own_account_until_its_limit(
+    make_pool: MakePool, site: Site, unused_sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {"login_within": timedelta(seconds=1.5)}
+    by_password = password_host(unused_sshd, good_account, monkeypatch)
+    with misbehaving.serving(misbehaving.hanging_in("auth")) as port:
+        hung = replace(by_password, id="hung", port=port, **short)  # type: ignore[arg-type]
+        same = [replace(by_password, id=f"same{n}", **short) for n in range(3)]  # type: ignore[arg-type]
+        by_key = key_host(unused_sshd, good_account, "key")
+        lines = unused_sshd.known_hosts_lines() + f"[127.0.0.1]:{port} {misbehaving.HOST_KEY_FIELDS}\n"
+        pool = make_pool(hung, *same, by_key, known_hosts=lines)
+        with ThreadPoolExecutor(5) as threads:
+            first = threads.submit(ask, pool, "true", "hung")
+            until = Deadline(GENEROUS_SECONDS)
+            while pool.session("hung").stage != f"logging in as {good_account.name}" and not until.over:
+                threading.Event().wait(0.01)
+            others = [threads.submit(ask, pool, "true", host.id) for host in same]
+            reply(ask(pool, "true", "key"))
+            assert not first.done(), "the key waits for nobody"
+            assert no_reply(first.result()).reason is Reason.NO_ANSWER
+            for other in others:
+                assert reply(other.result()).code == 0
+        pool.close()
 
 
 def test_a_right_password_that_many_hosts_share_logs_in_to_all(
@@ -376,6 +411,7 @@ def test_a_right_password_that_many_hosts_share_logs_in_to_all(
             assert reply(answer).code == 0
 
 
+@pytest.mark.case(34)
 @pytest.mark.parametrize(
     ("prompt", "is_one"),
     [
@@ -393,6 +429,7 @@ def test_only_a_prompt_for_a_password_gets_the_password(prompt: str, is_one: boo
     assert asks_for_password(prompt) is is_one
 
 
+@pytest.mark.case(54)
 def test_the_time_a_secret_takes_is_not_the_servers(
     make_pool: MakePool, sshd: Sshd, good_account: Account, tmp_path: Path
 ) -> None:
@@ -402,3 +439,39 @@ def test_the_time_a_secret_takes_is_not_the_servers(
     reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines())))
     answer = no_reply(ask(make_pool(host, known_hosts=sshd.known_hosts_lines()), seconds=1))
     assert (answer.reason, "reading the credential" in answer.detail) == (Reason.TARGET_LIMIT, True)
+
+
+GIT_SHELL = """fatal: unrecognized command 'env LC_ALL=C sh -s'"""
+CMD = """'env' is not recognized as an internal or external command,\noperable program or batch file."""
+POWERSHELL = """env : The term 'env' is not recognized as the name of a cmdlet, function, script file"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "reason"),
+    [
+        ("/bin/false", Reason.NO_SHELL),
+        ("echo env: Command not found. >&2; exit 1", Reason.START_UP_FILE),  # csh, whose .cshrc spoils the PATH
+        (f'echo "{GIT_SHELL}" >&2; exit 128', Reason.NOLOGIN),
+        ("echo 'fatal: What do you think I am? A shell?' >&2; exit 128", Reason.NOLOGIN),
+        ("echo This account is restricted by rssh.; exit 1", Reason.SFTP_ONLY),
+        (f'echo "{CMD}" >&2; exit 1', Reason.NOT_UNIX),
+        (f'echo "{POWERSHELL}" >&2; exit 1', Reason.NOT_UNIX),
+    ],
+)
+def test_what_a_shell_says_that_is_none_tells_why(
+    make_pool: MakePool, site: Site, shared_path: Path, shell: str, reason: Reason
+) -> None:
+    if not shell.startswith("/"):
+        (shared_path / "shell").write_text(f"#!/bin/sh\n{shell}\n")
+        (shared_path / "shell").chmod(0o755)
+        shell = str(shared_path / "shell")
+    account = site.accounts.add("noshell", shell=shell)
+    answer = no_reply(ask(make_pool(key_host(site.sshd, account), known_hosts=site.sshd.known_hosts_lines())))
+    assert answer.reason is reason, answer
+
+
+def test_an_account_that_may_only_copy_files_is_told(make_pool: MakePool, site: Site, good_account: Account) -> None:
+    copying = site.start_sshd(options={"ForceCommand": "internal-sftp"})
+    answer = no_reply(ask(make_pool(key_host(copying, good_account), known_hosts=copying.known_hosts_lines())))
+    assert answer.reason is Reason.SFTP_ONLY, answer
+    copying.close()

@@ -81,7 +81,9 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Sequ
         patch.setenv("HOST_PASSWORD", "canary-password")
         ports = {name: stack.enter_context(misbehaving.serving(behaviour)) for name, (behaviour, _) in HANGING.items()}
         hosts = {
-            name: Host(id=name, address="127.0.0.1", port=port, user=Login("dba"), password=password)
+            name: Host(
+                id=name, address="127.0.0.1", port=port, user=Login("dba"), password=password, local_account=True
+            )
             for name, port in ports.items()
         }
         pool = SshPool(hosts, Secrets(known_hosts.parent), user_known_hosts=[known_hosts])
@@ -179,6 +181,7 @@ def test_a_name_that_does_not_exist_is_unreachable(
     assert answer.reason is Reason.NO_SUCH_NAME
 
 
+@pytest.mark.case(31)
 def test_a_hung_name_service_is_abandoned_at_the_deadline(
     make_pool: MakePool,
     fake_host: FakeHost,
@@ -239,3 +242,26 @@ def test_an_unreadable_known_hosts_file_is_named_in_the_refusal(
         answer = no_reply(ask(make_pool(fake_host(port, known_hosts=(tmp_path,)))))
     assert answer.reason is Reason.HOST_KEY_UNKNOWN
     assert str(tmp_path) in answer.detail
+
+
+@pytest.mark.case(34)
+@pytest.mark.parametrize(
+    ("prompts", "reason", "sent"),
+    [
+        (["Verification code: "], Reason.PARTIAL, 0),
+        (["Verification code: ", "Password: "], Reason.PARTIAL, 0),
+        (["Password: ", "Verification code: "], Reason.PARTIAL, 1),
+        (["Password: ", "New password: "], Reason.PASSWORD_EXPIRED, 1),
+        (["Password: ", "Password: "], Reason.PARTIAL, 1),
+    ],
+)
+def test_the_password_goes_to_no_prompt_that_does_not_ask_for_it_and_nowhere_twice(
+    make_pool: MakePool, fake_host: FakeHost, prompts: list[str], reason: Reason, sent: int
+) -> None:
+    server = misbehaving.Asking(prompts)
+    with misbehaving.serving(misbehaving.asking(server)) as port:
+        pool = make_pool(fake_host(port), known_hosts=f"* {misbehaving.HOST_KEY_FIELDS}\n")
+        answer = no_reply(ask(pool))
+        pool.close()
+    assert answer.reason is reason, answer
+    assert server.answers == ["canary-password"] * sent

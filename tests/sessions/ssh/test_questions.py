@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from preflight.clock import Deadline, monotonic
-from preflight.probe import NoReply
+from preflight.plan import Host
+from preflight.probe import Answer, NoReply
 from preflight.reasons import Reason
 from preflight.sessions import SessionFailed
 from tests.sessions.conftest import MakePool, PoolOf, ask, ask_all, key_host, no_reply, question, reply
@@ -155,7 +158,25 @@ def test_a_password_that_sudo_refuses_is_offered_once_in_a_run(
     answers = ask_all(pool_of(site.account("sudo-password")), asked, 20)
     assert reply(answers[commands[0]]).code != 0
     for text in commands[1:]:
-        assert no_reply(answers[text]).reason is Reason.SUDO_PASSWORD_REFUSED
+        assert no_reply(answers[text]).reason is Reason.REFUSED_ELSEWHERE
+
+
+def test_a_password_that_sudo_refuses_is_offered_on_one_host_only(
+    make_pool: MakePool, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_PASSWORD", "wrong-password")
+    account = site.account("sudo-password")
+    hosts = [key_host(site.sshd, account, f"h{n}") for n in range(4)]
+    pool = make_pool(*hosts, known_hosts=site.sshd.known_hosts_lines())
+    command = "exec 2>&1; sudo -S -k -p '' -u postgres -- /usr/bin/psql --version"
+
+    def ask_one(host: Host) -> Answer:
+        return ask_all(pool, [question(command, host.id, stdin_secret="env:SUDO_PASSWORD")], 20)[command]
+
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        answers = list(threads.map(ask_one, hosts))
+    refused = Counter(answer.reason if isinstance(answer, NoReply) else None for answer in answers)
+    assert refused == {None: 1, Reason.REFUSED_ELSEWHERE: 3}
 
 
 def test_a_missing_secret_is_no_credential(pool_of: PoolOf, good_account: Account) -> None:

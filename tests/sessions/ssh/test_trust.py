@@ -180,7 +180,7 @@ def test_a_jump_host_without_forwarding_or_route_is_told(
         key_host(third, good_account, "gate"), key_host(sshd, good_account, jump="gate"), known_hosts=lines
     )
     answer = no_reply(ask(forbidding))
-    assert answer.reason is Reason.JUMP
+    assert answer.reason is Reason.NOT_LET_THROUGH
     closed = replace(key_host(sshd, good_account, jump="gate"), port=1)
     leading_nowhere = make_pool(key_host(sshd, good_account, "gate"), closed, known_hosts=lines)
     answer = no_reply(ask(leading_nowhere))
@@ -211,6 +211,7 @@ def test_a_server_with_only_the_standard_curve25519_name_is_spoken_to(
     hardened.close()
 
 
+@pytest.mark.case(36)
 @pytest.mark.parametrize(
     ("option", "value", "word"),
     [("KexAlgorithms", "sntrup761x25519-sha512@openssh.com", "kex"), ("Ciphers", "aes128-cbc", "cipher")],
@@ -272,6 +273,7 @@ def test_a_circle_in_ssh_config_is_an_answer_not_a_hang(
     assert "circle" in answer.detail
 
 
+@pytest.mark.case(49)
 @pytest.mark.parametrize("where", ["sealed", "user"])
 def test_a_plain_name_is_trusted_on_another_port_wherever_it_is_pinned(
     sshd: Sshd, good_account: Account, tmp_path: Path, where: str

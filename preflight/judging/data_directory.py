@@ -1,0 +1,35 @@
+"""Where a database's server keeps its data: by the server's own word, else by a person's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from preflight.finding import Judgement, unknown
+from preflight.judging.cures import answered_for
+from preflight.plan import Database, Plan
+from preflight.questions.sizes import DataDirectories
+from preflight.questions.sql import quote_identifier
+
+
+def data_directory(database: Database, shown: DataDirectories) -> str:
+    """Empty where nobody tells."""
+    said = database.data_directory
+    return shown.data or (said.path if said else "")
+
+
+def not_shown(
+    plan: Plan, moment: datetime, database: Database, summary: str, *, seen: str = "", remedy: str = ""
+) -> Judgement:
+    """What is not known because the server does not show its data directory to the role, or because the host does not
+    show where that lies (`seen`, with its `remedy`); WARN where a person answers for it."""
+    grant = f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}"
+    unseen = unknown(
+        summary,
+        expected="to see where the data directory lies",
+        actual=seen or f"the role {database.user} may not see data_directory",
+        remedy=remedy or grant,
+    )
+    keys = ("databases", database.id, "data_directory")
+    return answered_for(
+        plan, moment, unseen, database.data_directory, keys, database.owner, path="/var/lib/postgresql/15/main"
+    )

@@ -1,0 +1,125 @@
+"""restore-room judged from plain facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from preflight_checks.restore_room import RestoreRoom
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Account, Backup, Database, Host, RemotePath, Role, Rollback, SaidPath
+from preflight.questions.sizes import DataDirectories, Sizes
+from preflight.questions.storage import Mount, Place
+from tests.toy import MOMENT, toy_plan
+
+MIB = 1024 * 1024
+BACKUP = Backup(id="orders", database="orders", directory=RemotePath("/b"), account=Account("postgres"))
+DBA = {"dba": Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")}
+
+
+def check(**sections: Any) -> RestoreRoom:
+    return RestoreRoom(toy_plan(roles=DBA, **sections), MOMENT)
+
+
+MOUNT = Mount("8:1", "/data", False, "ext4", "/dev/sda1")
+PLACE = Place(
+    path="/data/pg", reached="/data/pg", real="/data/pg", mode=0o700, owner="postgres", mount=MOUNT,
+    free_bytes=100 * MIB, size_bytes=1000 * MIB, free_inodes=None,
+)  # fmt: skip
+SIZES = Sizes(
+    database_bytes=100 * MIB, table_bytes=60 * MIB, tables=7, largest_table_bytes=0,
+    large_object_bytes=0, large_objects=0, cluster_bytes=None, tablespaces=2, cluster_relations=900,
+    wal_segment_bytes=16 * MIB,
+)  # fmt: skip
+TWO = {name: Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")}
+
+
+def room(
+    place: Place | None = PLACE,
+    *,
+    keep_broken: bool = False,
+    both: bool = False,
+    data: str = "/data/pg",
+    tablespace: Place | None = None,
+    said: SaidPath | None = None,
+) -> Judgement:
+    backups = {"orders": BACKUP, **({"billing": replace(BACKUP, id="billing", database="billing")} if both else {})}
+    databases = {name: replace(each, data_directory=said) for name, each in TWO.items()}
+    ready = check(databases=databases, backups=backups, rollback=Rollback(keep_broken=keep_broken))
+    facts: dict[str, Any] = {}
+    for name in backups:
+        tablespaces = {tablespace.path: 40 * MIB} if tablespace else {}
+        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories(data, tablespaces)}
+    known = ready.subjects()[0]
+    assert set(ready.probes(known)) == set(facts)
+    seen = [each for each in (place, tablespace) if each is not None]
+    asked = ready.follow_up(known, **facts)
+    assert [probe.paths for probe in asked.values()] == ([tuple(each.path for each in seen)] if seen else [])
+    if seen:
+        facts["places"] = {each.path: each for each in seen}
+    found: Judgement = ready.judge(known, **facts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("free", "keep_broken", "both", "status"),
+    [
+        (20, False, False, Status.PASS),  # the broken one's room is free again, less a fifth
+        (19, False, False, Status.FAIL),
+        (120, True, False, Status.PASS),
+        (119, True, False, Status.FAIL),
+        (40, False, True, Status.PASS),
+        (39, False, True, Status.FAIL),
+        (239, True, True, Status.FAIL),
+        (240, True, True, Status.PASS),
+    ],
+)
+def test_all_databases_of_one_storage_must_fit(free: int, keep_broken: bool, both: bool, status: Status) -> None:
+    assert room(replace(PLACE, free_bytes=free * MIB), keep_broken=keep_broken, both=both).status is status
+
+
+def test_databases_of_two_logins_of_one_machine_are_restored_side_by_side() -> None:
+    backups = {name: replace(BACKUP, id=name, database=name) for name in TWO}
+    databases = {**TWO, "billing": replace(TWO["billing"], host="db1-too")}
+    for address, asked in (("db1", 2), ("db9", 1)):
+        hosts = {"db1": Host(id="db1", user=Account("dbadmin")), "db1-too": Host(id="db1-too", address=address)}
+        ready = check(databases=databases, backups=backups, rollback=Rollback())
+        ready.plan = replace(ready.plan, hosts=hosts)
+        names = [name for name in ready.probes(ready.subjects()[0]) if name.startswith("sizes")]
+        assert len(names) == asked
+
+
+@pytest.mark.case(21)
+def test_room_that_cannot_be_seen_is_unknown_until_it_is_granted_or_said() -> None:
+    found = room(None, data="")
+    assert found.status is Status.UNKNOWN
+    assert found.remedy.startswith("GRANT pg_read_all_settings TO release; or have ")
+    assert '[databases.orders] data_directory = { path = "' in found.remedy
+    hidden = replace(PLACE, reached="/", real="/data/pg")
+    assert room(hidden).status is Status.UNKNOWN, "the free room is that of /, not of /data"
+    said = SaidPath(path=RemotePath("/data/pg"), by="dba", on=MOMENT.date(), reason="pg_lsclusters")
+    assert "enter / on db1" in room(hidden, said=said).remedy
+    assert room(data="", said=said).status is Status.WARN
+    assert room(replace(PLACE, free_bytes=19 * MIB), data="", said=said).status is Status.FAIL
+
+
+TABLESPACE = replace(PLACE, path="/fast", reached="/fast", real="/fast", mount=replace(MOUNT, device="8:2"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, Status.PASS),
+        ({"free_bytes": 8 * MIB}, Status.PASS),  # a fifth of the 40 MiB there
+        ({"free_bytes": 7 * MIB}, Status.FAIL),
+        ({"free_bytes": 0, "mount": MOUNT}, Status.PASS),  # counted with the data directory
+        ({"reached": "/", "real": "/fast"}, Status.UNKNOWN),
+    ],
+)
+def test_a_tablespace_elsewhere_needs_room_of_its_own(changes: dict[str, Any], status: Status) -> None:
+    found = room(replace(PLACE, free_bytes=20 * MIB), tablespace=replace(TABLESPACE, **changes))
+    assert found.status is status, found
+    assert room(replace(PLACE, free_bytes=12 * MIB), tablespace=TABLESPACE).status is Status.PASS, "the other 60 MiB"
+    assert room(replace(PLACE, free_bytes=11 * MIB), tablespace=TABLESPACE).status is Status.FAIL
