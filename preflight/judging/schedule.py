@@ -89,6 +89,15 @@ class Schedule:
         return tuple(slot.step.id for slot in slots)
 
     @property
+    def end_later(self) -> frozenset[str]:
+        """The steps that may end later than their slots do: the unpriced ones, and all that wait for them."""
+        found = set(self.unpriced)
+        for slot in self.slots:
+            if not found.isdisjoint(slot.step.after):
+                found.add(slot.step.id)
+        return frozenset(found)
+
+    @property
     def known(self) -> KeyTimes:
         """Nothing to take back leaves nothing to decide."""
         has_end, has_way_back = not self.unpriced, self.last_risky is not None and not self.unknown_undo

@@ -43,21 +43,24 @@ _ILL_PART = _ALWAYS_ILL | _set(
 _ILL = _ILL_PART | _set("false no red stopped stopping shutting_down maintenance impaired outage sick")
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
-_YES_OR_NO = _set("healthy ok up alive ready success reachable connected")
+_YES_OR_NO = _set("healthy ok up alive ready success passed reachable connected")
 _KEYS = _YES_OR_NO | _set("state outcome")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
 _OF_THE_WHOLE = _set("status state health outcome healthstatus overallstatus overallhealth")
 _BELOW_KEY = ("code", "value")
 _HOLDS_ILL = _set("unhealthy failing failures errors error maintenance")
 """What is true, or names anything, under these is ill."""
-_NOTHING = _set("0 none no false")
+_COUNT = re.compile(r"[\d.]+ ?\w{0,3}|none|no|false", re.IGNORECASE)
+"""After a word, what makes it a number of something or a limit: `error: 0`, `timeout: 30 s`."""
 _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
 _PAIR = re.compile(r"([\w ./-]{1,60}?)(?:\s*[:=]\s*|\s+-+\s+)(.{1,60}).*")
 _ELEMENT = re.compile(r"<([\w:-]{1,40})(?:\s[^<>]{0,200})?>([^<>]{1,60})</\1>")
 _ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
-    r"\bnot[ _-](?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bunhealthy\b", re.IGNORECASE
+    r"\bnot[ _-](?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bunhealthy\b|\bunavailable\b"
+    r"|\bdown for\b|\b(?:is|are) (?:down|failing)\b|\bconnection (?:failed|refused)\b",
+    re.IGNORECASE,
 )
 _LONGEST_LINE = 200
 
@@ -118,7 +121,7 @@ def _in_text(body: str) -> Iterator[Word]:
     beside_well = any(_normal(text) in _WELL for name, text in pairs.items() if not _is_key(name))
     for name, text in pairs.items():
         yield from _word(name, text, _NOT_JSON, beside_well)
-        if name.isupper() and _normal(text) not in _NOTHING:  # `CRITICAL - db refused`, as monitoring plugins begin
+        if not _COUNT.fullmatch(text):  # `CRITICAL - db refused`, as monitoring plugins begin
             yield from _word("", name, _NOT_JSON)
 
 

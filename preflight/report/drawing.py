@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preflight.clock import zone
-from preflight.judging.schedule import clock_in_window
 from preflight.report.document.window import Timeline
 from preflight.report.harmless import clean
 from preflight.report.layout import WIDTH, wrapped
@@ -43,13 +42,13 @@ _ASCII = _Characters("#", ".", "/", "-", "+", "=", "<", "~")
 
 def drawn(timeline: Timeline, width: int = WIDTH, ascii: bool = False) -> list[str]:  # noqa: A002 - as the encoding
     """The picture's lines, none wider than `width`."""
-    ends = [clock_in_window(timeline.window, slot.ends_at) for slot in timeline.found.slots]
-    left = _LABEL + max(map(len, ends)) + 1
+    left = _LABEL + max(len(timeline.ends(slot)) for slot in timeline.found.slots) + 1
     picture = _Picture(timeline, left, width - left, _ASCII if ascii else _UNICODE)
     legend = [f"{picture.characters.planned} planned"]
     if timeline.moved:
         legend += [f"{picture.characters.found} as found", f"{picture.characters.no_longer} no longer"]
     legend += [f"{mark.letter} {mark.words}" for mark in timeline.marks()]
+    legend += ["+ or later"] if timeline.found.unpriced else []
     legend += ["! inside"] if timeline.events else []
     return [*picture.lines(), *wrapped("  ".join(legend), " " * _LABEL, width=width)]
 
@@ -112,8 +111,7 @@ class _Picture:
                     cells[column] = self.characters.found
                 for column in self._span(bar.planned.begins_at, bar.planned.ends_at):
                     cells[column] = self.characters.no_longer if cells[column] == " " else self.characters.planned
-                ends = clock_in_window(self.timeline.window, bar.found.ends_at)
-                yield self._row(indent + bar.planned.step.id, "".join(cells), ends)
+                yield self._row(indent + bar.planned.step.id, "".join(cells), self.timeline.ends(bar.found))
 
     def _points(self, marks: Iterable[tuple[datetime, str]]) -> str:
         """Single marks; of two in one column the later stands beside it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from preflight.clock import zone
-from preflight.judging.schedule import Slot, clock_in_window, time_in_window
+from preflight.judging.schedule import Slot, time_in_window
 from preflight.report.document.window import Bar, Timeline, margin
 from preflight.report.harmless import Html, el
 from preflight.report.layout import cut
@@ -85,7 +85,7 @@ class Picture:
         yield el("text", "ends", x=_LEFT - 8, y=_TOP - 8, text_anchor="end", class_="soft")
         for number, bar in enumerate(self.bars):
             y = _TOP + number * _ROW
-            ends = clock_in_window(self.timeline.window, bar.found.ends_at)
+            ends = self.timeline.ends(bar.found)
             room = _LABEL_CHARACTERS + len("00:00") - len(ends)
             yield el("text", cut(bar.planned.step.id, room), x=0, y=y + 15)
             yield el("text", ends, x=_LEFT - 8, y=y + 15, text_anchor="end", class_="soft")

@@ -379,7 +379,7 @@ def test_answers_that_differ_fail_with_both(answers: tuple[bytes, ...], both: tu
         seen = point(plan_of(Endpoint(url=f"{url}/health", version="version")), Status.FAIL, "the answers differ")
     for words in both:
         assert words in seen.actual
-    assert seen.actual.count("200") + seen.actual.count("503") == 3
+    assert len(seen.actual.split(", ")) == 3
 
 
 @pytest.mark.case(11)

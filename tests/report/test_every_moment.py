@@ -161,7 +161,9 @@ def numbers(budget: Judgement, shown: str) -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_a_price_that_is_not_that_of_all_says_so(name: str) -> None:
     verdict = judged(PLANS[name], timedelta(), no_go())
-    prices = re.findall(r" price (.*?) (?:lead|seen) ", " ".join(text.render(verdict).split()))
+    report = " ".join(text.render(verdict).split())
+    assert ("45+ min " in report) == (name == "one price"), "the table says that it is not all"
+    prices = re.findall(r" price (.*?) (?:lead|seen) ", report)
     known = verdict.found_schedule and verdict.found_schedule.known
     for price in prices:
         finish = re.search(r"finish (\d\d:\d\d)", price)
@@ -194,6 +196,16 @@ def test_the_picture_ends_each_step_when_the_table_of_steps_does(found: object) 
             drawn, listed = (line for line in lines if re.match(rf" *{slot.step.id} +\d", line))
             assert drawn.split()[1] == ends
             assert listed.split()[2] == ends
+
+
+def test_a_step_after_one_whose_time_is_not_known_ends_later_in_every_picture() -> None:
+    verdict = judged(PLANS["one price"], timedelta(), no_go())
+    report, page = text.render(verdict, View(verbose=True)), html.render(verdict)
+    assert re.findall(r"^ (\S+) +\d\d:\d\d\+ ", report, re.M) == [
+        "scripts-orders", "verify-orders", "deploy-app1", "smoke-test", "announce"
+    ]  # fmt: skip
+    assert report.count("ends later") == 5
+    assert len(re.findall(r">\d\d:\d\d\+<", page)) == 5
 
 
 def test_which_of_two_equal_times_is_meant_is_told_everywhere() -> None:

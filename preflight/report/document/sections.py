@@ -122,7 +122,7 @@ def _point(point: Judgement, finding: Finding) -> Point:
         ("found", "" if point.actual in point.summary else point.actual),
         ("wanted", point.expected),
         ("cure", point.remedy),
-        ("cost", f"{round(stake, 1):g} min longer if it stays so" if stake else ""),
+        ("cost", f"{round(stake, 1):g} min if it stays so" if stake else ""),
     ]
     return Point(summary=mark + point.summary, labelled=_labelled(labelled), details=point.details)
 
@@ -173,10 +173,13 @@ def steps(verdict: Verdict) -> Section:
     """When each step begins and ends, as found, in digits."""
     window, found = verdict.plan.window, verdict.found_schedule
     rows = []
-    for slot in found.slots if found else ():
+    if found is None:
+        return Section(title="Steps")
+    for slot in found.slots:
         utc = " to ".join(f"{at.astimezone(UTC):%H:%M}" for at in (slot.begins_at, slot.ends_at))
         begins, ends = (time_in_window(window, at) for at in (slot.begins_at, slot.ends_at))
-        rows.append(row(slot.step.id, begins, ends, utc, "over the network" if slot.over_network else ""))
+        notes = ["over the network"] * slot.over_network + ["ends later"] * (slot.step.id in found.end_later)
+        rows.append(row(slot.step.id, begins, ends, utc, ", ".join(notes)))
     return Section(title="Steps", table=Table(("step", "begins", "ends", "in UTC", ""), tuple(rows)))
 
 

@@ -10,7 +10,7 @@ from math import ceil
 
 from preflight.clock import clock_changes, format_moment, zone
 from preflight.finding import Event, Finding, Price
-from preflight.judging.schedule import Schedule, Slot, time_in_window
+from preflight.judging.schedule import Schedule, Slot, clock_in_window, time_in_window
 from preflight.plan import Window
 from preflight.units import format_duration
 from preflight.verdict import Verdict
@@ -46,12 +46,12 @@ def times(verdict: Verdict) -> Iterator[str]:
 def _work(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[str]:
     known, finish = found.known, _with_utc(verdict.plan.window, found.finish_at)
     begun = " if the work begins now" if verdict.moment > verdict.plan.window.start else ""
-    if known.finish_at is None:
-        yield f"not before {finish}{begun}: {unpriced_steps(found.unpriced)}"
-    else:
-        yield f"{finish}{begun}"
+    least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
+    yield f"{not_before}{finish}{begun}"
     if found.finish_at != planned.finish_at:
-        yield f"{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+        yield f"{least}{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+    if found.unpriced:
+        yield unpriced_steps(found.unpriced)
     if known.latest_start is not None:
         early = verdict.plan.window.start - known.latest_start
         if early > timedelta():
@@ -192,6 +192,11 @@ class Timeline:
         first = self.begin.replace(second=0, microsecond=0) + timedelta(minutes=to_the_next)
         count = int((self.end - first) / timedelta(minutes=step)) + 1
         return [first + timedelta(minutes=step * number) for number in range(count)]
+
+    def ends(self, slot: Slot) -> str:
+        """`03:10`, as found; `03:10+` where that is the least."""
+        later = "+" if slot.step.id in self.found.end_later else ""
+        return clock_in_window(self.window, slot.ends_at) + later
 
     def tracks(self) -> dict[str, list[Bar]]:
         """The steps by their line of work, each in the order in which they begin."""

@@ -28,7 +28,7 @@ _MARKS = {Decision.GO: ("\u2713", "go"), Decision.NO_GO: ("\u2715", "nogo"), Dec
 _MOST_CHARACTERS_OF_DETAILS = 20_000
 _LEGEND = (
     "Solid: as planned. Outlined: planned, no longer so. Hatched: as found. The way back is drawn from the window's "
-    "end; its left edge is the last moment to begin it."
+    "end; its left edge is the last moment to begin it. +: or later."
 )
 
 

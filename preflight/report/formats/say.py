@@ -137,11 +137,12 @@ def _times(verdict: Verdict) -> Iterator[str]:
         return
     finish, known, is_open = clock_time(found.finish_at, window), found.known, verdict.moment > window.start
     ends = "work that begins now ends" if is_open else "finish"
-    told = [f"{ends} {finish}"]
-    if known.finish_at is None:
-        told = [f"{ends} not before {finish}", "not every time over the network is known"]
+    least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
+    told = [f"{ends} {not_before}{finish}"]
     if found.finish_at != planned.finish_at:
-        told.append(f"{duration(found.finish_at - planned.finish_at)} longer with what failed")
+        told.append(f"{least}{duration(found.finish_at - planned.finish_at)} longer with what failed")
+    if found.unpriced:
+        told.append("not every time over the network is known")
     if known.latest_start is not None:
         early = window.start - known.latest_start
         more = f"{duration(early)} more than the window and its margin allow"
