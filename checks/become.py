@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
@@ -145,8 +146,18 @@ class BecomeAccount(Check):
         for (why_in_words, _), runs in grouped((run for run in programs if not run.ran), why).items():
             names = ", ".join(run.program for run in runs)
             summary = f"{names} {'do' if runs[1:] else 'does'} not run: {why_in_words}"
-            found = [(run.program, run.path) for run in runs]
-            yield self._failed(target, summary, runs[0].refusal, found, runs[0].last_words)
+            found = [(run.program, run.path or run.beside) for run in runs]
+            judged = self._failed(target, summary, runs[0].refusal, found, runs[0].last_words)
+            keys = self._full_paths(target, runs) if runs[0].refusal is Refusal.NOT_FOUND else ""
+            yield replace(judged, remedy=f"write in the plan where it lies: {keys}") if keys else judged
+
+    def _full_paths(self, target: _Target, runs: Sequence[ProgramRun]) -> str:
+        """What the entries say of programs that lie off PATH: the others are then called from the same folder."""
+        beside = {run.program: posixpath.dirname(run.beside) for run in runs if run.beside}
+        work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
+        found = [(each, beside[name]) for each in work for name in each.programs if name in beside]
+        keys = (f'program = "{folder}/{each.programs[0]}" in {each.table}' for each, folder in found)
+        return "; ".join(dict.fromkeys(keys))
 
     def _judge_reach(self, target: _Target, reach: Reach) -> Judgement:
         account = target.account.account

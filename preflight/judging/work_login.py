@@ -266,7 +266,7 @@ class ScriptRole:
     def judge(self, longest: timedelta) -> Iterator[Judgement]:
         """`longest`: of the steps in which it works."""
         if self.settings.get(_READ_ONLY) is None:
-            remedy = f"look by hand as {self.name} in {self.dbname}: SHOW {_READ_ONLY};"
+            remedy = f"GRANT SELECT ON pg_catalog.pg_settings TO {quote_identifier(self.name)};"
             yield unknown(f"the own settings of {self.name} could not be seen", remedy=remedy)
             return
         yield from self._judge_timeouts(longest)

@@ -175,8 +175,10 @@ class AsAccount:
         return f'script={shlex.quote(script)}\nif {self.may_run_shell} && {run}\nthen :; else /bin/sh -c "$script"; fi'
 
 
-BESIDE_PATH = "/usr/lib/postgresql/*/bin/{0} /usr/pgsql-*/bin/{0}"
-"""Where Debian and Red Hat keep the client programs of a version, of which only some are on PATH."""
+def newest_beside_path(name: str) -> str:
+    """Prints the newest program `name` (a shell word) where Debian and Red Hat keep those of a version, of which only
+    some are on PATH; nothing where there is none."""
+    return f"ls -d /usr/lib/postgresql/*/bin/{name} /usr/pgsql-*/bin/{name} 2>/dev/null | sort -V | tail -n 1"
 
 
 def found_program(program: str, account: AsAccount) -> str:
@@ -184,9 +186,8 @@ def found_program(program: str, account: AsAccount) -> str:
     name = quoted(program)
     if "/" in program:
         return f"p={name}"
-    found = f"p=$(ls -d {BESIDE_PATH.format(name)} 2>/dev/null | sort -V | tail -n 1)"
     on_path = f"command -v -- {name} >/dev/null 2>&1" if account.password else account.may_run(program)
-    return f"p={name}\nif ! {on_path}; then {found}; p=${{p:-{name}}}; fi"
+    return f"p={name}\nif ! {on_path}; then p=$({newest_beside_path(name)}); p=${{p:-{name}}}; fi"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

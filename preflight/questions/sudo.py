@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, Refusal, filled, quoted
+from preflight.questions.shell import AccountProbe, Refusal, filled, newest_beside_path, quoted
 
 _SUDO_SECONDS = 20.0  # a wrong password alone takes PAM two seconds
 
@@ -30,6 +30,8 @@ class ProgramRun:
     """Where the account's PATH, or sudo's, finds it; empty where nobody says."""
     said: str
     """Standard output and error, cut short."""
+    beside: str = ""
+    """Where the login's PATH finds it, else where Debian and Red Hat keep the programs of a version; empty for none."""
 
     @property
     def ran(self) -> bool:
@@ -66,12 +68,14 @@ class ProgramsProbe(AccountProbe[Programs]):
 
     def read(self, reply: Reply) -> Programs:
         fields = read_fields(output_of(reply))
-        told = [fields.pop(name, []) for name in ("program", "code", "path", "said")]
+        told = [fields.pop(name, []) for name in ("program", "code", "path", "said", "beside")]
         if fields or tuple(told[0]) != self.programs or {len(lines) for lines in told} != {len(self.programs)}:
             raise Unreadable(f"answers for {len(told[0])} of {len(self.programs)} programs")
         return tuple(
-            ProgramRun(program, whole_number(code), path if path[:1] == "/" else "", said.replace("|", "\n").strip())
-            for program, code, path, said in zip(*told, strict=True)
+            ProgramRun(
+                program, whole_number(code), path if path[:1] == "/" else "", said.replace("|", "\n").strip(), beside
+            )
+            for program, code, path, said, beside in zip(*told, strict=True)
         )
 
 
@@ -93,11 +97,12 @@ try() {
   fi
   show "$1" "$code" "$path" "$out"
 }"""
-_SHOW = """\
-show() {
+_SHOW = f"""\
+show() {{
   said=$(printf '%s\\n' "$4" | head -n 8 | cut -c 1-300 | tr '\\n' '|')
-  printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\n' "$1" "$2" "$3" "$said"
-}"""
+  beside=; case $1 in */*) ;; *) beside=$(command -v "$1" || {newest_beside_path('"$1"')}) ;; esac
+  printf 'program=%s\\ncode=%s\\npath=%s\\nsaid=%s\\nbeside=%s\\n' "$1" "$2" "$3" "$said" "$beside"
+}}"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -667,6 +667,15 @@ def place(path: str, mount: Mount) -> Place:
     return replace(directory().place, path=path, reached=path, real=path, mount=mount)
 
 
+@pytest.mark.case(52)
+def test_write_ahead_log_counts_once_where_data_and_log_lie_on_the_backups_storage() -> None:
+    rate = WalRate(MOMENT, GIB, 3600, 2 * GIB, held=False)
+    places = {path: place(path, DISK) for path in ("/pg", "/pg/pg_wal")}
+    facts = {"files": DataDirectories("/pg"), "places": places, "wal": rate}
+    assert then(6, **facts).status is Status.PASS
+    assert then(5.9, **facts).status is Status.FAIL
+
+
 @pytest.mark.parametrize(
     ("rate", "mount", "status"),
     [

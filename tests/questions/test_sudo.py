@@ -49,7 +49,7 @@ def read(text: str, *programs: str) -> Programs:
     return ProgramsProbe("db1", POSTGRES, programs or ("psql",)).read(reply(text))
 
 
-GOOD = "program=psql\ncode=0\npath=/usr/bin/psql\nsaid=psql (PostgreSQL) 15.18|\n"
+GOOD = "program=psql\ncode=0\npath=/usr/bin/psql\nsaid=psql (PostgreSQL) 15.18|\nbeside=\n"
 
 
 def test_a_program_that_ran_is_read() -> None:

@@ -71,3 +71,29 @@ def test_a_real_server_answers_any_role(site: Site) -> None:
     assert int(seconds) >= 1
     assert int(most) >= 1024**2
     assert held in ("true", "false")
+
+
+@pytest.mark.case(59)
+def test_the_counters_of_a_clean_restart_go_on_and_only_a_slot_that_holds_counts(site: Site) -> None:
+    cluster = site.start_postgres()
+
+    def rate() -> WalRate:
+        (row,) = cluster.sql(f"SELECT row_to_json(r)::text FROM ({PROBE.ask()}) r")
+        found = PROBE.read(reply(f"[{row[0]}]"))
+        assert found is not None
+        return found
+
+    cluster.sql("SELECT pg_create_physical_replication_slot('unused')")
+    before = rate()
+    assert not before.held, "it has never held anything back"
+    cluster.sql("SELECT pg_sleep(1.1)")
+    cluster.restart()
+    after = rate()
+    assert after.seconds > before.seconds, "counted from the counters' own begin, not from the restart"
+    assert after.bytes >= before.bytes
+    cluster.sql("SELECT pg_create_physical_replication_slot('holds', true)")
+    assert rate().held
+    cluster.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '3GB'")
+    cluster.reload()
+    bounded = rate()
+    assert (bounded.held, bounded.most_bytes) == (False, 3 * 1024**3)

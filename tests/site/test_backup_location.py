@@ -193,6 +193,7 @@ def test_a_containers_layer_fails_unless_the_plan_accepts_it(ask: Ask, place: Pa
     assert ask(layered, settings={"accepted_types": ("overlay",)}).status is Status.PASS
 
 
+@pytest.mark.case(52)
 def test_the_disk_of_the_data_directory_fails_or_warns_as_the_plan_says(ask: Ask, shared_path: Path) -> None:
     shared_path.chmod(0o1777)
     found = ask(shared_path)

@@ -138,7 +138,7 @@ def test_a_secret_that_is_missing_is_the_callers_and_no_failure_of_the_database(
 
 
 def test_a_plan_without_the_password_the_server_wants_fails(ask: Ask) -> None:
-    fails(ask(password=None), "no login: password needed", "name the password")
+    fails(ask(password=None), "no login: password needed", "name where the password of")
 
 
 def test_a_role_that_expired_fails(orders: Orders, ask: Ask) -> None:
@@ -361,6 +361,14 @@ def test_settings_that_change_what_scripts_do_are_told(
     found = ask()
     assert found.status is status, told(found)
     assert words in found.judgement.summary
+
+
+def test_settings_that_a_role_may_not_see_are_unknown_until_it_may(orders: Orders, ask: Ask) -> None:
+    orders.cluster.sql("REVOKE SELECT ON pg_catalog.pg_settings FROM PUBLIC", dbname=orders.name)
+    found = ask()
+    assert found.status is Status.UNKNOWN, told(found)
+    orders.cluster.client("psql", "-X", "-d", orders.name, stdin=found.judgement.remedy)
+    assert ask().status is Status.PASS
 
 
 @pytest.mark.case(51)

@@ -296,6 +296,16 @@ def test_a_jump_host_that_only_lets_through_is_asked_nothing(site: Site, tmp_pat
     sshd.close()
 
 
+def test_a_jump_host_whose_password_has_expired_fails_itself(site: Site, tmp_path: Path) -> None:
+    """sshd lets no connection through then, and says that of forwarding alone."""
+    through = by_key(site, site.account("must-change"), id="jump", login=LoginUse.THROUGH)
+    behind = by_key(site, site.account("good"), jump="jump")
+    plan = make_plan(tmp_path, hosts=[through, behind], known_hosts=site.sshd.known_hosts_lines())
+    found = findings(HostLogin, plan)
+    assert (found["jump"].status, found["db1"].status) == (Status.FAIL, Status.UNKNOWN), told(found["jump"])
+    assert "set a new password" in found["jump"].judgement.remedy
+
+
 @pytest.mark.parametrize(
     ("shell", "name"),
     [("/bin/bash", ".bashrc"), ("/bin/tcsh", ".cshrc"), ("/usr/bin/fish", ".config/fish/config.fish")],

@@ -171,10 +171,14 @@ def _agreed(verdict: Verdict) -> Iterator[str]:
     """What is decided by whom, which a GO has time to repeat."""
     plan = verdict.plan
     for rule in plan.rules:
-        if not rule.unrelated:
+        if rule.unrelated:
+            continue
+        if rule.together:
+            said = f"{listed(rule.together)} go back together"
+        else:
             end_state = [f"{application} {version}" for application, version in rule.exclude.items()]
-            said = f"never leave {listed(end_state)}" if end_state else f"{listed(rule.together)} go back together"
-            yield f"{name(said)}, {_who(plan, rule.decides)} decides" if rule.decides else name(said)
+            said = f"never leave {' with '.join(end_state)} standing"
+        yield f"{name(said)}, {_who(plan, rule.decides)} decides" if rule.decides else name(said)
     for decision in plan.decisions:
         who = _who(plan, decision.decides)
         yield f"on {name(decision.on)} {who} decides: {name(decision.rule, _LONGEST_REASON)}"

@@ -5,6 +5,7 @@ paramiko's reader drops `Include`, takes an unknown `Match` criterion for true, 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import threading
@@ -63,7 +64,7 @@ def configure(host: Host, deadline: Deadline) -> Configured:
         host=complete,
         jumps=() if host.jump or jump == "none" else tuple(_jump_host(spec) for spec in jump.split(",")),
         known_hosts=tuple(Path(name).expanduser() for name in files if name != "none"),
-        agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(agent).expanduser()),
+        agent_socket="" if agent in ("SSH_AUTH_SOCK", "none") else str(Path(os.path.expandvars(agent)).expanduser()),
     )
 
 

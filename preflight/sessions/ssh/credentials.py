@@ -28,6 +28,8 @@ _PASSWORD_PROMPT = re.compile(
 )
 """What pam_unix asks in the languages of Linux-PAM; anything else (`Verification code:`) is a second factor."""
 _NEW_PASSWORD_PROMPT = re.compile(r"new password|current password|change|expired|required", re.IGNORECASE)
+_PASSWORD_EXPIRED = re.compile(r"you are required to change your password|your password has expired", re.IGNORECASE)
+"""What PAM says at a login that succeeds."""
 _ACCOUNT_REFUSED = re.compile(r"expired|inactive|not allowed|denied|disabled|locked|closed", re.IGNORECASE)
 
 
@@ -186,6 +188,9 @@ def log_in(transport: Transport, user: str, credential: Credential, deadline: De
         raise CannotAsk(Reason.PARTIAL, one_line(detail))
     if not transport.is_authenticated():
         raise _bad_credential(transport, user, credential)
+    said = one_line("; ".join(transport.banners))
+    if _PASSWORD_EXPIRED.search(said):  # sshd then lets nothing through and runs nothing but passwd
+        raise CannotAsk(Reason.PASSWORD_EXPIRED, f"the login of {user} succeeded, but the password has expired: {said}")
 
 
 def _explain(

@@ -100,3 +100,13 @@ def test_a_known_hosts_file_may_hold_a_space_and_tokens(tmp_path: Path, monkeypa
     found = configure(Host(id="db1", ssh_config=True), Deadline(10)).known_hosts
     assert found is not None
     assert list(found[:3]) == files
+
+
+@pytest.mark.case(40)
+@pytest.mark.parametrize("written", ["$MY_AGENT", "${MY_AGENT}", '"%d/../agent socket"'])
+def test_the_agent_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("MY_AGENT", "/run/agent socket")
+    (tmp_path / "config").write_text(f"Host db1\n  IdentityAgent {written}\n")
+    socket = configure(Host(id="db1", ssh_config=True), Deadline(10)).agent_socket
+    assert socket.endswith("agent socket")
+    assert not {"$", "%"} & set(socket)

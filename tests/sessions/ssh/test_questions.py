@@ -67,6 +67,7 @@ def test_a_noisy_profile_does_not_get_into_answers(pool_of: PoolOf, site: Site, 
     assert (answer.text, answer.error) == ("ok\n", "")
 
 
+@pytest.mark.case(31)
 def test_a_question_that_hangs_costs_its_own_time_and_nobody_elses(pool_of: PoolOf, good_account: Account) -> None:
     quick = [question(f"echo {number}") for number in range(5)]
     begun = monotonic()
