@@ -44,8 +44,9 @@ class HostLoginSettings:
     warn_before: timedelta = timedelta(days=7)
     """An account, password or key that ends this soon after it is last needed is worth a warning."""
     valid_through: Mapping[HostRef, SaidUntil] = field(default_factory=dict)
-    """Host -> until when its login holds, and who says so, having asked whoever keeps the directory: for LDAP, SSSD and
-    Kerberos accounts, whose dates no host shows. Where the host shows dates too, the earlier one counts."""
+    """Host -> until when its login holds, and who says so, having asked whoever keeps the account: for LDAP, SSSD and
+    Kerberos accounts, whose dates no host shows, for keys that sshd has from AuthorizedKeysCommand, and where pam_time
+    limits the hours. Where the host shows dates too, the earlier one counts."""
 
 
 class HostLogin(Check):
@@ -56,8 +57,9 @@ class HostLogin(Check):
     and `id -un` must answer with the planned account: an expired password, a nologin shell and a forced command all
     let a client connect. Every refusal is a FAIL with its own remedy. Account, password and key must outlive the
     window and its rollback: an account that expires on day D is refused from 00:00 UTC of D, a password that expires
-    on D holds all of D. A directory account whose dates nobody tells is UNKNOWN until somebody answers for one with
-    `valid_through`.
+    on D holds all of D; a key ends with its SSH certificate, and with `expiry-time` of its line in any file that
+    sshd reads (AuthorizedKeysFile). What no host shows, as for a directory's account or a key from
+    AuthorizedKeysCommand, is UNKNOWN until somebody answers for it with `valid_through`.
     """
 
     id = "host-login"
@@ -193,6 +195,7 @@ class HostLogin(Check):
         """Of the SSH certificates that open the way, but for those of jump hosts that have a line of their own.
         `key_alone`: accept the key without its certificate, which ssh offers next."""
         needed, tolerated = self._need.told(self._need.until), ""
+        file = host.certificate or (f"{host.key}-cert.pub" if host.key else "")
         if key_alone and _outlast(key_alone, self._need):
             tolerated = f"but {key_alone[0].file} has the key itself, which ssh offers next"
         for each in UserCertificate.in_session(session):
@@ -200,6 +203,7 @@ class HostLogin(Check):
                 own = f"of {session.get('user', '')} on {host.id}"
                 where = f"for {each.hop}, before {host.id}" if each.hop else own
                 remedy = f"have whoever signs certificates issue one that is valid past {needed}"
+                remedy += f", and put it into {file}" if file and not each.hop else ""
                 end = End(what="certificate", where=where, at=each.not_after, remedy=remedy, actual=str(each))
                 yield end if each.hop else replace(end, tolerated=tolerated)
 

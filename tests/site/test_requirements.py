@@ -168,6 +168,7 @@ def test_the_lines_for_base_backups_and_the_plans_own_commands_are_enough_and_ne
     accounts.allow_sudo(login, "nobody", [rule.partition("NOPASSWD: ")[2]])
     assert findings(CommandCheck, plan)["own"].status is Status.PASS
     (replicating,) = [line for line in blocks(document, "sql") if line.endswith("REPLICATION;")]
+    (seeing,) = [line for line in blocks(document, "sql") if "pg_read_all_settings" in line]
     (let_in,) = [line for line in blocks(document, "pg_hba.conf") if "replication" in line]
     hba = postgres.data / "pg_hba.conf"
     before = hba.read_text()
@@ -176,6 +177,8 @@ def test_the_lines_for_base_backups_and_the_plans_own_commands_are_enough_and_ne
         postgres.reload()
         assert findings(ScriptRunner, plan)["backups orders"].status is Status.FAIL
         postgres.sql(replicating)
+        assert findings(ScriptRunner, plan)["backups orders"].status is Status.UNKNOWN
+        postgres.sql(seeing)
         found = findings(ScriptRunner, plan)["backups orders"]
         assert found.status is Status.PASS, told(found)
     finally:

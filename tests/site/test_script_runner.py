@@ -216,7 +216,7 @@ def test_a_base_backup_needs_a_role_that_may_replicate(server: Server) -> None:
 
 def test_a_login_that_would_ask_for_a_password_fails(server: Server) -> None:
     (server.account.home / ".pgpass").unlink()
-    fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass on db1")
+    fails(server.scripts(), "no database login on the server: no password at hand", "/.pgpass && chmod 600")
     fails(server.backup(), "no password at hand", "/.pgpass && chmod 600")
 
 

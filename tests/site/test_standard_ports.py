@@ -20,7 +20,6 @@ from tests.site.site import Site
 PLAN = """
 [release]
 id = "REL-1"
-without = {{ backups = "no work", scripts = "no work", applications = "no work", rollback = "no work" }}
 
 [window]
 zone = "UTC"

@@ -83,7 +83,7 @@ def test_a_channel_that_is_lost_meanwhile(asker: Asker, postgres: Cluster, role:
 def test_a_frozen_server_behind_the_tunnel(asker: Asker, role: DatabaseRole) -> None:
     with fakes.fake_server(fakes.silent) as (port, _):
         answer = no_reply(asker.login(role, port, seconds=0.5, connect=Connect.TUNNEL, address=""))
-    assert answer.reason is Reason.NO_ANSWER
+    assert answer.reason is Reason.TARGET_LIMIT
 
 
 def test_a_stranger_on_this_machine_is_not_let_in(postgres: Cluster) -> None:
