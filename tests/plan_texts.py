@@ -119,6 +119,7 @@ file = "orders-{date}"
 program = "/usr/pgsql-15/bin/pg_dump"
 options = ["--jobs=4"]
 restore = { login = "owner", into = "orders", options = ["--clean", "--if-exists"] }
+max_lag = "10min"
 headroom = 1.3
 expected = "20.5GiB"
 mount = "/backup"
@@ -174,6 +175,7 @@ approved = "sql/more"
 manifest = "sql/more.SHA256SUMS"
 staged = "/srv/release/more"
 command = ["./deploy.sh", "prod"]
+manifest_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 stops_on_error = "shown 2026-10-10, run 8812"
 way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"

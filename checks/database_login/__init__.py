@@ -18,13 +18,15 @@ from preflight.questions.postgres import (
     DatabaseRole,
     Identity,
     IdentityProbe,
+    Replay,
+    ReplayProbe,
     RolesProbe,
     Slots,
     SlotsProbe,
     SystemIdentifierProbe,
 )
 
-from .login import PlannedLogin, judge_login, most_of
+from .login import PlannedLogin, judge_login, judge_replay, most_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class DatabaseLogin(Check):
     expire before the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS
     certificate or one above it, up to the root, where the plan has it verified; its own settings must not break the
     scripts, and connections must be left. Other roles that do the window's work must exist and outlive it too, may
-    connect to what they enter, and have the connections that their jobs need; a base backup needs free WAL senders.
+    connect to what they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A
+    replica that is backed up must not be behind its primary by more than the backup's `max_lag`, nor its replay paused.
     """
 
     id = "database-login"
@@ -74,11 +77,14 @@ class DatabaseLogin(Check):
 
     def follow_up(self, subject: Subject, *, identity: Identity | NoReply) -> Probes:
         """In the same database session: the cluster's system identifier (pg_control_system), expiry, rights and
-        connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed."""
+        connections of the roles that the work needs (pg_roles), and how many connections are taken and allowed; of a
+        replica that is backed up, how far behind it is."""
         if isinstance(identity, NoReply):
             return {}
         login: PlannedLogin = subject.item
+        replay = {"replay": ReplayProbe(subject.id)} if identity.in_recovery and login.saved_by else {}
         return {
+            **replay,
             "system": SystemIdentifierProbe(subject.id),
             "roles": RolesProbe(subject.id, (login.database.user, *login.other_roles)),
             "slots": SlotsProbe(subject.id, tuple(act.login for act in login.acts if act.replicates)),
@@ -92,13 +98,15 @@ class DatabaseLogin(Check):
         system: str = "",
         roles: Mapping[str, DatabaseRole] | None = None,
         slots: Slots | None = None,
+        replay: Replay | None = None,
     ) -> Judgement:
         login: PlannedLogin = subject.item
         if isinstance(identity, NoReply):
             return self._no_login(login, identity)
         if roles is None or slots is None:
             raise ValueError("roles and slots belong to every login")
-        shown = judge_login(login, identity, system, roles, self._need)
+        shown = [*judge_login(login, identity, system, roles, self._need)]
+        shown += judge_replay(login, replay) if replay else ()
         return Judgement.of([*shown, *self._connections(login, slots, roles)])
 
     @cached_property

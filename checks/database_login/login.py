@@ -11,12 +11,13 @@ from datetime import timedelta
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
-from preflight.plan import Database, Plan, ServerRole
+from preflight.plan import Backup, Database, Plan, ServerRole
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import ServerWork, connection_options, minutes_at_stake, work_with
+from preflight.plan.work import PlannedBackup, ServerWork, connection_options, minutes_at_stake, work_with
 from preflight.questions.http import Certificate
-from preflight.questions.postgres import DatabaseRole, Identity
+from preflight.questions.postgres import DatabaseRole, Identity, Replay
 from preflight.questions.sql import major_of_server, quote_identifier, shown
+from preflight.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class PlannedLogin:
     def work(self) -> Sequence[ServerWork]:
         """What the window does with it on its host."""
         return work_with(self.plan, self.database.id)
+
+    @property
+    def saved_by(self) -> Sequence[Backup]:
+        """Its backups, whatever takes them."""
+        return [work.backup for work in self.work if isinstance(work, PlannedBackup)]
 
     @property
     def acts(self) -> Sequence[ServerWork]:
@@ -139,6 +145,33 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
             remedy=f"name the server's own address and port in [databases.{database.id}]: settings and locks of a "
             "script do not survive in a pool",
         )
+
+
+def judge_replay(login: PlannedLogin, replay: Replay) -> Iterator[Judgement]:
+    """A backup of a replica saves the state that it has replayed."""
+    entry = min(login.saved_by, key=lambda backup: backup.max_lag)
+    table, most = f"[backups.{entry.id}]", format_duration(entry.max_lag)
+    primary = f"the primary at {replay.primary}" if replay.primary else "its primary, which this role may not see"
+    expected = f"the state of {primary}, at most {most} old: `max_lag` of {table}"
+    last = timedelta(milliseconds=replay.behind_ms or 0)
+    actual = f"the last transaction replayed is {format_duration(last)} old" if last else "nothing was replayed yet"
+    instead = f"name a [databases] entry of the primary in {table}: `database`"
+    if replay.paused:
+        remedy = f"on {login.database.host}: {login.psql('SELECT pg_wal_replay_resume()')}; or {instead}"
+        yield login.failed("the replica's replay is paused: an old state would be saved", expected, actual, remedy)
+    elif replay.lag is None:
+        look = login.psql("SELECT * FROM pg_stat_wal_receiver")
+        yield unknown(
+            "how old the replica's state is cannot be seen: it receives nothing from a primary",
+            expected=expected,
+            actual=actual,
+            remedy=f"have it connected to its primary; on {login.database.host}: {look}; or {instead}",
+        )
+    elif replay.lag > entry.max_lag:
+        remedy = f"have the DBA find out why, or wait until it has caught up, then run again; or {instead}"
+        yield login.failed(f"the replica is {format_duration(replay.lag)} behind", expected, actual, remedy)
+    else:
+        yield passed(f"the replica replays what it receives from {primary}, {format_duration(replay.lag)} behind")
 
 
 def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:

@@ -36,6 +36,15 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             actual=visible(seen.problem),
             remedy=f"once the scripts in {seen.approved_folder} are approved, run: {seen.seal}",
         )
+    pinned = seen.scripts.manifest_sha256
+    if pinned and seen.manifest_sha256 not in ("", pinned):
+        yield failed(
+            "the manifest is not the one that was approved",
+            expected=f"sha256 {pinned}",
+            actual=f"sha256 {seen.manifest_sha256}",
+            remedy=f"take {beside(seen.plan.folder, seen.scripts.manifest)} and the scripts back as approved; "
+            f"or have the change approved, then correct `manifest_sha256` of [scripts.{seen.scripts.id}]",
+        )
     folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
         yield failed(

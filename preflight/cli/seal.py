@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import threading
@@ -71,6 +72,7 @@ def describe(manifest: SealedManifest) -> str:
     for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
         if names and not manifest.previous:
             lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
+    lines.append(f"  sha256    {hashlib.sha256(scripts.manifest.read_bytes()).hexdigest()}")
     there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
     line = line_to_paste(f"cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     lines.append(f"  check     {line or 'not shown: a folder has a line break in its name'}")

@@ -252,6 +252,8 @@ class Backup:
     (`night.timer`) or the whole command of the job, where the job does more than call the `method`'s program."""
     restore: Restore | None = None
     """How it is put back."""
+    max_lag: Annotated[timedelta, Above(0)] = timedelta(minutes=5)
+    """How old a replica's state may be that is backed up; a server that lags on purpose needs more."""
     headroom: Factor = 1.2
     """Factor on the expected size."""
     expected: Annotated[Bytes, Above(0)] | None = None
@@ -292,6 +294,9 @@ class Scripts:
     """Folder beside the plan."""
     manifest: Path
     """File in `sha256sum` format, written by `preflight seal`."""
+    manifest_sha256: Sha256 | None = None
+    """SHA-256 of the manifest itself, which `preflight seal` prints, as it was approved: so that nobody can change the
+    manifest together with the scripts."""
     staged: RemotePath
     """Folder on the database's host."""
     account: Account = Account("")

@@ -8,9 +8,19 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from preflight.probe import Family, Reply, Unreadable
-from preflight.questions.fields import Until, output_of, read_fields, read_lines, read_row, read_rows, whole_number
+from preflight.questions.fields import (
+    Count,
+    Until,
+    output_of,
+    read_fields,
+    read_lines,
+    read_row,
+    read_rows,
+    whole_number,
+)
 from preflight.questions.shell import ShellProbe, quoted
 from preflight.questions.sql import ASKED_MS, STARTED_MS, RoleSettings, SqlProbe, quote_literal
 
@@ -78,6 +88,43 @@ class SystemIdentifierProbe(SqlProbe[str]):
         if reply.code != 0 and reply.error.startswith("42501"):  # insufficient_privilege
             return ""
         return read_row(_System, reply).system_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How far a replica is behind its primary."""
+
+    paused: bool
+    receives: bool
+    """A WAL receiver runs: it is connected to a primary, or tries to be."""
+    caught_up: bool
+    """All that it received is replayed."""
+    behind_ms: Count | None
+    """Age of the last transaction that was replayed; None where there was none since the start."""
+    primary: str
+    """Address and port that it receives from; empty for a role without pg_read_all_stats."""
+
+    @property
+    def lag(self) -> timedelta | None:
+        """None where it is not known: nothing is received, so there may be more to replay, or the primary idle."""
+        if self.receives and self.caught_up:
+            return timedelta()
+        return timedelta(milliseconds=self.behind_ms) if self.receives and self.behind_ms is not None else None
+
+
+class ReplayProbe(SqlProbe[Replay]):
+    """Asks a replica, as any role may."""
+
+    family = Family.STATE
+    text = """\
+SELECT pg_is_wal_replay_paused()::text AS paused, EXISTS (SELECT FROM pg_stat_wal_receiver)::text AS receives,
+  coalesce(pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn(), false)::text AS caught_up,
+  floor(greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) * 1000)::bigint::text
+    AS behind_ms,
+  coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver), '') AS primary"""
+
+    def read(self, reply: Reply) -> Replay:
+        return read_row(Replay, reply)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from preflight.runs.saved_runs import SavedRun, UnreadableRun
 from preflight.units import format_duration
 from preflight.wording import visible
 
+_SHOWN = 12
+"""Digits of a hash that people compare."""
 _LARGEST_BYTES = 16 * 1024 * 1024
 
 
@@ -93,14 +95,15 @@ def read_inputs(plan: Plan) -> dict[str, str]:
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the inputs that differ, in words for the report."""
+    """The inputs that differ, with their hashes, in words for the report."""
     told = []
     for name in dict.fromkeys([*after, *before]):
         was, is_ = before.get(name, ABSENT), after.get(name, ABSENT)
         if name == "preflight" and was != is_:
             told.append(f"preflight was {was}, now {is_}")
         elif was != is_:
-            told.append(f"{name} {'was removed' if is_ == ABSENT else 'was added' if was == ABSENT else 'changed'}")
+            hashes = f"changed from sha256 {was[:_SHOWN]} to {is_[:_SHOWN]}"
+            told.append(f"{name} {'was removed' if is_ == ABSENT else 'was added' if was == ABSENT else hashes}")
     return tuple(told)
 
 

@@ -27,7 +27,7 @@ from preflight.plan import (
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply
 from preflight.questions.http import Certificate
-from preflight.questions.postgres import DatabaseRole, Identity, Slots
+from preflight.questions.postgres import DatabaseRole, Identity, Replay, Slots
 from preflight.reasons import Reason
 from tests.toy import MOMENT, settings_of, toy_plan
 
@@ -400,3 +400,40 @@ def test_the_address_is_to_be_corrected_where_the_plan_names_it(address: str, ta
     assert f"correct `address` in {table}" in found.remedy
     missing = NoReply(Reason.NO_SUCH_NAME, "no such name", MOMENT, vantage="here")
     assert f"correct `address` in {table}" in judged(missing, address=address).remedy
+
+
+BEHIND = Replay(paused=False, receives=True, caught_up=False, behind_ms=7_200_000, primary="192.0.2.1:5432")
+
+
+@pytest.mark.case(27)
+@pytest.mark.parametrize(
+    ("replay", "max_lag", "status", "told"),
+    [
+        ({}, 5, Status.FAIL, "the replica is 2 h behind"),
+        ({}, 121, Status.PASS, "replays what it receives from the primary at 192.0.2.1:5432, 2 h behind"),
+        ({"caught_up": True}, 5, Status.PASS, "192.0.2.1:5432, 0 s behind"),  # the primary is idle
+        ({"caught_up": True, "primary": ""}, 5, Status.PASS, "its primary, which this role may not see"),
+        ({"paused": True, "caught_up": True}, 5, Status.FAIL, "replay is paused"),
+        ({"paused": True}, 121, Status.FAIL, "replay is paused"),
+        ({"receives": False, "caught_up": True}, 5, Status.UNKNOWN, "it receives nothing from a primary"),
+        ({"behind_ms": None}, 5, Status.UNKNOWN, "how old the replica's state is cannot be seen"),
+    ],
+)
+def test_a_replica_that_is_backed_up_must_not_be_behind(
+    replay: dict[str, Any], max_lag: int, status: Status, told: str
+) -> None:
+    entry = Database(id="o", host="db1", user=Account("release"), role=ServerRole.REPLICA)
+    backup = Backup(
+        id="b", database="o", directory=RemotePath("/backup"), max_lag=timedelta(minutes=max_lag), taken_by="cron"
+    )
+    check = DatabaseLogin(replace(PLAN, databases={"o": entry}, backups={"b": backup}), MOMENT)
+    (subject,) = check.subjects()
+    who = identity(in_recovery=True, database="o")
+    assert "replay" in check.follow_up(subject, identity=who)
+    found = check.judge(
+        subject, identity=who, system="42", roles={"release": ROLE}, slots=SLOTS, replay=replace(BEHIND, **replay)
+    )
+    assert found.status is status, found
+    assert told in found.summary
+    if found.status is not Status.PASS:
+        assert "`database`" in found.remedy

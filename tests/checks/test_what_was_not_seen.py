@@ -91,6 +91,7 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "checks/database_login/login.py _judge_certificate": ("command: openssl s_client, then run again",),
     "checks/database_login/login.py _judge_credential": ("act: the DBA looks",),
     "checks/database_login/login.py _hides_system": ("command: GRANT EXECUTE",),
+    "checks/database_login/login.py judge_replay": ("key: database",),
     "checks/host_login.py HostLogin._no_dates": ("key: valid_through",),
     "checks/plan_coverage.py PlanCoverage.judge": ("key: the section or key, or the reason",),
     "checks/rollback_ready/__init__.py _judge_file": ("command: chmod, setfacl or sha256sum",),

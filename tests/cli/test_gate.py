@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from preflight.evidence import Evidence
+from preflight.report.formats import FORMATS
 from tests.cli.program import preflight, write_plan
 
 CHECK = '''
@@ -115,6 +116,10 @@ def test_a_run_that_was_edited_is_not_used(plan: Path) -> None:
     assert "nothing of it is judged" in told
 
 
+def edit(saved: Path) -> None:
+    saved.write_text(saved.read_text().replace('no"', 'yes"'))
+
+
 def damage(saved: Path) -> None:
     saved.write_text(saved.read_text()[:200])
 
@@ -124,9 +129,11 @@ def save_by_another_version(saved: Path) -> None:
     saved.write_text(json.dumps({"schema": 99, "preflight": "9.0", "runs": document}))
 
 
+@pytest.mark.case(26)
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (edit, "the evidence was changed after it was written"),
         (damage, "this is no evidence file"),
         (save_by_another_version, "saved by another version of preflight, 9.0: its schema is 99, this version reads 2"),
     ],
@@ -233,6 +240,16 @@ def test_the_json_of_a_void_run_names_what_changed(plan: Path) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["exit_code"], document["verdict"]) == (3, 3, "HOLD")
     (basis,) = document["basis"]
-    assert basis.endswith("is void: plan changed; nothing of it is judged")
+    assert " is void: plan changed from sha256 " in basis
+    assert basis.endswith("; nothing of it is judged")
     assert document["counts"] == {"unknown": 1, "warn": 6}
     assert document["vantage"] == "(judged without asking)"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_tells_what_changed_since_the_run(plan: Path, form: str) -> None:
+    assert preflight("run", plan).returncode == 0
+    change_plan(plan)
+    done = preflight("gate", plan, "--format", form)
+    told = "plan changed; everything" if form == "say" else "plan changed from sha256 "
+    assert told in " ".join(done.stdout.split()), done.stdout

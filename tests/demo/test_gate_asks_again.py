@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -84,6 +85,7 @@ def settle(file: Path) -> None:
     os.utime(file, (ago, ago))
 
 
+@pytest.mark.case(2)
 @pytest.mark.parametrize(
     ("change", "failed"),
     [
@@ -115,12 +117,33 @@ def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
     assert report["basis"][0].endswith("everything is asked again but the full reads of 2 backups, unchanged since")
 
 
+@pytest.mark.case(3)
 def test_a_nightly_dump_that_was_cut_off_fails(demo: DemoSite) -> None:
     content = newest(demo).read_bytes()
     made = archive(demo) / "tonight.dump"
     made.write_bytes(content[: len(content) * 6 // 10])
     settle(made)
     assert ("rollback-ready", "billing previous backup") in failures(ask(demo, "gate"))
+
+
+@pytest.mark.case(25)
+def test_scripts_changed_with_their_manifest_are_told_by_hash_and_a_pinned_manifest_decides(demo: DemoSite) -> None:
+    manifest = demo.plan_path.parent / "sql" / "orders.SHA256SUMS"
+    before = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    for folder in (manifest.with_suffix(""), demo.hosts["db1"].root / "release" / "orders"):
+        with (folder / "010_delivery_date.sql").open("a") as script:
+            script.write("DELETE FROM orders;\n")
+    sealed = preflight("seal", demo.plan_path, "--scripts-only")
+    after = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert f"sha256    {after}" in sealed.stdout
+    told = ask(demo, "gate")["basis"][0]
+    assert f"scripts.orders.manifest changed from sha256 {before[:12]} to {after[:12]}" in told
+    plan = demo.plan_path.read_text()
+    assert plan.count("orders.SHA256SUMS") == 1
+    for pinned, fails in ((after, False), (before, True)):
+        named = f'orders.SHA256SUMS"\nmanifest_sha256 = "{pinned}"'
+        demo.plan_path.write_text(plan.replace('orders.SHA256SUMS"', named))
+        assert (("script-hashes", "orders") in failures(ask(demo, "gate"))) is fails
 
 
 def test_of_an_unchanged_site_only_the_full_reads_are_kept(demo: DemoSite) -> None:

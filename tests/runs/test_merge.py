@@ -107,7 +107,9 @@ def test_evidence_of_another_plan_is_refused(inspection: Inspection) -> None:
         merged(inspection, {"e": part(inspection, "east"), "w": other})
 
 
-@pytest.mark.parametrize(("then", "now", "said"), [("1", "2", "changed"), ("absent", "2", "was added")])
+@pytest.mark.parametrize(
+    ("then", "now", "said"), [("1", "2", "changed from sha256 1 to 2"), ("absent", "2", "was added")]
+)
 def test_a_part_of_other_files_than_there_are_now_is_refused_by_name(
     inspection: Inspection, then: str, now: str, said: str
 ) -> None:

@@ -246,6 +246,28 @@ def test_a_replica_where_a_primary_is_planned_fails(site: Site, orders: Orders, 
     assert ask(**there, role=ServerRole.ANY).status is Status.PASS
 
 
+@pytest.mark.case(27)
+def test_a_replica_that_is_backed_up_must_replay(site: Site, orders: Orders, ask: Ask) -> None:
+    """The cure is pasted on its host."""
+    site.replica.wait_for(site.postgres)
+    backup = Backup(id="nightly", database="orders", directory=RemotePath("/backup"), taken_by="cron")
+    sections = {"sealed": sealed_at(site.replica), "backups": {"nightly": backup}}
+    there = {"port": site.replica.port, "role": ServerRole.REPLICA, "sections": sections}
+    found = ask(**there)
+    assert found.status is Status.PASS, told(found)
+    assert "from its primary, which this role may not see, 0 s behind" in found.judgement.summary
+    orders.cluster.sql(f'GRANT pg_monitor TO "{orders.role.name}"')
+    orders.cluster.sql("CHECKPOINT")  # writes what is committed and not yet written
+    site.replica.wait_for(site.postgres)
+    site.replica.sql("SELECT pg_wal_replay_pause()")
+    found = ask(**there)
+    fails(found, "replay is paused: an old state would be saved", "pg_wal_replay_resume()")
+    assert re.search(rf"the primary at \S+:{site.postgres.port}", found.judgement.expected), told(found)
+    program, *arguments = shlex.split(found.judgement.remedy.partition(": ")[2].partition("; or")[0])
+    site.replica.client(program, *arguments)
+    assert ask(**there).status is Status.PASS
+
+
 @pytest.mark.case(17)
 def test_a_copy_of_the_server_that_was_sealed_fails_and_no_waiver_covers_it(
     site: Site, orders: Orders, ask: Ask

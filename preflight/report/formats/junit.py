@@ -69,6 +69,7 @@ def _add_verdict(suite: Xml.Element, verdict: Verdict) -> None:
         "evidence_sha256": verdict.evidence_digest,
         "judged_for": verdict.moment.astimezone(UTC).isoformat(),
         "vantage": verdict.vantage,
+        "basis": "; ".join(verdict.basis),
     }
     properties = Xml.SubElement(suite, "properties")
     for name, value in values.items():

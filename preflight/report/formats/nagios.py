@@ -33,7 +33,7 @@ def render(verdict: Verdict, view: View = PLAIN) -> str:  # noqa: ARG001 - the s
     blocking = listed((row.what for row in blockers(verdict)), _MOST_BLOCKERS)
     waivers = [f"waiver {use.waiver.id} {use.state}" for use in verdict.waivers]
     without = [f"without {each}" for each in left_out(verdict)]
-    told = filter(None, [status, verdict.reason, blocking, *waivers, *without, counts(verdict)])
+    told = filter(None, [status, verdict.reason, blocking, *waivers, *without, *verdict.basis, counts(verdict)])
     said = clean("; ".join(told).replace("|", "/"))
     # `label=value[unit];warn;crit;min;max`, as the plugins' guidelines have it.
     values = [f"{status}={verdict.counts.get(status, 0)};;;0;{verdict.planned}" for status in Status]

@@ -41,6 +41,9 @@ def _families(verdict: Verdict, view: View) -> Iterator[Iterator[str]]:
     waivers = [({**release, "waiver": use.waiver.id, "state": use.state.value}, 1) for use in verdict.waivers]
     if waivers:
         yield _family("waiver", "One for each waiver of the plan; what became of it is a label.", waivers)
+    if verdict.basis:
+        basis = [({**release, "basis": each}, 1) for each in verdict.basis]
+        yield _family("basis", "What of an earlier run the verdict stands on, and what voided it.", basis)
     asked = [each.oldest_evidence_at for each in verdict.findings if each.oldest_evidence_at is not None]
     moments: dict[str, tuple[str, datetime | None]] = {
         "evidence": ("When the oldest answers were given.", min([*asked, verdict.collected_at])),

@@ -58,6 +58,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield name(verdict.reason, _LONGEST_REASON)
     for use in verdict.waivers:
         yield _waiver(verdict, use)
+    yield from _void(verdict)
     yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
     yield from _times(verdict)
     if verdict.decision is Decision.GO:
@@ -67,6 +68,16 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     told += [f"{counted(gaps, 'thing')} left unconfirmed"] if gaps else []
     if told:
         yield f"not checked: {listed(told)}"
+
+
+def _void(verdict: Verdict) -> Iterator[str]:
+    """What changed since the saved run besides the servers, without the hashes, which nobody compares by ear."""
+    for each in verdict.basis:
+        _, void, changes = each.partition(" is void: ")
+        if void:
+            yield f"since the saved run, {name(re.sub(r' from sha256 [^;]*?(?=;)', '', changes), _LONGEST_REASON)}"
+        elif " cannot be read: " in each:
+            yield "the newest saved run cannot be read"
 
 
 def _to_cure(verdict: Verdict) -> Iterator[str]:
