@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import chown, move
 from typing import Any
@@ -329,3 +330,28 @@ def test_the_account_that_writes_looks_where_the_login_may_not(
     found = server.one(point / "orders", **entry)
     assert found.status is Status.PASS, told(found)
     assert "needs 3 MiB" in found.judgement.summary
+
+
+@pytest.mark.case(53)
+def test_the_nightly_dump_counts_until_it_is_there(server: Server, mounts: Mounts) -> None:
+    """Room for one more of 7 MiB and the window's own, then for the window's own alone."""
+    point = mounts.tmpfs("nightly", size="32m")
+    entry: dict[str, object] = {"previous": f"{point}/*.dump", "expected": Bytes(7 * MIB)}
+
+    def write(age: timedelta) -> None:
+        made = point / f"{age.total_seconds():.0f}.dump"
+        made.write_bytes(b"\1" * (7 * MIB))
+        at = (datetime.now(UTC) - age).timestamp()
+        os.utime(made, (at, at))
+
+    for hours in (47, 23):
+        write(timedelta(hours=hours))
+    before = server.one(point, **entry)
+    assert before.status is Status.PASS, told(before)
+    assert "for 1 file like" in before.judgement.actual, told(before)
+    write(timedelta(minutes=5))
+    after = server.one(point, **entry)
+    assert after.status is Status.PASS, told(after)
+    assert "for 1 file like" not in after.judgement.actual, told(after)
+    (point / "old").write_bytes(b"\1" * (5 * MIB))
+    assert server.one(point, **entry).status is Status.FAIL

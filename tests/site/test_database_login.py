@@ -471,6 +471,17 @@ def test_the_server_process_is_found_on_its_host(orders: Orders, ask: Ask) -> No
         assert "container" not in found.judgement.summary
 
 
+@pytest.mark.case(38)
+@pytest.mark.parametrize("limit", ["1ms", "2s"])
+def test_a_session_that_may_have_ended_before_the_look_proves_nothing(orders: Orders, ask: Ask, limit: str) -> None:
+    """The server ends it by itself."""
+    orders.cluster.sql(f"ALTER ROLE \"{orders.role.name}\" SET idle_session_timeout = '{limit}'")
+    found = ask(DatabaseHost)
+    assert found.status in (Status.PASS, Status.UNKNOWN), told(found)
+    assert found.status is Status.UNKNOWN or limit == "2s", told(found)
+    assert "does not run" not in told(found)
+
+
 def test_a_host_that_cannot_be_reached_leaves_the_proof_unknown(
     orders: Orders, ask: Ask, accounts: Accounts, tmp_path: Path
 ) -> None:
