@@ -130,7 +130,7 @@ staged = "/srv/release"
     script.write_text("drop table a;\n")
     done = preflight("judge", plan, file)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{file} is void: scripts.orders.approved 010.sql changed; run it again" in done.stderr
+    assert f"{file} is void: scripts.orders.approved 010.sql changed from sha256 " in done.stderr
 
 
 def test_a_zone_that_is_missing_is_said_with_the_command_that_asks_it(plan: Path) -> None:
