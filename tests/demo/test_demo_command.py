@@ -66,7 +66,7 @@ def test_a_night_between_run_and_gate_is_no_go_with_what_is_new(folder: Path) ->
     run, gate = done.stdout.split("\nbasis    ")
     assert run.startswith("GO  REL-DEMO")
     told = " ".join(gate.split())
-    assert "(GO) is void: plan changed; everything is asked again" in told
+    assert "(GO) is void: plan changed from sha256 " in told
     report, difference = told.split(" GO -> NO-GO REL-DEMO ")
     for line in ("database-login orders the password of role release ends", "version-pairs end states", "no standby"):
         assert line in report
