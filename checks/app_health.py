@@ -17,9 +17,8 @@ from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
 from preflight.probe import NoReply, Via
-from preflight.questions.caches import cache_mark
 from preflight.questions.health_words import State, Word, words_of
-from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples
+from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
 from preflight.questions.json_body import BodyError, JsonValue, equals, parse_json, shown, value_at
 from preflight.reasons import Reason, Side
 from preflight.wording import beside, in_toml, shortened

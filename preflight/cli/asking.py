@@ -13,9 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from preflight.cli.console import ask_hidden, complain, has_terminal, redact_with
+from preflight.cli.console import (
+    OutputError,
+    ask_hidden,
+    carries_unicode,
+    complain,
+    has_terminal,
+    redact_with,
+    wants_color,
+    write_stdout,
+)
 from preflight.cli.options import ReportOptions, load
-from preflight.cli.output import OutputError, carries_unicode, wants_color, write_stdout
 from preflight.clock import monotonic, now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect

@@ -10,9 +10,8 @@ from typing import TypeVar
 
 import click
 
-from preflight.cli.console import CallError, has_terminal
+from preflight.cli.console import CallError, has_terminal, write_stdout
 from preflight.cli.options import read_local
-from preflight.cli.output import write_stdout
 from preflight.clock import local_to_utc, zone
 from preflight.plan.limits import network_address
 from preflight.plan.new_plan import Beginnings, Place, new_plan

@@ -1,17 +1,18 @@
 """Commands that ask the real systems, or judge what they answered: `run`, `gate` at the start of the call, the two
-halves of a run for several network zones, `collect` and `judge`, and `demo` with a site of this machine's own."""
+halves of a run for several network zones, `collect` and `judge`, and `demo` with a site of this machine's own; and
+`history` and `diff`, earlier runs listed and compared."""
 
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import click
 
 from preflight.cli.asking import Asked, ask, deliver, planned, vantage_of_this_run
-from preflight.cli.console import CallError, complain, no_such
-from preflight.cli.options import PLAN, ReportOptions, load, report_options
-from preflight.cli.output import OutputError, write_stdout
+from preflight.cli.console import CallError, OutputError, complain, no_such, wants_color, write_stdout
+from preflight.cli.options import COLOR, PLAN, ReportOptions, format_option, load, report_options
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline
@@ -19,8 +20,10 @@ from preflight.engine.inspection import inspect
 from preflight.engine.run import judge as judge_evidence
 from preflight.evidence import Evidence, EvidenceError, write_private
 from preflight.probe import NoReply
-from preflight.report.comparison import compare
+from preflight.report import comparison
 from preflight.report.formats.json import report_of
+from preflight.report.json_report import ReportError, load_report
+from preflight.runs import history as runs_history
 from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
@@ -186,7 +189,9 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
         basis=basis.grounds(None if no_ask else asked.answered.evidence),
     )
     before = saved.report if isinstance(saved, SavedRun) else None
-    return deliver(asked, verdict, report, difference=compare(before, report_of(verdict)) if before else None)
+    return deliver(
+        asked, verdict, report, difference=comparison.compare(before, report_of(verdict)) if before else None
+    )
 
 
 @click.command()
@@ -218,3 +223,43 @@ def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions)
         else:
             code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report)
     context.exit(code)
+
+
+@click.command()
+@PLAN
+@format_option(("text", "json"))
+def history(plan_path: Path, stdout_format: str) -> None:
+    """List the saved runs of the plan's release, newest first, each judged again.
+
+    A file that was changed by hand or is of another plan is named as such and never judged. The exit code says that
+    the list could be made; it is no verdict.
+    """
+    plan, registry = load(plan_path)
+    try:
+        found = runs_history.entries(plan, registry)
+    except OSError as error:
+        raise CallError(f"the saved runs cannot be listed: {error.strerror}") from None
+    write_stdout((runs_history.render if stdout_format == "text" else runs_history.as_json)(plan, found))
+
+
+@click.command()
+@click.argument("old_path", metavar="OLD", type=click.Path(path_type=Path))
+@click.argument("new_path", metavar="NEW", type=click.Path(path_type=Path))
+@format_option(("text", "json"))
+@COLOR
+def diff(old_path: Path, new_path: Path, stdout_format: str, color: str) -> None:
+    """Show what changed between two reports: new, changed, disappeared, cured.
+
+    OLD and NEW are files written by `--output json=FILE` or `--format json`, the older one first. A line that is no
+    longer looked at has disappeared; only one that was looked at again and passes is cured.
+
+    The exit code says that both could be read (0) or not (2). It is no verdict: that is `run`'s or `gate`'s.
+    """
+    try:
+        difference = comparison.compare(load_report(old_path), load_report(new_path))
+    except ReportError as error:
+        raise CallError(str(error)) from None
+    if stdout_format == "json":
+        write_stdout(comparison.as_json(difference))
+    else:
+        write_stdout(comparison.render(difference, color=wants_color(color, os.environ)))

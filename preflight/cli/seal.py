@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 
 from preflight.cli.asking import ask
-from preflight.cli.console import CallError, complain, has_terminal
+from preflight.cli.console import CallError, complain, has_terminal, write_stdout
 from preflight.cli.options import PLAN, load
-from preflight.cli.output import write_stdout
 from preflight.clock import Deadline, now
 from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect

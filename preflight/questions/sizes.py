@@ -223,23 +223,19 @@ FROM pg_stat_wal, (SELECT pg_size_bytes(current_setting('max_slot_wal_keep_size'
 
 
 @dataclass(frozen=True, slots=True)
-class _Tables:
-    version_num: int
-    count: int
-    stored_bytes: Count
-    names: str
-
-
-@dataclass(frozen=True, slots=True)
 class LiveTables:
     version_num: int
     """`server_version_num`."""
     count: int
     """Tables of its own: none of the system's, none that an extension brought, no temporary ones."""
-    stored_bytes: int = 0
+    stored_bytes: Count = 0
     """What they hold, as stored."""
-    names: frozenset[str] = frozenset()
-    """Schema and name of each with a blank between; none where there are more than 10000."""
+    listed: str = ""
+    """Schema and name of each with a blank between, on a line; empty where there are more than 10000."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.listed.splitlines())
 
 
 class LiveTablesProbe(SqlProbe[LiveTables]):
@@ -249,12 +245,11 @@ class LiveTablesProbe(SqlProbe[LiveTables]):
 SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count,
   coalesce(sum(pg_table_size(c.oid)), 0)::text AS stored_bytes,
   CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(n.nspname || ' ' || c.relname, chr(10)), '') ELSE '' END
-    AS names
+    AS listed
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""
 
     def read(self, reply: Reply) -> LiveTables:
-        row = read_row(_Tables, reply)
-        return LiveTables(row.version_num, row.count, row.stored_bytes, frozenset(row.names.splitlines()))
+        return read_row(LiveTables, reply)

@@ -112,12 +112,8 @@ class HttpSession:
         except ValueError as error:
             deliver(NoReply(Reason.NOT_ASKED, f"no request that can be sent: {error}", asked_at, vantage=VANTAGE))
         else:
-            ask = partial(_ask_once, request, self._trust, deadline)
+            ask = partial(Exchange, request, trust=self._trust, deadline=deadline)
             _Sampling(request, resolved, ask, deliver, timetable).begin()
-
-
-def _ask_once(request: HttpRequest, trust: Trust, deadline: Deadline, instance: Resolved) -> Sample:
-    return Exchange(request, instance, trust, deadline).answer()
 
 
 class _Sampling:
@@ -127,7 +123,7 @@ class _Sampling:
         self,
         request: HttpRequest,
         resolved: Resolved,
-        ask: Callable[[Resolved], Sample],
+        ask: Callable[[Resolved], Exchange],
         deliver: Callable[[Answer], None],
         timetable: Timetable,
     ) -> None:
@@ -146,7 +142,7 @@ class _Sampling:
             self._timetable.add(partial(self._sample, instance, 1))
 
     def _sample(self, instance: Resolved, number: int) -> None:
-        sample = self._ask(instance)
+        sample = self._ask(instance).answer()
         again = isinstance(sample, HttpAnswer) and number < self._request.samples
         with self._lock:
             self._samples.append(sample)

@@ -44,7 +44,7 @@ LISTING = Listing(backups=(NEW, OLD), count=2, dangling=0, folder="readable", ra
 EMPTY = replace(LISTING, backups=(), count=0)
 NAMES = frozenset(f"public t{number}" for number in range(7))
 ENTRIES = tuple(f"{name} release" for name in sorted(NAMES))
-LIVE = LiveTables(150018, 7, 100 * MIB, NAMES)
+LIVE = LiveTables(150018, 7, 100 * MIB, "\n".join(NAMES))
 ARCHIVE = ArchiveRead(
     list_code=0, code=0, said="", database="orders", server="15.18", tables=7, entry=ENTRIES, text_bytes=100 * MIB
 )

@@ -215,7 +215,7 @@ def test_a_defect_of_the_tool_is_4_and_says_so_in_one_line(tmp_path: Path) -> No
     program = (
         "import sys\nimport preflight.cli.options as loading\nfrom preflight.cli import main\n"
         "def boom(_path):\n    raise ZeroDivisionError('unexpected')\n"
-        "import preflight.cli.plans as plans\nplans.load = boom\n"
+        "import preflight.cli.offline as plans\nplans.load = boom\n"
         "sys.argv = ['preflight', 'lint', 'x.toml']\nmain()"
     )
     done = subprocess.run(

@@ -8,8 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from preflight.questions.caches import cache_mark
-from preflight.questions.http import HttpAnswer
+from preflight.questions.http import HttpAnswer, cache_mark
 
 AT = datetime(2026, 10, 16, 12, tzinfo=UTC)
 ANSWER = HttpAnswer(200, "", 0, None, "https://a/", (), "", "", {}, AT, 0.1, "192.0.2.7:443", None)

@@ -29,34 +29,19 @@ _LEAVE_SECONDS = 1.0
 def why_refused(connect: Callable[[], socket], ca_file: str, deadline: Deadline) -> CannotAsk | None:
     """What is wrong with the certificate; None when nothing is. Raises OSError and ValueError."""
     try:
-        _look(connect(), ca_file, deadline)
+        shown_certificate(connect(), ca_file, deadline)
     except ssl.SSLCertVerificationError as error:
         reason = VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
         detail = f"the server's certificate is refused: {error.verify_message}"
         if reason is Reason.CERTIFICATE_EXPIRED:
-            detail += f" ({_look(connect(), '', deadline).which_ended(now())})"
+            detail += f" ({shown_certificate(connect(), '', deadline).which_ended(now())})"
         return CannotAsk(reason, detail)
     return None
 
 
-def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certificate | None:
+def shown_certificate(sock: socket, ca_file: str, deadline: Deadline) -> Certificate:
     """The certificate that the server shows, with those above it: up to the root in `ca_file`, or unverified without
-    one. None when none could be made out. Closes the socket."""
-    with contextlib.suppress(OSError, ValueError):
-        return _look(sock, ca_file, deadline)
-    return None
-
-
-def client_certificate(database: Database) -> Certificate | None:
-    """The one that the login offers, with those above it in its file; None where there is none that can be read."""
-    file = database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser()
-    with contextlib.suppress(OSError, ValueError):
-        blocks = _PEM.findall(file.read_text("ascii", "replace"))
-        return with_issuers([read_certificate(ssl.PEM_cert_to_DER_cert(block), verified=False) for block in blocks])
-    return None
-
-
-def _look(sock: socket, ca_file: str, deadline: Deadline) -> Certificate:
+    one. Closes the socket. Raises OSError and ValueError."""
     context = accepting_any()  # of any name: a wrong one libpq tells itself
     with sock:
         if ca_file:
@@ -66,6 +51,15 @@ def _look(sock: socket, ca_file: str, deadline: Deadline) -> Certificate:
             certificate = peer_certificate(tls, verified=bool(ca_file))
             _leave(tls, deadline)
             return certificate
+
+
+def client_certificate(database: Database) -> Certificate | None:
+    """The one that the login offers, with those above it in its file; None where there is none that can be read."""
+    file = database.sslcert or Path("~/.postgresql/postgresql.crt").expanduser()
+    with contextlib.suppress(OSError, ValueError):
+        blocks = _PEM.findall(file.read_text("ascii", "replace"))
+        return with_issuers([read_certificate(ssl.PEM_cert_to_DER_cert(block), verified=False) for block in blocks])
+    return None
 
 
 def _handshake(sock: socket, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:

@@ -21,7 +21,7 @@ from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
-from preflight.sessions.trials import PasswordAccount
+from preflight.sessions.secrets import PasswordAccount
 
 if TYPE_CHECKING:
     from psycopg import pq
@@ -228,7 +228,7 @@ class SqlSession:
             from preflight.sessions.postgres.certificate import shown_certificate
 
             soon = deadline.at_most(_CERTIFICATE_SECONDS)
-            with contextlib.suppress(OSError, SessionFailed):
+            with contextlib.suppress(OSError, ValueError, SessionFailed):
                 return shown_certificate(server.connect_again(soon), trusted, soon)
             return None
 

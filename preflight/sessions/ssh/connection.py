@@ -15,6 +15,7 @@ from preflight.probe import NoReply
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, SessionFailed, require_time
+from preflight.sessions.dial import NO_DESCRIPTOR
 from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
 from preflight.sessions.ssh.config import Configured, configure
@@ -221,7 +222,7 @@ class Connection:
             transport = attempt.reach(known)
             self._check_host_key(transport, host, known, unreadable)
             attempt.stage = f"waiting for the login of {host.user} elsewhere, which is tried alone"
-            with credential.alone(deadline) as waited:
+            with self._shared.secrets.trials.alone(credential.account, host.id, deadline) as waited:
                 attempt.stage = f"logging in as {host.user}"
                 attempt.limit = deadline.at_most(attempt.limit.left() + waited)
                 with attempt.limited():
@@ -237,8 +238,7 @@ class Connection:
         """Waits for a place among the open connections; behind a jump host, a connection needs no descriptor."""
         attempt.stage = "waiting for other connections to end (this machine's limit of open files)"
         if self._jump is None and not self._shared.open_connections.enter(self, deadline):
-            detail = "this machine's limit of open files (ulimit -n) lets no more connections be opened"
-            raise CannotAsk(Reason.OPEN_FILES, detail)
+            raise CannotAsk(Reason.OPEN_FILES, NO_DESCRIPTOR)
 
     def _configure(self, deadline: Deadline) -> Configured:
         """The host as ssh_config completes it."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ from preflight.plan import Host
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.secrets import PasswordAccount, Secrets
 from preflight.sessions.ssh.keys import Agent, certify, find_key, load_key
 from preflight.sessions.ssh.transport import Transport, paramiko
-from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
 
 _PASSWORD_PROMPT = re.compile(
@@ -40,14 +37,12 @@ class Credential:
     method = ""
     certificate: UserCertificate | None = None
     """Of a key, also where it does not hold now and is not offered."""
+    account: PasswordAccount | None = None
+    """Whose password it is."""
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         """One attempt. The methods the server wants in addition, normally none. Raises what paramiko raises."""
         raise NotImplementedError
-
-    def alone(self, deadline: Deadline) -> AbstractContextManager[float]:
-        """Around the one attempt: see `PasswordTrials.alone`. Keys wait for nobody."""
-        return nullcontext(0.0)
 
 
 class KeyCredential(Credential):
@@ -77,15 +72,12 @@ class PasswordCredential(Credential):
     method = "password"
     description = "password"
 
-    def __init__(self, password: str, alone: Callable[[Deadline], AbstractContextManager[float]]) -> None:
+    def __init__(self, password: str, account: PasswordAccount) -> None:
         self._password = password
-        self._alone = alone
+        self.account = account
 
     def __repr__(self) -> str:
         return "PasswordCredential()"
-
-    def alone(self, deadline: Deadline) -> AbstractContextManager[float]:
-        return self._alone(deadline)
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
@@ -134,10 +126,9 @@ class CredentialStore:
             key, certificate, mark, agent = find_key(host, agent_socket, deadline)
             return KeyCredential(key, f"agent {mark}", certificate, agent)
         if host.password is not None:
-            account, trials = PasswordAccount.of(host, "sshd", host.user, host.password), self._secrets.trials
-            trials.require_not_refused(account, host.id)
-            password = self._secrets.value(host.password, host.password_purpose)
-            return PasswordCredential(password, partial(trials.alone, account, host.id))
+            account = PasswordAccount.of(host, "sshd", host.user, host.password)
+            self._secrets.trials.require_not_refused(account, host.id)
+            return PasswordCredential(self._secrets.value(host.password, host.password_purpose), account)
         raise CannotAsk(Reason.NO_CREDENTIAL, f"the plan names no key, agent key or password for {host.id}")
 
     def _key(self, host: Host, path: Path) -> KeyCredential:

@@ -12,11 +12,10 @@ from preflight.probe import Question, Reply
 from preflight.questions.accounts import WayThroughProbe
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
-from preflight.sessions.secrets import Secrets
+from preflight.sessions.secrets import PasswordAccount, Secrets
 from preflight.sessions.ssh import batch
 from preflight.sessions.ssh.batch_run import BatchRun, Ending, News, too_much
 from preflight.sessions.ssh.connection import Connection, Login
-from preflight.sessions.trials import PasswordAccount
 from preflight.wording import one_line
 
 _HEAD_START_SECONDS = 0.15
@@ -144,11 +143,12 @@ class _Asking:
         for questions in list(self._waiting):
             if self._deadline.over:
                 return
-            typed = _has_secret(questions)
+            secret, reference = None, questions[0].stdin_secret
             try:
-                if typed and not self._may_type(questions[0]):
-                    continue
-                secret = self._secret_of(questions[0]) if typed else None
+                if reference:
+                    if not self._may_type(questions[0]):
+                        continue
+                    secret = self._secrets.value(SecretRef.parse(reference), self._connection.host.password_purpose)
                 channel = login.slots.open(login.transport, self._deadline)
             except CannotAsk as failed:
                 self._put_all(questions, failed.reason, failed.detail)
@@ -240,10 +240,6 @@ class _Asking:
         """Whose password it is that sudo asks for."""
         user = self._connection.reached.user
         return PasswordAccount.of(self._connection.host, "sudo", user, SecretRef.parse(question.stdin_secret))
-
-    def _secret_of(self, question: Question) -> str:
-        """Raises CannotAsk."""
-        return self._secrets.value(SecretRef.parse(question.stdin_secret), self._connection.host.password_purpose)
 
     def _put_frame(self, login: Login, question: Question, frame: batch.Frame) -> None:
         if frame.killed:
