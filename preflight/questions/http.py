@@ -30,7 +30,7 @@ _SERVED = re.compile(r"(?:hit|stale|updating|revalidated)(?![a-z])", re.IGNORECA
 _OLD_SECONDS = 60
 """From the date of an answer to its question: two clocks that are kept right never differ by so much."""
 _STILL_SECONDS = 1.9
-"""After so long, the date that a server writes itself has moved on: it counts seconds, and some renew it once a second."""
+"""After so long, a date that a server writes itself has moved on: it counts seconds, some renew it once a second."""
 _SHAPE = re.compile(
     r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
     rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s\n"
