@@ -17,6 +17,7 @@ _BASES = {
     "B": (Decimal(1), "B"),
     "": (Decimal(1), ""),
 }
+UNITS = tuple(filter(None, _BASES))
 _PART = r"(\d+(?:\.\d+)?)\s*(min|s|h|d)\s*"
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preflight.finding import Status
 from preflight.report.harmless import clean, no_command
+from preflight.units import UNITS
 from preflight.wording import shortened
 
 WIDTH = 100
@@ -15,6 +17,9 @@ BODY = " " * 9
 """What stands before the lines below a status or a label."""
 _MOST_CHARACTERS = 8000
 """Of one text: what a server says without end must not push the verdict off the terminal."""
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(UNITS)})\b)")
+_HELD = "\0"
+"""In the place of a blank at which no line ends: `clean` leaves none of these."""
 _COLOURS = {
     Status.PASS: "32",
     Status.WARN: "33",
@@ -32,17 +37,18 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(text: str, indent: str, first: str = "", width: int = WIDTH) -> Iterator[str]:
-    """`text` cleaned and folded to `width` columns; `first` replaces the indent of the first line."""
+    """`text` cleaned and folded to `width` columns, not between a number and its unit; `first` replaces the indent of
+    the first line."""
     lead = first or indent
     lines = textwrap.wrap(
-        clean(shortened(text, _MOST_CHARACTERS)),
+        _BEFORE_UNIT.sub(_HELD, clean(shortened(text, _MOST_CHARACTERS))),
         width=width,
         initial_indent=lead,
         subsequent_indent=indent,
         break_long_words=False,  # a path or command starts on a line of its own before it is cut
         break_on_hyphens=False,
     )
-    for line in lines or [lead.rstrip()]:
+    for line in (each.replace(_HELD, " ") for each in lines or [lead.rstrip()]):
         yield no_command(line[:width])
         for start in range(width, len(line), width - len(indent)):
             yield no_command(indent + line[start : start + width - len(indent)])

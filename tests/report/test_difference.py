@@ -262,7 +262,7 @@ def put(value: object, *keys: str | int) -> Callable[[Any], None]:
         ),
         (put("soon", "collected_at"), "no JSON report: collected_at: expected a date and time"),
         (put("0001-01-01T00:00:00+14:00", "moment"), "moment is no moment that can be shown"),
-        (put(None, "plan"), "no JSON report: plan: expected a table, found nothing"),
+        (put(None, "plan"), "no JSON report: plan: expected a table { file, sha256 }, found nothing"),
         (put([], "release", "id"), "no JSON report: release.id: expected a string, found an array"),
     ],
 )
