@@ -418,6 +418,13 @@ def test_lines_that_one_lost_host_leaves_unseen_are_folded() -> None:
     assert "pass -> UNKNOWN  host-login  c\n" in text
 
 
+def test_what_was_asked_too_early_is_folded_without_what_each_was() -> None:
+    old = run(*(line(Status.PASS, f"seen {subject}", subject=subject) for subject in "ab"))
+    text = printed(old, run(*(line(Status.STALE, "was pass", subject=subject, cause="too early") for subject in "ab")))
+    assert "pass -> STALE  2 checks\n         lines   host-login a, host-login b\n         now     too early\n" in text
+    assert "seen a" not in text
+
+
 def test_a_severity_that_was_lowered_is_said() -> None:
     text = printed(run(line(Status.FAIL)), run(line(Status.FAIL, severity=Severity.ADVISORY)))
     assert "was blocking, is advisory" in text
