@@ -1,7 +1,16 @@
 """preflight: may the deployment window open, and if not, who must do what by when?"""
 
-from signal import SIGHUP, SIGINT, SIGTERM
+from collections.abc import Callable
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Handlers, getsignal, signal
+from types import FrameType
 
 __version__ = "0.1.0"
 INTERRUPTED = "preflight: interrupted; no verdict"
 INTERRUPTIONS = (SIGINT, SIGTERM, SIGHUP)
+
+
+def on_interruption(act: Callable[[int, FrameType | None], None] | Handlers) -> None:
+    """`act` is what an interruption does from now on; one that is ignored, as nohup leaves it, stays so."""
+    for number in INTERRUPTIONS:
+        if getsignal(number) is not SIG_IGN:
+            signal(number, act)

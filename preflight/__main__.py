@@ -5,10 +5,9 @@ An interruption ends it at any moment in the same way, also before the rest of i
 from __future__ import annotations
 
 import os
-import signal
 from types import FrameType
 
-from preflight import INTERRUPTED, INTERRUPTIONS
+from preflight import INTERRUPTED, on_interruption
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -16,9 +15,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     os._exit(130)
 
 
-for number in INTERRUPTIONS:
-    if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-        signal.signal(number, _end)
+on_interruption(_end)
 
 
 def main() -> None:

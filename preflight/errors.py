@@ -1,4 +1,5 @@
-"""The exit codes, and the root of our own exceptions. CannotAsk in the outside world is data (`NoReply`), not one."""
+"""The exit codes, and the root of our own exceptions. Trouble in the outside world is data (`NoReply`), not an
+exception."""
 
 from __future__ import annotations
 

@@ -122,7 +122,9 @@ class Reader:
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         """The dataclass `cls` from a table; None, noted, when it is none. `preset`: fields that are no keys."""
         if not isinstance(value, Mapping):
-            self.fault(keys, f"expected a table, found {kind_of(value)}")
+            wanted = [key for key, each in fields_of(cls).items() if each.required and each.name not in preset]
+            told = f"expected a table {{ {', '.join(wanted)} }}" if 1 < len(wanted) < 5 else "expected a table"
+            self.fault(keys, f"{told}, found {kind_of(value)}")
             return None
         return cls(**preset, **self.fields(cls, value, keys, preset))
 

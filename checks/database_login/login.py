@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.judging.cures import on_primary
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
 from preflight.plan import Backup, Database, Plan, ServerRole
@@ -178,7 +179,9 @@ def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:
     return unknown(
         "the system identifier may not be seen by this role",
         expected=wanted,
-        remedy=login.psql(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role}"),
+        remedy=login.psql(
+            on_primary(login.database, f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};")
+        ),
     )
 
 
@@ -314,7 +317,9 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
         what=f"password of role {role.name}",
         where=f"on {login.database.id}",
         at=role.valid_until,
-        remedy=f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';",
+        remedy=on_primary(
+            login.database, f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';"
+        ),
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
         tolerated="" if used_password else "which counts as soon as it logs in with a password",
         minutes_at_stake=minutes_at_stake(login.work),

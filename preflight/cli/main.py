@@ -7,12 +7,11 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
 from types import FrameType
 
 import click
 
-from preflight import INTERRUPTED, INTERRUPTIONS, __version__
+from preflight import INTERRUPTED, __version__, on_interruption
 from preflight.cli.console import complain, complain_usage, no_such
 from preflight.errors import ExitCode, PlanError, PreflightError
 
@@ -99,23 +98,17 @@ class _Interruption(BaseException):
 def main() -> None:
     """Runs one command and ends the process with its exit code."""
     try:
-        _heed(_interrupt)
+        on_interruption(_interrupt)
         code = _run()
-        _heed(signal.SIG_IGN)  # what came out stands
+        on_interruption(signal.SIG_IGN)  # what came out stands
     except _Interruption:
         complain(INTERRUPTED)
         code = ExitCode.INTERRUPTED
     sys.exit(int(code))
 
 
-def _heed(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    for number in INTERRUPTIONS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, handler)
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    _heed(signal.SIG_IGN)  # what is open is closed in peace, within seconds
+    on_interruption(signal.SIG_IGN)  # what is open is closed undisturbed, within seconds
     raise _Interruption
 
 

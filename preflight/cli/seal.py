@@ -120,7 +120,7 @@ def _seal_servers(plan: Plan, registry: Registry) -> bool:
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:
         try:
-            seen[name] = server_seen(evidence, name)
+            seen[name] = server_seen(plan, evidence, name)
         except SealError as error:
             complain(f"{name}: server not sealed: {error}")
     merged = merge_servers(plan, seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -136,7 +136,8 @@ def _aged(plan: Plan, check: Check, judgement: Judgement, ages: Sequence[Age]) -
         return _Conclusion(judgement, lines.pop() if len(lines) == 1 else "")  # not where some of it could be seen
     since = check.moment - min(each.most for each in ages if each.too_old)
     too_early = check.asked_at < since
-    when = f" from {format_moment(since, plan.window.zone)} on" if too_early else ""
+    latest = check.moment - min(getattr(plan.freshness, each.name) for each in fields(plan.freshness))
+    when = f" from {format_moment(latest, plan.window.zone)} on" if too_early else ""  # then nothing is too old
     stale = Judgement(
         status=Status.STALE,
         summary=f"was {judgement.status}, but that was seen {format_duration(age.old)} before the moment judged",

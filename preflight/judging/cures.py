@@ -4,6 +4,7 @@ folder. Pure."""
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from preflight.clock import format_moment, zone
 from preflight.faults import Keys, dotted
 from preflight.finding import Judgement, Status, unknown, warned
-from preflight.plan import Database, Host, Plan, Said
+from preflight.plan import Database, Host, Plan, Said, ServerRole
 from preflight.plan.values import SSH_PORT
 from preflight.probe import NoReply, Via
 from preflight.questions.shell import AsAccount
@@ -130,6 +131,13 @@ def refuses_login(lost: NoReply) -> bool:
     return lost.reason.status is Status.FAIL and not lost.session.get("backend_pid")
 
 
+def on_primary(database: Database, cure: str) -> str:
+    """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
+    if database.role is ServerRole.REPLICA and re.search(r"\b(GRANT|(ALTER|CREATE) (ROLE|DATABASE)) ", cure):
+        return f"{cure} -- on the primary of {database.id}"
+    return cure
+
+
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:
     """The act or command for a question of the kind `via` to `target`. `more`: fields that only a check knows."""
     fields = _fields(plan, target, lost)
@@ -137,7 +145,8 @@ def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) ->
         fields |= _of_host(plan, plan.hosts[target], lost)
     if via is Via.SQL and target in plan.databases:
         fields |= _of_database(plan, plan.databases[target])
-    return lost.reason.cure(via).format(**fields | more)
+    cure = lost.reason.cure(via).format(**fields | more)
+    return on_primary(plan.databases[target], cure) if via is Via.SQL and target in plan.databases else cure
 
 
 def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
-from preflight.plan import Application, Endpoint, Plan, Scripts, SslMode, UndoKind
+from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, SslMode, UndoKind
 from preflight.plan.release_plan import protects
 
 SECTIONS = {
@@ -87,6 +87,8 @@ def _without(plan: Plan, section: str) -> Gap:
 def _without_backup(plan: Plan) -> Iterator[Gap]:
     named = {backup.database for backup in plan.backups.values()}
     for database in plan.databases.values() if named else ():
+        if database.role is ServerRole.REPLICA:  # nothing can be changed there
+            continue
         if database.id not in named and not any(protects(plan, each, database.id) for each in plan.backups.values()):
             reason = database.backup.none if database.backup else ""
             missing = f"Database {database.id} has no backup"
@@ -172,7 +174,7 @@ def _owners(plan: Plan) -> Iterator[str]:
 def _databases(plan: Plan) -> Iterator[str]:
     scripted = {scripts.database for scripts in plan.scripts.values()}
     for name, database in plan.databases.items():
-        if name not in scripted and plan.scripts:
+        if name not in scripted and plan.scripts and database.role is not ServerRole.REPLICA:
             add = f'add a [scripts.NAME] with database = "{name}", if any will run there'
             yield f"Database {name} has no scripts: {add}."
         if database.sslmode not in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL):

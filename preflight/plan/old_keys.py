@@ -57,6 +57,13 @@ def instead_of(keys: Keys, tables: Mapping[str, Any], complaint: Callable[[Mappi
             written = tables[section][name]["socket"]
             known = isinstance(written, str) and not server_place(written)
             return f"is said by `server` now: server = {in_toml(written if known else _SOCKETS)}"
+        case ("checks", "rollback-ready", "read_within" | "growth" as key):
+            value = in_toml(tables["checks"]["rollback-ready"][key])
+            table = "the [backups.NAME] it is for" if key == "read_within" else "[checks.restore-room]"
+            return f"stands in {table} now: {key} = {value}"
+        case ("checks", "rollback-ready" | "backup-location", "data_directory"):
+            said = 'data_directory = { path = "/...", by = "ROLE", on = DATE, reason = "..." }'
+            return f"is said by somebody now, in the [databases.NAME] it is for: {said}"
     return ""
 
 

@@ -18,6 +18,11 @@ _EXPIRY = re.compile(r"(?:^|,)expiry-time=(\d{8}(?:\d{4}(?:\d{2})?)?)(z?)(?![^,]
 _AUTHORITY = re.compile(r"(?:^|,)cert-authority(?![^,])")
 
 
+def fingerprint(blob: bytes) -> str:
+    """The form `ssh-keygen -l` prints: `SHA256:` and unpadded base64."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
+
+
 @dataclass(frozen=True, slots=True)
 class UserCertificate:
     """A certificate with which a key logs in (OpenSSH's PROTOCOL.certkeys)."""
@@ -81,13 +86,12 @@ def authorized_keys(lines: Iterable[KeyLine], offset: timedelta) -> tuple[Author
         *before, blob = each.line.split()
         options = before[0].lower() if len(before) > 1 else ""
         try:
-            digest = hashlib.sha256(base64.b64decode(blob, validate=True)).digest()
+            mark = fingerprint(base64.b64decode(blob, validate=True))
             ends = [_moment(digits, utc, offset) for digits, utc in _EXPIRY.findall(options)]
         except ValueError:
             continue
-        fingerprint = "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-        until = min(ends, default=None)
-        found.append(AuthorizedKey(each.setting, each.file, fingerprint, until, bool(_AUTHORITY.search(options))))
+        is_authority = _AUTHORITY.search(options) is not None
+        found.append(AuthorizedKey(each.setting, each.file, mark, min(ends, default=None), is_authority))
     return tuple(found)
 
 

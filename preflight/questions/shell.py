@@ -79,7 +79,11 @@ class Complaint(Enum):
 
     @classmethod
     def of(cls, said: str) -> Self:
-        return next(each for each in cls if each._sign.search(said))
+        return next(each for each in cls if each.is_in(said))
+
+    def is_in(self, said: str) -> bool:
+        """Whether its sign is there, whatever else is."""
+        return self._sign.search(said) is not None
 
 
 class Refusal(Complaint):

@@ -14,7 +14,7 @@ from textwrap import indent
 from typing import Any
 
 from preflight.clock import format_moment
-from preflight.plan import BackupMethod, Connect, Database, Host, Plan, SslMode
+from preflight.plan import BackupMethod, Connect, Database, Host, Plan, ServerRole, SslMode
 from preflight.plan.limits import split_server
 from preflight.plan.values import show_address
 from preflight.plan.work import PlannedBackup, Section, ServerWork, programs_of, work_on, work_with
@@ -219,8 +219,9 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
     methods = {backup.method for backup in plan.backups.values() if backup.database == database.id}
     roles = dict.fromkeys([database.user, *(work.login for work in connecting)])
     until = format_moment(plan.window.needed_until, plan.window.zone)
+    place = f"On the primary of {database.id}" if database.role is ServerRole.REPLICA else f"In {database.id}"
     text = (
-        f"In {database.id}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
+        f"{place}: login roles {', '.join(roles)}, valid past {until} (VALID UNTIL), with these grants for "
         "the checks. What the scripts and the backup themselves may do is granted with the release."
     )
     grants = [grant for role in roles for grant in _grants(database, role, methods)]

@@ -135,11 +135,11 @@ def _numbered(lines: Iterable[Line]) -> dict[tuple[str, str, int], Line]:
 
 
 def pairs_by_cause(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Lines that could not look for one shared cause together; each other one alone."""
+    """Lines that could not look, or are too old, for one shared cause together; each other one alone."""
     groups: dict[object, list[Pair]] = {}
     for number, pair in enumerate(pairs):
         lines = (pair.old, pair.new)
-        causes = tuple(line.cause if line and line.status is Status.UNKNOWN else "" for line in lines)
+        causes = tuple(line.cause if line and line.status in (Status.UNKNOWN, Status.STALE) else "" for line in lines)
         statuses = tuple(line.status if line else None for line in lines)
         groups.setdefault((causes, statuses) if any(causes) else number, []).append(pair)
     return list(groups.values())
@@ -220,7 +220,11 @@ def _group(group: Sequence[Pair], change: Change, colours: Colours) -> Iterator[
         yield from detail("lines", names)
     if first.old and first.new and first.old.severity is not first.new.severity:
         yield from wrapped(f"was {first.old.severity}, is {first.new.severity}", BODY)
-    yield from _observations(first, change)
+    if len(group) > 1 and first.new and first.new.cause:  # what was seen of each before is another thing
+        yield from detail("now", first.new.cause)
+        yield from detail("cure", first.new.telling[0].remedy)
+    else:
+        yield from _observations(first, change)
     if change is not Change.CURED:
         yield from detail("owner", owners(pair.line for pair in group))
 

@@ -27,7 +27,7 @@ Digest = Annotated[str, Matches("[0-9a-f]{64}", "SHA-256, 64 hex digits")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class Conclusion:
     """What an observation says, or a whole line."""
 
     summary: str
@@ -45,7 +45,7 @@ class Rated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point(Said, Rated):  # a dataclass has the fields of its last base first
+class Point(Conclusion, Rated):  # a dataclass has the fields of its last base first
     """One observation behind a line."""
 
     @property
@@ -93,7 +93,7 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line(Said, Planned):
+class Line(Conclusion, Planned):
     """One check of one subject."""
 
     points: tuple[Point, ...]

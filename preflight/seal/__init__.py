@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
+from preflight.judging.cures import cure_of, on_primary
 from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.plan.sealed_servers import SealedServer
@@ -125,14 +126,15 @@ class SealedManifest:
         return bool(self.previous or self.added or self.removed or self.modified or self.reordered)
 
 
-def server_seen(evidence: Evidence, database: str) -> SealedServer:
-    """At which server the plan's role arrived. Raises SealError where that was not seen."""
-    identity = _read(evidence, IdentityProbe(database))
-    system = _read(evidence, SystemIdentifierProbe(database))
+def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
+    """At which server the plan's role arrived. Raises SealError, with the cure, where that was not seen."""
+    identity = _read(plan, evidence, IdentityProbe(database))
+    system = _read(plan, evidence, SystemIdentifierProbe(database))
     if not system:
+        grant = f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(identity.user)};"
         raise SealError(
-            f"{identity.user} may not see the system identifier: have the DBA run, in {identity.database}: GRANT "
-            f"EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(identity.user)}"
+            f"{identity.user} may not see the system identifier: have the DBA run, in {identity.database}: "
+            f"{on_primary(plan.databases[database], grant)}"
         )
     addresses = (identity.server_address,) if identity.server_address else ()
     return SealedServer(
@@ -143,10 +145,10 @@ def server_seen(evidence: Evidence, database: str) -> SealedServer:
     )
 
 
-def _read(evidence: Evidence, probe: Probe[T]) -> T:
-    _, answer = evidence.answers[probe.question().id]
+def _read(plan: Plan, evidence: Evidence, probe: Probe[T]) -> T:
+    question, answer = evidence.answers[probe.question().id]
     if isinstance(answer, NoReply):
-        raise SealError(f"{answer.reason}: {answer.detail}")
+        raise SealError(f"{answer.detail}; cure: {cure_of(plan, question.via, question.target, answer)}")
     try:
         return probe.read(answer)
     except Unreadable as error:

@@ -58,6 +58,13 @@ class CannotAsk(Exception):
         self.detail = detail
 
 
+class Closed(CannotAsk):
+    """Whoever wanted to ask has closed the session."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.CLOSED_HERE, "the session was closed")
+
+
 def require_time(deadline: Deadline, begun: float) -> None:
     """Raises CannotAsk where this machine took all the time that there was for a login: its driver, a secret, a name.
     `begun`: by the monotonic clock."""

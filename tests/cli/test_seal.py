@@ -115,7 +115,8 @@ def test_a_database_that_lets_nobody_in_is_named_and_the_seal_is_incomplete(seal
     sealing.cluster.sql(f'ALTER ROLE "{sealing.role.name}" NOLOGIN')
     done = sealing.seal("--accept-host-keys")
     assert done.returncode == 3
-    assert "orders: server not sealed: " in done.stderr
+    assert "orders: server not sealed: orders: " in done.stderr
+    assert "; cure: have the DBA look: SELECT rolcanlogin" in done.stderr
     assert not sealing.servers.exists()
     assert sealing.pinned.exists()
 

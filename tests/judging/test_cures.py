@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from preflight.finding import Status
-from preflight.judging.cures import command_on, copy_command, could_not_look, pin_again_command
-from preflight.plan import Plan
+from preflight.judging.cures import command_on, copy_command, could_not_look, cure_of, pin_again_command
+from preflight.plan import Account, Database, Plan, ServerRole
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason
 from preflight.sessions.ssh.known_hosts import HostKeys
@@ -32,6 +32,18 @@ def plan(site: Site, tmp_path: Path) -> Plan:
     direct = host_on(sshd, login, key=key)
     hosts = [direct, replace(direct, id="behind", jump="db1")]
     return make_plan(tmp_path, hosts=hosts, known_hosts=sshd.known_hosts_lines())
+
+
+def test_what_a_replica_does_not_take_is_run_on_its_primary() -> None:
+    def cure(reason: Reason, role: ServerRole) -> str:
+        entry = Database(id="copy", host="db1", user=Account("release"), role=role)
+        lost = NoReply(reason, "copy: what was seen", MOMENT)
+        return cure_of(toy_plan(databases=[entry]), Via.SQL, "copy", lost)
+
+    grant = "GRANT CONNECT ON DATABASE copy TO release;"
+    assert cure(Reason.NO_CONNECT_PRIVILEGE, ServerRole.PRIMARY) == grant
+    assert cure(Reason.NO_CONNECT_PRIVILEGE, ServerRole.REPLICA) == f"{grant} -- on the primary of copy"
+    assert "primary" not in cure(Reason.NO_PG_HBA, ServerRole.REPLICA), "each server has a file of its own"
 
 
 @pytest.mark.parametrize("host", ["db1", "behind"])

@@ -143,6 +143,12 @@ def test_each_server_of_an_application_tells_version_and_name(tmp_path: Path) ->
     assert [each for each in unconfirmed(plan) if "neighbour" in each] == [NEIGHBOUR.format("b", "app1")]
 
 
+def test_nothing_changes_on_a_replica_that_scripts_or_a_backup_could_be_for(tmp_path: Path) -> None:
+    text = TEXT.replace("[databases.billing]\n", '[databases.billing]\nrole = "replica"\n')
+    assert text != TEXT
+    assert not [gap for gap in (*left(tmp_path, text), *gaps(tmp_path, text)) if "Database billing has no" in gap]
+
+
 def test_a_base_backup_is_a_backup_of_every_database_of_its_server(tmp_path: Path) -> None:
     text = TEXT.replace('directory = "/b"', 'directory = "/b"\nmethod = "pg_basebackup"')
     assert not [gap for gap in left(tmp_path, text) if "has no backup" in gap]

@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from preflight_checks.competing_jobs import CompetingJobsSettings
+from preflight_checks.rollback_ready import RollbackReadySettings
 
 from preflight.errors import PlanError
 from preflight.plan import Scripts
@@ -134,3 +136,30 @@ def test_other_old_keys_are_answered_with_the_new_ones(tmp_path: Path) -> None:
     assert socket == 'is said by `server` now: server = "/run/postgresql:5433"'
     assert answer(tmp_path, "backups", socket="5").endswith('server = "/var/run/postgresql"')
     assert answer(tmp_path, runn='"x"') == "unknown key"
+
+
+def test_settings_that_moved_are_answered_with_where_they_stand_now(tmp_path: Path) -> None:
+    """And what was said by nobody, with the table that says by whom."""
+    (tmp_path / "x.toml").write_text(
+        MINIMAL
+        + SITE
+        + """
+[checks.rollback-ready]
+read_within = "5min"
+growth = 1.2
+data_directory = { orders = "/data" }
+[checks.competing-jobs]
+asked = { db1 = "the DBA, by phone" }
+"""
+    )
+    with pytest.raises(PlanError) as caught:
+        load_plan(
+            tmp_path / "x.toml", {"rollback-ready": RollbackReadySettings, "competing-jobs": CompetingJobsSettings}
+        )
+    told = [error.message for error in caught.value.errors]
+    assert told[:2] == [
+        'stands in the [backups.NAME] it is for now: read_within = "5min"',
+        "stands in [checks.restore-room] now: growth = 1.2",
+    ]
+    assert "in the [databases.NAME] it is for: data_directory = { path = " in told[2]
+    assert told[3] == "expected a table { by, on, reason }, found a string"

@@ -99,7 +99,9 @@ def test_a_section_that_holds_no_tables_is_noted_once(tmp_path: Path, section: s
     path.write_text(f"{section} = [1]\n" + BASE, encoding="utf-8")
     with pytest.raises(PlanError) as caught:
         load_plan(path)
-    assert [error.message for error in caught.value.errors] == ["expected a table, found an integer"]
+    (error,) = caught.value.errors
+    assert error.message.startswith("expected a table")
+    assert error.message.endswith(", found an integer")
 
 
 @pytest.mark.parametrize(

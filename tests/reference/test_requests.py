@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preflight.engine.registry import find_checks
 from preflight.plan import Account as Login
-from preflight.plan import Become, RemotePath, SecretRef
+from preflight.plan import Become, RemotePath, SecretRef, ServerRole
 from preflight.plan.load import load_plan
 from preflight.reference import requests as requirements
 from preflight.reference.requests import sudoers_line
@@ -63,6 +63,13 @@ def test_a_login_that_only_ssh_config_names_is_told_in_words_and_stands_in_no_li
     assert "writable by the login of ssh_config." in text
     assert "the login of ssh_config logs in to orders as" in text
     assert "''" not in text
+
+
+def test_grants_for_a_replica_are_asked_for_on_its_primary() -> None:
+    replica = replace(PLAN.databases["billing"], role=ServerRole.REPLICA)
+    text = requirements.render(replace(PLAN, databases={**PLAN.databases, "billing": replica}))
+    assert "On the primary of billing: login roles" in text
+    assert "In orders: login roles" in text
 
 
 def test_the_log_of_psql_is_asked_for() -> None:

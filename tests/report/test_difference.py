@@ -262,7 +262,7 @@ def put(value: object, *keys: str | int) -> Callable[[Any], None]:
         ),
         (put("soon", "collected_at"), "no JSON report: collected_at: expected a date and time"),
         (put("0001-01-01T00:00:00+14:00", "moment"), "moment is no moment that can be shown"),
-        (put(None, "plan"), "no JSON report: plan: expected a table, found nothing"),
+        (put(None, "plan"), "no JSON report: plan: expected a table { file, sha256 }, found nothing"),
         (put([], "release", "id"), "no JSON report: release.id: expected a string, found an array"),
     ],
 )
@@ -416,6 +416,13 @@ def test_lines_that_one_lost_host_leaves_unseen_are_folded() -> None:
     text = printed(old, run(lost("a"), lost("b"), line(Status.UNKNOWN, "else", subject="c", cause="x")))
     assert "pass -> UNKNOWN  2 checks\n         lines   host-login a, host-login b\n" in text
     assert "pass -> UNKNOWN  host-login  c\n" in text
+
+
+def test_what_was_asked_too_early_is_folded_without_what_each_was() -> None:
+    old = run(*(line(Status.PASS, f"seen {subject}", subject=subject) for subject in "ab"))
+    text = printed(old, run(*(line(Status.STALE, "was pass", subject=subject, cause="too early") for subject in "ab")))
+    assert "pass -> STALE  2 checks\n         lines   host-login a, host-login b\n         now     too early\n" in text
+    assert "seen a" not in text
 
 
 def test_a_severity_that_was_lowered_is_said() -> None:

@@ -123,11 +123,13 @@ def test_stale_is_hold_and_says_how_old_and_how_old_it_may_be() -> None:
 
 def test_who_asks_too_early_is_told_once_from_when_on_to_ask_again() -> None:
     now = MOMENT - timedelta(hours=15)
-    inspection = inspect(toy_plan(["db1", "db2"]), registry(Ready), MOMENT, asked_at=now)
+    freshness = Freshness(state=timedelta(hours=4))
+    inspection = inspect(toy_plan(["db1", "db2"], freshness=freshness), registry(Ready), MOMENT, asked_at=now)
     verdict = judge(Answered(inspection, answers(inspection, now)))
     assert {finding.cause for finding in verdict.findings} == {"asked too early for the moment judged"}
     assert {(finding.owner, finding.price) for finding in verdict.findings} == {("whoever runs preflight", None)}
     remedies = {finding.judgement.remedy for finding in verdict.findings}
+    # Not from 15:00, four hours before: other answers would be too old again, and the line would stay.
     assert remedies == {"ask again from Fri 2026-10-16 18:30 +00:00 on: preflight gate toy.toml"}
 
 

@@ -159,10 +159,11 @@ def folded_words(folded: Sequence[Finding]) -> str:
 
 
 def is_behind(cause: str, finding: Finding) -> bool:
-    """Whether what has this cause could not be seen for the reason for which `finding` fails: the same way there, or
-    because a check says that this line tells why."""
-    by_line = cause.startswith(f"{finding.check} {finding.subject}: ")
-    return by_line or (bool(finding.vantage) and cause.startswith(f"{finding.vantage}: "))
+    """Whether what has this cause could not be seen for the reason for which `finding` fails: it tells the very same of
+    the same way there (two databases of one role are both seen "from here as release"), or a check says that this line
+    tells why."""
+    told = {f"{finding.vantage}: {point.actual}" for point in finding.judgement.telling_points()}
+    return cause in told or cause.startswith(f"{finding.check} {finding.subject}: ")
 
 
 def _first(places: Mapping[str, int], text: str) -> float:

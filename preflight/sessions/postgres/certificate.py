@@ -18,8 +18,7 @@ from preflight.plan import Database
 from preflight.questions.http import Certificate
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.der import read_certificate
-from preflight.sessions.tls import VERIFY_REASONS, accepting_any, peer_certificate, with_issuers
+from preflight.sessions.tls import VERIFY_REASONS, accepting_any, peer_certificate, read_certificate, with_issuers
 
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # length 8, code 1234.5679

@@ -20,7 +20,7 @@ from psycopg import pq
 from preflight.clock import Deadline
 from preflight.questions.sql import settings_as_json
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, decode
+from preflight.sessions import CannotAsk, Closed, decode
 from preflight.sessions.postgres.libpq import wait
 from preflight.wording import one_line
 
@@ -173,7 +173,7 @@ class Connection:
 
     def _no_answer(self) -> CannotAsk:
         if self._closing.is_set():
-            return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
+            return Closed()
         return CannotAsk(Reason.NO_ANSWER, "the server fell silent")
 
     def _error(self, refused: pq.abc.PGresult, seconds: float) -> SqlError | CannotAsk:

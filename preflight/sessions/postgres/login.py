@@ -17,7 +17,7 @@ from preflight.clock import Deadline
 from preflight.plan import Connect, Database, SslMode
 from preflight.plan.values import show_address
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, Closed
 from preflight.sessions.dial import NO_DESCRIPTOR, DialFailed, first_reached
 from preflight.sessions.postgres.certificate import why_refused
 from preflight.sessions.postgres.libpq import NOWHERE, ServerWord, Trace, conninfo, local_port, wait
@@ -148,7 +148,7 @@ class Login:
 
     def _silent(self, address: ServerAddress, connected: bool, deadline: Deadline) -> CannotAsk:
         if self.closing.is_set():
-            return CannotAsk(Reason.CLOSED_HERE, "the session was closed")
+            return Closed()
         if connected:
             detail = f"the server accepts connections but did not complete the login within {deadline.spent():.1f} s"
             return CannotAsk(Reason.NO_ANSWER, detail)

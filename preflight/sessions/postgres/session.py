@@ -18,7 +18,7 @@ from preflight.plan.values import LOOPBACK, show_address
 from preflight.probe import Answer, NoReply, Question, Reply
 from preflight.questions.http import Certificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, Deliver, SessionFailed, require_time
+from preflight.sessions import CannotAsk, Closed, Deliver, SessionFailed, require_time
 from preflight.sessions.dial import resolve
 from preflight.sessions.postgres.tunnel import Tunnel
 from preflight.sessions.secrets import PasswordAccount
@@ -250,7 +250,7 @@ class SqlSession:
                 self._session["client_certificate"] = certificate.to_json()
 
     def _closed(self) -> NoReply:
-        return self._no_reply(CannotAsk(Reason.CLOSED_HERE, "the session was closed"))
+        return self._no_reply(Closed())
 
     def _no_reply(self, trouble: CannotAsk, begun: float | None = None) -> NoReply:
         detail = self._pool.secrets.redact(f"{self._database.id}: {trouble.detail}")

@@ -14,7 +14,7 @@ from preflight.plan import Host
 from preflight.plan.values import show_address
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, SessionFailed, dial
+from preflight.sessions import CannotAsk, Closed, SessionFailed, dial
 from preflight.sessions.ssh.channels import ChannelRefused, open_forward
 from preflight.sessions.ssh.known_hosts import KnownKeys
 from preflight.sessions.ssh.shared import Shared
@@ -30,13 +30,6 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 class JumpFailed(CannotAsk):
     """What failed is a jump host, and the same for all hosts behind it."""
-
-
-class Closed(CannotAsk):
-    """Whoever wanted the connection has closed it."""
-
-    def __init__(self) -> None:
-        super().__init__(Reason.CLOSED_HERE, "the session was closed")
 
 
 class Attempt:
@@ -79,7 +72,7 @@ class Attempt:
             try:
                 return self._connect(known)
             except _Dropped as dropped:
-                return self._come_again(known, dropped)
+                return self._connect_again(known, dropped)
 
     def end_turn(self, *, dropped: bool = False) -> None:
         """Lets the next one log in."""
@@ -102,7 +95,7 @@ class Attempt:
             detail = f"{failed.detail}: the time left for this host ended after {self.limit.seconds:.1f} s"
             raise CannotAsk(Reason.TARGET_LIMIT, detail) from None
 
-    def _come_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
+    def _connect_again(self, known: KnownKeys | None, dropped: _Dropped) -> Transport:
         begun, times, pause = monotonic(), 1, _FIRST_PAUSE_SECONDS
         while True:
             self.stage = f"waiting to come again: {dropped.detail}"

@@ -14,9 +14,9 @@ from preflight.plan import Account, Host
 from preflight.probe import NoReply
 from preflight.questions.authorized_keys import UserCertificate
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk, SessionFailed, require_time
+from preflight.sessions import CannotAsk, Closed, SessionFailed, require_time
 from preflight.sessions.dial import NO_DESCRIPTOR
-from preflight.sessions.ssh.attempt import Attempt, Closed, JumpFailed
+from preflight.sessions.ssh.attempt import Attempt, JumpFailed
 from preflight.sessions.ssh.channels import ChannelSlots
 from preflight.sessions.ssh.config import Configured, configure
 from preflight.sessions.ssh.known_hosts import KnownKeys, PublicKey
@@ -130,7 +130,7 @@ class Connection:
         with self._changed:
             self._finished = True
             if self._failure is None:
-                self._failure = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
+                self._failure = self._closed()
             attempt = self._attempt
             self._changed.notify_all()
         if attempt is not None:
@@ -160,8 +160,7 @@ class Connection:
         outcome = self._guarded(lambda: self._log_in(deadline))
         login = self._keep(outcome)
         if login is None:
-            closed = self.no_reply(Reason.CLOSED_HERE, f"{self.host.id}: the session was closed")
-            raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else closed))
+            raise SessionFailed(self._failure or (outcome if isinstance(outcome, NoReply) else self._closed()))
         return login
 
     def _keep(self, outcome: Login | NoReply) -> Login | None:
@@ -192,6 +191,10 @@ class Connection:
         except Exception as error:  # noqa: BLE001  # paramiko lets bare exceptions out; a host must not be lost by one
             detail = f"{self.host.id}: the login broke with {type(error).__name__}: {one_line(str(error))}"
             return self.no_reply(Reason.DEFECT, detail, monotonic() - begun)
+
+    def _closed(self) -> NoReply:
+        closed = Closed()
+        return self.no_reply(closed.reason, f"{self.host.id}: {closed.detail}")
 
     def _scan(self, deadline: Deadline) -> PublicKey:
         attempt = self._begin(self._configure(deadline), deadline)

@@ -13,10 +13,10 @@ from typing import Any
 
 from preflight.clock import Deadline, now
 from preflight.plan import Host
-from preflight.questions.authorized_keys import UserCertificate
+from preflight.questions.authorized_keys import UserCertificate, fingerprint
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk
-from preflight.sessions.ssh.known_hosts import PublicKey, fingerprint
+from preflight.sessions.ssh.known_hosts import PublicKey
 from preflight.sessions.ssh.transport import paramiko
 from preflight.wording import one_line
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from preflight.plan.values import SSH_PORT
+from preflight.questions.authorized_keys import fingerprint
 
 _LARGEST_FILE_BYTES = 16 * 1024 * 1024
 _KEY_TYPES = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"})
@@ -51,12 +51,7 @@ class PublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """The form `ssh-keygen -l` prints: `SHA256:` and unpadded base64."""
         return fingerprint(self.blob)
-
-
-def fingerprint(blob: bytes) -> str:
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
 
 
 class KeyStatus(Enum):

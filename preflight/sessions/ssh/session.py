@@ -10,6 +10,7 @@ from preflight.clock import Deadline, monotonic, now
 from preflight.plan import LoginUse, SecretRef
 from preflight.probe import Question, Reply
 from preflight.questions.accounts import WayThroughProbe
+from preflight.questions.shell import Refusal
 from preflight.reasons import Reason
 from preflight.sessions import CannotAsk, Deliver, SessionFailed, decode
 from preflight.sessions.secrets import PasswordAccount, Secrets
@@ -26,8 +27,7 @@ _PASSWORD_EXPIRED = re.compile(
     r"|password must be changed|required to change",
     re.IGNORECASE,
 )
-_SUDO_REFUSED = re.compile(r"sorry, try again|incorrect password|no password was provided", re.IGNORECASE)
-_BEHEADED = re.compile(r"syntax error", re.IGNORECASE)
+_SYNTAX_ERROR = re.compile(r"syntax error", re.IGNORECASE)
 """What sh says to a script whose first lines somebody else has read."""
 _OWN_MARKS = re.compile(r"\bS (?:timeout(?: -k 2)?|none)\s+B 0\b")
 """The script ran without its first line, and with that without the nonce."""
@@ -221,7 +221,9 @@ class _Asking:
             reason, what = Reason.NO_SHELL, "the account's shell cannot run sh"
         elif status == 1 and not said and not login.transport.has_forced_command:
             reason, what = Reason.NO_SHELL, "the account's shell ended at once, as /bin/false does"
-        elif (not said or _BEHEADED.search(said) or _OWN_MARKS.search(said)) and not login.transport.has_forced_command:
+        elif (
+            not said or _SYNTAX_ERROR.search(said) or _OWN_MARKS.search(said)
+        ) and not login.transport.has_forced_command:
             reason, said = Reason.START_UP_FILE, "" if _OWN_MARKS.search(said) else said
             what = "a start-up file of the shell ended it, or read what was meant for the command"
         else:
@@ -250,7 +252,7 @@ class _Asking:
         if max(len(frame.out), len(frame.err)) > batch.OUTPUT_CAP_BYTES:
             self._put_all([question], *too_much(batch.OUTPUT_CAP_BYTES))
             return
-        self._end_trial(question, accepted=not _SUDO_REFUSED.search(decode(frame.out + frame.err)))
+        self._end_trial(question, accepted=not Refusal.WRONG_PASSWORD.is_in(decode(frame.out + frame.err)))
         if chatter := one_line(decode(frame.chatter), 200):
             self._connection.note("chatter", chatter)
         reply = Reply(

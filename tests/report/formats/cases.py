@@ -67,7 +67,7 @@ TOYS = (
 NO_LOGIN = failed(
     "the password was refused",
     expected="a login as dbadmin with a command run",
-    actual="db1 offers publickey,password; the password of dbadmin was not accepted",
+    actual="db1: the server refused the password of dbadmin",
     remedy="have the password of dbadmin on db1 set, then: ssh dbadmin@db1.example.net true",
 )
 CHANGED = failed(
@@ -103,7 +103,7 @@ EXPIRES = replace(
     ),
     events=(Event(at=datetime(2026, 10, 17, 6, 30, tzinfo=UTC), text="password of dbadmin on db1 expires"),),
 )
-LOST = "on db1 as dbadmin: connection refused by 192.0.2.11 port 22"
+LOST = f"on db1 as dbadmin: {NO_LOGIN.actual}"
 
 
 @cache

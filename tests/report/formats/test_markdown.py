@@ -178,7 +178,7 @@ def test_a_gate_tells_what_changed_since() -> None:
     assert ["new", "login db1", "pass", "fail: the password was refused"] in table
     (together,) = (row for row in table if row[1].startswith("2 checks: "))
     assert together[1:3] == ["2 checks: database orders, place orders", "pass"]
-    assert together[3].startswith("unknown: on db1 as dbadmin: connection refused")
+    assert together[3].startswith("unknown: on db1 as dbadmin: db1: the server refused")
 
 
 def test_what_was_not_selected_and_not_asked_stands_in_the_head() -> None:

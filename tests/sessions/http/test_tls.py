@@ -16,7 +16,7 @@ from preflight.probe import NoReply
 from preflight.questions import http
 from preflight.questions.http import HttpGet, HttpRequest
 from preflight.reasons import Reason
-from preflight.sessions.der import read_certificate
+from preflight.sessions.tls import read_certificate
 from tests.sessions.http.asking import Talk, answered, lost, raw_server, read_request, says
 from tests.site.certificates import Authority, Certificate
 from tests.site.https import HttpsApp

@@ -162,6 +162,18 @@ def test_a_password_that_sudo_refuses_is_offered_once_in_a_run(
         assert no_reply(answers[text]).reason is Reason.REFUSED_ELSEWHERE
 
 
+def test_a_password_that_pam_refuses_is_offered_once_in_a_run(
+    pool_of: PoolOf, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the words that sudo repeats of PAM, without a `Sorry, try again.`"""
+    monkeypatch.setenv("SUDO_PASSWORD", "wrong-password")
+    refused = "echo 'sudo: PAM authentication error: Authentication failure' >&2; exit 1; sudo -S"
+    asked = [question(f"{refused} {number}", stdin_secret="env:SUDO_PASSWORD") for number in range(2)]
+    answers = ask_all(pool_of(good_account), asked, 20)
+    assert reply(answers[asked[0].text]).code == 1
+    assert no_reply(answers[asked[1].text]).reason is Reason.REFUSED_ELSEWHERE
+
+
 def test_a_password_that_sudo_refuses_is_offered_on_one_host_only(
     make_pool: MakePool, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
