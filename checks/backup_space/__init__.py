@@ -16,7 +16,8 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
 from preflight.plan.values import DatabaseRef
 from preflight.plan.work import PlannedBackup, behind_become, no_shell, planned_backups
-from preflight.questions.backups import ArchiveRead, Listing, PreviousBackups, TextRead, read_in_full
+from preflight.questions.backup_reads import ArchiveRead, TextRead, read_in_full
+from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import (
     DataDirectories,

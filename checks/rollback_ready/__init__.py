@@ -19,9 +19,9 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
-from preflight.questions.backups import Listing, PreviousBackups, read_in_full
-from preflight.questions.files import TARGET, LocalTexts, LocalTree
-from preflight.questions.hashed_files import FileState, HashedFile, HashedFilesProbe
+from preflight.questions.backup_reads import read_in_full
+from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.files import TARGET, FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import LiveTables, LiveTablesProbe, TextSizeProbe
 from preflight.units import format_duration, format_size

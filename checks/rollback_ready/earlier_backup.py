@@ -15,7 +15,8 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
-from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, Listing, TextRead, Verified
+from preflight.questions.backup_reads import ArchiveRead, TextRead, Verified
+from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.shell import Refusal, glob_word
 from preflight.questions.sizes import LiveTables
 from preflight.questions.sql import major_in, major_of_server, shown

@@ -126,12 +126,12 @@ def _in_text(body: str) -> Iterator[Word]:
 
 
 _NOT_JSON = ("",)
-"""In place of a path: a word of somebody's own is then none of health."""
+"""In place of a path, for a text that is no JSON: a word that is not known here says nothing of health there."""
 
 
 def _word(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool = False) -> Iterator[Word]:
-    """A value, if it says something of health. `beside_well`: another value, under a name that is none of health
-    either, is a word of health."""
+    """A value, if it says something of health. `beside_well`: beside it stands a word for well, under a name that is
+    none of health either."""
     state = _state(key, value, path, beside_well)
     if state is not None:
         shown = str(value).lower() if isinstance(value, bool) else str(value)

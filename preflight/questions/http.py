@@ -28,9 +28,9 @@ _TELLING = ("cache", "cache-status", "cache-remote", "cache-result")
 """How the names of headers end in which a cache says what it did: `X-Cache`, `CF-Cache-Status`, `X-Proxy-Cache`."""
 _SERVED = re.compile(r"(?:hit|stale|updating|revalidated)(?![a-z])", re.IGNORECASE)
 _OLD_SECONDS = 60
-"""A date this much older than the question is no difference of clocks that are kept right."""
+"""From the date of an answer to its question: two clocks that are kept right never differ by so much."""
 _STILL_SECONDS = 1.9
-"""Over which a server's own date cannot stand still: it counts seconds, and some renew it once a second."""
+"""After so long, a date that a server writes itself has moved on: it counts seconds, some renew it once a second."""
 _SHAPE = re.compile(
     r"GET (\S+)\n(?:server-name: (\S+)\n)?trust: (?:system|file ([^\n]+))\nredirects: (?:refused|(same host))\n"
     rf"body: at most {LARGEST_BODY_BYTES} bytes\ntime: at most (\d+(?:\.\d+)?) s\n"

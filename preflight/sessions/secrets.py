@@ -212,7 +212,7 @@ class PasswordAccount(NamedTuple):
 
 
 class PasswordTrials:
-    """Of one account the first to come is tried alone, the others once it was accepted."""
+    """The first login of an account is tried alone; the others wait until its password was accepted."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

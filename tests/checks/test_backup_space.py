@@ -26,7 +26,8 @@ from preflight.plan import (
 )
 from preflight.plan.load import load_plan
 from preflight.probe import NoReply
-from preflight.questions.backups import ArchiveRead, BackupFile, BackupKind, Listing, TextRead
+from preflight.questions.backup_reads import ArchiveRead, TextRead
+from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.sizes import DataDirectories, Sizes, WalRate
 from preflight.questions.storage import Directory, DirectoryKind, DirectoryProbe, Mount, Place, Quota
 from preflight.reasons import Reason

@@ -22,17 +22,8 @@ from preflight.plan import (
     Sha256,
 )
 from preflight.probe import NoReply
-from preflight.questions.backups import (
-    ArchiveRead,
-    BackupFile,
-    BackupKind,
-    Listing,
-    ReadArchive,
-    ReadText,
-    TextRead,
-    Verified,
-    Verify,
-)
+from preflight.questions.backup_reads import ArchiveRead, ReadArchive, ReadText, TextRead, Verified, Verify
+from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.sizes import LiveTables
 from preflight.reasons import Reason
 from tests.toy import MOMENT, WINDOW, toy_plan

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backups import BackupKind, ReadArchive, ReadText, TextRead, Verify, connected_to
+from preflight.questions.backup_reads import ReadArchive, ReadText, TextRead, Verify, connected_to
+from preflight.questions.backups import BackupKind
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import major_in
 from tests.toy import MOMENT

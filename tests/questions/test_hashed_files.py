@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.hashed_files import FileState, HashedFilesProbe
+from preflight.questions.files import FileState, HashedFilesProbe
 
 CONTENTS = {
     "large file.bin": bytes(700_000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,25 +46,22 @@ class Credential:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, repr=False)
 class KeyCredential(Credential):
     """A private key, from a file or kept by the agent, which is let go after the one attempt."""
 
     method = "publickey"
-
-    def __init__(
-        self, key: Any, description: str, certificate: UserCertificate | None, agent: Agent | None = None
-    ) -> None:
-        self._key = key
-        self._agent = agent
-        self.description = description
-        self.certificate = certificate
+    key: Any
+    description: str
+    certificate: UserCertificate | None
+    agent: Agent | None = None
 
     def offer(self, transport: Transport, user: str) -> Sequence[str]:
         try:
-            return tuple(transport.auth_publickey(user, self._key))
+            return tuple(transport.auth_publickey(user, self.key))
         finally:
-            if self._agent is not None:
-                self._agent.close()
+            if self.agent is not None:
+                self.agent.close()
 
 
 class PasswordCredential(Credential):
