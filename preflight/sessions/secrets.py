@@ -116,7 +116,8 @@ class Secrets:
                 return _from_command(ref.argument)
             case "prompt":
                 if self._ask is None:
-                    raise SecretError(f"a prompt for the {purpose or 'secret'} needs a terminal, and there is none")
+                    said = f"a prompt for the {purpose or 'secret'} needs a terminal, and there is none"
+                    raise SecretError(said, Reason.NO_TERMINAL)
                 return self._ask(purpose)
             case _:
                 raise SecretError(f"no secret scheme {ref.scheme!r}")
