@@ -100,6 +100,8 @@ class Reason(Enum):
     # This machine.
     NO_SECRET = ("the secret is not there", Side.HERE,
         "set it where preflight runs, or name another reference in the plan")
+    NO_TERMINAL = ("no terminal to ask on", Side.HERE,
+        "run preflight on a terminal, or name another reference than `prompt` in the plan")
     SECRET_NOT_MASKED = ("this tool cannot keep the secret out of the report", Side.TOOL, {
         "ssh": f"{_CHANGE_IT}, or log in by key: `key` or `agent` in [hosts.{{target}}]",
         "sql": f"{_CHANGE_IT}, or log in by a client certificate (in ~/.postgresql)",
@@ -212,7 +214,7 @@ class Reason(Enum):
 
     # SSH: the login and the shell.
     BAD_CREDENTIAL = ("denied (bad credential)", Side.FAR_END,
-        "have {owner} confirm {user} on {target} and its {credential}, and give the plan the right one")
+        "have {owner} confirm {user} on {target} and its {credential}, and correct what [hosts.{target}] names")
     USER_CERTIFICATE = ("denied (certificate not valid now)", Side.FAR_END,
         "have whoever signs certificates issue one for {user} that is valid past {until}, and put it beside the key")
     METHOD_NOT_ALLOWED = ("denied (method not allowed)", Side.FAR_END,

@@ -234,7 +234,9 @@ def _is_called(program: str, name: str) -> bool:
 def _backup(plan: Plan, backup: Backup, raw: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _more_than_one(("command", "taken_by"), raw)
     if "command" in raw or "taken_by" in raw:
-        yield from _without(raw, _OF_CLIENT, f"is {backup.method}'s, and something else takes this backup")
+        yield from _without(
+            raw, _OF_CLIENT, f"is for {backup.method}, and something else takes this backup: leave it out"
+        )
     if backup.taken_by and isinstance(raw.get("previous", {}), Mapping):
         yield Broken(("previous",), "is required with taken_by: without it nothing of that backup is looked at")
     yield from _started_anywhere(backup.command, raw)

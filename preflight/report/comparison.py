@@ -249,11 +249,14 @@ def _observations(pair: Pair, change: Change) -> Iterator[str]:
 def _unchanged(difference: Difference, colours: Colours) -> Iterator[str]:
     """What is still not green, one line each, and how much there is."""
     still, added = difference.which(Change.STILL), difference.which(Change.ADDED)
-    open_lines = [pair.line for pair in still if pair.line.status not in _GREEN]
-    if open_lines:
-        yield colours.bold(f"{len(open_lines)} still open")
-        for line in open_lines:
+    open_pairs = [pair for pair in still if pair.line.status not in _GREEN]
+    if open_pairs:
+        yield colours.bold(f"{len(open_pairs)} still open")
+        for group in pairs_by_cause(open_pairs):
+            line = group[0].line
             text = f"{line.check}  {line.subject}: {line.telling[0].summary}"
+            if len(group) > 1:
+                text = f"{len(group)} checks: {line.cause}"
             yield from wrapped(text, BODY, f"{line.status.upper():<9}")
         yield ""
     if added:

@@ -230,6 +230,7 @@ def test_without_a_terminal_a_prompt_is_no_hang_and_no_go(tmp_path: Path) -> Non
     done = preflight("run", plan)
     assert done.returncode in (1, 3)
     assert "needs a terminal" in done.stdout
+    assert "cure    run preflight on a terminal" in done.stdout
 
 
 def test_saved_evidence_is_private_and_judged_equally(tmp_path: Path) -> None:

@@ -423,6 +423,8 @@ def test_what_was_asked_too_early_is_folded_without_what_each_was() -> None:
     text = printed(old, run(*(line(Status.STALE, "was pass", subject=subject, cause="too early") for subject in "ab")))
     assert "pass -> STALE  2 checks\n         lines   host-login a, host-login b\n         now     too early\n" in text
     assert "seen a" not in text
+    again = run(*(line(Status.STALE, "was pass", subject=subject, cause="too early") for subject in "ab"))
+    assert "2 still open\nSTALE    2 checks: too early\n" in printed(again, again)
 
 
 def test_a_severity_that_was_lowered_is_said() -> None:

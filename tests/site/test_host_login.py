@@ -112,7 +112,7 @@ def test_a_refused_key_and_a_wrong_password_fail(
         found = ask(host)
         assert found.status is Status.FAIL, told(found)
         assert "bad credential" in found.judgement.summary
-        assert f"its {word}, and give the plan the right one" in found.judgement.remedy
+        assert f"its {word}, and correct what [hosts." in found.judgement.remedy
         assert "wrong-password" not in repr(found)
 
 
