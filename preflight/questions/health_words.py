@@ -96,7 +96,8 @@ def words_of(body: str) -> Iterator[Word]:
         yield from _in_text(body)
 
 
-def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
+def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) -> Iterator[Word]:
+    """`says_it`: what it stands in says already that it is ill."""
     if isinstance(value, list):
         fields = dict(zip(names_of(value), value, strict=True))
     elif isinstance(value, dict):
@@ -107,14 +108,16 @@ def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
     beside_well = any(
         _normal(each) in _WELL for key, each in fields.items() if isinstance(each, str) and not _is_key(key, path)
     )
-    says_it = any(_state(key, each, path, False) is State.ILL for key, each in fields.items() if _is_word(each))
+    says_it = says_it or any(
+        _state(key, each, path, False) is State.ILL for key, each in fields.items() if _is_word(each)
+    )
     for key, part in fields.items():
         if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
             yield Word(".".join((*path, key)), "true" if part is True else "not empty", State.ILL)
         elif key.lower() in _HOLDS_WHY and not says_it and _says_why(part):
             yield Word(".".join((*path, key)), part if isinstance(part, str) else "not empty", State.ILL)
         elif isinstance(part, dict | list):
-            yield from _in_value(part, (*path, key))
+            yield from _in_value(part, (*path, key), says_it)
         else:
             yield from _word(key, part, path, beside_well)
 
