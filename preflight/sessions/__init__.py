@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from preflight.clock import Deadline, monotonic
 from preflight.errors import PreflightError
 from preflight.probe import Answer, NoReply, Question
 from preflight.reasons import Reason
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 Deliver = Callable[[Question, Answer], None]
 VANTAGE = "from here"
 """Of whoever asks without a host in between."""
@@ -18,6 +21,24 @@ VANTAGE = "from here"
 def decode(remote: bytes) -> str:
     """UTF-8; bytes that are none stay readable as backslash escapes, NUL survives."""
     return remote.decode("utf-8", "backslashreplace")
+
+
+class Once(Generic[K, V]):
+    """What is made once for each key, by the first who asks for it; the others wait, and for no other key."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._making: dict[K, threading.Lock] = {}
+        self._made: dict[K, V] = {}
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Raises what `make` raises, for whoever called it; the next one calls it again."""
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
 
 
 class Session(Protocol):

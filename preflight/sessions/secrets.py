@@ -27,7 +27,7 @@ from preflight.clock import Deadline, monotonic
 from preflight.errors import PreflightError
 from preflight.plan import Database, Host, Plan, SecretRef
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, Once
 
 MASK = "[secret]"
 _SHORTEST = 6
@@ -54,35 +54,32 @@ class Secrets:
         self._ask = ask
         self._printed = printed
         self.trials = PasswordTrials()
-        self._values: dict[SecretRef, str | SecretError] = {}
+        self._values = Once[SecretRef, str | SecretError]()
+        """Also what yields none: a command that hangs must not do so for every host."""
         self._forms: list[str] = []
         """Longest first; replaced as a whole, so that nobody waits to read it."""
         self._lock = threading.Lock()
-        self._asking: dict[SecretRef, threading.Lock] = {}
 
     @classmethod
     def of(cls, plan: Plan, ask: Callable[[str], str] | None = None) -> Self:
         return cls(plan.folder, ask, repr(plan))
 
     def __repr__(self) -> str:
-        return f"Secrets({len(self._values)} resolved)"
+        return "Secrets()"
 
     def value(self, ref: SecretRef, purpose: str = "") -> str:
         """The secret that `ref` names. Raises SecretError; the error never holds a value.
 
         `purpose` is shown at a prompt, for example `password of dbadmin on db1`."""
         key = SecretRef(ref.scheme, purpose) if ref.scheme == "prompt" else ref
-        with self._lock:
-            asking = self._asking.setdefault(key, threading.Lock())
-        # A lock for each reference: a command that hangs must hold up neither other secrets nor `redact`.
-        with asking:
-            if key not in self._values:
-                try:
-                    value: str | SecretError = self._usable(ref, purpose)
-                except SecretError as error:  # for good: a command that hangs must not do so for every host
-                    value = error
-                self._values[key] = value
-            found = self._values[key]
+
+        def resolve() -> str | SecretError:
+            try:
+                return self._usable(ref, purpose)
+            except SecretError as error:
+                return error
+
+        found = self._values.get(key, resolve)
         if isinstance(found, SecretError):
             raise SecretError(found.detail, found.reason)
         return found

@@ -12,7 +12,6 @@ import hashlib
 import ipaddress
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from socket import socket
 from preflight.clock import Deadline, now
 from preflight.questions.http import Certificate, Issuer
 from preflight.reasons import Reason
-from preflight.sessions import CannotAsk
+from preflight.sessions import CannotAsk, Once
 
 VERIFY_REASONS = {
     9: Reason.CERTIFICATE_NOT_YET_VALID,
@@ -61,15 +60,11 @@ class Trust:
     def __init__(self, folder: Path) -> None:
         """`folder`: relative names of files start there."""
         self._folder = folder
-        self._contexts: dict[str, ssl.SSLContext] = {}
-        self._lock = threading.Lock()
+        self._contexts = Once[str, ssl.SSLContext]()
 
     def context(self, ca: str) -> ssl.SSLContext:
         """`ca`: PEM file; empty for the system's roots. Raises TlsFailed when it cannot be used."""
-        with self._lock:
-            if ca not in self._contexts:
-                self._contexts[ca] = self._load(ca)
-            return self._contexts[ca]
+        return self._contexts.get(ca, lambda: self._load(ca))
 
     def _load(self, ca: str) -> ssl.SSLContext:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.plan import Database, Host
 from preflight.questions.http import Certificate
+from preflight.sessions import Once
 from preflight.sessions.postgres.session import CLOSE_SECONDS, SqlSession
 from preflight.sessions.secrets import Secrets
 
@@ -33,8 +34,8 @@ class SqlPool:
         self.open_channel = open_channel
         self._databases = databases
         self._sessions = {name: SqlSession(each, hosts[each.host], self) for name, each in databases.items()}
-        self._certificates: dict[str, Certificate | None] = {}
-        self._looking: dict[str, threading.Lock] = {}
+        self.certificates = Once[str, Certificate | None]()
+        """What was seen of the servers' certificates: once in a run, however many databases a server has."""
         self._scrubbed = False
         self._lock = threading.Lock()
 
@@ -58,13 +59,3 @@ class SqlPool:
             if not self._scrubbed:
                 scrub_environment(self.secrets, self._databases.values())
                 self._scrubbed = True
-
-    def certificate(self, server: str, look: Callable[[], Certificate | None]) -> Certificate | None:
-        """What `look` sees of the server's certificate. It looks once in a run, however many databases the server
-        has."""
-        with self._lock:
-            looking = self._looking.setdefault(server, threading.Lock())
-        with looking:
-            if server not in self._certificates:
-                self._certificates[server] = look()
-            return self._certificates[server]

@@ -183,11 +183,11 @@ class SqlSession:
 
     def _wait_alone(self, trial: contextlib.ExitStack, deadline: Deadline) -> float:
         """See `PasswordTrials.alone`. Raises CannotAsk."""
-        reference, trials = self._database.password, self._pool.secrets.trials
-        if reference is None:
+        database, trials = self._database, self._pool.secrets.trials
+        if database.password is None:
             return 0.0
-        account = PasswordAccount.of(self._database, "PostgreSQL", self._database.user, reference)
-        return trial.enter_context(trials.alone(account, self._database.id, deadline))
+        account = PasswordAccount.of(database, "PostgreSQL", database.user, database.password)
+        return trial.enter_context(trials.alone(account, database.id, deadline))
 
     def _password(self) -> str | None:
         reference = self._database.password
@@ -233,7 +233,7 @@ class SqlSession:
             return None
 
         seen_as = f"{self._session.get('tunnel')} {self._session['address']} {trusted}"
-        certificate = self._pool.certificate(seen_as, look)
+        certificate = self._pool.certificates.get(seen_as, look)
         if certificate is not None:
             self._session["certificate"] = certificate.to_json()
 

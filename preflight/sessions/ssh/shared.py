@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from preflight.clock import Deadline
 from preflight.plan import Host
+from preflight.sessions import Once
 from preflight.sessions.secrets import Secrets
 from preflight.sessions.ssh.known_hosts import HostKeys, KnownKeys
 
@@ -36,8 +37,7 @@ class KnownHostsFiles:
     def __init__(self, sealed: Path | None, usual: Sequence[Path]) -> None:
         self._sealed = (sealed,) if sealed is not None else ()
         self._usual = tuple(usual)
-        self._read: dict[tuple[Path, ...], HostKeys] = {}
-        self._lock = threading.Lock()
+        self._read = Once[tuple[Path, ...], HostKeys]()
 
     def lookup(self, host: Host, configured: tuple[Path, ...] | None) -> tuple[KnownKeys, tuple[str, ...]]:
         """What is pinned for `host`, and the files that cannot be read. Files the plan names stand alone. Else the
@@ -54,10 +54,7 @@ class KnownHostsFiles:
         return replace(deciding, revoked=pinned.revoked | known.revoked), sealed.unreadable + usual.unreadable
 
     def _of(self, files: tuple[Path, ...]) -> HostKeys:
-        with self._lock:
-            if files not in self._read:
-                self._read[files] = HostKeys(files)
-            return self._read[files]
+        return self._read.get(files, lambda: HostKeys(files))
 
 
 def raise_limit() -> int:
