@@ -18,6 +18,8 @@ BODY = " " * 9
 _MOST_CHARACTERS = 8000
 """Of one text: what a server says without end must not push the verdict off the terminal."""
 _BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(UNITS)})\b)")
+_COMMAND = re.compile(r"(?<=: )(?:ssh|sudo|printf|psql|rm|chmod|install|cd) .*", re.DOTALL)
+"""For a shell, to the end of a cure."""
 _HELD = "\0"
 """In the place of a blank at which no line ends: `clean` leaves none of these."""
 _COLOURS = {
@@ -61,9 +63,15 @@ def labelled(label: str, lines: Sequence[str], hanging: int = 0) -> Iterator[str
 
 
 def detail(label: str, text: str) -> Iterator[str]:
-    """A line of an entry's body, its label before it; nothing for an empty text."""
-    if text:
-        yield from wrapped(text, BODY + " " * 8, f"{BODY}{label:<8}")
+    """A line of an entry's body, its label before it; nothing for an empty text. What a cure has to be pasted into a
+    shell stands in a line of its own, however long: folded, it would be another command."""
+    first, indent = f"{BODY}{label:<8}", BODY + " " * 8
+    command = _COMMAND.search(text) if label == "cure" and len(indent + text) > WIDTH else None
+    if command:
+        yield from wrapped(text[: command.start()].rstrip(), indent, first)
+        yield no_command(indent + clean(shortened(command.group(), _MOST_CHARACTERS)))
+    elif text:
+        yield from wrapped(text, indent, first)
 
 
 def columns(label: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""For people in a terminal: 100 columns, what is not good first, passes counted."""
+"""For people in a terminal: 100 columns (a command of a cure in one line), what is not good first, passes counted."""
 
 from __future__ import annotations
 

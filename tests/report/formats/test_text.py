@@ -13,7 +13,7 @@ from preflight.report import View
 from preflight.report.formats import json as json_report
 from preflight.report.formats import text as text_report
 from preflight.report.harmless import clean
-from preflight.report.layout import wrapped
+from preflight.report.layout import WIDTH, detail, wrapped
 from preflight.verdict import Verdict
 from tests.toy import MOMENT, toy_plan
 
@@ -183,3 +183,11 @@ def test_colour_adds_to_words_and_never_replaces_them() -> None:
     import re
 
     assert re.sub(r"\033\[[0-9;]*m", "", coloured) == plain
+
+
+def test_a_command_of_a_cure_is_one_line_however_long() -> None:
+    command = "ssh -o 'UserKnownHostsFile=a.known_hosts ~/.ssh/known_hosts' -- dbadmin@db1 'rm -f -- /srv/a'"
+    lines = list(detail("cure", f"stage it as approved, which is the way that was agreed with its owner: {command}"))
+    assert [line.strip() for line in lines[-1:]] == [command]
+    assert all(len(line) <= WIDTH for line in lines[:-1])
+    assert list(detail("cure", "on db1: rm -f -- /srv/a")) == ["         cure    on db1: rm -f -- /srv/a"]
