@@ -359,11 +359,13 @@ class _Reader:
             reason = "begins or ends a transaction" if ends else "cannot run in a transaction"
             place = self._place(words[0][1], found[0], reason, certain=not self._branches)
             self._transactions.append(place)
+            if self._begun and place.certain and found[0] in ("ROLLBACK", "ABORT"):
+                self._deviate(words[0][1], found[0], "takes back what its transaction did: nothing of that is kept")
+            elif found[0] == "PREPARE TRANSACTION":
+                self._deviate(words[0][1], found[0], "keeps nothing until somebody commits what is prepared")
             if _BEGINS.match(said):
                 self._begun = replace(place, reason="begins a transaction that this script does not end")
             elif ends:
-                if self._begun and place.certain and found[0] in ("ROLLBACK", "ABORT"):
-                    self._deviate(words[0][1], found[0], "takes back what its transaction did: nothing of that is kept")
                 self._begun = None
 
     def _note(self, token: str) -> None:
@@ -412,7 +414,11 @@ class _Reader:
         written = self._text[start:end]
         if name in _ALWAYS_OPEN:
             self._note_unsealable(start, written, _ALWAYS_OPEN[name])
-        if name in _SENDS:
+        if name in ("r", "reset") and self._words:
+            reason = "throws away the statement before it"
+            self._deviate(start, written, reason, certain=not self._branches)
+            self._words, self._is_copy = [], False
+        if name in _SENDS or name in ("r", "reset"):
             self._end_statement(end)
         if name in _EXECUTES:
             self._without_error_stop()

@@ -28,7 +28,7 @@ LARGEST_BYTES = 1024 * 1024
 _MOST_DOTS = 1000  # tomllib takes time with the square of a dotted key's parts: 20 000 of them cost ten seconds
 _BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
-_NO_SECONDS = re.compile(r"""(?<!["'\w])(?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>\d\d:\d\d)(?![:\d])""")
+_NO_SECONDS = re.compile(r"""(?<!["'\w])(?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>(?:[01]\d|2[0-3]):[0-5]\d)(?![:\d])""")
 _PLAINER = {"Cannot overwrite a value": "this key or table is already set"}
 
 

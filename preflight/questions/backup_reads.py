@@ -309,10 +309,12 @@ class ReadText(LongRead[TextRead]):
 
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
-    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
+    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads.
+
+    An archive of pg_dump is read, whatever `verify` would say of it."""
     backup, kind = planned.backup, file.kind
     place = planned.host.id, AsAccount.of(planned), file.path, backup.read_within.total_seconds()
-    if backup.verify:
+    if backup.verify and not kind.is_archive:
         program, *words = (word.replace("{file}", file.path) for word in backup.verify)
         return Verify(*place, program, tuple(words), state=file.state)
     if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:

@@ -33,33 +33,46 @@ _WELL = _set(
     "operational serving online connected good active started true yes"
 )
 _IMPAIRED = _set("warn warning degraded yellow partial partially_available limited circuit_open circuit_half_open")
-_ALWAYS_ILL = _set("down out_of_service unhealthy unavailable")
+_ALWAYS_ILL = _set("down out_of_service unhealthy unavailable unreachable connection_refused connection_lost")
 """Under whatever name they stand."""
 _ILL_PART = _ALWAYS_ILL | _set(
     "fail failed failing failure error critical fatal timeout dead offline disconnected broken unexpected_result "
-    "unknown_error"
+    "unknown_error ko nok err refused unresponsive crashed faulty"
 )
 """Under whatever name they stand, beside other parts that are well."""
-_ILL = _ILL_PART | _set("false no red stopped stopping shutting_down maintenance impaired outage sick")
+_ILL = _ILL_PART | _set(
+    "false no red stopped stopping shutting_down maintenance impaired outage sick bad lost inactive"
+)
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
 _YES_OR_NO = _set("healthy ok up alive ready success passed reachable connected")
 _KEYS = _YES_OR_NO | _set("state outcome")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
+_YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)(?i:healthy|ok|alive|ready|reachable|connected)")
+"""Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
+_USUAL_PARTS = _set("db database postgres postgresql mysql mongo mongodb redis rabbitmq kafka ldap")
+"""What is false under such a name is ill."""
 _OF_THE_WHOLE = _set("status state health outcome healthstatus overallstatus overallhealth")
 _BELOW_KEY = ("code", "value")
-_HOLDS_ILL = _set("unhealthy failing failures errors error maintenance")
+_HOLDS_ILL = _set("unhealthy failing failed failures errors error maintenance maintenance_mode maintenancemode")
 """What is true, or names anything, under these is ill."""
+_HOLDS_WHY = _HOLDS_ILL - _set("maintenance maintenance_mode maintenancemode")
+"""A text under these says what is wrong, unless it says that nothing is."""
+_NOTHING_WRONG = _set("off null nil n/a disabled")
 _COUNT = re.compile(r"[\d.]+ ?\w{0,3}|none|no|false", re.IGNORECASE)
 """After a word, what makes it a number of something or a limit: `error: 0`, `timeout: 30 s`."""
 _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
+_HOLDS_ENTRIES = _set("components checks services dependencies")
+"""Those that may hold a word for each part: `"checks": {"db": false}`."""
 _PAIR = re.compile(r"([\w ./-]{1,60}?)(?:\s*[:=]\s*|\s+-+\s+)(.{1,60}).*")
 _ELEMENT = re.compile(r"<([\w:-]{1,40})(?:\s[^<>]{0,200})?>([^<>]{1,60})</\1>")
 _ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
-    r"\bnot[ _-](?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bunhealthy\b|\bunavailable\b"
-    r"|\bdown for\b|\b(?:is|are) (?:down|failing)\b|\bconnection (?:failed|refused)\b",
+    r"(?:\b(?:not|no longer|non|never)|n't)[ _-](?:(?:yet|currently|fully|quite) )?"
+    r"(?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bun-?healthy\b|\bunavailable\b"
+    r"|(?-i:^(?:ERROR|CRITICAL|FATAL|FAILED|DOWN)\b(?! *[:=\d]))|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
+    r"|\bconnection (?:failed|refused|lost)\b",
     re.IGNORECASE,
 )
 _LONGEST_LINE = 200
@@ -83,7 +96,8 @@ def words_of(body: str) -> Iterator[Word]:
         yield from _in_text(body)
 
 
-def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
+def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) -> Iterator[Word]:
+    """`says_it`: what it stands in says already that it is ill."""
     if isinstance(value, list):
         fields = dict(zip(names_of(value), value, strict=True))
     elif isinstance(value, dict):
@@ -94,11 +108,16 @@ def _in_value(value: JsonValue, path: tuple[str, ...]) -> Iterator[Word]:
     beside_well = any(
         _normal(each) in _WELL for key, each in fields.items() if isinstance(each, str) and not _is_key(key, path)
     )
+    says_it = says_it or any(
+        _state(key, each, path, False) is State.ILL for key, each in fields.items() if _is_word(each)
+    )
     for key, part in fields.items():
         if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
             yield Word(".".join((*path, key)), "true" if part is True else "not empty", State.ILL)
+        elif key.lower() in _HOLDS_WHY and not says_it and _says_why(part):
+            yield Word(".".join((*path, key)), part if isinstance(part, str) else "not empty", State.ILL)
         elif isinstance(part, dict | list):
-            yield from _in_value(part, (*path, key))
+            yield from _in_value(part, (*path, key), says_it)
         else:
             yield from _word(key, part, path, beside_well)
 
@@ -145,7 +164,10 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
         return State.ILL if is_no or (is_key and re.fullmatch(r"[45]\d\d", str(value))) else None
     word = _normal(value)
     denies = word.startswith("not_") and word.removeprefix("not_") in _WELL
-    if not is_key:
+    is_entry = bool(path) and path[-1].lower() in _HOLDS_ENTRIES
+    if value is False and (key.lower() in _USUAL_PARTS or _YES_OR_NO_OF_A_PART.fullmatch(key)):
+        return State.ILL
+    if not is_key and not is_entry:
         return State.ILL if word in (_ILL_PART if beside_well else _ALWAYS_ILL) or denies else None
     if word in _WELL or word in _IMPAIRED:
         return State.WELL if word in _WELL else State.IMPAIRED
@@ -154,6 +176,18 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
     is_whole = not path and key.lower() in _OF_THE_WHOLE
     is_part = key.lower() == "status" and len(path) > 1 and (path[-2].lower() in _PARTS or path[:-1] == ("details",))
     return State.UNCLEAR if is_whole or is_part or (word in _UNSURE and path != _NOT_JSON) else None
+
+
+def _is_word(value: JsonValue) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _says_why(part: JsonValue) -> bool:
+    """A text of what is wrong, or one within."""
+    if isinstance(part, dict):
+        return any(map(_says_why, part.values()))
+    word = _normal(part) if isinstance(part, str) else ""
+    return bool(word) and word not in _WELL | _NOTHING_WRONG and not _COUNT.fullmatch(str(part))
 
 
 def _is_key(name: str, path: tuple[str, ...] = ()) -> bool:

@@ -26,7 +26,7 @@ _UNSAFE = re.compile(r"[\s\x00-\x20\x7f]")
 _QUOTED_AS_IT_IS = "/?%:@!$&'()*+,;=~-._[]"
 _TELLING = ("cache", "cache-status", "cache-remote", "cache-result")
 """How the names of headers end in which a cache says what it did: `X-Cache`, `CF-Cache-Status`, `X-Proxy-Cache`."""
-_SERVED = re.compile(r"(?:hit|stale|updating|revalidated)(?![a-z])", re.IGNORECASE)
+_SERVED = re.compile(r"(?:hit|stale|updating|revalidated|(?<!re)fresh)(?![a-z])", re.IGNORECASE)
 _OLD_SECONDS = 60
 """From the date of an answer to its question: two clocks that are kept right never differ by so much."""
 _STILL_SECONDS = 1.9

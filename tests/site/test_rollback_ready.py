@@ -340,6 +340,14 @@ def test_what_cannot_be_read_here_is_unknown_until_a_command_of_the_plan_says_th
     assert found.status is Status.UNKNOWN, told(found)
 
 
+def test_an_archive_that_can_be_read_is_read_whatever_the_plans_command_says(
+    orders: Orders, ask_backup: AskBackup
+) -> None:
+    whole = orders.dump("x", "-Fc").read_bytes()
+    orders.put("new.dump", whole[: len(whole) * 6 // 10])
+    is_fail(ask_backup(verify=("true", "{file}")), "cannot be read to its end")
+
+
 @pytest.mark.case(60)
 def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
     spool, made = orders.cluster.backups / "base-tar", orders.folder / "base-tar"
