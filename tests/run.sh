@@ -62,7 +62,7 @@ fi
 # suite without them, so that every test is in one part. They are cut by the time they take. A part makes its own
 # servers, accounts and files; their names carry the process that made them.
 part1="tests/site/test_[!s]*.py tests/checks tests/questions"
-part2="tests/sessions tests/cli tests/docs tests/reference tests/site/test_s*.py"
+part2="tests/sessions tests/cli tests/site/test_s*.py"
 others=
 for path in $part1 $part2; do others="$others --ignore=$path"; done
 
