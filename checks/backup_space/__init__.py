@@ -36,6 +36,7 @@ from .need import (
     Need,
     Seen,
     begins_at,
+    largest_of,
     names,
     need_of,
     nightly_growth,
@@ -212,7 +213,8 @@ class BackupSpace(Check):
         lacking = [need for need in (*room.needs, *room.perhaps) if need.size.expected <= 0]
         if lacking:
             return _size_not_known(lacking[0])
-        return Judgement.of([*self._points(planned, directory, room), _judge_file_size(room.needs[0], directory)])
+        sizes = (_judge_file_size(room.needs[0], directory), *_judge_expected(planned, _previous(planned, facts)))
+        return Judgement.of([*self._points(planned, directory, room), *sizes])
 
     def _room(
         self,
@@ -361,6 +363,18 @@ def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:
     whole = (isinstance(read, ArchiveRead) and read.whole) or (isinstance(read, TextRead) and read.complete)
     read_bytes = read.text_bytes if whole and read else None
     return Seen(_previous(planned, facts), facts.get(f"sizes {name}"), facts.get(f"text {name}"), read_bytes)
+
+
+def _judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator[Judgement]:
+    """What the plan expects is believed, but told where the previous backup was larger."""
+    largest, expected = largest_of(previous), planned.backup.expected
+    if expected and largest is not None and (largest.size_bytes or 0) > expected:
+        yield warned(
+            f"the plan expects {format_size(expected)}, less than the previous backup has",
+            expected=f"`expected` of at least {format_size(largest.size_bytes or 0)}, or the reason why it is less now",
+            actual=f"{largest.path} has {format_size(largest.size_bytes or 0)}",
+            remedy=f"correct `expected` in {planned.table}, or take it out",
+        )
 
 
 def _previous(planned: PlannedBackup, facts: Mapping[str, Any]) -> Listing | None:

@@ -460,6 +460,14 @@ def test_backups_of_another_account_do_not_use_the_quota() -> None:
     assert (beside(""), beside("postgres")) == (Status.FAIL, Status.PASS)
 
 
+@pytest.mark.parametrize(("gib", "status"), [(3, Status.WARN), (5, Status.PASS)])
+def test_a_size_that_the_plan_expects_is_held_against_the_previous_backup(gib: int, status: Status) -> None:
+    backup = replace(ORDERS, expected=Bytes(gib * GIB), previous=RemotePath("/backup/*.dump"))
+    found = judged(directory(90), backup, previous=(dump(4),))
+    assert found.status is status
+    assert found.points[0].summary == "the plan expects 3 GiB, less than the previous backup has" or gib == 5
+
+
 def nightly(number: int, size_gib: float = 4, *, days: float = 1) -> BackupFile:
     """The file of so many nights ago, on the disk of the backup directory; the newest was written two hours ago."""
     at = MOMENT - timedelta(hours=2) - number * timedelta(days=days)
