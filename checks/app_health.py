@@ -16,6 +16,7 @@ from preflight.finding import Judgement, Quantity, Status, failed, passed, unkno
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
+from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
 from preflight.questions.health_words import State, Word, words_of
 from preflight.questions.http import DEFAULT_SECONDS, Certificate, HttpAnswer, HttpGet, HttpRequest, Samples, cache_mark
@@ -185,10 +186,7 @@ def _ends(instance: _Instance, certificate: Certificate) -> list[End]:
 
 def _by_address(answers: Sequence[HttpAnswer]) -> Mapping[str, Sequence[HttpAnswer]]:
     """In the order in which they were asked."""
-    found: dict[str, list[HttpAnswer]] = {}
-    for each in sorted(answers, key=lambda each: (each.address, each.asked_at)):
-        found.setdefault(each.address, []).append(each)
-    return found
+    return grouped(sorted(answers, key=lambda each: (each.address, each.asked_at)), lambda each: each.address)
 
 
 def _is_ipv6(address: str) -> bool:

@@ -12,7 +12,7 @@ from preflight.finding import Judgement, failed, passed, unknown
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import minutes_at_stake, programs_of, sudo_cure, work_on
+from preflight.plan.work import minutes_at_stake, other_accounts, programs_of, sudo_cure, work_of
 from preflight.questions.shell import AsAccount, Refusal
 from preflight.questions.sudo import (
     ProgramRun,
@@ -72,13 +72,10 @@ class BecomeAccount(Check):
     def subjects(self) -> Sequence[Subject]:
         found = []
         for host in self.plan.hosts.values():
-            named = [entry.account for entry in host.become]
-            working = [work.account for work in work_on(self.plan, host.id)]
-            for name in dict.fromkeys([*named, *working]):
+            steps = self.plan.steps_on(host.id)
+            for name in other_accounts(self.plan, host):
                 target = _Target(host, AsAccount.on(host, name), programs_of(self.plan, host.id, name))
-                if not target.account.is_login:
-                    steps = self.plan.steps_on(host.id)
-                    found.append(Subject(f"{name} on {host.id}", target, host.owner, steps, host.lead_time))
+                found.append(Subject(f"{name} on {host.id}", target, host.owner, steps, host.lead_time))
         return found
 
     def probes(self, subject: Subject) -> Probes:
@@ -130,8 +127,7 @@ class BecomeAccount(Check):
             yield need.judge(end)
 
     def _stake(self, target: _Target) -> float | None:
-        work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
-        return minutes_at_stake(work)
+        return minutes_at_stake(work_of(self.plan, target.host.id, target.account.account))
 
     def _judge_programs(self, target: _Target, programs: Programs) -> Iterator[Judgement]:
         """Those that a rule is missing for are one line: one rule lets them all run."""
@@ -154,7 +150,7 @@ class BecomeAccount(Check):
     def _full_paths(self, target: _Target, runs: Sequence[ProgramRun]) -> str:
         """What the entries say of programs that lie off PATH: the others are then called from the same folder."""
         beside = {run.program: posixpath.dirname(run.beside) for run in runs if run.beside}
-        work = [each for each in work_on(self.plan, target.host.id) if each.account == target.account.account]
+        work = work_of(self.plan, target.host.id, target.account.account)
         found = [(each, beside[name]) for each in work for name in each.programs if name in beside]
         keys = (f'program = "{folder}/{each.programs[0]}" in {each.table}' for each, folder in found)
         return "; ".join(dict.fromkeys(keys))

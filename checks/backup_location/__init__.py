@@ -111,7 +111,7 @@ class BackupLocation(Check):
                 f"the path leads elsewhere: to {real}",
                 expected=f"a directory at {planned.backup.directory} itself",
                 actual=f"symbolic links lead to {real}",
-                remedy=f'if that is meant, say so: directory = "{real}" in [backups.{planned.backup.id}]',
+                remedy=f'if that is meant, say so: directory = "{real}" in {planned.table}',
             )
 
         mount = directory.place.mount
@@ -128,7 +128,7 @@ class BackupLocation(Check):
                 f"{planned.backup.mount} is not what it lies on: it is on {mount.label}",
                 expected=f"a file system mounted on {wanted}",
                 actual=mount.label,
-                remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of [backups.{planned.backup.id}]",
+                remedy=f"mount {wanted} on {planned.host.id}, or correct `mount` of {planned.table}",
             )
         if mount.read_only:
             yield planned.failed(

@@ -59,7 +59,7 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
         )
     if directory.kind is not DirectoryKind.MISSING:
         what = "a link to nothing" if directory.kind is DirectoryKind.DANGLING else "no directory"
-        remedy = f"have a directory put at {path} on {host}, or correct `directory` of [backups.{planned.backup.id}]"
+        remedy = f"have a directory put at {path} on {host}, or correct `directory` of {planned.table}"
         return planned.failed(f"{path} is {what}: {_NETWORK_ONLY}", expected=expected, actual=what, remedy=remedy)
     mount = f"mount {planned.backup.mount} on {host}; or, if it is mounted, " if planned.backup.mount else ""
     return planned.failed(
@@ -93,7 +93,7 @@ def _writable(planned: PlannedBackup, directory: Directory) -> Iterator[Judgemen
             f"{host} knows no account {who}",
             expected=f"an account {who} on {host}",
             actual="id does not know it",
-            remedy=f"correct `account` of [backups.{planned.backup.id}], or have {who} made on {host}",
+            remedy=f"correct `account` of {planned.table}, or have {who} made on {host}",
         )
     else:
         yield _by_bits(planned, directory)
@@ -159,7 +159,4 @@ def _cure(planned: PlannedBackup, directory: Directory) -> str:
     lacking = directory.lacking()
     if not directory.as_account and lacking is not None and lacking is not directory.chain[0]:
         return f"have {who} let through on {host}: setfacl -m u:{who}:x {shlex.quote(lacking.path)}"
-    return (
-        f"on {host}: chown {who} {path}, or name the account that may write there: `account` of "
-        f"[backups.{planned.backup.id}]"
-    )
+    return f"on {host}: chown {who} {path}, or name the account that may write there: `account` of {planned.table}"

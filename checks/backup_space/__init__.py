@@ -281,7 +281,7 @@ class BackupSpace(Check):
         wanted = f"{needs}; {format_need(keep)} should stay free ({percent:g} % of the file system or "
         wanted += f"{format_size(most)}, whichever is less)"
         remedy = (
-            f"free {format_need(keep - left)} on {where}, or name another directory in [backups.{planned.id}]"
+            f"free {format_need(keep - left)} on {where}, or name another directory in {planned.table}"
             if room.what == "free"
             else f"have the quota of {planned.who} on {where} raised by {format_need(keep - left)}"
         )
@@ -326,7 +326,7 @@ def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: 
             f"{left} inodes free, {certain} needed",
             expected=wanted,
             actual=f"{left} inodes free on {where}, whatever its free bytes",
-            remedy=f"remove {certain - left} files on {where}, or name another directory in [backups.{planned.id}]",
+            remedy=f"remove {certain - left} files on {where}, or name another directory in {planned.table}",
         )
     if left < certain + sum(need.files for need in room.perhaps):
         return unknown(
@@ -360,8 +360,7 @@ def _judge_file_size(need: Need, directory: Directory) -> Judgement:
 def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:
     """What could not be read tells nothing; the database then may have grown."""
     name, read = planned.backup.database, facts.get(f"read {planned.id}")
-    whole = (isinstance(read, ArchiveRead) and read.whole) or (isinstance(read, TextRead) and read.complete)
-    read_bytes = read.text_bytes if whole and read else None
+    read_bytes = read.text_bytes if isinstance(read, ArchiveRead | TextRead) and read.is_whole else None
     return Seen(_previous(planned, facts), facts.get(f"sizes {name}"), facts.get(f"text {name}"), read_bytes)
 
 
@@ -399,7 +398,7 @@ def _not_measured(planned: PlannedBackup, directory: Directory) -> Judgement | N
             "the file system does not tell its size",
             expected=f"free and total bytes of {_mount(directory)} on {planned.host.id}",
             actual="0 bytes in total",
-            remedy=f"name a directory of a file system that tells its size in [backups.{planned.id}]",
+            remedy=f"name a directory of a file system that tells its size in {planned.table}",
         )
     return None
 

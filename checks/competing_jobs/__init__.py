@@ -12,7 +12,7 @@ from preflight.finding import Event, Judgement, Severity, passed, unknown, warne
 from preflight.judging.cures import answered_for
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host, Said
-from preflight.plan.work import PlannedBackup, planned_backups, work_on
+from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     CrontabProbe,
     HostJobs,
@@ -83,8 +83,7 @@ class CompetingJobs(Check):
         if isinstance(subject.item, Database):
             return {"pg_cron": PgCronProbe(subject.item.id)}
         host: Host = subject.item
-        becomes = [*(entry.account for entry in host.become), *(work.account for work in work_on(self.plan, host.id))]
-        accounts = dict.fromkeys(AsAccount.on(host, name) for name in ("", *becomes))
+        accounts = [AsAccount.on(host, name) for name in ("", *other_accounts(self.plan, host))]
         crontabs = {f"crontab_of_{each.account}": CrontabProbe(host.id, each) for each in accounts}
         return {"jobs": HostJobsProbe(host.id), **crontabs}
 

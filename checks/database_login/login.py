@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.cures import on_primary
+from preflight.judging.cures import on_primary, system_grant
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
 from preflight.plan import Backup, Database, Plan, ServerRole
@@ -37,12 +37,6 @@ class PlannedLogin:
     def database_name(self) -> str:
         """The database as SQL names it."""
         return quote_identifier(self.database.dbname)
-
-    @property
-    def address_key(self) -> str:
-        """Where the plan names the address that is connected to: at the database, or else at its host."""
-        entry = f"databases.{self.database.id}" if self.database.address else f"hosts.{self.database.host}"
-        return f"`address` in [{entry}]"
 
     @property
     def work(self) -> Sequence[ServerWork]:
@@ -123,7 +117,9 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
         )
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:
-        remedy = f"correct `version` in [databases.{database.id}], or {login.address_key}: this may be another server"
+        remedy = (
+            f"correct `version` in [databases.{database.id}], or {database.address_key}: this may be another server"
+        )
         yield login.another(f"server version {server}", database.version, server, remedy)
     wanted = database.system_identifier
     if wanted and not system:
@@ -131,12 +127,12 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
     elif wanted and system != wanted:
         remedy = (
             "ask the DBA whether the cluster was rebuilt (pg_upgrade, restore of a dump): correct "
-            f"`system_identifier` in [databases.{database.id}] then; otherwise correct {login.address_key}"
+            f"`system_identifier` in [databases.{database.id}] then; otherwise correct {database.address_key}"
         )
         yield login.another("another cluster answers", wanted, system, remedy)
     seen = ServerRole.REPLICA if identity.in_recovery else ServerRole.PRIMARY
     if database.role not in (seen, ServerRole.ANY):
-        remedy = f"correct {login.address_key}: ask which server is the {database.role} now"
+        remedy = f"correct {database.address_key}: ask which server is the {database.role} now"
         yield login.another(f"the server is a {seen}", database.role, seen, remedy)
     if identity.pooled:
         yield warned(
@@ -179,9 +175,7 @@ def _hides_system(login: PlannedLogin, wanted: str) -> Judgement:
     return unknown(
         "the system identifier may not be seen by this role",
         expected=wanted,
-        remedy=login.psql(
-            on_primary(login.database, f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {login.role};")
-        ),
+        remedy=login.psql(system_grant(login.database, login.database.user)),
     )
 
 
@@ -203,7 +197,7 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
             f"not the server that was sealed: {found.told}",
             found.sealed,
             found.seen,
-            f"correct {login.address_key}; where the DBA confirms that this is the server now: take the entry of "
+            f"correct {database.address_key}; where the DBA confirms that this is the server now: take the entry of "
             f"{database.id} out of {name}, then: {plan.seal_command}",
         )
         return

@@ -63,15 +63,7 @@ class SeenBackup:
 
     @property
     def is_whole(self) -> bool:
-        """It was read to its end, and ends where it should."""
-        match self.read:
-            case ArchiveRead():
-                return self.read.listed and self.read.whole
-            case TextRead():
-                return self.read.readable and self.read.code == 0 and self.read.complete
-            case Verified():
-                return self.read.code == 0
-        return False
+        return isinstance(self.read, Read) and self.read.is_whole
 
     @property
     def begun(self) -> tuple[datetime, datetime] | None:
@@ -308,7 +300,7 @@ def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgeme
         case ArchiveRead() as read if not read.listed:
             yield _not_listed(seen, read)
         case ArchiveRead() as read:
-            if read.whole:
+            if read.is_whole:
                 yield passed("pg_restore reads it to its end")
             else:
                 yield seen.broken("the newest backup cannot be read to its end", read.said)
@@ -393,7 +385,7 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
 def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
     """By pg_verifybackup, or by what the plan declares for it, whose status decides."""
     own = shlex.join(seen.planned.backup.verify)
-    if read.code == 0:
+    if read.is_whole:
         return passed(
             f"`{own}` finds it whole" if own else "pg_verifybackup finds every file whole, with the WAL it needs"
         )

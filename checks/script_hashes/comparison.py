@@ -21,7 +21,7 @@ from preflight.wording import beside
 
 RUNNABLE_SUFFIXES = (*SCRIPT_SUFFIXES, ".sh", ".py")
 """Files that somebody might run."""
-MOST_DIFF_LINES = 20
+_MOST_DIFF_LINES = 20
 MOST_COLUMNS = 120
 _MOST_COMPARED_LINES = 400
 """Per side, after equal beginnings and ends are set aside: comparing takes quadratic time at worst."""
@@ -252,12 +252,10 @@ class Differences:
         return approved[:TEXT_CAP_BYTES], staged[:TEXT_CAP_BYTES]
 
 
-def describe_difference(old: str, new: str, *, cut: bool = False) -> str:
-    """`the same but for line endings (CRLF instead of LF)`, or `3 lines differ`.
+def describe_difference(old: str, new: str, *, cut: bool) -> str:
+    """Of two texts that differ: `the same but for line endings (CRLF instead of LF)`, or `3 lines differ`.
 
     `cut`: the texts are only the beginnings of longer ones, so nothing can be said of their ends."""
-    if old == new:
-        return "the beginnings are the same" if cut else "no difference"
     ways = list(_ways(old, new, cut))
     old_lines, new_lines = _lines(old), _lines(new)
     if old_lines == new_lines:
@@ -270,9 +268,9 @@ def describe_difference(old: str, new: str, *, cut: bool = False) -> str:
     return f"{'at least ' if cut else ''}{count} line{' differs' if count == 1 else 's differ'}{besides}"
 
 
-def unified_diff(old: str, new: str, old_name: str, new_name: str, most_lines: int = MOST_DIFF_LINES) -> str:
-    """At most `most_lines` lines; the last says how many were left out. Empty when only line endings, the byte order
-    mark or newlines at the end differ.
+def unified_diff(old: str, new: str, old_name: str, new_name: str) -> str:
+    """At most 20 lines; the last says how many were left out. Empty when only line endings, the byte order mark or
+    newlines at the end differ.
 
     Control characters become escapes; so do blanks where lines differ in nothing visible."""
     old_lines, new_lines = _lines(old), _lines(new)
@@ -286,8 +284,8 @@ def unified_diff(old: str, new: str, old_name: str, new_name: str, most_lines: i
     for mark, text in _marked(old_lines, new_lines, opcodes):
         lines.append(text if mark == "@" else mark + visible(text, exact=exact))
     cut = [line if len(line) <= MOST_COLUMNS else line[: MOST_COLUMNS - 3] + "..." for line in lines]
-    if len(cut) > most_lines:
-        cut[most_lines - 1 :] = [f"... {len(cut) - most_lines + 1} more lines of difference"]
+    if len(cut) > _MOST_DIFF_LINES:
+        cut[_MOST_DIFF_LINES - 1 :] = [f"... {len(cut) - _MOST_DIFF_LINES + 1} more lines of difference"]
     return "\n".join(cut)
 
 

@@ -138,6 +138,11 @@ def on_primary(database: Database, cure: str) -> str:
     return cure
 
 
+def system_grant(database: Database, user: str) -> str:
+    """What shows the server's system identifier to a role; rights on functions are each database's own."""
+    return on_primary(database, f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
+
+
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:
     """The act or command for a question of the kind `via` to `target`. `more`: fields that only a check knows."""
     fields = _fields(plan, target, lost)
@@ -184,14 +189,13 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
 def _of_database(plan: Plan, database: Database) -> Mapping[str, object]:
     name = database.dbname
     host = plan.host_of(database)
-    entry = f"databases.{database.id}" if database.address else f"hosts.{host.id}"
     return {
         "user": database.user,
         "role": quote_identifier(database.user),
         "literal": quote_literal(database.user),
         "name": name,
         "database": quote_identifier(name),
-        "address": f"`address` in [{entry}]",
+        "address": database.address_key,
         "server": shlex.quote(database.server_address(host)),
         "port": database.port,
         "host": host.id,

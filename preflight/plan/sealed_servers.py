@@ -22,7 +22,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ServerComparison:
     """Which facts of an identity agree, and which differ: (sealed, seen) by name."""
 
     agree: tuple[str, ...]
@@ -64,7 +64,7 @@ class SealedServer:
         data = f", {visible(self.data_directory)}" if self.data_directory else ""
         return f"system {self.system_identifier}{data}, port {self.port} at {place}"
 
-    def compared(self, system_identifier: str, port: int, data_directory: str) -> Comparison:
+    def compared(self, system_identifier: str, port: int, data_directory: str) -> ServerComparison:
         """With what a login saw; empty or 0 for what it did not."""
         facts = (
             ("system identifier", self.system_identifier, system_identifier),
@@ -72,7 +72,7 @@ class SealedServer:
             ("port", str(self.port), str(port or "")),
         )
         both = [each for each in facts if each[1] and each[2]]
-        return Comparison(
+        return ServerComparison(
             tuple(name for name, sealed, seen in both if sealed == seen),
             {name: (sealed, seen) for name, sealed, seen in both if sealed != seen},
         )

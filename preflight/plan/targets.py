@@ -192,6 +192,11 @@ class Database:
     def password_purpose(self) -> str:
         return f"password of {self.user} for database {self.id}"
 
+    @property
+    def address_key(self) -> str:
+        """Where the plan names the address that is connected to: at the database, or else at its host."""
+        return f"`address` in [{f'databases.{self.id}' if self.address else f'hosts.{self.host}'}]"
+
     def server_address(self, host: Host) -> str:
         """What is connected to; through a tunnel, from `host`, the one that it runs on."""
         if self.connect is Connect.TUNNEL:

@@ -275,10 +275,21 @@ def work_with(plan: Plan, database_id: str) -> Sequence[ServerWork]:
     return plan.once(_placed).get(("database", database_id), ())
 
 
+def work_of(plan: Plan, host_id: str, account: str) -> Sequence[ServerWork]:
+    """The work of one account on one host."""
+    return [work for work in work_on(plan, host_id) if work.account == account]
+
+
 def programs_of(plan: Plan, host_id: str, account: str) -> tuple[str, ...]:
     """Every client program that `account` has to run on a host, each once."""
-    mine = (work for work in work_on(plan, host_id) if work.account == account)
-    return tuple(dict.fromkeys(program for work in mine for program in work.programs))
+    return tuple(dict.fromkeys(program for work in work_of(plan, host_id, account) for program in work.programs))
+
+
+def other_accounts(plan: Plan, host: Host) -> list[str]:
+    """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
+    named = [entry.account for entry in host.become]
+    worked = [work.account for work in work_on(plan, host.id)]
+    return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
 def minutes_at_stake(work: Iterable[ServerWork]) -> float | None:

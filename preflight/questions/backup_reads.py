@@ -113,7 +113,8 @@ class ArchiveRead:
         return self.list_code == 0
 
     @property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
+        """It was read to its end, and ends where it should."""
         return self.code == 0
 
 
@@ -146,6 +147,11 @@ class TextRead(Looked):
     """As of an archive, with its zone's name; empty where that was not told (--verbose)."""
 
     @property
+    def is_whole(self) -> bool:
+        """It was read to its end, and ends where it should."""
+        return self.readable and self.code == 0 and self.complete
+
+    @property
     def of_cluster(self) -> bool:
         """It is pg_dumpall's."""
         return self.first_line == "-- PostgreSQL database cluster dump"
@@ -167,6 +173,10 @@ class Verified:
 
     code: int
     said: str
+
+    @property
+    def is_whole(self) -> bool:
+        return self.code == 0
 
 
 _COMMAND = re.compile(r'\d+ (?:COPY|INSERT INTO) ("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^"( ]+) .*')
@@ -245,7 +255,7 @@ class ReadArchive(ProgramRead[ArchiveRead]):
 
     def may_be_kept(self, reply: Reply) -> bool:
         """A read that failed is tried again: it may have been for want of a program, a right or time."""
-        return bool(self.state) and self.read(reply).whole
+        return bool(self.state) and self.read(reply).is_whole
 
     def read(self, reply: Reply) -> ArchiveRead:
         fields = read_fields(output_of(reply))
@@ -253,7 +263,7 @@ class ReadArchive(ProgramRead[ArchiveRead]):
         header = {"dbname": "", "Dumped from database version": "", **{name: value.strip() for name, _, value in lines}}
         server = header["Dumped from database version"].partition(" ")[0]
         found = read_lines(ArchiveRead, fields, database=header["dbname"], server=server)
-        if found.whole and not found.listed:
+        if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
         if found.listed and not (found.database and server):
             raise Unreadable("the table of contents does not say what was dumped")

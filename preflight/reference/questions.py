@@ -12,9 +12,8 @@ from preflight.check import Check
 from preflight.engine.inspection import Inspection
 from preflight.engine.registry import Registry
 from preflight.plan import Connect, Database, Host, Plan
-from preflight.plan.work import programs_of
+from preflight.plan.work import other_accounts, programs_of
 from preflight.probe import Question, Via
-from preflight.reference.requests import other_accounts
 from preflight.report.harmless import clean
 from preflight.report.layout import wrapped
 from preflight.wording import counted, first_paragraph

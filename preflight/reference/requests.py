@@ -16,8 +16,9 @@ from typing import Any
 from preflight.clock import format_moment
 from preflight.plan import BackupMethod, Connect, Database, Host, Plan, ServerRole, SslMode
 from preflight.plan.limits import split_server
+from preflight.plan.release_plan import grouped
 from preflight.plan.values import show_address
-from preflight.plan.work import PlannedBackup, Section, ServerWork, programs_of, work_on, work_with
+from preflight.plan.work import PlannedBackup, Section, ServerWork, other_accounts, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
 from preflight.questions.sql import always_quoted, quote_identifier
 from preflight.report.formats.markdown import fenced
@@ -49,9 +50,7 @@ def render(plan: Plan) -> str:
 
 def requirements_by_owner(plan: Plan) -> dict[str, list[Requirement]]:
     """By the id of the role that is asked, empty for what nobody owns; who needs longest comes first."""
-    found: dict[str, list[Requirement]] = {}
-    for requirement in _requirements(plan):
-        found.setdefault(requirement.owner, []).append(requirement)
+    found = grouped(_requirements(plan), lambda requirement: requirement.owner)
     return dict(sorted(found.items(), key=lambda each: -_lead_time(plan, each[0])))
 
 
@@ -95,13 +94,6 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
         yield from _of_database(plan, database)
     yield from _network(plan)
     yield from _presence(plan)
-
-
-def other_accounts(plan: Plan, host: Host) -> list[str]:
-    """Accounts other than the login that do work on this host, or that the plan wants to be reached."""
-    named = [entry.account for entry in host.become]
-    worked = [work.account for work in work_on(plan, host.id)]
-    return [account for account in dict.fromkeys([*named, *worked]) if account not in ("", host.user)]
 
 
 def _login(plan: Plan, host: Host) -> Requirement:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
-from preflight.judging.cures import cure_of, on_primary
+from preflight.judging.cures import cure_of, system_grant
 from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
-from preflight.questions.sql import quote_identifier
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
@@ -131,10 +130,9 @@ def server_seen(plan: Plan, evidence: Evidence, database: str) -> SealedServer:
     identity = _read(plan, evidence, IdentityProbe(database))
     system = _read(plan, evidence, SystemIdentifierProbe(database))
     if not system:
-        grant = f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(identity.user)};"
         raise SealError(
             f"{identity.user} may not see the system identifier: have the DBA run, in {identity.database}: "
-            f"{on_primary(plan.databases[database], grant)}"
+            f"{system_grant(plan.databases[database], identity.user)}"
         )
     addresses = (identity.server_address,) if identity.server_address else ()
     return SealedServer(

@@ -590,6 +590,7 @@ LOST = NoReply(Reason.QUESTION_LIMIT, "took too long", MOMENT)
         (9, ARCHIVE, 4.7, Status.WARN),  # within what a sample tells
         (9, ARCHIVE, 40, Status.FAIL),
         (9, TEXT, 40, Status.FAIL),
+        (9, replace(TEXT, code=2), 4, Status.UNKNOWN),  # its unpacker complains
         (10, ARCHIVE, 40, Status.WARN),  # ten times as much
         (0.9, ARCHIVE, 4, Status.FAIL),
     ],

@@ -11,7 +11,6 @@ TEXT = "select 1;\nselect 2;\nselect 3;\n"
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
-        (TEXT, "no difference"),
         (TEXT.replace("\n", "\r\n"), "the same but for line endings (CRLF instead of LF)"),
         (TEXT.replace("\n", "\r\n", 1), "the same but for line endings (mixed instead of LF)"),
         ("\ufeff" + TEXT, "the same but for the byte order mark (added)"),
@@ -31,11 +30,10 @@ TEXT = "select 1;\nselect 2;\nselect 3;\n"
     ],
 )
 def test_a_difference_is_said_in_words(new: str, expected: str) -> None:
-    assert describe_difference(TEXT, new) == expected
+    assert describe_difference(TEXT, new, cut=False) == expected
 
 
 def test_of_cut_texts_only_the_beginnings_are_judged() -> None:
-    assert describe_difference(TEXT, TEXT, cut=True) == "the beginnings are the same"
     assert describe_difference(TEXT, TEXT.replace("2", "9"), cut=True) == "at least 1 line differs"
     assert describe_difference(TEXT, TEXT.rstrip() + "x", cut=True) == "at least 1 line differs"
 
@@ -89,5 +87,5 @@ def test_blanks_are_made_visible_where_they_are_the_difference(old: str, new: st
 @pytest.mark.parametrize("old", ["a\n" * 32_768, "a\nb\n" * 16_384, "\n" * 65_536, "x" * 65_536])
 def test_hostile_texts_are_compared_in_bounded_time(old: str) -> None:
     new = "".join(reversed(old)) + "c"
-    assert describe_difference(old, new)
+    assert describe_difference(old, new, cut=False)
     assert len(unified_diff(old, new, "o", "n").splitlines()) <= 20

@@ -57,7 +57,7 @@ def text_read(text: str, code: int = 0) -> TextRead:
 
 def test_an_archives_header_tells_whose_it_is() -> None:
     read = ReadArchive("db1", LOGIN, "/b/x", 30.0, "pg_restore").read(reply(ARCHIVE))
-    assert (read.listed, read.whole, read.database, read.server, read.tables) == (True, True, "orders", "15.18", 2)
+    assert (read.listed, read.is_whole, read.database, read.server, read.tables) == (True, True, "orders", "15.18", 2)
     assert major_in(read.server) == (15,)
 
 
