@@ -85,7 +85,8 @@ class DatabaseHost(Check):
         elif idle is not None:
             limit = f"{format_duration(idle)} (idle_session_timeout)"
             why = f"it ends idle sessions after {limit}, this one perhaps before it was looked for"
-            remedy = f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0; then run again"
+            keep = f"ALTER ROLE {quote_identifier(database.user)} SET idle_session_timeout = 0"
+            remedy = f"{database.on_primary(keep)}; then run again"
         elif not backend.sees_all:
             why = "processes of others are hidden (hidepid)"
             remedy = f"have the login on {host} put in the group that may see all processes (gid= of /proc)"

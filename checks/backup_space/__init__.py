@@ -82,8 +82,9 @@ class _Room:
     """Of those whose place cannot be told."""
 
     @property
-    def most(self) -> list[int | None]:
-        return [doubt.most_bytes for doubt in self.doubts]
+    def unsized(self) -> Need | None:
+        """The first of which nothing tells the size."""
+        return next((need for need in (*self.needs, *self.perhaps) if need.size.expected <= 0), None)
 
     def less(self, more: Growth | Doubt | None) -> _Room:
         """With one more thing that takes room, or may."""
@@ -198,21 +199,16 @@ class BackupSpace(Check):
         if problem:
             return problem
         storage = _storage(directory)
-        beside = [
-            each for each in self._neighbours(subject) if each is planned or _storage_of(each, facts) == storage != ""
-        ]
-        elsewhere = [each for each in self._neighbours(subject) if each not in beside]
-        perhaps = [
-            need_of(each, _seen(each, facts)) for each in elsewhere if not storage or not _storage_of(each, facts)
-        ]
+        others = self._neighbours(subject)[1:]
+        beside = [planned, *(each for each in others if _storage_of(each, facts) == storage != "")]
+        perhaps = [each for each in others if not (storage and _storage_of(each, facts))]
         room = self._room(directory, beside, facts, perhaps)
         # Write-ahead log counts where the data directory, its WAL or a tablespace lies on the backup's storage.
         if any(place.storage and place.storage == storage for place in (places or {}).values()):
             declared = self.settings.wal_per_hour.get(planned.backup.database)
             room = room.less(wal_growth(planned, wal, begins_at(planned), declared))
-        lacking = [need for need in (*room.needs, *room.perhaps) if need.size.expected <= 0]
-        if lacking:
-            return _size_not_known(lacking[0])
+        if room.unsized:
+            return _size_not_known(room.unsized)
         sizes = (_judge_file_size(room.needs[0], directory), *_judge_expected(planned, _previous(planned, facts)))
         return Judgement.of([*self._points(planned, directory, room), *sizes])
 
@@ -221,17 +217,18 @@ class BackupSpace(Check):
         directory: Directory,
         together: Sequence[PlannedBackup],
         facts: Mapping[str, Any],
-        perhaps: Sequence[Need] = (),
+        perhaps: Sequence[PlannedBackup] = (),
     ) -> _Room:
         """On the storage of `directory`, on which the backups `together` certainly lie; the first is judged."""
         needs = tuple(need_of(each, _seen(each, facts)) for each in together)
+        may_need = tuple(need_of(each, _seen(each, facts)) for each in perhaps)
         begins = begins_at(together[0])
         nightly = [nightly_growth(each, _previous(each, facts), directory, begins) for each in together]
         known = {each.identity: each for each in nightly if each}  # two entries may list the files of one job
         growth = [*known.values(), reserved(together)]
         doubts = tuple(need.doubt for need in needs if need.doubt)
         free = directory.place.free_bytes
-        return _Room("free", free, needs, tuple(filter(None, growth)), doubts, tuple(perhaps))
+        return _Room("free", free, needs, tuple(filter(None, growth)), doubts, may_need)
 
     def _together(self, backups: Sequence[PlannedBackup], facts: Mapping[str, Any]) -> Iterator[Judgement]:
         """Hosts that were seen to be one machine, although the plan reaches them at several places: what lies on one
@@ -246,8 +243,8 @@ class BackupSpace(Check):
         for group in groups:
             first = group[0]
             room = self._room(directories[first.id], group, facts)
-            lacking = [need for need in room.needs if need.size.expected <= 0]
-            yield from [_size_not_known(lacking[0])] if lacking else self._points(first, directories[first.id], room)
+            unsized = room.unsized
+            yield from [_size_not_known(unsized)] if unsized else self._points(first, directories[first.id], room)
         if not groups:
             yield passed("no two of the hosts are one machine with backups on one storage")
 
@@ -303,10 +300,12 @@ class BackupSpace(Check):
                 actual=actual,
                 remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
             )
-        if room.doubts and (None in room.most or left < sum(filter(None, room.most))):
-            doubt = room.doubts[room.most.index(None) if None in room.most else 0]
-            more = "" if None in room.most else f": {format_need(sum(filter(None, room.most)))} more at most"
-            return unknown(f"{doubt.summary}{more}", expected=doubt.expected, actual=actual, remedy=doubt.remedy)
+        boundless = next((doubt for doubt in room.doubts if doubt.most_bytes is None), None)
+        doubtful = sum(doubt.most_bytes or 0 for doubt in room.doubts)
+        if boundless or left < doubtful:
+            doubt, more = boundless or room.doubts[0], f": {format_need(doubtful)} more at most"
+            summary = doubt.summary if boundless else f"{doubt.summary}{more}"
+            return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)

@@ -282,7 +282,7 @@ def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
 
 
 def _granted(role: str, planned: PlannedBackup) -> str:
-    return f"GRANT {role} TO {quote_identifier(planned.database.user)}"
+    return planned.database.on_primary(f"GRANT {role} TO {quote_identifier(planned.database.user)}")
 
 
 def _largest_file(planned: PlannedBackup, size: Size, sizes: Sizes | None) -> int:

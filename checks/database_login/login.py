@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.cures import on_primary, system_grant
+from preflight.judging.cures import system_grant
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.judging.work_login import ScriptRole
 from preflight.plan import Backup, Database, Plan, ServerRole
@@ -27,16 +27,6 @@ class PlannedLogin:
 
     plan: Plan = field(repr=False, compare=False)
     database: Database
-
-    @property
-    def role(self) -> str:
-        """The role as SQL names it."""
-        return quote_identifier(self.database.user)
-
-    @property
-    def database_name(self) -> str:
-        """The database as SQL names it."""
-        return quote_identifier(self.database.dbname)
 
     @property
     def work(self) -> Sequence[ServerWork]:
@@ -300,7 +290,8 @@ def _judge_credential(
             f"{role.name} is a superuser",
             expected="a role with the rights the scripts need and no others",
             actual="rolsuper",
-            remedy=f"have the scripts run as a role without SUPERUSER, or: ALTER ROLE {login.role} NOSUPERUSER;",
+            remedy="have the scripts run as a role without SUPERUSER, or: "
+            + database.on_primary(f"ALTER ROLE {quote_identifier(role.name)} NOSUPERUSER;"),
         )
 
 
@@ -311,9 +302,7 @@ def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, 
         what=f"password of role {role.name}",
         where=f"on {login.database.id}",
         at=role.valid_until,
-        remedy=on_primary(
-            login.database, f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';"
-        ),
+        remedy=login.database.on_primary(f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';"),
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
         tolerated="" if used_password else "which counts as soon as it logs in with a password",
         minutes_at_stake=minutes_at_stake(login.work),
@@ -328,16 +317,18 @@ def _judge_other_roles(login: PlannedLogin, roles: Mapping[str, DatabaseRole], n
         role, quoted, table = roles.get(name), quote_identifier(name), acts[0].declared_in
         expected = f"a role {name} that may log in to {login.database.dbname}"
         if role is None:
-            remedy = f"have the role made, or correct `login` of {table}: CREATE ROLE {quoted} LOGIN;"
-            yield login.failed(f"the role {name} of {table} does not exist", expected, "no role", remedy)
+            fault, actual = "does not exist", "no role"
+            cure = f"have the role made, or correct `login` of {table}: CREATE ROLE {quoted} LOGIN;"
         elif not role.can_login:
-            remedy = f"ALTER ROLE {quoted} LOGIN;"
-            yield login.failed(f"the role {name} of {table} may not log in", expected, "NOLOGIN", remedy)
+            fault, actual, cure = "may not log in", "NOLOGIN", f"ALTER ROLE {quoted} LOGIN;"
         elif not role.has_connect and any(login.enters(act) for act in acts):
-            remedy = f"GRANT CONNECT ON DATABASE {login.database_name} TO {quoted};"
-            yield login.failed(f"the role {name} of {table} may not connect", expected, "none", remedy)
+            database = quote_identifier(login.database.dbname)
+            fault, actual, cure = "may not connect", "none", f"GRANT CONNECT ON DATABASE {database} TO {quoted};"
         else:
             yield _judge_expiry(login, role, need, used_password=True)
+            continue
+        summary = f"the role {name} of {table} {fault}"
+        yield login.failed(summary, expected, actual, login.database.on_primary(cure))
 
 
 def _judge_settings(login: PlannedLogin, identity: Identity) -> Iterator[Judgement]:

@@ -27,6 +27,11 @@ _GROUP_READS = 0o050
 
 def judge_approved(seen: Comparison) -> Iterator[Judgement]:
     """The approved folder against the manifest."""
+    yield from _manifest(seen)
+    yield from _approved_folder(seen)
+
+
+def _manifest(seen: Comparison) -> Iterator[Judgement]:
     if seen.problem:
         manifest = beside(seen.plan.folder, seen.scripts.manifest)
         missing = seen.problem == "no such file" or seen.problem.endswith(": no such file")
@@ -45,6 +50,9 @@ def judge_approved(seen: Comparison) -> Iterator[Judgement]:
             remedy=f"take {beside(seen.plan.folder, seen.scripts.manifest)} and the scripts back as approved; "
             f"or have the change approved, then correct `manifest_sha256` of [scripts.{seen.scripts.id}]",
         )
+
+
+def _approved_folder(seen: Comparison) -> Iterator[Judgement]:
     folder, tree = seen.approved_folder, seen.approved_tree
     if tree.problem:
         yield failed(

@@ -291,7 +291,7 @@ class ScriptRunner(Check):
         cure = _REMEDIES[refusal]
         if refusal is LoginRefusal.NO_SERVER and work.server:
             cure = "have the server of {database} on {host} started; or correct `server` of {table}, {server}"
-        remedy = cure.format(
+        filled = cure.format(
             server=visible(work.server),
             account=work.who,
             host=work.host.id,
@@ -306,6 +306,7 @@ class ScriptRunner(Check):
             declared_in=work.declared_in,
         )
         expected = f"{work.login} logs in to {work.dbname} without a prompt, as {work.who} on {work.host.id}"
+        remedy = work.database.on_primary(filled)
         return work.failed(f"no database login on the server: {refusal}", expected, login.said, remedy)
 
     def _judge_versions(self, work: ServerWork, runs: dict[str, ProgramRun], login: ServerLogin) -> Iterator[Judgement]:

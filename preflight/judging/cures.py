@@ -4,7 +4,6 @@ folder. Pure."""
 from __future__ import annotations
 
 import posixpath
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from preflight.clock import format_moment, zone
 from preflight.faults import Keys, dotted
 from preflight.finding import Judgement, Status, unknown, warned
-from preflight.plan import Database, Host, Plan, Said, ServerRole
+from preflight.plan import Database, Host, Plan, Said
 from preflight.plan.values import SSH_PORT
 from preflight.probe import NoReply, Via
 from preflight.questions.shell import AsAccount
@@ -131,16 +130,9 @@ def refuses_login(lost: NoReply) -> bool:
     return lost.reason.status is Status.FAIL and not lost.session.get("backend_pid")
 
 
-def on_primary(database: Database, cure: str) -> str:
-    """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
-    if database.role is ServerRole.REPLICA and re.search(r"\b(GRANT|(ALTER|CREATE) (ROLE|DATABASE)) ", cure):
-        return f"{cure} -- on the primary of {database.id}"
-    return cure
-
-
 def system_grant(database: Database, user: str) -> str:
     """What shows the server's system identifier to a role; rights on functions are each database's own."""
-    return on_primary(database, f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
+    return database.on_primary(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
 
 
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:
@@ -151,7 +143,7 @@ def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) ->
     if via is Via.SQL and target in plan.databases:
         fields |= _of_database(plan, plan.databases[target])
     cure = lost.reason.cure(via).format(**fields | more)
-    return on_primary(plan.databases[target], cure) if via is Via.SQL and target in plan.databases else cure
+    return plan.databases[target].on_primary(cure) if via is Via.SQL and target in plan.databases else cure
 
 
 def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:

@@ -22,7 +22,7 @@ def not_shown(
 ) -> Judgement:
     """What is not known because the server does not show its data directory to the role, or because the host does not
     show where that lies (`seen`, with its `remedy`); WARN where a person answers for it."""
-    grant = f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}"
+    grant = database.on_primary(f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}")
     unseen = unknown(
         summary,
         expected="to see where the data directory lies",

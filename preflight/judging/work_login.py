@@ -193,8 +193,8 @@ class Arrival:
         else:
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
             if work.server.startswith("/") and not identity.settings.sockets:
-                role = quote_identifier(database.user)
-                remedy = f'GRANT pg_read_all_settings TO {role}; or server = "localhost" in {work.table}'
+                grant = database.on_primary(f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}")
+                remedy = f'{grant}; or server = "localhost" in {work.table}'
         return unknown(
             summary,
             expected=f"a server that runs on {work.host.id} at port {database.port}",

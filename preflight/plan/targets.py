@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -196,6 +197,12 @@ class Database:
     def address_key(self) -> str:
         """Where the plan names the address that is connected to: at the database, or else at its host."""
         return f"`address` in [{f'databases.{self.id}' if self.address else f'hosts.{self.host}'}]"
+
+    def on_primary(self, cure: str) -> str:
+        """Of a replica, which takes no change: with a comment where it makes or alters a role or a database."""
+        if self.role is ServerRole.REPLICA and re.search(r"\b(GRANT|(ALTER|CREATE) (ROLE|DATABASE)) ", cure):
+            return f"{cure} -- on the primary of {self.id}"
+        return cure
 
     def server_address(self, host: Host) -> str:
         """What is connected to; through a tunnel, from `host`, the one that it runs on."""

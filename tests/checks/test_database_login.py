@@ -244,13 +244,16 @@ WORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def judged_worker(role: DatabaseRole | None, slots: Slots = SLOTS, **sections: Any) -> Judgement:
+def judged_worker(
+    role: DatabaseRole | None, slots: Slots = SLOTS, of: ServerRole = ServerRole.PRIMARY, **sections: Any
+) -> Judgement:
     """With work that another role does, on the host."""
-    entry = Database(id="orders", host="db1", user=Account("release"))
+    entry = Database(id="orders", host="db1", user=Account("release"), role=of)
     check = DatabaseLogin(replace(PLAN, databases={"orders": entry}, **sections), MOMENT)
     (subject,) = check.subjects()
     roles = {"release": ROLE, **({"worker": replace(role, name="worker")} if role else {})}
-    return check.judge(subject, identity=identity(), system="42", roles=roles, slots=slots)
+    who = identity(in_recovery=of is ServerRole.REPLICA)
+    return check.judge(subject, identity=who, system="42", roles=roles, slots=slots)
 
 
 @pytest.mark.parametrize("work", WORKS)
@@ -270,6 +273,12 @@ def test_whoever_does_the_work_is_judged(work: str, role: DatabaseRole | None, s
     found = judged_worker(role, **WORKS[work])
     assert found.status is (Status.FAIL if summary else Status.PASS)
     assert summary in found.summary
+
+
+@pytest.mark.parametrize("role", [None, replace(ROLE, can_login=False), replace(ROLE, has_connect=False)])
+def test_roles_of_a_replica_are_mended_on_its_primary(role: DatabaseRole | None) -> None:
+    remedy = judged_worker(role, of=ServerRole.REPLICA, backups={"b": BACKUP}).remedy
+    assert remedy.endswith("; -- on the primary of orders")
 
 
 @pytest.mark.parametrize(

@@ -489,6 +489,12 @@ def test_a_cure_can_be_pasted(refusal: LoginRefusal, backup: dict[str, Any], rem
     assert remedy in judgement_of(plan, arrived=ServerLogin(refusal, "said")).remedy
 
 
+def test_the_role_of_a_replica_is_mended_on_its_primary() -> None:
+    plan = plan_of(backup={}, role=ServerRole.REPLICA)
+    cure = judgement_of(plan, arrived=ServerLogin(LoginRefusal.NOT_PERMITTED, "said")).remedy
+    assert cure.startswith("ALTER ROLE release LOGIN; -- on the primary of ")
+
+
 def test_each_entry_is_tried_at_its_own_server_as_its_own_login() -> None:
     entry = {"server": "localhost", "login": Account("owner")}
     check = ScriptRunner(plan_of(entry, backup={"account": Account("postgres"), "login": Account("backup")}), MOMENT)

@@ -110,7 +110,7 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "checks/rollback_ready/ways_back.py WaysBack._judge_pair": ("act: make it readable",),
     "checks/rollback_ready/ways_back.py WaysBack.judge": ("act: look into the folder",),
     "checks/script_hashes/agreement.py _staged_folder": ("act: have a tool installed",),
-    "checks/script_hashes/agreement.py judge_approved": ("act: make it readable",),
+    "checks/script_hashes/agreement.py _approved_folder": ("act: make it readable",),
     "checks/script_hashes/agreement.py judge_inputs": ("act: make it readable",),
     "checks/script_runner/__init__.py ScriptRunner._judge_program": ("act: have the program put there", "line: become"),
     "checks/script_runner/__init__.py ScriptRunner._login_failed": ("command: the line of sudoers",),

@@ -11,6 +11,7 @@ import pytest
 
 from preflight.finding import Status
 from preflight.judging.cures import command_on, copy_command, could_not_look, cure_of, pin_again_command
+from preflight.judging.data_directory import not_shown
 from preflight.plan import Account, Database, Plan, ServerRole
 from preflight.probe import NoReply, Via
 from preflight.reasons import Reason
@@ -44,6 +45,9 @@ def test_what_a_replica_does_not_take_is_run_on_its_primary() -> None:
     assert cure(Reason.NO_CONNECT_PRIVILEGE, ServerRole.PRIMARY) == grant
     assert cure(Reason.NO_CONNECT_PRIVILEGE, ServerRole.REPLICA) == f"{grant} -- on the primary of copy"
     assert "primary" not in cure(Reason.NO_PG_HBA, ServerRole.REPLICA), "each server has a file of its own"
+    copy = Database(id="copy", host="db1", user=Account("release"), role=ServerRole.REPLICA)
+    unseen = not_shown(toy_plan(databases=[copy]), MOMENT, copy, "its place cannot be seen")
+    assert unseen.remedy.startswith("GRANT pg_read_all_settings TO release -- on the primary of copy; or have ")
 
 
 @pytest.mark.parametrize("host", ["db1", "behind"])
