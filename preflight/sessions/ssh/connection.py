@@ -122,7 +122,8 @@ class Connection:
             if self._users > by_others_than or self._attempt is None:
                 return False
             attempt, self._attempt, self._login = self._attempt, None, None
-        self._drop(attempt)
+            self._shared.open_connections.leave(self)  # before it is opened again, and has a place anew
+        attempt.close()
         return True
 
     def finish(self) -> None:
@@ -134,17 +135,14 @@ class Connection:
             attempt = self._attempt
             self._changed.notify_all()
         if attempt is not None:
-            self._drop(attempt)
+            attempt.close()
+            self._shared.open_connections.leave(self)
 
     def join(self, seconds: float) -> None:
         """Waits for the transport's thread to end, after `finish`."""
         attempt = self._attempt
         if attempt is not None and attempt.transport is not None and attempt.transport.is_alive():
             attempt.transport.join(seconds)
-
-    def _drop(self, attempt: Attempt) -> None:
-        attempt.close()
-        self._shared.open_connections.leave(self)
 
     def _open(self, deadline: Deadline) -> Login:
         with self._changed:
@@ -173,12 +171,13 @@ class Connection:
                 attempt = None
             elif isinstance(outcome, NoReply) and outcome.reason not in _NOT_TRIED:
                 self._failure = self._failure or outcome
+            login = self._login
+            if login is None:
+                self._shared.open_connections.leave(self)
             self._changed.notify_all()
-        if self._login is None:
-            if attempt is not None:
-                attempt.close()
-            self._shared.open_connections.leave(self)
-        return self._login
+        if login is None and attempt is not None:
+            attempt.close()
+        return login
 
     def _guarded(self, attempt: Callable[[], T]) -> T | NoReply:
         """What `attempt` returns, or the `NoReply` of what it raises."""
