@@ -26,6 +26,9 @@ from preflight.reasons import Reason
 
 Scalars = Mapping[Any, Callable[[Any], Any]]
 """Type -> what makes it of a value, or raises Misfit."""
+_KEYS_TOLD = range(2, 5)
+"""Where a value stands in place of a table, its required keys are named if there are so many: one says little, and
+more than these are for the reference."""
 
 
 class Form(Enum):
@@ -123,7 +126,7 @@ class Reader:
         """The dataclass `cls` from a table; None, noted, when it is none. `preset`: fields that are no keys."""
         if not isinstance(value, Mapping):
             wanted = [key for key, each in fields_of(cls).items() if each.required and each.name not in preset]
-            told = f"expected a table {{ {', '.join(wanted)} }}" if 1 < len(wanted) < 5 else "expected a table"
+            told = "expected a table" + (f" {{ {', '.join(wanted)} }}" if len(wanted) in _KEYS_TOLD else "")
             self.fault(keys, f"{told}, found {kind_of(value)}")
             return None
         return cls(**preset, **self.fields(cls, value, keys, preset))

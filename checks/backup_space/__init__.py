@@ -300,12 +300,8 @@ class BackupSpace(Check):
                 actual=actual,
                 remedy=f"cure what backup-location says of {names(room.perhaps)}, then run again",
             )
-        boundless = next((doubt for doubt in room.doubts if doubt.most_bytes is None), None)
-        doubtful = sum(doubt.most_bytes or 0 for doubt in room.doubts)
-        if boundless or left < doubtful:
-            doubt, more = boundless or room.doubts[0], f": {format_need(doubtful)} more at most"
-            summary = doubt.summary if boundless else f"{doubt.summary}{more}"
-            return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
+        if doubtful := _judge_doubts(room.doubts, left, actual):
+            return doubtful
         if left < keep:
             summary = f"fits, but only {format_size(left)} of {format_size(place.size_bytes)} stays {room.what}"
             return warned(summary, expected=wanted, actual=actual, remedy=remedy)
@@ -314,6 +310,17 @@ class BackupSpace(Check):
             expected=wanted,
             actual=actual,
         )
+
+
+def _judge_doubts(doubts: Sequence[Doubt], left: int, actual: str) -> Judgement | None:
+    """UNKNOWN where what may come besides does not fit into the bytes `left`, or has no limit."""
+    boundless = next((doubt for doubt in doubts if doubt.most_bytes is None), None)
+    most = sum(doubt.most_bytes or 0 for doubt in doubts)
+    if boundless is None and left >= most:
+        return None
+    doubt = boundless or doubts[0]
+    summary = doubt.summary if boundless else f"{doubt.summary}: {format_need(most)} more at most"
+    return unknown(summary, expected=doubt.expected, actual=actual, remedy=doubt.remedy)
 
 
 def _judge_files(planned: PlannedBackup, directory: Directory, left: int, room: _Room) -> Judgement:
@@ -366,11 +373,14 @@ def _seen(planned: PlannedBackup, facts: Mapping[str, Any]) -> Seen:
 def _judge_expected(planned: PlannedBackup, previous: Listing | None) -> Iterator[Judgement]:
     """What the plan expects is believed, but told where the previous backup was larger."""
     largest, expected = largest_of(previous), planned.backup.expected
-    if expected and largest is not None and (largest.size_bytes or 0) > expected:
+    if not expected or largest is None or largest.size_bytes is None:
+        return
+    if largest.size_bytes > expected:
+        size = format_size(largest.size_bytes)
         yield warned(
             f"the plan expects {format_size(expected)}, less than the previous backup has",
-            expected=f"`expected` of at least {format_size(largest.size_bytes or 0)}, or the reason why it is less now",
-            actual=f"{largest.path} has {format_size(largest.size_bytes or 0)}",
+            expected=f"`expected` of at least {size}, or the reason why it is less now",
+            actual=f"{largest.path} has {size}",
             remedy=f"correct `expected` in {planned.table}, or take it out",
         )
 

@@ -14,7 +14,7 @@ from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
 from preflight.questions.backups import BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
-from preflight.questions.sql import quote_identifier
+from preflight.questions.sql import membership_grant
 from preflight.questions.storage import Directory, device_name
 from preflight.units import format_duration, format_need
 
@@ -263,9 +263,8 @@ def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
     if sizes is None:
         return Size(0, "neither a previous backup nor the catalogue was seen", None)
     if is_base and not sizes.cluster_bytes:
-        return Size(
-            0, "the role may not see the size of every tablespace", None, _granted("pg_read_all_stats", planned)
-        )
+        unseen = "the role may not see the size of every tablespace"
+        return Size(0, unseen, None, _granted("pg_read_all_stats", planned))
     if is_base:
         size = (sizes.cluster_bytes or 0) + _WAL_SEGMENTS * sizes.wal_segment_bytes
         return Size(size, f"by the catalogue: all tablespaces and {_WAL_SEGMENTS} WAL segments", size)
@@ -282,7 +281,7 @@ def _by_catalogue(planned: PlannedBackup, seen: Seen) -> Size:
 
 
 def _granted(role: str, planned: PlannedBackup) -> str:
-    return planned.database.on_primary(f"GRANT {role} TO {quote_identifier(planned.database.user)}")
+    return planned.database.on_primary(membership_grant(role, planned.database.user))
 
 
 def _largest_file(planned: PlannedBackup, size: Size, sizes: Sizes | None) -> int:

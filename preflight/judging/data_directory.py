@@ -8,7 +8,7 @@ from preflight.finding import Judgement, unknown
 from preflight.judging.cures import answered_for
 from preflight.plan import Database, Plan
 from preflight.questions.sizes import DataDirectories
-from preflight.questions.sql import quote_identifier
+from preflight.questions.sql import membership_grant
 
 
 def data_directory(database: Database, shown: DataDirectories) -> str:
@@ -22,12 +22,11 @@ def not_shown(
 ) -> Judgement:
     """What is not known because the server does not show its data directory to the role, or because the host does not
     show where that lies (`seen`, with its `remedy`); WARN where a person answers for it."""
-    grant = database.on_primary(f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}")
     unseen = unknown(
         summary,
         expected="to see where the data directory lies",
         actual=seen or f"the role {database.user} may not see data_directory",
-        remedy=remedy or grant,
+        remedy=remedy or database.on_primary(membership_grant("pg_read_all_settings", database.user)),
     )
     keys = ("databases", database.id, "data_directory")
     return answered_for(

@@ -68,7 +68,6 @@ class TimeOfNeed:
     """The instant judged, UTC: what is over by then is over, however long ago the window was."""
     warn_before: timedelta = timedelta()
     """What ends this soon after it is last needed is worth a warning."""
-
     to_start: bool = False
     """Only to the window's start, when the gate asks for it."""
 

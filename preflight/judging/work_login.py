@@ -15,7 +15,7 @@ from preflight.plan.sealed_servers import SealedServer
 from preflight.plan.values import LOOPBACK
 from preflight.plan.work import PlannedBackup, Section, ServerWork, sudo_cure
 from preflight.questions.postgres import Identity
-from preflight.questions.sql import RoleSettings, quote_identifier
+from preflight.questions.sql import RoleSettings, membership_grant, quote_identifier
 from preflight.questions.work_start import Method, ServerLogin
 from preflight.units import format_duration
 
@@ -193,7 +193,7 @@ class Arrival:
         else:
             summary = f"whether the server at {work.server} is that of {database.id} is not known"
             if work.server.startswith("/") and not identity.settings.sockets:
-                grant = database.on_primary(f"GRANT pg_read_all_settings TO {quote_identifier(database.user)}")
+                grant = database.on_primary(membership_grant("pg_read_all_settings", database.user))
                 remedy = f'{grant}; or server = "localhost" in {work.table}'
         return unknown(
             summary,

@@ -93,6 +93,11 @@ def always_quoted(name: str) -> str:
     return '"' + _without_nul(name).replace('"', '""') + '"'
 
 
+def membership_grant(predefined: str, role: str) -> str:
+    """What makes `role` a member of one of PostgreSQL's predefined roles."""
+    return f"GRANT {predefined} TO {quote_identifier(role)}"
+
+
 def quote_literal(value: str) -> str:
     """A string constant that means the same whatever standard_conforming_strings says. Raises ValueError for NUL."""
     doubled = "'" + _without_nul(value).replace("'", "''").replace("\\", "\\\\") + "'"

@@ -20,7 +20,7 @@ from preflight.plan.release_plan import grouped
 from preflight.plan.values import show_address
 from preflight.plan.work import PlannedBackup, Section, ServerWork, other_accounts, programs_of, work_on, work_with
 from preflight.questions.http import HttpRequest
-from preflight.questions.sql import always_quoted, quote_identifier
+from preflight.questions.sql import always_quoted, membership_grant, quote_identifier
 from preflight.report.formats.markdown import fenced
 from preflight.report.harmless import markdown_text
 from preflight.units import format_duration
@@ -257,9 +257,9 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
         return
     yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role == database.user and methods:  # where the data directory lies, which the backup must outlive
-        yield f"GRANT pg_read_all_settings TO {quote_identifier(role)};"
+        yield f"{membership_grant('pg_read_all_settings', role)};"
     if role == database.user and BackupMethod.PG_BASEBACKUP in methods:  # the size of every tablespace
-        yield f"GRANT pg_read_all_stats TO {quote_identifier(role)};"
+        yield f"{membership_grant('pg_read_all_stats', role)};"
 
 
 def _network(plan: Plan) -> Iterator[Requirement]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from preflight_checks.app_health import AppHealth
 
+from preflight.check import Subject
 from preflight.clock import now
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import inspect
@@ -329,18 +330,26 @@ def test_what_could_not_be_asked_is_unknown_never_a_pass(reason: Reason, remedy:
     assert remedy in judgement.remedy
 
 
-def test_an_https_answer_without_a_verified_certificate_is_never_a_pass(https_app: HttpsApp) -> None:
-    https_app.answer_json(UP)
-    check = AppHealth(plan_of(endpoint(https_app)), NOW)
+def asked_when_up(app: HttpsApp) -> tuple[AppHealth, Subject, Samples]:
+    """A check, its only subject, and what that answers."""
+    app.answer_json(UP)
+    check = AppHealth(plan_of(endpoint(app)), NOW)
     [subject] = check.subjects()
     probe = check.probes(subject)["answer"]
     answer = ask(probe)
     assert isinstance(answer, Reply)
-    [seen] = probe.read(answer).answers
+    samples = probe.read(answer)
+    assert isinstance(samples, Samples)
+    return check, subject, samples
+
+
+def test_an_https_answer_without_a_verified_certificate_is_never_a_pass(https_app: HttpsApp) -> None:
+    check, subject, samples = asked_when_up(https_app)
+    [seen] = samples.answers
     assert seen.certificate is not None
     for other in (None, replace(seen.certificate, verified=False)):
-        samples = Samples((replace(seen, certificate=other),), (), ())
-        assert check.judge(subject, answer=samples).status is Status.UNKNOWN
+        doubtful = Samples((replace(seen, certificate=other),), (), ())
+        assert check.judge(subject, answer=doubtful).status is Status.UNKNOWN
 
 
 def test_a_remedy_holds_no_text_of_the_far_end_as_a_template(https_app: HttpsApp) -> None:
@@ -516,12 +525,7 @@ def test_a_version_as_text_and_as_number_is_the_same_answer() -> None:
 
 
 def test_an_address_without_a_route_to_its_kind_is_told(https_app: HttpsApp) -> None:
-    https_app.answer_json(UP)
-    check = AppHealth(plan_of(endpoint(https_app)), NOW)
-    [subject] = check.subjects()
-    probe = check.probes(subject)["answer"]
-    answer = ask(probe)
-    assert isinstance(answer, Reply)
-    judged = check.judge(subject, answer=replace(probe.read(answer), left_out=("[2001:db8::1]:443",)))
+    check, subject, samples = asked_when_up(https_app)
+    judged = check.judge(subject, answer=replace(samples, left_out=("[2001:db8::1]:443",)))
     assert judged.status is Status.PASS
     assert "[2001:db8::1]:443 is not asked" in judged.summary

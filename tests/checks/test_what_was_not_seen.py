@@ -78,10 +78,8 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "checks/backup_space/__init__.py _judge_files": ("line: backup-location",),
     "checks/backup_space/__init__.py _not_measured": ("line: backup-location", "act: another directory"),
     "checks/backup_space/__init__.py _size_not_known": ("key: expected",),
-    "checks/backup_space/__init__.py BackupSpace._judge_bytes": (
-        "line: backup-location",
-        "act: of what is in doubt",
-    ),
+    "checks/backup_space/__init__.py BackupSpace._judge_bytes": ("line: backup-location",),
+    "checks/backup_space/__init__.py _judge_doubts": ("act: of what is in doubt",),
     "checks/become.py BecomeAccount._judge_reach": ("key: account of the work",),
     "checks/command.py CommandCheck.judge": ("command: the program", "act: the plan's `remedy`"),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_found": ("key: asked", "key: asked"),

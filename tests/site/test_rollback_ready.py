@@ -348,20 +348,25 @@ def test_an_archive_that_can_be_read_is_read_whatever_the_plans_command_says(
     is_fail(ask_backup(verify=("true", "{file}")), "cannot be read to its end")
 
 
-@pytest.mark.case(60)
-def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
-    spool, made = orders.cluster.backups / "base-tar", orders.folder / "base-tar"
-    orders.cluster.client("pg_basebackup", "-D", spool, "-Ft", "-z", "-c", "fast", "--no-sync")
+def base_backup(orders: Orders, kind: BackupFormat, *options: str) -> Backup:
+    """The entry of one that is taken with these options."""
+    spool, made = orders.cluster.backups / f"base-{kind}", orders.folder / f"base-{kind}"
+    orders.cluster.client("pg_basebackup", "-D", spool, *options, "-c", "fast", "--no-sync")
     shutil.move(spool, made)
     orders.settle(made)
-    backup = Backup(
+    return Backup(
         id="orders",
         database="orders",
         directory=RemotePath("/backup"),
         method=BackupMethod.PG_BASEBACKUP,
-        format=BackupFormat.TAR,
+        format=kind,
         previous=RemotePath(str(made)),
     )
+
+
+@pytest.mark.case(60)
+def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders, ask: Ask) -> None:
+    backup = base_backup(orders, BackupFormat.TAR, "-Ft", "-z")
 
     def found(**changes: Any) -> Finding:
         return ask(backups={"orders": replace(backup, **changes)})["orders previous backup"]
@@ -371,6 +376,7 @@ def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders,
     assert "verify = [" in unread.judgement.remedy
     verify = ("sh", "-c", 'for f in "$0"/*.gz; do gzip -t "$f" || exit 1; done', "{file}")
     is_pass(found(verify=verify), "finds it whole")
+    made = Path(backup.previous)
     (made / "base.tar.gz").write_bytes((made / "base.tar.gz").read_bytes()[:-9])
     orders.settle(made)
     is_fail(found(verify=verify), "status 1", "unexpected end of file")
@@ -443,24 +449,15 @@ def test_an_archive_without_pg_restore_on_the_host_fails(orders: Orders, ask_bac
 
 @pytest.mark.case(50)
 def test_a_base_backup_is_held_against_its_manifest(orders: Orders, ask: Ask) -> None:
-    spool, made = orders.cluster.backups / "base", orders.folder / "base"
-    orders.cluster.client("pg_basebackup", "-D", spool, "-X", "stream", "-c", "fast", "--no-sync")
-    shutil.move(spool, made)
-    orders.settle(made)
-    backup = Backup(
-        id="orders",
-        database="orders",
-        directory=RemotePath("/backup"),
-        method=BackupMethod.PG_BASEBACKUP,
-        format=BackupFormat.PLAIN,
-        previous=RemotePath(str(made)),
-    )
+    backup = base_backup(orders, BackupFormat.PLAIN, "-X", "stream")
 
     def found(program: str = f"{orders.cluster.bin}/pg_basebackup") -> Finding:
         return ask(backups={"orders": replace(backup, program=program)})["orders previous backup"]
 
     is_pass(found(), "pg_verifybackup finds every file whole")
-    victim = next(path for path in (made / "base").rglob("*") if path.is_file() and path.stat().st_size > 8000)
+    victim = next(
+        path for path in (Path(backup.previous) / "base").rglob("*") if path.is_file() and path.stat().st_size > 8000
+    )
     victim.write_bytes(b"x" * victim.stat().st_size)
     is_fail(found(), "base backup is not whole", "checksum mismatch")
     is_fail(found(""), "checksum mismatch")  # Debian has pg_verifybackup off the PATH
