@@ -82,6 +82,7 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "checks/backup_space/__init__.py _judge_doubts": ("act: of what is in doubt",),
     "checks/become.py BecomeAccount._judge_reach": ("key: account of the work",),
     "checks/command.py CommandCheck.judge": ("command: the program", "act: the plan's `remedy`"),
+    "checks/sql.py SqlCheck._refused": ("act: correct the query, or the grant that the server names",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_found": ("key: asked", "key: asked"),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_host": ("key: asked",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_pg_jobs": ("key: asked",),
