@@ -52,7 +52,7 @@ def test_the_contract_of_all_checks(plan: Plan) -> None:
 
 def test_what_is_requested_has_the_query_word_for_word(plan: Plan) -> None:
     may = "In orders: release may run (USAGE on the schemas, SELECT on the tables)"
-    assert f"{may}: SELECT id FROM app.orders *(sql)*" in render(plan)
+    assert f"{may}: SELECT id FROM `app.orders` *(sql)*" in render(plan)
 
 
 @pytest.mark.parametrize(
