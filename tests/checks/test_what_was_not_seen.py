@@ -44,6 +44,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/on_call.py OnCall._access": ("plan: a shared login", "plan: the login of somebody else"),
     "checks/on_call.py OnCall._left_out": ("plan: the logins of one person",),
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
+    "checks/rehearsal.py RehearsalCheck.judge": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/earlier_backup.py _tables": ("seen: the tables in the backup and in the database",),
     "checks/rollback_ready/earlier_backup.py being_written": ("seen: the backup before it was read",),
@@ -94,6 +95,7 @@ UNKNOWNS: Mapping[str, tuple[str, ...]] = {
     "checks/database_login/login.py judge_replay": ("key: database",),
     "checks/host_login.py HostLogin._no_dates": ("key: valid_through",),
     "checks/plan_coverage.py PlanCoverage.judge": ("key: the section or key, or the reason",),
+    "checks/rehearsal.py RehearsalCheck.judge": ("command: preflight rehearse; key: without.rehearsal",),
     "checks/rollback_ready/__init__.py _judge_file": ("command: chmod, setfacl or sha256sum",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": (
         *("key: rehearsed, or the reason", "act: rehearse it", "act: rehearse it"),
