@@ -48,6 +48,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/on_call.py OnCall._access": ("plan: a shared login", "plan: the login of somebody else"),
     "checks/on_call.py OnCall._left_out": ("plan: the logins of one person",),
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
+    "checks/rehearsal.py RehearsalCheck.judge": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/earlier_backup.py _tables": ("seen: the tables in the backup and in the database",),
     "checks/rollback_ready/earlier_backup.py being_written": ("seen: the backup before it was read",),

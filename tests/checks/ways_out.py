@@ -14,6 +14,7 @@ from preflight_checks.app_health import AppHealth
 from preflight_checks.become import BecomeAccount
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
+from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.finding import Judgement
 from preflight.judging.sealed_scripts import format_manifest
@@ -48,6 +49,7 @@ from preflight.questions.backups import BackupKind
 from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, LocalText, Texts, Tree
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
+from preflight.questions.own_query import Found
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
@@ -63,6 +65,7 @@ from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_host_login as host_login
 from tests.checks import test_plan_coverage as plan_coverage
+from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
 from tests.checks import test_script_hashes as script_hashes
@@ -148,6 +151,17 @@ def covered(subject: str, backups: Sequence[Backup] = (), **of_plan: Any) -> Jud
     release = replace(plan.release, without=of_plan.get("without", Without()))
     check = PlanCoverage(replace(plan, release=release), MOMENT)
     return check.judge(next(each for each in check.subjects() if each.id == subject))
+
+
+def rehearsed(record: Any = None, plan: Plan | None = None) -> Judgement:
+    return rehearsal_check.judged(record, plan=plan)
+
+
+def own_query(found: Found) -> Judgement:
+    assertion = Assertion(id="open", database="orders", query="SELECT count(*) FROM app.orders", expect="0")
+    plan = toy_plan(databases=[Database(id="orders", host="db1", user=Account("release"))])
+    check = SqlCheck(plan, MOMENT, SqlSettings(run={"open": assertion}))
+    return check.judge(check.subjects()[0], found=found)
 
 
 def rollback_file(seen: HashedFile) -> Judgement:
@@ -418,6 +432,10 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"absent": {("backups", "nightly", "previous"): "the first one"}},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck.judge": (
+        Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
+        Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
+    ),
     "checks/rollback_ready/__init__.py _judge_file": (
         Way(
             "command: chmod or setfacl",
@@ -625,6 +643,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/script_runner/script_order.py OrderedScripts.judge": (
         Way("line: script-hashes", script_runner.judge, {"manifest": LocalText("no manifest")}, {"manifest": None}),
+    ),
+    "checks/sql.py SqlCheck._refused": (
+        Way(
+            "command: USAGE on its schema, SELECT on its table",
+            own_query,
+            {"found": Found(error="42501 permission denied for table orders")},
+            {"found": Found(("count",), (("0",),))},
+        ),
     ),
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
