@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from preflight.finding import Judgement, unknown
-from preflight.judging.cures import answered_for
 from preflight.plan import Database, Plan
+from preflight.plan.said import answered_for
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.sql import membership_grant
 
