@@ -45,6 +45,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/decisions.py Decisions._agreed": ("plan: two decisions", "plan: no decision"),
     "checks/decisions.py Decisions._can_be_taken": ("plan: no contact", "plan: no default"),
     "checks/host_login.py _chatter": ("seen: what the shell's start-up files print",),
+    "checks/migration_history.py _which": ("seen: the histories that are there",),
     "checks/on_call.py OnCall._access": ("plan: a shared login", "plan: the login of somebody else"),
     "checks/on_call.py OnCall._left_out": ("plan: the logins of one person",),
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
