@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preflight.plan import Scripts
-from preflight.questions.sql import quote_literal
+from preflight.questions.sql import as_regular_expression, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,6 @@ def condition(patterns: Iterable[str]) -> str:
     """In SQL: the object of schema `n.nspname` and name `c.relname` fits one of them; false for none."""
     wanted = ", ".join(quote_literal(as_regular_expression(pattern)) for pattern in patterns)
     return f"n.nspname || '.' || c.relname ~ ANY (ARRAY[{wanted}]::text[])"
-
-
-def as_regular_expression(pattern: str) -> str:
-    """Of a pattern of the plan, for the whole text; PostgreSQL and Python read it alike."""
-    parts = (re.sub(r"([^\w])", r"\\\1", part) for part in pattern.split("*"))
-    return f"^{'.*'.join(parts)}$"
 
 
 def touched_objects(entry: Scripts) -> TouchedObjects:

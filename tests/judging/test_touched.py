@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from preflight.judging.touched import as_regular_expression, touched_objects
+from preflight.judging.touched import touched_objects
 from preflight.plan import RemotePath, Scripts
+from preflight.questions.sql import as_regular_expression
 
 
 @pytest.mark.parametrize(
