@@ -174,10 +174,9 @@ CHANGES = (
         "-  with (security_bar",
     ),
     (
-        "CREATE OR REPLACE VIEW billing.open_invoices WITH (security_barrier) AS SELECT i.id, c.name, i.total FROM "
-        + "billing.invoice i JOIN billing.customer c ON c.id = i.customer_id",
+        "ALTER VIEW billing.open_invoices RENAME name TO customer",
         "view billing.open_invoices",
-        "-    WHERE (i.state = 'new'::billing.state);",
+        "+      c.name AS customer",
     ),
     ("DROP MATERIALIZED VIEW billing.totals", "materialized view billing.totals", "-materialized view billing.totals"),
     ("DROP INDEX billing.totals_customer_id_idx", "materialized view billing.totals", "-  CREATE UNIQUE INDEX totals"),
