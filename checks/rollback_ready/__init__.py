@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import ANY_STATE, Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan import Rollback, RollbackFile, Scripts
@@ -66,10 +66,12 @@ class RollbackReady(Check):
     before, and not bear the name to which the window's backup is written. An archive written without compression has no
     checksums: a flipped byte in it shows nowhere. Each listed rollback file must be there with its SHA-256, each script
     must have its way back beside it, approved and not empty, and the way back must have been rehearsed.
+    `preflight verify` looks at the rollback files alone.
     """
 
     id = "rollback-ready"
     title = "the way back is there and whole"
+    verifies = ANY_STATE
     sections = ("backups", "scripts", "rollback")
     needs = (
         "as the backup's account: read the newest backup and its folder; read the rollback files; CONNECT for the "
@@ -81,6 +83,8 @@ class RollbackReady(Check):
 
     def subjects(self) -> Sequence[Subject]:
         plan, rollback = self.plan, self.plan.rollback
+        if self.expect is not None:
+            return [*self._files()]
         earlier = [each for each in planned_backups(plan) if each.backup.previous]
         backups = [Subject(f"{each.id} previous backup", each, each.owner) for each in earlier]
         ways = [each for each in plan.scripts.values() if each.way_back]
