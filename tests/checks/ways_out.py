@@ -454,7 +454,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/rollback_ready/__init__.py _judge_file": (
         Way(
-            "command: chmod or setfacl",
+            "command: setfacl -m u:dbadmin:r",
             rollback_file,
             {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
             {"seen": HashedFile(FileState.FILE, SHA256)},
