@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from preflight.plan.limits import OF_THE_WHOLE, YES_OR_NO
 from preflight.questions.json_body import BodyError, JsonValue, Number, names_of, parse_json
 
 
@@ -45,8 +46,7 @@ _ILL = _ILL_PART | _set(
 )
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
-_YES_OR_NO = _set("healthy ok up alive ready success passed reachable connected")
-_KEYS = _YES_OR_NO | _set("state outcome result status_code statuscode")
+_KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
 _YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)(?i:healthy|ok|alive|ready|reachable|connected)")
 """Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
@@ -59,7 +59,6 @@ _NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look 
 """`signUp` and its like name something else."""
 _TELLS = _set("message msg reason detail")
 """What a text under these says in a sentence counts, too."""
-_OF_THE_WHOLE = _set("status state health outcome healthstatus overallstatus overallhealth")
 _BELOW_KEY = ("code", "value")
 _HOLDS_ILL = _set("unhealthy failing failed failures errors error maintenance maintenance_mode maintenancemode")
 """What is true, or names anything, under these is ill."""
@@ -186,7 +185,7 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
         if found is not None:
             return found
     if value is None or isinstance(value, Number):
-        is_no = value == "0" and key.lower() in _YES_OR_NO
+        is_no = value == "0" and key.lower() in YES_OR_NO
         is_code = is_key or (not path and key.lower() == "code")
         return State.ILL if is_no or (is_code and re.fullmatch(r"[45]\d\d", str(value))) else None
     word = _normal(value)
@@ -200,7 +199,7 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
         return State.WELL if word in _WELL else State.IMPAIRED
     if word in _ILL or denies:
         return State.ILL
-    is_whole = not path and key.lower() in _OF_THE_WHOLE
+    is_whole = not path and key.lower() in OF_THE_WHOLE
     is_part = key.lower() == "status" and len(path) > 1 and (path[-2].lower() in _PARTS or path[:-1] == ("details",))
     return State.UNCLEAR if is_whole or is_part or (word in _UNSURE and path != _NOT_JSON) else None
 
