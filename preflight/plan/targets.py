@@ -282,7 +282,8 @@ class Backup:
     verify: tuple[Argument, ...] = ()
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
-    0 is yes. preflight starts it as it stands: it must change nothing. An archive of pg_dump is read all the same."""
+    0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
+    nothing. What can be read here is read all the same, and what was read counts."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)

@@ -45,6 +45,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/on_call.py OnCall._left_out": ("plan: the logins of one person",),
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
+    "checks/rollback_ready/earlier_backup.py _judge_verified": ("said: by the plan's own command, so in the plan",),
     "checks/rollback_ready/earlier_backup.py _tables": ("seen: the tables in the backup and in the database",),
     "checks/rollback_ready/earlier_backup.py being_written": ("seen: the backup before it was read",),
     "checks/rollback_ready/earlier_backup.py judge_age": ("seen: its time and the host's clock",),
