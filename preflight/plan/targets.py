@@ -30,6 +30,7 @@ from preflight.plan.values import (
     LoginUse,
     Name,
     Nothing,
+    ObjectPattern,
     OpenText,
     Port,
     RemotePath,
@@ -347,6 +348,11 @@ class Scripts:
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
+    touches: tuple[ObjectPattern, ...] = ()
+    """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
+    text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
+    writes_rows: tuple[ObjectPattern, ...] = ()
+    """Tables of which the scripts only read or change rows, written as in `touches`."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""
