@@ -51,7 +51,7 @@ class DatabaseLogin(Check):
     version, primary or replica, a pooler in between, and whether the password was used at all. It must be the server
     that `preflight seal` recorded: system identifier, data directory and port, each where both were seen; a server that
     was never sealed is a WARN. The role must not
-    expire before the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS
+    expire before the window's end and a rollback (VALID UNTIL counts for logins by password alone), nor the server's TLS
     certificate or one above it, up to the root, where the plan has it verified; its own settings must not break the
     scripts, and connections must be left. Other roles that do the window's work must exist and outlive it too, may
     connect to what they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A

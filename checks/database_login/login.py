@@ -298,13 +298,16 @@ def _judge_credential(
 def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, used_password: bool) -> Judgement:
     if role.valid_until is None:
         return passed(f"role {role.name} does not expire")
+    works_there = any(act.connects and act.login == role.name for act in login.acts)
+    if not used_password and not works_there:
+        return passed(f"role {role.name} logs in without its password, which ends {need.told(role.valid_until)}")
     end = End(
         what=f"password of role {role.name}",
         where=f"on {login.database.id}",
         at=role.valid_until,
         remedy=login.database.on_primary(f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';"),
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
-        tolerated="" if used_password else "which counts as soon as it logs in with a password",
+        tolerated="" if used_password else "which counts where its work on the host logs in with it",
         minutes_at_stake=minutes_at_stake(login.work),
     )
     return need.judge(end)
