@@ -304,7 +304,7 @@ VALUES = (
 def with_reasons(text: str) -> str:
     """A plan that says, below all else, why it has nothing of each kind that it has nothing of."""
     try:
-        missing = SECTIONS.keys() - tomllib.loads(text).keys()
+        missing = {*SECTIONS, "rehearsal"} - tomllib.loads(text).keys()
     except tomllib.TOMLDecodeError:
         return text
     return "\n".join([text, "[release.without]", *(f'{section} = "a toy"' for section in sorted(missing)), ""])

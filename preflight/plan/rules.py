@@ -145,7 +145,7 @@ def _left_out(plan: Plan) -> Iterator[Broken]:
     """Of what is there, nobody says why it is not."""
     without = plan.release.without if plan.release else None
     for section in without.reasons if without else ():
-        if getattr(plan, section):
+        if getattr(plan, section, None):
             yield Broken(("release", "without", section), f"the plan has [{section}]: take out one of the two")
 
 
