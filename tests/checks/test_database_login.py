@@ -117,8 +117,23 @@ def test_the_server_must_be_the_one_that_was_sealed(
 def test_a_server_that_was_never_sealed_is_told() -> None:
     found = judged(sealed={})
     assert found.status is Status.WARN
-    assert "which server this must be was never sealed" in found.summary
-    assert found.remedy == "preflight seal toy.toml"
+    assert "toy.sealed.json says nothing of orders" in found.summary
+    assert found.remedy.endswith(": preflight seal toy.toml")
+
+
+def judged_with_scripts(sealed: Mapping[str, SealedServer]) -> Judgement:
+    return judged_worker(ROLE, scripts={"s": SCRIPTS}, sealed=sealed)
+
+
+def test_where_scripts_are_sealed_the_server_must_be_too() -> None:
+    """Or its file was taken away, or not brought along."""
+    for sealed, actual in (
+        ({}, "no such file, or an empty one"),
+        ({"billing": PLAN.sealed["orders"]}, "other entries only"),
+    ):
+        found = judged_with_scripts(sealed)
+        assert found.status is Status.UNKNOWN, found
+        assert actual in str(found.points)
 
 
 def test_a_replica_is_no_primary() -> None:

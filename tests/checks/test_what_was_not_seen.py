@@ -39,7 +39,10 @@ WARNS: Mapping[str, tuple[str, ...]] = {
         "seen: the login was made without a password",
         "seen: rolsuper",
     ),
-    "checks/database_login/login.py _judge_seal": ("plan: it was never sealed", "seen: the server's own address"),
+    "checks/database_login/login.py _judge_seal": (
+        "plan: it was never sealed, and no scripts run there",
+        "seen: the server's own address",
+    ),
     "checks/database_login/login.py _judge_server": ("seen: another process answers than serves",),
     "checks/decisions.py _attempt": ("plan: no reason of the last attempt",),
     "checks/decisions.py Decisions._agreed": ("plan: two decisions", "plan: no decision"),
