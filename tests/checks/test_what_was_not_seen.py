@@ -32,6 +32,9 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/backup_location/writing.py judge_writing": ("seen: the folder's mode",),
     "checks/backup_space/__init__.py BackupSpace._judge_bytes": ("seen: how much is left",),
     "checks/backup_space/__init__.py _judge_expected": ("seen: the size of the previous backup",),
+    "checks/become.py BecomeAccount._limits": (
+        "seen: the rule's time limit; plan: no step says how long it is needed",
+    ),
     "checks/command.py CommandCheck.judge": ("seen: the program itself warns",),
     "checks/competing_jobs/__init__.py CompetingJobs._judge_job": ("seen: the job and when it starts",),
     "checks/database_login/__init__.py DatabaseLogin._limit": ("seen: the sessions in use",),
