@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.agreements import Said, SaidPath
-from preflight.plan.limits import OR_NONE, Above, Between, Matches
+from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
 from preflight.plan.values import (
     LOOPBACK,
     SSH_PORT,
@@ -40,7 +40,6 @@ from preflight.plan.values import (
     Server,
     ServerRole,
     Sha256,
-    Shown,
     SslMode,
     StepRef,
     Text,
@@ -131,6 +130,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`migration` of a database: where the history of its migration tool (Flyway, Liquibase, Alembic, ...) must end."""
+
+    shorthand: ClassVar[str] = "from"
+    """In the plan a bare string stands for a table with just this key."""
+
+    from_: Name
+    """The newest migration before the work, as the tool's table has it: a version, an id, a name; of several heads all,
+    in order, with commas between them."""
+    to: str = ""
+    """The same once the work is done, for `preflight verify`."""
+    table: str = ""
+    """`SCHEMA.TABLE` of the history that counts, where the database has several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
@@ -167,6 +182,8 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    migration: Migration | None = None
+    """The newest migration that its migration tool has applied, where one changes it."""
     data_directory: SaidPath | None = None
     """Who says where its server keeps its data, where the role is no member of pg_read_all_settings and so may not see
     it, or the host does not show the place."""
@@ -284,7 +301,8 @@ class Backup:
     verify: tuple[Argument, ...] = ()
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
-    0 is yes. preflight starts it as it stands: it must change nothing. An archive of pg_dump is read all the same."""
+    0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
+    nothing. What can be read here is read all the same, and what was read counts."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
@@ -333,8 +351,8 @@ class Scripts:
     """File on the host to which psql also writes its output (`-L`)."""
     command: tuple[Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
-    stops_on_error: Shown | None = None
-    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    stops_on_error: Said | None = None
+    """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
     line_endings: LineEndings = LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""
@@ -378,8 +396,9 @@ class Endpoint:
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
     the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
-    ignore: tuple[Name, ...] = ()
-    """Paths of parts whose health does not count, with all below them: `["components.mail"]`."""
+    ignore: tuple[Annotated[str, filled, part_of_answer], ...] = ()
+    """Paths of parts whose health does not count, with all below them: `["components.mail"]`. The word for the whole
+    always counts: name its value in `json`."""
     identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
     text: Text = ""

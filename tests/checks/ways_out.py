@@ -65,16 +65,19 @@ from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_host_login as host_login
+from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_runner as script_runner
 from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
 
 GIB = 1024**3
+_A_PART_HUMS = '{"version": "4.1", "status": "UP", "components": {"mq": {"status": "Humming"}}}'
 SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
 GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
 SHA256 = "0123456789abcdef" * 4
@@ -226,6 +229,12 @@ YOUNG = {
     "wal": WalRate(MOMENT, GIB, 180, 2 * GIB, held=False),
 }  # fmt: skip
 DATA_SAID = SaidPath(path=RemotePath("/var/lib/pg/data"), by="dba", on=MOMENT.date(), reason="pg_lsclusters")
+
+
+def rewriting(**facts: Any) -> Judgement:
+    return script_effect.effect(script_effect.run(script_effect.ORDERS), **facts)
+
+
 HIDDEN_ROOM = replace(restore_room.PLACE, reached="/", real="/data/pg")
 ASKED = {"asked": {"db1": SAID}}
 NO_SHELL = "sudo: a password is required"
@@ -242,7 +251,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
-        Way("key: ignore", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"ignore": ("status",)}),
+        Way("key: ignore", app, {"body": _A_PART_HUMS}, {"ignore": ("components.mq",)}),
     ),
     "checks/app_health.py AppHealth._certificate": (
         Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
@@ -407,6 +416,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             },
         ),
     ),
+    "checks/database_login/login.py _judge_seal": (
+        Way(
+            "command: preflight seal",
+            database_login.judged_with_scripts,
+            {"sealed": {}},
+            {"sealed": database_login.PLAN.sealed},
+        ),
+    ),
     "checks/database_login/login.py _judge_credential": (
         Way("act: the DBA looks", database_login.judged, {"of": None}, {"of": database_login.ROLE}),
     ),
@@ -422,6 +439,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             host_login.judged,
             {"expiry": host_login.HIDDEN},
             {"declared": {"db1": date(2026, 12, 31)}},
+        ),
+    ),
+    "checks/migration_history.py _unseen": (
+        Way(
+            "command: GRANT SELECT ON app.flyway_schema_history TO release;",
+            migration_history.judged,
+            {"table": replace(migration_history.TABLE, select=False)},
+            {"table": migration_history.TABLE},
         ),
     ),
     "checks/plan_coverage.py PlanCoverage.judge": (
@@ -501,9 +526,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"listing": rollback_ready.with_new(kind=BackupKind.BASE_TAR), "read": None},
             {"backup": replace(rollback_ready.BACKUP, verify=("/opt/check", "{file}")), "read": Verified(0, "")},
         ),
-    ),
-    "checks/restore_room.py _not_measured": (
-        Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),
     ),
     "checks/rollback_ready/ways_back.py WaysBack._does_too_little": (
         Way("key: way_back_shown", way_back, {"texts": CALLING}, {"way_back_shown": SAID}),
@@ -594,7 +616,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         ),
     ),
     "checks/script_runner/script_order.py judge_command": (
-        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": "shown 2026-10-10, run 8812"}),
+        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": SAID}),
     ),
     "checks/script_runner/script_order.py OrderedScripts._deviations": (
         Way(
@@ -658,6 +680,13 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
+    ),
+    "checks/script_effect.py ScriptEffect.judge": (
+        Way("line: rehearsal", rewriting, {"recorded": False}, {"recorded": True}),
+    ),
+    "preflight/judging/data_directory.py not_measured": (
+        Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),
+        Way("act: let the account enter it", rewriting, {"places": script_effect.HIDDEN}, {"places": None}),
     ),
     "preflight/judging/data_directory.py not_shown": (
         Way("key: data_directory", backup_location.judged, {"data": backup_location.HIDDEN}, {"said": DATA_SAID}),
