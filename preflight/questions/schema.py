@@ -99,7 +99,7 @@ class SchemaProbe(SqlProbe[Schema]):
 
     family = Family.STATE
     text = SCHEMA_SQL
-    timeout_seconds: ClassVar[float] = 60.0
+    timeout_seconds: ClassVar[float] = 30.0
     own_channel: ClassVar[bool] = True
     asked_last: ClassVar[bool] = True
 
