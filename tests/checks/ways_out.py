@@ -64,6 +64,7 @@ from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_host_login as host_login
+from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
@@ -427,6 +428,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"declared": {"db1": date(2026, 12, 31)}},
         ),
     ),
+    "checks/migration_history.py _unseen": (
+        Way(
+            "command: GRANT SELECT ON app.flyway_schema_history TO release;",
+            migration_history.judged,
+            {"table": replace(migration_history.TABLE, select=False)},
+            {"table": migration_history.TABLE},
+        ),
+    ),
     "checks/plan_coverage.py PlanCoverage.judge": (
         Way("key: without", covered, {"subject": "backups"}, {"without": Without(backups="read-only release")}),
         Way(
@@ -594,7 +603,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         ),
     ),
     "checks/script_runner/script_order.py judge_command": (
-        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": "shown 2026-10-10, run 8812"}),
+        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": SAID}),
     ),
     "checks/script_runner/script_order.py OrderedScripts._deviations": (
         Way(
