@@ -194,6 +194,9 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
+    drift_allowed: tuple[ObjectPattern, ...] = ()
+    """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
+    `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
     person: str = ""
