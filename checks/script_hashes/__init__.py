@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
-from preflight.judging.sealed_scripts import read_manifest, sealing_probes
+from preflight.judging.manifest import read_manifest
+from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree

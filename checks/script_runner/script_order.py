@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from preflight.finding import Judgement, passed, unknown, warned
+from preflight.judging.manifest import read_manifest
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.release_plan import grouped, server_of

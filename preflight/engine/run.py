@@ -15,7 +15,8 @@ from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
-from preflight.judging.sealed_scripts import read_manifest, sealed_scripts, sealing_probes
+from preflight.judging.manifest import read_manifest
+from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
 from preflight.plan import Plan
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands

@@ -12,7 +12,7 @@ import pytest
 from preflight_checks.rehearsal import RehearsalCheck
 
 from preflight.finding import Judgement, Status
-from preflight.judging.sealed_scripts import format_manifest
+from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
 from preflight.probe import Answer, Question
 from preflight.questions.rehearsed import (

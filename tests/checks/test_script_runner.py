@@ -10,7 +10,7 @@ import pytest
 from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
-from preflight.judging.sealed_scripts import format_manifest
+from preflight.judging.manifest import format_manifest
 from preflight.plan import Account, Backup, BackupMethod, Database, Plan, RemotePath, Restore, Scripts, ServerRole, Step
 from preflight.plan.sealed_servers import SealedServer
 from preflight.questions.files import LocalText, Texts

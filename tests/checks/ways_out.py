@@ -17,7 +17,7 @@ from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.finding import Judgement
-from preflight.judging.sealed_scripts import format_manifest
+from preflight.judging.manifest import format_manifest
 from preflight.plan import (
     Account,
     Backup,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from preflight.cli.seal import describe
-from preflight.judging.sealed_scripts import parse_manifest
+from preflight.judging.manifest import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
 from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
