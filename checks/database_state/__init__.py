@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, unknown
 from preflight.judging.cures import could_not_look
 from preflight.judging.touched import TouchedObjects, touched_objects
-from preflight.plan import BackupMethod, Database, ServerRole
+from preflight.plan import BackupMethod, Database, Scripts
 from preflight.plan.limits import Above, Between
 from preflight.plan.work import PlannedBackup, work_with
-from preflight.probe import NoReply, Via
+from preflight.probe import NoReply, Probe, Via
 from preflight.questions.activity import ActivityProbe, Seen
-from preflight.questions.state import Item, LimitsProbe, StateProbe
+from preflight.questions.files import TARGET, LocalFile
+from preflight.questions.rehearsed import RehearsalProbe
+from preflight.questions.state import Item, SequencesProbe, StateProbe
+from preflight.wording import beside
 
-from .standing import judge_limits, judge_state
-from .under_way import judge_activity
+from .judging import judge_activity, judge_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class DatabaseState(Check):
     needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
     cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
     Settings = DatabaseStateSettings
-    judges_no_reply = frozenset({"activity", "state", "limits"})
+    judges_no_reply = frozenset({"activity", "state"})
 
     def subjects(self) -> Sequence[Subject]:
         return [
@@ -72,9 +74,23 @@ class DatabaseState(Check):
 
     def probes(self, subject: Subject) -> Probes:
         database: Database = subject.item
-        touched = " OR ".join(each.in_sql for each in self._touched(database).values()) or "false"
-        state: Probes = {"state": StateProbe(subject.id, touched)}
-        if database.role is ServerRole.REPLICA:
+        probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
+        if entries := self._entries(database):
+            probes["rehearsed"] = RehearsalProbe.of(self.plan)
+            probes |= {
+                f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
+            }
+        return probes
+
+    def follow_up(self, subject: Subject, *, sequences: Sequence[Item], **told: Any) -> Probes:
+        """In the same database session, of the tables that the scripts touch as the plan or their rehearsal says: who
+        holds locks on them, what is invalid or disabled; of the whole server, what is worn out or held back."""
+        database: Database = subject.item
+        touched = " OR ".join(each.in_sql for each in self._touched(database, told).values()) or "false"
+        readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
+        (server,) = (item for item in sequences if item.kind == "server")
+        state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
+        if server.touched:  # scripts change the primary
             return state
         dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
         steps = filter(None, (self.plan.step(each.step) for each in dumps))
@@ -88,39 +104,26 @@ class DatabaseState(Check):
             tuple(sorted({each.login for each in dumps})),
             max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
         )
-        return {"activity": activity, **state}
-
-    def follow_up(
-        self, subject: Subject, *, state: Sequence[Item] | NoReply, activity: Sequence[Seen] | NoReply = ()
-    ) -> Probes:
-        """In the same database session: the last values of sequences that end sooner than a bigint, and the versions of
-        collations."""
-        if isinstance(state, NoReply):
-            return {}
-        sequences = tuple((item.schema, item.table) for item in state if item.kind == "sequence")
-        (version,) = (item.number for item in state if item.kind == "server")
-        return {"limits": LimitsProbe(subject.id, sequences, version)}
+        return {**state, "activity": activity}
 
     def judge(
         self,
         subject: Subject,
         *,
+        sequences: Sequence[Item],
         state: Sequence[Item] | NoReply,
         activity: Sequence[Seen] | NoReply = (),
-        limits: Sequence[Item] | NoReply = (),
+        **told: Any,
     ) -> Judgement:
         database: Database = subject.item
-        answers = {"state": state, "activity": activity, "limits": limits}
-        lost = [each for each in answers.values() if isinstance(each, NoReply)]
+        lost = [each for each in (state, activity) if isinstance(each, NoReply)]
         points = [could_not_look(self.plan, Via.SQL, subject.id, each) for each in lost]
         if not isinstance(state, NoReply):
             copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
-            points += judge_state(state, needs_archive=copied)
-            if not isinstance(limits, NoReply):
-                points += judge_limits(state, limits, self.settings.sequence_used)
+            points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
             points += judge_activity(self.plan, database, activity, is_near=self._is_near)
-            points += self._untold(database)
+            points += self._untold(self._touched(database, told))
         return Judgement.of(points)
 
     @property
@@ -130,19 +133,25 @@ class DatabaseState(Check):
         holds = self.plan.freshness.state
         return self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
 
-    def _touched(self, database: Database) -> Mapping[str, TouchedObjects]:
-        """By entry of [scripts]."""
-        entries = self.plan.scripts.values()
-        return {entry.id: touched_objects(entry) for entry in entries if entry.database == database.id}
+    def _entries(self, database: Database) -> list[Scripts]:
+        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
+
+    def _touched(self, database: Database, told: Mapping[str, Any]) -> Mapping[str, TouchedObjects]:
+        """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
+        return {
+            each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
+            for each in self._entries(database)
+        }
 
     def _backups(self, database: Database) -> list[PlannedBackup]:
         return [work for work in work_with(self.plan, database.id) if isinstance(work, PlannedBackup)]
 
-    def _untold(self, database: Database) -> Iterator[Judgement]:
-        for entry, touched in self._touched(database).items():
-            if not touched.told_by:
+    def _untold(self, touched: Mapping[str, TouchedObjects]) -> Iterator[Judgement]:
+        for entry, objects in touched.items():
+            if not objects.told_by:
                 yield unknown(
                     f"which tables the scripts of [scripts.{entry}] touch is not told, so who blocks them is not seen",
                     expected="no session holds a lock on them",
-                    remedy=f"name them: `touches` of [scripts.{entry}]",
+                    actual=objects.not_told,
+                    remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
                 )

@@ -57,6 +57,34 @@ class _Items(SqlProbe[tuple[Item, ...]]):
         return items
 
 
+class SequencesProbe(_Items):
+    """Asks any role for the sequences that end sooner than a bigint, with their own type or with that of the column
+    they are for: the ones that it may read, and how many it may not. One that is locked is left out: to read it would
+    be to wait."""
+
+    text = f"""\
+WITH item AS (
+  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
+    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
+  UNION ALL
+  SELECT CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')
+    THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '', '',
+    CASE WHEN seqincrement > 0 THEN least(seqmax, top) ELSE greatest(seqmin, -top - 1) END, false
+  FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top
+      FROM pg_depend d JOIN pg_attribute a ON a.attrelid = refobjid AND a.attnum = refobjsubid
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid AND d.deptype IN ('a', 'i')
+        AND d.refclassid = 'pg_class'::regclass AND atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
+  WHERE NOT seqcycle AND c.relpersistence <> 't' AND NOT EXISTS (
+      SELECT FROM pg_locks l WHERE l.relation = seqrelid AND l.mode = 'AccessExclusiveLock')
+    AND (top IS NOT NULL OR seqmax < 9223372036854775807)),
+counted AS (
+  SELECT *, count(*) OVER k AS total, row_number() OVER (k ORDER BY abs(number), schema, name) AS place
+  FROM item WINDOW k AS (PARTITION BY kind))
+SELECT kind, schema, "table", name, detail, number::bigint::text AS number, touched::text, total::text
+FROM counted WHERE place <= CASE kind WHEN 'hidden' THEN 1 ELSE {_MOST_SEQUENCES} END"""  # noqa: S608 - all of it is fixed text
+
+
 @dataclass(frozen=True)
 class StateProbe(_Items):
     """Asks any role.
@@ -64,14 +92,29 @@ class StateProbe(_Items):
     An index that is just being built is not yet valid, and no finding. A constraint counts where it is made, a trigger
     too, not once more in each partition. Tables without statistics have rows, and were never analyzed; a partitioned
     table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no
-    trace in the counters. A setting of the server's command line is the
-    same after a restart. A sequence ends with its own type, or with that of the column it is for."""
+    trace in the counters. A setting of the server's command line is the same after a restart. Of collations those
+    count by which the database or an index is sorted. Of the `sequences` the last value is read."""
 
     touched: str
     """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
+    sequences: tuple[tuple[str, str], ...]
+    """Schema and name of those that the role may read."""
+    version: int
+    """Of the server, as `server_version_num`."""
 
     def ask(self) -> str:
-        # The condition's values are quoted as literals; everything else is fixed text.
+        reads = [
+            f"""
+  UNION ALL
+  SELECT 'sequence', {quote_literal(schema)}, {quote_literal(name)}, '', '', last_value, false
+  FROM {quote_identifier(schema)}.{quote_identifier(name)}"""  # noqa: S608
+            for schema, name in self.sequences
+        ]
+        own = """
+  UNION ALL
+  SELECT 'collation', '', '', datname, pg_database_collation_actual_version(oid), 0, false FROM pg_database
+  WHERE datname = current_database() AND datcollversion <> pg_database_collation_actual_version(oid)"""
+        # Names, and the condition's values, are quoted; everything else is fixed text.
         return f"""\
 {touched_tables(self.touched)},
 tables AS (
@@ -125,16 +168,6 @@ item AS (
     AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
       THEN 0 ELSE pg_relation_size(oid) END > 0
   UNION ALL
-  SELECT CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')
-    THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '', '',
-    CASE WHEN seqincrement > 0 THEN least(seqmax, top) ELSE greatest(seqmin, -top - 1) END, false
-  FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top
-      FROM pg_depend d JOIN pg_attribute a ON a.attrelid = refobjid AND a.attnum = refobjsubid
-      WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid AND d.deptype IN ('a', 'i')
-        AND d.refclassid = 'pg_class'::regclass AND atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
-  WHERE NOT seqcycle AND c.relpersistence <> 't' AND (top IS NOT NULL OR seqmax < 9223372036854775807)
-  UNION ALL
   SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active
   FROM pg_replication_slots WHERE wal_status IS NOT NULL
@@ -153,42 +186,16 @@ item AS (
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
   FROM pg_stat_database WHERE checksum_failures > 0
   UNION ALL
-  SELECT 'restart', '', '', name, '', 0, false FROM pg_settings WHERE pending_restart AND source <> 'command line'),
+  SELECT 'restart', '', '', name, '', 0, false FROM pg_settings WHERE pending_restart AND source <> 'command line'
+  UNION ALL
+  SELECT 'collation', nspname, '', collname, pg_collation_actual_version(c.oid), 0, false
+  FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
+  WHERE collversion <> pg_collation_actual_version(c.oid) AND c.oid IN (SELECT unnest(indcollation) FROM pg_index)\
+{own if self.version >= _DATABASE_COLLATIONS else ""}{"".join(reads)}),
 counted AS (
-  SELECT *, count(*) OVER k AS total, row_number() OVER
-    (k ORDER BY CASE kind WHEN 'sequence' THEN -abs(number) ELSE number END DESC, schema, "table", name) AS place
+  SELECT *, count(*) OVER k AS total, row_number() OVER (k ORDER BY number DESC, schema, "table", name) AS place
   FROM item WINDOW k AS (PARTITION BY kind, touched))
 SELECT kind, schema, "table", coalesce(name, '') AS name, detail, coalesce(floor(number), 0)::bigint::text AS number,
   touched::text, total::text
 FROM counted WHERE place <= CASE kind WHEN 'sequence' THEN {_MOST_SEQUENCES} ELSE {MOST_SHOWN} END
 ORDER BY kind, touched DESC, place"""  # noqa: S608
-
-
-@dataclass(frozen=True)
-class LimitsProbe(_Items):
-    """Asks where sequences are, which may be read and end sooner than a bigint; and which versions of its collations an
-    operating system has now, of those by which indexes were built. `number`: the last value."""
-
-    sequences: tuple[tuple[str, str], ...]
-    """Schema and name."""
-    version: int
-    """Of the server, as `server_version_num`."""
-
-    def ask(self) -> str:
-        reads = [
-            f"""
-UNION ALL SELECT 'sequence', {quote_literal(schema)}, {quote_literal(name)}, '', '', last_value
-  FROM {quote_identifier(schema)}.{quote_identifier(name)}"""  # noqa: S608
-            for schema, name in self.sequences
-        ]
-        own = """
-UNION ALL SELECT 'collation', '', '', datname, pg_database_collation_actual_version(oid), 0 FROM pg_database
-  WHERE datname = current_database() AND datcollversion <> pg_database_collation_actual_version(oid)"""
-        # Names are quoted as names and literals; everything else is fixed text.
-        return f"""\
-SELECT kind, schema, "table", name, detail, number::text, 'false' AS touched, '1' AS total
-FROM (SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail, 0::bigint AS number
-UNION ALL SELECT 'collation', nspname, '', collname, pg_collation_actual_version(c.oid), 0
-  FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
-  WHERE collversion <> pg_collation_actual_version(c.oid) AND c.oid IN (SELECT unnest(indcollation) FROM pg_index)\
-{own if self.version >= _DATABASE_COLLATIONS else ""}{"".join(reads)}) AS found"""  # noqa: S608
