@@ -16,7 +16,7 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
 from preflight.questions.backups import Listing, PreviousBackups
-from preflight.questions.rehearsed import Content, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import (
     DataDirectories,
@@ -56,8 +56,8 @@ class _Effect:
     @property
     def growth(self) -> float:
         """How many times the live database is as large as the rehearsed one; 0 where that had no rows."""
-        has_rows = self.of.content is Content.RESTORE and self.of.size_bytes
-        return max(self.live.database_bytes / self.of.size_bytes, 1.0) if has_rows else 0.0
+        tells = self.of.has_rows and self.of.size_bytes
+        return max(self.live.database_bytes / self.of.size_bytes, 1.0) if tells else 0.0
 
     @property
     def minutes(self) -> float:

@@ -41,7 +41,6 @@ from preflight.plan.values import (
     Server,
     ServerRole,
     Sha256,
-    Shown,
     SslMode,
     StepRef,
     Text,
@@ -355,8 +354,8 @@ class Scripts:
     """File on the host to which psql also writes its output (`-L`)."""
     command: tuple[Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
-    stops_on_error: Shown | None = None
-    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    stops_on_error: Said | None = None
+    """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
     line_endings: LineEndings = LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""

@@ -603,7 +603,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         ),
     ),
     "checks/script_runner/script_order.py judge_command": (
-        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": "shown 2026-10-10, run 8812"}),
+        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": SAID}),
     ),
     "checks/script_runner/script_order.py OrderedScripts._deviations": (
         Way(
