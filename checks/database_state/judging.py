@@ -227,8 +227,7 @@ def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
                 continue
             where = "of tables that the scripts touch" if touched else "of tables that the scripts do not touch"
             told = [_described(item) for item in found]
-            judge = failed if touched and fault.blocks else warned
-            yield judge(
+            yield (failed if touched and fault.blocks else warned)(
                 f"{counted(found[0].total, fault.one, fault.many)}, {where}",
                 expected="none",
                 actual=_listed(told, found),
@@ -361,7 +360,7 @@ def _table(item: Item) -> str:
 
 
 def _name(*parts: str) -> str:
-    return ".".join(map(quote_identifier, parts))
+    return ".".join(part if part == "public" else quote_identifier(part) for part in parts)
 
 
 def _of_kind(items: Sequence[Item], kind: str) -> list[Item]:

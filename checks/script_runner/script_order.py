@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 
 from preflight.finding import Judgement, passed, unknown
-from preflight.judging.manifest import read_manifest
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
 from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
@@ -19,7 +18,7 @@ from preflight.plan.agreements import steps_by_begin
 from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork
-from preflight.questions.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.wording import in_toml, named, visible
 
 

@@ -21,7 +21,7 @@ from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, ScriptOrder, pairs
 from preflight.plan.release_plan import grouped
 from preflight.plan.values import PSQL_VARIABLE, SCRIPT_SUFFIXES
-from preflight.questions.files import TARGET, LocalFile, LocalTexts, Texts
+from preflight.questions.files import TARGET, LocalFile, LocalText, LocalTexts, Texts, read_manifest
 from preflight.wording import beside
 
 _NUMBER = re.compile(r"[Vv]?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
@@ -159,6 +159,11 @@ def sealed_scripts(entry: Scripts, sealed: Collection[str], problem: str, texts:
         tuple(dict.fromkeys(each for names in runs for each in _unset(entry, known, names))),
         included_scripts(entry.staged, known) - included,
     )
+
+
+def sealed_order(entry: Scripts, manifest: LocalText, texts: Texts) -> ScriptOrder:
+    """In which the sealed scripts run."""
+    return sealed_scripts(entry, *read_manifest(manifest), texts).order
 
 
 def _unset(entry: Scripts, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[tuple[str, Place]]:

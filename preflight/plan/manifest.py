@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from preflight.errors import PreflightError
-from preflight.questions.files import LocalText
 from preflight.wording import listed
 
 _MOST_PROBLEMS = 5
@@ -34,17 +33,6 @@ class _Line:
     number: int
     name: str
     sha256: str
-
-
-def read_manifest(manifest: LocalText) -> tuple[Mapping[str, str], str]:
-    """(SHA-256 by path, why there is none): the one or the other is empty."""
-    if manifest.problem:
-        return {}, manifest.problem
-    try:
-        sealed = parse_manifest(manifest.text)
-    except ManifestError as error:
-        return {}, str(error)
-    return sealed, "" if sealed else "the manifest lists no file"
 
 
 @lru_cache(_MOST_PARSED)
