@@ -97,9 +97,9 @@ class DatabaseState(Check):
         activity = ActivityProbe(
             subject.id,
             touched,
-            self.settings.lock_on_touched,
-            self.settings.idle_in_transaction,
-            self.settings.longest_transaction,
+            self._most["blocks"],
+            self._most["idle"],
+            self._most["long"],
             database.clients,
             tuple(sorted({each.login for each in dumps})),
             max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
@@ -122,9 +122,16 @@ class DatabaseState(Check):
             copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
             points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
         if activity and not isinstance(activity, NoReply):
-            points += judge_activity(self.plan, database, activity, is_near=self._is_near)
+            points += judge_activity(self.plan, database, activity, self._most, is_near=self._is_near)
             points += self._untold(self._touched(database, told))
         return Judgement.of(points)
+
+    @property
+    def _most(self) -> Mapping[str, timedelta]:
+        """How long what is under way may last, by its kind."""
+        held = self.settings.lock_on_touched
+        idle, longest = self.settings.idle_in_transaction, self.settings.longest_transaction
+        return {"blocks": held, "prepared": held, "idle": idle, "long": longest}
 
     @property
     def _is_near(self) -> bool:

@@ -24,9 +24,11 @@ _WORN_OUT = 1_300_000_000
 """Age at which check_postgres warns: the server takes no more changes at about 2 billion."""
 
 
-def judge_activity(plan: Plan, database: Database, seen: Sequence[Seen], *, is_near: bool) -> Iterator[Judgement]:
-    """`is_near`: what ends by itself should have ended by now."""
-    looked = _Looked(plan, database, is_near)
+def judge_activity(
+    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], *, is_near: bool
+) -> Iterator[Judgement]:
+    """`most`: how long each kind may last. `is_near`: what ends by itself should have ended by now."""
+    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, is_near)
     judges = {
         "blocks": looked.judge_blockers,
         "idle": looked.judge_idle,
@@ -48,19 +50,22 @@ def judge_activity(plan: Plan, database: Database, seen: Sequence[Seen], *, is_n
 class _Looked:
     plan: Plan = field(repr=False)
     database: Database
+    most: Mapping[str, str]
     is_near: bool
 
     def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
-        return self._ends_by_itself(summary, "no lock on them that is held for long", found)
+        return self._ends_by_itself(
+            summary, f"no transaction that holds one for more than {self.most['blocks']}", found
+        )
 
     def judge_idle(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'session is', 'sessions are')} idle in a transaction"
-        return self._ends_by_itself(summary, "no session that is idle in a transaction for long", found)
+        return self._ends_by_itself(summary, f"none for more than {self.most['idle']}", found)
 
     def judge_long(self, found: Sequence[Seen]) -> Judgement:
         summary = f"{counted(found[0].total, 'transaction is', 'transactions are')} open for long"
-        return self._ends_by_itself(summary, "no transaction that is open for long", found)
+        return self._ends_by_itself(summary, f"none for more than {self.most['long']}", found)
 
     def judge_prepared(self, found: Sequence[Seen]) -> Judgement:
         """They keep their locks over a restart, and no session shows them."""
@@ -70,7 +75,7 @@ class _Looked:
         left = counted(found[0].total, "prepared transaction is left over", "prepared transactions are left over")
         return failed(
             f"{left}: it takes somebody to end a prepared transaction",
-            expected="none",
+            expected=f"none older than {self.most['prepared']}",
             actual=_listed(told, found),
             remedy=f"ask whoever runs the transactions of {owners} whether to commit (COMMIT PREPARED), else, in "
             f"{self.database.dbname}: {rollback}",
