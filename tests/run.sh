@@ -16,10 +16,12 @@ command -v csh >/dev/null 2>&1 || missing="$missing tcsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 command -v pgrep >/dev/null 2>&1 || missing="$missing procps"
 command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
 command -v ip >/dev/null 2>&1 || [ -x /sbin/ip ] || missing="$missing iproute2"
 command -v git >/dev/null 2>&1 || missing="$missing git"
+command -v setfacl >/dev/null 2>&1 || missing="$missing acl"
 perl -MMonitoring::Plugin::Performance -e 1 >/dev/null 2>&1 || missing="$missing libmonitoring-plugin-perl"
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ]; then

@@ -50,6 +50,7 @@ from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, L
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
+from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
@@ -58,6 +59,7 @@ from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
 from tests.checks import test_backup_duration as backup_duration
 from tests.checks import test_backup_location as backup_location
+from tests.checks import test_backup_rights as backup_rights
 from tests.checks import test_backup_space as backup_space
 from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
@@ -70,6 +72,7 @@ from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_runner as script_runner
@@ -77,6 +80,7 @@ from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
 
 GIB = 1024**3
+_A_PART_HUMS = '{"version": "4.1", "status": "UP", "components": {"mq": {"status": "Humming"}}}'
 SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
 GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
 SHA256 = "0123456789abcdef" * 4
@@ -250,7 +254,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
-        Way("key: ignore", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"ignore": ("status",)}),
+        Way("key: ignore", app, {"body": _A_PART_HUMS}, {"ignore": ("components.mq",)}),
     ),
     "checks/app_health.py AppHealth._certificate": (
         Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
@@ -295,6 +299,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, account=1000, ran_as=999, target=Target.CLOSED_FILE)},
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
+    ),
+    "checks/backup_rights.py BackupRights.judge": (
+        Way("command: CREATE ROLE", backup_rights.judged, {"ROLE": 0}, {"ROLE": 1}),
     ),
     "checks/backup_space/__init__.py _judge_files": (
         Way(
@@ -412,6 +419,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             },
         ),
     ),
+    "checks/database_login/login.py _judge_seal": (
+        Way(
+            "command: preflight seal",
+            database_login.judged_with_scripts,
+            {"sealed": {}},
+            {"sealed": database_login.PLAN.sealed},
+        ),
+    ),
     "checks/database_login/login.py _judge_credential": (
         Way("act: the DBA looks", database_login.judged, {"of": None}, {"of": database_login.ROLE}),
     ),
@@ -469,9 +484,23 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
     ),
+    "checks/schema_drift.py SchemaDrift.judge": (
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "no such file")},
+            {"sealed": schema_drift.SEALED},
+        ),
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "it is cut off")},
+            {"sealed": schema_drift.SEALED},
+        ),
+    ),
     "checks/rollback_ready/__init__.py _judge_file": (
         Way(
-            "command: chmod or setfacl",
+            "command: setfacl -m u:dbadmin:r",
             rollback_file,
             {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
             {"seen": HashedFile(FileState.FILE, SHA256)},
@@ -699,6 +728,11 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             backup_location.judged,
             {"data": backup_location.HIDDEN},
             {"data": backup_location.DATA},
+        ),
+    ),
+    "preflight/judging/cures.py hidden_from": (
+        Way(
+            "command: GRANT SELECT ON pg_catalog.", backup_rights.judged, {"hidden": "pg_subscription"}, {"hidden": ""}
         ),
     ),
     "preflight/judging/cures.py could_not_look": (
