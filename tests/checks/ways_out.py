@@ -18,7 +18,6 @@ from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.check import Expect
 from preflight.finding import Judgement
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import (
     Account,
     Backup,
@@ -44,6 +43,7 @@ from preflight.plan import (
     UndoKind,
     Without,
 )
+from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import UnplacedTime, Verified
 from preflight.questions.backups import BackupKind
@@ -66,6 +66,7 @@ from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
+from tests.checks import test_database_state as database_state
 from tests.checks import test_host_login as host_login
 from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
@@ -443,6 +444,22 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/database_login/login.py judge_replay": (
         Way("act: connect it to its primary", replica, {"receives": False}, {"receives": True}),
+    ),
+    "checks/database_state/__init__.py DatabaseState._untold": (
+        Way(
+            "key: touches",
+            database_state.judged,
+            {"scripts": replace(database_state.SCRIPTS, touches=())},
+            {"scripts": database_state.SCRIPTS},
+        ),
+    ),
+    "checks/database_state/judging.py _Looked.judge_hidden": (
+        Way(
+            "command: GRANT pg_read_all_stats TO release;",
+            database_state.judged,
+            {"seen": (database_state.HIDDEN,)},
+            {"seen": (database_state.VISIBLE,)},
+        ),
     ),
     "checks/host_login.py HostLogin._no_dates": (
         Way(
