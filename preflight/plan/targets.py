@@ -283,6 +283,11 @@ class Backup:
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
     0 is yes. preflight starts it as it stands: it must change nothing. An archive of pg_dump is read all the same."""
+    left_out: tuple[Name, ...] = ()
+    """Tables whose data the job leaves out on purpose, as `SCHEMA.NAME` with `*` for any letters; a backup that lacks
+    another one is not complete."""
+    globals: RemotePath = RemotePath("")
+    """Glob of files of `pg_dumpall --globals-only` on the host: a dump of a database holds no roles."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
