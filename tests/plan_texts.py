@@ -160,6 +160,8 @@ log = "/srv/release/log/orders.log"
 account = "orders"
 line_endings = "lf-or-crlf"
 staged_by = ["deploy"]
+touches = ["billing.*"]
+privileges = { "audit.log" = ["INSERT"] }
 way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
@@ -302,7 +304,7 @@ VALUES = (
 def with_reasons(text: str) -> str:
     """A plan that says, below all else, why it has nothing of each kind that it has nothing of."""
     try:
-        missing = SECTIONS.keys() - tomllib.loads(text).keys()
+        missing = {*SECTIONS, "rehearsal"} - tomllib.loads(text).keys()
     except tomllib.TOMLDecodeError:
         return text
     return "\n".join([text, "[release.without]", *(f'{section} = "a toy"' for section in sorted(missing)), ""])

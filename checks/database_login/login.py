@@ -50,7 +50,7 @@ class PlannedLogin:
 
     def session_role(self, identity: Identity) -> ScriptRole:
         """The role as its session begins."""
-        return ScriptRole(self.database.user, self.database.dbname, identity.settings, self.failed)
+        return ScriptRole(self.database.user, self.database, self.database.dbname, identity.settings, self.failed)
 
     def psql(self, statement: str) -> str:
         """A command of a superuser on the database's host. Rights on functions are each database's own."""
@@ -103,7 +103,7 @@ def _judge_server(login: PlannedLogin, identity: Identity, system: str) -> Itera
             f"works as {identity.user} in {identity.database}",
             f"{database.user} in {database.dbname}",
             f"{identity.user} in {identity.database}",
-            f"undo what changes them: {undo} look at the pooler's configuration, too",
+            f"look at the pooler's configuration, and undo what changes them: {undo}",
         )
     server = shown(major_of_server(identity.version_num))
     if database.version and server != database.version:

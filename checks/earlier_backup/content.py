@@ -3,7 +3,7 @@ with what its restore needs. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -73,7 +73,7 @@ def _database(seen: SeenBackup, read: ArchiveRead | TextRead, name: str) -> Iter
     elif read.database:
         yield seen.broken(f"the backup is of another database: {read.database}", read.database, expected=name)
     elif isinstance(read, TextRead) and not isinstance(seen.live, NoReply):
-        if seen.live.tables.keys() & read.of(name).names:
+        if seen.live.tables & read.of(name).names:
             yield passed("the text does not name its database, its tables are those of it")
         elif not seen.live.count:
             yield seen.not_read("the text does not name its database, which has no tables to know it by")
@@ -105,15 +105,14 @@ def _versions(seen: SeenBackup, read: ArchiveRead | TextRead, live: Major) -> It
 
 
 def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
-    """What a full dump would hold and this one does not."""
+    """What a full dump would hold and this one does not. When a table was made no catalogue tells."""
     lacks = [_KINDS[kind] for kind in ("TABLE", *live.kinds.split("\n")) if kind in _KINDS.keys() - held.kinds]
-    missing = {name: oid for name, oid in live.tables.items() if name not in held.names}
+    missing = live.tables - held.names
     if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
-        missing = dict.fromkeys(map(str, range(live.count - held.tables)), 0)
+        missing = frozenset(map(str, range(live.count - held.tables)))
     patterns = seen.planned.backup.left_out
     on_purpose = {name for name in missing if any(fnmatchcase(_written(name), each) for each in patterns)}
-    since = {name for name, oid in missing.items() if oid > held.newest_oid > 0} - on_purpose
-    lost = sorted(map(_written, set(missing) - on_purpose - since))
+    lost = sorted(map(_written, missing - on_purpose))
     if lost:
         lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")
     if lacks:
@@ -126,23 +125,12 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
         )
     else:
         yield passed(f"complete: data of {counted(held.tables, 'table')}, and what defines them")
-    if since:
-        yield warned(
-            f"{counted(len(since), 'table')} made since the backup are not in it: {_few(since)}",
-            expected="a backup younger than the tables",
-            actual="their oids are higher than any in the backup",
-            remedy=f"{seen.anew} where they matter",
-        )
     if on_purpose:
-        yield passed(f"left out on purpose, by the plan: {_few(on_purpose)}")
+        yield passed(f"left out on purpose, by the plan: {listed(sorted(map(_written, on_purpose)), MOST_NAMED)}")
 
 
 def _written(name: str) -> str:
     return name.replace(" ", ".", 1)
-
-
-def _few(names: Iterable[str]) -> str:
-    return listed(sorted(map(_written, names)), MOST_NAMED)
 
 
 def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:

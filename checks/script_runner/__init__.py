@@ -272,7 +272,7 @@ class ScriptRunner(Check):
         writes = bool(work.part) or work.section is Section.SCRIPTS
         if login.settings is None or not writes:
             return
-        role = ScriptRole(work.login, work.dbname, login.settings, work.failed)
+        role = ScriptRole(work.login, work.database, work.dbname, login.settings, work.failed)
         same_role = identity and work.database.role is ServerRole.PRIMARY and work.login == work.database.user
         if identity and same_role and role.begins_like(identity.settings):
             return

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ from preflight.runs import saved_runs
 from preflight.runs.gate import read_inputs, start_from
 from preflight.runs.merge import MergeError, merge
 from preflight.runs.saved_runs import SavedRun
+from preflight.verdict import Verdict
 
 
 def _begin(context: click.Context, _option: click.Parameter, seconds: float) -> float:
@@ -162,13 +164,19 @@ def gate(context: click.Context, plan_path: Path, timeout: float, no_ask: bool, 
 
 
 def inspect_and_report(
-    plan_path: Path, timeout_seconds: float, evidence_path: Path | None, report: ReportOptions
+    plan_path: Path,
+    timeout_seconds: float,
+    evidence_path: Path | None,
+    report: ReportOptions,
+    below: Callable[[Verdict], str] = lambda _: "",
 ) -> int:
-    """The main job: asks, judges, keeps the run, reports."""
+    """The main job: asks, judges, keeps the run, reports. `below`: what is printed below the report."""
     inspection = planned(plan_path, report, lambda _: now())
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
-    return deliver(asked, verdict, report, evidence_path=evidence_path)
+    code = deliver(asked, verdict, report, evidence_path=evidence_path)
+    write_stdout(below(verdict))
+    return code
 
 
 def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *, no_ask: bool = False) -> int:
@@ -197,9 +205,10 @@ def hold_gate(plan_path: Path, timeout_seconds: float, report: ReportOptions, *,
 @click.command()
 @click.option("--night", is_flag=True, help="Break the site as on the night preflight was made for.")
 @click.option("--gate", is_flag=True, help="Run, then hold the gate of a window that is about to begin.")
+@click.option("--story", is_flag=True, help="With --night: end with what that night cost, and what names it in time.")
 @report_options
 @click.pass_context
-def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions) -> None:
+def demo(context: click.Context, night: bool, gate: bool, story: bool, report: ReportOptions) -> None:
     """Run against an embedded site on this machine.
 
     Starts a real PostgreSQL, SSH servers that really execute, and health applications over HTTPS, all on loopback, and
@@ -208,7 +217,10 @@ def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions)
     With --gate the site is asked twice: by `run` ahead of the window and by `gate` at its start. With --night too, it
     breaks in between.
     """
+    if story and (gate or not night or report.stdout_format != "text"):
+        raise CallError("--story stands below the text of --night, without --gate")
     from preflight.demo.site import DemoSite  # takes both drivers along
+    from preflight.demo.story import tell_story
 
     complain("Starting the demo's site on loopback: 3 hosts, 2 databases, 2 applications ...")
     with DemoSite(soon=gate) as site:
@@ -221,7 +233,8 @@ def demo(context: click.Context, night: bool, gate: bool, report: ReportOptions)
             complain("preflight gate: at the start of the call ...")
             code = hold_gate(site.plan_path, TIMEOUT_SECONDS, report)
         else:
-            code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report)
+            below = tell_story if story else (lambda _: "")
+            code = inspect_and_report(site.plan_path, TIMEOUT_SECONDS, site.folder / "evidence.json", report, below)
     context.exit(code)
 
 

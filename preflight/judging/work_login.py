@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.finding import Judgement, unknown, warned
-from preflight.plan import ServerRole
+from preflight.plan import Database, ServerRole
 from preflight.plan.limits import split_server
 from preflight.plan.sealed_servers import SealedServer
 from preflight.plan.values import LOOPBACK
@@ -242,7 +242,9 @@ class ScriptRole:
     """A role as a session of it begins."""
 
     name: str
+    database: Database
     dbname: str
+    """The one of its server that it works in."""
     settings: RoleSettings
     failed: Callable[[str, str, str, str], Judgement]
     """Of summary, expected, actual and remedy: a failure at the price of its work."""
@@ -257,7 +259,8 @@ class ScriptRole:
             template += " If it stands in postgresql.conf, take it out there first"
         elif name == _READ_ONLY and source in ("database", "global"):  # it holds for the DBA, too
             template = f"SET {{name}} = off; {template}"
-        return template.format(name=name, role=quote_identifier(self.name), database=quote_identifier(self.dbname))
+        role, dbname = quote_identifier(self.name), quote_identifier(self.dbname)
+        return self.database.on_primary(template.format(name=name, role=role, database=dbname))
 
     def begins_like(self, other: RoleSettings) -> bool:
         """Whether all that is judged here is the same there."""
@@ -266,7 +269,8 @@ class ScriptRole:
     def judge(self, longest: timedelta) -> Iterator[Judgement]:
         """`longest`: of the steps in which it works."""
         if self.settings.get(_READ_ONLY) is None:
-            remedy = f"GRANT SELECT ON pg_catalog.pg_settings TO {quote_identifier(self.name)};"
+            grant = f"GRANT SELECT ON pg_catalog.pg_settings TO {quote_identifier(self.name)};"
+            remedy = self.database.on_primary(grant)
             yield unknown(f"the own settings of {self.name} could not be seen", remedy=remedy)
             return
         yield from self._judge_timeouts(longest)
@@ -310,7 +314,7 @@ class ScriptRole:
             if not limit:
                 continue
             seen = f"{name} of {self.name} is {format_duration(limit) if limit.seconds else f'{raw} ms'}"
-            remedy = f"{self.undo(name)} or SET {name} = 0; at the head of the scripts"
+            remedy = f"SET {name} = 0; at the head of the scripts, or: {self.undo(name)}"
             if name in _LIMITS and limit < longest:
                 summary = f"{seen}, shorter than the step of {format_duration(longest)} it may end"
                 yield self.failed(summary, f"{name} = 0", f"{raw} ms", remedy)

@@ -37,6 +37,8 @@ class Without:
     """No application is asked for its health."""
     rollback: Name = ""
     """Nothing is prepared for the way back."""
+    rehearsal: Name = ""
+    """The scripts are not run on a scratch server before the window."""
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -172,6 +174,16 @@ class Plan:
     def sealed_servers(self) -> Path:
         """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
         return file_beside(self.path)
+
+    @property
+    def rehearsal_record(self) -> Path:
+        """The file in which `preflight rehearse` records beside the plan what the scripts did."""
+        return self.path.with_suffix(".rehearsal.json")
+
+    @property
+    def rehearse_command(self) -> str:
+        """Runs its scripts on a scratch server, ready to be pasted in the plan's folder."""
+        return f"preflight rehearse {shlex.quote(self.path.name)}"
 
     @property
     def gate_command(self) -> str:

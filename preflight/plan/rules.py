@@ -145,7 +145,7 @@ def _left_out(plan: Plan) -> Iterator[Broken]:
     """Of what is there, nobody says why it is not."""
     without = plan.release.without if plan.release else None
     for section in without.reasons if without else ():
-        if getattr(plan, section):
+        if getattr(plan, section, None):
             yield Broken(("release", "without", section), f"the plan has [{section}]: take out one of the two")
 
 
@@ -206,6 +206,8 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
         yield Broken(("database",), 'is required; or "host", for a command that is about no PostgreSQL database')
     elif "database" not in raw and "command" not in raw:
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
+    if "database" not in raw:
+        yield from _without(raw, ("touches", "privileges"), "is of a database, and none is named")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
         yield from _command(scripts.command, raw)  # started in `staged`: a path into that folder is well

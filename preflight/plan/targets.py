@@ -30,8 +30,10 @@ from preflight.plan.values import (
     LoginUse,
     Name,
     Nothing,
+    ObjectPattern,
     OpenText,
     Port,
+    Privilege,
     RemotePath,
     RoleRef,
     SecretRef,
@@ -351,6 +353,11 @@ class Scripts:
     way_back: Annotated[str, OR_NONE] = ""
     """Pattern of each script's way-back script, for example `undo/{stem}.down.sql`. Not needed where the `undo` of its
     step is a restore, or where nothing is undone."""
+    touches: tuple[ObjectPattern, ...] = ()
+    """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
+    text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
+    privileges: Mapping[ObjectPattern, tuple[Privilege, ...]] = field(default_factory=dict)
+    """What they need on tables, views and sequences that they do not alter: `{ "audit.log" = ["INSERT"] }`."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""

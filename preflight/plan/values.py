@@ -100,6 +100,8 @@ Source = Annotated[str, guess_or_dated]
 Server = Annotated[str, server_place]
 FileBelow = Annotated[str, below_folder]
 Shown = Annotated[str, shown_on]
+ObjectPattern = Annotated[str, Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
+"""Objects of a database by their schema and name as the catalogue holds them, without quotes."""
 
 
 def show_address(address: str, port: int) -> str:
@@ -153,6 +155,19 @@ class BackupFormat(StrEnum):
     DIRECTORY = "directory"
     TAR = "tar"
     PLAIN = "plain"
+
+
+class Privilege(StrEnum):
+    """What PostgreSQL grants on a table, or on a sequence (SELECT, UPDATE, USAGE)."""
+
+    SELECT = "SELECT"
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    TRUNCATE = "TRUNCATE"
+    REFERENCES = "REFERENCES"
+    TRIGGER = "TRIGGER"
+    USAGE = "USAGE"
 
 
 class LineEndings(StrEnum):

@@ -17,7 +17,7 @@ from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRea
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import FIND_HASH_TOOL, AsAccount, Looked, quoted
 
-_WORDS_OF_ENTRY = 4
+_WORDS_OF_ENTRY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,6 @@ class Held:
     """What else is in it, as pg_dump calls it: `TABLE`, `INDEX`, `FK CONSTRAINT`."""
     owners: frozenset[str]
     """Roles that own these tables; of an archive, those of tables whose names hold no blank."""
-    newest_oid: int = 0
-    """The highest oid of these tables: what has a higher one was made later. 0 where it is not told."""
 
 
 _NOTHING = Held(0, frozenset(), frozenset(), frozenset())
@@ -56,7 +54,7 @@ class ArchiveRead:
     tables: int
     """Tables whose data is in it."""
     entry: tuple[str, ...] = ()
-    """Of these, at most `MOST_NAMES`: oid, schema, name and owner with blanks between."""
+    """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
     kind: tuple[str, ...] = ()
     """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
     text_bytes: Count = 0
@@ -68,10 +66,9 @@ class ArchiveRead:
     def held(self) -> Held:
         words = [each.split(" ") for each in self.entry]
         # Where a name holds blanks, others beside it.
-        names = frozenset(" ".join(each[1:count]) for each in words for count in range(3, len(each)))
-        owners = frozenset(each[3] for each in words if len(each) == _WORDS_OF_ENTRY)
-        newest = max((whole_number(each[0]) for each in words), default=0)
-        return Held(self.tables, names, frozenset(self.kind), owners, newest)
+        names = frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+        owners = frozenset(each[2] for each in words if len(each) == _WORDS_OF_ENTRY)
+        return Held(self.tables, names, frozenset(self.kind), owners)
 
     @property
     def listed(self) -> bool:
@@ -180,8 +177,8 @@ printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
 printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p' | head -n 1
 printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
-    oid = $3; sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
-    if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" oid " " $0 }
+    sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
+    if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
     else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|EXTENSION|BLOBS) /)) kinds[substr($0, 1, RLENGTH - 1)]
   }
   END { print "tables=" tables + 0; for (kind in kinds) print "kind=" kind }'
@@ -320,8 +317,10 @@ class ReadText(LongRead[TextRead]):
         if not names:
             raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
-        told = {"databases": tuple(names[1:]), "held": held, "roles": tuple(fields.pop("role", []))}
-        return read_lines(TextRead, fields, complete=True, said=said, **told)
+        roles = tuple(fields.pop("role", []))
+        return read_lines(
+            TextRead, fields, complete=True, said=said, databases=tuple(names[1:]), held=held, roles=roles
+        )
 
 
 def _by_place(lines: Iterable[str]) -> Mapping[str, list[str]]:

@@ -155,7 +155,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class _LocalProbe(Probe[T]):
+class LocalProbe(Probe[T]):
     """The target is `TARGET`."""
 
     family = Family.SCRIPTS
@@ -167,7 +167,7 @@ class _LocalProbe(Probe[T]):
         return LocalRequest(self.act, self.path).text()
 
 
-class LocalTree(_LocalProbe[Tree]):
+class LocalTree(LocalProbe[Tree]):
     """Every entry below a folder, regular files with their hashes."""
 
     act = LocalAct.TREE
@@ -175,34 +175,35 @@ class LocalTree(_LocalProbe[Tree]):
 
     def read(self, reply: Reply) -> Tree:
         if reply.code:
-            return Tree((), _problem(reply))
+            return Tree((), refusal_of(reply))
         return read_record(Tree, parse_json(reply.text), problem="")
 
 
-class LocalFile(_LocalProbe[LocalText]):
+class LocalFile(LocalProbe[LocalText]):
     """The text of one file of at most `LARGEST_TEXT_BYTES`."""
 
     act = LocalAct.TEXT
 
     def read(self, reply: Reply) -> LocalText:
         if reply.code:
-            return LocalText(problem=_problem(reply))
+            return LocalText(problem=refusal_of(reply))
         line, _, text = reply.text.partition("\n")
         return read_record(LocalText, parse_json(line), complete=True, text=text, problem="")
 
 
-class LocalTexts(_LocalProbe[Texts]):
+class LocalTexts(LocalProbe[Texts]):
     """The texts of all scripts below a folder, and of files of any other name that these include."""
 
     act = LocalAct.TEXTS
 
     def read(self, reply: Reply) -> Texts:
         if reply.code:
-            return Texts(problem=_problem(reply))
+            return Texts(problem=refusal_of(reply))
         return read_record(Texts, parse_json(reply.text), complete=True, problem="")
 
 
-def _problem(reply: Reply) -> str:
+def refusal_of(reply: Reply) -> str:
+    """Why there is no such text or tree. Raises Unreadable for a refusal that does not say."""
     if not reply.error:
         raise Unreadable("a refusal without a reason")
     return reply.error

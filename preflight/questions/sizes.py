@@ -234,17 +234,15 @@ class LiveContent:
     stored_bytes: Count = 0
     """What they hold, as stored."""
     listed: str = ""
-    """Oid, schema and name of each with blanks between, on a line; empty where there are more than 10000."""
+    """Schema and name of each with a blank between, on a line; empty where there are more than 10000."""
     kinds: str = ""
     """What it has besides, as pg_dump calls it, each on a line: `INDEX`, `FK CONSTRAINT`."""
     roles: str = ""
     """The cluster's, each on a line."""
 
     @property
-    def tables(self) -> Mapping[str, int]:
-        """Schema and name with a blank between -> oid."""
-        lines = (line.partition(" ") for line in self.listed.splitlines())
-        return {name: int(oid) for oid, _, name in lines}
+    def tables(self) -> frozenset[str]:
+        return frozenset(self.listed.splitlines())
 
 
 class LiveContentProbe(SqlProbe[LiveContent]):
@@ -266,7 +264,7 @@ k AS (
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,
   current_setting('server_version_num') AS version_num, count(*)::text AS count,
   coalesce(sum(pg_table_size(oid)), 0)::text AS stored_bytes,
-  CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(oid || ' ' || name, chr(10)), '') ELSE '' END AS listed,
+  CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(name, chr(10)), '') ELSE '' END AS listed,
   (SELECT coalesce(string_agg(kind, chr(10)), '') FROM k) AS kinds,
   (SELECT string_agg(rolname, chr(10)) FROM pg_roles) AS roles
 FROM t"""

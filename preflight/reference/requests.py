@@ -92,6 +92,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     yield from _folders(plan)
     for database in plan.databases.values():
         yield from _of_database(plan, database)
+    yield from _queries(plan)
     yield from _network(plan)
     yield from _presence(plan)
 
@@ -120,7 +121,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     line = sudoers_line(plan, host, account)
     if not line:
         text += " A name in it means something else in sudoers: write this rule by hand."
-    checks = ("become", "backup-location", "rollback-ready", "script-hashes")
+    checks = ("become", "backup-location", "earlier-backup", "script-hashes")
     return Requirement(host.owner, text, checks, "sudoers", (line,) if line else ())
 
 
@@ -143,11 +144,11 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
 
 
 def _verifying(work: PlannedBackup) -> tuple[str, ...]:
-    """What says of a backup that is no dump, or that cannot be read here, whether it is whole."""
+    """What says of a backup that is no dump, or that cannot be read here, whether it is whole, and of which server."""
     if work.backup.verify:
         return work.backup.verify[:1]
     is_read = work.replicates and work.backup.previous
-    return (work.program("pg_verifybackup"),) if is_read else ()
+    return (work.program("pg_verifybackup"), work.program("pg_controldata")) if is_read else ()
 
 
 def _is_plain(name: str) -> bool:
@@ -239,6 +240,15 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
             "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
         )
         yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _queries(plan: Plan) -> Iterator[Requirement]:
+    """Of `[checks.sql]`: just which grants a query takes, only PostgreSQL can tell."""
+    run: Any = plan.checks.get("sql", {}).get("run", {})
+    for assertion in run.values():
+        database, query = plan.databases[assertion.database], " ".join(assertion.query.split())
+        may = f"{database.user} may run (USAGE on the schemas, SELECT on the tables): {query}"
+        yield Requirement(database.owner, f"In {database.id}: {may}", ("sql",))
 
 
 def _replication(database: Database, work: ServerWork) -> Requirement:

@@ -282,6 +282,21 @@ def test_roles_of_a_replica_are_mended_on_its_primary(role: DatabaseRole | None)
 
 
 @pytest.mark.parametrize(
+    "seen",
+    [
+        identity({"search_path": "app"}),
+        identity({"statement_timeout": "600000"}),
+        identity({"session_replication_role": "replica"}),
+        identity(user="owner"),
+    ],
+)
+def test_settings_of_a_replicas_role_are_undone_on_its_primary(seen: Identity) -> None:
+    found = judged(replace(seen, in_recovery=True), role=ServerRole.REPLICA)
+    assert "RESET" in found.remedy
+    assert found.remedy.endswith("; -- on the primary of orders")
+
+
+@pytest.mark.parametrize(
     "backup",
     [
         replace(RESTORE, restore=Restore(login=Account("worker"), into="orders2")),

@@ -17,6 +17,7 @@ from preflight.plan import (
     BackupMethod,
     Database,
     RemotePath,
+    Restore,
 )
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import (
@@ -24,6 +25,7 @@ from preflight.questions.backup_reads import (
     Held,
     ReadArchive,
     ReadText,
+    Recorded,
     TextRead,
     Verified,
     VerifyBase,
@@ -39,10 +41,10 @@ OLD = replace(NEW, path="/b/old.dump", changed_at=MOMENT - timedelta(hours=25), 
 LISTING = Listing(backups=(NEW, OLD), count=2, dangling=0, folder="readable", ran_as=26, account=26, now=MOMENT)
 EMPTY = replace(LISTING, backups=(), count=0)
 NAMES = frozenset(f"public t{number}" for number in range(7))
-ENTRIES = tuple(f"{16384 + at} {name} release" for at, name in enumerate(sorted(NAMES)))
+ENTRIES = tuple(f"{name} release" for name in sorted(NAMES))
 LIVE = LiveContent(
     system_identifier="7", version_num=150018, count=7, stored_bytes=100 * MIB, kinds="INDEX\nFK CONSTRAINT",
-    listed="\n".join(entry.rpartition(" ")[0] for entry in ENTRIES), roles="release\npostgres",
+    listed="\n".join(NAMES), roles="release\npostgres",
 )  # fmt: skip
 ARCHIVE = ArchiveRead(
     list_code=0, code=0, said="", database="orders", server="15.18", dumped_by="15.18", tables=7, entry=ENTRIES,
@@ -62,6 +64,7 @@ NOTHING = replace(HELD, tables=0, names=frozenset())
 BACKUP = Backup(
     id="orders", database="orders", directory=RemotePath("/b"), previous=RemotePath("/b/*"), account=Account("postgres")
 )
+RECORDED = Recorded(ran_as=26, account=26, file="/b/new.dump.sha256", wanted="a" * 64, sha256="a" * 64)
 BEHIND = "become postgres on db1: sudo does not give it to the login"
 LOST = NoReply(Reason.QUESTION_LIMIT, "db1: no answer within 300 s", MOMENT)
 
@@ -84,11 +87,12 @@ def judged(
     backup: Backup = BACKUP,
     settings: EarlierBackupSettings | None = None,
     moment: datetime = MOMENT,
+    **more: Any,
 ) -> Judgement:
     ready = check(settings, backups={"orders": backup})
     ready.moment = moment
     found: Judgement = ready.judge(
-        subject(ready, "orders"), listing=listing, live=live, now=100 * MIB, read=read, earlier=earlier
+        subject(ready, "orders"), listing=listing, live=live, now=100 * MIB, read=read, earlier=earlier, **more
     )
     return found
 
@@ -182,14 +186,13 @@ def test_a_name_is_nobodys_where_the_window_writes_another_or_nothing() -> None:
         (replace(ARCHIVE, server="?"), Status.UNKNOWN, "does not say"),
         (replace(ARCHIVE, tables=0), Status.FAIL, "schema only"),
         (replace(ARCHIVE, entry=ENTRIES[1:], tables=6), Status.FAIL, "data of 1 of the 7 tables (public.t0)"),
-        (replace(ARCHIVE, entry=ENTRIES[:6], tables=6), Status.WARN, "1 table made since the backup"),
         (replace(ARCHIVE, kind=("INDEX", "FK CONSTRAINT")), Status.FAIL, "the tables themselves (data only)"),
         (replace(ARCHIVE, kind=("TABLE",)), Status.FAIL, "it lacks indexes, foreign keys"),
         (replace(ARCHIVE, kind=(*ARCHIVE.kind, "EXTENSION")), Status.PASS, "complete"),
-        (replace(ARCHIVE, entry=(*ENTRIES[:6], "16390 public t6 bob")), Status.FAIL, "not on the server: bob"),
+        (replace(ARCHIVE, entry=(*ENTRIES[:6], "public t6 bob")), Status.FAIL, "not on the server: bob"),
         (replace(ARCHIVE, dumped_by="16.4"), Status.WARN, "made by pg_dump 16, newer than the server, 15"),
         (replace(ARCHIVE, dumped_by="17.1"), Status.FAIL, "made by pg_dump 17, newer than the server, 15"),
-        (replace(ARCHIVE, entry=("16300 public x release", *ENTRIES)), Status.PASS, ""),
+        (replace(ARCHIVE, entry=("public x release", *ENTRIES)), Status.PASS, ""),
         (replace(ARCHIVE, text_bytes=80 * MIB), Status.PASS, ""),
         (replace(ARCHIVE, text_bytes=79 * MIB), Status.WARN, "holds 79% of what the database holds now"),
         (replace(ARCHIVE, text_bytes=49 * MIB), Status.FAIL, "holds 49% of what the database holds now"),
@@ -390,3 +393,58 @@ def test_a_failed_base_backup_is_read_again_with_its_own_program() -> None:
 def test_a_base_backup_that_sudo_keeps_from_being_read_waits_for_become(said: str, status: Status, behind: str) -> None:
     (point,) = judged(with_new(kind=BackupKind.BASE), Verified(1, said)).telling_points()
     assert (point.status, point.behind) == (status, behind)
+
+
+def test_a_sum_written_down_beside_it_is_compared() -> None:
+    assert "its SHA-256 is the one in /b/new.dump.sha256" in judged(recorded=RECORDED).summary
+    found = judged(recorded=replace(RECORDED, sha256="b" * 64))
+    assert (found.status, "was changed since its SHA-256 was written down" in found.summary) == (Status.FAIL, True)
+    assert judged(recorded=replace(RECORDED, file="", wanted="", sha256="")).status is Status.PASS
+    assert judged(recorded=replace(RECORDED, wanted="")).status is Status.UNKNOWN
+
+
+GLOBALS = replace(BACKUP, globals=RemotePath("/b/*.roles"))
+
+
+def test_roles_that_a_restore_needs_are_on_the_server_or_in_the_globals() -> None:
+    owned = replace(ARCHIVE, entry=tuple(entry.replace("release", "bob") for entry in ENTRIES))
+    found = judged(read=owned)
+    assert (found.status, "CREATE ROLE bob;" in found.remedy) == (Status.FAIL, True)
+    roles = replace(WHOLE, databases=(), held={}, roles=("bob",))
+    assert judged(read=owned, backup=GLOBALS, globals_read=roles).status is Status.PASS
+    without = replace(BACKUP, restore=Restore(options=("--no-owner",)))
+    assert judged(read=owned, backup=without).status is Status.PASS
+    for read in (None, TEXT, replace(roles, complete=False)):
+        assert judged(backup=GLOBALS, globals_read=read).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("kind", "read", "status", "words"),
+    [
+        (BackupKind.BASE, Verified(0, "", 15, "7"), Status.PASS, "complete: every file"),
+        (BackupKind.BASE, Verified(0, "", 15, "8"), Status.FAIL, "of another server: system identifier 8"),
+        (BackupKind.BASE_TAR, Verified(1, "thousands of errors", 15), Status.UNKNOWN, "cannot be read here"),
+        (BackupKind.BASE_TAR, Verified(1, "pg_verifybackup: error: x", 18), Status.FAIL, "not whole"),
+        (BackupKind.BASE_TAR, Verified(0, "", 18), Status.UNKNOWN, "cannot be read here"),
+        (BackupKind.BASE_TAR, Verified(0, "", 18, wal=True), Status.PASS, "its WAL beside it"),
+    ],
+)
+def test_a_base_backup_is_of_this_server_and_in_tar_format_read_by_18(
+    kind: BackupKind, read: Verified, status: Status, words: str
+) -> None:
+    found = judged(with_new(kind=kind), read)
+    assert (found.status, words in found.summary) == (status, True), found
+
+
+def test_more_tables_than_are_told_by_name_are_counted() -> None:
+    many = replace(LIVE, count=10_001, listed="")
+    assert judged(live=many, read=replace(ARCHIVE, tables=10_001)).status is Status.PASS
+    assert "data of 1 of the 10001 tables" in judged(live=many, read=replace(ARCHIVE, tables=10_000)).summary
+
+
+def test_tables_left_out_on_purpose_are_named_by_the_plan() -> None:
+    lacking = replace(ARCHIVE, entry=ENTRIES[1:], tables=6)
+    assert 'left_out = ["public.t0"]' in judged(read=lacking).remedy
+    found = judged(read=lacking, backup=replace(BACKUP, left_out=("public.*0",)))
+    assert (found.status, "by the plan: public.t0" in found.summary) == (Status.PASS, True)
+    assert judged(read=lacking, backup=replace(BACKUP, left_out=("public.t1",))).status is Status.FAIL

@@ -10,12 +10,13 @@ import pytest
 from preflight_checks.rollback_ready import RollbackReady
 
 from preflight.finding import Status
-from preflight.plan import RemotePath, Rollback, RollbackFile, Sha256
+from preflight.plan import Account, Database, RemotePath, Rollback, RollbackFile, Sha256
 from tests.toy import MOMENT, WINDOW, toy_plan
 
 
 def check(**sections: Any) -> RollbackReady:
-    return RollbackReady(toy_plan(**sections), MOMENT)
+    database = Database(id="orders", host="db1", user=Account("release"))
+    return RollbackReady(toy_plan(**{"databases": {"orders": database}, **sections}), MOMENT)
 
 
 def subject(of: RollbackReady, name: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import argv, environment, preflight_process
+from tests.cli.program import argv, environment, preflight, preflight_process
 from tests.site.machine import command_lines
 
 
@@ -44,9 +44,18 @@ def test_the_demo_is_go_in_new_york(folder: Path) -> None:
 
 @pytest.mark.case(57)
 def test_the_night_is_no_go_in_kolkata(folder: Path) -> None:
-    done = preflight_process("demo", "--night", TMPDIR=str(folder), TZ="Asia/Kolkata")
+    done = preflight_process("demo", "--night", "--story", TMPDIR=str(folder), TZ="Asia/Kolkata")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("NO-GO")
+    assert done.stdout.endswith("without them the night ends at 03:45, both applications live.\n")
+
+
+@pytest.mark.parametrize("others", [(), ("--night", "--gate"), ("--night", "--format", "json")])
+def test_the_story_belongs_to_the_text_of_the_night(others: tuple[str, ...]) -> None:
+    done = preflight("demo", "--story", *others)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--story stands below the text of --night, without --gate" in done.stderr
 
 
 def test_the_gate_keeps_only_the_reads_of_unchanged_backups(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from preflight.clock import now
 from preflight.demo.site import DemoSite
+from preflight.demo.story import LOSSES, naming, tell_story
 from preflight.engine.answered import Answered
 from preflight.engine.inspection import Inspection, inspect
 from preflight.engine.registry import find_checks
@@ -198,6 +199,18 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
         )
         assert failing, f"{check} {subject} did not fail"
         assert word.lower() in said.lower(), f"{check} {subject}: {said}"
+
+
+def test_each_loss_of_the_night_stands_in_its_report(night: Run) -> None:
+    assert [loss.what for loss in LOSSES if naming(night.verdict, loss) is None] == []
+    told = tell_story(night.verdict)
+    assert "At least 165 of 390 min: without them the night ends at 03:45, both applications live." in told
+    assert [line for line in told.splitlines() if len(line) > 100] == []
+
+
+def test_a_loss_that_no_line_names_is_told(good: Run) -> None:
+    assert [loss.what for loss in LOSSES if naming(good.verdict, loss)] == []
+    assert tell_story(good.verdict).count("no line of this report") == len(LOSSES)
 
 
 def test_the_night_prints_the_times_the_price_and_the_pairs(night: Run) -> None:

@@ -262,7 +262,7 @@ def test_once_the_window_is_open_all_times_are_those_of_work_that_begins_now() -
     assert way_back.endswith("start rollback by 04:24 (08:24 UTC), 1 h 56 min too late to decide")
     assert window_span(late.plan.window, late.moment).endswith("6 h, 2 h 30 min left")
     aloud = say.render(late)
-    assert "Work that begins now ends zero six twenty-five, latest start zero one zero four is over." in aloud
+    assert "Finish zero six twenty-five if the work begins now, latest start zero one zero four is over." in aloud
     assert "one hour fifty-six minutes too late" in aloud
 
 
@@ -285,7 +285,9 @@ def test_what_cannot_be_computed_is_said_to_be_unknown() -> None:
     verdict = replace(go(), plan=plan, planned_schedule=schedule(plan), found_schedule=schedule(plan))
     unknown_times = "decide by and start rollback by not known: the plan has no time for taking back stop-app1"
     assert list(times(verdict)) == ["02:55 (06:55 UTC)", unknown_times]
-    assert "Decide by is not known" in say.render(verdict)
+    assert "Decide by and start rollback by not known: the plan has no time for taking back stop-app1." in say.render(
+        verdict
+    )
     assert "start rollback by 04" not in html.render(verdict)
 
 
@@ -296,5 +298,5 @@ def test_a_way_over_the_network_without_a_declared_price_has_no_price() -> None:
     findings = [replace(each, price=each.price and replace(each.price, minutes=0.0)) for each in verdict.findings]
     report = text.render(replace(unpriced, findings=findings))
     assert "finish 0" not in report.partition("FAIL     login  db1")[2]
-    unknown_price = "the plan has no time over the network (minutes_over_network) for backup-orders, scripts-orders"
+    unknown_price = "the plan has no minutes_over_network for backup-orders, scripts-orders"
     assert unknown_price in said(report.splitlines())

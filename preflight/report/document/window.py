@@ -3,7 +3,7 @@ picture shows it, whatever it is drawn with. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -34,33 +34,49 @@ def window_span(window: Window, moment: datetime) -> str:
     return f"{text}, {'over' if moment >= window.end else f'{format_duration(window.end - moment)} left'}"
 
 
-def times(verdict: Verdict) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a moment and a length of time are put into words: to be read or to be heard."""
+
+    moment: Callable[[datetime, Window], str]
+    length: Callable[[timedelta], str]
+
+
+def _with_utc(at: datetime, window: Window) -> str:
+    """For everybody whose clock shows UTC, too."""
+    return time_in_window(window, at) + ("" if _is_utc(window, at) else f" ({_in_utc(window, at)} UTC)")
+
+
+WRITTEN = Voice(_with_utc, format_duration)
+
+
+def times(verdict: Verdict, voice: Voice = WRITTEN) -> Iterator[str]:
     """With what failed: when the work ends, and when it begins at the latest; until when it can be taken back. Nothing
     without steps, and once the window is over."""
     planned, found = verdict.planned_schedule, verdict.found_schedule
     if planned is not None and found is not None:
-        yield ", ".join(_work(verdict, planned, found))
-        yield ", ".join(_way_back(verdict, found))
+        yield ", ".join(_work(verdict, planned, found, voice))
+        yield ", ".join(_way_back(verdict, found, voice))
 
 
-def _work(verdict: Verdict, planned: Schedule, found: Schedule) -> Iterator[str]:
-    known, finish = found.known, _with_utc(verdict.plan.window, found.finish_at)
-    begun = " if the work begins now" if verdict.moment > verdict.plan.window.start else ""
+def _work(verdict: Verdict, planned: Schedule, found: Schedule, voice: Voice) -> Iterator[str]:
+    known, window = found.known, verdict.plan.window
+    begun = " if the work begins now" if verdict.moment > window.start else ""
     least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
-    yield f"{not_before}{finish}{begun}"
+    yield f"{not_before}{voice.moment(found.finish_at, window)}{begun}"
     if found.finish_at != planned.finish_at:
-        yield f"{least}{format_duration(found.finish_at - planned.finish_at)} longer with what failed"
+        yield f"{least}{voice.length(found.finish_at - planned.finish_at)} longer with what failed"
     if found.unpriced:
         yield unpriced_steps(found.unpriced)
     if known.latest_start is not None:
-        early = verdict.plan.window.start - known.latest_start
+        early = window.start - known.latest_start
         if early > timedelta():
-            yield f"{format_duration(early)} more than the window and its margin allow"
+            yield f"{voice.length(early)} more than the window and its margin allow"
         else:
-            yield _by(verdict, "latest start", known.latest_start)
+            yield _by(verdict, "latest start", known.latest_start, voice)
 
 
-def _way_back(verdict: Verdict, found: Schedule) -> Iterator[str]:
+def _way_back(verdict: Verdict, found: Schedule, voice: Voice) -> Iterator[str]:
     known = found.known
     if found.unknown_undo:
         named = listed(found.unknown_undo, _MOST_STEPS_NAMED)
@@ -68,21 +84,16 @@ def _way_back(verdict: Verdict, found: Schedule) -> Iterator[str]:
     elif known.decide_by is None or known.start_rollback_by is None:
         yield "nothing to take back"
     else:
-        yield _by(verdict, "decide by", known.decide_by)
-        yield _by(verdict, "start rollback by", known.start_rollback_by)
+        yield _by(verdict, "decide by", known.decide_by, voice)
+        yield _by(verdict, "start rollback by", known.start_rollback_by, voice)
     if known.margin is not None:
-        yield margin(known.margin)
+        yield margin(known.margin, voice)
     if found.point_of_no_return is not None:
-        yield f"no way back from {_with_utc(verdict.plan.window, found.point_of_no_return)}"
+        yield f"no way back from {voice.moment(found.point_of_no_return, verdict.plan.window)}"
 
 
-def _by(verdict: Verdict, what: str, at: datetime) -> str:
-    return f"{what} {_with_utc(verdict.plan.window, at)}{' is over' if at < verdict.moment else ''}"
-
-
-def _with_utc(window: Window, at: datetime) -> str:
-    """For everybody whose clock shows UTC, too."""
-    return time_in_window(window, at) + ("" if _is_utc(window, at) else f" ({_in_utc(window, at)} UTC)")
+def _by(verdict: Verdict, what: str, at: datetime, voice: Voice) -> str:
+    return f"{what} {voice.moment(at, verdict.plan.window)}{' is over' if at < verdict.moment else ''}"
 
 
 def _is_utc(window: Window, at: datetime) -> bool:
@@ -95,11 +106,11 @@ def _in_utc(window: Window, at: datetime) -> str:
     return f"{utc:%H:%M}" if utc.date() == local.date() else f"{utc:%a %H:%M}"
 
 
-def margin(left: timedelta) -> str:
+def margin(left: timedelta, voice: Voice = WRITTEN) -> str:
     """What is left between the end of the last risky step and decide-by."""
     if left < timedelta():
-        return f"{format_duration(-left)} too late to decide"
-    return f"margin {format_duration(left)}"
+        return f"{voice.length(-left)} too late to decide"
+    return f"margin {voice.length(left)}"
 
 
 def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
@@ -121,7 +132,7 @@ def price_text(verdict: Verdict, finding: Finding, price: Price) -> str:
 
 
 def unpriced_steps(steps: Sequence[str]) -> str:
-    return f"the plan has no time over the network (minutes_over_network) for {listed(steps, _MOST_STEPS_NAMED)}"
+    return f"the plan has no minutes_over_network for {listed(steps, _MOST_STEPS_NAMED)}"
 
 
 def event_text(verdict: Verdict, event: Event) -> str:

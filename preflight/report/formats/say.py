@@ -19,6 +19,7 @@ from preflight.plan import Plan, Window
 from preflight.report import PLAIN, View
 from preflight.report.document.order import Blocker, blockers
 from preflight.report.document.sections import left_out, not_selected
+from preflight.report.document.window import Voice, times
 from preflight.verdict import Decision, Verdict, WaiverState, WaiverUse
 
 _SMALL = (
@@ -60,7 +61,8 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield _waiver(verdict, use)
     yield from _void(verdict)
     yield from (f"without {name(each, _LONGEST_REASON)}" for each in left_out(verdict))
-    yield from _times(verdict)
+    for what, said in zip(("finish ", ""), times(verdict, Voice(clock_time, duration)), strict=False):
+        yield what + name(said, _LONGEST_REASON)
     if verdict.decision is Decision.GO:
         yield from _agreed(verdict)
     skipped, gaps = len(not_selected(verdict)), len(verdict.unconfirmed)
@@ -128,43 +130,6 @@ def _waiver(verdict: Verdict, use: WaiverUse) -> str:
     if use.state is WaiverState.COVERS:
         return f"waiver {name(waiver.id)} covers {name(f'{waiver.check} {waiver.subject}')}, {approved}"
     return f"waiver {name(waiver.id)}, {approved}, covers nothing: {use.state}"
-
-
-def _times(verdict: Verdict) -> Iterator[str]:
-    """Once the window is open, those of work that begins now; once it is over, none."""
-    window, planned, found = verdict.plan.window, verdict.planned_schedule, verdict.found_schedule
-    if planned is None or found is None:
-        return
-    finish, known, is_open = clock_time(found.finish_at, window), found.known, verdict.moment > window.start
-    ends = "work that begins now ends" if is_open else "finish"
-    least, not_before = ("", "") if known.finish_at else ("at least ", "not before ")
-    told = [f"{ends} {not_before}{finish}"]
-    if found.finish_at != planned.finish_at:
-        told.append(f"{least}{duration(found.finish_at - planned.finish_at)} longer with what failed")
-    if found.unpriced:
-        told.append("not every time over the network is known")
-    if known.latest_start is not None:
-        early = window.start - known.latest_start
-        more = f"{duration(early)} more than the window and its margin allow"
-        told.append(more if early > timedelta() else _by(verdict, "latest start", known.latest_start))
-    yield ", ".join(told)
-    if found.unknown_undo:
-        yield "decide by is not known, the plan has no time for taking everything back"
-    elif known.decide_by is None or known.start_rollback_by is None:
-        yield "nothing to take back"
-    else:
-        decide, start = known.decide_by, known.start_rollback_by
-        told = [_by(verdict, "decide by", decide), _by(verdict, "start rollback by", start)]
-        if known.margin is not None:
-            late = known.margin < timedelta()
-            told.append(f"{duration(-known.margin)} too late" if late else f"margin {duration(known.margin)}")
-        yield ", ".join(told)
-    if found.point_of_no_return is not None:
-        yield f"no way back from {clock_time(found.point_of_no_return, window)}"
-
-
-def _by(verdict: Verdict, what: str, at: datetime) -> str:
-    return f"{what} {clock_time(at, verdict.plan.window)}{' is over' if at < verdict.moment else ''}"
 
 
 def _agreed(verdict: Verdict) -> Iterator[str]:

@@ -120,7 +120,7 @@ def test_a_margin_that_is_gone_is_said_to_be() -> None:
     verdict = go()
     assert verdict.found_schedule is not None
     late = replace(verdict, found_schedule=replace(verdict.found_schedule, margin=timedelta(minutes=-5)))
-    assert "five minutes too late." in say.render(late)
+    assert "five minutes too late to decide." in say.render(late)
 
 
 def test_from_when_on_there_is_no_way_back_is_said() -> None:
@@ -129,7 +129,7 @@ def test_from_when_on_there_is_no_way_back_is_said() -> None:
     final = replace(
         verdict.found_schedule, point_of_no_return=verdict.plan.window.start + timedelta(hours=3, minutes=5)
     )
-    assert "No way back from zero three zero five." in say.render(replace(verdict, found_schedule=final))
+    assert "no way back from zero three zero five." in say.render(replace(verdict, found_schedule=final))
 
 
 def test_without_steps_no_times_are_said() -> None:

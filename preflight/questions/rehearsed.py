@@ -1,0 +1,221 @@
+"""The record that `preflight rehearse` writes beside the plan: what the sealed work did where it was tried. Pure.
+
+It holds no row of anybody's data and no secret; psql's own error line may quote a value, so only its owner reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from preflight.plan import Plan
+from preflight.plan.limits import Between
+from preflight.probe import Reply, Unreadable
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
+from preflight.record import parse_json, plain, read_record
+from preflight.wording import beside
+
+_FORMAT = 1
+
+
+class Content(StrEnum):
+    """What the scratch database held before the work."""
+
+    SCHEMA = "schema"
+    """The real database's schema: no rows, so that minutes and rows tell nothing."""
+    RESTORE = "restore"
+    """The newest previous backup, put back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """One object of the scratch database or server that a script touched."""
+
+    kind: str
+    """PostgreSQL's word: table, index, function, schema, role, setting ..."""
+    name: str
+    """Its identity, quoted where PostgreSQL quotes it: `billing.events`."""
+    defined: bool = False
+    """Created, altered or dropped by a statement of DDL: what its owner alone may do."""
+    created: bool = False
+    dropped: bool = False
+    rewritten: bool = False
+    """Its files were written anew: it needs its own size again."""
+    lock: str = ""
+    """The strongest that the script held on it, as pg_locks calls it; empty where none was seen."""
+    inserted: int = 0
+    """Rows."""
+    updated: int = 0
+    deleted: int = 0
+    size_bytes: int = 0
+    """Before the script, of a table with its indexes and its TOAST table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One script, or the command, as it ran."""
+
+    script: str
+    """Its path relative to the staged folder; of a command, its program."""
+    way_back: bool = False
+    seconds: float
+    wal_bytes: int = 0
+    exit_code: int
+    """Of the client program that ran it; 128 + N when signal N ended it."""
+    said: str = ""
+    """Where it failed: the client's own error line."""
+    rolled_back: int = 0
+    """Transactions of this client that were rolled back, one that was left open with them."""
+    rows_lost: tuple[str, ...] = ()
+    """Of a way back: tables with fewer rows than before the scripts, `billing.events: 3 rows of 10`."""
+    changes: str = ""
+    """Unified diff of the schema before and after it; empty for a way back, whose entry has `left`."""
+    touched: tuple[Touched, ...] = ()
+
+    @property
+    def changed_rows(self) -> int:
+        return sum(each.inserted + each.updated + each.deleted for each in self.touched)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """The same line once more, on an untouched copy of the schema, with a broken statement put first in one script."""
+
+    script: str
+    exit_code: int
+    said: str
+    kept: str = ""
+    """What was applied all the same: unified diff of the schema; empty for nothing."""
+    went_on: str = ""
+    """The first statement that the server got after the broken one; empty where it stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsedEntry:
+    """One entry of `[scripts]`."""
+
+    database: str
+    """The entry of `[databases]`."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 by path of every sealed file: scripts, ways back and what they include."""
+    line: tuple[str, ...] = ()
+    """As the plan declares it for the real server; the `rehearse_command` of a command."""
+    runs: tuple[Run, ...] = ()
+    """The scripts in their order up to the first that failed; then the ways back, as far as they ran."""
+    drills: tuple[Drill, ...] = ()
+    changes: str = ""
+    """Unified diff of the schema, before and after the scripts."""
+    left: str = ""
+    """Unified diff of the schema, before the scripts and after the ways back; empty where these undo everything."""
+
+    @property
+    def forward(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if not run.way_back)
+
+    @property
+    def back(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.way_back)
+
+    @property
+    def minutes(self) -> float:
+        """Of all scripts; it tells something only where the content is a restore."""
+        return sum(run.seconds for run in self.forward) / 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsedDatabase:
+    """One entry of `[databases]`, and the scratch database that stood for it."""
+
+    content: Content
+    backup: str = ""
+    """The file that was restored; empty for the schema alone."""
+    size_bytes: int
+    """Of the scratch database before the work."""
+    version_num: int
+    """Of the scratch server, as `server_version_num` says it: 150018."""
+    server_version_num: int
+    """Of the real one."""
+    system_identifier: str = ""
+    """Of the real server; empty where the plan's role may not see it."""
+    schema_before: str = ""
+    """SHA-256 of the schema's text."""
+    schema_after: str = ""
+    """After the scripts of all entries, before the ways back."""
+    missing_extensions: tuple[str, ...] = ()
+    """Of the real database, and not to be had on the scratch server."""
+
+    @property
+    def major(self) -> int:
+        return self.version_num // 10_000
+
+    @property
+    def server_major(self) -> int:
+        return self.server_version_num // 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """The whole record."""
+
+    release: str
+    at: datetime
+    """When it began, UTC."""
+    by: str
+    """Who called it: the account of the machine where preflight ran."""
+    where: str
+    """The scratch server, in words."""
+    databases: Mapping[str, RehearsedDatabase] = field(default_factory=dict)
+    """By id of `[databases]`."""
+    scripts: Mapping[str, RehearsedEntry] = field(default_factory=dict)
+    """By id of `[scripts]`; a command without `rehearse_command` is not among them."""
+    format: Annotated[int, Between(_FORMAT, _FORMAT)] = _FORMAT
+
+    def touched(self, database: str) -> Iterator[tuple[str, Run, Touched]]:
+        """Every object that a script touched in one database of the plan: (entry of `[scripts]`, run, object)."""
+        for name, entry in self.scripts.items():
+            if entry.database == database:
+                yield from ((name, run, each) for run in entry.runs for each in run.touched)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What lies beside the plan."""
+
+    record: Rehearsal | None
+    problem: str = ""
+    """Why there is no record: no such file, or one that cannot be relied on."""
+
+
+@dataclass(frozen=True)
+class RehearsalProbe(LocalProbe[Rehearsed]):
+    """Reads the record beside the plan."""
+
+    act = LocalAct.TEXT
+
+    @classmethod
+    def of(cls, plan: Plan) -> RehearsalProbe:
+        return cls(TARGET, beside(plan.folder, plan.rehearsal_record))
+
+    def read(self, reply: Reply) -> Rehearsed:
+        if reply.code:
+            return Rehearsed(None, refusal_of(reply))
+        head, line, text = reply.text.partition("\n")
+        if not head or not line:
+            raise Unreadable("no text with its hash before it")
+        try:
+            return Rehearsed(parse_rehearsal(text))
+        except Unreadable as error:
+            return Rehearsed(None, f"it cannot be read: {error}")
+
+
+def parse_rehearsal(text: str) -> Rehearsal:
+    """The record in a file's text. Raises Unreadable, also where a later or an earlier version wrote it."""
+    return read_record(Rehearsal, parse_json(text), complete=True)
+
+
+def format_rehearsal(record: Rehearsal) -> str:
+    """The file's text."""
+    return json.dumps(asdict(record), indent=1, default=plain, ensure_ascii=False) + "\n"

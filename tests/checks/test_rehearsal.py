@@ -1,0 +1,175 @@
+"""rehearsal on plain facts: records of rehearsals. Rehearsals that ran for real are tried in tests/site."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preflight_checks.rehearsal import RehearsalCheck
+
+from preflight.finding import Judgement, Status
+from preflight.judging.sealed_scripts import format_manifest
+from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
+from preflight.probe import Answer, Question
+from preflight.questions.rehearsed import (
+    Content,
+    Drill,
+    Rehearsal,
+    RehearsalProbe,
+    RehearsedDatabase,
+    RehearsedEntry,
+    Run,
+    Touched,
+    format_rehearsal,
+    parse_rehearsal,
+)
+from preflight.testing import Trial, answered
+from tests.toy import MOMENT, toy_plan
+
+TEXTS = {
+    "010.sql": "create table a (b int);\n\\ir parts/columns.sql\n",
+    "020.sql": "insert into a values (1);\n",
+    "parts/columns.sql": "alter table a add c int;\n",
+    "undo/010.down.sql": "drop table a;\n",
+    "undo/020.down.sql": "delete from a;\n",
+}
+SEALED = {name: f"{number:064x}" for number, name in enumerate(TEXTS)}
+ENTRY = Scripts(
+    id="orders",
+    database="orders",
+    approved=Path("plans/sql/orders"),
+    manifest=Path("plans/sql/orders.SHA256SUMS"),
+    staged=RemotePath("/srv/release/orders"),
+    way_back="undo/{stem}.down.sql",
+    files=("010.sql", "020.sql"),
+)
+LINE = ("psql", "-X", "-w", "-v", "ON_ERROR_STOP=1", "-U", "release", "-d", "orders", "-f", "010.sql", "-f", "020.sql")
+TRIED = RehearsedEntry(
+    database="orders",
+    files=SEALED,
+    line=LINE,
+    runs=(
+        Run(
+            script="010.sql", seconds=1.5, exit_code=0, touched=(Touched(kind="table", name="public.a", created=True),)
+        ),
+        Run(script="020.sql", seconds=0.5, exit_code=0),
+        Run(script="undo/020.down.sql", way_back=True, seconds=0.1, exit_code=0),
+        Run(script="undo/010.down.sql", way_back=True, seconds=0.1, exit_code=0),
+    ),
+    drills=(
+        Drill(script="010.sql", exit_code=3, said="psql:010.sql:1: ERROR:  syntax error"),
+        Drill(script="020.sql", exit_code=3, said="psql:020.sql:1: ERROR:  syntax error", kept="+ table public.a"),
+    ),
+    changes="+ table public.a",
+)
+RECORD = Rehearsal(
+    release="REL-1",
+    at=MOMENT,
+    by="kaya",
+    where="PostgreSQL 15.18 of this machine",
+    databases={
+        "orders": RehearsedDatabase(
+            content=Content.RESTORE, backup="/b/1.dump", size_bytes=9, version_num=150018, server_version_num=150018
+        )
+    },
+    scripts={"orders": TRIED},
+)
+
+
+def plan_with(**without: str) -> Plan:
+    orders = Database(id="orders", host="db1", user=Account("release"), owner="dba")
+    plan = toy_plan(databases=[orders], scripts=[ENTRY])
+    return replace(plan, release=replace(plan.release, without=Without(**without)))
+
+
+def trial(
+    record: Rehearsal | str | None = RECORD, *, plan: Plan | None = None, sealed: Mapping[str, str] = SEALED
+) -> Trial:
+    """The check on a record beside the plan, or on a text in its place; None for no file."""
+    plan = plan or plan_with()
+    text = format_rehearsal(record) if isinstance(record, Rehearsal) else record
+
+    def answer(question: Question) -> Answer:
+        if question.id == RehearsalProbe.of(plan).question().id:
+            return _file(text) if text is not None else answered("", 1, "toy.rehearsal.json: no such file")
+        if "SHA256SUMS" in question.text:
+            return _file(format_manifest(sealed))
+        return answered(json.dumps({"texts": TEXTS, "unread": {}}))
+
+    return Trial(RehearsalCheck, plan, answer)
+
+
+def _file(text: str) -> Answer:
+    return answered(f"{json.dumps({'sha256': '0' * 64})}\n{text}")
+
+
+def judged(*arguments: Any, **more: Any) -> Judgement:
+    tried = trial(*arguments, **more)
+    tried.assert_contract()
+    return tried.finding.judgement
+
+
+def with_entry(**fields: Any) -> Rehearsal:
+    return replace(RECORD, scripts={"orders": replace(TRIED, **fields)})
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    assert parse_rehearsal(format_rehearsal(RECORD)) == RECORD
+
+
+def test_scripts_that_ran_as_they_are_sealed_pass() -> None:
+    found = judged()
+    assert (found.status, found.summary) == (
+        Status.PASS, "2 scripts rehearsed 2026-10-16 on PostgreSQL 15.18 of this machine"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (None, "no such file"),
+        ("{}", "it cannot be read"),
+        (format_rehearsal(RECORD).replace('"format": 1', '"format": 2'), "it cannot be read"),
+        (replace(RECORD, scripts={}), "the record does not have them"),
+    ],
+    ids=["no file", "no record", "another version", "another entry"],
+)
+def test_scripts_that_were_never_rehearsed_are_unknown_with_the_command(record: Rehearsal | str, why: str) -> None:
+    found = judged(record)
+    assert (found.status, why in found.actual) == (Status.UNKNOWN, True), found
+    assert found.remedy.startswith("run: preflight rehearse toy.toml; or ")
+
+
+def test_a_release_may_leave_it_out_for_a_reason() -> None:
+    found = judged(None, plan=plan_with(rehearsal="on the test server"))
+    assert (found.status, found.summary) == (Status.WARN, "not rehearsed: on the test server")
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_one_byte_changed_since_voids_it_by_name(name: str) -> None:
+    found = judged(sealed={**SEALED, name: "f" * 64})
+    assert (found.status, found.summary) == (Status.FAIL, f"changed since the rehearsal: {name}")
+
+
+def test_a_script_that_was_added_or_taken_out_since_voids_it_by_name() -> None:
+    added = judged(sealed={**SEALED, "030.sql": "f" * 64})
+    gone = judged(sealed={name: sha256 for name, sha256 in SEALED.items() if name != "020.sql"})
+    assert [each.status for each in (added, gone)] == [Status.FAIL] * 2
+    assert ("030.sql" in added.summary, "020.sql" in gone.summary) == (True, True)
+
+
+def test_another_line_than_rehearsed_fails() -> None:
+    plan = plan_with()
+    other = replace(plan, scripts={"orders": replace(ENTRY, single_transaction=True)})
+    found = judged(plan=other)
+    assert (found.status, "--single-transaction" in found.actual) == (Status.FAIL, True)
+
+
+def test_a_script_that_failed_is_told_in_psqls_own_words() -> None:
+    said = 'psql:010.sql:1: ERROR:  syntax error at or near "SELEC"'
+    found = judged(with_entry(runs=(Run(script="010.sql", seconds=0.1, exit_code=3, said=said),)))
+    assert (found.status, said in found.summary) == (Status.FAIL, True)
