@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown
-from preflight.judging.cures import answered_for
 from preflight.plan import Connect, Database
+from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_with
 from preflight.questions.postgres import Backend, BackendProbe, Identity, IdentityProbe
 from preflight.questions.sql import quote_identifier

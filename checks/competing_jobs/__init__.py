@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
-from preflight.judging.cures import answered_for
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host, Said
+from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
     CrontabProbe,

@@ -65,7 +65,7 @@ MANY_LINES = "many lines"
 OR_NONE = "or none"
 """In its place a table `{ none = "reason" }` says why there is nothing; the plan keeps the reason."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-"""A day within a text, as `guess_or_dated` and `shown_on` want it."""
+"""A day within a text, as `guess_or_dated` wants it."""
 GUESS = "guess"
 """Where a number of minutes comes from that nobody measured."""
 
@@ -76,14 +76,6 @@ def guess_or_dated(value: str) -> str:
     if dated is None:
         return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
     return _day_complaint(dated[1])
-
-
-def shown_on(value: str) -> str:
-    """Who showed something and when: `shown 2026-10-10, run 8812`."""
-    shown = re.fullmatch(rf"shown ({DAY.pattern}), \S*\w\w.*", value)
-    if shown is None:
-        return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
-    return _day_complaint(shown[1])
 
 
 def below_folder(value: str) -> str:

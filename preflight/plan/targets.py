@@ -40,7 +40,6 @@ from preflight.plan.values import (
     Server,
     ServerRole,
     Sha256,
-    Shown,
     SslMode,
     StepRef,
     Text,
@@ -131,6 +130,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`migration` of a database: where the history of its migration tool (Flyway, Liquibase, Alembic, ...) must end."""
+
+    shorthand: ClassVar[str] = "from"
+    """In the plan a bare string stands for a table with just this key."""
+
+    from_: Name
+    """The newest migration before the work, as the tool's table has it: a version, an id, a name; of several heads all,
+    in order, with commas between them."""
+    to: str = ""
+    """The same once the work is done, for `preflight verify`."""
+    table: str = ""
+    """`SCHEMA.TABLE` of the history that counts, where the database has several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
@@ -167,6 +182,8 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    migration: Migration | None = None
+    """The newest migration that its migration tool has applied, where one changes it."""
     data_directory: SaidPath | None = None
     """Who says where its server keeps its data, where the role is no member of pg_read_all_settings and so may not see
     it, or the host does not show the place."""
@@ -338,8 +355,8 @@ class Scripts:
     """File on the host to which psql also writes its output (`-L`)."""
     command: tuple[Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
-    stops_on_error: Shown | None = None
-    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    stops_on_error: Said | None = None
+    """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
     line_endings: LineEndings = LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""

@@ -25,6 +25,8 @@ from preflight.plan import (
     Database,
     RemotePath,
     Restore,
+    Role,
+    Said,
     Scripts,
     SecretRef,
     ServerRole,
@@ -33,7 +35,7 @@ from preflight.plan import (
 )
 from preflight.seal import seal_scripts
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import findings, host_on, make_plan, told
+from tests.site.asking import NOW, findings, host_on, make_plan, told
 from tests.site.machine import free_port
 from tests.site.postgres import Cluster
 from tests.site.site import Site
@@ -107,6 +109,7 @@ class Server:
             sections["backups"] = {"orders": replace(made, account=Login(become), **backup)}  # type: ignore[arg-type]
         self.plan = make_plan(
             self.folder,
+            roles=[Role(id="dba", primary="D. Kaya")],
             hosts=[host],
             databases=[database],
             known_hosts=sshd.known_hosts_lines(),
@@ -466,8 +469,9 @@ def test_a_command_is_there_and_executable_for_its_account(server: Server) -> No
     found = run()
     assert found.status is Status.UNKNOWN, told(found)
     assert "whether ./deploy.sh prod stops at the first error is not known" in found.judgement.summary
-    assert run(stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
-    assert run(command=("env", "true"), stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
+    shown = Said(by="dba", on=NOW.date(), reason="run 8812")
+    assert run(stops_on_error=shown).status is Status.WARN
+    assert run(command=("env", "true"), stops_on_error=shown).status is Status.WARN
     fails(run(command=("no-such-program",)), "no-such-program does not start", "executable for")
 
 
