@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,7 +12,16 @@ from preflight.finding import Judgement
 from preflight.plan.limits import Between
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import ReadText, Recorded, RecordedSum, TextRead, read_in_full
+from preflight.questions.backup_reads import (
+    ArchiveRead,
+    ReadText,
+    Recorded,
+    RecordedSum,
+    TextRead,
+    Verified,
+    read_in_full,
+    verify_by_plan,
+)
 from preflight.questions.backups import BackupKind, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizeProbe
@@ -48,15 +57,16 @@ class EarlierBackup(Check):
 
     A backup nobody has read is none: an archive cut off in the middle still shows a whole table of contents. So the
     newest earlier backup is read to its end on its host, at the lowest priority: an archive by pg_restore, SQL text to
-    pg_dump's last line, packed text through its unpacker, a base backup by pg_verifybackup against its manifest; what
-    cannot be read here by the entry's own `verify`, whose status decides. Readable is not complete: a dump must be of
-    the right database and server version, by a pg_dump that the server is not older than, hold data of every table that
-    the database has now but for those of `left_out`, the definitions of the tables, its indexes, keys, extensions and
-    large objects, and about as much as the database holds now; a base backup must be of this server. The roles that
-    own the tables must be on the server or in a dump of the `globals`. It must be young enough by its file and by what
-    it says of itself, not be much smaller than the one before, and not bear the name to which the window's backup is
-    written. Where its SHA-256 was written down beside it (FILE.sha256), it is compared: an archive written without
-    compression has no checksums, and a flipped byte in it shows nowhere else.
+    pg_dump's last line, packed text through its unpacker, a base backup by pg_verifybackup against its manifest. Of
+    what cannot be read here, the entry's own `verify` says whether it is whole, which is no more than a warning: nobody
+    saw it. Readable is not complete: a dump must be of the right database and server version, by a pg_dump that the
+    server is not older than, hold data of every table that the database has now but for those of `left_out`, the
+    definitions of the tables, its indexes, keys, extensions and large objects, and about as much as the database holds
+    now; a base backup must be of this server. The roles that own the tables must be on the server or in a dump of the
+    `globals`. It must be young enough by its file and by what it says of itself, not be much smaller than the one
+    before, and not bear the name to which the window's backup is written. Where its SHA-256 was written down beside it
+    (FILE.sha256), it is compared: an archive written without compression has no checksums, and a flipped byte in it
+    shows nowhere else.
     """
 
     id = "earlier-backup"
@@ -68,7 +78,9 @@ class EarlierBackup(Check):
     )
     cure = "take a new backup and read it"
     Settings = EarlierBackupSettings
-    judges_no_reply = frozenset({"live", "now", "read", "earlier", "recorded", "globals_read"})
+    judges_no_reply = frozenset(
+        {"live", "now", "read", "read_by_plan", "earlier", "earlier_by_plan", "recorded", "globals_read"}
+    )
 
     def subjects(self) -> Sequence[Subject]:
         return [Subject(each.id, each, each.owner) for each in planned_backups(self.plan) if each.backup.previous]
@@ -91,8 +103,10 @@ class EarlierBackup(Check):
         The newest dump of the globals is read."""
         planned: PlannedBackup = subject.item
         names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
-        wanted = zip(names, listing.backups, strict=False)
-        probes: dict[str, Any] = {name: read_in_full(planned, listing, file) for name, file in wanted}
+        probes: dict[str, Any] = {}
+        for name, file in zip(names, listing.backups, strict=False):
+            probes[name] = read_in_full(planned, listing, file)
+            probes[f"{name}_by_plan"] = verify_by_plan(planned, file)
         seconds = planned.backup.read_within.total_seconds()
         place = planned.host.id, AsAccount.of(planned)
         for file in listing.backups[:1]:
@@ -111,11 +125,9 @@ class EarlierBackup(Check):
         listing: Listing,
         live: LiveContent | NoReply,
         now: int | NoReply | None = None,
-        read: Read | NoReply | None = None,
-        earlier: Read | NoReply | None = None,
         recorded: Recorded | NoReply | None = None,
         globals_read: TextRead | NoReply | None = None,
-        **_: object,
+        **reads: Any,
     ) -> Judgement:
         planned: PlannedBackup = subject.item
         if not listing.backups:
@@ -123,11 +135,14 @@ class EarlierBackup(Check):
         newest, before, third = (*listing.backups, None, None)[:3]
         assert newest is not None  # noqa: S101 - there are backups
         text_bytes = None if isinstance(now, NoReply) else now
-        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes, recorded, globals_read)
+        seen = SeenBackup(
+            planned, listing, newest, before, _read("read", reads), live, text_bytes, recorded, globals_read
+        )
         judged = self._judge_seen(seen)
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
-        one_before = SeenBackup(planned, listing, before, third, earlier, live, text_bytes, None, globals_read)
+        read = _read("earlier", reads)
+        one_before = SeenBackup(planned, listing, before, third, read, live, text_bytes, None, globals_read)
         instead = self._judge_seen(one_before)
         return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
@@ -143,3 +158,18 @@ class EarlierBackup(Check):
                 *judge_recorded(seen),
             ]
         )
+
+
+def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:
+    """What came of reading it here; the word of the plan's command only for what cannot be read here."""
+    read, by_plan = reads.get(name), reads.get(f"{name}_by_plan")
+    match read:
+        case TextRead():
+            is_read = read.readable and not read.is_closed
+        case Verified():
+            is_read = read.reads_tar and (read.wal or not read.is_whole)
+        case ArchiveRead():
+            is_read = read.listed
+        case _:
+            is_read = isinstance(read, NoReply)
+    return read if is_read or by_plan is None else by_plan

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.plan.work import behind_become, no_shell
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import ArchiveRead, Recorded, TextRead, Verified
+from preflight.questions.backup_reads import PROGRAM_MISSING, ArchiveRead, Recorded, TextRead, Verified
 from preflight.questions.backups import BackupKind
 from preflight.questions.shell import Refusal
 from preflight.reasons import Reason
@@ -18,10 +18,7 @@ from preflight.units import format_duration, format_size
 from .content import judge_content
 from .seen_backup import NOT_READ, SeenBackup
 
-_PROGRAM_MISSING = 127
-_NOT_RUN = (126, _PROGRAM_MISSING)
-_READS_TAR = 18
-"""The major version from which on pg_verifybackup does."""
+_NOT_RUN = (126, PROGRAM_MISSING)
 
 
 def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgement]:
@@ -102,7 +99,7 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
     if not read.readable:
         yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
-    if read.code == _PROGRAM_MISSING or read.holds_archive:
+    if read.is_closed:
         what = "it holds no text: an archive for pg_restore, or what is encrypted" if read.holds_archive else read.said
         yield seen.not_read(what, "" if read.holds_archive else f"have its unpacker installed on {seen.host}")
         return
@@ -154,10 +151,16 @@ def judge_recorded(seen: SeenBackup) -> Iterator[Judgement]:
 
 
 def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
-    """By pg_verifybackup, or by what the plan declares for it, whose status decides."""
-    own = shlex.join(seen.planned.backup.verify)
+    """By pg_verifybackup, or by what the plan declares for what cannot be read here."""
+    is_base = seen.file.kind is BackupKind.BASE or read.major is not None
+    own = "" if is_base else shlex.join(seen.planned.backup.verify)
     if read.is_whole and own:
-        return passed(f"`{own}` finds it whole")
+        return warned(
+            f"the newest backup is whole as `{own}` of the plan says, not observed",
+            expected="the newest backup read to its end",
+            actual=f"{seen.file.path} cannot be read here; status 0",
+            remedy=f"try {seen.file.path} in a restore before the window: nothing here can tell what is in it",
+        )
     if read.is_whole:
         return _judge_base(seen, read)
     why = Refusal.of(read.said)
@@ -170,8 +173,8 @@ def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
             remedy=f"have {program} run as {seen.who} on {seen.host}",
             behind="" if why in (Refusal.NOT_FOUND, Refusal.OTHER) else behind_become(seen.planned.host, seen.who),
         )
-    if not own and seen.file.kind is BackupKind.BASE_TAR and (read.major or 0) < _READS_TAR:
-        return seen.not_read(f"pg_verifybackup reads no tar format before version {_READS_TAR}")
+    if not own and seen.file.kind is BackupKind.BASE_TAR and not read.reads_tar:
+        return seen.not_read(f"pg_verifybackup {read.major} reads no tar format")
     if own:
         summary = f"`{own}` does not find the newest backup whole: status {read.code}"
         return seen.broken(summary, read.said or "it says nothing", remedy=f"{seen.anew}, then: {own}")

@@ -135,6 +135,22 @@ def http_url(value: str) -> str:
     return "a URL that is asked has no #fragment" if "#" in value else ""
 
 
+OF_THE_WHOLE = frozenset(
+    ("status", "state", "health", "outcome", "result", "healthstatus", "overallstatus", "overallhealth")
+)
+"""Names, in lower case, under which an answer says in a word how it is."""
+YES_OR_NO = frozenset(("healthy", "ok", "up", "alive", "ready", "success", "passed", "reachable", "connected"))
+"""The same, by true and false."""
+
+
+def part_of_answer(value: str) -> str:
+    """The path of a part whose health does not count: the word for the whole always does."""
+    first, *below = value.lower().split(".")
+    if first in OF_THE_WHOLE | YES_OR_NO and all(name in ("code", "value") or name.isdigit() for name in below):
+        return 'says how the whole is, and that counts; name the value that is right: json = { status = "UP" }'
+    return ""
+
+
 def zone_name(value: str) -> str:
     """The IANA name of a time zone that this machine knows."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.agreements import Said, SaidPath
-from preflight.plan.limits import OR_NONE, Above, Between, Matches
+from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
 from preflight.plan.values import (
     LOOPBACK,
     SSH_PORT,
@@ -301,7 +301,8 @@ class Backup:
     verify: tuple[Argument, ...] = ()
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
-    0 is yes. preflight starts it as it stands: it must change nothing. An archive of pg_dump is read all the same."""
+    0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
+    nothing. What can be read here is read all the same, and what was read counts."""
     left_out: tuple[Name, ...] = ()
     """Tables whose data the job leaves out on purpose, as `SCHEMA.NAME` with `*` for any letters; a backup that lacks
     another one is not complete."""
@@ -400,8 +401,9 @@ class Endpoint:
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
     the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
-    ignore: tuple[Name, ...] = ()
-    """Paths of parts whose health does not count, with all below them: `["components.mail"]`."""
+    ignore: tuple[Annotated[str, filled, part_of_answer], ...] = ()
+    """Paths of parts whose health does not count, with all below them: `["components.mail"]`. The word for the whole
+    always counts: name its value in `json`."""
     identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
     text: Text = ""

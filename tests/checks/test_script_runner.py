@@ -314,6 +314,8 @@ def test_another_server_is_covered_by_no_waiver() -> None:
         ("/run/postgresql", {}, {"begun_ms": 100, "asked_ms": 30_000}, True),  # longer than a login may take
         ("", {}, {"begun_ms": 100, "asked_ms": 30_000}, True),
         ("/run/postgresql", {}, {"begun_ms": 29_000, "asked_ms": 30_000}, False),
+        ("/run/postgresql", {}, {"begun_ms": 29_000, "asked_ms": 30_000, "again_ms": 29_000}, True),  # lent again
+        ("/run/postgresql", {}, {"begun_ms": 29_000, "asked_ms": 30_000, "again_ms": 30_050}, False),
     ],
 )
 def test_a_pooler_before_the_login_that_works_fails(

@@ -78,6 +78,7 @@ from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
 
 GIB = 1024**3
+_A_PART_HUMS = '{"version": "4.1", "status": "UP", "components": {"mq": {"status": "Humming"}}}'
 SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
 GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
 SHA256 = "0123456789abcdef" * 4
@@ -251,7 +252,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
-        Way("key: ignore", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"ignore": ("status",)}),
+        Way("key: ignore", app, {"body": _A_PART_HUMS}, {"ignore": ("components.mq",)}),
     ),
     "checks/app_health.py AppHealth._certificate": (
         Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
@@ -411,6 +412,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
                     session=database_login.shown(database_login.NEEDED_UNTIL + timedelta(days=400))
                 )
             },
+        ),
+    ),
+    "checks/database_login/login.py _judge_seal": (
+        Way(
+            "command: preflight seal",
+            database_login.judged_with_scripts,
+            {"sealed": {}},
+            {"sealed": database_login.PLAN.sealed},
         ),
     ),
     "checks/database_login/login.py _judge_credential": (
