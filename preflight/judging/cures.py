@@ -110,6 +110,14 @@ def system_grant(database: Database, user: str) -> str:
     return database.on_primary(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
 
 
+def hidden_from(database: Database, catalogue: str, what: str) -> Judgement:
+    """UNKNOWN, because the plan's role may not read a catalogue that every role may read elsewhere."""
+    return unknown(
+        f"{what} is not known: {database.user} may not read {catalogue}",
+        remedy=database.on_primary(f"GRANT SELECT ON pg_catalog.{catalogue} TO {quote_identifier(database.user)};"),
+    )
+
+
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:
     """The act or command for a question of the kind `via` to `target`. `more`: fields that only a check knows."""
     fields = _fields(plan, target, lost)

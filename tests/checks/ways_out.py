@@ -59,6 +59,7 @@ from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
 from tests.checks import test_backup_duration as backup_duration
 from tests.checks import test_backup_location as backup_location
+from tests.checks import test_backup_rights as backup_rights
 from tests.checks import test_backup_space as backup_space
 from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
@@ -297,6 +298,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, account=1000, ran_as=999, target=Target.CLOSED_FILE)},
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
+    ),
+    "checks/backup_rights.py BackupRights.judge": (
+        Way("command: CREATE ROLE", backup_rights.judged, {"ROLE": 0}, {"ROLE": 1}),
     ),
     "checks/backup_space/__init__.py _judge_files": (
         Way(
@@ -709,6 +713,11 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             backup_location.judged,
             {"data": backup_location.HIDDEN},
             {"data": backup_location.DATA},
+        ),
+    ),
+    "preflight/judging/cures.py hidden_from": (
+        Way(
+            "command: GRANT SELECT ON pg_catalog.", backup_rights.judged, {"hidden": "pg_subscription"}, {"hidden": ""}
         ),
     ),
     "preflight/judging/cures.py could_not_look": (
