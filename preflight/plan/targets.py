@@ -194,6 +194,9 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
+    drift_allowed: tuple[ObjectPattern, ...] = ()
+    """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
+    `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
     person: str = ""
@@ -303,9 +306,9 @@ class Backup:
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
     0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
     nothing. What can be read here is read all the same, and what was read counts."""
-    left_out: tuple[Name, ...] = ()
-    """Tables whose data the job leaves out on purpose, as `SCHEMA.NAME` with `*` for any letters; a backup that lacks
-    another one is not complete."""
+    left_out: tuple[ObjectPattern, ...] = ()
+    """Tables whose data the job leaves out on purpose, each as SCHEMA.NAME, where `*` stands for any text; a backup that
+    lacks another one is not complete."""
     globals: RemotePath = RemotePath("")
     """Glob of files of `pg_dumpall --globals-only` on the host: a dump of a database holds no roles."""
     keep: Annotated[int, Between(1)] | None = None

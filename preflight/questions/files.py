@@ -21,7 +21,8 @@ MOST_ENTRIES = 5000
 """A folder with more is not read: somebody named the wrong one."""
 MOST_BYTES = 512 * 1024 * 1024
 """Of all files of one tree."""
-LARGEST_TEXT_BYTES = 1024 * 1024
+LARGEST_TEXT_BYTES = 16 * 1024 * 1024
+"""The schema of 5,000 tables is 5 MB."""
 LARGEST_SCRIPT_BYTES = 8 * 1024 * 1024
 MOST_SCRIPT_BYTES = 16 * 1024 * 1024
 """Of all scripts of one tree: the record of a run keeps them."""

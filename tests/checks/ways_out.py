@@ -51,6 +51,7 @@ from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, L
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
+from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
@@ -72,6 +73,7 @@ from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_runner as script_runner
@@ -467,9 +469,23 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
     ),
+    "checks/schema_drift.py SchemaDrift.judge": (
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "no such file")},
+            {"sealed": schema_drift.SEALED},
+        ),
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "it is cut off")},
+            {"sealed": schema_drift.SEALED},
+        ),
+    ),
     "checks/rollback_ready/__init__.py _judge_file": (
         Way(
-            "command: chmod or setfacl",
+            "command: setfacl -m u:dbadmin:r",
             rollback_file,
             {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
             {"seen": HashedFile(FileState.FILE, SHA256)},

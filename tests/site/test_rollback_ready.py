@@ -15,7 +15,7 @@ from preflight_checks.rollback_ready import RollbackReady
 
 from preflight.finding import Finding, Status
 from preflight.plan import Account, Database, RemotePath, Role, Rollback, RollbackFile, Said, Scripts, Sha256
-from tests.site.asking import NOW, findings, host_on, make_plan, told
+from tests.site.asking import NOW, as_root, findings, host_on, make_plan, told
 from tests.site.site import Site
 
 DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
@@ -73,6 +73,11 @@ def test_rollback_files_are_hashed_where_they_are(site: Site, ask: Ask, shared_p
         assert line.status is status, told(line)
         assert words in line.judgement.summary
         assert line.owner == "unix"
+    for hidden in (closed / "x", secret):
+        as_root(found[f"db1:{hidden}"])
+    found = ask(rollback=Rollback(rehearsed=NOW.date(), files=files))
+    assert found[f"db1:{secret}"].status is Status.PASS
+    assert found[f"db1:{closed / 'x'}"].status is Status.FAIL, "it is seen now, and is not there"
 
 
 # Scripts.
