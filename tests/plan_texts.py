@@ -105,6 +105,7 @@ data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
+clients = ["10.2.0.0/16"]
 person = "the second DBA"
 lead_time = "2d"
 owner = "dba"

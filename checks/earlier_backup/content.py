@@ -3,16 +3,16 @@ with what its restore needs. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import ArchiveRead, Held, TextRead
 from preflight.questions.backups import MOST_NAMES
 from preflight.questions.sizes import LiveContent
-from preflight.questions.sql import Major, major_in, major_of_server, quote_identifier, shown
+from preflight.questions.sql import Major, as_regular_expression, major_in, major_of_server, quote_identifier, shown
 from preflight.units import format_size
 from preflight.wording import MOST_NAMED, counted, listed
 
@@ -110,8 +110,8 @@ def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[J
     missing = live.tables - held.names
     if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
         missing = frozenset(map(str, range(live.count - held.tables)))
-    patterns = seen.planned.backup.left_out
-    on_purpose = {name for name in missing if any(fnmatchcase(_written(name), each) for each in patterns)}
+    allowed = re.compile("|".join(map(as_regular_expression, seen.planned.backup.left_out)) or r"(?!)")
+    on_purpose = {name for name in missing if allowed.search(_written(name))}
     lost = sorted(map(_written, missing - on_purpose))
     if lost:
         lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")

@@ -17,7 +17,6 @@ from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.finding import Judgement
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import (
     Account,
     Backup,
@@ -43,6 +42,7 @@ from preflight.plan import (
     UndoKind,
     Without,
 )
+from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import Verified
 from preflight.questions.backup_times import UnplacedTime
@@ -66,6 +66,7 @@ from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
+from tests.checks import test_database_state as database_state
 from tests.checks import test_earlier_backup as earlier_backup
 from tests.checks import test_host_login as host_login
 from tests.checks import test_migration_history as migration_history
@@ -436,6 +437,22 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/database_login/login.py judge_replay": (
         Way("act: connect it to its primary", replica, {"receives": False}, {"receives": True}),
+    ),
+    "checks/database_state/__init__.py DatabaseState._untold": (
+        Way(
+            "key: touches",
+            database_state.judged,
+            {"scripts": replace(database_state.SCRIPTS, touches=())},
+            {"scripts": database_state.SCRIPTS},
+        ),
+    ),
+    "checks/database_state/judging.py _Looked.judge_hidden": (
+        Way(
+            "command: GRANT pg_read_all_stats TO release;",
+            database_state.judged,
+            {"seen": (database_state.HIDDEN,)},
+            {"seen": (database_state.VISIBLE,)},
+        ),
     ),
     "checks/host_login.py HostLogin._no_dates": (
         Way(
