@@ -11,7 +11,6 @@ import pytest
 from preflight_checks.script_runner import ScriptRunner
 
 from preflight.finding import Judgement, Status
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import (
     Account,
     Backup,
@@ -26,6 +25,7 @@ from preflight.plan import (
     ServerRole,
     Step,
 )
+from preflight.plan.manifest import format_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.questions.files import LocalText, Texts
 from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifierProbe
