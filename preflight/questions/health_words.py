@@ -76,7 +76,7 @@ _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
 _HOLDS_ENTRIES = _set("components checks services dependencies")
 """Those that may hold a word for each part: `"checks": {"db": false}`."""
-_ILL_IN_CAPITALS = re.compile(r"(\S{1,60}?)(?:[ \t,]|\.\.+)+(DOWN|FAIL|FAILED|ERROR|KO)")
+_ILL_IN_CAPITALS = re.compile(r"([^\s:=]{1,60}?)(?:[ \t,]|\.\.+)+(DOWN|FAIL|FAILED|ERROR|KO)")
 """A line of two words: `db ... FAIL`."""
 _SAMPLE = re.compile(r"([\w:]{1,80})(?:\{[^{}]*\})?\s+(0(?:\.0+)?)(?:\s+\d+)?")
 """A nought among Prometheus' metrics."""
@@ -86,7 +86,8 @@ _ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
     r"(?:\b(?:not|no longer|non|never)|n't)[ _-](?:(?:yet|currently|fully|quite) )?"
     r"(?:healthy|ok|okay|ready|available|operational|alive|serving|working|reachable|responding)\b|\bun-?healthy\b|\bunavailable\b"
-    r"|(?-i:^\W{0,3}(?:ERROR|CRITICAL|FATAL|FAIL|FAILED|DOWN)\b(?! *[:=\d]))|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
+    r"|(?-i:^\W{0,3}(?:ERROR|CRITICAL|FATAL|FAIL|FAILED|DOWN)\b(?! *[:=\d]))"
+    r"|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
     r"|\bconnection (?:failed|refused|lost|timed out)\b|\bunreachable\b"
     r"|\b(?:cannot|could not|failed to|unable to) connect\b",
     re.IGNORECASE,
