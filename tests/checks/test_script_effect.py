@@ -145,6 +145,32 @@ def test_what_is_dropped_is_told_for_the_reviewer() -> None:
     assert found.summary == "010.sql drops table public.old"
 
 
+CHANGES = """\
+ default privileges of release
++  grant SELECT on tables to app
+ table billing.invoice
+-  owner release
++  owner kaya
++  grant UPDATE to PUBLIC
++  grant SELECT to app
++table billing.fresh
++  owner release
++  grant SELECT to PUBLIC
+ type billing.amount
+-  revoke USAGE from PUBLIC"""
+
+
+def test_rights_for_everybody_other_owners_and_default_privileges_are_told_too() -> None:
+    found = effect(run(changes=CHANGES))
+    assert found.status is Status.WARN
+    assert found.actual == "5 such changes in the rehearsal"
+    assert found.summary == (
+        "010.sql changes default privileges of release: + grant SELECT on tables to app, "
+        "changes table billing.invoice: + owner kaya, changes table billing.invoice: + grant UPDATE to PUBLIC, "
+        "changes table billing.fresh: + grant SELECT to PUBLIC, changes type billing.amount: - revoke USAGE from PUBLIC"
+    )
+
+
 def test_a_place_that_nobody_sees_is_unknown_with_its_way_out() -> None:
     assert effect(run(ORDERS), data="").remedy.startswith("GRANT pg_read_all_settings TO release; or have ")
     hidden = replace(PLACE, reached="/", real="/data/pg")
