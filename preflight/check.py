@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from preflight.finding import Judgement, Severity
@@ -15,6 +16,13 @@ from preflight.probe import Probe
 
 Probes = Mapping[str, Probe[Any]]
 """Fact name -> probe; the names are the keyword arguments of `follow_up` and `judge`."""
+
+
+class Expect(StrEnum):
+    """Which state the systems must be in: that before the work, also once it was taken back, or that after it."""
+
+    BEFORE = "before"
+    AFTER = "after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,21 @@ class Check(ABC):
     that confirms access turns a refusal into a FAIL. For every other fact a `NoReply` makes the subject UNKNOWN before
     `judge` is called. A missing fact can never end in a pass: the engine lowers such a judgement to UNKNOWN."""
 
-    def __init__(self, plan: Plan, moment: datetime, settings: Any = None, *, asked_at: datetime | None = None) -> None:
-        """`moment`: the instant judged, UTC. `asked_at`: when that was asked; the same unless a later one is named."""
+    def __init__(
+        self,
+        plan: Plan,
+        moment: datetime,
+        settings: Any = None,
+        *,
+        asked_at: datetime | None = None,
+        expect: Expect | None = None,
+    ) -> None:
+        """`moment`: the instant judged, UTC. `asked_at`: when that was asked; the same unless a later one is named.
+        `expect`: what `preflight verify` wants to find; None where readiness is judged."""
         self.plan = plan
         self.moment = moment
         self.asked_at = asked_at or moment
+        self.expect = expect
         self.settings = self.Settings() if settings is None else settings
 
     @abstractmethod

@@ -161,7 +161,7 @@ account = "orders"
 line_endings = "lf-or-crlf"
 staged_by = ["deploy"]
 touches = ["billing.*"]
-writes_rows = ["audit.log"]
+privileges = { "audit.log" = ["INSERT"] }
 way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"

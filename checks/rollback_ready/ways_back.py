@@ -167,7 +167,8 @@ class WaysBack:
                 actual=self.texts.unread.get(unread, WHY_UNREAD),
                 remedy=CURE_UNREAD,
             )
-        elif does_the_same(texts[pair.back], texts[pair.forward]):
+            return
+        if does_the_same(texts[pair.back], texts[pair.forward]):
             summary = f"the way back of {pair.forward} is the same script"
             yield self._failed(pair, summary, f"{pair.back} differs from it in comments at most")
             return

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from preflight.check import Check, Probes, Subject
+from preflight.check import Check, Expect, Probes, Subject
 from preflight.engine.cut_off import code_of_checks
 from preflight.engine.registry import Registry
 from preflight.errors import CRASHES
@@ -98,12 +98,14 @@ def inspect(
     selected: Callable[[str], bool] = lambda _: True,
     *,
     asked_at: datetime | None = None,
+    expect: Expect | None = None,
 ) -> Inspection:
-    """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN. `asked_at`: see `Check`."""
+    """Plans the run. Never raises for a faulty check: it becomes an item that ends UNKNOWN. `asked_at`, `expect`: see
+    `Check`."""
     planner = ProbePlanner(plan)
     items: list[PlannedCheck] = []
     for check in registry.checks:
-        build = partial(check, plan, moment, asked_at=asked_at)
+        build = partial(check, plan, moment, asked_at=asked_at, expect=expect)
         items += _items(check, build, plan.checks.get(check.id, {}), selected(check.id), planner)
     for source in registry.broken:
         title, plug_in = "the check can be loaded", Subject("plug-in", None)

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
+from preflight.judging.sealed_scripts import read_manifest
 from preflight.plan import Scripts
+from preflight.plan.values import Privilege
+from preflight.questions.files import LocalText
+from preflight.questions.rehearsed import Rehearsed, Touched
 from preflight.questions.sql import quote_literal
+
+_PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
+"""Of an identity as PostgreSQL writes it: `billing."Events"`."""
+_OF_A_TABLE = re.compile(rf"(?:.* on |for )?({_PART}\.{_PART})(?:\.{_PART})?")
+_PARTS_OF_TABLES = frozenset({"trigger", "rule", "policy", "table constraint", "table column", "default value"})
 
 
 @dataclass(frozen=True, slots=True)
 class TouchedObjects:
-    """What scripts touch, as their entry of the plan declares it."""
+    """What scripts and their ways back touch, as a rehearsal saw it, or else as the plan declares it."""
 
     told_by: str = ""
     """Who says so, in words; empty where nobody does, and then nothing of it is known."""
+    not_told: str = ""
+    """Why a rehearsal says nothing."""
+    seen: tuple[Touched, ...] = ()
+    """By a rehearsal, script by script."""
     altered: tuple[str, ...] = ()
     """Patterns of what they create, alter or drop; `*` stands for any text."""
-    rows: tuple[str, ...] = ()
-    """Patterns of tables of which they only read or change rows."""
+    privileges: Mapping[str, tuple[Privilege, ...]] = field(default_factory=dict)
+    """What they need on tables that they do not alter, by pattern."""
 
     @property
     def in_sql(self) -> str:
-        """The condition that an object of schema `n.nspname` and name `c.relname` is one of them."""
-        return condition([*self.altered, *self.rows])
+        """The condition that the relation `c.relname` of schema `n.nspname` is one of them."""
+        names = {relation_of(each) or each.name for each in self.seen}
+        return f"({fits_pattern([*self.altered, *self.privileges])} OR {is_one_of(sorted(names))})"
 
 
-def condition(patterns: Iterable[str]) -> str:
-    """In SQL: the object of schema `n.nspname` and name `c.relname` fits one of them; false for none."""
+def fits_pattern(patterns: Iterable[str]) -> str:
+    """In SQL: the relation `c.relname` of schema `n.nspname` fits one of them; false for none."""
     wanted = ", ".join(quote_literal(as_regular_expression(pattern)) for pattern in patterns)
     return f"n.nspname || '.' || c.relname ~ ANY (ARRAY[{wanted}]::text[])"
+
+
+def is_one_of(identities: Iterable[str]) -> str:
+    """In SQL: the relation `c.relname` of schema `n.nspname` is one of them; false for none."""
+    return f"format('%I.%I', n.nspname, c.relname) = ANY (ARRAY[{', '.join(map(quote_literal, identities))}]::text[])"
 
 
 def as_regular_expression(pattern: str) -> str:
@@ -39,10 +58,27 @@ def as_regular_expression(pattern: str) -> str:
     return f"^{'.*'.join(parts)}$"
 
 
-def touched_objects(entry: Scripts) -> TouchedObjects:
-    """Of one entry of `[scripts]`."""
-    keys = [key for key, given in (("touches", entry.touches), ("writes_rows", entry.writes_rows)) if given]
-    if not keys:
-        return TouchedObjects()
-    told = " and ".join(f"`{key}`" for key in keys)
-    return TouchedObjects(f"{told} of [scripts.{entry.id}]", entry.touches, entry.writes_rows)
+def relation_of(touched: Touched) -> str:
+    """The identity of the table that a trigger, a constraint, a column or a default belongs to, which the table's owner
+    alone may change; empty for what stands for itself."""
+    found = _OF_A_TABLE.fullmatch(touched.name) if touched.kind in _PARTS_OF_TABLES else None
+    return found[1] if found else ""
+
+
+def touched_objects(entry: Scripts, rehearsed: Rehearsed, manifest: LocalText) -> TouchedObjects:
+    """Of one entry of `[scripts]`. `manifest`: of the sealed files, since a rehearsal of others says nothing."""
+    declared = _declared(entry)
+    tried = rehearsed.record.scripts.get(entry.id) if rehearsed.record else None
+    if rehearsed.record is None or tried is None:
+        return replace(declared, not_told="the scripts were not rehearsed")
+    if read_manifest(manifest)[0] != tried.files:
+        changed = f"the sealed files are others than were rehearsed {rehearsed.record.at:%Y-%m-%d}"
+        return replace(declared, not_told=changed)
+    told = " and ".join(filter(None, (f"the rehearsal of {rehearsed.record.at:%Y-%m-%d}", declared.told_by)))
+    return replace(declared, told_by=told, seen=tuple(each for run in tried.runs for each in run.touched))
+
+
+def _declared(entry: Scripts) -> TouchedObjects:
+    keys = [f"`{key}`" for key, given in (("touches", entry.touches), ("privileges", entry.privileges)) if given]
+    told = f"{' and '.join(keys)} of [scripts.{entry.id}]" if keys else ""
+    return TouchedObjects(told, altered=entry.touches, privileges=entry.privileges)

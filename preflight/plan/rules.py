@@ -207,7 +207,7 @@ def broken_in_scripts(scripts: Scripts, raw: Mapping[str, Any]) -> Iterator[Brok
     elif "database" not in raw and "command" not in raw:
         yield Broken(("command",), "is required where no database is named: psql runs scripts in a database")
     if "database" not in raw:
-        yield from _without(raw, ("touches", "writes_rows"), "is of a database, and none is named")
+        yield from _without(raw, ("touches", "privileges"), "is of a database, and none is named")
     if "command" in raw:
         yield from _without(raw, _OF_PSQL, "is psql's, and `command` runs something else")
         yield from _command(scripts.command, raw)  # started in `staged`: a path into that folder is well

@@ -33,6 +33,7 @@ from preflight.plan.values import (
     ObjectPattern,
     OpenText,
     Port,
+    Privilege,
     RemotePath,
     RoleRef,
     SecretRef,
@@ -350,8 +351,8 @@ class Scripts:
     touches: tuple[ObjectPattern, ...] = ()
     """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
     text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
-    writes_rows: tuple[ObjectPattern, ...] = ()
-    """Tables of which the scripts only read or change rows, written as in `touches`."""
+    privileges: Mapping[ObjectPattern, tuple[Privilege, ...]] = field(default_factory=dict)
+    """What they need on tables, views and sequences that they do not alter: `{ "audit.log" = ["INSERT"] }`."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""

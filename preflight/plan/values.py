@@ -157,6 +157,19 @@ class BackupFormat(StrEnum):
     PLAIN = "plain"
 
 
+class Privilege(StrEnum):
+    """What PostgreSQL grants on a table, or on a sequence (SELECT, UPDATE, USAGE)."""
+
+    SELECT = "SELECT"
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    TRUNCATE = "TRUNCATE"
+    REFERENCES = "REFERENCES"
+    TRIGGER = "TRIGGER"
+    USAGE = "USAGE"
+
+
 class LineEndings(StrEnum):
     AS_APPROVED = "as-approved"
     LF_OR_CRLF = "lf-or-crlf"

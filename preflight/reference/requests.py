@@ -92,6 +92,7 @@ def _requirements(plan: Plan) -> Iterator[Requirement]:
     yield from _folders(plan)
     for database in plan.databases.values():
         yield from _of_database(plan, database)
+    yield from _queries(plan)
     yield from _network(plan)
     yield from _presence(plan)
 
@@ -239,6 +240,15 @@ def _of_database(plan: Plan, database: Database) -> Iterator[Requirement]:
             "prompt (peer, ~/.pgpass with mode 0600, or a certificate)."
         )
         yield Requirement(database.owner, text, ("script-runner",))
+
+
+def _queries(plan: Plan) -> Iterator[Requirement]:
+    """Of `[checks.sql]`: just which grants a query takes, only PostgreSQL can tell."""
+    run: Any = plan.checks.get("sql", {}).get("run", {})
+    for assertion in run.values():
+        database, query = plan.databases[assertion.database], " ".join(assertion.query.split())
+        may = f"{database.user} may run (USAGE on the schemas, SELECT on the tables): {query}"
+        yield Requirement(database.owner, f"In {database.id}: {may}", ("sql",))
 
 
 def _replication(database: Database, work: ServerWork) -> Requirement:

@@ -14,7 +14,7 @@ from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
 
 from preflight.finding import Judgement, Status
 from preflight.judging.sealed_scripts import format_manifest
-from preflight.plan import Account, Database, Plan, RemotePath, Scripts
+from preflight.plan import Account, Database, Plan, RemotePath, Role, Said, Scripts
 from preflight.probe import NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
 from preflight.questions.staged import Forms, StagedBeginning, StagedEntry, StagedTree
@@ -67,6 +67,7 @@ class World:
     files: tuple[str, ...] = ("010_first.sql", "020_second.sql")
     account: str = ""
     strict: bool = False
+    runs_programs: Said | None = None
     manifest: LocalText | None = None
     tree: Callable[[Tree], Tree] = lambda tree: tree
     texts: Callable[[Texts], Texts] = lambda texts: texts
@@ -84,9 +85,11 @@ class World:
             files=self.files,
             account=Account(self.account),
             owner="app1",
+            runs_programs=self.runs_programs,
         )
         database = Database(id="orders", host="db1", user=Account("release"), owner="dba")
-        return toy_plan(databases={"orders": database}, scripts={"orders": scripts})
+        dba = Role(id="dba", primary="D. Kaya")
+        return toy_plan(databases={"orders": database}, scripts={"orders": scripts}, roles=[dba])
 
     def judge(self) -> Judgement:
         check = ScriptHashes(self.plan(), MOMENT, ScriptHashesSettings(strict=self.strict))

@@ -66,7 +66,10 @@ ARRIVED = ServerLogin(
     settings=RoleSettings(settings_of(**PLACE)),
 )  # fmt: skip
 
-SEEN = ("texts", "manifest", "arrived", "identity", "start", "seen_by")
+PROGRAM = (0, "psql (PostgreSQL) 15.18")
+"""How each program ends, and what it says, that is asked for its version."""
+
+SEEN = ("texts", "manifest", "arrived", "identity", "start", "seen_by", "program")
 
 
 def judge(*others: dict[str, Any], database: dict[str, Any] | None = None, **entry: Any) -> Judgement:
@@ -85,6 +88,7 @@ def judgement_of(
     identity: Identity | None = IDENTITY,
     start: Start = Start.READY,
     seen_by: str = "",
+    program: tuple[int, str] = PROGRAM,
 ) -> Judgement:
     check = ScriptRunner(plan, MOMENT)
     subject = check.subjects()[0]
@@ -94,7 +98,7 @@ def judgement_of(
     if "programs" in probes:
         facts["identity"] = identity
         facts["programs"] = tuple(
-            ProgramRun(name, 0, f"/usr/bin/{name}", "psql (PostgreSQL) 15.18") for name in subject.item.programs
+            ProgramRun(name, program[0], f"/usr/bin/{name}", program[1]) for name in subject.item.programs
         )
         probes |= check.follow_up(subject, **facts)
     for name, probe in probes.items():

@@ -1,26 +1,30 @@
-"""What was not seen is never a warning, and nothing unseen is without a way out.
+"""What was not seen is never a warning, and nothing unseen is without a way out that works.
 
-Every place that warns or does not know has a line here; a new one fails until it has. `seen`: a fact that was asked
-for and answered; `plan`: what the plan declares; `said`: a person, by role and day. The way out of an UNKNOWN is an
-`act` that lets it be seen, a `command` that does, a `key` by which a person takes it over, or the `line` of another
-check whose cure it is.
+Every place that warns has a line here, and every place that does not know one in `ways_out`; a new one fails until it
+has. `seen`: a fact that was asked for and answered; `plan`: what the plan declares; `said`: a person, by role and day.
+The way out of an UNKNOWN is an `act` that lets it be seen, the `line` of another check whose cure it is, or, word for
+word in the remedy, a `command` or a `key` by which a person takes it over. Each way is taken here.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from preflight.finding import Judgement, Status, unknown
+from tests.checks.ways_out import UNKNOWNS
 
 ROOT = Path(__file__).parent.parent.parent
 WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/app_health.py _unwell": ("seen: what the body says of its health",),
     "checks/backup_duration.py BackupDuration._by_record": ("plan: the step's minutes are a guess",),
+    "checks/backup_duration.py BackupDuration._too_long": ("seen: how long the newest one took",),
     "checks/backup_duration.py BackupDuration._restores": ("plan: the minutes of a restore",),
     "checks/backup_location/__init__.py BackupLocation._kind": ("seen: what kind of file system it is",),
     "checks/backup_location/__init__.py BackupLocation._mount": ("seen: where it is mounted",),
@@ -49,6 +53,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/rollback_ready/earlier_backup.py _tables": ("seen: the tables in the backup and in the database",),
     "checks/rollback_ready/earlier_backup.py being_written": ("seen: the backup before it was read",),
     "checks/rollback_ready/earlier_backup.py judge_age": ("seen: its time and the host's clock",),
+    "checks/rollback_ready/earlier_backup.py judge_name": ("seen: the file that has the name",),
     "checks/rollback_ready/earlier_backup.py judge_owner": ("seen: its owner", "seen: its mode"),
     "checks/script_hashes/agreement.py _missing_and_extra": ("seen: files that nobody sealed",),
     "checks/script_hashes/agreement.py _other_line_ends": ("seen: the line endings; plan: they are accepted",),
@@ -67,99 +72,90 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "preflight/judging/work_login.py ScriptRole._judge_timeouts": ("seen: the setting",),
     "preflight/judging/work_login.py ScriptRole.judge": ("seen: the setting",),
 }
-UNKNOWNS: Mapping[str, tuple[str, ...]] = {
-    "checks/app_health.py _cached": ("act: name a path that no cache keeps",),
-    "checks/app_health.py _unwell": ("act: have the body say it",),
-    "checks/app_health.py AppHealth._certificate": ("command: openssl s_client",),
-    "checks/app_health.py AppHealth._no_answer": ("act: by the table of reasons",),
-    "checks/backup_duration.py _unplaced": ("act: a new file each time, or measure one",),
-    "checks/backup_location/__init__.py BackupLocation._mount": ("act: let the mounts be read",),
-    "checks/backup_location/__init__.py BackupLocation.judge": ("line: database-login",),
-    "checks/backup_location/writing.py _in_the_way": ("line: become; or by the account",),
-    "checks/backup_space/__init__.py _judge_files": ("line: backup-location",),
-    "checks/backup_space/__init__.py _not_measured": ("line: backup-location", "act: another directory"),
-    "checks/backup_space/__init__.py _size_not_known": ("key: expected",),
-    "checks/backup_space/__init__.py BackupSpace._judge_bytes": ("line: backup-location",),
-    "checks/backup_space/__init__.py _judge_doubts": ("act: of what is in doubt",),
-    "checks/become.py BecomeAccount._judge_reach": ("key: account of the work",),
-    "checks/command.py CommandCheck.judge": ("command: the program", "act: the plan's `remedy`"),
-    "checks/competing_jobs/__init__.py CompetingJobs._judge_found": ("key: asked", "key: asked"),
-    "checks/competing_jobs/__init__.py CompetingJobs._judge_host": ("key: asked",),
-    "checks/competing_jobs/__init__.py CompetingJobs._judge_pg_jobs": ("key: asked",),
-    "checks/competing_jobs/__init__.py CompetingJobs._judge_unseen": ("key: asked",),
-    "checks/database_host.py DatabaseHost._unseen": ("key: located_by", "key: located_by"),
-    "checks/database_login/login.py _judge_certificate": ("command: openssl s_client, then run again",),
-    "checks/database_login/login.py _judge_credential": ("act: the DBA looks",),
-    "checks/database_login/login.py _hides_system": ("command: GRANT EXECUTE",),
-    "checks/database_login/login.py judge_replay": ("key: database",),
-    "checks/host_login.py HostLogin._no_dates": ("key: valid_through",),
-    "checks/plan_coverage.py PlanCoverage.judge": ("key: the section or key, or the reason",),
-    "checks/rehearsal.py RehearsalCheck.judge": ("command: preflight rehearse; key: without.rehearsal",),
-    "checks/rollback_ready/__init__.py _judge_file": ("command: chmod, setfacl or sha256sum",),
-    "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": (
-        *("key: rehearsed, or the reason", "act: rehearse it", "act: rehearse it"),
-    ),
-    "checks/rollback_ready/earlier_backup.py _begun_before": ("act: a new file each time",),
-    "checks/rollback_ready/earlier_backup.py _content": ("line: database-login",),
-    "checks/rollback_ready/earlier_backup.py _judge_verified": ("line: become",),
-    "checks/rollback_ready/earlier_backup.py _not_listed": ("line: become",),
-    "checks/rollback_ready/earlier_backup.py judge_size": ("line: become",),
-    "checks/rollback_ready/earlier_backup.py SeenBackup.not_read": ("key: verify",),
-    "checks/restore_room.py _not_measured": ("act: let the account enter it",),
-    "checks/rollback_ready/ways_back.py WaysBack._does_too_little": ("key: way_back_shown",),
-    "checks/rollback_ready/ways_back.py WaysBack._judge_pair": ("act: make it readable",),
-    "checks/rollback_ready/ways_back.py WaysBack.judge": ("act: look into the folder",),
-    "checks/script_hashes/agreement.py _staged_folder": ("act: have a tool installed",),
-    "checks/script_hashes/agreement.py _approved_folder": ("act: make it readable",),
-    "checks/script_hashes/agreement.py judge_inputs": ("act: make it readable",),
-    "checks/script_runner/__init__.py ScriptRunner._judge_program": ("act: have the program put there", "line: become"),
-    "checks/script_runner/__init__.py ScriptRunner._login_failed": ("command: the line of sudoers",),
-    "checks/script_runner/script_order.py judge_command": ("key: stops_on_error",),
-    "checks/script_runner/script_order.py OrderedScripts._deviations": (
-        *("act: make it readable", "act: write it plainly"),
-    ),
-    "checks/script_runner/script_order.py OrderedScripts._listed": ("key: files", "key: files", "key: files"),
-    "checks/script_runner/script_order.py OrderedScripts._transactions": ("key: single_transaction",),
-    "checks/script_runner/script_order.py OrderedScripts._unlisted": ("key: files",),
-    "checks/script_runner/script_order.py OrderedScripts.judge": ("line: script-hashes",),
-    "checks/time_budget.py TimeBudget._unknown_undo": ("key: undo",),
-    "preflight/judging/data_directory.py not_shown": ("key: data_directory",),
-    "preflight/judging/cures.py could_not_look": ("act: by the table of reasons",),
-    "preflight/judging/work_login.py Arrival._at_an_unknown_server": ("key: server",),
-    "preflight/judging/work_login.py Arrival._at_another_server": ("command: run again",),
-    "preflight/judging/work_login.py ScriptRole.judge": ("command: GRANT SELECT",),
-}
 
 
-def places(maker: str) -> Iterator[str]:
-    """Where checks and what they share call `maker`, once for each call."""
-    for path in sorted([*ROOT.glob("checks/**/*.py"), *ROOT.glob("preflight/judging/*.py")]):
-        yield from _calls(ast.parse(path.read_text()), maker, str(path.relative_to(ROOT)), ())
+@cache
+def calls(maker: str) -> Sequence[tuple[str, ast.Call]]:
+    """Where checks and what they share call `maker`."""
+    shared = [*ROOT.glob("preflight/judging/*.py"), *ROOT.glob("preflight/plan/*.py")]
+    trees = {path: ast.parse(path.read_text()) for path in sorted([*ROOT.glob("checks/**/*.py"), *shared])}
+    return [each for path, tree in trees.items() for each in _calls(tree, maker, str(path.relative_to(ROOT)), ())]
 
 
-def _calls(node: ast.AST, maker: str, file: str, within: tuple[str, ...]) -> Iterator[str]:
+def _calls(node: ast.AST, maker: str, file: str, within: tuple[str, ...]) -> Iterator[tuple[str, ast.Call]]:
     for child in ast.iter_child_nodes(node):
         deeper = (*within, child.name) if isinstance(child, ast.FunctionDef | ast.ClassDef) else within
-        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id == maker:
-            yield f"{file} {'.'.join(deeper)}"
+        if isinstance(child, ast.Call) and _names(child.func, maker):
+            yield f"{file} {'.'.join(deeper)}", child
         yield from _calls(child, maker, file, deeper)
 
 
-@pytest.mark.parametrize(
-    ("maker", "table", "kinds"),
-    [("warned", WARNS, ("seen", "plan", "said")), ("unknown", UNKNOWNS, ("act", "command", "key", "line"))],
-)
-def test_every_place_says_on_what_it_rests(
-    maker: str, table: Mapping[str, tuple[str, ...]], kinds: tuple[str, ...]
-) -> None:
-    found, listed = Counter(places(maker)), Counter(place for place, told in table.items() for _ in told)
+def _names(called: ast.expr, maker: str) -> bool:
+    """Also as one of two: `(failed if strict else unknown)(...)`."""
+    either = [called.body, called.orelse] if isinstance(called, ast.IfExp) else [called]
+    return any(isinstance(each, ast.Name) and each.id == maker for each in either)
+
+
+def kinds(told: Iterable[str]) -> set[str]:
+    return {each.partition(": ")[0] for each in told}
+
+
+def test_every_place_that_warns_says_on_what_it_rests() -> None:
+    found = Counter(place for place, _ in calls("warned"))
+    listed = Counter(place for place, told in WARNS.items() for _ in told)
     assert (dict(found - listed), dict(listed - found)) == ({}, {}), "places not listed; places that are no more"
-    assert {each.partition(": ")[0] for told in table.values() for each in told} <= {*kinds}
+    assert kinds(each for told in WARNS.values() for each in told) == {"seen", "plan", "said"}
+
+
+def test_every_place_that_does_not_know_has_a_way_out() -> None:
+    found = {place for place, _ in calls("unknown")}
+    assert (found - UNKNOWNS.keys(), UNKNOWNS.keys() - found) == (set(), set()), "not listed; no more"
+    assert kinds(way.out for ways in UNKNOWNS.values() for way in ways) == {"act", "command", "key", "line"}
+
+
+@pytest.fixture
+def seen_at(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, set[int]]:
+    """File -> the lines from which `unknown` is called."""
+    lines: dict[str, set[int]] = defaultdict(set)
+    validate = Judgement.__post_init__
+
+    def note(self: Judgement) -> None:
+        frame = sys._getframe(2)  # who calls the class, and with that its `__init__`
+        if frame.f_code is unknown.__code__ and frame.f_back:
+            lines[frame.f_back.f_code.co_filename].add(frame.f_back.f_lineno)
+        validate(self)
+
+    monkeypatch.setattr(Judgement, "__post_init__", note)
+    return lines
+
+
+@pytest.mark.parametrize("place", UNKNOWNS)
+def test_each_way_out_is_taken(place: str, seen_at: Mapping[str, set[int]]) -> None:
+    """From every call of the place, and without it the check is content."""
+    file = str(ROOT / place.partition(" ")[0])
+    left = [range(call.lineno, (call.end_lineno or 0) + 1) for at, call in calls("unknown") if at == place]
+    here = {line for call in left for line in call}
+    for way in UNKNOWNS[place]:
+        seen_at[file].clear()
+        found = way.judge(**way.unseen)
+        assert found.status is Status.UNKNOWN, (way.out, found)
+        reached = seen_at[file] & here
+        assert reached, f"{way.out}: it does not know, but not from here: {found}"
+        left = [call for call in left if not reached & {*call}]
+        kind, _, words = way.out.partition(": ")
+        if kind in ("command", "key"):
+            assert any(words in point.remedy for point in found.telling_points()), (way.out, found.remedy)
+        seen_at[file].clear()
+        cured = way.judge(**way.unseen | way.cured)
+        assert cured.status in (Status.PASS, Status.WARN), (way.out, cured)
+        said = [point for point in cured.telling_points() if "not observed" in point.summary]
+        assert said or not seen_at[file] & here, f"{way.out}: it is still not known"
+    assert not left, f"{place} does not know for another reason, too: {left}"
 
 
 def test_nobody_else_makes_a_judgement_that_warns_or_does_not_know() -> None:
     """So that the tables above are whole."""
-    assert [*places("Judgement")] == []
+    assert [*calls("Judgement")] == []
 
 
 def test_an_unknown_has_a_way_out() -> None:

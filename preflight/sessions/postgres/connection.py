@@ -215,11 +215,11 @@ class _Rows:
         self._rows: list[str] = []
         self._bytes = 0
         self._over = False
-        self._names: list[str] = []
+        self._names: list[str] | None = None
 
     def add(self, result: pq.abc.PGresult) -> None:
         """Takes the rows of a result; all results belong to one statement."""
-        if not self._names:
+        if self._names is None:
             self._names = [_text(result.fname(column) or b"") for column in range(result.nfields)]
         for row in range(result.ntuples):
             if self._over:
@@ -232,9 +232,11 @@ class _Rows:
             if not self._over:
                 self._rows.append(text)
 
-    def as_json(self) -> str | CannotAsk:
-        """A JSON array of objects, keys in the order of the columns; CannotAsk when rows were left off, or when two
-        columns share a name."""
+    def as_json(self) -> Outcome:
+        """A JSON array of objects, keys in the order of the columns; an error for a statement that is no query, whose
+        silence must not be taken for no rows; CannotAsk when rows were left off, or when two columns share a name."""
+        if self._names is None:
+            return SqlError("02000 the statement is no query: it gives no rows, not even none")
         if len(set(self._names)) < len(self._names):
             return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
         if self._over:

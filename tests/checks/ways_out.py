@@ -1,0 +1,719 @@
+"""Every place that does not know, each with its way out: facts without which a check cannot see, and what cures that.
+
+A way is written in the order in which the report tells it; its facts are those of the tests of the check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from preflight_checks.app_health import AppHealth
+from preflight_checks.become import BecomeAccount
+from preflight_checks.database_login import DatabaseLogin
+from preflight_checks.plan_coverage import PlanCoverage
+from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
+
+from preflight.finding import Judgement
+from preflight.judging.sealed_scripts import format_manifest
+from preflight.plan import (
+    Account,
+    Backup,
+    BackupFormat,
+    BackupMethod,
+    Become,
+    Bytes,
+    Database,
+    Endpoint,
+    Host,
+    Plan,
+    RemotePath,
+    Role,
+    Rollback,
+    RollbackFile,
+    Said,
+    SaidPath,
+    Scripts,
+    ServerRole,
+    Sha256,
+    SslMode,
+    Undo,
+    UndoKind,
+    Without,
+)
+from preflight.probe import NoReply
+from preflight.questions.backup_reads import UnplacedTime, Verified
+from preflight.questions.backups import BackupKind
+from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, LocalText, Texts, Tree
+from preflight.questions.http import Certificate, HttpAnswer, Samples
+from preflight.questions.jobs import HostJobs, PgCron, Systemd
+from preflight.questions.own_query import Found
+from preflight.questions.sizes import DataDirectories, WalRate
+from preflight.questions.storage import DirectoryKind, Target
+from preflight.questions.sudo import ProgramRun, Reach
+from preflight.questions.work_start import LoginRefusal, ServerLogin
+from preflight.reasons import Reason
+from tests.checks import test_app_health as app_health
+from tests.checks import test_backup_duration as backup_duration
+from tests.checks import test_backup_location as backup_location
+from tests.checks import test_backup_space as backup_space
+from tests.checks import test_command as command
+from tests.checks import test_competing_jobs as competing_jobs
+from tests.checks import test_database_host as database_host
+from tests.checks import test_database_login as database_login
+from tests.checks import test_host_login as host_login
+from tests.checks import test_plan_coverage as plan_coverage
+from tests.checks import test_rehearsal as rehearsal_check
+from tests.checks import test_restore_room as restore_room
+from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_script_hashes as script_hashes
+from tests.checks import test_script_runner as script_runner
+from tests.checks import test_time_budget as time_budget
+from tests.toy import MOMENT, settings_of, toy_plan
+
+GIB = 1024**3
+SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
+GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
+SHA256 = "0123456789abcdef" * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way out of one UNKNOWN."""
+
+    out: str
+    """`key: NAME` and `command: WORDS` stand so in the remedy; `act` and `line` are told in other words."""
+    judge: Callable[..., Judgement]
+    unseen: Mapping[str, Any] = field(default_factory=dict)
+    """What `judge` is given, so that the place does not know."""
+    cured: Mapping[str, Any] = field(default_factory=dict)
+    """What of it is another one, once the way was taken."""
+
+
+def app(
+    *, headers: Mapping[str, str] | None = None, body: str = '{"version": "4.1"}', verified: bool = True, **more: Any
+) -> Judgement:
+    """app1, which answers over HTTPS. `lost`: instead of its answer."""
+    lost = more.pop("lost", None)
+    plan = app_health.plan_of(Endpoint(url="https://app1/health", version="version", samples=1, **more))
+    check = AppHealth(plan, app_health.NOW)
+    certificate = Certificate(
+        not_before=app_health.NOW, not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
+        names=("app1",), fingerprint="f" * 64, verified=verified,
+    )  # fmt: skip
+    answer = HttpAnswer(
+        status=200, body=body, body_bytes=len(body), declared_bytes=None, final_url="https://app1/health", hops=(),
+        location="", redirect_refused="", headers=headers or {}, asked_at=app_health.NOW, latency_seconds=0.1,
+        address="192.0.2.7:443", certificate=certificate,
+    )  # fmt: skip
+    found: Judgement = check.judge(check.subjects()[0], answer=lost or Samples((answer,), (), ()))
+    return found
+
+
+def becomes(*, work: Sequence[Backup] = ()) -> Judgement:
+    """The login of db1, whom sudo lets run pg_dump and pg_restore as postgres, and no shell."""
+    host = Host(id="db1", user=Account("dbadmin"), become=(Become(account=Account("postgres")),))
+    orders = Database(id="orders", host="db1", user=Account("release"))
+    check = BecomeAccount(toy_plan([host], databases=[orders], backups=work), MOMENT)
+    (subject,) = check.subjects()
+    runs = tuple(ProgramRun(name, 0, f"/usr/bin/{name}", "15.18") for name in subject.item.programs)
+    refused = Reach(1, "sudo: a password is required", ("(postgres) NOPASSWD: /usr/bin/pg_dump",))
+    found: Judgement = check.judge(subject, **({"programs": runs} if runs else {"reach": refused}))
+    return found
+
+
+def jobs(host_jobs: HostJobs = competing_jobs.IDLE, lines: Sequence[str] = (), **settings: Any) -> Judgement:
+    return competing_jobs.judged(host_jobs, competing_jobs.crontab(*lines), **settings)
+
+
+def pg_cron(seen: PgCron, asked: Mapping[str, Said]) -> Judgement:
+    return competing_jobs.judged_pg(seen, asked=asked)
+
+
+def replica(**replay: Any) -> Judgement:
+    """One that is backed up, and has replayed all that it received."""
+    entry = Database(id="o", host="db1", user=Account("release"), role=ServerRole.REPLICA)
+    saved = Backup(id="b", database="o", directory=RemotePath("/backup"), taken_by="cron")
+    check = DatabaseLogin(replace(database_login.PLAN, databases={"o": entry}, backups={"b": saved}), MOMENT)
+    (subject,) = check.subjects()
+    found: Judgement = check.judge(
+        subject, identity=database_login.identity(in_recovery=True, database="o"), system="42",
+        roles={"release": database_login.ROLE}, slots=database_login.SLOTS,
+        replay=replace(database_login.BEHIND, caught_up=True, **replay),
+    )  # fmt: skip
+    return found
+
+
+def covered(subject: str, backups: Sequence[Backup] = (), **of_plan: Any) -> Judgement:
+    plan = toy_plan(databases=[plan_coverage.ORDERS], backups=backups, absent=of_plan.get("absent", {}))
+    release = replace(plan.release, without=of_plan.get("without", Without()))
+    check = PlanCoverage(replace(plan, release=release), MOMENT)
+    return check.judge(next(each for each in check.subjects() if each.id == subject))
+
+
+def rehearsed(record: Any = None, plan: Plan | None = None) -> Judgement:
+    return rehearsal_check.judged(record, plan=plan)
+
+
+def own_query(found: Found) -> Judgement:
+    assertion = Assertion(id="open", database="orders", query="SELECT count(*) FROM app.orders", expect="0")
+    plan = toy_plan(databases=[Database(id="orders", host="db1", user=Account("release"))])
+    check = SqlCheck(plan, MOMENT, SqlSettings(run={"open": assertion}))
+    return check.judge(check.subjects()[0], found=found)
+
+
+def rollback_file(seen: HashedFile) -> Judgement:
+    file = RollbackFile(host="db1", path=RemotePath("/srv/x"), sha256=Sha256(SHA256))
+    ready = rollback_ready.check(rollback=Rollback(files=(file,)))
+    return ready.judge(rollback_ready.subject(ready, "db1:/srv/x"), files={file.path: seen})
+
+
+def rehearsal(rehearsed: date | None, absent: Mapping[tuple[str, ...], str] | None = None) -> Judgement:
+    ready = rollback_ready.check(rollback=Rollback(rehearsed=rehearsed), absent=absent or {})
+    return ready.judge(rollback_ready.subject(ready, "rehearsal"))
+
+
+def way_back(
+    texts: Mapping[str, str], unread: Mapping[str, str] | None = None, way_back_shown: Said | None = None
+) -> Judgement:
+    """Of the scripts of one entry, which lie beside their ways back. `unread`: of what there is, why not."""
+    scripts = Scripts(
+        id="s", database="orders", approved=Path("sql"), manifest=Path("SUMS"), staged=RemotePath("/srv"),
+        way_back="undo/{stem}.down.sql", way_back_shown=way_back_shown,
+    )  # fmt: skip
+    ready = rollback_ready.check(scripts={"s": scripts}, roles=[Role(id="dba", primary="D. Kaya")])
+    tree = Tree(tuple(script_hashes.local_entry(name, text) for name, text in {**texts, **(unread or {})}.items()))
+    return ready.judge(rollback_ready.subject(ready, "s way back"), approved=tree, texts=Texts(texts, unread or {}))
+
+
+def hashed(mutate: Callable[[Any], None] = lambda _world: None, **fields: Any) -> Judgement:
+    world = script_hashes.World(**fields)
+    mutate(world)
+    return world.judge()
+
+
+def earlier(**facts: Any) -> Judgement:
+    return rollback_ready.judged(**facts)
+
+
+def dump(**more: Any) -> Plan:
+    """A plan of one backup by pg_dump, which only its account may run."""
+    return script_runner.plan_of(backup={"account": Account("postgres"), **more})
+
+
+def hidden_sockets() -> Any:
+    settings = settings_of(**{**script_runner.PLACE, "unix_socket_directories": ""})
+    return replace(script_runner.IDENTITY, session={"settings": settings})
+
+
+def undone(undo: Undo | None) -> Judgement:
+    return time_budget.judged(*time_budget.with_deploy(undo=undo))
+
+
+def lasted(began: Any) -> Judgement:
+    return backup_duration.judged(began, backup_duration.NEWEST)
+
+
+ORDERS, BILLING = backup_space.ORDERS, "/backup/billing"
+DECLARED = replace(ORDERS, expected=Bytes(GIB))
+PLAIN = replace(ORDERS, format=BackupFormat.PLAIN)
+ELSEWHERE = backup_space.directory(path=BILLING, mount=backup_space.OTHER_DISK)
+YOUNG = {
+    "free_gib": 5.9, "files": DataDirectories("/pg"), "places": {"/pg": backup_space.place("/pg", backup_space.DISK)},
+    "wal": WalRate(MOMENT, GIB, 180, 2 * GIB, held=False),
+}  # fmt: skip
+DATA_SAID = SaidPath(path=RemotePath("/var/lib/pg/data"), by="dba", on=MOMENT.date(), reason="pg_lsclusters")
+HIDDEN_ROOM = replace(restore_room.PLACE, reached="/", real="/data/pg")
+ASKED = {"asked": {"db1": SAID}}
+NO_SHELL = "sudo: a password is required"
+SCRIPTS = script_runner.TEXTS
+BOTH = script_runner.BOTH
+CREATED = {"010.sql": "create table a ();"}
+CALLING = {**CREATED, "undo/010.down.sql": "select undo();"}
+DROPPING = {**CREATED, "undo/010.down.sql": "drop table a;"}
+DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit 0\n"}}
+
+UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
+    "checks/app_health.py _cached": (
+        Way("act: name a path that no cache keeps", app, {"headers": {"cf-cache-status": "HIT"}}, {"headers": {}}),
+    ),
+    "checks/app_health.py _unwell": (
+        Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
+        Way("key: ignore", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"ignore": ("status",)}),
+    ),
+    "checks/app_health.py AppHealth._certificate": (
+        Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
+    ),
+    "checks/app_health.py AppHealth._no_answer": (
+        Way("act: by the table of reasons", app, {"lost": NoReply(Reason.NO_ROUTE, "no", MOMENT)}, {"lost": None}),
+    ),
+    "checks/backup_duration.py _unplaced": (
+        Way(
+            "act: a new file each time",
+            lasted,
+            {"began": UnplacedTime("2026-10-16 20:30:00")},
+            {"began": backup_duration.before(20)},
+        ),
+    ),
+    "checks/backup_location/__init__.py BackupLocation._mount": (
+        Way(
+            "command: /proc/self/mountinfo",
+            backup_location.judged,
+            {"directory": backup_location.on(None)},
+            {"directory": backup_location.GOOD},
+        ),
+    ),
+    "checks/backup_location/__init__.py BackupLocation.judge": (
+        Way(
+            "line: database-login",
+            backup_location.judged,
+            {"data": GONE, "places": {}},
+            {"data": backup_location.DATA, "places": None},
+        ),
+    ),
+    "checks/backup_location/writing.py _in_the_way": (
+        Way(
+            "line: become",
+            backup_location.judged,
+            {"directory": replace(backup_location.BY_LOGIN, target=Target.CLOSED_FILE)},
+            {"directory": replace(backup_location.GOOD, target=Target.FILE)},
+        ),
+        Way(
+            "key: file",
+            backup_location.judged,
+            {"directory": replace(backup_location.GOOD, account=1000, ran_as=999, target=Target.CLOSED_FILE)},
+            {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
+        ),
+    ),
+    "checks/backup_space/__init__.py _judge_files": (
+        Way(
+            "line: backup-location",
+            backup_space.both,
+            {"facts": {"orders": backup_space.directory(90, inodes=101), "billing": backup_space.missing(BILLING)}},
+            {"facts": {"orders": backup_space.directory(90, inodes=101), "billing": ELSEWHERE}},
+        ),
+    ),
+    "checks/backup_space/__init__.py _not_measured": (
+        Way(
+            "line: backup-location",
+            backup_space.judged,
+            {"place": backup_space.missing("/backup/orders")},
+            {"place": backup_space.directory()},
+        ),
+        Way(
+            "act: another directory",
+            backup_space.judged,
+            {"place": backup_space.directory(size_gib=0)},
+            {"place": backup_space.directory()},
+        ),
+    ),
+    "checks/backup_space/__init__.py _size_not_known": (
+        Way(
+            "key: expected",
+            backup_space.judged,
+            {"place": backup_space.directory(), "backup": ORDERS, "sizes": None},
+            {"backup": DECLARED},
+        ),
+        Way(
+            "key: expected",
+            backup_space.judged,
+            {"place": backup_space.directory(), "backup": PLAIN, "text_gib": None},
+            {"backup": replace(PLAIN, expected=Bytes(GIB))},
+        ),
+    ),
+    "checks/backup_space/__init__.py BackupSpace._judge_bytes": (
+        Way(
+            "line: backup-location",
+            backup_space.both,
+            {"facts": {"orders": backup_space.directory(29), "billing": backup_space.missing(BILLING)}},
+            {"facts": {"orders": backup_space.directory(29), "billing": ELSEWHERE}},
+        ),
+    ),
+    "checks/backup_space/__init__.py _judge_doubts": (
+        Way(
+            "key: expected",
+            backup_space.judged,
+            {
+                "place": backup_space.directory(9),
+                "backup": ORDERS,
+                "previous": (backup_space.dump(1),),
+                "read orders": GONE,
+            },
+            {"backup": DECLARED},
+        ),
+        Way("key: wal_per_hour", backup_space.then, YOUNG, {"wal_per_hour": "0.1"}),
+        Way("key: wal_per_hour", backup_space.then, {**YOUNG, "wal": None}, {"wal_per_hour": "0.1"}),
+    ),
+    "checks/become.py BecomeAccount._judge_reach": (
+        Way("key: account", becomes, {}, {"work": (rollback_ready.BACKUP,)}),
+    ),
+    "checks/command.py CommandCheck.judge": (
+        Way(
+            "act: the program is put there",
+            command.judge,
+            {"ended": Ended(127, "", "no")},
+            {"ended": Ended(0, "OK", "")},
+        ),
+        Way(
+            "act: the plan's `remedy`",
+            command.judge,
+            {"ended": Ended(3, "no sensor", "")},
+            {"ended": Ended(0, "OK", "")},
+        ),
+    ),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_found": (
+        Way("key: asked", jobs, {"lines": ["0~30 1 * * * job"]}, ASKED),
+        Way("key: asked", jobs, {"lines": [f"0~{minute} 1 * * * job" for minute in range(1, 60)]}, ASKED),
+    ),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_host": (
+        Way("key: asked", jobs, {"host_jobs": replace(competing_jobs.IDLE, systemd=Systemd.FAILED)}, ASKED),
+    ),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_pg_jobs": (
+        Way(
+            "key: asked",
+            pg_cron,
+            {"seen": replace(competing_jobs.PG_CRON, zone="Mars/Olympus"), "asked": {}},
+            {"asked": {"pg_cron of orders": SAID}},
+        ),
+    ),
+    "checks/competing_jobs/__init__.py CompetingJobs._judge_unseen": (
+        Way("key: asked", jobs, {"host_jobs": replace(competing_jobs.IDLE, unread=("/etc/cron.d/x",))}, ASKED),
+        Way(
+            "key: asked",
+            pg_cron,
+            {"seen": replace(competing_jobs.PG_CRON, readable=False), "asked": {}},
+            {"asked": {"pg_cron of orders": SAID}},
+        ),
+    ),
+    "checks/database_host.py DatabaseHost._unseen": (
+        Way("key: located_by", database_host.judged, {"backend": None}, {"located_by": SAID}),
+        Way("key: located_by", database_host.judged, {"backend": database_host.ABSENT}, {"located_by": SAID}),
+    ),
+    "checks/database_login/login.py _judge_certificate": (
+        Way(
+            "command: openssl s_client",
+            database_login.judged,
+            {"sslmode": SslMode.VERIFY_FULL, "who": database_login.identity(session={"address": "192.0.2.7:5432"})},
+            {
+                "who": database_login.identity(
+                    session=database_login.shown(database_login.NEEDED_UNTIL + timedelta(days=400))
+                )
+            },
+        ),
+    ),
+    "checks/database_login/login.py _judge_credential": (
+        Way("act: the DBA looks", database_login.judged, {"of": None}, {"of": database_login.ROLE}),
+    ),
+    "checks/database_login/login.py _hides_system": (
+        Way("command: GRANT EXECUTE ON FUNCTION", database_login.judged, {"system": ""}, {"system": "42"}),
+    ),
+    "checks/database_login/login.py judge_replay": (
+        Way("act: connect it to its primary", replica, {"receives": False}, {"receives": True}),
+    ),
+    "checks/host_login.py HostLogin._no_dates": (
+        Way(
+            "key: valid_through",
+            host_login.judged,
+            {"expiry": host_login.HIDDEN},
+            {"declared": {"db1": date(2026, 12, 31)}},
+        ),
+    ),
+    "checks/plan_coverage.py PlanCoverage.judge": (
+        Way("key: without", covered, {"subject": "backups"}, {"without": Without(backups="read-only release")}),
+        Way(
+            "key: previous",
+            covered,
+            {
+                "subject": "backups.nightly.previous",
+                "backups": [replace(plan_coverage.BACKUP, previous=RemotePath(""))],
+            },
+            {"absent": {("backups", "nightly", "previous"): "the first one"}},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck.judge": (
+        Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
+        Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
+    ),
+    "checks/rollback_ready/__init__.py _judge_file": (
+        Way(
+            "command: chmod or setfacl",
+            rollback_file,
+            {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
+            {"seen": HashedFile(FileState.FILE, SHA256)},
+        ),
+        Way(
+            "command: sha256sum",
+            rollback_file,
+            {"seen": HashedFile(FileState.FILE)},
+            {"seen": HashedFile(FileState.FILE, SHA256)},
+        ),
+    ),
+    "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": (
+        Way("key: rehearsed", rehearsal, {"rehearsed": None}, {"absent": {("rollback", "rehearsed"): "no copy"}}),
+        Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 10, 17)}, {"rehearsed": date(2026, 10, 10)}),
+        Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 1, 10)}, {"rehearsed": date(2026, 10, 10)}),
+    ),
+    "checks/rollback_ready/earlier_backup.py _begun_before": (
+        Way(
+            "act: a new file each time",
+            earlier,
+            {"read": replace(rollback_ready.ARCHIVE, created="2026-10-15 16:00:00")},
+            {"read": rollback_ready.ARCHIVE},
+        ),
+    ),
+    "checks/rollback_ready/earlier_backup.py _content": (
+        Way("line: database-login", earlier, {"live": GONE}, {"live": rollback_ready.LIVE}),
+    ),
+    "checks/rollback_ready/earlier_backup.py _judge_verified": (
+        Way(
+            "line: become",
+            earlier,
+            {"listing": rollback_ready.with_new(kind=BackupKind.BASE), "read": Verified(1, NO_SHELL)},
+            {"read": Verified(0, "")},
+        ),
+    ),
+    "checks/rollback_ready/earlier_backup.py _not_listed": (
+        Way(
+            "line: become",
+            earlier,
+            {"read": replace(rollback_ready.ARCHIVE, list_code=1, code=1, said=NO_SHELL)},
+            {"read": rollback_ready.ARCHIVE},
+        ),
+    ),
+    "checks/rollback_ready/earlier_backup.py judge_size": (
+        Way(
+            "line: become",
+            earlier,
+            {"listing": rollback_ready.with_new(size_bytes=None)},
+            {"listing": rollback_ready.LISTING},
+        ),
+    ),
+    "checks/rollback_ready/earlier_backup.py SeenBackup.not_read": (
+        Way(
+            "key: verify",
+            earlier,
+            {"listing": rollback_ready.with_new(kind=BackupKind.BASE_TAR), "read": None},
+            {"backup": replace(rollback_ready.BACKUP, verify=("/opt/check", "{file}")), "read": Verified(0, "")},
+        ),
+    ),
+    "checks/restore_room.py _not_measured": (
+        Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),
+    ),
+    "checks/rollback_ready/ways_back.py WaysBack._does_too_little": (
+        Way("key: way_back_shown", way_back, {"texts": CALLING}, {"way_back_shown": SAID}),
+    ),
+    "checks/rollback_ready/ways_back.py WaysBack._judge_pair": (
+        Way(
+            "act: make it readable",
+            way_back,
+            {"texts": CREATED, "unread": {"undo/010.down.sql": "larger than 8 MiB"}},
+            {"texts": DROPPING, "unread": None},
+        ),
+    ),
+    "checks/rollback_ready/ways_back.py WaysBack.judge": (
+        Way("act: look into the folder", way_back, {"texts": {}}, {"texts": DROPPING}),
+    ),
+    "checks/script_hashes/agreement.py _staged_folder": (
+        Way(
+            "command: chmod -R a+rX",
+            hashed,
+            {"mutate": script_hashes.with_staged(complete=False, complaint="find: x: gone")},
+            {"mutate": script_hashes.with_staged()},
+        ),
+        Way(
+            "act: have a tool installed",
+            hashed,
+            {"mutate": script_hashes.with_staged(tool="")},
+            {"mutate": script_hashes.with_staged()},
+        ),
+    ),
+    "checks/script_hashes/agreement.py _missing_and_extra": (
+        Way(
+            "command: chmod a+r",
+            hashed,
+            {"mutate": script_hashes.with_staged(script_hashes.staged_entry("data/rows.csv", "1,2\n", sha256=""))},
+            {"mutate": script_hashes.with_staged()},
+        ),
+    ),
+    "checks/script_hashes/agreement.py _readable": (
+        Way(
+            "command: chmod -R a+rX",
+            hashed,
+            {
+                "account": "release",
+                "mutate": script_hashes.with_staged(
+                    script_hashes.staged_entry("data/rows.csv", "1,2\n", mode=0o640), uid="1001", acl=True
+                ),
+            },
+            {"mutate": script_hashes.with_staged(uid="1001", acl=True)},
+        ),
+    ),
+    "checks/script_hashes/agreement.py _approved_folder": (
+        Way(
+            "act: make it readable",
+            hashed,
+            {"mutate": script_hashes.with_local(script_hashes.local_entry("d", kind=EntryKind.FOLDER, error="no"))},
+            {"mutate": script_hashes.with_staged()},
+        ),
+    ),
+    "checks/script_hashes/agreement.py judge_inputs": (
+        Way(
+            "act: make it readable",
+            hashed,
+            {"texts": lambda _texts: Texts({}, {"010_first.sql": "larger than 8 MiB"})},
+            {"texts": lambda texts: texts},
+        ),
+        Way(
+            "key: runs_programs",
+            hashed,
+            {"mutate": script_hashes.everywhere("030.sql", script_hashes.COPY)},
+            {"runs_programs": SAID},
+        ),
+    ),
+    "checks/script_runner/__init__.py ScriptRunner._judge_program": (
+        Way(
+            "act: have the program put there",
+            script_runner.judge,
+            {"program": (0, "hello")},
+            {"program": script_runner.PROGRAM},
+        ),
+        Way("line: become", script_runner.judge, {"program": (1, NO_SHELL)}, {"program": script_runner.PROGRAM}),
+    ),
+    "checks/script_runner/__init__.py ScriptRunner._login_failed": (
+        Way(
+            "command: NOPASSWD: /usr/bin/psql",
+            script_runner.judgement_of,
+            {"plan": dump(method=BackupMethod.PG_BASEBACKUP), "arrived": ServerLogin(LoginRefusal.OTHER, "no")},
+            {"arrived": ServerLogin(None, port=5432, system_identifier="7", in_recovery=False)},
+        ),
+    ),
+    "checks/script_runner/script_order.py judge_command": (
+        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": "shown 2026-10-10, run 8812"}),
+    ),
+    "checks/script_runner/script_order.py OrderedScripts._deviations": (
+        Way(
+            "act: make it readable",
+            script_runner.judge,
+            {"texts": {"010.sql": "select 1;\n"}, "manifest": LocalText(format_manifest(dict.fromkeys(BOTH, SHA256)))},
+            {"texts": SCRIPTS, "manifest": None},
+        ),
+        Way(
+            "act: write it plainly",
+            script_runner.judge,
+            {"texts": {**SCRIPTS, "020.sql": "\\set x off\n\\set ON_ERROR_STOP :x\n"}},
+            {"texts": SCRIPTS},
+        ),
+    ),
+    "checks/script_runner/script_order.py OrderedScripts._listed": (
+        Way(
+            "key: files",
+            script_runner.judge,
+            {"files": BOTH, "texts": {**SCRIPTS, "030_scale_down.sql": "update a set b = 1;\n"}},
+            {"files": (*BOTH, "030_scale_down.sql")},
+        ),
+        Way(
+            "key: files",
+            script_runner.judge,
+            {
+                "files": ("010.sql",),
+                "texts": {"020.sql": ""},
+                "manifest": LocalText(format_manifest(dict.fromkeys(BOTH, SHA256))),
+            },
+            {"files": BOTH, "texts": SCRIPTS},
+        ),
+        Way(
+            "key: files",
+            script_runner.judge,
+            {"files": ("020.sql",), "texts": {**SCRIPTS, "undo/020.down.sql": "delete from a;\n\\ir ../010.sql\n"}},
+            {"files": BOTH},
+        ),
+    ),
+    "checks/script_runner/script_order.py OrderedScripts._transactions": (
+        Way(
+            "key: single_transaction",
+            script_runner.judge,
+            {"single_transaction": True, "texts": {**SCRIPTS, "020.sql": "select 'commit' \\gexec\n"}},
+            {"single_transaction": False},
+        ),
+    ),
+    "checks/script_runner/script_order.py OrderedScripts._unlisted": (
+        Way("key: files", script_runner.judge, {"way_back": ""}, {"files": BOTH}),
+    ),
+    "checks/script_runner/script_order.py OrderedScripts.judge": (
+        Way("line: script-hashes", script_runner.judge, {"manifest": LocalText("no manifest")}, {"manifest": None}),
+    ),
+    "checks/sql.py SqlCheck._refused": (
+        Way(
+            "command: USAGE on its schema, SELECT on its table",
+            own_query,
+            {"found": Found(error="42501 permission denied for table orders")},
+            {"found": Found(("count",), (("0",),))},
+        ),
+    ),
+    "checks/time_budget.py TimeBudget._unknown_undo": (
+        Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
+    ),
+    "preflight/judging/data_directory.py not_shown": (
+        Way("key: data_directory", backup_location.judged, {"data": backup_location.HIDDEN}, {"said": DATA_SAID}),
+        Way(
+            "command: GRANT pg_read_all_settings TO",
+            backup_location.judged,
+            {"data": backup_location.HIDDEN},
+            {"data": backup_location.DATA},
+        ),
+    ),
+    "preflight/judging/cures.py could_not_look": (
+        Way(
+            "act: by the table of reasons",
+            database_login.judged,
+            {"who": NoReply(Reason.HOST, "no", MOMENT)},
+            {"who": None},
+        ),
+    ),
+    "preflight/judging/work_login.py Arrival._at_an_unknown_server": (
+        Way(
+            "key: server",
+            script_runner.judgement_of,
+            {"plan": dump(server="/run/postgresql"), "arrived": ServerLogin(None), "identity": hidden_sockets()},
+            {"plan": dump(server="localhost")},
+        ),
+        Way(
+            "command: GRANT pg_read_all_settings TO",
+            script_runner.judgement_of,
+            {"plan": dump(server="/run/postgresql"), "arrived": ServerLogin(None), "identity": hidden_sockets()},
+            {"identity": script_runner.IDENTITY},
+        ),
+        Way(
+            "command: NOPASSWD: /usr/bin/psql",
+            script_runner.judgement_of,
+            {"plan": dump(), "arrived": ServerLogin(None)},
+            {"arrived": None},
+        ),
+    ),
+    "preflight/judging/work_login.py Arrival._at_another_server": (
+        Way(
+            "command: run again",
+            script_runner.judge,
+            {"arrived": replace(script_runner.ARRIVED, started_ms=2001, asked_ms=2900)},
+            {"arrived": None},
+        ),
+    ),
+    "preflight/judging/work_login.py ScriptRole.judge": (
+        Way(
+            "command: GRANT SELECT ON pg_catalog.pg_settings TO",
+            database_login.judged,
+            {"who": database_login.identity(session={"settings": "{}"})},
+            {"who": None},
+        ),
+    ),
+    "preflight/plan/work.py no_shell": (
+        Way(
+            "command: NOPASSWD: /bin/sh",
+            backup_location.judged,
+            {"directory": replace(backup_location.BY_LOGIN, kind=DirectoryKind.MISSING, passable=False)},
+            {"directory": backup_location.GOOD},
+        ),
+    ),
+}
