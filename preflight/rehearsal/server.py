@@ -10,9 +10,13 @@ import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from preflight.rehearsal import ScratchError
 from preflight.rehearsal.account import Account
+
+if TYPE_CHECKING:
+    import psycopg
 
 SUPERUSER = "postgres"
 MACHINE_PROGRAMS = Path("/usr/lib/postgresql")
@@ -105,6 +109,7 @@ class ScratchServer:
         self.programs = _reachable(programs, folder, account)
         self._folder = folder
         self._data = folder / "data"
+        self._kept = folder / "kept"
         self._settings = {**_SETTINGS, **(settings or {})}
         self._environment = dict(environment or {})
         self._before = tuple(before)
@@ -134,6 +139,33 @@ class ScratchServer:
         connection = {"PGHOST": str(self.sockets), "PGPORT": str(self.port), "PGUSER": SUPERUSER}
         extra = {**connection, **self._environment}
         return self._run([self.programs / program, *arguments], stdin=stdin, extra=extra, seconds=seconds)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A session of the superuser's own, whatever settings the role has; each statement is a transaction."""
+        import psycopg
+
+        return psycopg.connect(
+            host=str(self.sockets),
+            port=self.port,
+            user=SUPERUSER,
+            dbname=database,
+            autocommit=True,
+            options="-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0",
+        )
+
+    def keep(self) -> None:
+        """Makes a copy of what the server holds now, for `put_back`."""
+        self._copied(self._data, self._kept)
+
+    def put_back(self) -> None:
+        """Makes the server hold what it held at `keep`."""
+        self._copied(self._kept, self._data)
+
+    def _copied(self, source: Path, target: Path) -> None:
+        self._control("stop", "-m", "fast", "-t", str(_STOP_SECONDS))
+        self._run(["rm", "-rf", "--", target])
+        self._run(["cp", "-a", "--", source, target])
+        self._start()
 
     def stop(self) -> None:
         """Ends the server at once; its files are about to be removed."""
