@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown
-from preflight.judging.data_directory import data_directory, not_shown
+from preflight.finding import Judgement, failed, passed
+from preflight.judging.data_directory import data_directory, not_measured, not_shown
 from preflight.plan import Database
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import Machine, grouped, machine_of
-from preflight.plan.work import planned_backups
+from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import Probe
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe
@@ -72,7 +71,7 @@ class RestoreRoom(Check):
         is free there."""
         database: Database = subject.item
         paths = tuple(dict.fromkeys(part.path for part in self._parts(database, facts) if part.path))
-        taker = next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
+        taker = self._taker(database)
         return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -91,6 +90,9 @@ class RestoreRoom(Check):
     def _by_machine(self) -> Mapping[Machine, list[Database]]:
         return grouped(self._restored, lambda database: machine_of(self.plan.host_of(database)))
 
+    def _taker(self, database: Database) -> PlannedBackup:
+        return next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
+
     def _parts(self, database: Database, facts: Mapping[str, Any]) -> Sequence[_Part]:
         parts = []
         for each in self._beside(database):
@@ -107,7 +109,7 @@ class RestoreRoom(Check):
             yield not_shown(self.plan, self.moment, database, "whether a restore has room cannot be seen")
         parts = self._parts(database, facts)
         own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
-        yield from (_not_measured(database, place) for place in own if not place.measured)
+        yield from (not_measured(database, place, self._taker(database).who) for place in own if not place.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
             here = [part for part in parts if part.path not in places or places[part.path].storage == storage]
             yield self._judge_storage(database, place, here)
@@ -127,13 +129,3 @@ class RestoreRoom(Check):
                 remedy=f"have {format_need(need - place.free_bytes)} more made free on {where} of {database.host}",
             )
         return passed(f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}")
-
-
-def _not_measured(database: Database, place: Place) -> Judgement:
-    return unknown(
-        f"what is free where {place.path} lies cannot be seen",
-        expected=f"to see {place.path} on {database.host}",
-        actual=f"the account that takes the backup sees as far as {place.reached}",
-        remedy=f"let that account enter {shlex.quote(place.reached)} on {database.host}; or take the backup as the "
-        "server's own account",
-    )

@@ -183,6 +183,12 @@ def postgres(site: Site) -> Cluster:
 
 
 @pytest.fixture(scope="session")
+def newer_postgres(site: Site) -> Cluster:
+    """Of a newer major version than `postgres`, without TLS."""
+    return site.newer_postgres
+
+
+@pytest.fixture(scope="session")
 def good_account(site: Site) -> Account:
     """An account that logs in with its key and with its password."""
     return site.account("good")

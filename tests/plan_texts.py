@@ -98,6 +98,7 @@ sslrootcert = "ca.pem"
 sslcert = "release.crt"
 sslkey = "release.key"
 version = "15"
+migration = { from = "42", to = "43", table = "app.flyway_schema_history" }
 backup = { none = "saved by its owner, too" }
 data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "pg_lsclusters" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }

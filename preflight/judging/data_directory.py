@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 from preflight.finding import Judgement, unknown
@@ -9,6 +10,7 @@ from preflight.judging.cures import answered_for
 from preflight.plan import Database, Plan
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.sql import membership_grant
+from preflight.questions.storage import Place
 
 
 def data_directory(database: Database, shown: DataDirectories) -> str:
@@ -31,4 +33,15 @@ def not_shown(
     keys = ("databases", database.id, "data_directory")
     return answered_for(
         plan, moment, unseen, database.data_directory, keys, database.owner, path="/var/lib/postgresql/15/main"
+    )
+
+
+def not_measured(database: Database, place: Place, who: str) -> Judgement:
+    """What is free there is not known, because the account `who` cannot enter it."""
+    return unknown(
+        f"what is free where {place.path} lies cannot be seen",
+        expected=f"to see {place.path} on {database.host}",
+        actual=f"{who} sees as far as {place.reached}",
+        remedy=f"let {who} enter {shlex.quote(place.reached)} on {database.host}; or have the server's own account do "
+        "the work",
     )

@@ -11,7 +11,7 @@ from preflight.plan import Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText
 from preflight.questions.rehearsed import Rehearsed, Touched
-from preflight.questions.sql import quote_literal
+from preflight.questions.sql import as_regular_expression, quote_literal
 
 _PART = r'(?:"(?:[^"]|"")*"|[^". ]+)'
 """Of an identity as PostgreSQL writes it: `billing."Events"`."""
@@ -50,12 +50,6 @@ def fits_pattern(patterns: Iterable[str]) -> str:
 def is_one_of(identities: Iterable[str]) -> str:
     """In SQL: the relation `c.relname` of schema `n.nspname` is one of them; false for none."""
     return f"format('%I.%I', n.nspname, c.relname) = ANY (ARRAY[{', '.join(map(quote_literal, identities))}]::text[])"
-
-
-def as_regular_expression(pattern: str) -> str:
-    """Of a pattern of the plan, for the whole text; PostgreSQL and Python read it alike."""
-    parts = (re.sub(r"([^\w])", r"\\\1", part) for part in pattern.split("*"))
-    return f"^{'.*'.join(parts)}$"
 
 
 def relation_of(touched: Touched) -> str:

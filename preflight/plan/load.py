@@ -180,7 +180,7 @@ class Tables(Reader):
     def record(self, cls: Any, value: Any, keys: Keys = (), **preset: object) -> Any:
         if isinstance(value, str) and hasattr(cls, "shorthand"):
             short = fields_of(cls)[cls.shorthand]
-            return cls(**{cls.shorthand: self.value_or_default(short, value, keys)})
+            return cls(**{short.name: self.value_or_default(short, value, keys)})
         return super().record(cls, value, keys, **preset)
 
     def value(self, shape: Shape, value: Any, keys: Keys) -> Any:

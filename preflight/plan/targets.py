@@ -133,6 +133,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`migration` of a database: where the history of its migration tool (Flyway, Liquibase, Alembic, ...) must end."""
+
+    shorthand: ClassVar[str] = "from"
+    """In the plan a bare string stands for a table with just this key."""
+
+    from_: Name
+    """The newest migration before the work, as the tool's table has it: a version, an id, a name; of several heads all,
+    in order, with commas between them."""
+    to: str = ""
+    """The same once the work is done, for `preflight verify`."""
+    table: str = ""
+    """`SCHEMA.TABLE` of the history that counts, where the database has several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """`[databases.NAME]`: a PostgreSQL database and the role that runs the scripts."""
 
@@ -169,6 +185,8 @@ class Database:
     """Certificate authorities to verify the server by; libpq's own default when left out."""
     version: Annotated[str, Matches(r"\d{1,4}(?:\.\d{1,4})?", "a major version such as 15")] = ""
     """Expected major version, for example `15`."""
+    migration: Migration | None = None
+    """The newest migration that its migration tool has applied, where one changes it."""
     data_directory: SaidPath | None = None
     """Who says where its server keeps its data, where the role is no member of pg_read_all_settings and so may not see
     it, or the host does not show the place."""

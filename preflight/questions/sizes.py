@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from preflight.plan.limits import Between, Matches
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import Count, read_row, read_rows
-from preflight.questions.sql import SqlProbe
+from preflight.questions.sql import SqlProbe, quote_literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +135,38 @@ class DataDirectories:
         """All that can be named; the write-ahead log first looked for where it lies by default."""
         own = (self.data, str(PurePosixPath(self.data) / "pg_wal")) if self.data else ()
         return tuple(dict.fromkeys((*own, *self.tablespaces)))
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTable:
+    """One table of a list."""
+
+    name: str
+    bytes: Count
+    """With its indexes and its TOAST table."""
+    tablespace: str
+    """Its directory; empty where that is below the data directory."""
+
+
+@dataclass(frozen=True)
+class TableSizesProbe(SqlProbe[Mapping[str, LiveTable]]):
+    """The tables of these names that exist, by name; each is quoted as PostgreSQL does: `billing."Events"`."""
+
+    family = Family.SPACE
+    names: tuple[str, ...]
+
+    def ask(self) -> str:
+        names = ", ".join(quote_literal(name) for name in self.names)
+        # Names of tables are quoted as literals; everything else is fixed text.
+        return f"""\
+SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_total_relation_size(c.oid)::text AS bytes,
+  pg_tablespace_location(CASE WHEN c.reltablespace = 0 THEN d.dattablespace ELSE c.reltablespace END) AS tablespace
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_database d
+WHERE d.datname = current_database() AND c.relkind IN ('r', 'm')
+  AND format('%I.%I', n.nspname, c.relname) IN ({names})"""  # noqa: S608
+
+    def read(self, reply: Reply) -> Mapping[str, LiveTable]:
+        return {table.name: table for table in read_rows(LiveTable, reply)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,12 @@ def quote_literal(value: str) -> str:
     return f"E{doubled}" if "\\" in value else doubled
 
 
+def as_regular_expression(pattern: str) -> str:
+    """Of a pattern of the plan, for the whole text; PostgreSQL and Python read it alike."""
+    parts = (re.sub(r"([^\w])", r"\\\1", part) for part in pattern.split("*"))
+    return f"^{'.*'.join(parts)}$"
+
+
 def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("a NUL in a name or value of SQL")

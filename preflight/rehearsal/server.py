@@ -106,7 +106,7 @@ class ScratchServer:
         for path in (folder, sockets):
             path.mkdir(mode=0o755)
             account.give(path)
-        self.programs = _reachable(programs, folder, account)
+        self.programs = reachable(programs, folder, account)
         self._folder = folder
         self._data = folder / "data"
         self._kept = folder / "kept"
@@ -224,7 +224,7 @@ class ScratchServer:
         return done.stdout
 
 
-def _reachable(programs: Path, folder: Path, account: Account) -> Path:
+def reachable(programs: Path, folder: Path, account: Account) -> Path:
     """The same programs, copied when the account cannot reach them: a virtual environment in root's home.
 
     The wheel finds its libraries by a path relative to the programs, so the copy keeps the layout."""

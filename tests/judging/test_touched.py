@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from preflight.judging.touched import as_regular_expression, relation_of, touched_objects
+from preflight.judging.touched import relation_of, touched_objects
 from preflight.plan import RemotePath, Scripts
 from preflight.plan.values import Privilege
 from preflight.questions.files import LocalText
 from preflight.questions.rehearsed import Rehearsal, Rehearsed, RehearsedEntry, Run, Touched
-from preflight.questions.sql import quote_literal
+from preflight.questions.sql import as_regular_expression, quote_literal
 from tests.toy import MOMENT
 
 

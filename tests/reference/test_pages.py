@@ -46,6 +46,11 @@ def completed(words: str) -> list[str]:
 
 def test_a_shell_completes_commands_checks_and_formats() -> None:
     assert completed("preflight ex") == ["explain"]
-    assert completed("preflight explain script-") == ["script-hashes", "script-people", "script-runner"]
+    assert completed("preflight explain script-") == [
+        "script-effect",
+        "script-hashes",
+        "script-people",
+        "script-runner",
+    ]
     assert completed("preflight run --format ht") == ["html"]
     assert completed("preflight run --only script-h") == ["script-hashes"]

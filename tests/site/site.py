@@ -10,13 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from preflight.rehearsal.account import site_account
+from preflight.rehearsal.server import reachable
 from tests.site.accounts import Account, Accounts
 from tests.site.certificates import Authority
 from tests.site.https import HTTPS_PORT, HttpsApp
 from tests.site.machine import run_directory
 from tests.site.mounts import Mounts
 from tests.site.netns import Namespace
-from tests.site.postgres import Cluster
+from tests.site.postgres import Cluster, newer_bin_directory
 from tests.site.sshd import Sshd
 
 PG_PROGRAMS = ("psql", "pg_dump", "pg_restore")
@@ -61,6 +63,13 @@ class Site:
     def postgres(self) -> Cluster:
         """The primary most tests use; its superuser is `postgres`."""
         return self.start_postgres()
+
+    @cached_property
+    def newer_postgres(self) -> Cluster:
+        """A primary of the newest version that the wheel of the `demo` extra brings."""
+        folder = self.new_path("programs")
+        folder.mkdir()
+        return self.start_postgres(programs=reachable(newer_bin_directory(), folder, site_account()))
 
     @cached_property
     def replica(self) -> Cluster:

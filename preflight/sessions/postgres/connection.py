@@ -26,6 +26,8 @@ from preflight.wording import one_line
 
 LOCK_SECONDS = 1.0
 MOST_BYTES = 1024 * 1024
+MOST_BYTES_ALONE = 16 * MOST_BYTES
+"""Of the one question that says it takes long: a database's schema."""
 MOST_ROWS = 10_000
 _GRACE_SECONDS = 1.0  # how long after the server's own limit we go on listening
 _LEAST_SECONDS = 0.05
@@ -50,6 +52,7 @@ class Statement:
     """What the server may take for it."""
     limits: bool = True
     """False leaves the role's own settings in force and visible."""
+    most_bytes: int = MOST_BYTES
 
 
 _FACTS_SECONDS = 5.0
@@ -116,9 +119,9 @@ class Connection:
     ) -> Iterator[Outcome]:
         for number, (statement, group) in enumerate(zip(statements, groups, strict=False), 1):
             try:
-                outcome = self._outcome(group, statement.seconds, deadline)
-                if number == len(statements):
-                    self._outcome(groups[-1], 0, deadline)  # read to its end, so that the next flight can be sent
+                outcome = self._outcome(group, statement, deadline)
+                if number == len(statements):  # read to its end, so that the next flight can be sent
+                    self._outcome(groups[-1], Statement("", 0), deadline)
             except psycopg.Error as error:
                 raise _lost(error) from None
             if "\0" in statement.text:
@@ -135,11 +138,11 @@ class Connection:
                 raise self._no_answer()
             self._pgconn.consume_input()
 
-    def _outcome(self, group: Sequence[str], seconds: float, deadline: Deadline) -> Outcome:
+    def _outcome(self, group: Sequence[str], statement: Statement, deadline: Deadline) -> Outcome:
         """Reads all results of a group: its first error, or the rows of its last statement."""
-        deadline = deadline.at_most(seconds + _GRACE_SECONDS)
+        deadline = deadline.at_most(statement.seconds + _GRACE_SECONDS)
         refused: pq.abc.PGresult | None = None
-        rows = _Rows()
+        rows = _Rows(statement.most_bytes)
         current, last = 0, len(group) - 1
         while True:
             result = self._next(deadline)
@@ -148,7 +151,7 @@ class Connection:
                 if current == last and refused is None:
                     self._pgconn.set_single_row_mode()  # so that no more than a row is held beyond the cap
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                return rows.as_json() if refused is None else self._error(refused, seconds)
+                return rows.as_json() if refused is None else self._error(refused, statement.seconds)
             elif result.status in _ROWS:
                 if current == last:
                     rows.add(result)
@@ -211,7 +214,8 @@ class _Rows:
     """Collects rows up to a cap; beyond it, it only remembers that there were more. Every value is the server's own
     text, which means the same in every version and loses nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._rows: list[str] = []
         self._bytes = 0
         self._over = False
@@ -228,7 +232,7 @@ class _Rows:
             cells = [None if value is None else _text(value) for value in values]
             text = json.dumps(dict(zip(self._names, cells, strict=True)), ensure_ascii=False)
             self._bytes += len(text.encode("utf-8", "backslashreplace")) + 2
-            self._over = self._bytes > MOST_BYTES or len(self._rows) >= MOST_ROWS
+            self._over = self._bytes > self._most_bytes or len(self._rows) >= MOST_ROWS
             if not self._over:
                 self._rows.append(text)
 
@@ -240,7 +244,7 @@ class _Rows:
         if len(set(self._names)) < len(self._names):
             return CannotAsk(Reason.UNREADABLE, "two columns of the statement have the same name")
         if self._over:
-            detail = f"the result passed {MOST_ROWS} rows or {MOST_BYTES // 1024} KiB"
+            detail = f"the result passed {MOST_ROWS} rows or {self._most_bytes // 1024} KiB"
             return CannotAsk(Reason.TOO_MUCH, detail)
         return "[" + ", ".join(self._rows) + "]"
 

@@ -121,7 +121,14 @@ class SqlSession:
 
         assert self._connection is not None  # noqa: S101 - or _log_in has raised
         self.stage = "waiting for the server's answers"
-        statements = [connection.Statement(question.text, _most_seconds(question)) for question in questions]
+        statements = [
+            connection.Statement(
+                question.text,
+                question.timeout_seconds if question.own_channel else min(question.timeout_seconds, STATEMENT_SECONDS),
+                most_bytes=connection.MOST_BYTES_ALONE if question.own_channel else connection.MOST_BYTES,
+            )
+            for question in questions
+        ]
         if server is None:
             return self._connection.ask(statements, deadline)
         outcomes = self._connection.ask([connection.FACTS, *statements], deadline)
@@ -265,7 +272,3 @@ class SqlSession:
         if self._tunnel is not None:
             self._tunnel.finish(seconds if self._pgconn is not None else 0)
         self._pgconn = self._connection = self._tunnel = None
-
-
-def _most_seconds(question: Question) -> float:
-    return question.timeout_seconds if question.own_channel else min(question.timeout_seconds, STATEMENT_SECONDS)

@@ -1,0 +1,253 @@
+"""script-effect: the live database bears what the rehearsal saw the scripts do."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated, Any
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
+from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.plan.limits import Between
+from preflight.plan.release_plan import grouped, machine_of
+from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
+from preflight.questions.backups import Listing, PreviousBackups
+from preflight.questions.rehearsed import Content, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.shell import AsAccount
+from preflight.questions.sizes import (
+    DataDirectories,
+    DataDirectoriesProbe,
+    LiveTable,
+    Sizes,
+    SizesProbe,
+    TableSizesProbe,
+    WalRate,
+    WalRateProbe,
+)
+from preflight.questions.storage import Directory, DirectoryProbe, Place, PlacesProbe
+from preflight.units import format_duration, format_need, format_size
+from preflight.wording import listed
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptEffectSettings:
+    """How much more than was rehearsed the real work may take."""
+
+    headroom: Annotated[float, Between(1)] = 1.2
+    """Room for the scripts is wanted so many times."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What the rehearsal of one entry says of the live database."""
+
+    entry: RehearsedEntry
+    of: RehearsedDatabase
+    live: Sizes
+    tables: Mapping[str, LiveTable]
+    """Those that a script rewrote, by name."""
+
+    @property
+    def growth(self) -> float:
+        """How many times the live database is as large as the rehearsed one; 0 where that had no rows."""
+        has_rows = self.of.content is Content.RESTORE and self.of.size_bytes
+        return max(self.live.database_bytes / self.of.size_bytes, 1.0) if has_rows else 0.0
+
+    @property
+    def minutes(self) -> float:
+        """Of all scripts in the live database; 0 where the rehearsal had no rows."""
+        return self.entry.minutes * self.growth
+
+    def written(self, runs: Sequence[Run]) -> Mapping[str, int]:
+        """Bytes by tablespace: what is rewritten takes its own size again until the transaction ends. All that changes
+        is in the WAL, so that at least so much is written; where, the WAL does not tell."""
+        found: Counter[str] = Counter()
+        for name in {each.name for run in runs for each in run.touched if each.rewritten}:
+            if name in self.tables:
+                found[self.tables[name].tablespace] += self.tables[name].bytes
+        in_wal = math.ceil(sum(run.wal_bytes for run in runs) * self.growth)
+        found[""] += max(0, in_wal - found.total())
+        return found
+
+
+class ScriptEffect(Check):
+    """Does the live database bear what the rehearsal saw the scripts do: is there room, and time?
+
+    That night the scripts took 115 minutes instead of 90, and nobody had counted what they would write. The rehearsal
+    saw which tables each script rewrites, how much WAL it writes and how long it takes; here that meets the database as
+    it is now. A rewritten table needs its own size again where the data lies, and as much WAL where that lies, beside
+    the backup that is written before. Minutes and WAL of a rehearsal on a restore grow with the database since; one on
+    the schema alone tells neither. FAIL where the room does not suffice `headroom` times, or where the minutes are more
+    than the step has. What is dropped is listed for whoever reviews the scripts.
+    """
+
+    id = "script-effect"
+    title = "the database bears what the scripts do"
+    sections = ("scripts",)
+    needs = "CONNECT for the sizes; pg_read_all_settings for the data directory's place; the account enters its folder"
+    cure = "have room made, or plan the minutes that it takes"
+    Settings = ScriptEffectSettings
+
+    def subjects(self) -> Sequence[Subject]:
+        """None where the plan leaves the rehearsal out: the check `rehearsal` says so."""
+        if self.plan.release.without.rehearsal:
+            return []
+        scripts = (work for work in server_work(self.plan) if work.section is Section.SCRIPTS)
+        return [Subject(work.id, work, work.owner) for work in scripts if work.target is not None]
+
+    def probes(self, subject: Subject) -> Probes:
+        work: ServerWork = subject.item
+        database = work.database.id
+        probes: dict[str, Any] = {
+            "rehearsed": RehearsalProbe.of(self.plan),
+            "live": SizesProbe(database),
+            "data": DataDirectoriesProbe(database),
+        }
+        for each in self._backups(work):
+            probes[f"directory {each.id}"] = DirectoryProbe.of(each)
+            if each.backup.previous and not each.backup.expected:
+                previous = each.backup.previous
+                probes[f"previous {each.id}"] = PreviousBackups(each.host.id, AsAccount.of(each), previous)
+        return probes
+
+    def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, data: DataDirectories, **_facts: Any) -> Probes:
+        """In the database session: the size of each table that a script rewrote in the rehearsal, and how much
+        write-ahead log may stay. On the host, as the account that runs the scripts: where the data directory, its WAL
+        and the tablespaces lie, and what is free there."""
+        work: ServerWork = subject.item
+        tried = _tried(rehearsed, work)
+        if tried is None:
+            return {}
+        names = {each.name for run in tried.forward for each in run.touched if each.rewritten}
+        probes: dict[str, Any] = {"wal": WalRateProbe(work.database.id)}
+        if names:
+            probes["tables"] = TableSizesProbe(work.database.id, tuple(sorted(names)))
+        root = data_directory(work.database, data)
+        if root:
+            paths = replace(data, data=root).paths
+            probes["places"] = PlacesProbe(work.host.id, AsAccount.of(work), paths)
+        return probes
+
+    def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        work: ServerWork = subject.item
+        rehearsed: Rehearsed = facts["rehearsed"]
+        tried = _tried(rehearsed, work)
+        if tried is None:
+            return unknown(
+                "what the scripts do is not known (see rehearsal)",
+                expected="a rehearsal that shows what they rewrite and how long they take",
+                actual="no record of theirs",
+                remedy=f"cure what rehearsal says of {work.id}",
+            )
+        assert rehearsed.record is not None  # noqa: S101 - it holds the entry
+        of = rehearsed.record.databases[work.database.id]
+        effect = _Effect(tried, of, facts["live"], facts.get("tables", {}))
+        return Judgement.of([*self._room(work, effect, facts), *self._time(work, effect), *_dropped(tried)])
+
+    def _room(self, work: ServerWork, effect: _Effect, facts: Mapping[str, Any]) -> Iterator[Judgement]:
+        """Where the data and the WAL lie, for the script that writes most; for all where they are one transaction."""
+        forward = effect.entry.forward
+        together = self.plan.scripts[work.id].single_transaction
+        written = max(
+            (effect.written(runs) for runs in ([forward] if together else [[run] for run in forward])),
+            key=lambda each: sum(each.values()),
+            default={},
+        )
+        if not any(written.values()):
+            yield passed("they rewrite no table")
+            return
+        root = data_directory(work.database, facts["data"])
+        if not root:
+            summary = "whether what the scripts write has room cannot be seen"
+            yield not_shown(self.plan, self.moment, work.database, summary)
+            return
+        places: Mapping[str, Place] = facts["places"]
+        needs = Counter({path or root: count for path, count in written.items()})
+        wal: WalRate | None = facts["wal"]
+        at_once = sum(written.values())
+        needs[f"{root}/pg_wal"] += at_once if wal is None or wal.held else min(at_once, wal.most_bytes)
+        own = [places[path] for path in needs]
+        yield from (not_measured(work.database, place, work.who) for place in own if not place.measured)
+        for here in grouped((each for each in own if each.measured), lambda each: each.storage).values():
+            yield self._judge_storage(work, here[0], sum(needs[place.path] for place in here), facts)
+
+    def _judge_storage(self, work: ServerWork, place: Place, written: int, facts: Mapping[str, Any]) -> Judgement:
+        need = math.ceil(written * self.settings.headroom)
+        beside = self._backups_on(work, place.storage, facts)
+        where = f"{place.mount.label if place.mount else place.path} of {work.host.id}"
+        wanted = f"{format_need(need)} for what the scripts write, {self.settings.headroom:g} times"
+        if beside:
+            wanted += f", and {format_need(sum(beside.values()))} for the backup of {' and '.join(beside)} before them"
+        need += sum(beside.values())
+        if need > place.free_bytes:
+            return failed(
+                "there is no room for what the scripts write",
+                expected=f"free on {where}: {wanted}",
+                actual=f"{format_size(place.free_bytes)} free",
+                remedy=f"have {format_need(need - place.free_bytes)} more made free on {where}",
+                quantity=Quantity(need - place.free_bytes, "B"),
+            )
+        return passed(f"{format_size(place.free_bytes)} free on {where}; needed {wanted}")
+
+    def _backups(self, work: ServerWork) -> Sequence[PlannedBackup]:
+        """Those that are written to the same machine before the scripts begin."""
+        machine = machine_of(work.host)
+        return [each for each in planned_backups(self.plan) if machine_of(each.host) == machine]
+
+    def _backups_on(self, work: ServerWork, storage: str, facts: Mapping[str, Any]) -> Mapping[str, int]:
+        """What each will have written on this storage, by the plan or by the newest earlier one."""
+        found = {}
+        for each in self._backups(work):
+            directory: Directory = facts[f"directory {each.id}"]
+            if storage and directory.place.storage == storage:
+                previous: Listing | None = facts.get(f"previous {each.id}")
+                sizes = [file.size_bytes or 0 for file in previous.backups] if previous else []
+                found[each.id] = math.ceil(
+                    (each.backup.expected or max(sizes, default=facts["live"].dumped_bytes)) * each.backup.headroom
+                )
+        return found
+
+    def _time(self, work: ServerWork, effect: _Effect) -> Iterator[Judgement]:
+        step = self.plan.step(work.step)
+        if not effect.minutes or step is None:
+            return
+        takes, planned = timedelta(minutes=effect.minutes), timedelta(minutes=step.minutes)
+        known = f"{format_duration(timedelta(minutes=effect.entry.minutes))} on a restore of "
+        known += format_size(effect.of.size_bytes)
+        if effect.growth > 1:
+            known += f", so {format_duration(takes)} in {format_size(effect.live.database_bytes)}"
+        if takes <= planned:
+            yield passed(f"they took {known}; step {step.id} has {format_duration(planned)}")
+            return
+        over = takes - planned
+        found = failed(
+            f"they take {format_duration(takes)}: {format_duration(over)} longer than planned",
+            expected=f"at most {format_duration(planned)}, as step {step.id} plans",
+            actual=known,
+            remedy=f"plan {math.ceil(effect.minutes)} min for step {step.id}",
+            minutes_at_stake=over.total_seconds() / 60,
+        )
+        yield replace(found, quantity=Quantity(over.total_seconds(), "s"))
+
+
+def _tried(rehearsed: Rehearsed, work: ServerWork) -> RehearsedEntry | None:
+    return rehearsed.record.scripts.get(work.id) if rehearsed.record else None
+
+
+def _dropped(tried: RehearsedEntry) -> Iterator[Judgement]:
+    """For whoever reviews the scripts."""
+    for run in tried.forward:
+        gone = [f"{each.kind} {each.name}" for each in run.touched if each.dropped and not each.created]
+        if gone:
+            yield warned(
+                f"{run.script} drops {listed(gone, _MOST_NAMED)}",
+                expected="that its reviewer knows it",
+                actual=f"{len(gone)} dropped in the rehearsal",
+                remedy=f"have the reviewer of {run.script} confirm that nothing uses it any more",
+            )

@@ -1,0 +1,95 @@
+"""script-effect on a real host, beside a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from preflight_checks.script_effect import ScriptEffect
+
+from preflight.finding import Finding, Status
+from preflight.plan import Plan, RemotePath, Role, SaidPath, Scripts, SecretRef, Step
+from preflight.questions.rehearsed import Content, Touched, format_rehearsal
+from tests.checks.test_rehearsal import RECORD, TRIED
+from tests.site.asking import NOW, database_on, finding, host_on, make_plan, told
+from tests.site.mounts import Mounts
+from tests.site.postgres import Cluster
+from tests.site.site import Site
+
+DBA = Role(id="dba", primary="D. Kaya", standby="M. Ortiz", contact="ext. 4411")
+BIG = Touched(kind="table", name='app."Big lines"', defined=True, rewritten=True)
+
+
+@pytest.fixture
+def ask(
+    site: Site, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path, Content], Finding]:
+    role = postgres.create_role("release", options="IN ROLE pg_read_all_settings")
+    name = postgres.create_database("orders", owner=role.name)
+    monkeypatch.setenv("ORDERS_PASSWORD", role.password)
+    postgres.sql(
+        'CREATE SCHEMA app; CREATE TABLE app."Big lines" AS SELECT n, repeat(md5(n::text), 10) FROM '
+        "generate_series(1, 12000) n",
+        dbname=name,
+    )
+
+    def ask(data: Path, content: Content) -> Finding:
+        said = SaidPath(path=RemotePath(str(data)), by="dba", on=NOW.date(), reason="pg_lsclusters")
+        postgres.sql(f"REVOKE pg_read_all_settings FROM {role.name}")
+        secret = SecretRef("env", "ORDERS_PASSWORD")
+        entry = database_on(postgres, role.name, name=name, password=secret, owner="dba", data_directory=said)
+        plan = make_plan(
+            tmp_path,
+            hosts=[host_on(site.sshd, site.account("good"))],
+            databases=[entry],
+            known_hosts=site.sshd.known_hosts_lines(),
+            roles={"dba": DBA},
+            steps=(Step(id="scripts", minutes=1),),
+            scripts={
+                "orders": Scripts(
+                    id="orders",
+                    database="orders",
+                    approved=Path("sql"),
+                    manifest=Path("sql.sums"),
+                    staged=RemotePath("/srv"),
+                    step="scripts",
+                )
+            },
+        )
+        write_record(plan, content)
+        return finding(ScriptEffect, plan)
+
+    return ask
+
+
+def write_record(plan: Plan, content: Content) -> None:
+    """Of one script that rewrote the table, in 50 s and in a database of 1 MiB."""
+    run = replace(TRIED.runs[0], seconds=50.0, touched=(BIG,))
+    of = replace(RECORD.databases["orders"], content=content, size_bytes=1024 * 1024)
+    record = replace(RECORD, databases={"orders": of}, scripts={"orders": replace(TRIED, runs=(run,))})
+    plan.rehearsal_record.write_text(format_rehearsal(record))
+
+
+def test_the_live_size_of_a_rewritten_table_must_fit_twice(
+    ask: Callable[[Path, Content], Finding], mounts: Mounts
+) -> None:
+    large = mounts.ext4("large", megabytes=32, mode=0o755)
+    found = ask(large, Content.SCHEMA)
+    assert found.status is Status.PASS, told(found)
+    assert "for what the scripts write, 1.2 times" in found.judgement.summary
+    small = mounts.ext4("small", megabytes=8, mode=0o755)
+    found = ask(small, Content.SCHEMA)
+    assert found.status is Status.FAIL, told(found)
+    assert "there is no room for what the scripts write" in told(found)
+    assert f"more made free on {small} (ext4" in told(found)
+
+
+def test_minutes_of_a_smaller_restore_grow_with_the_live_database(
+    ask: Callable[[Path, Content], Finding], mounts: Mounts
+) -> None:
+    found = ask(mounts.ext4("large", megabytes=32, mode=0o755), Content.RESTORE)
+    assert found.status is Status.FAIL, told(found)
+    assert "longer than planned" in told(found)
+    assert "50 s on a restore of 1 MiB, so " in told(found)
