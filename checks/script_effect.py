@@ -12,11 +12,12 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
+from preflight.plan import Content
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
 from preflight.questions.backups import Listing, PreviousBackups
-from preflight.questions.rehearsed import Content, RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
+from preflight.questions.rehearsed import RehearsalProbe, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import (
     DataDirectories,
