@@ -37,7 +37,7 @@ class Touched:
     lock: str = ""
     """The strongest that the script held on it, as pg_locks calls it; empty where none was seen."""
     inserted: int = 0
-    """Rows."""
+    """Rows, those that were rolled back again with them; updated and deleted likewise."""
     updated: int = 0
     deleted: int = 0
     size_bytes: int = 0

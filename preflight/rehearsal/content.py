@@ -56,6 +56,11 @@ class Archive:
     backup: str = ""
     """Its path on the host, where it is a backup."""
 
+    @property
+    def size_bytes(self) -> int:
+        files = self.file.rglob("*") if self.file.is_dir() else [self.file]
+        return sum(file.stat().st_size for file in files)
+
 
 def planned_source(plan: Plan, database: str, scripts: ServerWork) -> ServerWork:
     """Who fetches it: the database's backup by pg_dump, another backup of it, or else its scripts."""

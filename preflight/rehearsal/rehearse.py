@@ -6,6 +6,7 @@ import getpass
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from preflight.rehearsal.account import Account, new_folder, new_memory_folder, 
 from preflight.rehearsal.content import Archive, Contents, Source, make_database, make_roles, planned_source
 from preflight.rehearsal.server import ScratchServer, find_programs, no_route
 from preflight.rehearsal.witness import Observation, Witness
-from preflight.rehearsal.work import Runner, went_on
+from preflight.rehearsal.work import FLUSH, Runner, went_on
 from preflight.sessions.local.files import Problem, TooMuchToRead, read_scripts, read_text, sha256
 from preflight.sessions.pools import Pools
 from preflight.sessions.secrets import Secrets
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
     import psycopg
 
 _ASKED_SECONDS = 30.0
+_FLUSH = "flush.sql"
 _LEAST_MEMORY_BYTES = 512 * 1024 * 1024
+_UNPACKED = 20
+"""How many times its archive a database takes at most, with its indexes and a second copy."""
 _OLDEST = 15
 """Major version of the scratch server: older ones do not count changed rows between two scripts."""
 _KEPT_SETTINGS = (
@@ -101,16 +105,9 @@ def rehearse(plan: Plan, pools: Pools, secrets: Secrets, deadline: Deadline, say
     for entries in rehearsable(plan):
         real = _real_server(plan, entries[0].database, pools, deadline)
         account = site_account()
-        without_rows = plan.rehearsal.content is Content.SCHEMA
-        folder = (new_memory_folder(_LEAST_MEMORY_BYTES) if without_rows else None) or new_folder(account)
-        try:
-            stage = _Stage(plan, entries, account, folder, real, say)
-            try:
-                tried = stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
-            finally:
-                stage.stop()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with ExitStack() as stack:
+            stage = _Stage(plan, entries, account, real, say, stack)
+            tried = stage.rehearse(Source(stage.source, pools.stream, secrets, deadline))
         scripts |= tried.scripts
         databases |= {each.database: tried.database for each in entries}
         where = f"PostgreSQL {_version(tried.database.version_num)} on {os.uname().nodename}"
@@ -160,14 +157,14 @@ class _Stage:
         plan: Plan,
         entries: Sequence[Scripts],
         account: Account,
-        folder: Path,
         real: RealServer,
         say: Callable[[str], None],
+        stack: ExitStack,
     ) -> None:
+        """Whatever it makes is gone when the stack is left."""
         self._plan, self._entries, self._account, self._real, self._say = plan, entries, account, real, say
-        self._folder = folder / "private"
-        self._folder.mkdir(mode=0o700)
-        account.give(self._folder)
+        self._stack = stack
+        self._folder = self._private(new_folder(account))
         self._server: ScratchServer | None = None
         self._database = _work_of(plan, entries[0]).database.dbname
         self._before = no_route()
@@ -177,15 +174,20 @@ class _Stage:
         work = _work_of(self._plan, self._entries[0])
         return planned_source(self._plan, work.database.id, work)
 
-    def stop(self) -> None:
-        if self._server:
-            self._server.stop()
+    def _private(self, folder: Path) -> Path:
+        """A folder in it that the account alone can enter."""
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        private = folder / "private"
+        private.mkdir(mode=0o700)
+        self._account.give(private)
+        return private
 
     def rehearse(self, source: Source) -> _Tried:
         content = self._plan.rehearsal.content
         self._say(f"fetching the {'backup' if content is Content.RESTORE else 'schema'} of {self._database} ...")
         archive = source.fetch(content, self._folder)
-        server = self._start()
+        memory = new_memory_folder(_LEAST_MEMORY_BYTES + _UNPACKED * archive.size_bytes)
+        server = self._start(self._private(memory) if memory else self._folder)
         contents = Contents.of(server, archive)
         self._say(f"filling PostgreSQL {_version(server.version_num)} on this machine ...")
         make_roles(server, archive)
@@ -203,17 +205,18 @@ class _Stage:
         scripts = {name: replace(entry, drills=drills[name]) for name, entry in tried.scripts.items()}
         return replace(tried, scripts=scripts)
 
-    def _start(self) -> ScratchServer:
+    def _start(self, folder: Path) -> ScratchServer:
         """Raises ScratchError, also where it could be taken for a server of the plan."""
         programs = self._plan.rehearsal.programs or find_programs(self._real.identity.version_num // 10_000)
         self._server = server = ScratchServer(
             programs,
-            self._folder / "server",
-            self._folder / "s",
+            folder / "server",
+            folder / "s",
             self._account,
             settings=self._real.settings,
             before=self._before,
         )
+        self._stack.callback(server.stop)
         if server.version_num < _OLDEST * 10_000:
             raise ScratchError(f"{programs} is PostgreSQL {_version(server.version_num)}: a rehearsal needs {_OLDEST}")
         identifier = server.query("SELECT system_identifier FROM pg_control_system()")
@@ -370,6 +373,7 @@ class _Stage:
         for mark in found:
             mark.unlink(missing_ok=True)
             os.mkfifo(mark, 0o644)
+        (self._folder / _FLUSH).write_text(FLUSH)
         return found
 
 
@@ -385,7 +389,9 @@ def _psql(server: ScratchServer, each: _Sealed, names: Sequence[str], marks: Seq
     entry = replace(each.entry, program=str(server.programs / "psql"), log=RemotePath(""))
     words = list(psql_argv(entry, each.work, ()))
     for number, name in enumerate(names):
-        words += ["-f", name, *(["-f", str(marks[number])] if number < len(marks) else [])]
+        words += ["-f", name]
+        if number < len(marks):
+            words += ["-f", str(marks[number].with_name(_FLUSH)), "-f", str(marks[number])]
     return words
 
 

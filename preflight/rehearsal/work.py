@@ -17,8 +17,8 @@ from preflight.rehearsal.account import Account
 from preflight.wording import one_line
 
 FLUSH = "\\if :AUTOCOMMIT\nSELECT pg_catalog.pg_stat_force_next_flush() \\g /dev/null\n\\endif\n"
-"""What psql runs between two scripts: rows are counted before the next one begins. Not with AUTOCOMMIT off, where it
-would open a transaction."""
+"""What psql runs before a mark: changed rows are counted by then. Not with AUTOCOMMIT off, where it would open a
+transaction."""
 _BROKEN = "preflight_drill_breaks_here"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 _ENDS = re.compile(r"\s*(?:commit|rollback|abort|end|set|show|reset|discard|deallocate)\b", re.IGNORECASE)
@@ -106,14 +106,11 @@ def _attend(process: subprocess.Popen[bytes], marks: Sequence[Path], at_mark: Ca
     watcher.start()
     try:
         for number, mark in enumerate(marks):
-            with mark.open("w") as there:
+            with mark.open("w"):
                 if process.poll() is not None:
                     return
                 if at_mark:
                     at_mark(number)
-                with contextlib.suppress(BrokenPipeError):  # it was ended meanwhile
-                    there.write(FLUSH)
-                    there.flush()
         watcher.join()
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -34,7 +34,8 @@ def stream(
         channel.exec_command(batch.COMMAND)
         reader.start()
         # One compound command: the shell has read all of it before the secret comes, which is not for the shell.
-        channel.sendall(b"{ printf '%s\\n' '" + begin.strip() + b"'\n" + script.encode() + b"\nexit; }\n")
+        asked = f"{{ printf '%s\\n' '{begin.decode().strip()}'\n(\n{script}\n) || exit $?\nexit 0; }}\n"
+        channel.sendall(asked.encode())
         rest = _after(channel, begin, deadline)
         if secret:
             channel.sendall(secret.encode() + b"\n")
