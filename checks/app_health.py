@@ -16,6 +16,7 @@ from preflight.finding import Judgement, Quantity, Status, failed, passed, unkno
 from preflight.judging.cures import cure_of
 from preflight.judging.ends import End, TimeOfNeed, certificate_ends
 from preflight.plan import Application, Endpoint
+from preflight.plan.limits import part_of_answer
 from preflight.plan.release_plan import grouped
 from preflight.probe import NoReply, Via
 from preflight.questions.health_words import State, Word, words_of
@@ -423,7 +424,8 @@ def _unwell(instance: _Instance, word: Word, seen: str, beside: str) -> Judgemen
     if word.state is State.IMPAIRED:
         return warned(f"{seen}{beside}", expected=expected, actual=seen, remedy=cure)
     entry = in_toml({json.dumps(word.path): word.text})
-    remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}, or its part in `ignore`"
+    aside = "" if part_of_answer(word.path) else ", or its part in `ignore`"
+    remedy = f"{cure}; if it is well so, name it at the endpoint: json = {entry}{aside}"
     return unknown(f"{seen}, which tells nothing of health{beside}", expected=expected, actual=seen, remedy=remedy)
 
 

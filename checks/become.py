@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Judgement, failed, passed, unknown
+from preflight.finding import Judgement, failed, passed, unknown, warned
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host
 from preflight.plan.release_plan import grouped
@@ -23,8 +23,10 @@ from preflight.questions.sudo import (
     SudoRule,
     SudoRulesProbe,
     last_moment,
+    seconds_allowed,
     stamp,
 )
+from preflight.units import format_duration
 
 _BY_RULE = (Refusal.NOT_ALLOWED, Refusal.NEEDS_PASSWORD, Refusal.NO_EXEC)
 """One line of sudoers cures it for all programs."""
@@ -59,8 +61,9 @@ class BecomeAccount(Check):
     listed, not what runs without a password, and `sudo true` fails where single programs are listed. A cached ticket
     of somebody's earlier sudo does not help (`-k`). Where the plan names a password, it goes to sudo's standard input
     once; without one a prompt is a FAIL. An account for which the plan names no program is reached with a shell, or
-    else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its rollback. Each
-    refusal is logged by sudo on the host, as any other would be.
+    else judged by what its rules list. A rule that ends (NOTAFTER) must outlive the window and its rollback, and one
+    that ends the command (TIMEOUT, command_timeout) must allow for its step. Each refusal is logged by sudo on the
+    host, as any other would be.
     """
 
     id = "become"
@@ -106,7 +109,28 @@ class BecomeAccount(Check):
         else:
             paths = [run.path for run in programs if run.ran and run.path]
             judged = [*self._judge_programs(target, programs)]
-        return Judgement.of([*judged, *self._endings(target, rules, paths)])
+        return Judgement.of([*judged, *self._endings(target, rules, paths), *self._limits(target, rules, paths)])
+
+    def _limits(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
+        """sudo ends a command that runs for too long, whatever it is at."""
+        host, account = target.host, target.account.account
+        work = work_of(self.plan, host.id, account)
+        for path in paths:
+            seconds, name = seconds_allowed(rules, account, path), posixpath.basename(path)
+            steps = [self.plan.step(each.step) for each in work if name in map(posixpath.basename, each.programs)]
+            lasts = max((step.minutes for step in steps if step), default=0)
+            if seconds is None or 0 < lasts * 60 < seconds:
+                continue
+            allowed = format_duration(timedelta(seconds=seconds))
+            seen = f"sudo ends {path} after {allowed}"
+            expected = f"no time limit of {path} as {account} on {host.id}, or one beyond its step"
+            remedy = f"have the limit taken out of sudoers on {host.id}: TIMEOUT off the rule of {path}, and this line "
+            remedy += f"after all others: Defaults:{host.user} !command_timeout"
+            if not lasts:
+                yield warned(seen, expected=expected, actual=allowed, remedy=remedy)
+                continue
+            summary, stake = f"{seen}, its step lasts {format_duration(timedelta(minutes=lasts))}", self._stake(target)
+            yield failed(summary, expected=expected, actual=allowed, remedy=remedy, minutes_at_stake=stake)
 
     def _endings(self, target: _Target, rules: Sequence[SudoRule], paths: Sequence[str]) -> Iterator[Judgement]:
         need = TimeOfNeed(self.plan, self.moment)

@@ -11,9 +11,10 @@ from functools import partial
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.cures import answered_for, could_not_look, cure_of, refuses_login
+from preflight.judging.cures import could_not_look, cure_of, refuses_login
 from preflight.judging.ends import End, TimeOfNeed
 from preflight.plan import Host, HostRef, LoginUse, SaidUntil
+from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_on
 from preflight.probe import NoReply, Via
 from preflight.questions.accounts import Aging, Expiry, ExpiryProbe, Login, LoginProbe, WayThrough, WayThroughProbe

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.data_directory import data_directory, not_measured, not_shown
-from preflight.plan import Content
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped, machine_of
 from preflight.plan.work import PlannedBackup, Section, ServerWork, planned_backups, server_work
@@ -57,8 +56,8 @@ class _Effect:
     @property
     def growth(self) -> float:
         """How many times the live database is as large as the rehearsed one; 0 where that had no rows."""
-        has_rows = self.of.content is Content.RESTORE and self.of.size_bytes
-        return max(self.live.database_bytes / self.of.size_bytes, 1.0) if has_rows else 0.0
+        tells = self.of.has_rows and self.of.size_bytes
+        return max(self.live.database_bytes / self.of.size_bytes, 1.0) if tells else 0.0
 
     @property
     def minutes(self) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from preflight.check import Check, Subject
+from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, Quantity, failed, passed, unknown, warned
 from preflight.judging.schedule import Schedule, Unprotected, schedule, schedule_at, time_in_window, unprotected
-from preflight.plan import DecisionKind, Step
+from preflight.plan import DecisionKind, Step, UndoKind
 from preflight.plan.limits import GUESS
-from preflight.units import format_duration
+from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed
+from preflight.units import format_duration, format_size
 
 
 class TimeBudget(Check):
@@ -24,14 +26,15 @@ class TimeBudget(Check):
     have to be taken back must end `margin` before decide-by. All work must end in the window. Once the window is open,
     the work is taken to begin at the moment judged. A step that runs scripts in a database, or is taken back by a
     restore, FAILs unless it comes after the backup: what is backed up later restores nothing. A step that does not say
-    how it is taken back, or how long that takes, leaves decide-by unknown. Guessed times of blocking steps, records
-    from the future, and a point of no return that follows without time to decide are warned of.
+    how it is taken back, or how long that takes, leaves decide-by unknown. Guessed times of blocking steps (with the
+    minutes to write, where the scripts were rehearsed on a restore), records from the future, and a point of no return
+    that follows without time to decide are warned of.
     """
 
     id = "time-budget"
     title = "the work and its rollback fit into the window"
     sections = ("steps",)
-    needs = "none: it reads the plan"
+    needs = "none: it reads the plan, and the record of a rehearsal beside it"
     cure = "begin earlier, shorten or drop a step, or rehearse it to have a better number"
 
     def subjects(self) -> Sequence[Subject]:
@@ -41,10 +44,13 @@ class TimeBudget(Check):
         decides = (each.decides for each in self.plan.decisions if each.on is DecisionKind.ROLLBACK)
         return [Subject("window", self.plan.window, next(decides, ""))]
 
-    def judge(self, subject: Subject) -> Judgement:
-        return Judgement.of(self._points())
+    def probes(self, subject: Subject) -> Probes:
+        return {"rehearsed": RehearsalProbe.of(self.plan)} if self.plan.scripts else {}
 
-    def _points(self) -> Iterator[Judgement]:
+    def judge(self, subject: Subject, *, rehearsed: Rehearsed | None = None) -> Judgement:
+        return Judgement.of(self._points(rehearsed.record if rehearsed else None))
+
+    def _points(self, record: Rehearsal | None) -> Iterator[Judgement]:
         window = self.plan.window
         is_over, is_open = self.moment >= window.end, self.moment > window.start
         current = schedule(self.plan) if is_over else schedule_at(self.plan, self.moment)
@@ -60,16 +66,37 @@ class TimeBudget(Check):
             name for name, source in _records(each for each in self.plan.steps if each.blocking) if source == GUESS
         ]
         if guessed:
+            offers = [offer for name in guessed if (offer := self._rehearsed(name, record))]
+            rest = f"rehearse {', '.join(guessed)}; then write the minutes and the day (`source`)"
             yield warned(
                 f"guessed: the time of {', '.join(guessed)}",
                 expected="the time of every blocking step, and of taking it back, is measured or rehearsed",
                 actual=f"{len(guessed)} guessed",
-                remedy=f"rehearse {', '.join(guessed)}; then write the minutes and the day (`source`)",
+                remedy="; ".join([*offers, *([rest] if len(offers) < len(guessed) else [])]),
             )
         yield from self._no_time_to_decide(current)
         yield from self._odd_records()
         if max(current.begins_at, self.moment) <= current.latest_start and not current.unknown_undo:
             yield self._fits(current)
+
+    def _rehearsed(self, name: str, record: Rehearsal | None) -> str:
+        """The time of this step, or of its undo by scripts, where its scripts were rehearsed on a restore: what to
+        write; empty elsewhere."""
+        step = next(each for each in self.plan.steps if name in (each.id, _undo_of(each)))
+        back = name != step.id
+        entries = [each for each in self.plan.scripts.values() if each.step == step.id]
+        tried = [record.scripts[each.id] for each in entries if record and each.id in record.scripts]
+        of = [record.databases[each.database] for each in tried] if record else []
+        wanted = not back or (step.undo is not None and step.undo.kind is UndoKind.SCRIPT)
+        if not (record and tried and wanted) or len(tried) < len(entries) or not all(each.has_rows for each in of):
+            return ""
+        seconds = sum(run.seconds for each in tried for run in (each.back if back else each.forward))
+        sizes = " and ".join(format_size(each.size_bytes) for each in of)
+        day = record.at.astimezone(zone(self.plan.window.zone)).date()
+        return (
+            f'write minutes = {math.ceil(seconds / 60)}, source = "rehearsed {day}" to {name}: it took '
+            f"{format_duration(timedelta(seconds=round(seconds)))} on a restore of {sizes}"
+        )
 
     def _fits(self, current: Schedule) -> Judgement:
         begun = "begun now" if self.moment > self.plan.window.start else "as planned"
@@ -242,7 +269,11 @@ def _records(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
     for step in steps:
         yield step.id, step.source
         if step.undo is not None and step.undo_time:
-            yield f"the undo of {step.id}", step.undo.source
+            yield _undo_of(step), step.undo.source
+
+
+def _undo_of(step: Step) -> str:
+    return f"the undo of {step.id}"
 
 
 def _date(source: str) -> date | None:

@@ -179,7 +179,7 @@ manifest = "sql/more.SHA256SUMS"
 staged = "/srv/release/more"
 command = ["./deploy.sh", "prod"]
 manifest_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-stops_on_error = "shown 2026-10-10, run 8812"
+stops_on_error = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"
 
@@ -288,6 +288,7 @@ health = "2h"
 backup = "20h"
 people = "10h"
 scripts = "15min"
+said = "20d"
 
 [checks.backup-space]
 severity = "advisory"

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from preflight.check import Check, Probes, Subject
-from preflight.finding import Event, Judgement, Severity, passed, unknown, warned
-from preflight.judging.cures import answered_for
+from preflight.finding import Event, Judgement, Severity, failed, passed, unknown, warned
 from preflight.judging.schedule import schedule, time_in_window
 from preflight.plan import Database, Host, Said
+from preflight.plan.said import answered_for
 from preflight.plan.work import PlannedBackup, other_accounts, planned_backups
 from preflight.questions.jobs import (
+    AT_SPOOLS,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -23,13 +24,14 @@ from preflight.questions.jobs import (
     PgCronJobsProbe,
     PgCronProbe,
     Systemd,
+    Table,
 )
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_literal
 from preflight.units import format_duration
 from preflight.wording import counted
 
-from .job_starts import PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
+from .job_starts import AT, PG_CRON, Found, Interval, JobStarts, host_starts, name_of, pg_cron_starts, takes
 
 _MOST_TIMES = 4
 """Shown of one job; the axis shows as many."""
@@ -55,9 +57,10 @@ class CompetingJobs(Check):
     The nightly backup that begins in the middle of a deployment takes the disk's time and its space; a cleanup deletes
     the backup just taken; VACUUM and REINDEX hold locks; an upgrade restarts the server. Nobody in the call knows of
     them, because they were set up years ago. So crontabs (of the login, and of the accounts it becomes), the system's
-    tables, anacron and systemd's timers are read on every host, and pg_cron in every database, and every start
+    tables, anacron, `at` and systemd's timers are read on every host, and pg_cron in every database, and every start
     in the window is a warning with its time; those that smell of backup, deletion or restart come first. The job
-    that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window.
+    that takes a backup of the plan by itself (`taken_by`) may start before its step has ended, or ahead of the window;
+    where cron is to start it, a cron daemon must run.
     What may start at random (RandomizedDelaySec, AccuracySec, cronie's RANDOM_DELAY) is told with all of its time. A
     crontab that the login may not see, or a line that cannot be read, is UNKNOWN until somebody answers for it by
     `asked`.
@@ -115,6 +118,7 @@ class CompetingJobs(Check):
         own = [crontab.table for crontab in crontabs if crontab.table]
         found = host_starts(jobs, own, self._interval)
         yield from self._judge_found(subject, found, _looked_at(jobs, crontabs, found))
+        yield from self._without_daemon(subject, jobs, own)
         if jobs.systemd is Systemd.FAILED:
             unseen_timers = unknown(
                 "the timers of systemd are not seen",
@@ -124,11 +128,32 @@ class CompetingJobs(Check):
             )
             yield self._answered(subject, unseen_timers)
         refused = [f"the crontab of {each.account} ({each.refused})" for each in crontabs if each.refused]
-        spool = [path for path in jobs.unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
+        at_jobs = [path for path in jobs.unread if path in AT_SPOOLS]
+        unread = [path for path in jobs.unread if path not in at_jobs]
+        spool = [path for path in unread if path.startswith("/var/spool/cron/") and path.count("/") == 4]
         others = ["the crontabs of root and all other accounts"] if spool else []
-        unseen = [*refused, *others, *(path for path in jobs.unread if path not in spool)]
+        unseen = [*refused, *others, *(path for path in unread if path not in spool)]
         # Without a cron daemon, crontabs start nothing.
         yield from self._judge_unseen(subject, [] if jobs.cron == "none" else unseen, "crontab -l as each of them")
+        if at_jobs and (jobs.daemons is None or "atd" in jobs.daemons):
+            yield from self._judge_unseen(subject, ["what others gave to at"], "atq as root")
+
+    def _without_daemon(self, subject: Subject, jobs: HostJobs, own: Sequence[Table]) -> Iterator[Judgement]:
+        """A crontab starts nothing then, the backup of the plan neither."""
+        if jobs.daemons is None or jobs.daemons & {"cron", "crond", "fcron"}:
+            return
+        lines = [line for table in (*jobs.tables, *own) for line in table.lines]
+        for planned in self._taken_by_jobs(subject):
+            by = planned.backup.taken_by
+            if "cron" in by.split() or any(by in " ".join(line.split()) for line in lines):
+                service = jobs.cron if jobs.cron in ("crond", "fcron") else "cron"
+                yield failed(
+                    f"no cron daemon runs, so nothing takes the backup of {planned.table}",
+                    expected=f"a cron daemon on {subject.id}, which starts {by}",
+                    actual="no process is called cron, crond or fcron",
+                    remedy=f"have it started on {subject.id}, as root: systemctl enable --now {service}; or correct "
+                    f"`taken_by` of {planned.table}",
+                )
 
     def _judge_database(self, subject: Subject, pg_cron: PgCron, pg_jobs: tuple[PgCronJob, ...]) -> Iterator[Judgement]:
         database: Database = subject.item
@@ -282,6 +307,8 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
         name = job.command.partition(" in ")[0]
         which = f"jobid = {name[4:]}" if re.fullmatch(r"job \d+", name) else f"jobname = {quote_literal(name)}"
         return f"SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE {which};"  # noqa: S608 - only shown
+    if job.source == AT:
+        return f"on {subject.id}, as {job.user}: atrm {job.command.removeprefix('job ')}"
     if job.source.endswith(".timer"):
         return f"on {subject.id}: systemctl stop {job.source}"
     if job.source.startswith("/"):

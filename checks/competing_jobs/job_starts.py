@@ -29,8 +29,8 @@ _RISKY = re.compile(
     r"|upgrade|\b(?:apt|apt-get|yum|dnf|zypper)\b|clean-?up|purge|prune|retention|-delete\b|\brm -|restart",
     re.IGNORECASE,
 )
-PG_CRON = "pg_cron"
-"""The source of its jobs."""
+PG_CRON, AT = "pg_cron", "at"
+"""The sources of their jobs."""
 _Guard = tuple[re.Pattern[str], Callable[[HostJobs], bool]]
 _GUARDS: tuple[_Guard, ...] = (
     (re.compile(r"(?:test|\[) -[xef] /usr/sbin/anacron *\]? *\|\|"), lambda jobs: jobs.has_anacron),
@@ -179,6 +179,9 @@ def host_starts(jobs: HostJobs, crontabs: Iterable[Table], interval: Interval) -
                     found.add(_cron_starts(table.source, job, jobs, interval, where))
         if jobs.anacrontab:
             _add_anacron(jobs.anacrontab, found, interval, where)
+    for once in jobs.at:
+        runs = (once.starts_at,) if interval.since <= once.starts_at <= interval.end else ()
+        found.add(JobStarts(AT, once.user, "once", f"job {once.number}", runs))
     for timer in jobs.timers:
         _add_timer(timer, found, interval, where)
     found.unreadable += [(name, "its times are not understood") for name in jobs.unread_timers]

@@ -46,16 +46,16 @@ class DatabaseLoginSettings:
 class DatabaseLogin(Check):
     """Does the role that runs the scripts get into the right server, with room and rights, until the work is over?
 
-    A login that is refused at midnight costs the window, one into the wrong server costs more. So the role logs in
-    with the plan's own credential, and the line says which server answered: address, TLS, system identifier,
-    version, primary or replica, a pooler in between, and whether the password was used at all. It must be the server
-    that `preflight seal` recorded: system identifier, data directory and port, each where both were seen; a server that
-    was never sealed is a WARN. The role must not
-    expire before the window's end and a rollback (VALID UNTIL counts for logins by password), nor the server's TLS
-    certificate or one above it, up to the root, where the plan has it verified; its own settings must not break the
-    scripts, and connections must be left. Other roles that do the window's work must exist and outlive it too, may
-    connect to what they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A
-    replica that is backed up must not be behind its primary by more than the backup's `max_lag`, nor its replay paused.
+    A login that is refused at midnight costs the window, one into the wrong server costs more. So the role logs in with
+    the plan's own credential, and the line says which server answered: address, TLS, system identifier, version,
+    primary or replica, a pooler in between, and whether the password was used at all. It must be the server that
+    `preflight seal` recorded: system identifier, data directory and port, each where both were seen; where its file
+    says nothing of the database, it is UNKNOWN if scripts run there, and a WARN if not. The role must not expire before
+    the window's end and a rollback (VALID UNTIL counts for logins by password alone), nor the server's TLS certificate
+    or one above it, up to the root, where the plan has it verified; its own settings must not break the scripts, and
+    connections must be left. Other roles that do the window's work must exist and outlive it too, may connect to what
+    they enter, and have the connections that their jobs need; a base backup needs free WAL senders. A replica that is
+    backed up must not be behind its primary by more than the backup's `max_lag`, nor its replay paused.
     """
 
     id = "database-login"

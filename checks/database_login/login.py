@@ -174,12 +174,16 @@ def _judge_seal(login: PlannedLogin, identity: Identity, system: str) -> Iterato
     database, plan = login.database, login.plan
     name, sealed = plan.sealed_servers.name, plan.sealed.get(database.id)
     if sealed is None:
-        yield warned(
-            "which server this must be was never sealed: another one at the same address would not be noticed",
-            expected=f"an entry of {database.id} in {name}",
-            actual="none",
-            remedy=plan.seal_command,
-        )
+        # Their manifests are sealed by the same call, so that the servers are not says that something is gone.
+        runs_scripts = any(scripts.database == database.id for scripts in plan.scripts.values())
+        summary = f"{name} says nothing of {database.id}: another server at the same address would not be noticed"
+        words = {
+            "expected": f"an entry of {database.id} in {name}, beside the plan",
+            "actual": "other entries only" if plan.sealed else "no such file, or an empty one",
+            "remedy": f"where {database.id} was sealed, take the file back as it was; else, from where {database.id} "
+            f"is reached: {plan.seal_command}",
+        }
+        yield unknown(summary, **words) if runs_scripts else warned(summary, **words)
         return
     found = sealed.compared(system, identity.port, identity.settings.data_directory)
     if found.differ:
@@ -298,13 +302,16 @@ def _judge_credential(
 def _judge_expiry(login: PlannedLogin, role: DatabaseRole, need: TimeOfNeed, *, used_password: bool) -> Judgement:
     if role.valid_until is None:
         return passed(f"role {role.name} does not expire")
+    works_there = any(act.connects and act.login == role.name for act in login.acts)
+    if not used_password and not works_there:
+        return passed(f"role {role.name} logs in without its password, which ends {need.told(role.valid_until)}")
     end = End(
         what=f"password of role {role.name}",
         where=f"on {login.database.id}",
         at=role.valid_until,
         remedy=login.database.on_primary(f"ALTER ROLE {quote_identifier(role.name)} VALID UNTIL '{need.good_date()}';"),
         actual=f"VALID UNTIL {need.told(role.valid_until)}",
-        tolerated="" if used_password else "which counts as soon as it logs in with a password",
+        tolerated="" if used_password else "which counts where its work on the host logs in with it",
         minutes_at_stake=minutes_at_stake(login.work),
     )
     return need.judge(end)

@@ -19,7 +19,7 @@ from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped
 from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import read_in_full
+from preflight.questions.backup_reads import ArchiveRead, LongRead, TextRead, read_in_full, verify_by_plan
 from preflight.questions.backups import Listing, PreviousBackups
 from preflight.questions.files import TARGET, FileState, HashedFile, HashedFilesProbe, LocalTexts, LocalTree
 from preflight.questions.shell import AsAccount
@@ -60,12 +60,13 @@ class RollbackReady(Check):
     A backup nobody has read is none: an archive cut off in the middle still shows a whole table of contents (the
     night's own lesson is that nobody knew until when a rollback could be finished, g). So the newest earlier backup is
     read to its end on its host, at the lowest priority: an archive by pg_restore, SQL text to pg_dump's last line,
-    packed text through its unpacker; what cannot be read here by the entry's own `verify`, whose status decides. It
-    must be of the right database, with the tables that it has now, and server version, hold about as much as the
-    database holds now, be young enough by its file and by what it says of itself, not be much smaller than the one
-    before, and not bear the name to which the window's backup is written. An archive written without compression has no
-    checksums: a flipped byte in it shows nowhere. Each listed rollback file must be there with its SHA-256, each script
-    must have its way back beside it, approved and not empty, and the way back must have been rehearsed.
+    packed text through its unpacker. Of what cannot be read here, the entry's own `verify` says whether it is whole,
+    which is no more than a warning: nobody saw it. It must be of the right database, with the tables that it has now,
+    and server version, hold about as much as the database holds now, be young enough by its file and by what it says of
+    itself, not be much smaller than the one before, and not bear the name to which the window's backup is written. An
+    archive written without compression has no checksums: a flipped byte in it shows nowhere. Each listed rollback file
+    must be there with its SHA-256, each script must have its way back beside it, approved and not empty, and the way
+    back must have been rehearsed.
     """
 
     id = "rollback-ready"
@@ -77,7 +78,7 @@ class RollbackReady(Check):
     )
     cure = "take a new backup and read it; stage what is missing; rehearse"
     Settings = RollbackReadySettings
-    judges_no_reply = frozenset({"live", "now", "read", "earlier"})
+    judges_no_reply = frozenset({"live", "now", "read", "read_by_plan", "earlier", "earlier_by_plan"})
 
     def subjects(self) -> Sequence[Subject]:
         plan, rollback = self.plan, self.plan.rollback
@@ -111,8 +112,10 @@ class RollbackReady(Check):
             return {}
         listing: Listing = facts["listing"]
         names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
-        wanted = zip(names, listing.backups, strict=False)
-        probes = {name: read_in_full(planned, listing, file) for name, file in wanted}
+        probes: dict[str, LongRead[Any] | None] = {}
+        for name, file in zip(names, listing.backups, strict=False):
+            probes[name] = read_in_full(planned, listing, file)
+            probes[f"{name}_by_plan"] = verify_by_plan(planned, file)
         return {name: probe for name, probe in probes.items() if probe is not None}
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
@@ -153,19 +156,20 @@ class RollbackReady(Check):
         listing: Listing,
         live: LiveTables | NoReply,
         now: int | NoReply | None = None,
-        read: Read | NoReply | None = None,
-        earlier: Read | NoReply | None = None,
+        **reads: Read | NoReply | None,
     ) -> Judgement:
         if not listing.backups:
             return no_backup(planned, listing)
         newest, before, third = (*listing.backups, None, None)[:3]
         assert newest is not None  # noqa: S101 - there are backups
         text_bytes = None if isinstance(now, NoReply) else now
-        seen = SeenBackup(planned, listing, newest, before, read, live, text_bytes)
+        seen = SeenBackup(planned, listing, newest, before, _read("read", reads), live, text_bytes)
         judged = self._judge_seen(seen)
         if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
             return judged
-        instead = self._judge_seen(SeenBackup(planned, listing, before, third, earlier, live, text_bytes))
+        instead = self._judge_seen(
+            SeenBackup(planned, listing, before, third, _read("earlier", reads), live, text_bytes)
+        )
         return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
 
     def _judge_seen(self, seen: SeenBackup) -> Judgement:
@@ -199,6 +203,14 @@ class RollbackReady(Check):
             summary = f"the rehearsal of {day} will be {format_duration(start - day)} old"
             return unknown(summary, expected=expected, actual=str(day), remedy=remedy)
         return passed(f"rehearsed {day}")
+
+
+def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:
+    """What came of reading it here; the word of the plan's command only for what cannot be read here."""
+    read, by_plan = reads.get(name), reads.get(f"{name}_by_plan")
+    is_text = isinstance(read, TextRead) and read.readable and not read.is_closed
+    is_read = is_text or isinstance(read, NoReply) or (isinstance(read, ArchiveRead) and read.listed)
+    return read if is_read or by_plan is None else by_plan
 
 
 def _place(file: RollbackFile) -> tuple[str, str]:

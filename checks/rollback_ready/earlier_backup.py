@@ -15,7 +15,7 @@ from preflight.plan import BackupFormat, BackupMethod
 from preflight.plan.command_lines import backup_path
 from preflight.plan.work import PlannedBackup, behind_become, no_shell
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import ArchiveRead, TextRead, Verified
+from preflight.questions.backup_reads import PROGRAM_MISSING, ArchiveRead, TextRead, Verified
 from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.shell import Refusal, glob_word
 from preflight.questions.sizes import LiveTables
@@ -26,8 +26,7 @@ from preflight.wording import MOST_NAMED, listed
 
 Read = ArchiveRead | TextRead | Verified
 _NOT_READ = "the newest backup cannot be read here"
-_PROGRAM_MISSING = 127
-_NOT_RUN = (126, _PROGRAM_MISSING)
+_NOT_RUN = (126, PROGRAM_MISSING)
 _MOST_STORED_FOR_TEXT = 10
 """Tables take less room than this many times their text, but for those that are mostly free space."""
 _LEAST_COMPARED = 64 * 1024
@@ -365,7 +364,7 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
     if not read.readable:
         yield seen.may_not_be_read() if read.as_account else _unread(seen)
         return
-    if read.code == _PROGRAM_MISSING or read.holds_archive:
+    if read.is_closed:
         what = "it holds no text: an archive for pg_restore, or what is encrypted" if read.holds_archive else read.said
         yield seen.not_read(what, "" if read.holds_archive else f"have its unpacker installed on {seen.host}")
         return
@@ -383,12 +382,17 @@ def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) ->
 
 
 def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
-    """By pg_verifybackup, or by what the plan declares for it, whose status decides."""
-    own = shlex.join(seen.planned.backup.verify)
-    if read.is_whole:
-        return passed(
-            f"`{own}` finds it whole" if own else "pg_verifybackup finds every file whole, with the WAL it needs"
+    """By pg_verifybackup, or by what the plan declares for what cannot be read here."""
+    own = "" if seen.file.kind is BackupKind.BASE else shlex.join(seen.planned.backup.verify)
+    if read.is_whole and own:
+        return warned(
+            f"the newest backup is whole as `{own}` of the plan says, not observed",
+            expected="the newest backup read to its end",
+            actual=f"{seen.file.path} cannot be read here; status 0",
+            remedy=f"try {seen.file.path} in a restore before the window: nothing here can tell what is in it",
         )
+    if read.is_whole:
+        return passed("pg_verifybackup finds every file whole, with the WAL it needs")
     why = Refusal.of(read.said)
     program = seen.planned.backup.verify[0] if own else "pg_verifybackup"
     if read.code in _NOT_RUN or (why is not Refusal.OTHER and program not in read.said.partition(" ")[0]):

@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from preflight.finding import Judgement, failed, passed, unknown
-from preflight.judging.cures import answered_for
 from preflight.judging.psql_script import CURE_UNREAD, WHY_UNREAD, included_in_forward
 from preflight.plan import Plan, Scripts
 from preflight.plan.command_lines import Pair, pairs
+from preflight.plan.said import answered_for
 from preflight.questions.files import Texts, Tree
 from preflight.questions.sql import Token, next_token
 from preflight.wording import named

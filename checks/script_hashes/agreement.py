@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from preflight.finding import Judgement, failed, unknown, warned
-from preflight.judging.cures import answered_for
 from preflight.judging.psql_script import CURE_UNREAD, Input, find_inputs, scan_script
 from preflight.judging.sealed_scripts import unread_scripts
+from preflight.plan.said import answered_for
 from preflight.plan.work import no_shell
 from preflight.questions.files import EntryKind
 from preflight.questions.staged import StagedEntry

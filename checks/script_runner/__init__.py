@@ -190,7 +190,7 @@ class ScriptRunner(Check):
         if start is not None:
             points.append(self._judge_start(work, start))
         if manifest is not None and work.command:
-            points += judge_command(self.plan, work, manifest)
+            points += judge_command(self.plan, self.moment, work, manifest)
         elif manifest is not None and texts is not None:
             points += OrderedScripts.of(self.plan, work, manifest, texts).judge()
         return Judgement.of(points)

@@ -7,11 +7,13 @@ import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from preflight.finding import Judgement, passed, unknown, warned
+from preflight.finding import Judgement, passed, unknown
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
 from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, read_manifest, sealed_scripts
 from preflight.plan import Plan, Scripts
+from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork, scripts_beside
 from preflight.questions.files import LocalText, Texts
 from preflight.wording import in_toml, named, visible
@@ -271,7 +273,7 @@ def _deviation(name: str, found: Place) -> str:
     return f"{_place(name, found)} {found.reason}"
 
 
-def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
+def judge_command(plan: Plan, moment: datetime, work: ServerWork, manifest: LocalText) -> Iterator[Judgement]:
     """What can be said of the `command` of scripts: it is sealed where it lies in the folder, and who says that it
     stops."""
     entry, command = plan.scripts[work.id], visible(shlex.join(work.command))
@@ -284,18 +286,11 @@ def judge_command(plan: Plan, work: ServerWork, manifest: LocalText) -> Iterator
             actual="the manifest does not list it",
             remedy=f"put it into the approved folder of {work.table}, have it approved, then seal again",
         )
-    if entry.stops_on_error:
-        yield warned(
-            f"that {command} stops at the first error is said, not observed",
-            expected="a rehearsal in which it stopped",
-            actual=entry.stops_on_error,
-            remedy="rehearse it with a script that fails, and look at its exit status",
-        )
-        return
-    yield unknown(
+    unseen = unknown(
         f"whether {command} stops at the first error is not known",
         expected="a command that ends at the first error, with another status than 0",
         actual="it is not psql, and its text is not read",
-        remedy="let it run on a script that fails, and look at its exit status; then write the day, and where that was "
-        f"shown, as `stops_on_error` of {work.table}",
+        remedy="let it run on a script that fails, and look at its exit status",
     )
+    keys = ("scripts", entry.id, "stops_on_error")
+    yield answered_for(plan, moment, unseen, entry.stops_on_error, keys, plan.owner_of(entry))

@@ -6,19 +6,17 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from preflight.clock import format_moment, zone
-from preflight.faults import Keys, dotted
-from preflight.finding import Judgement, Status, unknown, warned
-from preflight.plan import Database, Host, Plan, Said
+from preflight.clock import format_moment
+from preflight.finding import Judgement, Status, unknown
+from preflight.plan import Database, Host, Plan
 from preflight.plan.values import SSH_PORT
 from preflight.probe import NoReply, Via
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import quote_identifier, quote_literal
-from preflight.wording import beside, in_toml
+from preflight.wording import beside
 
 _HANDED = "handed-over"
 """A file in the login's home, on its way to another account."""
@@ -101,29 +99,6 @@ def could_not_look(plan: Plan, via: Via, target: str, lost: NoReply, at: str = "
     return unknown(f"could not look{at}: {lost.reason}", actual=lost.detail, remedy=cure)
 
 
-def answered_for(
-    plan: Plan, moment: datetime, unseen: Judgement, said: Said | None, keys: Keys, owner: str = "", **more: object
-) -> Judgement:
-    """`unseen`, an UNKNOWN; or WARN, where a person answers for it in the plan: the only way in which what was not
-    observed does not hold a release.
-
-    `keys`: where that is written in the plan. `owner`: the role that would say it. `more`: what else is said there."""
-    today = moment.astimezone(zone(plan.window.zone)).date()
-    key = f"[{dotted(keys[:-1])}] {dotted(keys[-1:])}"
-    if said is None:
-        role = owner or next(iter(plan.roles), "")
-        entry = in_toml({**more, "by": role, "on": today, "reason": ""})
-        who = plan.person(role) or "somebody of [roles]"
-        offer = f"or have {who} answer for it and write how that is known as `reason`: {key} = {entry}"
-        return replace(unseen, remedy=f"{unseen.remedy}; {offer}" if unseen.remedy else offer)
-    who = f"{plan.roles[said.by].primary} ({said.by})"
-    if said.on > today:
-        summary = f"{unseen.summary}; what {who} says of it is dated {said.on}, after the day judged, {today}"
-        return replace(unseen, summary=summary, remedy=f"correct `on` of {key}; else {unseen.remedy}")
-    summary = f"{unseen.summary}; said by {who} on {said.on}, not observed: {said.reason}"
-    return warned(summary, expected=unseen.expected, actual=unseen.actual, remedy=unseen.remedy)
-
-
 def refuses_login(lost: NoReply) -> bool:
     """Whether a login that was not made says something of the account: not where it had been made and a question
     failed, where the way broke off at another host, which has a line of its own, or where nobody tried."""
@@ -133,6 +108,14 @@ def refuses_login(lost: NoReply) -> bool:
 def system_grant(database: Database, user: str) -> str:
     """What shows the server's system identifier to a role; rights on functions are each database's own."""
     return database.on_primary(f"GRANT EXECUTE ON FUNCTION pg_control_system() TO {quote_identifier(user)};")
+
+
+def hidden_from(database: Database, catalogue: str, what: str) -> Judgement:
+    """UNKNOWN, because the plan's role may not read a catalogue that every role may read elsewhere."""
+    return unknown(
+        f"{what} is not known: {database.user} may not read {catalogue}",
+        remedy=database.on_primary(f"GRANT SELECT ON pg_catalog.{catalogue} TO {quote_identifier(database.user)};"),
+    )
 
 
 def cure_of(plan: Plan, via: Via, target: str, lost: NoReply, **more: object) -> str:

@@ -6,8 +6,8 @@ import shlex
 from datetime import datetime
 
 from preflight.finding import Judgement, unknown
-from preflight.judging.cures import answered_for
 from preflight.plan import Database, Plan
+from preflight.plan.said import answered_for
 from preflight.questions.sizes import DataDirectories
 from preflight.questions.sql import membership_grant
 from preflight.questions.storage import Place

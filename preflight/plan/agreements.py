@@ -125,7 +125,7 @@ class Said:
     by: RoleRef
     """Role that answers for it."""
     on: date
-    """The day on which it was said; it counts from that day on."""
+    """The day on which it was said; it counts from that day on, for `said` of `[freshness]`."""
     reason: Name
     """How it is known."""
 
@@ -234,3 +234,5 @@ class Freshness:
     """Confirmations of `[roles]`."""
     scripts: Annotated[timedelta, Above(0)] = timedelta(minutes=30)
     """Staged scripts."""
+    said: Annotated[timedelta, Above(0)] = timedelta(days=30)
+    """What a person answers for (`by`, `on`, `reason`), from that day to the day of the window's start."""

@@ -11,6 +11,7 @@ from preflight.clock import format_moment
 from preflight.faults import Keys, dotted
 from preflight.plan import Application, Endpoint, Plan, Scripts, ServerRole, SslMode, UndoKind
 from preflight.plan.release_plan import protects
+from preflight.plan.said import too_old
 
 SECTIONS = {
     "hosts": "No host is asked",
@@ -150,9 +151,8 @@ def found_by_checks(plan: Plan) -> Iterator[str]:
 def outlived(plan: Plan, moment: datetime) -> tuple[str, ...]:
     """What the plan says of a time that is over at `moment`: a plan copied from the last release."""
     window = plan.window
-    if moment < window.end:
-        return ()
-    return (f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window].",)
+    over = f"The window was over {format_moment(window.end, window.zone)}: correct start and end in [window]."
+    return (*([over] if moment >= window.end else []), *too_old(plan, moment))
 
 
 def _owners(plan: Plan) -> Iterator[str]:

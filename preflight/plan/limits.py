@@ -65,7 +65,7 @@ MANY_LINES = "many lines"
 OR_NONE = "or none"
 """In its place a table `{ none = "reason" }` says why there is nothing; the plan keeps the reason."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-"""A day within a text, as `guess_or_dated` and `shown_on` want it."""
+"""A day within a text, as `guess_or_dated` wants it."""
 GUESS = "guess"
 """Where a number of minutes comes from that nobody measured."""
 
@@ -76,14 +76,6 @@ def guess_or_dated(value: str) -> str:
     if dated is None:
         return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
     return _day_complaint(dated[1])
-
-
-def shown_on(value: str) -> str:
-    """Who showed something and when: `shown 2026-10-10, run 8812`."""
-    shown = re.fullmatch(rf"shown ({DAY.pattern}), \S*\w\w.*", value)
-    if shown is None:
-        return 'expected when and where it was shown: "shown 2026-10-10, run 8812"'
-    return _day_complaint(shown[1])
 
 
 def below_folder(value: str) -> str:
@@ -141,6 +133,22 @@ def http_url(value: str) -> str:
     if port == 0:
         return "the port must be between 1 and 65535"
     return "a URL that is asked has no #fragment" if "#" in value else ""
+
+
+OF_THE_WHOLE = frozenset(
+    ("status", "state", "health", "outcome", "result", "healthstatus", "overallstatus", "overallhealth")
+)
+"""Names, in lower case, under which an answer says in a word how it is."""
+YES_OR_NO = frozenset(("healthy", "ok", "up", "alive", "ready", "success", "passed", "reachable", "connected"))
+"""The same, by true and false."""
+
+
+def part_of_answer(value: str) -> str:
+    """The path of a part whose health does not count: the word for the whole always does."""
+    first, *below = value.lower().split(".")
+    if first in OF_THE_WHOLE | YES_OR_NO and all(name in ("code", "value") or name.isdigit() for name in below):
+        return 'says how the whole is, and that counts; name the value that is right: json = { status = "UP" }'
+    return ""
 
 
 def zone_name(value: str) -> str:

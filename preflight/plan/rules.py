@@ -367,8 +367,6 @@ def _days(plan: Plan) -> Iterator[Broken]:
 
 def _days_told(plan: Plan) -> Iterator[tuple[Keys, date]]:
     told: list[tuple[Keys, str]] = []
-    for name, scripts in plan.scripts.items():
-        told.append((("scripts", name, "stops_on_error"), scripts.stops_on_error or ""))
     for index, step in _present(plan.steps):
         told.append((("steps", index, "source"), step.source))
         told.append((("steps", index, "undo", "source"), step.undo.source if step.undo else ""))

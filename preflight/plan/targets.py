@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from preflight.plan.agreements import Said, SaidPath
-from preflight.plan.limits import OR_NONE, Above, Between, Matches
+from preflight.plan.limits import OR_NONE, Above, Between, Matches, filled, part_of_answer
 from preflight.plan.values import (
     LOOPBACK,
     SSH_PORT,
@@ -42,7 +42,6 @@ from preflight.plan.values import (
     Server,
     ServerRole,
     Sha256,
-    Shown,
     SslMode,
     StepRef,
     Text,
@@ -304,7 +303,8 @@ class Backup:
     verify: tuple[Argument, ...] = ()
     """What says instead whether it is whole, for a backup that cannot be read here (encrypted, packed in a way of its
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
-    0 is yes. preflight starts it as it stands: it must change nothing. An archive of pg_dump is read all the same."""
+    0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
+    nothing. What can be read here is read all the same, and what was read counts."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)
@@ -353,8 +353,8 @@ class Scripts:
     """File on the host to which psql also writes its output (`-L`)."""
     command: tuple[Argument, ...] = ()
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
-    stops_on_error: Shown | None = None
-    """Who showed that the `command` stops at the first error: `"shown 2026-10-10, run 8812"`."""
+    stops_on_error: Said | None = None
+    """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
     rehearse_command: tuple[Argument, ...] = ()
     """What `preflight rehearse` runs in place of the `command`, with arguments of its own: its environment is PGHOST,
     PGPORT, PGDATABASE and PGUSER of the scratch server, and no network is in reach where the machine offers that. The
@@ -405,8 +405,9 @@ class Endpoint:
     json: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values wanted at dotted paths, for example `{ status = "UP", "components.mail.status" = "DOWN" }`. Whatever else
     the answer says of its health must be well. In a list, an element is named by its number from 0 or its own name."""
-    ignore: tuple[Name, ...] = ()
-    """Paths of parts whose health does not count, with all below them: `["components.mail"]`."""
+    ignore: tuple[Annotated[str, filled, part_of_answer], ...] = ()
+    """Paths of parts whose health does not count, with all below them: `["components.mail"]`. The word for the whole
+    always counts: name its value in `json`."""
     identity: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values that only this application answers with: `{ "app.name" = "orders" }`; a neighbour's answer fails."""
     text: Text = ""

@@ -20,7 +20,6 @@ from preflight.plan.limits import (
     network_address,
     no_password,
     server_place,
-    shown_on,
 )
 
 RemotePath = NewType("RemotePath", str)
@@ -99,7 +98,6 @@ Factor = Annotated[float, Between(1, 100)]
 Source = Annotated[str, guess_or_dated]
 Server = Annotated[str, server_place]
 FileBelow = Annotated[str, below_folder]
-Shown = Annotated[str, shown_on]
 ObjectPattern = Annotated[str, Matches(r"[^.]+\..+", '"SCHEMA.NAME", where * stands for any text')]
 """Objects of a database by their schema and name as the catalogue holds them, without quotes."""
 

@@ -22,6 +22,8 @@ from preflight.questions.backups import BackupFile, BackupKind, Listing
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
 from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, found_program, quoted
 
+PROGRAM_MISSING = 127
+"""Exit status, of a shell."""
 MOST_NAMES = 10_000
 """Tables of a backup that are told by name."""
 _BEGIN = """\
@@ -150,6 +152,11 @@ class TextRead(Looked):
     def is_whole(self) -> bool:
         """It was read to its end, and ends where it should."""
         return self.readable and self.code == 0 and self.complete
+
+    @property
+    def is_closed(self) -> bool:
+        """There is no text in it, or its unpacker is missing: it may well be whole."""
+        return self.holds_archive or self.code == PROGRAM_MISSING
 
     @property
     def of_cluster(self) -> bool:
@@ -319,14 +326,9 @@ class ReadText(LongRead[TextRead]):
 
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
-    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads.
-
-    An archive of pg_dump is read, whatever `verify` would say of it."""
+    """The question that reads `file` to its end, as the account that takes the backup; None for what nothing reads."""
     backup, kind = planned.backup, file.kind
     place = planned.host.id, AsAccount.of(planned), file.path, backup.read_within.total_seconds()
-    if backup.verify and not kind.is_archive:
-        program, *words = (word.replace("{file}", file.path) for word in backup.verify)
-        return Verify(*place, program, tuple(words), state=file.state)
     if kind is BackupKind.UNREADABLE and not listing.as_account and backup.method is BackupMethod.PG_DUMP:
         # Only the account itself may look into it: by the plan's word. A plain dump may be compressed in any way.
         kind = BackupKind.UNREADABLE if backup.format is BackupFormat.PLAIN else BackupKind(backup.format)
@@ -335,6 +337,16 @@ def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> 
     if kind is BackupKind.BASE:
         return Verify(*place, planned.program("pg_verifybackup"), ("-q", "-e", "--", file.path))
     return ReadText(*place, kind, state=file.state) if kind in _READERS else None
+
+
+def verify_by_plan(planned: PlannedBackup, file: BackupFile) -> Verify | None:
+    """The plan's own command for what may turn out to be readable by nothing here."""
+    readable = file.kind.is_archive or file.kind in (BackupKind.BASE, BackupKind.FOLDER, BackupKind.EMPTY)
+    if not planned.backup.verify or readable:
+        return None
+    program, *words = (word.replace("{file}", file.path) for word in planned.backup.verify)
+    within = planned.backup.read_within.total_seconds()
+    return Verify(planned.host.id, AsAccount.of(planned), file.path, within, program, tuple(words), state=file.state)
 
 
 SAMPLE_BYTES = 64 * 1024**2

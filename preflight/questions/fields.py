@@ -71,6 +71,13 @@ def read_rows(cls: type[T], reply: Reply, **preset: object) -> list[T]:
     return [_ROWS.record(cls, row, (), **preset) for row in rows]
 
 
+def hidden_catalogue(reply: Reply) -> str:
+    """The catalogue that the asking role may not read, where that is why there are no rows; else empty."""
+    denied = reply.code != 0 and reply.error.startswith("42501")  # insufficient_privilege
+    named = re.search(r"\bpg_\w+", reply.error) if denied else None  # the words around it may be in any language
+    return named[0] if named else ""
+
+
 def read_row(cls: type[T], reply: Reply, **preset: object) -> T:
     """The only row. Raises Unreadable."""
     rows = read_rows(cls, reply, **preset)

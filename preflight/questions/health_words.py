@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from preflight.plan.limits import OF_THE_WHOLE, YES_OR_NO
 from preflight.questions.json_body import BodyError, JsonValue, Number, names_of, parse_json
 
 
@@ -45,19 +46,25 @@ _ILL = _ILL_PART | _set(
 )
 """Under a name of health."""
 _UNSURE = _set("unknown starting initializing pending")
-_YES_OR_NO = _set("healthy ok up alive ready success passed reachable connected")
-_KEYS = _YES_OR_NO | _set("state outcome")
+_KEYS = YES_OR_NO | OF_THE_WHOLE | _set("status_code statuscode")
 _KEY_ENDS = ("status", "health", "healthcheck", "health_check", "health-check")
 _YES_OR_NO_OF_A_PART = re.compile(r"(?:.*[_.-]|.*(?=[A-Z])|is)(?i:healthy|ok|alive|ready|reachable|connected)")
 """Names that say it of a part, or of the whole: `isHealthy`, `db_ok`."""
 _USUAL_PARTS = _set("db database postgres postgresql mysql mongo mongodb redis rabbitmq kafka ldap")
 """What is false under such a name is ill."""
-_OF_THE_WHOLE = _set("status state health outcome healthstatus overallstatus overallhealth")
+_UP = re.compile(r"(?:(.*)[_.-])?up|(.*[a-z0-9])Up")
+"""`dbUp`, and Prometheus' `app_up 0`: of what it says it."""
+_IS_UP = _USUAL_PARTS | _set("is app application service server backend api pg cache queue broker mq smtp mail search")
+_NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look build mark roll speed scale top log")
+"""`signUp` and its like name something else."""
+_TELLS = _set("message msg reason detail")
+"""What a text under these says in a sentence counts, too."""
 _BELOW_KEY = ("code", "value")
 _HOLDS_ILL = _set("unhealthy failing failed failures errors error maintenance maintenance_mode maintenancemode")
 """What is true, or names anything, under these is ill."""
 _HOLDS_WHY = _HOLDS_ILL - _set("maintenance maintenance_mode maintenancemode")
 """A text under these says what is wrong, unless it says that nothing is."""
+_NOUGHT = _set("false no 0 0.0")
 _NOTHING_WRONG = _set("off null nil n/a disabled")
 _COUNT = re.compile(r"[\d.]+ ?\w{0,3}|none|no|false", re.IGNORECASE)
 """After a word, what makes it a number of something or a limit: `error: 0`, `timeout: 30 s`."""
@@ -65,14 +72,17 @@ _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
 _HOLDS_ENTRIES = _set("components checks services dependencies")
 """Those that may hold a word for each part: `"checks": {"db": false}`."""
+_SAMPLE = re.compile(r"([\w:]{1,80})(?:\{[^{}]*\})?\s+(0(?:\.0+)?)(?:\s+\d+)?")
+"""A nought among Prometheus' metrics."""
 _PAIR = re.compile(r"([\w ./-]{1,60}?)(?:\s*[:=]\s*|\s+-+\s+)(.{1,60}).*")
 _ELEMENT = re.compile(r"<([\w:-]{1,40})(?:\s[^<>]{0,200})?>([^<>]{1,60})</\1>")
 _ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
     r"(?:\b(?:not|no longer|non|never)|n't)[ _-](?:(?:yet|currently|fully|quite) )?"
-    r"(?:healthy|ok|okay|ready|available|operational|alive|serving|working)\b|\bun-?healthy\b|\bunavailable\b"
+    r"(?:healthy|ok|okay|ready|available|operational|alive|serving|working|reachable|responding)\b|\bun-?healthy\b|\bunavailable\b"
     r"|(?-i:^(?:ERROR|CRITICAL|FATAL|FAILED|DOWN)\b(?! *[:=\d]))|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
-    r"|\bconnection (?:failed|refused|lost)\b",
+    r"|\bconnection (?:failed|refused|lost|timed out)\b|\bunreachable\b"
+    r"|\b(?:cannot|could not|failed to|unable to) connect\b",
     re.IGNORECASE,
 )
 _LONGEST_LINE = 200
@@ -108,14 +118,15 @@ def _in_value(value: JsonValue, path: tuple[str, ...], says_it: bool = False) ->
     beside_well = any(
         _normal(each) in _WELL for key, each in fields.items() if isinstance(each, str) and not _is_key(key, path)
     )
-    says_it = says_it or any(
-        _state(key, each, path, False) is State.ILL for key, each in fields.items() if _is_word(each)
-    )
+    states = {_state(key, each, path, False) for key, each in fields.items() if _is_word(each)}
+    says_it, says_well = says_it or State.ILL in states, State.WELL in states
     for key, part in fields.items():
         if key.lower() in _HOLDS_ILL and (part is True or (part and isinstance(part, list))):
             yield Word(".".join((*path, key)), "true" if part is True else "not empty", State.ILL)
         elif key.lower() in _HOLDS_WHY and not says_it and _says_why(part):
             yield Word(".".join((*path, key)), part if isinstance(part, str) else "not empty", State.ILL)
+        elif key.lower() in _TELLS and not says_it and isinstance(part, str) and _DENIED.search(part):
+            yield Word(".".join((*path, key)), part, State.UNCLEAR if says_well else State.ILL)
         elif isinstance(part, dict | list):
             yield from _in_value(part, (*path, key), says_it)
         else:
@@ -128,8 +139,8 @@ def _in_text(body: str) -> Iterator[Word]:
             if _is_key(name):
                 yield from _word(name, text.strip(), _NOT_JSON)
         return
-    lines = [line.strip()[:_LONGEST_LINE] for line in body.splitlines()]
-    pairs = {found[1]: found[2] for found in map(_PAIR.fullmatch, lines) if found}
+    lines = [each for line in body.splitlines() for each in _pieces(line.strip()[:_LONGEST_LINE])]
+    pairs = [(found[1], found[2]) for found in map(_PAIR.fullmatch, lines) if found]
     for line in lines:
         if line.startswith("[-]"):
             yield Word(line[3:].split(" ")[0], "failed", State.ILL)
@@ -137,11 +148,21 @@ def _in_text(body: str) -> Iterator[Word]:
             yield Word("", line, State.ILL)
         elif not _PAIR.fullmatch(line):
             yield from _word("", line, _NOT_JSON)
-    beside_well = any(_normal(text) in _WELL for name, text in pairs.items() if not _is_key(name))
-    for name, text in pairs.items():
+    for name, nought in (found.groups() for found in map(_SAMPLE.fullmatch, lines) if found):
+        yield from _word(name, Number(nought), _NOT_JSON) if _UP.fullmatch(name) else ()
+    beside_well = any(_normal(text) in _WELL for name, text in pairs if not _is_key(name))
+    for name, text in pairs:
         yield from _word(name, text, _NOT_JSON, beside_well)
         if not _COUNT.fullmatch(text):  # `CRITICAL - db refused`, as monitoring plugins begin
             yield from _word("", name, _NOT_JSON)
+
+
+def _pieces(line: str) -> list[str]:
+    """The pairs of `status=UP;db=DOWN`, or the line itself."""
+    for pieces in (re.split(r"\s*[;,|&]\s*", line.rstrip(";,")), line.split()):
+        if len(pieces) > 1 and all(map(_PAIR.fullmatch, pieces)):
+            return pieces
+    return [line]
 
 
 _NOT_JSON = ("",)
@@ -159,9 +180,14 @@ def _word(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool =
 
 def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool) -> State | None:
     is_key = not key or _is_key(key, path)
+    if value is False or _normal(value) in _NOUGHT:
+        found = _is_not_up(key)
+        if found is not None:
+            return found
     if value is None or isinstance(value, Number):
-        is_no = value == "0" and key.lower() in _YES_OR_NO
-        return State.ILL if is_no or (is_key and re.fullmatch(r"[45]\d\d", str(value))) else None
+        is_no = value == "0" and key.lower() in YES_OR_NO
+        is_code = is_key or (not path and key.lower() == "code")
+        return State.ILL if is_no or (is_code and re.fullmatch(r"[45]\d\d", str(value))) else None
     word = _normal(value)
     denies = word.startswith("not_") and word.removeprefix("not_") in _WELL
     is_entry = bool(path) and path[-1].lower() in _HOLDS_ENTRIES
@@ -173,9 +199,18 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
         return State.WELL if word in _WELL else State.IMPAIRED
     if word in _ILL or denies:
         return State.ILL
-    is_whole = not path and key.lower() in _OF_THE_WHOLE
+    is_whole = not path and key.lower() in OF_THE_WHOLE
     is_part = key.lower() == "status" and len(path) > 1 and (path[-2].lower() in _PARTS or path[:-1] == ("details",))
     return State.UNCLEAR if is_whole or is_part or (word in _UNSURE and path != _NOT_JSON) else None
+
+
+def _is_not_up(name: str) -> State | None:
+    """What it says that this is false."""
+    found = _UP.fullmatch(name)
+    of = (found[1] or found[2] or "app").lower() if found else ""
+    if not of or re.split(r"[_.-]", of)[-1] in _NOT_OF_HEALTH:
+        return None
+    return State.ILL if of in _IS_UP else State.UNCLEAR
 
 
 def _is_word(value: JsonValue) -> bool:

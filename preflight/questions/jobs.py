@@ -52,6 +52,8 @@ lines() { grep -v -E '^[[:space:]]*(#|$)' | hide | cut -c 1-600 | sed -n '1,@MOS
     MOST=str(_MOST_LINES),
     MORE=str(_MOST_LINES + 1),
 )
+AT_SPOOLS = ("/var/spool/cron/atjobs", "/var/spool/at")
+"""Of Debian, and of Red Hat: what everybody gave to `at`."""
 _JOBS = """\
 table() {
   if [ -r "$2" ]; then printf 'table=%s %s\\n' "$1" "$2"; lines <"$2"; echo
@@ -67,6 +69,15 @@ cron=none
 command -v crontab >/dev/null 2>&1 && cron=crontab
 for file in /usr/sbin/fcron /usr/sbin/crond /sbin/crond /usr/sbin/cron; do [ -e "$file" ] && cron=${file##*/}; done
 printf 'cron=%s\\n' "$cron"
+daemons= # of a login that is shown its own processes alone
+[ ! -r /proc/1/comm ] || daemons=$(cat /proc/[0-9]*/comm 2>/dev/null | grep -xE 'cron|crond|fcron|atd' || echo none)
+printf 'daemons=%s\\n' "$(printf %s "$daemons" | tr '\\n' ' ')"
+atq 2>/dev/null | while read -r number _ month day time year _ user; do
+  printf 'at=%s %s %s\\n' "$(date -d "$month $day $year $time" +%s)" "$user" "$number"
+done
+for spool in @AT_SPOOLS@; do
+  [ ! -d "$spool" ] || [ -r "$spool" ] || printf 'unread=%s\\n' "$spool"
+done
 if [ -e /usr/sbin/anacron ]; then printf 'anacron=yes\\n'; else printf 'anacron=no\\n'; fi
 [ -e /etc/crontab ] && table table /etc/crontab
 [ -e /etc/anacrontab ] && table anacrontab /etc/anacrontab
@@ -118,6 +129,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class AtJob:
+    """One of the login's own that `at` or `batch` starts once."""
+
+    starts_at: datetime
+    user: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostJobs:
     """What starts by itself on a host, as far as the login may see it."""
 
@@ -132,6 +152,9 @@ class HostJobs:
     """Folder (`/etc/cron.daily`) -> names of the scripts in it."""
     unread: tuple[str, ...] = ()
     """Files and folders that are there and may not be read."""
+    daemons: frozenset[str] | None = None
+    """Which of those of cron and at run; None where the login sees no processes but its own."""
+    at: tuple[AtJob, ...] = ()
     systemd: Systemd = Systemd.ABSENT
     timers: tuple[Timer, ...] = ()
     unread_timers: tuple[str, ...] = ()
@@ -150,9 +173,11 @@ class _HostTold(ZoneTold):
     uptime: str
     cron: str
     anacron: bool
+    daemons: str
     systemd: Systemd
     said: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    at: tuple[AtJob, ...] = ()
     part: tuple[str, ...] = ()
     timer: tuple[str, ...] = ()
     service: tuple[str, ...] = ()
@@ -161,7 +186,7 @@ class _HostTold(ZoneTold):
 class HostJobsProbe(ShellProbe[HostJobs]):
     """Everything the login may read without becoming somebody else. Reads files and asks systemd; starts nothing."""
 
-    text = f"{_FUNCTIONS}{HOST_ZONE}{_JOBS}echo end=yes"
+    text = f"{_FUNCTIONS}{HOST_ZONE}{filled(_JOBS, AT_SPOOLS=' '.join(AT_SPOOLS))}echo end=yes"
 
     def read(self, reply: Reply) -> HostJobs:
         text = output_of(reply)
@@ -189,6 +214,8 @@ class HostJobsProbe(ShellProbe[HostJobs]):
             has_anacron=told.anacron,
             parts=parts,
             unread=tuple(map(shown, told.unread)),
+            daemons=frozenset(told.daemons.split()) if told.daemons else None,
+            at=told.at,
             systemd=told.systemd,
             timers=timers,
             unread_timers=unread_timers,

@@ -138,6 +138,11 @@ class RehearsedDatabase:
     """Of the real database, and not to be had on the scratch server."""
 
     @property
+    def has_rows(self) -> bool:
+        """Whether minutes, rows and WAL tell something of the real database."""
+        return self.content is Content.RESTORE
+
+    @property
     def major(self) -> int:
         return self.version_num // 10_000
 

@@ -155,6 +155,8 @@ printf '%s\\n' "$out" | head -n 20 | cut -c 1-300 | sed 's/^/said=/'
 printf '%s\\n' "$rules" | grep '^ *(' | head -n 50 | cut -c 1-300 | sed 's/^ */rule=/'
 exit 0"""
 _RULE_ACCOUNTS = re.compile(r"\(([^:)]*)")
+_SPANS = re.compile(r"-|(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)
+_SECONDS = (86_400, 3600, 60, 1)
 _STAMP = "%Y%m%d%H%M%SZ"
 
 
@@ -167,16 +169,21 @@ class SudoRule:
     until: datetime | None
     """First instant, UTC, at which sudo no longer goes by it; None for no end."""
     command: str
+    seconds: int | None = None
+    """After so many sudo ends the command (TIMEOUT, or command_timeout of Defaults); None for never."""
 
     @classmethod
     def parse(cls, line: str) -> SudoRule:
-        accounts, _, rest = line.partition(" ")
-        after, _, command = rest.partition(" ")
+        accounts, after, timeout, command = (*line.split(" ", 3), "", "", "")[:4]
+        spans = _SPANS.fullmatch(timeout)
+        if spans is None:
+            raise Unreadable(f"no time limit of a sudo rule: {timeout[:40]!r}")
+        seconds = sum(int(number or 0) * length for number, length in zip(spans.groups(), _SECONDS, strict=True))
         try:
             until = None if after == "-" else datetime.strptime(after, _STAMP).replace(tzinfo=UTC)
         except ValueError:
             raise Unreadable(f"no end of a sudo rule: {after[:40]!r}") from None
-        return cls(tuple(accounts.split(",")), until, command)
+        return cls(tuple(accounts.split(",")), until, command, seconds or None)
 
     def may_cover(self, account: str, path: str) -> bool:
         """False only where it surely means another account or another program."""
@@ -206,10 +213,13 @@ class SudoRulesProbe(AccountProbe[tuple[SudoRule, ...]]):
 _RULES = """\
 unset TZ # by which sudo would read a NOTAFTER without a zone
 @LIST@ 2>/dev/null | awk '
-/^Sudoers entry/ { accounts = "root"; after = "" }
+BEGIN { limit = "-" }
+  !rules && match($0, /command_timeout=[0-9A-Za-z]+/) { limit = substr($0, RSTART + 16, RLENGTH - 16) }
+  /^Sudoers entry/ { accounts = "root"; after = "-"; timeout = limit; rules = 1 }
+  sub(/^ *Timeout: /, "") { timeout = $0 }
   sub(/^ *RunAsUsers: /, "") { accounts = $0; gsub(/ /, "", accounts) }
   sub(/^ *NotAfter: /, "") { after = $0 }
-  sub(/^\\t/, "") { print "rule=" accounts " " (after == "" ? "-" : after) " " $0 }' | head -n 500 | cut -c 1-300
+  sub(/^\\t/, "") { print "rule=" accounts " " after " " timeout " " $0 }' | head -n 500 | cut -c 1-300
 exit 0"""
 
 
@@ -217,6 +227,12 @@ def last_moment(rules: Iterable[SudoRule], account: str, path: str) -> datetime 
     """When the last rule ends that lets the login run `path` as `account`; None for never, and where none is seen."""
     ends = [rule.until for rule in rules if rule.may_cover(account, path)]
     return max((end for end in ends if end), default=None) if all(ends) else None
+
+
+def seconds_allowed(rules: Iterable[SudoRule], account: str, path: str) -> int | None:
+    """After how long sudo ends `path`; None for never. Of the rules that fit, sudo goes by the last one."""
+    fitting = [rule for rule in rules if rule.may_cover(account, path)]
+    return fitting[-1].seconds if fitting else None
 
 
 def stamp(moment: datetime) -> str:

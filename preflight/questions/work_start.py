@@ -103,17 +103,19 @@ _WHERE = (
     f"'begun_ms=' || {BEGUN_MS}, "
     f"'settings=' || {settings_as_json('setting')}"
 )
-
-
+_AGAIN = f"SELECT 'again_ms=' || {BEGUN_MS}"
 _ONCE = """\
 case ${PGSSLMODE:-prefer} in prefer | allow) tls='sslmode=require sslrootcert=/dev/null/none' ;; *) tls= ;; esac
-{ said=$(log_in "$tls" 2>&1 >&3); code=$?; } 3>&1
+{ said=$(log_in "$@" 2>&1 >&3); code=$?; } 3>&1
 case ${tls:+again}$said in
-again*'does not support SSL'* | again*pg_hba.conf*) log_in sslmode=disable ;;
-*) [ -z "$said" ] || printf '%s\\n' "$said" >&2; exit "$code" ;;
-esac"""
+again*'does not support SSL'* | again*pg_hba.conf*) tls=sslmode=disable; log_in "$@"; code=$? ;;
+*) [ -z "$said" ] || printf '%s\\n' "$said" >&2 ;;
+esac
+[ "$code" -ne 0 ] || [ -z "$again" ] || log_in -c "$again" 2>/dev/null
+exit "$code\""""
 """What libpq's default does, short of its second attempt with a password that was refused: it is repeated without TLS
-only where no password was judged."""
+only where no password was judged. A login that worked is made once more: a server begins a new end for it, a pooler
+lends the one that has just come back."""
 
 
 def major_of(said: str) -> Major | None:
@@ -177,12 +179,14 @@ class ServerLogin:
     asked_ms: int = 0
     begun_ms: int = 0
     """When the server's end of the connection began."""
+    again_ms: int = 0
+    """The same of a second login, made after the first one had ended; 0 where it was refused."""
     settings: RoleSettings | None = None
 
     @property
     def pooled(self) -> bool:
-        """The connection was there before this login, which a pooler lent it."""
-        return self.asked_ms - self.begun_ms > _LOGIN_SECONDS * 1000
+        """A connection was there before its login, to which a pooler lent it."""
+        return self.asked_ms - self.begun_ms > _LOGIN_SECONDS * 1000 or 0 < self.again_ms < self.asked_ms
 
 
 @dataclass(frozen=True)
@@ -210,21 +214,20 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
     def _call(self, program: str, method: Method) -> str:
         server = connection_options(tuple(each for each in self.connection if each[0] != "dbname"))
         words = {name: word for name, word in self.connection if name == "dbname"}
-        quiet = ("-X", "-w", "-A", "-t", "-q")
+        argv, again = [program, "-X", "-w", "-A", "-t", "-q", *server], ""
         match method:
             case Method.PG_DUMP:
-                argv = [program, "-w", *server, "--schema-only", "-n", _NO_SCHEMA]
+                argv, tell = [program, "-w", *server], ["--schema-only", "-n", _NO_SCHEMA]
             case Method.REPLICATION:
                 words = {"replication": "true"}
-                argv = [program, *quiet, *server]
-                argv += ["-c", "SHOW in_hot_standby", "-c", "SHOW port", "-c", "IDENTIFY_SYSTEM"]
+                tell = ["-c", "SHOW in_hot_standby", "-c", "SHOW port", "-c", "IDENTIFY_SYSTEM"]
             case Method.PSQL:
-                argv = [program, *quiet, "-F", "\t", *server, "-c", _SYSTEM, "-c", _WHERE]
+                tell, again = ["-F", "\t", "-c", _SYSTEM, "-c", _WHERE], _AGAIN
         named = connection_string(**words, application_name="preflight")
-        run = self.account.command(f'{" ".join(map(quoted, argv))} -d {quoted(f"{named} ")}"$1"')
-        if self.account.password:
-            return f"IFS= read -r secret\nlog_in() {{ printf '%s\\n' \"$secret\" | {run}; }}\n{_ONCE}"
-        return f"log_in() {{ {run} </dev/null; }}\n{_ONCE}"
+        run = self.account.command(f'{" ".join(map(quoted, argv))} -d {quoted(f"{named} ")}"$tls" "$@"')
+        run = f"printf '%s\\n' \"$secret\" | {run}" if self.account.password else f"{run} </dev/null"
+        secret = "IFS= read -r secret\n" if self.account.password else ""
+        return f"{secret}log_in() {{ {run}; }}\nset -- {' '.join(map(quoted, tell))}\nagain={quoted(again)}\n{_ONCE}"
 
     def read(self, reply: Reply) -> ServerLogin:
         said = " ".join(reply.error.split())[:400]
@@ -237,7 +240,7 @@ class ServerLoginProbe(AccountProbe[ServerLogin]):
         if self.method is Method.REPLICATION:
             return _of_wal_sender(reply.text, said)
         fields = read_fields(reply.text.replace("\t", "\n"))
-        fields.setdefault("system_identifier", [""])  # not every role may see it
+        fields = {"system_identifier": [""], "again_ms": ["0"], **fields}  # which not every role may see, or make
         settings = RoleSettings("".join(fields.pop("settings", [])))
         return read_lines(ServerLogin, fields, complete=True, refusal=None, said=said, settings=settings)
 

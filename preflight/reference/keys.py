@@ -52,7 +52,6 @@ LIMITS: Mapping[object, tuple[str, str]] = {
     limits.zone_name: ("IANA name: `Europe/Berlin`", ""),
     limits.below_folder: ("path below the folder", ""),
     limits.server_place: ('`"/socket/folder"`, `"/socket/folder:PORT"`, `"host"` or `"host:PORT"`', ""),
-    limits.shown_on: ('`"shown DATE, WHERE"`', r"^shown \d{4}-\d\d-\d\d, \S"),
     limits.guess_or_dated: (
         '`"guess"`, `"measured DATE"` or `"rehearsed DATE"`',
         r"^(guess|(measured|rehearsed) \d{4}-\d\d-\d\d)$",

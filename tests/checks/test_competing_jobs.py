@@ -15,6 +15,7 @@ from preflight.finding import Judgement, Severity, Status
 from preflight.plan import Account, Backup, Become, Database, Host, RemotePath, Role, Said, Step, Window
 from preflight.questions.clocks import HostZone
 from preflight.questions.jobs import (
+    AtJob,
     CrontabProbe,
     HostJobs,
     HostJobsProbe,
@@ -375,6 +376,34 @@ def test_without_cron_its_tables_start_nothing() -> None:
     assert judged(replace(jobs, cron="crond")).status is Status.UNKNOWN
 
 
+def test_what_is_given_to_at_starts_once_and_what_others_gave_is_asked_for() -> None:
+    jobs = replace(IDLE, at=(AtJob(WINDOW.start, "dbadmin", "7"),), daemons=frozenset({"cron", "atd"}))
+    found = judged(jobs)
+    assert found.status is Status.WARN
+    assert "starts 00:00: job 7 (dbadmin, once, at)" in found.summary
+    assert "(on db1, as dbadmin: atrm 7)" in found.remedy
+    assert judged(replace(jobs, at=(AtJob(WINDOW.start - timedelta(days=1), "dbadmin", "7"),))).status is Status.PASS
+    hidden = replace(IDLE, unread=("/var/spool/cron/atjobs",), daemons=frozenset({"cron"}))
+    assert judged(hidden).status is Status.PASS
+    for daemons in (None, frozenset({"cron", "atd"})):
+        found = judged(replace(hidden, daemons=daemons))
+        assert (found.status, "not seen: what others gave to at" in found.summary) == (Status.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("by", "daemons", "fails"),
+    [
+        ("cron", {"none"}, True), ("/opt/nightly.sh orders", {"none"}, True), ("/opt/nightly.sh orders", {"atd"}, True),
+        ("cron", {"crond"}, False), ("cron", None, False), ("the vendor's agent", {"none"}, False),
+    ],
+)  # fmt: skip
+def test_without_a_cron_daemon_nothing_takes_the_backup(by: str, daemons: set[str] | None, fails: bool) -> None:
+    jobs = replace(IDLE, daemons=None if daemons is None else frozenset(daemons))
+    found = judged_with(taken(by), "30 2 * * 7 /opt/nightly.sh  orders", jobs=jobs)
+    assert ("no cron daemon runs, so nothing takes the backup of [backups.b]" in found.summary) is fails
+    assert (found.status is Status.FAIL) is fails
+
+
 def test_root_s_own_crontab_counts_once() -> None:
     table = Table("crontab of root", "root", ("0 3 * * * job",))
     found = judged(replace(IDLE, tables=(table,)), OwnCrontab("root", table))
@@ -450,10 +479,12 @@ DUMP = "pg_dump -Fc -f /backup/orders-$(date +\\%F).dump orders >/dev/null 2>&1"
 TAKEN = {"previous": RemotePath("/backup/*.dump"), "account": Account("postgres")}
 
 
-def judged_with(backup: Backup, *lines: str, steps: tuple[Step, ...] = (), timer: Timer | None = None) -> Judgement:
+def judged_with(
+    backup: Backup, *lines: str, steps: tuple[Step, ...] = (), timer: Timer | None = None, jobs: HostJobs = IDLE
+) -> Judgement:
     made = check()
     made.plan = replace(made.plan, backups={"b": backup}, steps=steps)
-    facts: dict[str, Any] = {"jobs": with_timer(timer) if timer else IDLE, "crontab_of_postgres": crontab(*lines)}
+    facts: dict[str, Any] = {"jobs": with_timer(timer) if timer else jobs, "crontab_of_postgres": crontab(*lines)}
     return made.judge(made.subjects()[0], **facts)
 
 

@@ -117,8 +117,23 @@ def test_the_server_must_be_the_one_that_was_sealed(
 def test_a_server_that_was_never_sealed_is_told() -> None:
     found = judged(sealed={})
     assert found.status is Status.WARN
-    assert "which server this must be was never sealed" in found.summary
-    assert found.remedy == "preflight seal toy.toml"
+    assert "toy.sealed.json says nothing of orders" in found.summary
+    assert found.remedy.endswith(": preflight seal toy.toml")
+
+
+def judged_with_scripts(sealed: Mapping[str, SealedServer]) -> Judgement:
+    return judged_worker(ROLE, scripts={"s": SCRIPTS}, sealed=sealed)
+
+
+def test_where_scripts_are_sealed_the_server_must_be_too() -> None:
+    """Or its file was taken away, or not brought along."""
+    for sealed, actual in (
+        ({}, "no such file, or an empty one"),
+        ({"billing": PLAN.sealed["orders"]}, "other entries only"),
+    ):
+        found = judged_with_scripts(sealed)
+        assert found.status is Status.UNKNOWN, found
+        assert actual in str(found.points)
 
 
 def test_a_replica_is_no_primary() -> None:
@@ -164,7 +179,7 @@ def test_read_only_is_no_fault_of_a_replica() -> None:
         (NEEDED_UNTIL + timedelta(days=7), "yes", Status.WARN),
         (NEEDED_UNTIL + timedelta(seconds=1), "yes", Status.WARN),
         (NEEDED_UNTIL, "yes", Status.FAIL),
-        (NEEDED_UNTIL, "no", Status.WARN),
+        (NEEDED_UNTIL, "no", Status.PASS),  # by peer, certificate or trust, and nothing else logs in as that role
         (datetime(2020, 1, 1, tzinfo=UTC), "yes", Status.FAIL),
     ],
 )
@@ -175,7 +190,8 @@ def test_a_role_must_outlive_the_window_and_its_rollback(
     found = judged(who, replace(ROLE, valid_until=valid_until))
     assert found.status is status
     events = [(event.at, event.text) for event in found.events]
-    assert events == ([(valid_until, "password of role release on orders ends")] if valid_until else [])
+    is_end = valid_until and used_password == "yes"
+    assert events == ([(valid_until, "password of role release on orders ends")] if is_end else [])
 
 
 @pytest.mark.parametrize(

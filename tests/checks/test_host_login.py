@@ -127,7 +127,17 @@ def test_what_is_said_on_a_day_to_come_is_not_said_yet() -> None:
     found = judged(expiry=DIRECTORY, declared={"db1": day("2026-12-31")}, on=day("2026-10-17"))
     assert found.status is Status.UNKNOWN
     assert "what D. Kaya (dba) says of it is dated 2026-10-17, after the day judged, 2026-10-16" in found.summary
-    assert found.remedy.startswith(f"correct `on` of {VALID}db1; else ask whoever keeps the account")
+    assert found.remedy.startswith(
+        f"have D. Kaya (dba) look again, and write that day as `on` of {VALID}db1; or ask whoever keeps the account"
+    )
+
+
+@pytest.mark.parametrize(("days", "status"), [(30, Status.WARN), (31, Status.UNKNOWN)])
+def test_a_word_counts_for_so_long_up_to_the_day_of_the_window(days: int, status: Status) -> None:
+    on = WINDOW.start.date() - timedelta(days=days)
+    found = judged(expiry=DIRECTORY, declared={"db1": day("2026-12-31")}, on=on)
+    assert found.status is status
+    assert (f"is of {on}, more than 30 d before the window (`said` of [freshness])" in found.summary) == (days > 30)
 
 
 def test_a_declared_date_does_not_hide_an_earlier_one_of_the_host() -> None:

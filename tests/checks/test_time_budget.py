@@ -36,6 +36,7 @@ from preflight.plan import (
     Window,
 )
 from preflight.plan.load import load_plan
+from preflight.questions.rehearsed import Content, Rehearsal, Rehearsed, RehearsedDatabase, RehearsedEntry, Run
 from tests.window_plans import NONE, RESTORE, minutes, step, steps, window, work
 
 EXAMPLE = Path(__file__).parent.parent.parent / "plans" / "example.toml"
@@ -47,12 +48,14 @@ NIGHT = (BACKUP, SCRIPTS, DEPLOY)
 """Ends 03:40. Taking it back takes 70 min, with the factor 84: start by 04:36, decide by 04:21, margin 41 min."""
 
 
-def judged(*own: Step, within: Window = STRICT, at: datetime = EVENING, **fields: Any) -> Judgement:
+def judged(
+    *own: Step, within: Window = STRICT, at: datetime = EVENING, record: Rehearsal | None = None, **fields: Any
+) -> Judgement:
     check = TimeBudget(work(*own, within=within, **fields), at)
     (subject,) = check.subjects()
     assert subject.id == "window"
-    assert not check.probes(subject)
-    found: Judgement = check.judge(subject)
+    facts = {name: Rehearsed(record) for name in check.probes(subject)}
+    found: Judgement = check.judge(subject, **facts)
     for point in found.telling_points():
         assert point.status is Status.PASS or (point.expected and point.actual and point.remedy)
     return found
@@ -271,6 +274,33 @@ def test_guesses_on_blocking_steps_and_on_their_way_back_are_named() -> None:
     found = judged(replace(BACKUP, source="guess"), replace(SCRIPTS, undo=guessed), DEPLOY)
     assert told(found) == [(Status.WARN, "guessed: the time of backup, the undo of scripts")]
     assert found.remedy.startswith("rehearse backup, the undo of scripts")
+
+
+def test_a_rehearsal_on_a_restore_offers_its_minutes_and_one_on_the_schema_none() -> None:
+    forward, back = (
+        Run(script="a", seconds=5000.0, exit_code=0),
+        Run(script="b", way_back=True, seconds=59, exit_code=0),
+    )
+    of = RehearsedDatabase(content=Content.RESTORE, size_bytes=61 * 1024**3, version_num=15, server_version_num=15)
+    tried = RehearsedEntry(database="orders", runs=(forward, back))
+    record = Rehearsal(
+        release="R", at=EVENING, by="kaya", where="here", databases={"orders": of}, scripts={"orders": tried}
+    )
+    undo = Undo(kind=UndoKind.SCRIPT, minutes=50)
+    folder: dict[str, Any] = {"approved": Path("a"), "manifest": Path("m"), "staged": RemotePath("/s")}
+    plan_of: dict[str, Any] = {
+        "databases": [Database(id="orders", host="db1", user=Account("release"))],
+        "scripts": [Scripts(id="orders", database="orders", step="scripts", **folder)],
+    }
+    guessed = (BACKUP, replace(SCRIPTS, source="guess", undo=undo), DEPLOY)
+    found = judged(*guessed, record=record, **plan_of)
+    assert found.remedy == (
+        'write minutes = 84, source = "rehearsed 2026-10-16" to scripts: it took 1 h 23 min on a restore of 61 GiB; '
+        'write minutes = 1, source = "rehearsed 2026-10-16" to the undo of scripts: it took 59 s on a restore of 61 GiB'
+    )
+    schema = replace(record, databases={"orders": replace(of, content=Content.SCHEMA)})
+    for no_record in (schema, replace(record, scripts={}), None):
+        assert judged(*guessed, record=no_record, **plan_of).remedy.startswith("rehearse scripts, the undo of scripts")
 
 
 def test_guesses_are_no_matter_where_the_window_can_be_finished_without_or_nothing_is_undone() -> None:

@@ -58,6 +58,7 @@ from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
 from tests.checks import test_backup_duration as backup_duration
 from tests.checks import test_backup_location as backup_location
+from tests.checks import test_backup_rights as backup_rights
 from tests.checks import test_backup_space as backup_space
 from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
@@ -76,6 +77,7 @@ from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
 
 GIB = 1024**3
+_A_PART_HUMS = '{"version": "4.1", "status": "UP", "components": {"mq": {"status": "Humming"}}}'
 SAID = Said(by="dba", on=MOMENT.date(), reason="looked with the DBA")
 GONE = NoReply(Reason.CONNECTION_LOST, "gone", MOMENT)
 SHA256 = "0123456789abcdef" * 4
@@ -249,7 +251,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
-        Way("key: ignore", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"ignore": ("status",)}),
+        Way("key: ignore", app, {"body": _A_PART_HUMS}, {"ignore": ("components.mq",)}),
     ),
     "checks/app_health.py AppHealth._certificate": (
         Way("command: openssl s_client", app, {"verified": False}, {"verified": True}),
@@ -294,6 +296,9 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"directory": replace(backup_location.GOOD, account=1000, ran_as=999, target=Target.CLOSED_FILE)},
             {"directory": replace(backup_location.GOOD, target=Target.NOTHING)},
         ),
+    ),
+    "checks/backup_rights.py BackupRights.judge": (
+        Way("command: CREATE ROLE", backup_rights.judged, {"ROLE": 0}, {"ROLE": 1}),
     ),
     "checks/backup_space/__init__.py _judge_files": (
         Way(
@@ -409,6 +414,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
                     session=database_login.shown(database_login.NEEDED_UNTIL + timedelta(days=400))
                 )
             },
+        ),
+    ),
+    "checks/database_login/login.py _judge_seal": (
+        Way(
+            "command: preflight seal",
+            database_login.judged_with_scripts,
+            {"sealed": {}},
+            {"sealed": database_login.PLAN.sealed},
         ),
     ),
     "checks/database_login/login.py _judge_credential": (
@@ -636,7 +649,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         ),
     ),
     "checks/script_runner/script_order.py judge_command": (
-        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": "shown 2026-10-10, run 8812"}),
+        Way("key: stops_on_error", script_runner.judge, DEPLOYED, {"stops_on_error": SAID}),
     ),
     "checks/script_runner/script_order.py OrderedScripts._deviations": (
         Way(
@@ -715,6 +728,11 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             backup_location.judged,
             {"data": backup_location.HIDDEN},
             {"data": backup_location.DATA},
+        ),
+    ),
+    "preflight/judging/cures.py hidden_from": (
+        Way(
+            "command: GRANT SELECT ON pg_catalog.", backup_rights.judged, {"hidden": "pg_subscription"}, {"hidden": ""}
         ),
     ),
     "preflight/judging/cures.py could_not_look": (

@@ -47,7 +47,7 @@ def laid_over(example: str, block: str) -> str:
 def run(example: ExampleSite, folder: Path, text: str) -> str:
     """What `preflight run` prints of a plan that is valid and a GO."""
     plan = example.plan(folder, text)
-    for command in ("lint", "show"):
+    for command in ("seal", "lint", "show"):
         assert example.preflight(command, plan).returncode == 0
     done = example.preflight("run", plan)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from preflight_checks.host_login import HostLoginSettings
 
 from preflight.plan import Plan
 from preflight.plan.gaps import SECTIONS, found_by_checks, left_out, outlived, unconfirmed
@@ -196,6 +197,27 @@ def test_a_window_that_is_over_is_said(tmp_path: Path) -> None:
     assert outlived(plan, plan.window.end - timedelta(seconds=1)) == ()
     said = "The window was over Sat 2026-10-17 06:00 +02:00: correct start and end in [window]."
     assert outlived(plan, plan.window.end) == (said,)
+
+
+def test_words_that_are_too_old_are_told_wherever_they_stand(tmp_path: Path) -> None:
+    def told(text: str) -> list[str]:
+        file = tmp_path / "plan.toml"
+        file.write_text(text)
+        plan = load_plan(file, {"host-login": HostLoginSettings})
+        return [sentence.partition(" is of ")[0] for sentence in outlived(plan, plan.window.start)]
+
+    until = 'db1 = { by = "dba", on = 2026-10-10, reason = "x", until = 2026-12-31 }'
+    declared = FULL.partition("[checks.backup-space]")[0]
+    asked = f"{declared}[checks.host-login.valid_through]\n{until}\n"
+    assert told(asked) == []
+    who = "What the DBA on call (dba), ext. 4411 says of "
+    keys = (
+        "[databases.orders] data_directory", "[databases.orders] located_by", "[scripts.orders] runs_programs",
+        "[scripts.orders] way_back_shown", "[scripts.by-command] stops_on_error",
+        "[checks.host-login.valid_through] db1",
+    )  # fmt: skip
+    old = asked.replace('by = "dba", on = 2026-10-10', 'by = "dba", on = 2024-10-10')
+    assert sorted(told(old)) == sorted(who + key for key in keys)
 
 
 def test_a_version_among_the_json_values_counts_as_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from preflight.errors import PlanError
 from preflight.plan import Plan
+from preflight.plan.limits import part_of_answer
 from preflight.plan.load import load_plan
 from tests.plan_texts import MINIMAL
 
@@ -150,3 +151,13 @@ def test_a_waiver_expires_after_it_is_granted(tmp_path: Path, expires: str) -> N
 def test_the_ids_of_waivers_are_unique(tmp_path: Path) -> None:
     twice = waiver("W-1", "2026-10-17T08:00:00") * 2
     assert problems(tmp_path, twice) == ['22: waivers[2].id: "W-1" is the id of an earlier waiver']
+
+
+@pytest.mark.parametrize("path", ["status", "Status", "status.code", "health", "ok", "status.0"])
+def test_the_word_for_the_whole_is_never_left_aside(path: str) -> None:
+    assert 'json = { status = "UP" }' in part_of_answer(path)
+
+
+@pytest.mark.parametrize("path", ["health.mail", "components.mail.status", "results", "db.ok"])
+def test_a_part_is_left_aside_whatever_holds_it(path: str) -> None:
+    assert not part_of_answer(path)

@@ -34,6 +34,8 @@ epoch=1792177200
 uptime=86400.5
 cron=cron
 anacron=no
+daemons=cron atd
+at=1792177200 dbadmin 7
 """
 OFFLINE = "systemd=offline\nend=yes\n"
 TIMERS = """\

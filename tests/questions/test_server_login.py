@@ -120,9 +120,7 @@ def test_a_replication_login_shows_the_system() -> None:
 
 def test_the_question_holds_what_the_line_says_and_never_prompts() -> None:
     text = probe(host="/tmp", port="5433", user="release", dbname="orders; x").ask()
-    assert text.startswith("log_in() { psql -X -w -A -t -q -F ")
-    assert "-h /tmp -p 5433 -U release -c " in text
+    assert text.startswith("log_in() { psql -X -w -A -t -q -h /tmp -p 5433 ")
+    assert "-h /tmp -p 5433 -U release -d " in text
     assert shlex.quote("dbname='orders; x' application_name='preflight' ") in text
-    assert probe(Method.PG_DUMP, user="backup").ask().partition(" -d ")[0] == (
-        "log_in() { pg_dump -w -U backup --schema-only -n preflight_no_such_schema"
-    )
+    assert probe(Method.PG_DUMP, user="backup").ask().partition(" -d ")[0] == ("log_in() { pg_dump -w -U backup")

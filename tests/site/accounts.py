@@ -121,7 +121,11 @@ class Accounts:
 
     def sudo_defaults(self, account: Account, setting: str) -> None:
         """A `Defaults` line for the account alone, for example `requiretty`."""
-        self._rules.setdefault(account.name, []).append(f"Defaults:{account.name} {setting}")
+        self.add_rule(account, f"Defaults:{account.name} {setting}")
+
+    def add_rule(self, account: Account, line: str) -> None:
+        """Any line of sudoers, until its rules are forgotten."""
+        self._rules.setdefault(account.name, []).append(line)
         self._write_sudoers()
 
     def remove(self, name: str) -> None:

@@ -255,6 +255,30 @@ def test_a_rule_with_a_password_ends_too(ask: Ask, accounts: Accounts, work: boo
     assert ask(account, password=account.password, work=work).status is Status.PASS
 
 
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [("TIMEOUT=30m", Status.FAIL), ("TIMEOUT=2h", Status.PASS), ("command_timeout=90", Status.FAIL)],
+)
+def test_a_rule_that_ends_the_command_before_its_step_has_ended_fails_and_its_cure_works(
+    ask: Ask, accounts: Accounts, limit: str, status: Status
+) -> None:
+    account = accounts.add()
+    accounts.allow_sudo(account, "postgres", PROGRAMS[1:])
+    if limit.startswith("command"):
+        accounts.sudo_defaults(account, limit)
+        accounts.allow_sudo(account, "postgres", PROGRAMS[:1])
+    else:
+        accounts.add_rule(account, f"{account.name} ALL=(postgres) {limit} NOPASSWD: {PROGRAMS[0]}")
+    found = ask(account)
+    assert found.status is status, told(found)
+    if status is Status.FAIL:
+        assert f"sudo ends {PROGRAMS[0]} after" in found.judgement.summary
+        accounts.forget_sudo(account)
+        accounts.allow_sudo(account, "postgres", PROGRAMS)
+        accounts.add_rule(account, found.judgement.remedy.rpartition("others: ")[2])
+        assert ask(account).status is Status.PASS
+
+
 def test_a_rule_that_ends_does_not_matter_beside_one_that_does_not(ask: Ask, accounts: Accounts) -> None:
     account = accounts.add()
     accounts.allow_sudo(account, "postgres", PROGRAMS, until=stamp(WINDOW.start))

@@ -31,6 +31,8 @@ from preflight.plan import (
     SslMode,
     Step,
 )
+from preflight.probe import Reply
+from preflight.questions.postgres import Identity, IdentityProbe
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, sealed_at, told
 from tests.site.machine import free_port
@@ -312,7 +314,7 @@ def test_a_server_that_never_asks_for_the_password_is_a_warning(orders: Orders, 
         assert found.status is Status.WARN, told(found)
         assert "the password was not asked for" in found.judgement.summary
         alter(orders, "VALID UNTIL '2020-01-01'")
-        assert "counts as soon as it logs in with a password" in told(ask())
+        assert "VALID UNTIL" not in told(ask())
 
 
 def test_a_superuser_is_a_warning(orders: Orders, ask: Ask) -> None:
@@ -482,6 +484,24 @@ def test_a_session_that_may_have_ended_before_the_look_proves_nothing(orders: Or
     assert "does not run" not in told(found)
 
 
+@pytest.mark.case(38)
+def test_a_session_that_an_administrator_ended_is_no_other_server(
+    orders: Orders, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two rounds: as soon as the server has told its process."""
+    read = IdentityProbe.read
+
+    def ended(probe: IdentityProbe, reply: Reply) -> Identity:
+        told = read(probe, reply)
+        orders.cluster.sql("SELECT pg_terminate_backend(%s, 10000)", told.backend_pid)
+        return told
+
+    monkeypatch.setattr(IdentityProbe, "read", ended)
+    found = ask(DatabaseHost)
+    assert found.status is Status.UNKNOWN, told(found)
+    assert "does not run" not in told(found)
+
+
 def test_a_host_that_cannot_be_reached_leaves_the_proof_unknown(
     orders: Orders, ask: Ask, accounts: Accounts, tmp_path: Path
 ) -> None:
@@ -555,7 +575,7 @@ def odd_names(orders: Orders, ask: Ask) -> Iterator[Ask]:
         ("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()", ""),
         ('ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = app', "or: "),
         ('ALTER DATABASE "{name}" SET session_replication_role = replica', ""),
-        ('ALTER DATABASE "{name}" SET statement_timeout = 7', ""),
+        ('ALTER DATABASE "{name}" SET statement_timeout = 7', ", or: "),
         ('ALTER ROLE "{role}" SUPERUSER', "or: "),
         ('ALTER DATABASE "{name}" ALLOW_CONNECTIONS false', ""),
         ('ALTER DATABASE "{name}" OWNER TO postgres; REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC', ""),

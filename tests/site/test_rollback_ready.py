@@ -334,7 +334,7 @@ def test_what_cannot_be_read_here_is_unknown_until_a_command_of_the_plan_says_th
     assert found.status is Status.UNKNOWN, told(found)
     assert found.judgement.summary == "the newest backup cannot be read here"
     assert "[backups.orders] verify = [" in found.judgement.remedy
-    is_pass(ask_backup(verify=("test", "-s", "{file}")), "`test -s '{file}'` finds it whole")
+    is_warned(ask_backup(verify=("test", "-s", "{file}")), "whole as `test -s '{file}'` of the plan says, not observed")
     is_fail(ask_backup(verify=("test", "-d", "{file}")), "does not find the newest backup whole: status 1")
     found = ask_backup(verify=("/opt/nowhere/check", "{file}"))
     assert found.status is Status.UNKNOWN, told(found)
@@ -346,6 +346,11 @@ def test_an_archive_that_can_be_read_is_read_whatever_the_plans_command_says(
     whole = orders.dump("x", "-Fc").read_bytes()
     orders.put("new.dump", whole[: len(whole) * 6 // 10])
     is_fail(ask_backup(verify=("true", "{file}")), "cannot be read to its end")
+    text = orders.dump("y", "-Fp").read_bytes()
+    orders.put("new.dump", gzip.compress(text[: len(text) // 2]))
+    is_fail(ask_backup(format=BackupFormat.PLAIN, verify=("true", "{file}")), "ends before pg_dump's last line")
+    orders.put("new.dump", b"")
+    is_fail(ask_backup(verify=("true", "{file}")), "the newest backup is empty")
 
 
 def base_backup(orders: Orders, kind: BackupFormat, *options: str) -> Backup:
@@ -375,7 +380,7 @@ def test_a_tar_base_backup_is_judged_by_the_command_of_its_entry(orders: Orders,
     assert unread.status is Status.UNKNOWN, told(unread)
     assert "verify = [" in unread.judgement.remedy
     verify = ("sh", "-c", 'for f in "$0"/*.gz; do gzip -t "$f" || exit 1; done', "{file}")
-    is_pass(found(verify=verify), "finds it whole")
+    is_warned(found(verify=verify), "not observed")
     made = Path(backup.previous)
     (made / "base.tar.gz").write_bytes((made / "base.tar.gz").read_bytes()[:-9])
     orders.settle(made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +26,8 @@ from preflight.plan import (
     Database,
     RemotePath,
     Restore,
+    Role,
+    Said,
     Scripts,
     SecretRef,
     ServerRole,
@@ -33,8 +36,9 @@ from preflight.plan import (
 )
 from preflight.seal import seal_scripts
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import findings, host_on, make_plan, told
-from tests.site.machine import free_port
+from tests.site.asking import NOW, findings, host_on, make_plan, told
+from tests.site.machine import Server as Process
+from tests.site.machine import free_port, needs
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -107,6 +111,7 @@ class Server:
             sections["backups"] = {"orders": replace(made, account=Login(become), **backup)}  # type: ignore[arg-type]
         self.plan = make_plan(
             self.folder,
+            roles=[Role(id="dba", primary="D. Kaya")],
             hosts=[host],
             databases=[database],
             known_hosts=sshd.known_hosts_lines(),
@@ -466,8 +471,9 @@ def test_a_command_is_there_and_executable_for_its_account(server: Server) -> No
     found = run()
     assert found.status is Status.UNKNOWN, told(found)
     assert "whether ./deploy.sh prod stops at the first error is not known" in found.judgement.summary
-    assert run(stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
-    assert run(command=("env", "true"), stops_on_error="shown 2026-10-10, run 8812").status is Status.WARN
+    shown = Said(by="dba", on=NOW.date(), reason="run 8812")
+    assert run(stops_on_error=shown).status is Status.WARN
+    assert run(command=("env", "true"), stops_on_error=shown).status is Status.WARN
     fails(run(command=("no-such-program",)), "no-such-program does not start", "executable for")
 
 
@@ -689,3 +695,22 @@ def test_where_tls_is_not_let_in_the_login_goes_without_as_psql_does(server: Ser
     with server.cluster.hba(f"hostssl all {server.role.name} all reject"):
         found = over_tcp(server, work)
     assert found.status is Status.PASS, told(found)
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_pooler_at_the_servers_own_port_is_seen_on_its_first_connection(server: Server, mode: str) -> None:
+    cluster, pooler = server.cluster, server.site.new_path("pooler")
+    pooler.mkdir()
+    (pooler / "users").write_text(f'"{server.role.name}" "{server.role.password}"\n')
+    (pooler / "ini").write_text(
+        f"[databases]\n* = host={cluster.address} port={cluster.port}\n[pgbouncer]\nlisten_addr = 127.0.0.2\n"
+        f"listen_port = {cluster.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {pooler}/users\n"
+        f"pool_mode = {mode}\nignore_startup_parameters = extra_float_digits\n"
+    )
+    running = Process([needs("pgbouncer"), pooler / "ini"], cwd=pooler, user=cluster.account)
+    try:
+        assert running.wait_for_log("process up"), running.log
+        found = server.scripts(entry={"server": "127.0.0.2"})
+    finally:
+        running.stop(signal.SIGQUIT)
+    fails(found, "a connection pooler answers", "name the server's own port")
