@@ -11,11 +11,11 @@ from datetime import datetime
 
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork, scripts_beside
-from preflight.questions.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.wording import in_toml, named, visible
 
 

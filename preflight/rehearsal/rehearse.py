@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from preflight.clock import Deadline, now
 from preflight.evidence import write_private
 from preflight.judging.cures import cure_of
-from preflight.judging.sealed_scripts import SealedScripts, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, sealed_scripts
 from preflight.plan import Content, Plan, RemotePath, Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.work import Section, ServerWork, scripts_by_database, server_work
 from preflight.probe import Answer, NoReply, Probe, T
-from preflight.questions.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.postgres import Identity, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.rehearsed import Drill, Rehearsal, RehearsedDatabase, RehearsedEntry, Run, format_rehearsal
 from preflight.questions.schema import Schema, SchemaProbe, difference
