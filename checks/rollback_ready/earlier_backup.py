@@ -140,12 +140,12 @@ def no_backup(planned: PlannedBackup, listing: Listing) -> Judgement:
             actual=f"{what} {hidden}, and sudo gives no shell of {who}",
         )
     if listing.folder == "unreadable":
+        folder = glob_word(posixpath.dirname(backup.previous))
         return failed(
             f"{who} may not list the folder of the earlier backups, so none of them can be restored",
             expected=expected,
             actual=f"{backup.previous} lies in a folder that {who} cannot read",
-            remedy=f"let {who} on {host} read the folder of {backup.previous}, or correct `previous` of "
-            f"[backups.{backup.id}]",
+            remedy=f"on {host}, as root: setfacl -m u:{who}:rx {folder}; or correct `previous` of {planned.table}",
         )
     actual = "0 matches in a readable folder"
     if listing.dangling:

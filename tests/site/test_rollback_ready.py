@@ -504,6 +504,16 @@ def test_sudos_password_is_used_and_shown_nowhere(
     assert login.password not in repr(found)
 
 
+def test_a_folder_that_the_account_may_not_list_is_opened_by_the_cure(orders: Orders, ask_backup: AskBackup) -> None:
+    orders.dump("new.dump", "-Fc")
+    orders.folder.chmod(0o711)
+    found = ask_backup()
+    assert found.status is Status.FAIL, told(found)
+    assert "may not list the folder" in found.judgement.summary
+    as_root(found)
+    assert ask_backup().status is Status.PASS
+
+
 def test_a_read_that_takes_too_long_is_unknown(orders: Orders, ask_backup: AskBackup) -> None:
     data = next(orders.dump("new.dump", "-Fd").glob("*.dat.gz"))
     data.unlink()
