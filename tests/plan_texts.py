@@ -105,6 +105,7 @@ data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
+clients = ["10.2.0.0/16"]
 person = "the second DBA"
 lead_time = "2d"
 owner = "dba"
@@ -129,6 +130,8 @@ previous = "/backup/orders/*.dump"
 reserve = "1GiB"
 read_within = "10min"
 verify = ["/usr/local/bin/check", "{file}"]
+left_out = ["audit.*"]
+globals = "/backup/globals-*.sql"
 keep = 7
 max_age = "2d"
 step = "backup-orders"

@@ -121,7 +121,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     line = sudoers_line(plan, host, account)
     if not line:
         text += " A name in it means something else in sudoers: write this rule by hand."
-    checks = ("become", "backup-location", "rollback-ready", "script-hashes")
+    checks = ("become", "backup-location", "earlier-backup", "script-hashes")
     return Requirement(host.owner, text, checks, "sudoers", (line,) if line else ())
 
 
@@ -144,11 +144,11 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
 
 
 def _verifying(work: PlannedBackup) -> tuple[str, ...]:
-    """What says of a backup that is no dump, or that cannot be read here, whether it is whole."""
+    """What says of a backup that is no dump, or that cannot be read here, whether it is whole, and of which server."""
     if work.backup.verify:
         return work.backup.verify[:1]
     is_read = work.replicates and work.backup.previous
-    return (work.program("pg_verifybackup"),) if is_read else ()
+    return (work.program("pg_verifybackup"), work.program("pg_controldata")) if is_read else ()
 
 
 def _is_plain(name: str) -> bool:
@@ -268,7 +268,7 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
     yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role == database.user and methods:  # where the data directory lies, which the backup must outlive
         yield f"{membership_grant('pg_read_all_settings', role)};"
-    if role == database.user and BackupMethod.PG_BASEBACKUP in methods:  # the size of every tablespace
+    if role == database.user:  # what other sessions do; for a base backup, the size of every tablespace
         yield f"{membership_grant('pg_read_all_stats', role)};"
 
 

@@ -14,8 +14,8 @@ from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
-from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
+from preflight.plan.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind

@@ -43,9 +43,9 @@ ENVIRONMENT = {
 }
 TABLES = {
     "orders": "CREATE TABLE orders (id int, customer_id int, ordered_on date, state text);"
-    "INSERT INTO orders SELECT n, n, current_date, 'open' FROM generate_series(1, 1000) n",
+    "INSERT INTO orders SELECT n, n, current_date, 'open' FROM generate_series(1, 1000) n; ANALYZE orders",
     "billing": "CREATE TABLE invoices (id int, total numeric);"
-    "INSERT INTO invoices SELECT n, n / 3.0 FROM generate_series(1, 1000) n",
+    "INSERT INTO invoices SELECT n, n / 3.0 FROM generate_series(1, 1000) n; ANALYZE invoices",
 }
 _PLUGINS = {
     "check_file_age": '[ -n "$(find "$4" -mmin -1440)" ] && echo "FILE_AGE OK"',
