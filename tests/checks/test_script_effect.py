@@ -9,9 +9,9 @@ import pytest
 from preflight_checks.script_effect import ScriptEffect
 
 from preflight.finding import Judgement, Status
-from preflight.plan import Backup, RemotePath, Step, Without
+from preflight.plan import Backup, Content, RemotePath, Step, Without
 from preflight.plan.values import Bytes
-from preflight.questions.rehearsed import Content, Rehearsed, Run, Touched
+from preflight.questions.rehearsed import Rehearsed, Run, Touched
 from preflight.questions.sizes import DataDirectories, LiveTable, WalRate
 from preflight.questions.storage import Place
 from tests.checks.test_backup_space import directory
