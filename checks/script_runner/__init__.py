@@ -87,7 +87,8 @@ class ScriptRunner(Check):
     uses a variable that nothing sets; when the login cannot enter the staged folder or the log cannot be written.
     UNKNOWN where a script's text does not tell it: a variable, backquotes or `\\if` stand in the way, AUTOCOMMIT is
     off, or the script was not read. Of a `command` that is not psql it is looked whether the account can start it;
-    whether it stops at the first error is UNKNOWN until somebody says by `stops_on_error` when that was shown.
+    whether it stops at the first error is shown by `rehearsal`, where its `rehearse_command` is named; else UNKNOWN
+    until somebody says by `stops_on_error` when that was shown.
     """
 
     id = "script-runner"

@@ -757,3 +757,8 @@ def test_one_transaction_holds_no_other() -> None:
     perhaps = {**TEXTS, "020.sql": "\\if :x\nbegin;\n\\endif\n"}
     assert judge(texts=perhaps, single_transaction=True).status is Status.UNKNOWN
     assert judge(single_transaction=True).status is Status.PASS
+
+
+def test_whether_a_command_stops_is_the_rehearsals_line_where_it_may_run_one() -> None:
+    found = judge(**DEPLOY, texts=WITH_DEPLOY, rehearse_command=("./deploy.sh", "scratch"))
+    assert found.status is Status.PASS, found
