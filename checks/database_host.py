@@ -11,7 +11,7 @@ from preflight.finding import Judgement, failed, passed, unknown
 from preflight.plan import Connect, Database
 from preflight.plan.said import answered_for
 from preflight.plan.work import minutes_at_stake, work_with
-from preflight.questions.postgres import Backend, BackendProbe, Identity, IdentityProbe
+from preflight.questions.postgres import Backend, BackendProbe, Identity, IdentityProbe, SystemIdentifierProbe
 from preflight.questions.sql import quote_identifier
 from preflight.units import format_duration
 
@@ -45,13 +45,18 @@ class DatabaseHost(Check):
 
     def follow_up(self, subject: Subject, *, identity: Identity) -> Probes:
         """On the host, as the login: the titles of PostgreSQL's processes in /proc, among them that of the open
-        database connection, and the host's own IP addresses."""
+        database connection, and the host's own IP addresses. In the database session the system identifier, as
+        database-login asks it: whether the session is still open."""
         if identity.client_port is None:
             return {}
-        host = subject.item.host
-        return {"backend": BackendProbe(host, subject.item.user, identity.database, identity.client_port)}
+        database: Database = subject.item
+        backend = BackendProbe(database.host, database.user, identity.database, identity.client_port)
+        # Of a session that somebody has ended meanwhile, no process is found anywhere: then this is not answered.
+        return {"backend": backend, "system": SystemIdentifierProbe(database.id)}
 
-    def judge(self, subject: Subject, *, identity: Identity, backend: Backend | None = None) -> Judgement:
+    def judge(
+        self, subject: Subject, *, identity: Identity, backend: Backend | None = None, **_still_open: str
+    ) -> Judgement:
         database: Database = subject.item
         host = database.host
         if backend is not None and backend.titles:

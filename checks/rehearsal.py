@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.judging.sealed_scripts import read_manifest, sealed_scripts, sealing_probes
+from preflight.judging.sealed_scripts import sealed_scripts, sealing_probes
 from preflight.plan import Scripts
 from preflight.plan.command_lines import psql_argv
 from preflight.plan.work import Section, ServerWork, server_work
-from preflight.questions.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.questions.rehearsed import Rehearsal, RehearsalProbe, Rehearsed, RehearsedEntry, Run
 from preflight.wording import counted, named
 

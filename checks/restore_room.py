@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -17,8 +17,10 @@ from preflight.plan.work import PlannedBackup, planned_backups
 from preflight.probe import Probe
 from preflight.questions.shell import AsAccount
 from preflight.questions.sizes import DataDirectories, DataDirectoriesProbe, SizesProbe
-from preflight.questions.storage import Place, PlacesProbe
+from preflight.questions.storage import DirectoryProbe, Place, PlacesProbe
 from preflight.units import format_need, format_size
+
+_TOGETHER = "storage of several hosts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class RestoreRoom(Check):
     A restore that fills the disk at 04:00 leaves neither the new state nor the old one (g). Each database with a backup
     needs what it takes now, times `growth`, where its data directory lies, and in each tablespace what it has there:
     over the broken one only what is more, with `keep_broken` of `[rollback]` all of it. Databases of one machine are
-    added up on each storage, as all of them may have to go back. A place that nobody sees is UNKNOWN.
+    added up on each storage, as all of them may have to go back, also those of several hosts that are one machine. A
+    place that nobody sees is UNKNOWN.
     """
 
     id = "restore-room"
@@ -56,26 +59,55 @@ class RestoreRoom(Check):
     Settings = RestoreRoomSettings
 
     def subjects(self) -> Sequence[Subject]:
-        """Databases that a backup could be restored to."""
-        return [Subject(each.id, each, each.owner) for each in self._restored]
+        """Databases that a backup could be restored to; and where they lie on several hosts, those together, which may
+        be one machine."""
+        single = [Subject(each.id, each, each.owner) for each in self._restored]
+        together = Subject(_TOGETHER, tuple(self._restored), single[0].owner) if single else None
+        return [*single, together] if together and len(self._by_machine) > 1 else single
 
     def probes(self, subject: Subject) -> Probes:
         probes: dict[str, Probe[Any]] = {}
-        for each in self._beside(subject.item):
+        for each in subject.item if subject.id == _TOGETHER else self._beside(subject.item):
             probes[f"sizes {each.id}"] = SizesProbe(each.id)
             probes[f"data {each.id}"] = DataDirectoriesProbe(each.id)
+            if subject.id == _TOGETHER:
+                probes[f"directory {each.id}"] = DirectoryProbe.of(self._taker(each))
         return probes
 
     def follow_up(self, subject: Subject, **facts: Any) -> Probes:
         """On the host, as the account that takes the backup: where the data directory and the tablespaces lie, and what
         is free there."""
-        database: Database = subject.item
-        paths = tuple(dict.fromkeys(part.path for part in self._parts(database, facts) if part.path))
-        taker = self._taker(database)
-        return {"places": PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
+        asked: list[tuple[str, Database, list[Database]]] = [("places", subject.item, [])]
+        if subject.id == _TOGETHER:
+            asked = [(f"places {each.id}", each, [each]) for each in subject.item]
+        probes: dict[str, Probe[Any]] = {}
+        for name, database, own in asked:
+            beside = own or self._beside(database)
+            paths = tuple(dict.fromkeys(part.path for part in _parts(beside, facts) if part.path))
+            taker = self._taker(database)
+            probes |= {name: PlacesProbe(taker.host.id, AsAccount.of(taker), paths)} if paths else {}
+        return probes
 
     def judge(self, subject: Subject, **facts: Any) -> Judgement:
+        if subject.id == _TOGETHER:
+            none = passed("no two of the hosts are one machine with databases on one storage")
+            return Judgement.of([*self._judge_together(subject.item, facts)] or [none])
         return Judgement.of(self._judge(subject.item, facts, facts.get("places", {})))
+
+    def _judge_together(self, databases: Sequence[Database], facts: Mapping[str, Any]) -> Iterator[Judgement]:
+        """Hosts that were seen to be one machine, although the plan reaches them at several places."""
+
+        def machine(database: Database, boot: str = "") -> Machine:
+            return machine_of(self.plan.host_of(database), boot)
+
+        for group in grouped(databases, lambda each: machine(each, facts[f"directory {each.id}"].boot)).values():
+            found = {each.id: facts.get(f"places {each.id}", {}) for each in group}
+            placed = [(part, found[part.database][part.path]) for part in _parts(group, facts) if part.path]
+            for here in grouped(placed, lambda each: each[1].storage if each[1].measured else "").values():
+                names = {part.database for part, _ in here}
+                on_it = [each for each in group if each.id in names]
+                if here[0][1].measured and len(set(map(machine, on_it))) > 1:
+                    yield self._judge_storage(on_it[0], here[0][1], [part for part, _ in here])
 
     @cached_property
     def _restored(self) -> list[Database]:
@@ -93,21 +125,11 @@ class RestoreRoom(Check):
     def _taker(self, database: Database) -> PlannedBackup:
         return next(each for each in planned_backups(self.plan) if each.backup.database == database.id)
 
-    def _parts(self, database: Database, facts: Mapping[str, Any]) -> Sequence[_Part]:
-        parts = []
-        for each in self._beside(database):
-            shown: DataDirectories = facts[f"data {each.id}"]
-            placed = {path: size for path, size in shown.tablespaces.items() if size}
-            rest = facts[f"sizes {each.id}"].database_bytes - sum(placed.values())
-            parts.append(_Part(each.id, data_directory(each, shown), max(rest, 0)))
-            parts += [_Part(each.id, path, size) for path, size in placed.items()]
-        return parts
-
     def _judge(self, database: Database, facts: Mapping[str, Any], places: Mapping[str, Place]) -> Iterator[Judgement]:
         """On each storage that the database lies on. What lies at a place that nobody sees is counted on every one."""
         if not facts[f"data {database.id}"].data:
             yield not_shown(self.plan, self.moment, database, "whether a restore has room cannot be seen")
-        parts = self._parts(database, facts)
+        parts = _parts(self._beside(database), facts)
         own = [places[part.path] for part in parts if part.database == database.id and part.path in places]
         yield from (not_measured(database, place, self._taker(database).who) for place in own if not place.measured)
         for storage, (place, *_) in grouped((each for each in own if each.measured), lambda each: each.storage).items():
@@ -129,3 +151,14 @@ class RestoreRoom(Check):
                 remedy=f"have {format_need(need - place.free_bytes)} more made free on {where} of {database.host}",
             )
         return passed(f"{format_size(place.free_bytes)} free on {where}, {format_need(need)} needed to restore {whose}")
+
+
+def _parts(databases: Iterable[Database], facts: Mapping[str, Any]) -> Sequence[_Part]:
+    parts = []
+    for each in databases:
+        shown: DataDirectories = facts[f"data {each.id}"]
+        placed = {path: size for path, size in shown.tablespaces.items() if size}
+        rest = facts[f"sizes {each.id}"].database_bytes - sum(placed.values())
+        parts.append(_Part(each.id, data_directory(each, shown), max(rest, 0)))
+        parts += [_Part(each.id, path, size) for path, size in placed.items()]
+    return parts

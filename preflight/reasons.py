@@ -214,14 +214,12 @@ class Reason(Enum):
 
     # SSH: the login and the shell.
     BAD_CREDENTIAL = ("denied (bad credential)", Side.FAR_END,
-        "have {owner} confirm {user} on {target} and its {credential}, and correct what [hosts.{target}] names")
+        "have {owner} confirm {user} on {target} and its {credential}, and correct what [hosts.{target}] names{locked}")
     USER_CERTIFICATE = ("denied (certificate not valid now)", Side.FAR_END,
         "have whoever signs certificates issue one for {user} that is valid past {until}, and put it beside the key")
     METHOD_NOT_ALLOWED = ("denied (method not allowed)", Side.FAR_END,
         "give [hosts.{target}] a credential the server takes, or have sshd allow this one for {user}")
     PARTIAL = "denied (partial)", Side.FAR_END, "arrange a login for {user} on {target} that needs one credential only"
-    TOO_MANY_FAILURES = ("denied (too many failures)", Side.FAR_END,
-        "have {user} on {target} unlocked (faillock --user {user} --reset) before anybody tries again")
     ACCOUNT_EXPIRED = ("denied (account expired)", Side.FAR_END,
         "have the account {user} on {target} extended past {until}: chage -E {date} {user}")
     CLOSED_DURING_LOGIN = ("cut off (closed during login)", Side.FAR_END,

@@ -100,10 +100,12 @@ sslkey = "release.key"
 version = "15"
 migration = { from = "42", to = "43", table = "app.flyway_schema_history" }
 backup = { none = "saved by its owner, too" }
+drift_allowed = ["app.events_p*"]
 data_directory = { path = "/var/lib/pg", by = "dba", on = 2026-10-10, reason = "pg_lsclusters" }
 located_by = { by = "dba", on = 2026-10-10, reason = "a container" }
 system_identifier = "7301234567890123456"
 sessions = 4
+clients = ["10.2.0.0/16"]
 person = "the second DBA"
 lead_time = "2d"
 owner = "dba"

@@ -21,6 +21,7 @@ command -v pgrep >/dev/null 2>&1 || missing="$missing procps"
 command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
 command -v ip >/dev/null 2>&1 || [ -x /sbin/ip ] || missing="$missing iproute2"
 command -v git >/dev/null 2>&1 || missing="$missing git"
+command -v setfacl >/dev/null 2>&1 || missing="$missing acl"
 perl -MMonitoring::Plugin::Performance -e 1 >/dev/null 2>&1 || missing="$missing libmonitoring-plugin-perl"
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ]; then

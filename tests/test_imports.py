@@ -27,7 +27,7 @@ KNOWS: dict[str, set[str]] = {
     "runs": {"plan", "engine", "report"},
     "reference": {"plan", "questions", "engine", "report"},
     "seal": {"plan", "questions", "judging", "sessions"},
-    "demo": set(),
+    "demo": {"questions"},
     "cli": {"plan", "engine", "sessions", "runs", "report", "reference", "seal", "demo"},
 }
 """Room -> the rooms above it that it may import; the vocabulary is everybody's. A room knows only rooms that stand

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from preflight.finding import Judgement, passed, unknown, warned
 from preflight.plan.command_lines import backup_path
-from preflight.plan.work import PlannedBackup, behind_become, no_shell
+from preflight.plan.work import PlannedBackup, acl_cure, behind_become, no_shell
 from preflight.questions.storage import PROOF_BYTES, Directory, DirectoryKind, Target
 from preflight.units import format_size
 
@@ -55,7 +55,7 @@ def judge_absent(planned: PlannedBackup, directory: Directory) -> Judgement:
             f"{who} may not enter {reached}: {_NETWORK_ONLY}",
             expected=expected,
             actual=f"{reached} is mode {directory.place.mode:04o} of {directory.place.owner}",
-            remedy=f"on {host}: setfacl -m u:{who}:x {shlex.quote(reached)}, or back up to another directory",
+            remedy=f"{acl_cure(planned.host, who, 'x', reached)}; or back up to another directory",
         )
     if directory.kind is not DirectoryKind.MISSING:
         what = "a link to nothing" if directory.kind is DirectoryKind.DANGLING else "no directory"
@@ -158,5 +158,5 @@ def _cure(planned: PlannedBackup, directory: Directory) -> str:
         return f"have the limit of {who} on the size of files lifted on {host}: fsize in /etc/security/limits.conf"
     lacking = directory.lacking()
     if not directory.as_account and lacking is not None and lacking is not directory.chain[0]:
-        return f"have {who} let through on {host}: setfacl -m u:{who}:x {shlex.quote(lacking.path)}"
+        return acl_cure(planned.host, who, "x", lacking.path)
     return f"on {host}: chown {who} {path}, or name the account that may write there: `account` of {planned.table}"

@@ -153,7 +153,7 @@ class BackupSpace(Check):
             if each.writes_many_files or not backup.expected:
                 wanted[f"sizes {backup.database}"] = SizesProbe(backup.database)
         if subject.id == _SHARED:
-            return wanted
+            return wanted | {f"files {each.id}": DataDirectoriesProbe(each.backup.database) for each in subject.item}
         return {**wanted, "files": DataDirectoriesProbe(subject.item.backup.database)}
 
     def follow_up(self, subject: Subject, *_args: Any, files: DataDirectories | None = None, **facts: Any) -> Probes:
@@ -177,11 +177,13 @@ class BackupSpace(Check):
             if listing and newest and may_grow and each.is_packed and not each.backup.verify:
                 read = read_in_full(each, listing, newest)
                 probes |= {f"read {each.id}": read} if read else {}
-        planned: PlannedBackup = subject.item
-        if files is None or not files.data or not _storage(facts[f"directory {planned.id}"]):
-            return probes
-        places = PlacesProbe(planned.host.id, AsAccount.of(planned), files.paths)
-        return {**probes, "places": places, "wal": WalRateProbe(planned.backup.database)}
+        own = {f" {each.id}": each for each in subject.item} if subject.id == _SHARED else {"": subject.item}
+        for name, planned in own.items():
+            shown: DataDirectories | None = facts.get(f"files{name}", files)
+            if shown and shown.data and _storage(facts[f"directory {planned.id}"]):
+                probes[f"places{name}"] = PlacesProbe(planned.host.id, AsAccount.of(planned), shown.paths)
+                probes[f"wal{name}"] = WalRateProbe(planned.backup.database)
+        return probes
 
     def judge(
         self,
@@ -203,14 +205,19 @@ class BackupSpace(Check):
         beside = [planned, *(each for each in others if _storage_of(each, facts) == storage != "")]
         perhaps = [each for each in others if not (storage and _storage_of(each, facts))]
         room = self._room(directory, beside, facts, perhaps)
-        # Write-ahead log counts where the data directory, its WAL or a tablespace lies on the backup's storage.
-        if any(place.storage and place.storage == storage for place in (places or {}).values()):
-            declared = self.settings.wal_per_hour.get(planned.backup.database)
-            room = room.less(wal_growth(planned, wal, begins_at(planned), declared))
+        room = room.less(self._wal(planned, storage, places, wal))
         if room.unsized:
             return _size_not_known(room.unsized)
         sizes = (_judge_file_size(room.needs[0], directory), *_judge_expected(planned, _previous(planned, facts)))
         return Judgement.of([*self._points(planned, directory, room), *sizes])
+
+    def _wal(
+        self, planned: PlannedBackup, storage: str, places: Mapping[str, Place] | None, wal: WalRate | None
+    ) -> Growth | Doubt | None:
+        """It counts where the data directory, its WAL or a tablespace lies on the backup's storage."""
+        if not any(place.storage and place.storage == storage for place in (places or {}).values()):
+            return None
+        return wal_growth(planned, wal, begins_at(planned), self.settings.wal_per_hour.get(planned.backup.database))
 
     def _room(
         self,
@@ -243,6 +250,9 @@ class BackupSpace(Check):
         for group in groups:
             first = group[0]
             room = self._room(directories[first.id], group, facts)
+            for each, *_ in grouped(group, lambda each: facts[f"files {each.id}"].data).values():  # of one server
+                places, wal = facts.get(f"places {each.id}"), facts.get(f"wal {each.id}")
+                room = room.less(self._wal(each, _storage(directories[each.id]), places, wal))
             unsized = room.unsized
             yield from [_size_not_known(unsized)] if unsized else self._points(first, directories[first.id], room)
         if not groups:

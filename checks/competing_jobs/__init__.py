@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -310,7 +311,7 @@ def _switch_off(job: JobStarts, subject: Subject) -> str:
     if job.source == AT:
         return f"on {subject.id}, as {job.user}: atrm {job.command.removeprefix('job ')}"
     if job.source.endswith(".timer"):
-        return f"on {subject.id}: systemctl stop {job.source}"
+        return f"on {subject.id}, as root: systemctl stop {shlex.quote(job.source)}"  # escaped names have backslashes
     if job.source.startswith("/"):
         return f"on {subject.id}: a # before its line in {job.source}"
     return f"on {subject.id}: crontab -e as {job.user}, a # before its line"

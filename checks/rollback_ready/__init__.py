@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from preflight.check import Check, Probes, Subject
 from preflight.clock import zone
 from preflight.finding import Judgement, failed, passed, unknown, warned
-from preflight.plan import Rollback, RollbackFile, Scripts
+from preflight.plan import Host, Rollback, RollbackFile, Scripts
 from preflight.plan.gaps import REHEARSED
 from preflight.plan.limits import Between
 from preflight.plan.release_plan import grouped
-from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.plan.work import PlannedBackup, acl_cure, planned_backups
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import ArchiveRead, LongRead, TextRead, read_in_full, verify_by_plan
 from preflight.questions.backups import Listing, PreviousBackups
@@ -123,7 +123,7 @@ class RollbackReady(Check):
             case PlannedBackup() as planned:
                 return self._judge_backup(planned, **facts)
             case RollbackFile() as file:
-                return _judge_file(file, facts["files"][file.path])
+                return _judge_file(file, self.plan.hosts[file.host], facts["files"][file.path])
             case Scripts() as scripts:
                 folder = beside(self.plan.folder, scripts.approved)
                 ways = WaysBack(scripts, folder, self.plan, self.moment, facts["approved"], facts["texts"])
@@ -217,7 +217,7 @@ def _place(file: RollbackFile) -> tuple[str, str]:
     return file.host, file.path.rpartition("/")[0]
 
 
-def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
+def _judge_file(file: RollbackFile, host: Host, seen: HashedFile) -> Judgement:
     expected = f"{file.path} on {file.host} with SHA-256 {file.sha256}"
     put_back = f"put the file of the running release back on {file.host}: {file.path}"
     if seen.state in (FileState.MISSING, FileState.OTHER):
@@ -226,16 +226,15 @@ def _judge_file(file: RollbackFile, seen: HashedFile) -> Judgement:
         summary = "the file is not there" if missing else "it is no regular file"
         return failed(summary, expected=expected, actual=actual, remedy=put_back)
     if not seen.sha256:
-        path = shlex.quote(file.path)
         summary = "the file could not be hashed"
         actual = "no SHA-256: no sha256sum, shasum or openssl there, or an error of its disk"
-        remedy = f"run on {file.host}: sha256sum {path}"
+        remedy = f"look what it says on {host.id}: sha256sum {shlex.quote(file.path)}"
         if seen.state is FileState.UNREADABLE:
             summary, actual = "the login may not read the file", f"mode {seen.mode:04o} of {seen.owner}"
-            remedy = f"let the login read it on {file.host}: chmod or setfacl {path}"
+            remedy = acl_cure(host, host.user, "r", file.path)
         elif seen.state is FileState.HIDDEN:
             summary, actual = f"the login may not look into {seen.behind}", f"nothing beyond {seen.behind} can be seen"
-            remedy = f"let the login on {file.host} enter {seen.behind}"
+            remedy = acl_cure(host, host.user, "x", seen.behind)
         return unknown(summary, expected=expected, actual=actual, remedy=remedy)
     if seen.sha256 != file.sha256:
         changed = f", changed {seen.changed_at:%Y-%m-%d %H:%M} UTC" if seen.changed_at else ""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, passed
-from preflight.judging.sealed_scripts import read_manifest, sealing_probes
+from preflight.judging.sealed_scripts import sealing_probes
 from preflight.plan import Scripts
 from preflight.probe import NoReply
-from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree
+from preflight.questions.files import TARGET, LocalText, LocalTree, Texts, Tree, read_manifest
 from preflight.questions.shell import AsAccount
 from preflight.questions.staged import (
     MOST_FORMS,

@@ -12,13 +12,13 @@ from functools import partial
 
 from preflight.finding import Judgement, passed, unknown
 from preflight.judging.psql_script import CURE_UNREAD, Place, below
-from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, read_manifest, sealed_scripts
+from preflight.judging.sealed_scripts import SealedScripts, by_number, number_of, sealed_scripts
 from preflight.plan import Plan, Scripts
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.release_plan import grouped, server_of
 from preflight.plan.said import answered_for
 from preflight.plan.work import ServerWork
-from preflight.questions.files import LocalText, Texts
+from preflight.questions.files import LocalText, Texts, read_manifest
 from preflight.wording import in_toml, named, visible
 
 

@@ -175,7 +175,8 @@ def inspect_and_report(
     asked = ask(inspection, timeout_seconds, read_inputs(inspection.plan))
     verdict = judge_evidence(asked.answered, vantage=vantage_of_this_run())
     code = deliver(asked, verdict, report, evidence_path=evidence_path)
-    write_stdout(below(verdict))
+    if told := below(verdict):  # nothing must not be written to an output that is closed
+        write_stdout(told)
     return code
 
 

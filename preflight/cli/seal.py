@@ -19,14 +19,17 @@ from preflight.engine.cut_off import TIMEOUT_SECONDS
 from preflight.engine.inspection import inspect
 from preflight.engine.registry import Registry
 from preflight.errors import ExitCode
+from preflight.evidence import Evidence
 from preflight.plan import Plan
 from preflight.plan.sealed_servers import SealedServer, format_sealed_servers
 from preflight.report.harmless import line_to_paste
 from preflight.seal import (
+    RecordedSchema,
     SealedManifest,
     SealError,
     merge_known_hosts,
     merge_servers,
+    seal_schema,
     seal_scripts,
     server_seen,
     write_sealed,
@@ -46,11 +49,12 @@ _MOST_NAMED = 10
 @click.option("--scripts-only", is_flag=True, help="Write the manifests and ask no host or database.")
 @click.pass_context
 def seal(context: click.Context, plan_path: Path, accept_host_keys: bool, scripts_only: bool) -> None:
-    """Write the script manifests, pin the hosts' keys and record the databases' servers, beside the plan.
+    """Write the script manifests, pin the hosts' keys and record the databases' servers and schemas, beside the plan.
 
     The manifests are plain `sha256sum -c` files. The keys go into a file beside the plan that ends in .known_hosts,
     and at which server each database is into one that ends in .sealed.json, after a login; a key or a server that
-    differs from what is there is never replaced. Exit code 3 when a host's key or a server could not be seen.
+    differs from what is there is never replaced. The schema of each database goes into a text that ends in
+    .DATABASE.schema.txt. Exit code 3 when a host's key, a server or a schema could not be seen.
     """
     plan, registry = load(plan_path)
     try:
@@ -68,14 +72,25 @@ def describe(manifest: SealedManifest) -> str:
     what = f"{scripts.id}: {counted(len(manifest.files), 'file')} in {visible(str(scripts.manifest))}"
     change = "in another order" if manifest.reordered else "changed" if manifest.changed else "unchanged"
     lines = [f"{what} ({manifest.previous or change})"]
-    for word, names in (("added", manifest.added), ("removed", manifest.removed), ("modified", manifest.modified)):
-        if names and not manifest.previous:
-            lines.append(f"  {word:<9} {listed(map(visible, names), _MOST_NAMED)}")
+    if not manifest.previous:
+        lines += _changes({"added": manifest.added, "removed": manifest.removed, "modified": manifest.modified})
     lines.append(f"  sha256    {hashlib.sha256(scripts.manifest.read_bytes()).hexdigest()}")
     there = os.path.relpath(scripts.manifest.resolve(), scripts.approved.resolve())
     line = line_to_paste(f"cd {shlex.quote(str(scripts.approved))} && sha256sum --strict -c {shlex.quote(there)}")
     lines.append(f"  check     {line or 'not shown: a folder has a line break in its name'}")
     return "\n".join(lines)
+
+
+def _describe_schema(database: str, recorded: RecordedSchema) -> str:
+    """For people, as `describe`; the file's own difference is what a reviewer reads."""
+    what = f"{database}: schema of {counted(len(recorded.schema.objects), 'object')} in {visible(str(recorded.path))}"
+    change = "unchanged" if recorded.before == recorded.schema else "changed"
+    return "\n".join([f"{what} ({recorded.problem or change})", *_changes(recorded.changes)])
+
+
+def _changes(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each word that has names."""
+    return [f"  {word:<9} {listed(map(visible, each), _MOST_NAMED)}" for word, each in names.items() if each]
 
 
 def _pin_host_keys(plan: Plan, accept: bool) -> bool:
@@ -111,11 +126,11 @@ def _pin(plan: Plan, seen: Mapping[str, HostKeySeen], accept: bool) -> None:
 
 
 def _seal_servers(plan: Plan, registry: Registry) -> bool:
-    """Logs in to the databases as database-login does, and records at which servers they are; whether every one was
-    seen."""
+    """Logs in to the databases as database-login does, and records at which servers they are, and their schemas;
+    whether every one was seen."""
     if not plan.databases:
         return True
-    inspection = inspect(plan, registry, now(), lambda check: check == "database-login")
+    inspection = inspect(plan, registry, now(), {"database-login", "schema-drift"}.__contains__)
     evidence = ask(inspection, TIMEOUT_SECONDS, {}).answered.evidence
     seen: dict[str, SealedServer] = {}
     for name in plan.databases:
@@ -131,7 +146,19 @@ def _seal_servers(plan: Plan, registry: Registry) -> bool:
         write_stdout(f"{name}: {merged[name].told} ({state})\n")
     if merged != plan.sealed:
         write_sealed(plan.sealed_servers, format_sealed_servers(merged))
-    return len(seen) == len(plan.databases)
+    return _seal_schemas(plan, evidence, list(seen)) and len(seen) == len(plan.databases)
+
+
+def _seal_schemas(plan: Plan, evidence: Evidence, databases: Sequence[str]) -> bool:
+    """Records the schemas of databases that are at their servers; whether every one was seen."""
+    complete = True
+    for name in databases:
+        try:
+            write_stdout(_describe_schema(name, seal_schema(plan, evidence, name)) + "\n")
+        except SealError as error:
+            complain(f"{name}: schema not sealed: {error}")
+            complete = False
+    return complete
 
 
 def _scan(plan: Plan, hosts: Sequence[str]) -> tuple[dict[str, HostKeySeen], dict[str, str]]:

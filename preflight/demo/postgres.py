@@ -94,9 +94,9 @@ class Postgres:
         self._start()
         self.major_version = self.query("SHOW server_version_num")[:-4]
 
-    def query(self, statement: str) -> str:
+    def query(self, statement: str, database: str = "postgres") -> str:
         """Runs SQL as the superuser and returns what psql prints, unaligned."""
-        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", stdin=statement).strip()
+        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, stdin=statement).strip()
 
     def run(self, program: str, *arguments: str | Path, stdin: str = "") -> str:
         """Runs a client program as the superuser. Raises DemoError with what it printed when it fails."""

@@ -29,6 +29,7 @@ from preflight.demo.host import DemoHost
 from preflight.demo.postgres import Postgres, find_programs
 from preflight.demo.ssh_server import Login
 from preflight.evidence import write_private
+from preflight.questions.schema_sql import SCHEMA_SQL
 
 _ZONE = "America/New_York"
 _WINDOW_HOURS = 6
@@ -114,6 +115,8 @@ class DemoSite:
         # Somebody improved a script after its approval, on the server only.
         approved = (_SQL / "billing/020_rounding.sql").read_bytes()
         db2.put("release/billing/020_rounding.sql", approved.replace(b"total, 2)", b"total, 1)"))
+        # Somebody has tried the first one by hand, and left its column behind.
+        self.postgres.query("ALTER TABLE invoices ADD COLUMN currency text", "billing")
         # The disk was full for a moment: the newest backup ends in the middle.
         newest = max((db2.root / "archive/billing").iterdir(), key=lambda file: file.stat().st_mtime)
         before = newest.stat()
@@ -201,7 +204,7 @@ class DemoSite:
             self._stack.callback(app.stop)
 
     def _write_plan_folder(self) -> None:
-        """The plan with everything it names: approved scripts, manifests, pinned host keys, sealed servers,
+        """The plan with everything it names: approved scripts, manifests, pinned host keys, sealed servers and schemas,
         credentials."""
         folder = self.plan_path.parent
         (folder / "secrets").mkdir(parents=True)
@@ -226,6 +229,9 @@ class DemoSite:
         }
         sealed = {"format": 1, "databases": dict.fromkeys(_DATABASE_HOSTS, server)}
         self.plan_path.with_suffix(".sealed.json").write_text(json.dumps(sealed))
+        for database in _DATABASE_HOSTS:
+            schema = self.postgres.query(SCHEMA_SQL, database)
+            self.plan_path.with_suffix(f".{database}.schema.txt").write_text(schema + "\n")
         self._write_plan()
 
     def _write_plan(self, *, night: bool = False) -> None:

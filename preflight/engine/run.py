@@ -15,7 +15,7 @@ from preflight.engine.gather import Asking, OpenSession
 from preflight.engine.inspection import Inspection
 from preflight.errors import CRASHES
 from preflight.evidence import Evidence
-from preflight.judging.sealed_scripts import read_manifest, sealed_scripts, sealing_probes
+from preflight.judging.sealed_scripts import sealed_order, sealing_probes
 from preflight.plan import Plan
 from preflight.plan.agreements import steps_by_begin
 from preflight.plan.command_lines import Command, ScriptOrder, night_commands
@@ -110,7 +110,7 @@ def command_sheet(plan: Plan, evidence: Evidence) -> tuple[Command, ...]:
     for name, entry in plan.scripts.items():
         manifest, texts = sealing_probes(plan, entry)
         try:
-            orders[name] = sealed_scripts(entry, *read_manifest(read(manifest)), read(texts)).order
+            orders[name] = sealed_order(entry, read(manifest), read(texts))
         except CRASHES as error:  # a damaged file of evidence must not take the report with it
             orders[name] = ScriptOrder(problem=str(error) or type(error).__name__)
     return night_commands(plan, [step.id for step in steps_by_begin(plan.steps)], orders)

@@ -20,6 +20,8 @@ from preflight.wording import beside
 
 _HANDED = "handed-over"
 """A file in the login's home, on its way to another account."""
+_LOCKED = "; is it right, wrong ones may have locked the account: on {host}, as root: faillock --user {user} --reset"
+"""pam_faillock(8) then refuses the right password in the same words."""
 _GOOD_AFTER = timedelta(days=8)
 """After the last moment of need: an end with which no check complains, by its default `warn_before`."""
 
@@ -137,6 +139,7 @@ def _fields(plan: Plan, target: str, lost: NoReply) -> dict[str, object]:
         "port": lost.session.get("port", "of the plan"),
         "user": lost.session.get("user", "the login"),
         "credential": "credential",
+        "locked": "",
         "key": "the key file",
         "literal": quote_literal(target),
         "address": "the address",
@@ -155,6 +158,7 @@ def _of_host(plan: Plan, host: Host, lost: NoReply) -> Mapping[str, object]:
         "port": lost.session.get("port", host.ssh_port),
         "owner": plan.person(host.owner) or f"the owner of {host.id}",
         "credential": "password" if host.password else "key",
+        "locked": _LOCKED.format(host=host.id, user=host.user or "the login") if host.password else "",
         "jump": lost.session.get("jump", host.jump),
         "key": shlex.quote(key) if key else "the key file",
         "pin_again": pin_again_command(plan, host),

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from preflight.judging.sealed_scripts import read_manifest
 from preflight.plan import Scripts
 from preflight.plan.values import Privilege
-from preflight.questions.files import LocalText
+from preflight.questions.files import LocalText, read_manifest
 from preflight.questions.rehearsed import Rehearsed, Touched
 from preflight.questions.sql import array_of, as_regular_expression
 

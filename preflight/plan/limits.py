@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,6 +77,15 @@ def guess_or_dated(value: str) -> str:
     if dated is None:
         return "" if value == GUESS else 'expected "guess", "measured 2026-10-10" or "rehearsed 2026-10-10"'
     return _day_complaint(dated[1])
+
+
+def network(value: str) -> str:
+    """An IP address, or a network without bits of a host: `10.2.0.0/16`."""
+    try:
+        ip_network(value)
+    except ValueError:
+        return "expected an IP address or a network such as 10.2.0.0/16, with no bits beyond the /16"
+    return ""
 
 
 def below_folder(value: str) -> str:

@@ -175,6 +175,10 @@ class Plan:
         """The file that says which server each database is at, which `preflight seal` writes beside the plan."""
         return file_beside(self.path)
 
+    def sealed_schema(self, database: str) -> Path:
+        """The file with the schema of a database that `preflight seal` writes beside the plan."""
+        return self.path.with_suffix(f".{database}.schema.txt")
+
     @property
     def rehearsal_record(self) -> Path:
         """The file in which `preflight rehearse` records beside the plan what the scripts did."""
@@ -192,7 +196,7 @@ class Plan:
 
     @property
     def seal_command(self) -> str:
-        """Seals its scripts, host keys and database servers, ready to be pasted in the plan's folder."""
+        """Seals its scripts, host keys, database servers and schemas, ready to be pasted in the plan's folder."""
         return f"preflight seal {shlex.quote(self.path.name)}"
 
     def secrets(self, network_zone: str = "") -> Iterator[tuple[SecretRef, str]]:

@@ -29,6 +29,7 @@ from preflight.plan.values import (
     LineEndings,
     LoginUse,
     Name,
+    Network,
     Nothing,
     ObjectPattern,
     OpenText,
@@ -194,8 +195,14 @@ class Database:
     """Expected system identifier of the cluster (`pg_controldata`)."""
     backup: Nothing | None = None
     """Why no entry of `[backups]` saves it: `{ none = "only read" }`."""
+    drift_allowed: tuple[ObjectPattern, ...] = ()
+    """Objects that need not be as `preflight seal` recorded them, because jobs make them, each as SCHEMA.NAME, where
+    `*` stands for any text: `["billing.events_p*"]`. A table stands with its indexes, triggers, grants and all else."""
     sessions: Annotated[int, Between(1, 100_000)] = 1
     """How many connections the window's work needs at once."""
+    clients: tuple[Network, ...] | None = None
+    """Addresses and networks from which clients may be connected before the window, `["10.2.0.0/16"]`; the server's own
+    machine always may. Left out, from where they come is told and not judged."""
     person: str = ""
     """Whose own role this is, when it is nobody's shared one; a role's `access` names such entries."""
     lead_time: Annotated[timedelta, Above(0)] | None = None

@@ -17,6 +17,7 @@ from preflight.plan.limits import (
     filled,
     guess_or_dated,
     http_url,
+    network,
     network_address,
     no_password,
     server_place,
@@ -86,6 +87,7 @@ OpenText = Annotated[str, no_password]
 """What is printed with a command line."""
 Argument = Annotated[str, filled, no_password]
 Address = Annotated[str, network_address]
+Network = Annotated[str, network]
 Url = Annotated[str, http_url]
 Port = Annotated[int, Between(1, 65535)]
 EntryId = Annotated[

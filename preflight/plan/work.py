@@ -250,6 +250,13 @@ def sudo_cure(host: Host, account: str, *programs: str) -> str:
     return f"have this line in sudoers on {host.id}: {host.user} ALL=({account}) NOPASSWD: {listed}"
 
 
+def acl_cure(host: Host, account: str, right: str, path: str) -> str:
+    """What lets one account read (`r`) a file or search (`x`) a folder, and nobody else."""
+    if not account:
+        return f"on {host.id}, let the login of ssh_config {'read' if right == 'r' else 'enter'} {path}"
+    return f"on {host.id}, as root: setfacl -m {shlex.quote(f'u:{account}:{right}')} {shlex.quote(path)}"
+
+
 def behind_become(host: Host, account: str) -> str:
     """What could not be seen because the login does not become the account."""
     return f"become {account} on {host.id}: sudo does not give it to the login"

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
+from preflight.plan.manifest import ManifestError, parse_manifest
 from preflight.probe import Family, Probe, Question, Reply, T, Unreadable, Via
 from preflight.questions.fields import Count, Mode, read_lines
 from preflight.questions.shell import FIND_HASH_TOOL, AccountProbe, ShellProbe, filled, path_and_sha256, quoted
@@ -21,7 +22,8 @@ MOST_ENTRIES = 5000
 """A folder with more is not read: somebody named the wrong one."""
 MOST_BYTES = 512 * 1024 * 1024
 """Of all files of one tree."""
-LARGEST_TEXT_BYTES = 1024 * 1024
+LARGEST_TEXT_BYTES = 16 * 1024 * 1024
+"""The schema of 5,000 tables is 5 MB."""
 LARGEST_SCRIPT_BYTES = 8 * 1024 * 1024
 MOST_SCRIPT_BYTES = 16 * 1024 * 1024
 """Of all scripts of one tree: the record of a run keeps them."""
@@ -140,6 +142,17 @@ class LocalText:
     sha256: str = ""
     problem: str = ""
     """Why there is no text: no such file, or no regular file."""
+
+
+def read_manifest(manifest: LocalText) -> tuple[Mapping[str, str], str]:
+    """(SHA-256 by path, why there is none): the one or the other is empty."""
+    if manifest.problem:
+        return {}, manifest.problem
+    try:
+        sealed = parse_manifest(manifest.text)
+    except ManifestError as error:
+        return {}, str(error)
+    return sealed, "" if sealed else "the manifest lists no file"
 
 
 @dataclass(frozen=True, slots=True)

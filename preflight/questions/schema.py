@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import ClassVar, Self
 
+from preflight.plan import Plan
 from preflight.probe import Family, Reply, Unreadable
 from preflight.questions.fields import read_row
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
 from preflight.questions.schema_sql import SCHEMA_SQL
 from preflight.questions.sql import SqlProbe, as_regular_expression
+from preflight.wording import beside
 
 _NAME = re.compile(r'(?:[a-z-]+ )*?([^ ]*[.("].*|[^ ]+)')
 """What follows the words of an object's kind."""
@@ -96,9 +99,40 @@ class SchemaProbe(SqlProbe[Schema]):
 
     family = Family.STATE
     text = SCHEMA_SQL
-    timeout_seconds: ClassVar[float] = 60.0
+    timeout_seconds: ClassVar[float] = 30.0
     own_channel: ClassVar[bool] = True
     asked_last: ClassVar[bool] = True
 
     def read(self, reply: Reply) -> Schema:
         return Schema.parse(read_row(_Told, reply).schema)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSchema:
+    """What lies beside the plan."""
+
+    schema: Schema | None
+    problem: str = ""
+    """Why there is none: no such file, or one that cannot be relied on."""
+
+
+@dataclass(frozen=True)
+class SealedSchemaProbe(LocalProbe[SealedSchema]):
+    """Reads the schema that `preflight seal` recorded."""
+
+    act = LocalAct.TEXT
+
+    @classmethod
+    def of(cls, plan: Plan, database: str) -> SealedSchemaProbe:
+        return cls(TARGET, beside(plan.folder, plan.sealed_schema(database)))
+
+    def read(self, reply: Reply) -> SealedSchema:
+        if reply.code:
+            return SealedSchema(None, refusal_of(reply))
+        head, line, text = reply.text.partition("\n")
+        if not head or not line:
+            raise Unreadable("no text with its hash before it")
+        try:
+            return SealedSchema(Schema.parse(text))
+        except Unreadable as error:
+            return SealedSchema(None, str(error))

@@ -268,7 +268,7 @@ def _grants(database: Database, role: str, methods: set[BackupMethod]) -> Iterat
     yield f"GRANT CONNECT ON DATABASE {quote_identifier(database.dbname)} TO {quote_identifier(role)};"
     if role == database.user and methods:  # where the data directory lies, which the backup must outlive
         yield f"{membership_grant('pg_read_all_settings', role)};"
-    if role == database.user and BackupMethod.PG_BASEBACKUP in methods:  # the size of every tablespace
+    if role == database.user:  # what other sessions do; for a base backup, the size of every tablespace
         yield f"{membership_grant('pg_read_all_stats', role)};"
 
 

@@ -113,6 +113,8 @@ def _files(plan: Plan) -> Iterator[tuple[str, Path]]:
         yield from _below(f"scripts.{scripts.id}.approved", scripts.approved)
     yield "file of sealed host keys", plan.sealed_known_hosts
     yield "file of sealed database servers", plan.sealed_servers
+    for name in plan.databases:
+        yield f"sealed schema of {name}", plan.sealed_schema(name)
     for host in plan.hosts.values():
         for path in host.known_hosts:
             yield f"hosts.{host.id}.known_hosts {path.name}", path

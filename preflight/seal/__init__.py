@@ -1,6 +1,6 @@
 """What `preflight seal` writes beside the plan, for later runs to compare with: the hashes of approved scripts, the
-host keys that a person has confirmed, and at which server each database is. A key that is pinned is never replaced, and
-neither is a server: whoever is asked at midnight whether to trust another one says yes."""
+host keys that a person has confirmed, at which server each database is, and its schema. A key that is pinned is never
+replaced, and neither is a server: whoever is asked at midnight whether to trust another one says yes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from preflight.clock import Deadline
 from preflight.errors import PreflightError
 from preflight.evidence import Evidence, write_private
 from preflight.judging.cures import cure_of, system_grant
-from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan import Plan, Scripts
+from preflight.plan.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 from preflight.plan.sealed_servers import SealedServer
 from preflight.probe import NoReply, Probe, T, Unreadable
 from preflight.questions.files import EntryKind
 from preflight.questions.postgres import IdentityProbe, SystemIdentifierProbe
+from preflight.questions.schema import Schema, SchemaProbe
 from preflight.sessions.local.files import Problem, TooMuchToRead, list_tree
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey, format_line
 from preflight.wording import visible
@@ -180,6 +181,43 @@ def merge_servers(plan: Plan, seen: Mapping[str, SealedServer]) -> Mapping[str, 
     if problems:
         raise SealError("\n".join(problems))
     return {name: merged[name] for name in plan.databases if name in merged}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSchema:
+    """A database's schema in its file, and how it differs from the one before."""
+
+    path: Path
+    schema: Schema
+    before: Schema | None
+    problem: str
+    """Why there is none before: `new`, `replaced, it could not be read: ...`."""
+
+    @property
+    def changes(self) -> Mapping[str, tuple[str, ...]]:
+        """`added`, `removed` and `modified` objects."""
+        old, new = (self.before or self.schema).objects, self.schema.objects
+        return {
+            "added": tuple(name for name in new if name not in old),
+            "removed": tuple(name for name in old if name not in new),
+            "modified": tuple(name for name in new if old.get(name, new[name]) != new[name]),
+        }
+
+
+def seal_schema(plan: Plan, evidence: Evidence, database: str) -> RecordedSchema:
+    """Writes the schema that was seen. Raises SealError, with the cure, where it was not, and when the file cannot be
+    written."""
+    schema, path = _read(plan, evidence, SchemaProbe(database)), plan.sealed_schema(database)
+    before, problem = None, ""
+    try:
+        before = Schema.parse(path.read_bytes().decode())
+    except FileNotFoundError:
+        problem = "new"
+    except (Unreadable, UnicodeDecodeError, OSError) as error:
+        problem = f"replaced, it could not be read: {visible(str(error))}"
+    if before != schema:
+        write_sealed(path, schema.text)
+    return RecordedSchema(path, schema, before, problem)
 
 
 def seal_scripts(plan: Plan) -> list[SealedManifest]:

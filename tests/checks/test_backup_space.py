@@ -356,17 +356,32 @@ def test_only_backups_of_the_same_machine_are_asked_about() -> None:
     assert names(Host(id="db1-too", address="db1")) == own | {"directory billing", "sizes billing"}
 
 
-def several(**places: Directory) -> Judgement:
+def several(more: Mapping[str, Any] | None = None, **places: Directory) -> Judgement:
     """Of `orders` on db1, which needs 10 GiB, and `billing` on another host of the plan, which needs 20 GiB."""
     billing = replace(BILLING, expected=Bytes(20 * GIB))
     found = check(replace(ORDERS, expected=Bytes(10 * GIB)), billing, hosts=[Host(id="db2")])
     subject = next(each for each in found.subjects() if each.id == "storage of several hosts")
-    conclusion: Judgement = found.judge(subject, **{f"directory {name}": place for name, place in places.items()})
+    facts: dict[str, Any] = {f"directory {name}": place for name, place in places.items()}
+    facts |= {f"files {name}": HIDDEN for name in places} | (more or {})
+    conclusion: Judgement = found.judge(subject, **facts)
     return conclusion
 
 
 def in_boot(boot: str, name: str, **changes: Any) -> Directory:
     return replace(directory(29, path=f"/backup/{name}", **changes), boot=boot)
+
+
+def test_the_write_ahead_log_of_one_machine_counts_once_for_each_server() -> None:
+    places = {name: in_boot("b1", name, size_gib=1000) for name in ("orders", "billing")}
+    places = {name: replace(each, place=replace(each.place, free_bytes=45 * GIB)) for name, each in places.items()}
+    rate = WalRate(MOMENT, GIB, 3600, 64 * GIB, held=False)
+    for data, status in (("/data/1", Status.WARN), ("/data/2", Status.FAIL)):  # 10 GiB by the start, once or twice
+        more: dict[str, Any] = {"files orders": DataDirectories("/data/1"), "files billing": DataDirectories(data)}
+        for name, each in places.items():
+            more |= {f"places {name}": {"/data": each.place}, f"wal {name}": rate}
+        found = several(more, **places)
+        assert found.status is status, found
+        assert "for write-ahead log" in str(found)
 
 
 def test_hosts_that_are_one_machine_are_added_up() -> None:
@@ -391,7 +406,8 @@ def test_backups_that_do_not_share_a_disk_are_left_to_their_own_lines(billing: D
 
 def test_a_size_nobody_tells_is_unknown_there_too() -> None:
     found = check(ORDERS, BILLING, hosts=[Host(id="db2")])
-    places = {f"directory {name}": in_boot("b1", name) for name in ("orders", "billing")}
+    places: dict[str, Any] = {f"directory {name}": in_boot("b1", name) for name in ("orders", "billing")}
+    places |= {f"files {name}": HIDDEN for name in ("orders", "billing")}
     assert found.judge(found.subjects()[-1], **places).status is Status.UNKNOWN
 
 

@@ -159,7 +159,7 @@ def test_the_remedy_says_how_it_is_switched_off() -> None:
     table = Table("/etc/cron.d/x", "", ("0 3 * * * root job",))
     assert "a # before its line in /etc/cron.d/x" in judged(replace(IDLE, tables=(table,))).telling_points()[0].remedy
     timer = judged(with_timer(Timer("a.timer", "a.service", ("*-*-* 02:00:00",))))
-    assert "on db1: systemctl stop a.timer" in timer.remedy
+    assert "on db1, as root: systemctl stop a.timer" in timer.remedy
     assert "cron.alter_job(jobid, active := false)" in judged_pg(PG_CRON, pg_job("0 1 * * *")).remedy
 
 

@@ -10,7 +10,7 @@ from preflight_checks.database_host import DatabaseHost
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Connect, Database, Role, Said
-from preflight.questions.postgres import Backend, Identity
+from preflight.questions.postgres import Backend, Identity, SystemIdentifierProbe
 from tests.toy import MOMENT, toy_plan
 
 IDENTITY = Identity("release", "orders", 150018, False, "192.0.2.7", 35540, 4711, "", 5432, 1000, 2000)
@@ -30,7 +30,8 @@ def judged(
     (subject,) = check.subjects()
     assert subject.id == "orders on db1"
     if backend is not None:
-        (probe,) = check.follow_up(subject, identity=identity).values()
+        probe, still_open = check.follow_up(subject, identity=identity).values()
+        assert still_open == SystemIdentifierProbe("orders")
         assert (probe.target, probe.client_port) == ("db1", 35540)
     found: Judgement = check.judge(subject, identity=identity, backend=backend)
     return found

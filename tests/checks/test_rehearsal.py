@@ -12,8 +12,8 @@ import pytest
 from preflight_checks.rehearsal import RehearsalCheck
 
 from preflight.finding import Judgement, Status
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts, Without
+from preflight.plan.manifest import format_manifest
 from preflight.probe import Answer, Question
 from preflight.questions.rehearsed import (
     Content,

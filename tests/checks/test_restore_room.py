@@ -12,6 +12,7 @@ from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, Database, Host, RemotePath, Role, Rollback, SaidPath
 from preflight.questions.sizes import DataDirectories, Sizes
 from preflight.questions.storage import Mount, Place
+from tests.checks.test_backup_space import directory
 from tests.toy import MOMENT, toy_plan
 
 MIB = 1024 * 1024
@@ -34,6 +35,36 @@ SIZES = Sizes(
     wal_segment_bytes=16 * MIB,
 )  # fmt: skip
 TWO = {name: Database(id=name, host="db1", user=Account("release")) for name in ("orders", "billing")}
+
+
+@pytest.mark.parametrize(
+    ("boots", "free", "status"),
+    [
+        (("one", "one"), 30, Status.FAIL),  # 20 MiB each over the broken one
+        (("one", "one"), 50, Status.PASS),
+        (("one", "other"), 30, Status.PASS),
+        (("", ""), 30, Status.PASS),  # nobody saw that they are one
+    ],
+)
+def test_two_names_of_one_machine_are_one_storage(boots: tuple[str, str], free: int, status: Status) -> None:
+    databases = {"orders": TWO["orders"], "billing": replace(TWO["billing"], host="db2")}
+    backups = {name: replace(BACKUP, id=name, database=name) for name in databases}
+    hosts = [Host(id=name, address=name, user=Account("dbadmin")) for name in ("db1", "db2")]
+    ready = check(databases=databases, backups=backups, hosts=hosts)
+    together = ready.subjects()[-1]
+    assert together.id == "storage of several hosts"
+    place = replace(PLACE, free_bytes=free * MIB)
+    facts: dict[str, Any] = {}
+    for name, boot in zip(databases, boots, strict=True):
+        facts |= {f"sizes {name}": SIZES, f"data {name}": DataDirectories("/data/pg", {})}
+        facts |= {f"directory {name}": directory(1, boot=boot)}
+    assert set(ready.probes(together)) == set(facts)
+    assert set(ready.follow_up(together, **facts)) == {"places orders", "places billing"}
+    places = {f"places {name}": {place.path: place} for name in databases}
+    found = ready.judge(together, **facts, **places)
+    assert found.status is status, found
+    if status is Status.FAIL:
+        assert found.summary == "there is no room to restore orders, billing over the broken one"
 
 
 def room(

@@ -13,8 +13,8 @@ import pytest
 from preflight_checks.script_hashes import ScriptHashes, ScriptHashesSettings
 
 from preflight.finding import Judgement, Status
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Role, Said, Scripts
+from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
 from preflight.questions.files import EntryKind, LocalText, Texts, Tree, TreeEntry
 from preflight.questions.staged import Forms, StagedBeginning, StagedEntry, StagedTree

@@ -17,7 +17,6 @@ from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
 from preflight.finding import Judgement
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import (
     Account,
     Backup,
@@ -43,6 +42,7 @@ from preflight.plan import (
     UndoKind,
     Without,
 )
+from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
 from preflight.questions.backup_reads import UnplacedTime, Verified
 from preflight.questions.backups import BackupKind
@@ -50,6 +50,7 @@ from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, L
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
+from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
@@ -64,12 +65,14 @@ from tests.checks import test_command as command
 from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
+from tests.checks import test_database_state as database_state
 from tests.checks import test_host_login as host_login
 from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
 from tests.checks import test_rehearsal as rehearsal_check
 from tests.checks import test_restore_room as restore_room
 from tests.checks import test_rollback_ready as rollback_ready
+from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
 from tests.checks import test_script_runner as script_runner
@@ -433,6 +436,22 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/database_login/login.py judge_replay": (
         Way("act: connect it to its primary", replica, {"receives": False}, {"receives": True}),
     ),
+    "checks/database_state/__init__.py DatabaseState._untold": (
+        Way(
+            "key: touches",
+            database_state.judged,
+            {"scripts": replace(database_state.SCRIPTS, touches=())},
+            {"scripts": database_state.SCRIPTS},
+        ),
+    ),
+    "checks/database_state/judging.py _Looked.judge_hidden": (
+        Way(
+            "command: GRANT pg_read_all_stats TO release;",
+            database_state.judged,
+            {"seen": (database_state.HIDDEN,)},
+            {"seen": (database_state.VISIBLE,)},
+        ),
+    ),
     "checks/host_login.py HostLogin._no_dates": (
         Way(
             "key: valid_through",
@@ -465,9 +484,23 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
     ),
+    "checks/schema_drift.py SchemaDrift.judge": (
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "no such file")},
+            {"sealed": schema_drift.SEALED},
+        ),
+        Way(
+            "command: preflight seal",
+            schema_drift.judged,
+            {"sealed": SealedSchema(None, "it is cut off")},
+            {"sealed": schema_drift.SEALED},
+        ),
+    ),
     "checks/rollback_ready/__init__.py _judge_file": (
         Way(
-            "command: chmod or setfacl",
+            "command: setfacl -m u:dbadmin:r",
             rollback_file,
             {"seen": HashedFile(FileState.UNREADABLE, owner="app")},
             {"seen": HashedFile(FileState.FILE, SHA256)},

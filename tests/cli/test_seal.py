@@ -121,6 +121,39 @@ def test_a_database_that_lets_nobody_in_is_named_and_the_seal_is_incomplete(seal
     assert sealing.pinned.exists()
 
 
+def test_the_schema_is_recorded_as_text_and_what_changed_since_is_named(sealing: Sealing) -> None:
+    cluster = sealing.cluster
+    name = cluster.create_database("orders", owner=sealing.role.name)
+    sealing.plan.write_text(sealing.plan.read_text().replace('name = "postgres"', f'name = "{name}"'))
+    file = sealing.plan.with_suffix(".orders.schema.txt")
+    cluster.sql("CREATE TABLE invoice (id int)", dbname=name)
+    done = sealing.seal("--accept-host-keys")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"orders: schema of 4 objects in {file} (new)" in done.stdout
+    text = file.read_text()
+    assert "table public.invoice\n  owner postgres\n  column id integer\n" in text
+    assert f"{file} (unchanged)" in sealing.seal().stdout
+    cluster.sql("ALTER TABLE invoice ADD total numeric; CREATE SEQUENCE numbers", dbname=name)
+    changed = f"{file} (changed)\n  added     sequence public.numbers\n  modified  table public.invoice\n"
+    assert changed in sealing.seal().stdout
+    file.write_text(text[:-1])
+    assert f"{file} (replaced, it could not be read: no schema, or one that is cut off)" in sealing.seal().stdout
+    assert "column total numeric" in file.read_text()
+
+
+def test_a_schema_that_somebody_holds_is_not_sealed_and_said(sealing: Sealing) -> None:
+    cluster = sealing.cluster
+    name = cluster.create_database("orders", owner=sealing.role.name)
+    sealing.plan.write_text(sealing.plan.read_text().replace('name = "postgres"', f'name = "{name}"'))
+    cluster.sql("CREATE VIEW one AS SELECT 1 AS n", dbname=name)
+    with cluster.connect(name, autocommit=False) as holder:
+        holder.execute("LOCK TABLE one IN ACCESS EXCLUSIVE MODE")
+        done = sealing.seal("--accept-host-keys")
+    assert done.returncode == 3
+    assert "orders: schema not sealed: orders: no result within 30 s, locks waited for 1 s at most" in done.stderr
+    assert not sealing.plan.with_suffix(".orders.schema.txt").exists()
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"format": 2, "databases": {}}', '{"format": 1, "databases": {"o": {}}}'])
 def test_sealed_servers_that_cannot_be_read_are_an_error_of_the_plan(sealing: Sealing, text: str) -> None:
     sealing.servers.write_text(text)

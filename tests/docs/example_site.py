@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from preflight.questions.schema_sql import SCHEMA_SQL
 from tests.cli.program import preflight, preflight_process
 from tests.site.accounts import make_key
 from tests.site.https import HttpsApp
@@ -42,9 +43,9 @@ ENVIRONMENT = {
 }
 TABLES = {
     "orders": "CREATE TABLE orders (id int, customer_id int, ordered_on date, state text);"
-    "INSERT INTO orders SELECT n, n, current_date, 'open' FROM generate_series(1, 1000) n",
+    "INSERT INTO orders SELECT n, n, current_date, 'open' FROM generate_series(1, 1000) n; ANALYZE orders",
     "billing": "CREATE TABLE invoices (id int, total numeric);"
-    "INSERT INTO invoices SELECT n, n / 3.0 FROM generate_series(1, 1000) n",
+    "INSERT INTO invoices SELECT n, n / 3.0 FROM generate_series(1, 1000) n; ANALYZE invoices",
 }
 _PLUGINS = {
     "check_file_age": '[ -n "$(find "$4" -mmin -1440)" ] && echo "FILE_AGE OK"',
@@ -63,6 +64,7 @@ class ExampleSite:
         for name in ("app1-b", "app2", "licence"):
             self.here.add_address(NAMES[f"{name}.example.net"])
         self._known_hosts = ""
+        self._schemas: dict[str, str] = {}
         self._stack = ExitStack()
         self._agent_keys = [make_key(self._folder / f"agent{number}") for number in (1, 2, 3)]
         self._keys = {
@@ -83,6 +85,8 @@ class ExampleSite:
         shutil.copytree(self._folder, folder / "keys", dirs_exist_ok=True)
         shutil.copy(self._site.authority.certificate, folder / "ca.pem")
         (folder / "example.known_hosts").write_text(self._known_hosts)
+        for database, schema in self._schemas.items():
+            (folder / f"example.{database}.schema.txt").write_text(schema)
         fingerprints = map(_fingerprint, self._agent_keys)
         text = re.sub(r"SHA256:[\w+/]{43}", lambda _: next(fingerprints), text)
         text = text.replace('"prompt"', '"env:KEY_PASSPHRASE"')
@@ -145,6 +149,7 @@ class ExampleSite:
             file = f"/backup/{database}/{number}.dump"
             home = ("env", "HOME=/var/lib/postgresql")
             machine.run(*home, "pg_dump", "-w", "-U", "backup", "-Fc", "-f", file, database, user="postgres")
+        self._schemas[database] = str(cluster.scalar(SCHEMA_SQL, dbname=database))
         # The newest keeps its times: they tell how long it took only while its birth and its last change fit together.
         machine.run("touch", "-d", "2 hours ago", f"/backup/{database}/1.dump")
 

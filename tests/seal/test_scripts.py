@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from preflight.cli.seal import describe
-from preflight.judging.sealed_scripts import parse_manifest
 from preflight.plan import Account, Database, Plan, RemotePath, Scripts
+from preflight.plan.manifest import parse_manifest
 from preflight.seal import SealedManifest, SealError, merge_known_hosts, seal_scripts, write_sealed
 from preflight.sessions.ssh.known_hosts import HostKeys, KeyStatus, PublicKey
 from preflight.sessions.ssh.pool import HostKeySeen

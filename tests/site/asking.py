@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,12 @@ def finding(check: type[Check], plan: Plan, timeout_seconds: float = 30.0) -> Fi
     """The only finding."""
     (found,) = findings(check, plan, timeout_seconds).values()
     return found
+
+
+def as_root(found: Finding) -> None:
+    """What root is to run on the host, which is this machine."""
+    command = re.split("run on db1: |on db1, as root: ", found.judgement.remedy)[1].partition("; or ")[0]
+    subprocess.run(["sh", "-c", command], check=True)
 
 
 def told(found: Finding) -> str:

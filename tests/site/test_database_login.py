@@ -31,6 +31,8 @@ from preflight.plan import (
     SslMode,
     Step,
 )
+from preflight.probe import Reply
+from preflight.questions.postgres import Identity, IdentityProbe
 from tests.site.accounts import Accounts, make_key
 from tests.site.asking import NOW, WINDOW, database_on, finding, host_on, make_plan, sealed_at, told
 from tests.site.machine import free_port
@@ -479,6 +481,24 @@ def test_a_session_that_may_have_ended_before_the_look_proves_nothing(orders: Or
     found = ask(DatabaseHost)
     assert found.status in (Status.PASS, Status.UNKNOWN), told(found)
     assert found.status is Status.UNKNOWN or limit == "2s", told(found)
+    assert "does not run" not in told(found)
+
+
+@pytest.mark.case(38)
+def test_a_session_that_an_administrator_ended_is_no_other_server(
+    orders: Orders, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two rounds: as soon as the server has told its process."""
+    read = IdentityProbe.read
+
+    def ended(probe: IdentityProbe, reply: Reply) -> Identity:
+        told = read(probe, reply)
+        orders.cluster.sql("SELECT pg_terminate_backend(%s, 10000)", told.backend_pid)
+        return told
+
+    monkeypatch.setattr(IdentityProbe, "read", ended)
+    found = ask(DatabaseHost)
+    assert found.status is Status.UNKNOWN, told(found)
     assert "does not run" not in told(found)
 
 

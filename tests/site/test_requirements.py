@@ -16,6 +16,7 @@ from preflight_checks.backup_location import BackupLocation
 from preflight_checks.become import BecomeAccount
 from preflight_checks.command import Command, CommandCheck
 from preflight_checks.database_login import DatabaseLogin
+from preflight_checks.database_state import DatabaseState
 from preflight_checks.rollback_ready import RollbackReady
 from preflight_checks.script_hashes import ScriptHashes
 from preflight_checks.script_runner import ScriptRunner
@@ -29,7 +30,7 @@ from tests.site.asking import NOW, database_on, findings, host_on, make_plan, se
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
-CHECKS = (BecomeAccount, DatabaseLogin, BackupLocation, RollbackReady, ScriptHashes)
+CHECKS = (BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, RollbackReady, ScriptHashes)
 PREVIOUS = "orders previous backup"
 
 
@@ -64,7 +65,7 @@ def wanted(
     role = postgres.create_role("release")
     name = postgres.create_database("orders")
     postgres.sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-    postgres.sql("CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n", dbname=name)
+    postgres.sql("CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n; ANALYZE t", dbname=name)
     monkeypatch.setenv("ORDERS_PASSWORD", role.password)
     shared_path.chmod(0o755)
     backups, staged = shared_path / "backup", shared_path / "staged"
@@ -88,7 +89,7 @@ def wanted(
     )  # fmt: skip
     scripts = Scripts(
         id="orders", database="orders", approved=approved, manifest=tmp_path / "sums", staged=RemotePath(str(staged)),
-        account=Login(worker.name), owner="dba",
+        account=Login(worker.name), owner="dba", touches=("public.*",),
     )  # fmt: skip
     plan = make_plan(
         tmp_path, hosts=[host], databases=[database], known_hosts=site.sshd.known_hosts_lines(),

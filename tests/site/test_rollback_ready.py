@@ -38,7 +38,7 @@ from preflight.plan import (
 )
 from tests.site.accounts import Account, Accounts
 from tests.site.archives import set_header
-from tests.site.asking import NOW, database_on, findings, host_on, make_plan, told
+from tests.site.asking import NOW, as_root, database_on, findings, host_on, make_plan, told
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
@@ -543,6 +543,11 @@ def test_rollback_files_are_hashed_where_they_are(orders: Orders, ask: Ask) -> N
         assert line.status is status, told(line)
         assert words in line.judgement.summary
         assert line.owner == "unix"
+    for hidden in (closed / "x", secret):
+        as_root(found[f"db1:{hidden}"])
+    found = ask(rollback=Rollback(rehearsed=NOW.date(), files=files))
+    assert found[f"db1:{secret}"].status is Status.PASS
+    assert found[f"db1:{closed / 'x'}"].status is Status.FAIL, "it is seen now, and is not there"
 
 
 # Scripts.

@@ -5,13 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+from preflight_checks.schema_drift import SchemaDrift
 
+from preflight.finding import Status
+from preflight.plan.values import SecretRef
 from preflight.questions.schema import Schema, difference
 from preflight.questions.schema_sql import SCHEMA_SQL
+from tests.site.asking import database_on, finding, make_plan, told
 from tests.site.postgres import Cluster, DatabaseRole
 
 SQL = Path(__file__).parents[1] / "data" / "schema.sql"
@@ -249,11 +254,11 @@ def test_each_single_change_alters_its_object_alone(
 ) -> None:
     before = read(session)
     wrong = []
-    for statement, name, told in CHANGES:
+    for statement, name, line in CHANGES:
         session.execute(described.filled(statement).replace("@NAME@", described.name).encode())
         changed = difference(before, read(session))
         session.rollback()
-        if list(changed) != [name] or described.filled(told) not in changed[name]:
+        if list(changed) != [name] or described.filled(line) not in changed[name]:
             wrong.append((statement, changed))
     assert not wrong
     assert len(CHANGES) > 40
@@ -299,6 +304,29 @@ def test_reading_locks_views_and_what_they_read_with_access_share_alone(
     session.rollback()
     tables = ("cache", "customer", "invoice", "open_invoices", "totals")
     assert set(locks) <= {("AccessShareLock", f"billing.{name}") for name in tables}
+
+
+def test_a_column_that_was_added_by_hand_is_told_by_the_check(
+    described: Described, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_PASSWORD", described.reader.password)
+    login = {"name": described.name, "password": SecretRef("env", "ORDERS_PASSWORD")}
+    database = database_on(described.cluster, described.reader.name, **login, drift_allowed=("billing.run",))
+    plan = make_plan(tmp_path, hosts=["db1"], databases=[database])
+    asked = partial(finding, SchemaDrift, plan)
+    assert asked().status is Status.UNKNOWN, told(asked())
+    with described.cluster.connect(described.name) as connection:
+        plan.sealed_schema("orders").write_text(read(connection).text)
+    found = asked()
+    assert found.status is Status.PASS, told(found)
+    assert found.judgement.summary.endswith("not compared, by `drift_allowed`: procedure billing.run(integer)")
+    described.run("ALTER TABLE billing.invoice ADD legacy_ref text; ALTER PROCEDURE billing.run SECURITY DEFINER")
+    found = asked()
+    described.run("ALTER TABLE billing.invoice DROP legacy_ref; ALTER PROCEDURE billing.run SECURITY INVOKER")
+    assert found.status is Status.FAIL, told(found)
+    assert "1 object not as sealed: table billing.invoice" in told(found)
+    assert "+column legacy_ref text" in told(found)
+    assert asked().status is Status.PASS, "a dropped column leaves nothing behind"
 
 
 def test_the_witness_of_a_rehearsal_is_left_out(described: Described, session: psycopg.Connection[tuple[str]]) -> None:

@@ -16,9 +16,9 @@ from preflight_checks.script_hashes import ScriptHashes
 
 from preflight.finding import Finding, Status
 from preflight.judging.cures import copy_command
-from preflight.judging.sealed_scripts import format_manifest
 from preflight.plan import Account as Login
 from preflight.plan import Become, Database, Plan, RemotePath, Role, Said, Scripts, SecretRef
+from preflight.plan.manifest import format_manifest
 from preflight.plan.values import LineEndings
 from tests.site.accounts import Account, Accounts
 from tests.site.asking import NOW, finding, host_on, make_plan, pasted, told

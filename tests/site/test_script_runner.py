@@ -36,7 +36,7 @@ from preflight.plan import (
 )
 from preflight.seal import seal_scripts
 from tests.site.accounts import Account, Accounts
-from tests.site.asking import NOW, findings, host_on, make_plan, told
+from tests.site.asking import NOW, as_root, findings, host_on, make_plan, told
 from tests.site.machine import Server as Process
 from tests.site.machine import free_port, needs
 from tests.site.postgres import Cluster
@@ -141,12 +141,6 @@ def fails(found: Finding, summary: str, remedy: str) -> None:
     assert summary in found.judgement.summary
     assert remedy in found.judgement.remedy
     assert found.judgement.minutes_at_stake == 25
-
-
-def as_root(found: Finding) -> None:
-    """What root is to run on the host, which is this machine."""
-    command = found.judgement.remedy.partition("run on db1: ")[2].partition("; or ")[0]
-    subprocess.run(["sh", "-c", command], check=True)
 
 
 def typed_by(account: str, command: str, answer: str) -> int:

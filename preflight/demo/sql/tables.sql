@@ -19,9 +19,11 @@ INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 200) n;
 INSERT INTO orders
     SELECT n, 1 + n % 200, date '2026-01-01' + n % 300, (ARRAY['new', 'shipped', 'delivered'])[1 + n % 3]
       FROM generate_series(1, 4000) n;
+ANALYZE customers, orders;
 RESET ROLE;
 
 \connect billing
 SET ROLE release;
 CREATE TABLE invoices (id integer PRIMARY KEY, order_id integer NOT NULL, total numeric NOT NULL);
 INSERT INTO invoices SELECT n, n, n * 1.237 FROM generate_series(1, 4000) n;
+ANALYZE invoices;

@@ -187,8 +187,8 @@ def _explain(
 ) -> CannotAsk:
     said = one_line("; ".join(filter(None, [*transport.banners, transport.parting_words])))
     suffix = f": {said}" if said else ""
-    if "Too many authentication failures" in transport.parting_words:
-        return CannotAsk(Reason.TOO_MANY_FAILURES, f"the server broke off the login of {user}{suffix}")
+    if "Too many authentication failures" in transport.parting_words:  # of the one that was tried: MaxAuthTries 1
+        return _bad_credential(transport, user, credential)
     if transport.is_active():
         if deadline.over or "timeout" in str(error).lower():
             return CannotAsk(Reason.NO_ANSWER, f"the login of {user} got no answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import socket
 import stat
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def load_key(path: Path, passphrase: Callable[[], str]) -> Any:
         detail = f"{path} is encrypted with {one_line(cipher, 60)}, which this tool cannot read"
         raise CannotAsk(Reason.KEY_CIPHER, detail)
     if kind is None:
-        detail = f"{path} is no private key this tool can read; `ssh-keygen -p -f {path}` rewrites it"
+        detail = f"{path} is no private key this tool can read; `ssh-keygen -p -f {shlex.quote(str(path))}` rewrites it"
         raise CannotAsk(Reason.KEY_FORMAT, detail)
     if kind not in _KEY_CLASSES:
         raise CannotAsk(Reason.KEY_TYPE, f"{path} holds a {one_line(kind, 60)} key, not supported")

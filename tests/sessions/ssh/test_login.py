@@ -133,6 +133,16 @@ def test_a_key_the_account_does_not_know_is_a_bad_credential(
     assert answer.reason is Reason.BAD_CREDENTIAL
 
 
+def test_a_server_that_breaks_off_after_one_refusal_has_refused_it_all_the_same(
+    make_pool: MakePool, site: Site, good_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it is not tried again for another entry of the same account."""
+    once = site.start_sshd(options={"MaxAuthTries": "1"})
+    host = password_host(once, good_account, monkeypatch, "not-the-password")
+    answer = no_reply(ask(make_pool(host, known_hosts=once.known_hosts_lines())))
+    assert answer.reason is Reason.BAD_CREDENTIAL
+
+
 def test_an_unset_password_variable_is_no_credential(
     make_pool: MakePool, sshd: Sshd, good_account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflight.judging.sealed_scripts import ManifestError, format_manifest, name_problem, parse_manifest
+from preflight.plan.manifest import ManifestError, format_manifest, name_problem, parse_manifest
 
 A = "a" * 64
 B = "b" * 64

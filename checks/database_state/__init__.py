@@ -1,0 +1,164 @@
+"""database-state: the database is in a state in which the work can begin, and nobody stands in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement, unknown
+from preflight.judging.cures import could_not_look
+from preflight.judging.touched import TouchedObjects, touched_objects
+from preflight.plan import BackupMethod, Database, Scripts
+from preflight.plan.limits import Above, Between
+from preflight.plan.work import PlannedBackup, work_with
+from preflight.probe import NoReply, Probe, Via
+from preflight.questions.activity import ActivityProbe, Seen
+from preflight.questions.files import TARGET, LocalFile
+from preflight.questions.rehearsed import RehearsalProbe
+from preflight.questions.state import Item, SequencesProbe, StateProbe
+from preflight.wording import beside
+
+from .judging import judge_activity, judge_state
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStateSettings:
+    """How long what ends by itself may last, and what counts as worn out."""
+
+    lock_on_touched: Annotated[timedelta, Between(0)] = timedelta(seconds=30)
+    """A transaction that holds a lock on a table that the scripts touch may be open so long; so may a prepared one."""
+    idle_in_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=5)
+    """A session is idle in a transaction at most so long."""
+    longest_transaction: Annotated[timedelta, Between(0)] = timedelta(minutes=30)
+    """Any other transaction is open at most so long."""
+    sequence_used: Annotated[float, Above(0)] = 0.8
+    """Share of a sequence from which its end is worth a warning."""
+
+
+class DatabaseState(Check):
+    """Is the database in a state in which the work can begin, and does nobody stand in its way?
+
+    A session that somebody left open at noon holds its lock at midnight, and the script that waits for it ends with a
+    lock timeout, or stops everybody else behind it. So the line names who blocks the tables that the scripts touch,
+    with the person to ask; who is idle in a transaction; which transaction is open for long; which client comes from an
+    address that nobody listed (`clients` of the database; without it, that is told and not judged). All that ends by
+    itself: it is a WARN, asked again at the gate, until the moment judged is within `[freshness] state` of the window's
+    start, and a FAIL from then on. A prepared transaction that is left over does not end by itself: FAIL.
+
+    What stays until somebody mends it is judged at once. Invalid indexes, constraints that are NOT VALID and disabled
+    triggers of the tables that the scripts touch, their partitions and parents are FAIL, others WARN; so are
+    replication slots that hold WAL beyond `max_wal_size` or have lost it, an archiver that fails, hangs or has no
+    command, one that only says yes (`/bin/true`) where the way back needs the WAL, checksum failures, and an age near
+    wraparound. Settings that wait for a restart, sequences near their end, foreign keys narrower than their target,
+    collations of another version and tables without statistics are WARN. Of a replica, what its primary decides is
+    judged there, and its lag by database-login.
+
+    What other roles' sessions do is only seen with `pg_read_all_stats`; without it UNKNOWN.
+    """
+
+    id = "database-state"
+    title = "the database is in a state in which the work can begin"
+    sections = ("databases",)
+    needs = "CONNECT, and membership in pg_read_all_stats; SELECT on a sequence, to see where it is"
+    cure = "ask whoever holds the lock to end it; have the DBA mend what is invalid, disabled or worn out"
+    Settings = DatabaseStateSettings
+    judges_no_reply = frozenset({"activity", "state"})
+
+    def subjects(self) -> Sequence[Subject]:
+        return [
+            Subject(entry.id, entry, entry.owner, lead_time=entry.lead_time) for entry in self.plan.databases.values()
+        ]
+
+    def probes(self, subject: Subject) -> Probes:
+        database: Database = subject.item
+        probes: dict[str, Probe[Any]] = {"sequences": SequencesProbe(subject.id)}
+        if entries := self._entries(database):
+            probes["rehearsed"] = RehearsalProbe.of(self.plan)
+            probes |= {
+                f"manifest {each.id}": LocalFile(TARGET, beside(self.plan.folder, each.manifest)) for each in entries
+            }
+        return probes
+
+    def follow_up(self, subject: Subject, *, sequences: Sequence[Item], **told: Any) -> Probes:
+        """In the same database session, of the tables that the scripts touch as the plan or their rehearsal says: who
+        holds locks on them, what is invalid or disabled; of the whole server, what is worn out or held back."""
+        database: Database = subject.item
+        touched = " OR ".join(each.in_sql for each in self._touched(database, told).values()) or "false"
+        readable = tuple((item.schema, item.table) for item in sequences if item.kind == "sequence")
+        (server,) = (item for item in sequences if item.kind == "server")
+        state: Probes = {"state": StateProbe(subject.id, touched, readable, server.number)}
+        if server.touched:  # scripts change the primary
+            return state
+        dumps = [each for each in self._backups(database) if each.backup.method is BackupMethod.PG_DUMP]
+        steps = filter(None, (self.plan.step(each.step) for each in dumps))
+        activity = ActivityProbe(
+            subject.id,
+            touched,
+            self._most["blocks"],
+            self._most["idle"],
+            self._most["long"],
+            database.clients,
+            tuple(sorted({each.login for each in dumps})),
+            max((timedelta(minutes=step.minutes) for step in steps), default=timedelta()),
+        )
+        return {**state, "activity": activity}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        sequences: Sequence[Item],
+        state: Sequence[Item] | NoReply,
+        activity: Sequence[Seen] | NoReply = (),
+        **told: Any,
+    ) -> Judgement:
+        database: Database = subject.item
+        lost = [each for each in (state, activity) if isinstance(each, NoReply)]
+        points = [could_not_look(self.plan, Via.SQL, subject.id, each) for each in lost]
+        if not isinstance(state, NoReply):
+            copied = any(each.backup.method is BackupMethod.PG_BASEBACKUP for each in self._backups(database))
+            points += judge_state(state, sequences, needs_archive=copied, warn_used=self.settings.sequence_used)
+        if activity and not isinstance(activity, NoReply):
+            points += judge_activity(self.plan, database, activity, self._most, is_near=self._is_near)
+            points += self._untold(self._touched(database, told))
+        return Judgement.of(points)
+
+    @property
+    def _most(self) -> Mapping[str, timedelta]:
+        """How long what is under way may last, by its kind."""
+        held = self.settings.lock_on_touched
+        idle, longest = self.settings.idle_in_transaction, self.settings.longest_transaction
+        return {"blocks": held, "prepared": held, "idle": idle, "long": longest}
+
+    @property
+    def _is_near(self) -> bool:
+        """What ends by itself should have ended: the window begins within the time for which an answer holds, and the
+        answer is no older than that."""
+        holds = self.plan.freshness.state
+        return self.moment >= self.plan.window.start - holds and self.moment - self.asked_at <= holds
+
+    def _entries(self, database: Database) -> list[Scripts]:
+        return [entry for entry in self.plan.scripts.values() if entry.database == database.id]
+
+    def _touched(self, database: Database, told: Mapping[str, Any]) -> Mapping[str, TouchedObjects]:
+        """By entry of [scripts]. `told`: the record of the rehearsal, and the manifests."""
+        return {
+            each.id: touched_objects(each, told["rehearsed"], told[f"manifest {each.id}"])
+            for each in self._entries(database)
+        }
+
+    def _backups(self, database: Database) -> list[PlannedBackup]:
+        return [work for work in work_with(self.plan, database.id) if isinstance(work, PlannedBackup)]
+
+    def _untold(self, touched: Mapping[str, TouchedObjects]) -> Iterator[Judgement]:
+        for entry, objects in touched.items():
+            if not objects.told_by:
+                yield unknown(
+                    f"which tables the scripts of [scripts.{entry}] touch is not told, so who blocks them is not seen",
+                    expected="no session holds a lock on them",
+                    actual=objects.not_told,
+                    remedy=f"run: {self.plan.rehearse_command}; or name them: `touches` of [scripts.{entry}]",
+                )

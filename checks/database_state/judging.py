@@ -1,0 +1,377 @@
+"""What the lines say of what goes on in a database and ends by itself, and of the state that stays until somebody mends
+it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from preflight.clock import format_moment
+from preflight.finding import Judgement, Quantity, Status, failed, passed, unknown, warned
+from preflight.plan import Database, Plan
+from preflight.questions.activity import Seen
+from preflight.questions.sql import membership_grant, quote_identifier, quote_literal
+from preflight.questions.state import Item
+from preflight.units import format_duration, format_size
+from preflight.wording import counted, one_line
+
+_VACUUM = "autovacuum worker"
+_WORN_OUT = 1_300_000_000
+"""Age at which check_postgres warns: the server takes no more changes at about 2 billion."""
+
+
+def judge_activity(
+    plan: Plan, database: Database, seen: Sequence[Seen], most: Mapping[str, timedelta], *, is_near: bool
+) -> Iterator[Judgement]:
+    """`most`: how long each kind may last. `is_near`: what ends by itself should have ended by now."""
+    looked = _Looked(plan, database, {kind: format_duration(each) for kind, each in most.items()}, is_near)
+    judges = {
+        "blocks": looked.judge_blockers,
+        "idle": looked.judge_idle,
+        "long": looked.judge_long,
+        "prepared": looked.judge_prepared,
+        "stranger": looked.judge_strangers,
+        "backup": looked.tell_backups,
+        "client": looked.tell_clients,
+        "hidden": looked.judge_hidden,
+    }
+    for kind, judge in judges.items():
+        if found := [each for each in seen if each.kind == kind]:
+            yield judge(found)
+    if not {"blocks", "idle", "long", "prepared", "hidden"} & {each.kind for each in seen}:
+        yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    plan: Plan = field(repr=False)
+    database: Database
+    most: Mapping[str, str]
+    is_near: bool
+
+    def judge_blockers(self, found: Sequence[Seen]) -> Judgement:
+        summary = f"{counted(found[0].total, 'session holds', 'sessions hold')} locks on tables that the scripts touch"
+        return self._ends_by_itself(
+            summary, f"no transaction that holds one for more than {self.most['blocks']}", found
+        )
+
+    def judge_idle(self, found: Sequence[Seen]) -> Judgement:
+        summary = f"{counted(found[0].total, 'session is', 'sessions are')} idle in a transaction"
+        return self._ends_by_itself(summary, f"none for more than {self.most['idle']}", found)
+
+    def judge_long(self, found: Sequence[Seen]) -> Judgement:
+        summary = f"{counted(found[0].total, 'transaction is', 'transactions are')} open for long"
+        return self._ends_by_itself(summary, f"none for more than {self.most['long']}", found)
+
+    def judge_prepared(self, found: Sequence[Seen]) -> Judgement:
+        """They keep their locks over a restart, and no session shows them."""
+        rollback = " ".join(f"ROLLBACK PREPARED {quote_literal(each.words)};" for each in found)
+        owners = " and ".join(dict.fromkeys(each.user for each in found))
+        told = [f"{each.words} of {each.user}, {self._since(each)}{_locks(each)}" for each in found]
+        left = counted(found[0].total, "prepared transaction is left over", "prepared transactions are left over")
+        return failed(
+            f"{left}: it takes somebody to end a prepared transaction",
+            expected=f"none older than {self.most['prepared']}",
+            actual=_listed(told, found),
+            remedy=f"ask whoever runs the transactions of {owners} whether to commit (COMMIT PREPARED), else, in "
+            f"{self.database.dbname}: {rollback}",
+        )
+
+    def judge_strangers(self, found: Sequence[Seen]) -> Judgement:
+        addresses = dict.fromkeys(each.client or "" for each in found)
+        ends = " ".join(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - only shown
+            f"WHERE datname = {quote_literal(self.database.dbname)} AND client_addr = {quote_literal(each)};"
+            for each in addresses
+        )
+        return self._or_later(
+            f"clients are connected from {', '.join(addresses)}, which nobody listed",
+            f"only clients from {', '.join(self.database.clients or ()) or 'the server itself'}: `clients` of "
+            f"[databases.{self.database.id}]",
+            _listed([f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found], found),
+            "ask whoever runs them there: have them stopped, or listed in `clients`; once they agree, what is left "
+            f"over is ended by the DBA: {ends}",
+        )
+
+    def tell_backups(self, found: Sequence[Seen]) -> Judgement:
+        first = found[0]
+        return passed(f"a backup of the plan is being taken: pg_dump by {first.user}, {self._since(first)}")
+
+    def tell_clients(self, found: Sequence[Seen]) -> Judgement:
+        told = [f"{counted(each.sessions, 'session')} of {_who(each)}" for each in found]
+        judged = "" if self.database.clients is not None else "; from where they may come, the plan does not say"
+        return passed(f"connected: {_listed(told, found)}{judged}")
+
+    def judge_hidden(self, found: Sequence[Seen]) -> Judgement:
+        grant = membership_grant("pg_read_all_stats", self.database.user)
+        return unknown(
+            "what sessions of other roles do may not be seen: whether they hold locks, or transactions open",
+            expected="no transaction that is open for long or holds a lock on what the scripts touch",
+            actual=f"{counted(found[0].sessions, 'session')} of other roles now",
+            remedy=self.database.on_primary(f"{grant};"),
+        )
+
+    def _ends_by_itself(self, summary: str, expected: str, found: Sequence[Seen]) -> Judgement:
+        told = [f"pid {each.pid}, {_who(each)}, {self._since(each)}{_locks(each)}{_query(each)}" for each in found]
+        people = " and ".join(dict.fromkeys(_person(each) for each in found))
+        ends = " ".join(f"SELECT pg_terminate_backend({each.pid});" for each in found)
+        remedy = f"ask {people} to end it (COMMIT or ROLLBACK); once they agree, the DBA ends what is left over: {ends}"
+        if any(each.state == _VACUUM for each in found):
+            remedy += " (an autovacuum that prevents wraparound begins anew: have it finished before the window)"
+        return self._or_later(summary, expected, _listed(told, found), remedy)
+
+    def _or_later(self, summary: str, expected: str, actual: str, remedy: str) -> Judgement:
+        if self.is_near:
+            return failed(summary, expected=expected, actual=actual, remedy=remedy)
+        window = self.plan.window
+        start = format_moment(window.start - self.plan.freshness.state, window.zone)
+        later = f"{summary}: seen now, asked again at the gate"
+        return warned(later, expected=f"{expected}, from {start} on", actual=actual, remedy=remedy)
+
+    def _since(self, seen: Seen) -> str:
+        lasted = format_duration(timedelta(seconds=seen.seconds))
+        return f"since {format_moment(seen.since, self.plan.window.zone)} ({lasted})"
+
+
+def _who(seen: Seen) -> str:
+    if seen.state == _VACUUM:
+        return "autovacuum, which prevents wraparound"
+    place = seen.client or "the server itself"
+    named = [f"from {place}", one_line(seen.application), seen.state]
+    return f"{seen.user} {', '.join(filter(None, named))}"
+
+
+def _person(seen: Seen) -> str:
+    """Whom to ask."""
+    what = one_line(seen.application) or "the session"
+    return f"whoever runs {what} as {seen.user} on {seen.client or 'the server itself'}" if seen.user else "the DBA"
+
+
+def _locks(seen: Seen) -> str:
+    return f", holds {one_line(seen.locks)}" if seen.locks else ""
+
+
+def _query(seen: Seen) -> str:
+    return f", last query: {one_line(seen.words)}" if seen.words.strip() else ""
+
+
+class _Fault(NamedTuple):
+    """A kind of object that is not as it should be."""
+
+    one: str
+    many: str
+    cure: Callable[[Item], str]
+    """The statement for one of them."""
+    blocks: bool = True
+    """A failure, where the scripts touch its table."""
+
+
+def judge_state(
+    items: Sequence[Item], sequences: Sequence[Item], *, needs_archive: bool, warn_used: float
+) -> Iterator[Judgement]:
+    """`sequences`: where they end. `needs_archive`: a base backup is a way back, for which the archive has to be whole.
+    `warn_used`: share of a sequence."""
+    (server,) = _of_kind(sequences, "server")
+    judges: Mapping[str, Callable[[Item], Judgement]] = {
+        "slot": _judge_slot,
+        "archiver": partial(_judge_archiver, needs_archive=needs_archive),
+        "checksum": _judge_checksum,
+        "collation": _judge_collation,
+    }
+    points = [judge(item) for kind, judge in judges.items() for item in _of_kind(items, kind)]
+    if waiting := _of_kind(items, "restart"):
+        points.append(_judge_waiting(waiting))
+    if not server.touched:  # a replica has these from its primary
+        points += [_judge_age(item) for item in _of_kind(items, "age")]
+        points += _judge_objects(items)
+        points += _judge_sequences(items, sequences, warn_used)
+    if all(point.status is Status.PASS for point in points):
+        yield passed("nothing is invalid, disabled or held back")
+    yield from points
+
+
+def _judge_sequences(state: Sequence[Item], sequences: Sequence[Item], warn_used: float) -> Iterator[Judgement]:
+    """`sequences`: where they end. `warn_used`: share of one."""
+    ends = {(item.schema, item.table): item.number for item in _of_kind(sequences, "sequence")}
+    read = _of_kind(state, "sequence")
+    for item in read:
+        end, name = ends.get((item.schema, item.table), 0), _table(item)
+        if end and item.number / end >= warn_used:
+            yield warned(
+                f"the sequence {name} is used up to {item.number / end:.0%}",
+                expected=f"less than {warn_used:.0%} of {end}",
+                actual=f"its last value is {item.number}",
+                remedy=f"plan a wider type for it and the columns it fills: ALTER SEQUENCE {name} AS bigint;",
+            )
+    every = sum(item.total for kind in ("sequence", "hidden") for item in _of_kind(sequences, kind)[:1])
+    if every > len(read):
+        yield passed(f"of {counted(every, 'sequence')} that may end, {len(read)} may be read")
+
+
+def _judge_collation(item: Item) -> Judgement:
+    kind, name = ("COLLATION", _name(item.schema, item.name)) if item.schema else ("DATABASE", _name(item.name))
+    refresh = f"ALTER {kind} {name} REFRESH {'COLLATION ' if kind == 'DATABASE' else ''}VERSION;"
+    return warned(
+        f"the collation of {name} has another version than that by which its indexes were built",
+        expected="indexes in the order of the collation that the operating system has",
+        actual=item.detail,
+        remedy=f"have the indexes on its texts built anew (REINDEX DATABASE CONCURRENTLY ...), then: {refresh}",
+    )
+
+
+def _judge_objects(items: Sequence[Item]) -> Iterator[Judgement]:
+    """Each kind of fault in one line for tables that the scripts touch, and one for all others."""
+    for kind, fault in _FAULTS.items():
+        for touched in (True, False):
+            found = [item for item in _of_kind(items, kind) if item.touched is touched]
+            if not found:
+                continue
+            where = "of tables that the scripts touch" if touched else "of tables that the scripts do not touch"
+            told = [_described(item) for item in found]
+            yield (failed if touched and fault.blocks else warned)(
+                f"{counted(found[0].total, fault.one, fault.many)}, {where}",
+                expected="none",
+                actual=_listed(told, found),
+                remedy="have the DBA or the owner of the table run: " + " ".join(fault.cure(item) for item in found),
+            )
+
+
+def _judge_slot(slot: Item) -> Judgement:
+    """`extended` is more than max_wal_size, as PostgreSQL itself counts it; what is unused keeps growing."""
+    held, name = format_size(slot.number), quote_literal(slot.name)
+    state = f"the replication slot {slot.name} is {'in use' if slot.touched else 'not in use'}, {slot.detail}"
+    drop = f"SELECT pg_drop_replication_slot({name});"
+    expected = "each slot in use, and none that makes the server keep more WAL than max_wal_size"
+    if slot.detail in ("unreserved", "lost"):
+        return failed(
+            f"{state}: what reads it cannot go on",
+            expected=expected,
+            actual=f"{slot.name}: {slot.detail}",
+            remedy=f"ask whoever set it up whether its reader is set up anew; what nobody needs: {drop}",
+        )
+    remedy = f"ask whoever set it up to have its reader connected and catch up; what nobody needs: {drop}"
+    if slot.detail == "extended" and not slot.touched:
+        held_back = Quantity(slot.number, "B")
+        return failed(
+            f"{state}: it holds {held} of WAL", expected=expected, actual=held, remedy=remedy, quantity=held_back
+        )
+    if slot.detail == "extended" or not slot.touched:
+        return warned(f"{state}: it holds {held} of WAL, and what the work writes", expected=expected, remedy=remedy)
+    return passed(f"{state}")
+
+
+def _judge_archiver(archiver: Item, *, needs_archive: bool) -> Judgement:
+    at = f"{datetime.fromtimestamp(archiver.number, UTC):%Y-%m-%d %H:%M} UTC"
+    expected = "archive_mode on with a command that archives, or off"
+    look = "have the DBA read the server's log and mend archive_command"
+    if archiver.detail == "pretends":
+        summary = f"archive_command archives nothing and says that it did: {archiver.name}"
+        remedy = "have a command set that archives, then a new base backup taken"
+        if needs_archive:
+            return failed(summary, expected=expected, actual=archiver.name, remedy=remedy)
+        return warned(summary, expected=expected, actual=archiver.name, remedy=remedy)
+    summary, actual = {
+        "none": ("there is no archive_command: all WAL is kept until the disk is full", "archive_command is empty"),
+        "fails": (f"WAL is not archived since {at}: it is kept until the disk is full", f"last failed {at}"),
+        "hangs": (f"nothing was archived since {at}, and WAL waits", f"last archived {at}"),
+    }[archiver.detail]
+    return failed(summary, expected=expected, actual=actual, remedy=look)
+
+
+def _judge_checksum(database: Item) -> Judgement:
+    return failed(
+        f"{counted(database.number, 'page')} of {database.name} did not have the checksum that was written",
+        expected="no checksum failure",
+        actual=str(database.number),
+        remedy="have the DBA find out which (pg_amcheck, the server's log) and restore them; then, in that database, "
+        "have the count begin anew: SELECT pg_stat_reset();",
+        quantity=Quantity(database.number, ""),
+    )
+
+
+def _judge_waiting(waiting: Sequence[Item]) -> Judgement:
+    names = _listed([item.name for item in waiting], waiting)
+    return warned(
+        f"{counted(waiting[0].total, 'setting waits', 'settings wait')} for a restart of the server: {names}",
+        expected="a server that runs as its configuration says",
+        actual=names,
+        remedy="have the server restarted before the window, or the settings taken back: the next restart changes them",
+    )
+
+
+def _judge_age(database: Item) -> Judgement:
+    summary = f"the oldest {database.detail} of {database.name} are {database.number} old"
+    remedy = f"have the DBA run in {database.name}: VACUUM (FREEZE);"
+    expected = "below 90 % of the age at which autovacuum must prevent wraparound"
+    actual = str(database.number)
+    if database.number >= _WORN_OUT:
+        worst = Quantity(database.number, "")
+        return failed(summary, expected=expected, actual=actual, remedy=remedy, quantity=worst)
+    return warned(f"{summary}: autovacuum will soon work on it", expected=expected, actual=actual, remedy=remedy)
+
+
+def _index_cure(index: Item) -> str:
+    name = _name(index.schema, index.name)
+    if _LEFT_OVER.search(index.name):  # of REINDEX CONCURRENTLY, as its manual says
+        return f"DROP INDEX {'' if index.schema == 'pg_toast' else 'CONCURRENTLY '}{name};"
+    if index.detail == "partitioned":  # becomes valid with the last partition's index
+        return f"ALTER INDEX {name} ATTACH PARTITION ...; (with an index of each partition that has none in it yet)"
+    return f"REINDEX INDEX CONCURRENTLY {name};"
+
+
+def _constraint_cure(constraint: Item) -> str:
+    kind = "DOMAIN" if constraint.detail == "domain" else "TABLE"
+    return f"ALTER {kind} {_table(constraint)} VALIDATE CONSTRAINT {_name(constraint.name)};"
+
+
+def _trigger_cure(trigger: Item) -> str:
+    """Those of foreign keys have no names of their own, and only a superuser enables them."""
+    return f"ALTER TABLE {_table(trigger)} ENABLE TRIGGER {_name(trigger.name) if trigger.name else 'ALL'};"
+
+
+def _column_cure(column: Item) -> str:
+    return f"ALTER TABLE {_table(column)} ALTER COLUMN {_name(column.name)} TYPE {column.detail};"
+
+
+def _analyze_cure(table: Item) -> str:
+    return f"ANALYZE {_table(table)};"
+
+
+_LEFT_OVER = re.compile(r"_cc(new|old)\d*$")
+_FAULTS: Mapping[str, _Fault] = {
+    "index": _Fault("index is invalid", "indexes are invalid", _index_cure),
+    "constraint": _Fault("constraint is NOT VALID", "constraints are NOT VALID", _constraint_cure),
+    "trigger": _Fault("trigger is disabled", "triggers are disabled", _trigger_cure),
+    "narrow": _Fault(
+        "foreign key column is narrower than its target", "foreign key columns are narrower than their targets",
+        _column_cure, blocks=False,
+    ),
+    "statistics": _Fault("table has no statistics", "tables have no statistics", _analyze_cure, blocks=False),
+}  # fmt: skip
+
+
+def _described(item: Item) -> str:
+    if item.kind == "trigger" and not item.name:
+        return f"those of foreign keys of {_table(item)}"
+    return f"{_name(item.name)} of {_table(item)}" if item.name else _table(item)
+
+
+def _table(item: Item) -> str:
+    return _name(item.schema, item.table)
+
+
+def _name(*parts: str) -> str:
+    return ".".join(part if part == "public" else quote_identifier(part) for part in parts)
+
+
+def _of_kind(items: Sequence[Item], kind: str) -> list[Item]:
+    return [item for item in items if item.kind == kind]
+
+
+def _listed(told: Sequence[str], found: Sequence[Seen] | Sequence[Item]) -> str:
+    more = found[0].total - len(found)
+    return ", ".join([*told, *([f"and {more} more"] if more > 0 else [])])

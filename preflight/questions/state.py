@@ -1,0 +1,201 @@
+"""Questions to a database about the state that it is in, until somebody changes it: what is invalid, disabled, worn out
+or held back. They read catalogues and counters, and of sequences the last value; they take no lock beyond ACCESS SHARE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from preflight.probe import Family, Reply, Unreadable
+from preflight.questions.activity import MOST_SHOWN, touched_tables
+from preflight.questions.fields import Count, read_rows
+from preflight.questions.sql import SqlProbe, quote_identifier, quote_literal
+
+_MOST_SEQUENCES = 100
+"""Each is a relation that is opened and locked in one transaction."""
+_HANGS_SECONDS, _SEGMENTS_BEHIND = 300, 10
+"""How long nothing was archived, and how many finished files of write-ahead log wait by then."""
+_SEGMENTS = "pg_size_bytes(current_setting('wal_segment_size'))"
+_WRITTEN = f"""(CASE WHEN NOT pg_is_in_recovery()
+      THEN floor(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') / {_SEGMENTS}) END)"""
+_ARCHIVED = f"""(('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / {_SEGMENTS})
+      + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint)"""
+"""Numbers of such files: the one being written, and the one whose name was archived last."""
+_DATABASE_COLLATIONS = 150000
+"""Since this version a database records the version of its own collation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something in a state worth telling."""
+
+    kind: str
+    """`index`, `constraint`, `trigger`, `narrow` foreign key, `statistics`, `sequence`, `hidden` for one that the role
+    may not read, `collation`, `slot`, `archiver`, `age`, `checksum`, `restart`. One of `server` is always there."""
+    schema: str
+    table: str
+    name: str
+    detail: str
+    """What it is in particular, such as the `wal_status` of a slot."""
+    number: int
+    """Bytes that a slot holds, an age in transactions, a count; of a sequence, where it ends; of the server, its
+    version."""
+    touched: bool
+    """Of a table that the scripts touch, or a partition or parent of one; of a slot, in use; of the server, a standby.
+    """
+    total: Count
+    """How many there are of this kind with the same `touched`."""
+
+
+class _Items(SqlProbe[tuple[Item, ...]]):
+    family = Family.STATE
+
+    def read(self, reply: Reply) -> tuple[Item, ...]:
+        items = tuple(read_rows(Item, reply))
+        if not any(item.kind == "server" for item in items):
+            raise Unreadable("the server does not name its version")
+        return items
+
+
+class SequencesProbe(_Items):
+    """Asks any role for the sequences that end sooner than a bigint, with their own type or with that of the column
+    they are for: the ones that it may read, and how many it may not. One that is locked is left out: to read it would
+    be to wait."""
+
+    text = f"""\
+WITH item AS (
+  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
+    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
+  UNION ALL
+  SELECT CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT')
+    THEN 'sequence' ELSE 'hidden' END, n.nspname, c.relname, '', '',
+    CASE WHEN seqincrement > 0 THEN least(seqmax, top) ELSE greatest(seqmin, -top - 1) END, false
+  FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN LATERAL (SELECT (power(2::numeric, 8 * attlen - 1) - 1)::bigint AS top
+      FROM pg_depend d JOIN pg_attribute a ON a.attrelid = refobjid AND a.attnum = refobjsubid
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid AND d.deptype IN ('a', 'i')
+        AND d.refclassid = 'pg_class'::regclass AND atttypid IN ('int2'::regtype, 'int4'::regtype)) AS own ON true
+  WHERE NOT seqcycle AND c.relpersistence <> 't' AND NOT EXISTS (
+      SELECT FROM pg_locks l WHERE l.relation = seqrelid AND l.mode = 'AccessExclusiveLock')
+    AND (top IS NOT NULL OR seqmax < 9223372036854775807)),
+counted AS (
+  SELECT *, count(*) OVER k AS total, row_number() OVER (k ORDER BY abs(number), schema, name) AS place
+  FROM item WINDOW k AS (PARTITION BY kind))
+SELECT kind, schema, "table", name, detail, number::bigint::text AS number, touched::text, total::text
+FROM counted WHERE place <= CASE kind WHEN 'hidden' THEN 1 ELSE {_MOST_SEQUENCES} END"""  # noqa: S608 - all of it is fixed text
+
+
+@dataclass(frozen=True)
+class StateProbe(_Items):
+    """Asks any role.
+
+    An index that is just being built is not yet valid, and no finding. A constraint counts where it is made, a trigger
+    too, not once more in each partition. Tables without statistics have rows, and were never analyzed; a partitioned
+    table, which has no rows of its own, is left out. An archive command that does nothing and says yes leaves no
+    trace in the counters. A setting of the server's command line is the same after a restart. Of collations those
+    count by which the database or an index is sorted. Of the `sequences` the last value is read."""
+
+    touched: str
+    """Condition on `n.nspname` and `c.relname` of the tables that the scripts touch."""
+    sequences: tuple[tuple[str, str], ...]
+    """Schema and name of those that the role may read."""
+    version: int
+    """Of the server, as `server_version_num`."""
+
+    def ask(self) -> str:
+        reads = [
+            f"""
+  UNION ALL
+  SELECT 'sequence', {quote_literal(schema)}, {quote_literal(name)}, '', '', last_value, false
+  FROM {quote_identifier(schema)}.{quote_identifier(name)}"""  # noqa: S608
+            for schema, name in self.sequences
+        ]
+        own = """
+  UNION ALL
+  SELECT 'collation', '', '', datname, pg_database_collation_actual_version(oid), 0, false FROM pg_database
+  WHERE datname = current_database() AND datcollversion <> pg_database_collation_actual_version(oid)"""
+        # Names, and the condition's values, are quoted; everything else is fixed text.
+        return f"""\
+{touched_tables(self.touched)},
+tables AS (
+  SELECT c.oid, n.nspname AS schema, c.relname AS "table", c.relkind, c.reltuples,
+    c.oid IN (SELECT oid FROM touched) AS touched
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'm', 't') AND c.relpersistence <> 't'),
+archiver AS (
+  SELECT command, last_failed_time, last_archived_time, CASE
+    WHEN command !~ '\\S' THEN 'none'
+    WHEN command ~ '^\\s*(((/usr)?/bin/)?true|:|exit\\s+0)(\\s+["'']?%[fp]["'']?)*\\s*$' THEN 'pretends'
+    WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN 'fails'
+    WHEN last_archived_time < clock_timestamp() - interval '{_HANGS_SECONDS} s' AND NOT pg_is_in_recovery()
+      AND last_archived_wal ~ '^[0-9A-F]{{24}}' AND {_WRITTEN} - {_ARCHIVED} > {_SEGMENTS_BEHIND}
+      THEN 'hangs' END AS fault
+  FROM pg_stat_archiver a, (SELECT max(setting) FILTER (WHERE name = 'archive_mode') AS mode,
+      max(setting) FILTER (WHERE name = 'archive_command') AS command,
+      coalesce(max(setting) FILTER (WHERE name = 'archive_library'), '') AS library
+    FROM pg_settings WHERE name LIKE 'archive\\_%') AS set
+  WHERE library = '' AND (mode = 'always' OR mode = 'on' AND NOT pg_is_in_recovery())),
+item AS (
+  SELECT 'server' AS kind, '' AS schema, '' AS "table", '' AS name, '' AS detail,
+    current_setting('server_version_num')::numeric AS number, pg_is_in_recovery() AS touched
+  UNION ALL
+  SELECT 'index', schema, "table", c.relname, CASE c.relkind WHEN 'I' THEN 'partitioned' ELSE '' END, 0, touched
+  FROM pg_index i JOIN tables t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
+  WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = i.indrelid)
+  UNION ALL
+  SELECT 'constraint', schema, "table", conname, '', 0, touched
+  FROM pg_constraint c JOIN tables t ON t.oid = c.conrelid
+  WHERE NOT convalidated AND coninhcount = 0 AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
+  UNION ALL
+  SELECT 'constraint', nspname, typname, conname, 'domain', 0, false
+  FROM pg_constraint JOIN pg_type t ON t.oid = contypid JOIN pg_namespace n ON n.oid = typnamespace
+  WHERE NOT convalidated
+  UNION ALL
+  SELECT DISTINCT 'trigger', schema, "table", CASE WHEN tgisinternal THEN '' ELSE tgname END, '', 0, touched
+  FROM pg_trigger g JOIN tables t ON t.oid = g.tgrelid
+  WHERE tgenabled = 'D' AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
+  UNION ALL
+  SELECT 'narrow', schema, "table", a.attname, format_type(b.atttypid, NULL), 0, touched
+  FROM pg_constraint c JOIN tables t ON t.oid = conrelid, unnest(conkey, confkey) AS k(own, target),
+    pg_attribute a, pg_attribute b
+  WHERE contype = 'f' AND conparentid = 0 AND a.attrelid = conrelid AND a.attnum = own
+    AND b.attrelid = confrelid AND b.attnum = target AND a.attlen < b.attlen
+    AND a.atttypid IN ('int2'::regtype, 'int4'::regtype) AND b.atttypid IN ('int4'::regtype, 'int8'::regtype)
+  UNION ALL
+  SELECT 'statistics', schema, "table", '', '', 0, touched
+  FROM tables WHERE relkind IN ('r', 'm') AND reltuples < 0 AND schema !~ '^pg_' AND schema <> 'information_schema'
+    AND CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
+      THEN 0 ELSE pg_relation_size(oid) END > 0
+  UNION ALL
+  SELECT 'slot', '', coalesce(database, ''), slot_name, wal_status, pg_wal_lsn_diff(
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), active
+  FROM pg_replication_slots WHERE wal_status IS NOT NULL
+  UNION ALL
+  SELECT 'archiver', '', '', CASE fault WHEN 'pretends' THEN command END, fault,
+    extract(epoch FROM CASE fault WHEN 'fails' THEN last_failed_time WHEN 'hangs' THEN last_archived_time END), false
+  FROM archiver WHERE fault IS NOT NULL
+  UNION ALL
+  SELECT 'age', '', '', datname, kind, age, false
+  FROM pg_database, LATERAL (VALUES
+    ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
+    ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
+    AS a(kind, age, most)
+  WHERE age >= 0.9 * most
+  UNION ALL
+  SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
+  FROM pg_stat_database WHERE checksum_failures > 0
+  UNION ALL
+  SELECT 'restart', '', '', name, '', 0, false FROM pg_settings WHERE pending_restart AND source <> 'command line'
+  UNION ALL
+  SELECT 'collation', nspname, '', collname, pg_collation_actual_version(c.oid), 0, false
+  FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
+  WHERE collversion <> pg_collation_actual_version(c.oid) AND c.oid IN (SELECT unnest(indcollation) FROM pg_index)\
+{own if self.version >= _DATABASE_COLLATIONS else ""}{"".join(reads)}),
+counted AS (
+  SELECT *, count(*) OVER k AS total, row_number() OVER (k ORDER BY number DESC, schema, "table", name) AS place
+  FROM item WINDOW k AS (PARTITION BY kind, touched))
+SELECT kind, schema, "table", coalesce(name, '') AS name, detail, coalesce(floor(number), 0)::bigint::text AS number,
+  touched::text, total::text
+FROM counted WHERE place <= CASE kind WHEN 'sequence' THEN {_MOST_SEQUENCES} ELSE {MOST_SHOWN} END
+ORDER BY kind, touched DESC, place"""  # noqa: S608

@@ -1,0 +1,121 @@
+"""schema-drift on plain facts: texts of schemas. Real databases are asked in tests/site."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from preflight_checks.schema_drift import SchemaDrift
+
+from preflight.finding import Judgement, Status
+from preflight.plan import Account, Database, Plan
+from preflight.probe import Answer, Question, Via
+from preflight.questions.schema import Schema, SealedSchema, SealedSchemaProbe
+from preflight.testing import Trial, answered
+from tests.toy import MOMENT, WINDOW, toy_plan
+
+TEXT = """\
+PostgreSQL 15
+table billing.events_p1
+  owner app
+  column id bigint
+table billing.invoice
+  owner app
+  column id bigint
+end of 2 objects
+"""
+SEALED = SealedSchema(Schema.parse(TEXT))
+MORE = TEXT.replace("id bigint\nend", "id bigint\n  column legacy_ref text\nend")
+
+
+def plan(**database: object) -> Plan:
+    return toy_plan(databases=[Database(id="orders", host="db1", user=Account("release"), owner="dba", **database)])
+
+
+def judged(
+    seen: str = TEXT, sealed: SealedSchema = SEALED, *, moment: timedelta = timedelta(), **database: object
+) -> Judgement:
+    check = SchemaDrift(plan(**database), MOMENT + moment)
+    (subject,) = check.subjects()
+    assert subject.owner == "dba"
+    return check.judge(subject, schema=Schema.parse(seen), sealed=sealed)
+
+
+def test_the_same_schema_passes() -> None:
+    assert judged() == judged(drift_allowed=())
+    assert (judged().status, judged().summary) == (Status.PASS, "2 objects as sealed")
+
+
+def test_a_column_that_nobody_approved_fails_with_the_line_that_is_new() -> None:
+    found = judged(MORE)
+    assert (found.status, found.summary) == (Status.FAIL, "1 object not as sealed: table billing.invoice")
+    assert found.actual == "+column legacy_ref text"
+    assert found.expected == "the schema in toy.orders.schema.txt"
+    assert found.details == " table billing.invoice\n+  column legacy_ref text"
+    assert found.remedy.endswith("or have it approved, then run: preflight seal toy.toml")
+
+
+def test_once_the_window_has_begun_the_report_says_when_it_was_asked_and_what_judges_afterwards() -> None:
+    begun = WINDOW.start - MOMENT + timedelta(minutes=72)
+    said = "(asked Sat 2026-10-17 05:12 +00:00: where the scripts have run by then, `preflight verify` judges"
+    assert said in judged(MORE, moment=begun).remedy
+    assert judged(moment=begun).status is Status.PASS
+
+
+def test_what_jobs_make_is_left_out_and_listed() -> None:
+    partitions = TEXT.replace("events_p1", "events_p2")
+    assert judged(partitions).summary == "2 objects not as sealed: table billing.events_p1, table billing.events_p2"
+    allowed = ("billing.events_p*",)
+    passes = judged(partitions, drift_allowed=allowed)
+    left_out = "not compared, by `drift_allowed`: table billing.events_p1, table billing.events_p2"
+    assert (passes.status, passes.summary) == (Status.PASS, f"2 objects as sealed; {left_out}")
+    fails = judged(MORE.replace("events_p1", "events_p2"), drift_allowed=allowed)
+    assert fails.summary == f"1 object not as sealed: table billing.invoice; {left_out}"
+    assert judged(drift_allowed=("biling.*",)).summary.endswith("`drift_allowed`: no object has such a name")
+
+
+def test_another_major_version_is_not_compared() -> None:
+    found = judged(TEXT.replace("PostgreSQL 15", "PostgreSQL 16"))
+    assert (found.status, found.actual) == (Status.FAIL, "PostgreSQL 16")
+    assert found.expected == "PostgreSQL 15, as in toy.orders.schema.txt"
+
+
+@pytest.mark.parametrize(
+    ("sealed", "said"),
+    [
+        (SealedSchema(None, "no such file"), "the schema was never sealed"),
+        (SealedSchema(None, "no schema, or one that is cut off"), "the sealed schema cannot be relied on"),
+    ],
+)
+def test_without_a_sealed_schema_it_is_not_known(sealed: SealedSchema, said: str) -> None:
+    found = judged(sealed=sealed)
+    assert (found.status, found.summary) == (Status.UNKNOWN, said)
+    assert found.remedy.endswith("run: preflight seal toy.toml")
+
+
+def test_thousands_of_differences_have_an_end() -> None:
+    objects = "".join(f"table billing.t{number:04}\n  owner app\n  column id bigint\n" for number in range(3000))
+    found = judged(f"PostgreSQL 15\n{objects}end of 3000 objects\n")
+    assert len(found.summary) < 300
+    assert len(found.actual) < 300
+    assert 2000 <= found.details.count("\n") <= 2001
+    assert found.details.endswith("more")
+
+
+@pytest.mark.parametrize("seen", [TEXT, MORE, TEXT[:-5], "", None])
+@pytest.mark.parametrize("sealed", [TEXT, TEXT[:-5], "", None])
+def test_the_contract_of_all_checks(seen: str | None, sealed: str | None) -> None:
+    def answer(question: Question) -> Answer:
+        if question.via is Via.SQL:
+            return answered(json.dumps([{"schema": seen}])) if seen is not None else answered("", 1, "42703 no column")
+        return answered('{"sha256": ""}\n' + sealed) if sealed is not None else answered("", 1, "no such file")
+
+    trial = Trial(SchemaDrift, plan(), answer)
+    trial.assert_contract()
+    assert (trial.finding.status is Status.PASS) == (seen == sealed == TEXT)
+
+
+def test_the_sealed_text_is_read_beside_the_plan() -> None:
+    probe = SealedSchemaProbe.of(plan(), "orders")
+    assert probe.path == "toy.orders.schema.txt"

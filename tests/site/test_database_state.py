@@ -1,0 +1,335 @@
+"""database-state against real servers: each state made, judged, cured by the very statements that the line prints."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from preflight_checks.database_state import DatabaseState
+
+from preflight.finding import Finding, Judgement, Status
+from preflight.plan import Account as Login
+from preflight.plan import Backup, RemotePath, Scripts, SecretRef, Step, Window
+from tests.site.asking import NOW, WINDOW, database_on, finding, make_plan, told
+from tests.site.machine import TIMEOUT_SECONDS
+from tests.site.postgres import Cluster, DatabaseRole
+from tests.site.site import Site
+
+SOON = Window(zone="UTC", start=NOW + timedelta(minutes=10), end=NOW + timedelta(hours=6))
+AT_ONCE = dict.fromkeys(("lock_on_touched", "idle_in_transaction", "longest_transaction"), timedelta())
+HOURS = timedelta(hours=1)
+SETTINGS = {
+    "max_prepared_transactions": "4",
+    "archive_mode": "on",
+    "max_wal_size": "32MB",
+    "min_wal_size": "32MB",
+    "autovacuum_freeze_max_age": "100000",
+}
+TABLES = """
+CREATE SCHEMA billing;
+CREATE TABLE billing.customers (id bigint PRIMARY KEY, name text);
+CREATE TABLE billing.invoices (id integer GENERATED ALWAYS AS IDENTITY, customer bigint, total numeric, day date)
+  PARTITION BY RANGE (day);
+CREATE TABLE billing.invoices_2026 PARTITION OF billing.invoices FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE billing."Odd name" (id integer PRIMARY KEY);
+CREATE FUNCTION billing.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER "Stamp" BEFORE INSERT ON billing."Odd name" FOR EACH ROW EXECUTE FUNCTION billing.nothing();
+CREATE TRIGGER stamp BEFORE INSERT ON billing.invoices FOR EACH ROW EXECUTE FUNCTION billing.nothing();
+CREATE SEQUENCE billing.round AS smallint CYCLE;
+SELECT setval('billing.round', 32767);
+CREATE SEQUENCE billing.wide;
+SELECT setval('billing.wide', 4000000000);
+CREATE UNLOGGED TABLE billing.empty (id integer);
+INSERT INTO billing.customers SELECT n, 'customer ' || n FROM generate_series(1, 20) n;
+INSERT INTO billing.invoices (customer, day) SELECT n, date '2026-05-01' FROM generate_series(1, 20) n;
+ANALYZE;
+"""
+
+
+class Billing:
+    """A database with tables, and the plan of scripts that touch some of them."""
+
+    def __init__(self, cluster: Cluster, role: DatabaseRole, folder: Path) -> None:
+        self.cluster = cluster
+        self.role = role
+        self.folder = folder
+        self.name = cluster.create_database("billing", owner=role.name)
+        self.run(TABLES)
+        self.run(f'GRANT USAGE ON SCHEMA billing TO "{role.name}"')
+        self.run(f'GRANT SELECT ON ALL SEQUENCES IN SCHEMA billing TO "{role.name}"')
+
+    def run(self, statements: str) -> None:
+        self.cluster.sql(statements, dbname=self.name)
+
+    def connect(self, **parameters: Any) -> contextlib.closing[psycopg.Connection[Any]]:
+        return contextlib.closing(self.cluster.connect(self.name, **parameters))
+
+    def ask(
+        self,
+        *touches: str,
+        window: Window = WINDOW,
+        settings: Mapping[str, timedelta] | None = None,
+        sections: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Finding:
+        entry = database_on(self.cluster, self.role.name, name=self.name, password=SecretRef("env", "STATE_PASSWORD"))
+        folder = {"approved": Path("sql"), "manifest": Path("sums"), "staged": "/srv/sql"}
+        scripts = (
+            [Scripts(id="billing", database="orders", touches=tuple(filter(None, touches)), **folder)]
+            if touches
+            else []
+        )  # type: ignore[arg-type]
+        entry = replace(entry, **changes)
+        checks = {DatabaseState.id: settings or {}}
+        more = {"databases": [entry], "scripts": scripts, "checks": checks, **(sections or {})}
+        plan = make_plan(self.folder, hosts=("db1",), window=window, **more)
+        return finding(DatabaseState, plan)
+
+    def cure(self, point: Judgement) -> None:
+        """Runs the statements of its remedy."""
+        statements = re.findall(r"(?:^|(?<=[:;] ))[A-Z]{4,} [^;]*;", point.remedy)
+        assert statements, point.remedy
+        for statement in statements:
+            self.run(statement)
+
+
+@pytest.fixture(scope="module")
+def server(site: Site) -> Cluster:
+    cluster = site.start_postgres(settings=SETTINGS)
+    cluster.sql(f"ALTER SYSTEM SET archive_command = 'cp %p {cluster.backups}/%f'")
+    cluster.reload()
+    return cluster
+
+
+@pytest.fixture
+def billing(server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Billing:
+    role = server.create_role("release", options="IN ROLE pg_read_all_stats")
+    monkeypatch.setenv("STATE_PASSWORD", role.password)
+    return Billing(server, role, tmp_path)
+
+
+def points(found: Finding, status: Status) -> list[Judgement]:
+    return [each for each in found.judgement.telling_points() if each.status is status]
+
+
+def about(found: Finding, words: str) -> Judgement:
+    """The only point with these words."""
+    (point,) = (each for each in found.judgement.points or (found.judgement,) if words in each.summary)
+    return point
+
+
+FAULTS = """
+CREATE INDEX of_all ON ONLY billing.invoices (customer);
+ALTER TABLE billing.invoices_2026 ADD CONSTRAINT "Total is positive" CHECK (total >= 0) NOT VALID;
+CREATE DOMAIN billing.currency AS text;
+ALTER DOMAIN billing.currency ADD CONSTRAINT three CHECK (length(VALUE) = 3) NOT VALID;
+ALTER TABLE billing."Odd name" DISABLE TRIGGER "Stamp";
+ALTER TABLE billing.invoices DISABLE TRIGGER stamp;
+CREATE TABLE billing.lines (id integer PRIMARY KEY, customer integer REFERENCES billing.customers);
+ALTER TABLE billing.lines DISABLE TRIGGER ALL;
+INSERT INTO billing.lines VALUES (1, 1);
+ALTER SEQUENCE billing.invoices_id_seq RESTART 2000000000;
+"""
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+def break_tables(billing: Billing) -> None:
+    billing.run(FAULTS)
+    billing.run("UPDATE billing.customers SET name = 'two of them' WHERE id < 3")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        billing.run('CREATE UNIQUE INDEX CONCURRENTLY "By name" ON billing.customers (name)')
+    billing.run("UPDATE billing.customers SET name = 'one of them' WHERE id = 1")
+
+
+def test_a_sound_database_passes_whatever_it_holds_besides(billing: Billing) -> None:
+    other = billing.cluster.create_database("other")
+    with billing.cluster.connect(other) as elsewhere, billing.connect() as idle:
+        elsewhere.execute("BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'of another database'")
+        idle.execute("SELECT count(*) FROM billing.customers")
+        try:
+            found = billing.ask("billing.*")
+        finally:
+            elsewhere.execute("ROLLBACK PREPARED 'of another database'")
+    assert found.status is Status.PASS, told(found)
+    for words in (
+        "nothing is invalid, disabled or held back",
+        "no transaction is open for long",
+        "connected: 1 session of postgres from the server itself",
+    ):
+        assert words in found.judgement.summary
+
+
+def test_what_is_broken_fails_until_the_statements_of_its_lines_were_run(billing: Billing) -> None:
+    break_tables(billing)
+    touches = ("billing.invoices", "billing.customers", "billing.Odd name", "billing.lines")
+    found = billing.ask(*touches)
+    seen = {(point.status, point.summary): point.actual for point in found.judgement.points}
+    scripts = "of tables that the scripts"
+    assert (
+        seen.items()
+        >= {
+            (Status.FAIL, f"2 indexes are invalid, {scripts} touch"): '"By name" of billing.customers, of_all of '
+            "billing.invoices",
+            (
+                Status.FAIL,
+                f"1 constraint is NOT VALID, {scripts} touch",
+            ): '"Total is positive" of billing.invoices_2026',
+            (Status.FAIL, f"3 triggers are disabled, {scripts} touch"): '"Stamp" of billing."Odd name", stamp of '
+            "billing.invoices, those of foreign keys of billing.lines",
+            (Status.WARN, f"1 constraint is NOT VALID, {scripts} do not touch"): "three of billing.currency",
+            (Status.WARN, f"1 foreign key column is narrower than its target, {scripts} touch"): "customer of "
+            "billing.lines",
+            (Status.WARN, f"1 table has no statistics, {scripts} touch"): "billing.lines",
+            (Status.WARN, "the sequence billing.invoices_id_seq is used up to 93%"): "its last value is 2000000000",
+        }.items()
+    ), told(found)
+    elsewhere = billing.ask("billing.empty")
+    assert elsewhere.status is Status.WARN, told(elsewhere)
+    assert len(points(elsewhere, Status.WARN)) == 6, told(elsewhere)
+    (attach,) = re.findall(r"ALTER INDEX \S+ ATTACH PARTITION ", told(found))
+    billing.run("CREATE INDEX of_2026 ON billing.invoices_2026 (customer)")
+    billing.run(f"{attach} billing.of_2026")
+    for point in (*points(found, Status.FAIL), *points(found, Status.WARN)):
+        billing.cure(replace(point, remedy=point.remedy.replace(attach, "")))
+    billing.run("ALTER TABLE billing.invoices ALTER id TYPE bigint")
+    found = billing.ask(*touches)
+    assert found.status is Status.PASS, told(found)
+
+
+def test_an_index_that_is_being_built_is_no_finding(billing: Billing) -> None:
+    with billing.connect() as writer, billing.connect() as builder:
+        writer.execute("BEGIN; LOCK TABLE billing.customers IN ROW EXCLUSIVE MODE")
+        builder.pgconn.send_query(b"CREATE INDEX CONCURRENTLY made ON billing.customers (name)")
+        waits = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'"
+        wait_until(lambda: billing.cluster.scalar(waits) == 1)
+        found = billing.ask("billing.*")
+        assert found.status is Status.PASS, told(found)
+        writer.execute("COMMIT")
+        builder.pgconn.get_result()
+
+
+def test_sessions_warn_until_the_window_is_near_and_fail_then(billing: Billing) -> None:
+    with billing.connect(application_name="billing-ui") as holder, billing.connect() as idle, billing.connect() as busy:
+        holder.execute("BEGIN; SELECT 'a secret' FROM billing.invoices_2026")
+        idle.execute("BEGIN; SELECT 1")
+        busy.pgconn.send_query(b"SELECT pg_sleep(60)")
+        pids = [each.info.backend_pid for each in (holder, idle, busy)]
+        wait_until(
+            lambda: billing.cluster.scalar("SELECT state FROM pg_stat_activity WHERE pid = %s", pids[2]) == "active"
+        )
+        assert billing.ask("billing.invoices").status is Status.PASS
+        early = billing.ask("billing.invoices", settings=AT_ONCE)
+        assert early.status is Status.WARN, told(early)
+        found = billing.ask("billing.invoices", settings=AT_ONCE, window=SOON)
+        assert [point.status for point in found.judgement.telling_points()] == [Status.FAIL] * 3, told(found)
+        blocks, idles, longs = found.judgement.telling_points()
+        for point, words in (
+            (blocks, "1 session holds locks on tables that the scripts touch"),
+            (idles, "1 session is idle in a transaction"),
+            (longs, "1 transaction is open for long"),
+        ):
+            assert point.summary == words
+            assert f"{words}: seen now, asked again at the gate" in told(early)
+        for words in (
+            f"pid {pids[0]}, postgres from the server itself, billing-ui, idle in transaction, since ",
+            "holds billing.invoices_2026 (AccessShareLock), last query: BEGIN; SELECT",
+        ):
+            assert words in blocks.actual
+        assert "secret" not in told(found)
+        assert "whoever runs billing-ui as postgres on the server itself" in blocks.remedy
+        for point in (blocks, idles, longs):
+            billing.cure(point)
+        wait_until(lambda: not billing.cluster.sql("SELECT FROM pg_stat_activity WHERE pid = ANY (%s)", pids))
+        found = billing.ask("billing.invoices", settings=AT_ONCE, window=SOON)
+    assert found.status is Status.PASS, told(found)
+
+
+def test_a_lock_on_a_table_that_no_script_touches_blocks_nobody(billing: Billing) -> None:
+    settings = AT_ONCE | {"idle_in_transaction": HOURS, "longest_transaction": HOURS}
+    with billing.connect() as holder:
+        holder.execute('BEGIN; LOCK TABLE billing."Odd name" IN ACCESS EXCLUSIVE MODE')
+        found = billing.ask("billing.invoices", settings=settings, window=SOON)
+        assert found.status is Status.PASS, told(found)
+        found = billing.ask("billing.Odd name", settings=settings, window=SOON)
+        assert "(AccessExclusiveLock)" in about(found, "holds locks").actual, told(found)
+
+
+def test_the_dump_of_a_planned_backup_does_not_stand_in_the_way(billing: Billing) -> None:
+    backup = Backup(
+        id="billing", database="orders", directory=RemotePath("/b"), login=Login(billing.role.name), step="backup"
+    )
+    more: dict[str, Any] = {"backups": [backup], "steps": (Step(id="backup", minutes=30),)}
+    billing.run(f'GRANT SELECT ON billing.customers TO "{billing.role.name}"')
+    role = {"user": billing.role.name, "password": billing.role.password, "host": billing.cluster.address}
+    with billing.connect(application_name="pg_dump", **role) as dump:
+        dump.execute("BEGIN; SELECT FROM billing.customers")
+        found = billing.ask("billing.*", settings=AT_ONCE, window=SOON, sections=more)
+        assert found.status is Status.PASS, told(found)
+        assert f"a backup of the plan is being taken: pg_dump by {billing.role.name}" in found.judgement.summary
+        found = billing.ask("billing.*", settings=AT_ONCE, window=SOON)
+        assert found.status is Status.FAIL, told(found)
+
+
+def test_a_prepared_transaction_fails_until_it_is_rolled_back(billing: Billing) -> None:
+    billing.run("BEGIN; LOCK TABLE billing.customers; PREPARE TRANSACTION 'it''s left'")
+    found = billing.ask("billing.customers")
+    assert found.status is Status.PASS, told(found)
+    found = billing.ask("billing.customers", settings=AT_ONCE)
+    assert found.status is Status.FAIL, told(found)
+    assert "holds billing.customers (AccessExclusiveLock)" in told(found)
+    billing.cure(about(found, "left over"))
+    assert billing.ask("billing.customers", settings=AT_ONCE).status is Status.PASS
+
+
+def test_clients_from_addresses_that_nobody_listed(billing: Billing) -> None:
+    """127.0.0.1 is the server itself; 127.0.0.2 stands for another machine."""
+    name = billing.cluster.create_role("app").name
+    words = ("user", name, "database", billing.name, "application_name", "billing-ui", "", "")
+    start = "\0".join(words).encode()
+    with billing.cluster.hba(f"host all {name} 127.0.0.2/32 trust"), contextlib.ExitStack() as stack:
+        where = (billing.cluster.address, billing.cluster.port)
+        app = stack.enter_context(socket.create_connection(where, source_address=("127.0.0.2", 0)))
+        app.sendall(struct.pack("!ii", len(start) + 8, 3 << 16) + start)
+        wait_until(lambda: b"Z\0\0\0\5I" in app.recv(10_000))
+        assert billing.ask().status is Status.PASS
+        assert billing.ask(clients=("127.0.0.0/24",)).status is Status.PASS
+        early, found = (billing.ask(clients=("10.2.0.0/16", "::1"), window=window) for window in (WINDOW, SOON))
+        assert (early.status, found.status) == (Status.WARN, Status.FAIL), told(found)
+        stranger = about(found, "clients are connected from 127.0.0.2, which nobody listed")
+        assert stranger.actual == f"1 session of {name} from 127.0.0.2, billing-ui"
+        billing.cure(stranger)
+        wait_until(lambda: not app.recv(10_000))
+        assert billing.ask(clients=("10.2.0.0/16",), window=SOON).status is Status.PASS
+
+
+def test_what_the_role_may_not_see_is_unknown_until_it_is_granted(billing: Billing) -> None:
+    name = billing.role.name
+    billing.run(f'REVOKE pg_read_all_stats FROM "{name}"; REVOKE ALL ON ALL SEQUENCES IN SCHEMA billing FROM "{name}"')
+    found = billing.ask("billing.*")
+    assert found.status is Status.UNKNOWN, told(found)
+    hidden = about(found, "may not be seen")
+    assert hidden.remedy == f"GRANT pg_read_all_stats TO {name};"
+    assert about(found, "that may end, 0 may be read").status is Status.PASS
+    billing.cure(hidden)
+    assert billing.ask("billing.*").status is Status.PASS
+
+
+def test_without_touches_nobody_says_who_blocks(billing: Billing) -> None:
+    found = billing.ask("")
+    assert found.status is Status.UNKNOWN, told(found)
