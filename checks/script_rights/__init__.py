@@ -7,16 +7,15 @@ from collections.abc import Iterator, Sequence
 from preflight.check import Check, Probes, Subject
 from preflight.finding import Judgement, Status, passed, unknown, warned
 from preflight.judging.cures import hidden_from
-from preflight.judging.sealed_scripts import sealing_probes
 from preflight.judging.touched import TouchedObjects, touched_objects
 from preflight.plan.release_plan import grouped
 from preflight.plan.said import answered_for
 from preflight.plan.work import Section, ServerWork, server_work
-from preflight.questions.files import LocalText
+from preflight.questions.files import TARGET, LocalFile, LocalText
 from preflight.questions.rehearsed import RehearsalProbe, Rehearsed
 from preflight.questions.sql import quote_identifier
 from preflight.questions.work_rights import OWNER, Lack, Lacks, WorkRights, WorkRightsProbe
-from preflight.wording import MOST_NAMED, counted, listed, named
+from preflight.wording import MOST_NAMED, beside, counted, listed, named
 
 from .cures import WORDS, cure, words
 from .needs import needs_of
@@ -46,7 +45,7 @@ class ScriptRights(Check):
         return [Subject(work.id, work, work.owner, steps=work.steps) for work in works]
 
     def probes(self, subject: Subject) -> Probes:
-        manifest, _ = sealing_probes(self.plan, self.plan.scripts[subject.id])
+        manifest = LocalFile(TARGET, beside(self.plan.folder, self.plan.scripts[subject.id].manifest))
         return {"rehearsed": RehearsalProbe.of(self.plan), "manifest": manifest}
 
     def follow_up(self, subject: Subject, *, rehearsed: Rehearsed, manifest: LocalText) -> Probes:
