@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from preflight.check import Expect
 from preflight.cli.console import (
     OutputError,
     ask_hidden,
@@ -98,8 +99,9 @@ def deliver(
 ) -> int:
     """Keeps the run, writes every report asked for, and gives the exit code: the one of the format on standard output,
     and never 0 when something that was asked for could not be written. `difference`: what changed since an earlier
-    run."""
-    problems = [] if asked.took_seconds is None else _keep(asked, verdict, evidence_path)
+    run. What `verify` saw is not kept: no gate may start from it."""
+    is_run = asked.took_seconds is not None and verdict.expect is None
+    problems = _keep(asked, verdict, evidence_path) if is_run else []
     view = View(
         verbose=report.verbose,
         short=report.short,
@@ -122,13 +124,17 @@ def deliver(
     return exit_code(report.stdout_format, verdict) or (ExitCode.INTERNAL if problems else ExitCode.GO)
 
 
-def planned(plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime]) -> Inspection:
-    """What is to be judged, at the moment that --at names, else at `default`."""
+def planned(
+    plan_path: Path, report: ReportOptions, default: Callable[[Plan], datetime], expect: Expect | None = None
+) -> Inspection:
+    """What is to be judged, at the moment that --at names, else at `default`. `expect`: what `verify` wants to find."""
     plan, registry = load(plan_path)
+    if expect is not None:
+        registry = registry.verifying(expect)
     moment = default(plan)
     asked_at = min(moment, now())
     named = report.moment(plan, asked_at=asked_at)
-    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at)
+    return inspect(plan, registry, named or moment, report.selects(registry.ids), asked_at=asked_at, expect=expect)
 
 
 def _keep(asked: Asked, verdict: Verdict, path: Path | None) -> list[str]:

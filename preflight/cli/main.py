@@ -24,6 +24,7 @@ _COMMANDS = {
         "preflight.cli.run",
         "At the start of the call: ask again, judge, say what changed since the newest run.",
     ),
+    "verify": ("preflight.cli.run", "Once the work is done or taken back: are the systems in that state?"),
     "history": ("preflight.cli.run", "List the saved runs of a release, each judged again."),
     "init": ("preflight.cli.init", "Write a commented plan to begin with."),
     "lint": ("preflight.cli.offline", "Check plans without a network; say what they leave unconfirmed."),
@@ -39,7 +40,7 @@ _COMMANDS = {
 _EPILOG = """
 \b
 Exit codes, the same in every format:
-  0 GO    1 NO-GO    2 wrong call or invalid plan    3 HOLD
+  0 GO, VALID    1 NO-GO, NOT VALID    2 wrong call or invalid plan    3 HOLD, NOT KNOWN
   4 the tool itself failed    130 interrupted
 """
 

@@ -18,7 +18,7 @@ from preflight_checks.become import BecomeAccount
 from preflight_checks.command import Command, CommandCheck
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.database_state import DatabaseState
-from preflight_checks.rollback_ready import RollbackReady
+from preflight_checks.earlier_backup import EarlierBackup
 from preflight_checks.script_hashes import ScriptHashes
 from preflight_checks.script_rights import ScriptRights
 from preflight_checks.script_runner import ScriptRunner
@@ -34,10 +34,10 @@ from tests.site.postgres import Cluster
 from tests.site.site import Site
 
 CHECKS = (
-    *(BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, BackupRights, RollbackReady, ScriptHashes),
+    *(BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, BackupRights, EarlierBackup, ScriptHashes),
     ScriptRights,
 )
-PREVIOUS = "orders previous backup"
+PREVIOUS = "orders"
 
 
 @dataclass
@@ -74,7 +74,8 @@ def wanted(
     backup_role = postgres.create_role("backup").name
     postgres.sql(
         "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n; ANALYZE t; CREATE SCHEMA audit; "
-        f"CREATE TABLE own (); CREATE TABLE audit.log (a int); ALTER TABLE own OWNER TO {role.name}; CREATE TABLE audit.l2 (a int)",
+        "CREATE TABLE own (); CREATE TABLE audit.log (a int); CREATE TABLE audit.l2 (a int);"
+        f"ALTER TABLE own OWNER TO {role.name}",
         dbname=name,
     )
     monkeypatch.setenv("ORDERS_PASSWORD", role.password)
@@ -120,7 +121,7 @@ def red(plan: Plan) -> Iterator[str]:
     """What is not as good as it can be here: the site's storage is one disk and its folders lie in a temporary one."""
     for check in CHECKS:
         for subject, finding in findings(check, plan).items():
-            wanted = check is not RollbackReady or subject == PREVIOUS
+            wanted = check is not EarlierBackup or subject == PREVIOUS
             if wanted and finding.status is not Status.PASS and not _storage_alone(finding):
                 yield f"{subject}: {told(finding)}"
 
