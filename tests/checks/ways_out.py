@@ -491,6 +491,39 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"absent": {("backups", "nightly", "previous"): "the first one"}},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck._did_nothing": (
+        Way("key: changes", rehearsed, {"record": rehearsal_check.IDLE_WITHOUT_ROWS}, {"plan": rehearsal_check.MEANT}),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_drills": (
+        Way(
+            "act: seal the scripts with the command",
+            rehearsed,
+            {"record": rehearsal_check.with_entry(drills=())},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_place": (
+        Way(
+            "key: programs",
+            rehearsed,
+            {"record": rehearsal_check.with_database(version_num=180004)},
+            {"record": rehearsal_check.RECORD},
+        ),
+        Way(
+            "key: programs",
+            rehearsed,
+            {"record": rehearsal_check.with_database(missing_extensions=("postgis",))},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_runs": (
+        Way(
+            "line: rehearsal, of the entry that failed",
+            rehearsed,
+            {"record": rehearsal_check.with_entry(runs=(), drills=())},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
     "checks/rehearsal.py RehearsalCheck.judge": (
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
