@@ -63,13 +63,7 @@ def ask(
     zone: str = "",
 ) -> Asked:
     """Asks everything, or just what is in a network zone; progress on a terminal. `earlier`: see `collect`."""
-    secrets = Secrets.of(inspection.plan, ask_hidden if has_terminal() else None)
-    redact_with(secrets.redact)
-    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
-        for ref, purpose in inspection.plan.secrets(zone):
-            if ref.scheme == "prompt":
-                with suppress(SecretError):  # reported when the login needs it
-                    secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
+    secrets = secrets_of(inspection.plan, zone)
     progress, started = _Progress(), monotonic()
     with Pools(inspection.plan, secrets) as pools:
         try:
@@ -87,6 +81,18 @@ def ask(
         finally:
             progress.clear()
     return Asked(answered, secrets.redact, monotonic() - started)
+
+
+def secrets_of(plan: Plan, zone: str = "") -> Secrets:
+    """The plan's, masked from here on in everything that is printed."""
+    secrets = Secrets.of(plan, ask_hidden if has_terminal() else None)
+    redact_with(secrets.redact)
+    if has_terminal():  # else the references stay unresolved, and each login that needs one says so in the report
+        for ref, purpose in plan.secrets(zone):
+            if ref.scheme == "prompt":
+                with suppress(SecretError):  # reported when the login needs it
+                    secrets.value(ref, purpose)  # what is typed is asked for before the clock of the run starts
+    return secrets
 
 
 def deliver(

@@ -30,6 +30,7 @@ _COMMANDS = {
     "lint": ("preflight.cli.offline", "Check plans without a network; say what they leave unconfirmed."),
     "show": ("preflight.cli.offline", "Print every question that would be sent, word for word."),
     "seal": ("preflight.cli.seal", "Write the script manifests and pin the hosts' keys beside the plan."),
+    "rehearse": ("preflight.cli.rehearse", "Run the sealed scripts for real, on a scratch server of this machine."),
     "checks": ("preflight.cli.offline", "List the checks: id, severity, question."),
     "explain": ("preflight.cli.offline", "Tell all about one check: why, how, settings, privileges."),
     "schema": ("preflight.cli.offline", "Print the JSON Schema of the plan or of the JSON report."),
@@ -85,7 +86,7 @@ def cli(context: click.Context) -> None:
     """May the deployment window open, and if not, who must do what by when?
 
     preflight asks the real hosts, databases and applications of a release plan, the day before and at the start of
-    the call, and answers GO, NO-GO or HOLD. It only reads.
+    the call, and answers GO, NO-GO or HOLD. It only reads; `rehearse` alone writes, on this machine.
     """
     from preflight.engine.cut_off import TIMEOUT_SECONDS, at_deadline  # not for --help
 
