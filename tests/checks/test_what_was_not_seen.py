@@ -79,6 +79,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/script_hashes/agreement.py _rights": ("seen: the modes of the staged files",),
     "checks/script_hashes/agreement.py _staged_folder": ("seen: the link and where it leads",),
     "checks/script_people.py _faults": ("plan: nobody is named", "plan: one person under two names"),
+    "checks/script_rights/__init__.py _fits_nothing": ("seen: no object fits the plan's pattern",),
     "checks/script_runner/__init__.py ScriptRunner._against_server": ("seen: both versions",),
     "checks/time_budget.py TimeBudget._no_time_to_decide": ("plan: the steps and their minutes",),
     "checks/time_budget.py TimeBudget._odd_records": ("plan: the date of a source",),
