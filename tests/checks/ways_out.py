@@ -784,14 +784,6 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"files": BOTH},
         ),
     ),
-    "checks/script_runner/script_order.py OrderedScripts._transactions": (
-        Way(
-            "key: single_transaction",
-            script_runner.judge,
-            {"single_transaction": True, "texts": {**SCRIPTS, "020.sql": "select 'commit' \\gexec\n"}},
-            {"single_transaction": False},
-        ),
-    ),
     "checks/script_runner/script_order.py OrderedScripts._unlisted": (
         Way("key: files", script_runner.judge, {"way_back": ""}, {"files": BOTH}),
     ),
