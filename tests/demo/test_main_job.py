@@ -194,7 +194,7 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
         ("database-login", "billing", "the password of role release ends"),
         ("earlier-backup", "billing", "end"),
         ("app-health", "app2", "2.6"),
-        ("rehearsal", "billing", 'psql:010_currency.sql:3: ERROR:  column'),
+        ("rehearsal", "billing", "psql:010_currency.sql:3: ERROR:"),
         ("schema-drift", "billing", "+column currency text"),
         ("on-call", "dba", "no standby"),
         ("version-pairs", "end states", "app1 4.2 with app2 2.7: never tested"),
