@@ -66,6 +66,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/plan_coverage.py PlanCoverage.judge": ("plan: the reason why it is left out",),
     "checks/rehearsal.py RehearsalCheck.judge": ("plan: the reason why it is not rehearsed",),
     "checks/rollback_ready/__init__.py RollbackReady._judge_rehearsal": ("plan: the reason why it is not rehearsed",),
+    "checks/earlier_backup/reading.py judge_repository": ("seen: the failed one in Barman's list",),
     "checks/earlier_backup/reading.py _judge_verified": ("said: by the plan's own command, so in the plan",),
     "checks/earlier_backup/content.py _versions": ("seen: both versions",),
     "checks/earlier_backup/seen_backup.py being_written": ("seen: the backup before it was read",),
