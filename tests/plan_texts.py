@@ -176,6 +176,7 @@ line_endings = "lf-or-crlf"
 staged_by = ["deploy"]
 touches = ["billing.*"]
 privileges = { "audit.log" = ["INSERT"] }
+rights_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 way_back_shown = { by = "dba", on = 2026-10-10, reason = "run 8812" }
 runs_programs = { by = "dba", on = 2026-10-10, reason = "pg_dump alone, read by D. Kaya" }
 way_back = "undo/{stem}.down.sql"
@@ -193,6 +194,17 @@ staged = "/srv/release/more"
 command = ["./deploy.sh", "prod"]
 manifest_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 stops_on_error = { by = "dba", on = 2026-10-10, reason = "run 8812" }
+way_back = "undo/{stem}.down.sql"
+step = "scripts-app1"
+
+[scripts.by-wrapper]
+database = "orders"
+approved = "sql/wrapped"
+manifest = "sql/wrapped.SHA256SUMS"
+staged = "/srv/release/wrapped"
+command = ["./deploy.sh", "prod"]
+rehearse_command = ["./deploy.sh", "scratch"]
+changes = "nothing"
 way_back = "undo/{stem}.down.sql"
 step = "scripts-app1"
 
@@ -224,6 +236,10 @@ from = "2.7"
 to = "3.0"
 owner = "dba"
 health = [{ url = "https://app2.example.net/health", version = "version", identity = { name = "app2" } }]
+
+[rehearsal]
+content = "restore"
+programs = "pg/bin"
 
 [rollback]
 rehearsed = 2026-10-10
@@ -319,7 +335,7 @@ VALUES = (
 def with_reasons(text: str) -> str:
     """A plan that says, below all else, why it has nothing of each kind that it has nothing of."""
     try:
-        missing = {*SECTIONS, "rehearsal"} - tomllib.loads(text).keys()
+        missing = {*(SECTIONS.keys() - tomllib.loads(text).keys()), "rehearsal"}
     except tomllib.TOMLDecodeError:
         return text
     return "\n".join([text, "[release.without]", *(f'{section} = "a toy"' for section in sorted(missing)), ""])

@@ -21,8 +21,10 @@ from preflight.plan.values import (
     BackupMethod,
     Bytes,
     Connect,
+    Content,
     DatabaseRef,
     EntryId,
+    ExpectedChange,
     Factor,
     FileBelow,
     HostRef,
@@ -373,6 +375,13 @@ class Scripts:
     """What runs them instead of psql: a program and its arguments, without a shell, started in the staged folder."""
     stops_on_error: Said | None = None
     """Who answers for it that the `command` stops at the first error, as in a run in which a script failed."""
+    rehearse_command: tuple[Argument, ...] = ()
+    """What `preflight rehearse` runs in place of the `command`, with arguments of its own: its environment is PGHOST,
+    PGPORT, PGDATABASE and PGUSER of the scratch server, and no network is in reach where the machine offers that. The
+    `command` itself is never started there."""
+    changes: ExpectedChange | None = None
+    """`nothing` where the scripts are meant to change nothing: else a rehearsal on a restore that changed nothing
+    fails."""
     line_endings: LineEndings = LineEndings.AS_APPROVED
     """`lf-or-crlf` where staged scripts may differ from the approved ones in LF and CRLF at the ends of lines, by the
     way they are brought there; line breaks within texts of the SQL differ with them."""
@@ -390,7 +399,10 @@ class Scripts:
     """Objects of the database that the scripts create, alter or drop, each as SCHEMA.NAME, where `*` stands for any
     text: `["billing.*"]`. Not needed where a rehearsal saw what they touch."""
     privileges: Mapping[ObjectPattern, tuple[Privilege, ...]] = field(default_factory=dict)
-    """What they need on tables, views and sequences that they do not alter: `{ "audit.log" = ["INSERT"] }`."""
+    """What they need on tables and views that they do not alter: `{ "audit.log" = ["INSERT"] }`; USAGE is needed on
+    sequences."""
+    rights_shown: Said | None = None
+    """Who answers for rights of which the catalogues do not tell whether the scripts need them, or have them."""
     author: Name = ""
     """Who wrote the scripts."""
     reviewer: Name = ""
@@ -466,6 +478,18 @@ class RollbackFile:
     """The file."""
     sha256: Sha256
     """What its bytes must hash to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsing:
+    """`[rehearsal]`: what `preflight rehearse` runs the scripts on."""
+
+    content: Content = Content.SCHEMA
+    """`schema` of the real database; or `restore` of the newest `previous` of its backup, which proves that it can be
+    put back, and has the rows with which minutes and changed rows count."""
+    programs: Path | None = None
+    """Folder with PostgreSQL's server programs on the machine where it is called. Left out: those of the real server's
+    major version that this machine or the `demo` extra has, else the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,7 +170,7 @@ class BackupFormat(StrEnum):
 
 
 class Privilege(StrEnum):
-    """What PostgreSQL grants on a table, or on a sequence (SELECT, UPDATE, USAGE)."""
+    """What PostgreSQL grants on a table or a view; USAGE on a sequence."""
 
     SELECT = "SELECT"
     INSERT = "INSERT"
@@ -201,6 +201,21 @@ class TestResult(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+
+
+class Content(StrEnum):
+    """What a scratch database holds before the scripts are rehearsed there."""
+
+    SCHEMA = "schema"
+    """The real database's schema: no rows, so that minutes and rows tell nothing."""
+    RESTORE = "restore"
+    """The newest previous backup, put back."""
+
+
+class ExpectedChange(StrEnum):
+    """What scripts are said to change."""
+
+    NOTHING = "nothing"
 
 
 class DecisionKind(StrEnum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.plan_coverage import PlanCoverage
 from preflight_checks.sql import Assertion, SqlCheck, SqlSettings
 
+from preflight.check import Expect
 from preflight.finding import Judgement
 from preflight.plan import (
     Account,
@@ -51,10 +53,12 @@ from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, L
 from preflight.questions.http import Certificate, HttpAnswer, Samples
 from preflight.questions.jobs import HostJobs, PgCron, Systemd
 from preflight.questions.own_query import Found
+from preflight.questions.rehearsed import Touched
 from preflight.questions.schema import SealedSchema
 from preflight.questions.sizes import DataDirectories, WalRate
 from preflight.questions.storage import DirectoryKind, Target
 from preflight.questions.sudo import ProgramRun, Reach
+from preflight.questions.work_rights import Lacks
 from preflight.questions.work_start import LoginRefusal, ServerLogin
 from preflight.reasons import Reason
 from tests.checks import test_app_health as app_health
@@ -77,6 +81,7 @@ from tests.checks import test_rollback_ready as rollback_ready
 from tests.checks import test_schema_drift as schema_drift
 from tests.checks import test_script_effect as script_effect
 from tests.checks import test_script_hashes as script_hashes
+from tests.checks import test_script_rights as script_rights
 from tests.checks import test_script_runner as script_runner
 from tests.checks import test_time_budget as time_budget
 from tests.toy import MOMENT, settings_of, toy_plan
@@ -104,10 +109,10 @@ class Way:
 def app(
     *, headers: Mapping[str, str] | None = None, body: str = '{"version": "4.1"}', verified: bool = True, **more: Any
 ) -> Judgement:
-    """app1, which answers over HTTPS. `lost`: instead of its answer."""
-    lost = more.pop("lost", None)
-    plan = app_health.plan_of(Endpoint(url="https://app1/health", version="version", samples=1, **more))
-    check = AppHealth(plan, app_health.NOW)
+    """app1, which answers over HTTPS. `lost`: instead of its answer; `expect`: as `verify` wants it."""
+    lost, expect = more.pop("lost", None), more.pop("expect", None)
+    plan = app_health.plan_of(Endpoint(**{"url": "https://app1/health", "version": "version", "samples": 1, **more}))
+    check = AppHealth(plan, app_health.NOW, expect=expect)
     certificate = Certificate(
         not_before=app_health.NOW, not_after=app_health.NOW + timedelta(days=400), subject="app1", issuer="Our CA",
         names=("app1",), fingerprint="f" * 64, verified=verified,
@@ -253,6 +258,14 @@ DEPLOYED = {"command": ("./deploy.sh",), "texts": {**SCRIPTS, "deploy.sh": "exit
 UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/app_health.py _cached": (
         Way("act: name a path that no cache keeps", app, {"headers": {"cf-cache-status": "HIT"}}, {"headers": {}}),
+    ),
+    "checks/app_health.py _unasked": (
+        Way(
+            "key: version",
+            app,
+            {"expect": Expect.AFTER, "version": "", "body": '{"version": "4.2"}'},
+            {"version": "version"},
+        ),
     ),
     "checks/app_health.py _unwell": (
         Way("key: json", app, {"body": '{"version": "4.1", "status": "Humming"}'}, {"json": {"status": "Humming"}}),
@@ -482,6 +495,39 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"absent": {("backups", "nightly", "previous"): "the first one"}},
         ),
     ),
+    "checks/rehearsal.py RehearsalCheck._did_nothing": (
+        Way("key: changes", rehearsed, {"record": rehearsal_check.IDLE_WITHOUT_ROWS}, {"plan": rehearsal_check.MEANT}),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_drills": (
+        Way(
+            "act: seal the scripts with the command",
+            rehearsed,
+            {"record": rehearsal_check.with_entry(drills=())},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_place": (
+        Way(
+            "key: programs",
+            rehearsed,
+            {"record": rehearsal_check.with_database(version_num=180004)},
+            {"record": rehearsal_check.RECORD},
+        ),
+        Way(
+            "key: programs",
+            rehearsed,
+            {"record": rehearsal_check.with_database(missing_extensions=("postgis",))},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
+    "checks/rehearsal.py RehearsalCheck._judge_runs": (
+        Way(
+            "line: rehearsal, of the entry that failed",
+            rehearsed,
+            {"record": rehearsal_check.with_entry(runs=(), drills=())},
+            {"record": rehearsal_check.RECORD},
+        ),
+    ),
     "checks/rehearsal.py RehearsalCheck.judge": (
         Way("command: preflight rehearse", rehearsed, {}, {"record": rehearsal_check.RECORD}),
         Way("key: without", rehearsed, {}, {"plan": rehearsal_check.plan_with(rehearsal="on the test server")}),
@@ -663,6 +709,29 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             hashed,
             {"mutate": script_hashes.everywhere("030.sql", script_hashes.COPY)},
             {"runs_programs": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py ScriptRights.judge": (
+        Way("command: CREATE ROLE", script_rights.judged, {"gone": True}, {"gone": False}),
+    ),
+    "checks/script_rights/__init__.py ScriptRights._not_told": (
+        Way("command: preflight rehearse", script_rights.judged, {"touches": ()}, {"seen": script_rights.rehearsed()}),
+        Way("key: touches", script_rights.judged, {"touches": ()}, {"touches": ("app.*",)}),
+    ),
+    "checks/script_rights/__init__.py _judge_lack": (
+        Way(
+            "key: rights_shown",
+            partial(script_rights.judged, script_rights.lack(Lacks.ROW_SECURITY, certain=False)),
+            {},
+            {"rights_shown": SAID},
+        ),
+    ),
+    "checks/script_rights/__init__.py _of_other_kinds": (
+        Way(
+            "key: rights_shown",
+            script_rights.judged,
+            {"seen": script_rights.rehearsed(Touched(kind="role", name="x", defined=True))},
+            {"rights_shown": SAID},
         ),
     ),
     "checks/script_runner/__init__.py ScriptRunner._judge_program": (
