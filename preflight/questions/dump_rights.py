@@ -46,6 +46,8 @@ class Kind(StrEnum):
     SUBSCRIPTION = "subscription"
     REPLICA = "replica"
     """The server itself, where it is one."""
+    LOCKS = "lock"
+    """As many as the server is made for, by its settings, where pg_dump takes more: one on each table and sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,10 @@ found AS (
     WHERE relkind = 'r' AND extension IS NOT NULL AND oid NOT IN (SELECT oid FROM saved)
   UNION ALL SELECT 'subscription', quote_ident(subname) FROM pg_subscription
     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-  UNION ALL SELECT 'replica', '' WHERE pg_is_in_recovery()),
+  UNION ALL SELECT 'replica', '' WHERE pg_is_in_recovery()
+  UNION ALL SELECT 'lock', most::text FROM (SELECT current_setting('max_locks_per_transaction')::int
+      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS most) m
+    WHERE most < (SELECT count(*) FROM saved)),
 numbered AS (SELECT kind, name, count(*) OVER (PARTITION BY kind) AS total,
   row_number() OVER (PARTITION BY kind ORDER BY name) AS number FROM found)
 SELECT kind, name, total::text AS total FROM numbered WHERE number <= {MOST_FOUND} ORDER BY kind, number"""  # noqa: S608

@@ -30,6 +30,7 @@ WARNS: Mapping[str, tuple[str, ...]] = {
     "checks/backup_location/__init__.py BackupLocation._mount": ("seen: where it is mounted",),
     "checks/backup_location/__init__.py BackupLocation._shared": ("plan: same_device = warn; seen: the storage",),
     "checks/backup_location/writing.py judge_writing": ("seen: the folder's mode",),
+    "checks/backup_rights.py _locks": ("seen: the tables, and the settings of the server",),
     "checks/backup_rights.py _left_out": ("seen: what is in the database and in no dump",),
     "checks/backup_space/__init__.py BackupSpace._judge_bytes": ("seen: how much is left",),
     "checks/backup_space/__init__.py _judge_expected": ("seen: the size of the previous backup",),
