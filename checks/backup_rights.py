@@ -141,7 +141,7 @@ def _left_out(work: PlannedBackup, rights: DumpRights) -> Iterator[Judgement]:
 
 
 def _locks(rights: DumpRights) -> Iterator[Judgement]:
-    """Beyond what its settings are made for, a server gives locks while it has shared memory left (PostgreSQL, 20.12)."""
+    """Beyond its settings a server gives locks as long as it has shared memory left for them (PostgreSQL, 20.12)."""
     for most in rights.names.get(Kind.LOCKS, ()):
         yield warned(
             f"pg_dump locks every table at once, and the server is made for {most} locks: it may run out of them",
