@@ -135,9 +135,9 @@ class ScriptRunner(Check):
         """In the database session: the system identifier of the server (pg_control_system), as database-login asks it.
         And one more login to the database for each, on the host itself, as the account and with the program that will
         do the work: `psql -X -w`, which asks where it arrived, when that server was started and with which settings the
-        role begins; `pg_dump -w --schema-only` of a schema that does not exist; or, for a base backup, psql with
-        replication=true and IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a
-        prompt."""
+        role begins, and logs in again once it has ended, since a pooler then lends the same connection; `pg_dump -w
+        --schema-only` of a schema that does not exist; or, for a base backup, psql with replication=true and
+        IDENTIFY_SYSTEM. The role that puts a dump back logs in so too. It never waits at a prompt."""
         work: ServerWork = subject.item
         ran = [run.ran for run in programs if run.program in work.programs[:1]]
         if not work.connects or not all(ran):

@@ -654,6 +654,20 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
     "checks/rollback_ready/ways_back.py WaysBack.judge": (
         Way("act: look into the folder", way_back, {"texts": {}}, {"texts": DROPPING}),
     ),
+    "checks/schema_drift.py SchemaDrift._judge_work": (
+        Way(
+            "command: preflight rehearse toy.toml",
+            schema_drift.worked,
+            {"record": None, "problem": "no such file"},
+            {"record": schema_drift.recorded()},
+        ),
+        Way(
+            "key: [rehearsal]",
+            schema_drift.worked,
+            {"seen": schema_drift.TEXT, "record": schema_drift.recorded(version_num=180001)},
+            {"record": schema_drift.recorded(schema_drift.TEXT)},
+        ),
+    ),
     "checks/script_hashes/agreement.py _staged_folder": (
         Way(
             "command: chmod -R a+rX",
