@@ -116,8 +116,8 @@ class ScriptRunner(Check):
         entry = self.plan.scripts[work.id] if work.section is Section.SCRIPTS else None
         if entry and not work.by_login:
             probes["entered"] = WorkStartProbe(host.id, AsAccount.on(host, ""), entry.staged)
-        if work.command:
-            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.command[0])
+        if work.started:
+            probes["start"] = WorkStartProbe(host.id, account, entry.staged if entry else "/", work.started)
         elif entry and entry.log:
             probes["start"] = WorkStartProbe(host.id, account, log=entry.log)
         if work.restore and work.restore.command:
@@ -212,8 +212,8 @@ class ScriptRunner(Check):
     def _judge_start(self, work: ServerWork, seen: WorkStart) -> Judgement:
         """Whether the account finds the program of the `command`, or may write the log."""
         account = work.account or seen.account
-        name = visible(work.command[0] if work.command else self.plan.scripts[work.id].log)
-        can = f"{account} can {'start' if work.command else 'write'} {name}"
+        name = visible(work.started or self.plan.scripts[work.id].log)
+        can = f"{account} can {'start' if work.started else 'write'} {name}"
         expected = f"{can}, on {work.host.id}"
         if seen.account != account:
             looked = f"{seen.account} looked, who may not become {account}"
@@ -222,8 +222,9 @@ class ScriptRunner(Check):
             return passed(can)
         why = _IN_THE_WAY[seen.state]
         actual = f"{why}, as {account} sees it"
-        if work.command:
-            remedy = f"have it put there, executable for {account}; or correct `command` of {work.declared_in}"
+        if work.started:
+            key = "command" if work.command else "program"
+            remedy = f"have it put there, executable for {account}; or correct `{key}` of {work.declared_in}"
             return work.failed(f"{name} does not start: {why}", expected, actual, remedy)
         remedy = _log_remedy(work, name, seen.state, account)
         return work.failed(f"{name} cannot be written: {why}", expected, actual, remedy)
