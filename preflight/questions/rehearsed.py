@@ -13,7 +13,7 @@ from typing import Annotated
 from preflight.plan import Content, Plan
 from preflight.plan.limits import Between
 from preflight.probe import Reply, Unreadable
-from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of
+from preflight.questions.files import TARGET, LocalAct, LocalProbe, refusal_of, text_in
 from preflight.record import parse_json, plain, read_record
 from preflight.wording import beside
 
@@ -199,9 +199,7 @@ class RehearsalProbe(LocalProbe[Rehearsed]):
     def read(self, reply: Reply) -> Rehearsed:
         if reply.code:
             return Rehearsed(None, refusal_of(reply))
-        head, line, text = reply.text.partition("\n")
-        if not head or not line:
-            raise Unreadable("no text with its hash before it")
+        text = text_in(reply)
         try:
             return Rehearsed(parse_rehearsal(text))
         except Unreadable as error:
