@@ -127,7 +127,8 @@ class SchemaDrift(Check):
                 expected=expected,
                 actual=problem or elsewhere,
                 remedy=f"have somebody read the difference who knows the scripts (it must be {expected}), and say who "
-                f'did in [release]: without = {{ rehearsal = "" }}; before the next window: {self.plan.rehearse_command}',
+                'did in [release]: without = { rehearsal = "" }; before the next window, run: '
+                f"{self.plan.rehearse_command}",
             ),
             details=listed(lines, _MOST_LINES, "\n"),
         )
