@@ -186,7 +186,7 @@ def judge_state(
     if waiting := _of_kind(items, "restart"):
         points.append(_judge_waiting(waiting))
     if not server.touched:  # a replica has these from its primary
-        points += [_judge_age(item) for item in _of_kind(items, "age")]
+        points += map(_judge_age, _of_kind(items, "age"))
         points += _judge_objects(items)
         points += _judge_sequences(items, sequences, warn_used)
     if all(point.status is Status.PASS for point in points):
@@ -299,7 +299,8 @@ def _judge_waiting(waiting: Sequence[Item]) -> Judgement:
         f"{counted(waiting[0].total, 'setting waits', 'settings wait')} for a restart of the server: {names}",
         expected="a server that runs as its configuration says",
         actual=names,
-        remedy="have the server restarted before the window, or the settings taken back: the next restart changes them",
+        remedy="have the server restarted before the window, since the next restart changes them, or the settings "
+        "written as they run",
     )
 
 

@@ -21,6 +21,8 @@ _WRITTEN = f"""(CASE WHEN NOT pg_is_in_recovery()
 _ARCHIVED = f"""(('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint * (4294967296 / {_SEGMENTS})
       + ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint)"""
 """Numbers of such files: the one being written, and the one whose name was archived last."""
+_AGE_SHARE = 0.9
+"""Of the age at which autovacuum must prevent wraparound, as check_postgres warns."""
 _DATABASE_COLLATIONS = 150000
 """Since this version a database records the version of its own collation."""
 
@@ -176,12 +178,13 @@ item AS (
     extract(epoch FROM CASE fault WHEN 'fails' THEN last_failed_time WHEN 'hangs' THEN last_archived_time END), false
   FROM archiver WHERE fault IS NOT NULL
   UNION ALL
-  SELECT 'age', '', '', datname, kind, age, false
-  FROM pg_database, LATERAL (VALUES
-    ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
-    ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
-    AS a(kind, age, most)
-  WHERE age >= 0.9 * most
+  SELECT 'age', '', '', datname, of, age, false FROM (
+    SELECT DISTINCT ON (of) datname, of, age, most FROM pg_database, LATERAL (VALUES
+      ('transactions', age(datfrozenxid), current_setting('autovacuum_freeze_max_age')::int),
+      ('multixacts', mxid_age(datminmxid), current_setting('autovacuum_multixact_freeze_max_age')::int))
+      AS each(of, age, most)
+    ORDER BY of, age DESC) AS oldest
+  WHERE age >= {_AGE_SHARE} * most
   UNION ALL
   SELECT 'checksum', '', '', coalesce(datname, 'shared catalogues'), '', checksum_failures, false
   FROM pg_stat_database WHERE checksum_failures > 0
