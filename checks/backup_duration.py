@@ -14,7 +14,7 @@ from preflight.plan import Step, UndoKind
 from preflight.plan.limits import GUESS
 from preflight.plan.release_plan import protects
 from preflight.plan.work import PlannedBackup, planned_backups
-from preflight.questions.backup_reads import BackupBegan, UnplacedTime, WriteRate
+from preflight.questions.backup_times import BackupBegan, UnplacedTime, WriteRate
 from preflight.questions.backups import BackupFile, Listing, PreviousBackups
 from preflight.questions.shell import AsAccount
 from preflight.units import format_duration, format_size

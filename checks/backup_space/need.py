@@ -12,7 +12,7 @@ from statistics import median
 from preflight.judging.schedule import schedule
 from preflight.plan import BackupMethod
 from preflight.plan.work import PlannedBackup
-from preflight.questions.backups import BackupFile, Listing
+from preflight.questions.backups import PARTS_WITHIN, BackupFile, Listing
 from preflight.questions.sizes import Sizes, WalRate
 from preflight.questions.sql import membership_grant
 from preflight.questions.storage import Directory, device_name
@@ -25,8 +25,6 @@ _FORKS = 2
 _FILES_BESIDE_RELATIONS = 1000
 _SAMPLE_ERROR = 1.2
 """By so much a sample of a database may be off: less is no growth."""
-_SHORTEST_RHYTHM = timedelta(minutes=10)
-"""Files that follow each other faster are parts of one backup."""
 _COMPARED = 2
 """The newest file may be cut short; the one before it then tells how large the next one will be."""
 
@@ -122,7 +120,7 @@ def _rhythm(backups: Iterable[BackupFile]) -> timedelta | None:
     times = [backup.changed_at for backup in backups]
     gaps = [later - earlier for later, earlier in pairwise(times)]
     rhythm = timedelta(seconds=median(gap.total_seconds() for gap in gaps)) if gaps else timedelta()
-    return rhythm if rhythm >= _SHORTEST_RHYTHM else None
+    return rhythm if rhythm >= PARTS_WITHIN else None
 
 
 def _lies_on(backup: BackupFile, directory: Directory) -> bool:

@@ -277,7 +277,8 @@ class ScriptRunner(Check):
         if identity and same_role and role.begins_like(identity.settings):
             return
         yield from role.judge_read_only()
-        if not work.part:  # pg_restore sets its own, and psql runs what pg_dump wrote for that
+        # pg_restore sets its own, and psql runs what pg_dump wrote for that; but read-only it must not begin.
+        if not work.part or not role.is_seen:
             step = self.plan.step(work.step)
             yield from role.judge(timedelta(minutes=step.minutes if step else 0))
 

@@ -262,13 +262,18 @@ class ScriptRole:
         role, dbname = quote_identifier(self.name), quote_identifier(self.dbname)
         return self.database.on_primary(template.format(name=name, role=role, database=dbname))
 
+    @property
+    def is_seen(self) -> bool:
+        """Its settings were told."""
+        return self.settings.get(_READ_ONLY) is not None
+
     def begins_like(self, other: RoleSettings) -> bool:
         """Whether all that is judged here is the same there."""
         return all(self.settings.get(name) == other.get(name) for name in _JUDGED)
 
     def judge(self, longest: timedelta) -> Iterator[Judgement]:
         """`longest`: of the steps in which it works."""
-        if self.settings.get(_READ_ONLY) is None:
+        if not self.is_seen:
             grant = f"GRANT SELECT ON pg_catalog.pg_settings TO {quote_identifier(self.name)};"
             remedy = self.database.on_primary(grant)
             yield unknown(f"the own settings of {self.name} could not be seen", remedy=remedy)

@@ -61,6 +61,9 @@ def instead_of(keys: Keys, tables: Mapping[str, Any], complaint: Callable[[Mappi
             value = in_toml(tables["checks"]["rollback-ready"][key])
             table = "the [backups.NAME] it is for" if key == "read_within" else "[checks.restore-room]"
             return f"stands in {table} now: {key} = {value}"
+        case ("checks", "rollback-ready", "warn_size_ratio" | "least_size_ratio" | "written_within" as key):
+            value = in_toml(tables["checks"]["rollback-ready"][key])
+            return f"stands in [checks.earlier-backup] now: {key} = {value}"
         case ("checks", "rollback-ready" | "backup-location", "data_directory"):
             said = 'data_directory = { path = "/...", by = "ROLE", on = DATE, reason = "..." }'
             return f"is said by somebody now, in the [databases.NAME] it is for: {said}"

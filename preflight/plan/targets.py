@@ -310,6 +310,11 @@ class Backup:
     own): a program and its arguments, without a shell, run as `account`; `{file}` stands for the newest backup. Status
     0 is yes, which the report tells as a warning, since nobody saw it. preflight starts it as it stands: it must change
     nothing. What can be read here is read all the same, and what was read counts."""
+    left_out: tuple[ObjectPattern, ...] = ()
+    """Tables whose data the job leaves out on purpose, each as SCHEMA.NAME, where `*` stands for any text; a backup
+    that lacks another one is not complete."""
+    globals: RemotePath = RemotePath("")
+    """Glob of files of `pg_dumpall --globals-only` on the host: a dump of a database holds no roles."""
     keep: Annotated[int, Between(1)] | None = None
     """How many of them the job that writes them keeps; without it nothing is taken to be removed before the window."""
     max_age: Annotated[timedelta, Above(0)] = timedelta(hours=26)

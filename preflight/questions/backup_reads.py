@@ -1,86 +1,44 @@
-"""Questions that read an earlier backup, and about the time one takes: whether it can be read to its end, at the lowest
-priority, since only that proves it; when it was begun; and how fast its folder takes what is written to it.
+"""Questions that read an earlier backup to its end, since only that proves that it can be, and tell what it holds.
 
 `pg_restore -l` shows a whole table of contents for an archive cut off after one per cent of its length, so the list
 tells what the archive is, and the full read that it is there."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from preflight.plan import BackupFormat, BackupMethod
-from preflight.plan.limits import Between
 from preflight.plan.work import PlannedBackup
-from preflight.probe import Family, Question, Reply, T, Unreadable
-from preflight.questions.backups import BackupFile, BackupKind, Listing
+from preflight.probe import Reply, Unreadable
+from preflight.questions.backups import BackupFile, BackupKind, Listing, LongRead, ProgramRead
 from preflight.questions.fields import Count, output_of, read_fields, read_lines, whole_number
-from preflight.questions.shell import AccountProbe, AsAccount, Looked, filled, found_program, quoted
+from preflight.questions.shell import FIND_HASH_TOOL, AsAccount, Looked, quoted
 
 PROGRAM_MISSING = 127
 """Exit status, of a shell."""
-MOST_NAMES = 10_000
-"""Tables of a backup that are told by name."""
-_BEGIN = """\
-f=@FILE@
-low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
-t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
-"""
-_RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
-# The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
-_RUN_WITHOUT_PROMPT = """\
-ulimit -t @SECONDS@
-sudo -k -n -l -u @ACCOUNT@ -- $t @CALL@ >/dev/null 2>&1 </dev/null || t=
-run() { low sudo -k -n -u @ACCOUNT@ -- $t "$@" </dev/null; }"""
-_RUN_WITH_PASSWORD = """\
-ulimit -t @SECONDS@
-IFS= read -r secret
-run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"""
+_READS_TAR = 18
+"""The major version from which on pg_verifybackup does."""
+_WORDS_OF_ENTRY = 3
 
 
-@dataclass(frozen=True)
-class LongRead(AccountProbe[T]):
-    """Reads a backup, for at most so many seconds."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a dump holds of one database."""
 
-    family = Family.BACKUP
-    own_channel: ClassVar[bool] = True
-    path: str
-    seconds: float
-    state: str = field(default="", kw_only=True)
-    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
-    another question."""
-
-    def question(self) -> Question:
-        return replace(super().question(), timeout_seconds=self.seconds)
-
-    def _text(self, script: str, **values: str) -> str:
-        # The session's own limit comes first, and says that it was the time.
-        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word}
-        values |= {"SECONDS": f"{math.ceil(self.seconds) + 5}", "NAMES": str(MOST_NAMES)}
-        listed = f"# as listed: {self.state}\n" if self.state else ""
-        return filled(f"{listed}{_BEGIN}{script}", **values)
+    tables: int
+    """Tables whose data is in it."""
+    names: frozenset[str]
+    """Of these, at most `MOST_NAMES`: schema and name with a blank between."""
+    kinds: frozenset[str]
+    """What else is in it, as pg_dump calls it: `TABLE`, `INDEX`, `FK CONSTRAINT`."""
+    owners: frozenset[str]
+    """Roles that own these tables; of an archive, those of tables whose names hold no blank."""
 
 
-@dataclass(frozen=True)
-class ProgramRead(LongRead[T]):
-    """Reads it with a program, as the account; one of PostgreSQL's where it lies, PATH or not."""
-
-    script: ClassVar[str]
-    """Calls the program as `run "$p"`."""
-    call: ClassVar[str] = '"$p" -l -- "$f"'
-    """One call of it, for which sudo is asked whether it may be limited in time."""
-    program: str
-
-    def ask(self) -> str:
-        run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
-        run = _RUN_AS_LOGIN if self.account.is_login else run
-        found = found_program(self.program, self.account)
-        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)
+_NOTHING = Held(0, frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +53,26 @@ class ArchiveRead:
     database: str
     server: str
     """`Dumped from database version`, the first word."""
+    dumped_by: str
+    """`Dumped by pg_dump version`, the first word."""
     tables: int
     """Tables whose data is in it."""
     entry: tuple[str, ...] = ()
     """Of these, at most `MOST_NAMES`: schema, name and owner with blanks between."""
+    kind: tuple[str, ...] = ()
+    """What else is in it, each once: `TABLE`, `INDEX`, `FK CONSTRAINT` and so on, as its table of contents says it."""
     text_bytes: Count = 0
     """Of the SQL that it is put back with; 0 where it was not read."""
     created: str = ""
     """When it was begun, `2026-10-16 22:00:01` by the clock of whoever dumped, in a zone that it does not tell."""
 
     @property
-    def names(self) -> frozenset[str]:
-        """Schema and name with a blank between; where one of them holds blanks, others beside."""
+    def held(self) -> Held:
         words = [each.split(" ") for each in self.entry]
-        return frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+        # Where a name holds blanks, others beside it.
+        names = frozenset(" ".join(each[:count]) for each in words for count in range(2, len(each)))
+        owners = frozenset(each[2] for each in words if len(each) == _WORDS_OF_ENTRY)
+        return Held(self.tables, names, frozenset(self.kind), owners)
 
     @property
     def listed(self) -> bool:
@@ -138,13 +102,13 @@ class TextRead(Looked):
     """It ends as what began it ends, with the first line and `complete` (since the minor releases of 2025 others may
     follow): of a whole cluster's dump, the end of one database is none."""
     server: str = ""
-    databases: Mapping[str, int] = field(default_factory=dict)
-    """Name -> COPY and INSERT commands after its `\\connect`; most dumps of pg_dump have none."""
-    tables_before: int = 0
-    """COPY and INSERT commands before any `\\connect`."""
-    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Database (empty before any `\\connect`) -> schema and name of the tables of these commands with a blank between,
-    at most `MOST_NAMES`."""
+    dumped_by: str = ""
+    databases: tuple[str, ...] = ()
+    """Names after its `\\connect`s; most dumps of pg_dump have none."""
+    held: Mapping[str, Held] = field(default_factory=dict)
+    """By database; empty for what comes before any `\\connect`."""
+    roles: tuple[str, ...] = ()
+    """Those that it makes, at most `MOST_NAMES`, quoted where SQL wants that."""
     created: str = ""
     """As of an archive, with its zone's name; empty where that was not told (--verbose)."""
 
@@ -168,9 +132,11 @@ class TextRead(Looked):
         """Of its first `\\connect`."""
         return next(iter(self.databases), "")
 
-    @property
-    def tables(self) -> int:
-        return self.tables_before + sum(self.databases.values())
+    def of(self, database: str) -> Held:
+        """What it holds of a database; a dump of a single one seldom names it."""
+        names = [database] if self.of_cluster else [database, ""]
+        found = [self.held[name] for name in names if name in self.held]
+        return max(found, key=lambda held: held.tables, default=_NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +146,33 @@ class Verified:
 
     code: int
     said: str
+    major: int | None = None
+    """Of pg_verifybackup."""
+    identifier: str = ""
+    """System identifier of the server whose base backup it is; empty where that is not seen."""
+    wal: bool = False
+    """The write-ahead log of a base backup in tar format is seen beside it."""
 
     @property
     def is_whole(self) -> bool:
         return self.code == 0
 
+    @property
+    def reads_tar(self) -> bool:
+        """Of pg_verifybackup."""
+        return self.major is not None and self.major >= _READS_TAR
 
-_COMMAND = re.compile(r'\d+ (?:COPY|INSERT INTO) ("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^"( ]+) .*')
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(Looked):
+    """The SHA-256 that was written down beside a backup, and its own."""
 
-def _table(line: str) -> str:
-    """Schema and name of a table, of a COPY or INSERT command; empty for what has none."""
-    found = _COMMAND.fullmatch(line)
-    words = [word[1:-1].replace('""', '"') if word[0] == '"' else word for word in found.groups()] if found else []
-    return " ".join(words)
+    file: str
+    """Where it is written; empty for nowhere."""
+    wanted: str
+    """Its first word there."""
+    sha256: str
+    """Of the backup; empty where it was not hashed."""
 
 
 def connected_to(argument: str) -> str:
@@ -211,8 +190,12 @@ list=$(run "$p" -l -- "$f" 2>&1); code=$?
 printf 'list_code=%s\\n' "$code"
 printf '%s\\n' "$list" | grep '^; ' | head -n 20 | cut -c 1-300 | sed 's/^; */header=/'
 printf '%s\\n' "$list" | sed -n 's/^; Archive created at \\([-0-9]* [:0-9]*\\).*/created=\\1/p' | head -n 1
-data=$(printf '%s\\n' "$list" | sed -n 's/^[0-9]*; [0-9]* [0-9]* TABLE DATA /entry=/p')
-printf 'tables=%s\\n%s\\n' "$(printf '%s' "$data" | grep -c .)" "$(printf '%s\\n' "$data" | head -n @NAMES@)"
+printf '%s\\n' "$list" | awk '/^[0-9]+; [0-9]+ [0-9]+ / {
+    sub(/^[0-9]+; [0-9]+ [0-9]+ /, "")
+    if (sub(/^TABLE DATA /, "")) { if (++tables <= @NAMES@) print "entry=" $0 }
+    else if (match($0, /^(TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|EXTENSION|BLOBS) /)) kinds[substr($0, 1, RLENGTH - 1)]
+  }
+  END { print "tables=" tables + 0; for (kind in kinds) print "kind=" kind }'
 said=$list
 [ "$code" -eq 0 ] || printf '%s\\n' "$list" | tail -n 3 >&2
 if [ "$code" -eq 0 ]; then
@@ -226,6 +209,11 @@ _VERIFY = """\
 said=$(run @CALL@ 2>&1); code=$?
 said=$([ "$code" -eq 0 ] || printf '%s\\n' "$said" | grep . | head -n 1 | cut -c 1-300)
 printf 'code=%s\\nsaid=%s\\n' "$code" "$said\""""
+_BASE = """\
+printf 'major=%s\\n' "$(run "$p" --version 2>/dev/null | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')"
+run "${p%pg_verifybackup}pg_controldata" -- "$f" 2>/dev/null | sed -n 's/^Database system identifier: */identifier=/p'
+case $(ls -- "$f" 2>/dev/null) in *pg_wal.tar*) echo wal=yes ;; *) echo wal=no ;; esac
+"""
 _TEXT = """\
 printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
 if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
@@ -235,21 +223,34 @@ if [ -r "$f" ]; then echo readable=yes; else echo readable=no; exit 0; fi
   NR <= 200 && begin == "" && /^-- PostgreSQL database (cluster )?dump$/ { begin = $0 }
   NR <= 200 && begin == "" && /^PGDMP|[\\001-\\010\\016-\\037]/ { inner = 1 }
   version == "" && /^-- Dumped from database version [0-9]/ { version = $6 }
+  dumper == "" && /^-- Dumped by pg_dump version [0-9]/ { dumper = $6 }
   /^\\\\connect / { name[++databases] = substr($0, 10, 200) }
   created == "" && /^-- Started on / { created = substr($0, 15, 60) }
-  /^COPY .* FROM stdin;$/ || /^INSERT INTO / {
-    tables[databases + 0]++
-    line = databases + 0 " " substr($0, 1, 300)
-    sub(/ (VALUES|\\().*/, " ", line)
-    if (!(line in into) && ++names <= @NAMES@) into[line]
+  /^CREATE ROLE .*;$/ && ++roles <= @NAMES@ { print "role=" substr($0, 13, length($0) - 13) }
+  /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / {
+    kind = $0; sub(/.*; Type: /, "", kind); sub(/; Schema: .*/, "", kind)
+    if (kind == "TABLE DATA" && ++tables[databases + 0] && ++names <= @NAMES@) print "into=" databases + 0 " " $0
+    else kinds[databases + 0 " " kind]
   }
   END {
     for (line in last) if (begin != "" && last[line] == begin " complete") complete = 1
     printf "code=%s\\ntext_bytes=%.0f\\nfirst_line=%s\\nholds_archive=%d\\n", code, bytes, begin, inner
-    printf "server=%s\\ncreated=%s\\ncomplete=%d\\ntables_before=%d\\n", version, created, complete, tables[0]
-    for (line in into) printf "into=%s\\n", line
-    for (n = 1; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
+    printf "server=%s\\ndumped_by=%s\\ncreated=%s\\ncomplete=%d\\n", version, dumper, created, complete
+    for (line in kinds) print "kind=" line
+    for (n = 0; n <= databases && n <= @MOST@; n++) printf "database=%d %s\\n", tables[n], name[n]
   }'"""
+_RECORDED = """\
+printf 'ran_as=%s\\naccount=%s\\n' "$(id -u)" "$(id -u @ACCOUNT@)"
+beside=; for r in "$f.sha256" "$f.sha256sum"; do [ ! -f "$r" ] || { beside=$r; break; }; done
+wanted=; sum=
+if [ -n "$beside" ]; then
+  wanted=$(head -n 1 -- "$beside" 2>/dev/null | cut -c 1-200 | sed 's/^\\\\//; s/[^0-9A-Za-z].*//')
+  @FIND_TOOL@
+  [ -z "$tool" ] || sum=$(low $t $tool <"$f" 2>/dev/null | cut -d ' ' -f 1)
+fi
+printf 'file=%s\\nwanted=%s\\nsha256=%s\\n' "$beside" "$wanted" "$sum\""""
+_DATA_FOR = re.compile(r"-- Data for Name: (.*); Type: TABLE DATA; Schema: (.*); Owner: (.*)")
+_VERSIONS = ("from database", "by pg_dump")
 _READERS = {BackupKind.TEXT: "cat"} | {
     kind: f"{kind} -dc" for kind in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
 }
@@ -267,9 +268,10 @@ class ReadArchive(ProgramRead[ArchiveRead]):
     def read(self, reply: Reply) -> ArchiveRead:
         fields = read_fields(output_of(reply))
         lines = (line.partition(":") for line in fields.pop("header", []))
-        header = {"dbname": "", "Dumped from database version": "", **{name: value.strip() for name, _, value in lines}}
-        server = header["Dumped from database version"].partition(" ")[0]
-        found = read_lines(ArchiveRead, fields, database=header["dbname"], server=server)
+        header = {name: value.strip() for name, _, value in lines}
+        server, dumped_by = (header.get(f"Dumped {by} version", "").partition(" ")[0] for by in _VERSIONS)
+        database = header.get("dbname", "")
+        found = read_lines(ArchiveRead, fields, database=database, server=server, dumped_by=dumped_by)
         if found.is_whole and not found.listed:
             raise Unreadable("the full read ends well where the listing did not")
         if found.listed and not (found.database and server):
@@ -296,6 +298,12 @@ class Verify(ProgramRead[Verified]):
         return read_lines(Verified, reply)
 
 
+class VerifyBase(Verify):
+    """Has pg_verifybackup hold a base backup against its manifest, and asks pg_controldata of which server it is."""
+
+    script = _BASE + _VERIFY
+
+
 @dataclass(frozen=True)
 class ReadText(LongRead[TextRead]):
     """Reads SQL text to its end, unpacking it on the way; its size before and after costs nothing more."""
@@ -313,16 +321,50 @@ class ReadText(LongRead[TextRead]):
         fields = read_fields(output_of(reply))
         if fields.get("readable") == ["no"]:
             return read_lines(TextRead, fields)
-        databases: Counter[str] = Counter()
-        connected = [""]
-        for line in fields.pop("database", []):
+        names, held = list[str](), dict[str, Held]()
+        of_each = [_by_place(fields.pop(name, [])) for name in ("into", "kind")]
+        for place, line in enumerate(fields.pop("database", [])):
             tables, _, argument = line.partition(" ")
-            connected.append(connected_to(argument))
-            databases[connected[-1]] += whole_number(tables)
-        into = [(connected[int(line.partition(" ")[0])], _table(line)) for line in fields.pop("into", [])]
-        names = {name: frozenset(table for held, table in into if held == name and table) for name in connected}
+            into, kinds = (lines.get(str(place), []) for lines in of_each)
+            names.append(connected_to(argument))
+            held[names[-1]] = _held(whole_number(tables), into, kinds)
+        if not names:
+            raise Unreadable("what it holds is not told")
         said = " ".join(reply.error.split())[:300]
-        return read_lines(TextRead, fields, complete=True, said=said, databases=databases, names=names)
+        roles = tuple(fields.pop("role", []))
+        return read_lines(
+            TextRead, fields, complete=True, said=said, databases=tuple(names[1:]), held=held, roles=roles
+        )
+
+
+def _by_place(lines: Iterable[str]) -> Mapping[str, list[str]]:
+    """Of lines that begin with the number of the `\\connect` after which they were found."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        place, _, rest = line.partition(" ")
+        found.setdefault(place, []).append(rest)
+    return found
+
+
+def _held(tables: int, comments: Iterable[str], kinds: Iterable[str]) -> Held:
+    """By what pg_dump writes before the data of each table."""
+    found = [match for match in map(_DATA_FOR.fullmatch, comments) if match]
+    names, owners = (frozenset(each.expand(words) for each in found) for words in (r"\2 \1", r"\3"))
+    return Held(tables, names, frozenset(kinds), owners)
+
+
+@dataclass(frozen=True)
+class RecordedSum(LongRead[Recorded]):
+    """Hashes a file beside which its SHA-256 was written down, which is no work where there is none."""
+
+    def ask(self) -> str:
+        return self.account.or_login(self._text(_RECORDED, FIND_TOOL=FIND_HASH_TOOL))
+
+    def may_be_kept(self, reply: Reply) -> bool:
+        return False  # the file beside it may be another one
+
+    def read(self, reply: Reply) -> Recorded:
+        return read_lines(Recorded, reply)
 
 
 def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> LongRead[Any] | None:
@@ -334,8 +376,10 @@ def read_in_full(planned: PlannedBackup, listing: Listing, file: BackupFile) -> 
         kind = BackupKind.UNREADABLE if backup.format is BackupFormat.PLAIN else BackupKind(backup.format)
     if kind.is_archive:
         return ReadArchive(*place, planned.program("pg_restore"), state=file.state)
-    if kind is BackupKind.BASE:
-        return Verify(*place, planned.program("pg_verifybackup"), ("-q", "-e", "--", file.path))
+    if kind in (BackupKind.BASE, BackupKind.BASE_TAR):
+        # Of WAL in tar format pg_verifybackup reads nothing.
+        skip = ("-n",) if kind is BackupKind.BASE_TAR else ()
+        return VerifyBase(*place, planned.program("pg_verifybackup"), ("-q", "-e", *skip, "--", file.path))
     return ReadText(*place, kind, state=file.state) if kind in _READERS else None
 
 
@@ -347,116 +391,3 @@ def verify_by_plan(planned: PlannedBackup, file: BackupFile) -> Verify | None:
     program, *words = (word.replace("{file}", file.path) for word in planned.backup.verify)
     within = planned.backup.read_within.total_seconds()
     return Verify(planned.host.id, AsAccount.of(planned), file.path, within, program, tuple(words), state=file.state)
-
-
-SAMPLE_BYTES = 64 * 1024**2
-SAMPLE_SECONDS = 2.0
-
-# An archive holds the clock of whoever dumped, without its zone (WriteHead in pg_backup_archiver.c), and pg_restore
-# shows it as a time of its own zone; the session's own TZ is UTC. So the moment is sought at which the host's clock
-# shows that very text, with the name of the zone, which tells the two hours of a change of the clocks apart.
-_BEGAN = """\
-unset TZ
-list=$(run "$p" -l -- "$f" 2>&1); code=$?
-text=$(printf '%s\\n' "$list" | sed -n 's/^; Archive created at //p' | head -n 1 | cut -c 1-60)
-printf 'code=%s\\ntext=%s\\n' "$code" "$text"
-zones() {
-  { cat /etc/environment /etc/crontab /etc/cron.d/*; crontab -l; } 2>/dev/null </dev/null |
-    sed -n "s|^ *TZ *= *[\\"']\\{0,1\\}\\([A-Za-z0-9_+/:-]*\\).*|\\1|p" | sort -u | head -n 20
-}
-[ -n "$text" ] && t=$(date -d "${text% *}" +%s 2>/dev/null) || exit 0
-for s in -3600 -1800 0 1800 3600; do
-  at=$((t + s))
-  [ "$(date -d "@$at" '+%Y-%m-%d %H:%M:%S %Z')" = "$text" ] || continue
-  printf 'offset=%s\\n' "$(date -d "@$at" +%z)"
-  zones | while IFS= read -r zone; do printf 'offset=%s\\n' "$(TZ=$zone date -d "@$at" +%z)"; done
-done"""
-_RATE = """\
-said=$(nice -n 19 python3 -I -c '@SAMPLE@' @DIRECTORY@ 2>/dev/null)
-printf '%s\\nend=yes\\n' "$said\""""
-# O_TMPFILE makes a file without a name, gone when the program ends; each block is on the disk before the next one.
-_SAMPLE = """\
-import os, sys, time
-block = os.urandom(1 << 20)
-file = os.open(sys.argv[1], os.O_TMPFILE | os.O_WRONLY, 0o600)
-begun = time.monotonic()
-written = 0
-while written < @BYTES@ and time.monotonic() - begun < @SECONDS@:
-    written += os.write(file, block)
-    os.fdatasync(file)
-print(f"written={written}\\nmicroseconds={round((time.monotonic() - begun) * 1e6)}")
-"""
-_FILE_IS_MADE_WITHIN = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class _Began:
-    code: int
-    text: str
-    offset: tuple[timedelta, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class UnplacedTime:
-    """When an archive was begun by its header, which the birth of its file does not confirm."""
-
-    text: str
-    """As pg_restore shows it."""
-
-
-@dataclass(frozen=True)
-class BackupBegan(ProgramRead[datetime | UnplacedTime | None]):
-    """When pg_dump began an archive, by its own header, UTC; None where nothing tells it.
-
-    pg_dump makes the file at the moment that it writes into the header. Where the birth of the file is the moment at
-    which a clock in the host's own zone, or in one that cron or every session there has, showed that time, it is the
-    beginning. Otherwise the file was copied, synced or written over, or dumped by a clock of another zone: which of
-    these it was, and with it the time the backup took, cannot be told."""
-
-    script = _BEGAN
-    changed_at: datetime
-    """When the archive was last changed, UTC."""
-    born_at: datetime | None
-    """When its file or folder was made, UTC; None where that is not known."""
-
-    def read(self, reply: Reply) -> datetime | UnplacedTime | None:
-        told = read_lines(_Began, reply)
-        if told.code != 0 or not told.text:
-            return None
-        born = self.born_at
-        try:
-            shown = datetime.fromisoformat(told.text.rpartition(" ")[0]).replace(tzinfo=UTC)
-            # The moments at which clocks in the zones of this host showed it.
-            moments = [shown - offset for offset in told.offset]
-        except (ValueError, OverflowError):
-            moments = []
-        if born and born <= self.changed_at and any(abs(born - each) <= _FILE_IS_MADE_WITHIN for each in moments):
-            return born
-        return UnplacedTime(told.text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    written: Annotated[int, Between(1)]
-    microseconds: Annotated[int, Between(1)]
-
-
-@dataclass(frozen=True)
-class WriteRate(AccountProbe[float | None]):
-    """Bytes a second that a directory takes, by writing at most `SAMPLE_BYTES` for at most `SAMPLE_SECONDS` to a file
-    without a name; None where the host cannot do that."""
-
-    family = Family.SPACE
-    timeout_seconds: ClassVar[float] = 20.0
-    directory: str
-
-    def ask(self) -> str:
-        sample = filled(_SAMPLE, BYTES=str(SAMPLE_BYTES), SECONDS=f"{SAMPLE_SECONDS:g}")
-        return self.account.or_login(filled(_RATE, SAMPLE=sample, DIRECTORY=quoted(self.directory)))
-
-    def read(self, reply: Reply) -> float | None:
-        fields = read_fields(output_of(reply), ended=True)
-        if not fields:
-            return None
-        sample = read_lines(_Sample, fields)
-        return sample.written / sample.microseconds * 1e6

@@ -1,19 +1,26 @@
-"""Questions about the backups that lie on a host: which are the newest, and what they are by their first bytes."""
+"""Questions about the backups that lie on a host: which are the newest, and what they are by their first bytes; and how
+one is read, for minutes, at the lowest priority."""
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from preflight.plan.limits import Matches
-from preflight.probe import Family, Reply, Unreadable
+from preflight.probe import Family, Question, Reply, T, Unreadable
 from preflight.questions.fields import Birth, Count, Mode, output_of, read_fields, read_lines
-from preflight.questions.shell import AccountProbe, Looked, filled, fixed_folder, glob_word, quoted
+from preflight.questions.shell import AccountProbe, Looked, filled, fixed_folder, found_program, glob_word, quoted
 
 MOST_LISTED = 6
+MOST_NAMES = 10_000
+"""Tables of a backup that are told by name."""
+PARTS_WITHIN = timedelta(minutes=10)
+"""Files that follow each other faster are parts of one backup."""
 _LIST = """\
 folder=@FOLDER@
 if [ ! -d "$folder" ]; then echo folder=missing
@@ -29,12 +36,13 @@ kind() {
   if [ ! -r "$1" ]; then echo unreadable
   elif [ -d "$1" ]; then
     if [ -e "$1/toc.dat" ]; then echo directory; elif [ -e "$1/PG_VERSION" ]; then echo base
-    elif [ -e "$1/base.tar" ] || [ -e "$1/base.tar.gz" ]; then echo base-tar; else echo folder; fi
+    else case $(ls "$1/" 2>/dev/null) in *base.tar*) echo base-tar ;; *) echo folder ;; esac; fi
   elif [ ! -s "$1" ]; then echo empty
   else case $(od -An -tx1 -N 5 <"$1" | tr -d ' \\n') in
     5047444d50) echo custom ;; 1f8b*) echo gzip ;; 425a68*) echo bzip2 ;; fd377a585a) echo xz ;; 28b52ffd*) echo zstd ;;
     53616c7465 | 5532467364 | 2d2d2d2d2d) echo unknown ;; # encrypted by openssl, in base64 too, or by gpg or age
-    *) if [ "$(od -An -c -j 257 -N 5 <"$1" 2>/dev/null | tr -d ' \\n')" = ustar ]; then echo tar
+    *) if [ "$(od -An -c -j 257 -N 5 <"$1" 2>/dev/null | tr -d ' \\n')" = ustar ]; then
+         if [ "$(head -c 8 <"$1" | tr -d '\\0')" = toc.dat ]; then echo tar; else echo unknown; fi # else not pg_dump's
        elif [ "$(head -c 512 <"$1" | tr -d '\\11-\\15\\40-\\176\\200-\\377' | wc -c)" -eq 0 ]; then echo text
        else echo unknown; fi ;;
   esac; fi
@@ -65,6 +73,8 @@ class BackupKind(StrEnum):
     BASE = "base"
     BASE_TAR = "base-tar"
     FOLDER = "folder"
+    PART = "part"
+    """One of several files into which a backup was split."""
     UNKNOWN = "unknown"
     """Encrypted, or packed in a way that is not known here."""
     EMPTY = "empty"
@@ -74,8 +84,15 @@ class BackupKind(StrEnum):
     def is_archive(self) -> bool:
         return self in (BackupKind.CUSTOM, BackupKind.DIRECTORY, BackupKind.TAR)
 
+    @property
+    def is_packed_text(self) -> bool:
+        """It is text when it is unpacked, or anything else."""
+        return self in (BackupKind.GZIP, BackupKind.BZIP2, BackupKind.XZ, BackupKind.ZSTD)
+
 
 _FOLDERS = (BackupKind.DIRECTORY, BackupKind.BASE, BackupKind.BASE_TAR, BackupKind.FOLDER)
+_UNMARKED = (BackupKind.TEXT, BackupKind.PART, BackupKind.UNKNOWN)
+"""What nothing at its beginning tells from the middle of another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +121,10 @@ class BackupFile:
 
     @property
     def state(self) -> str:
-        """Equal as long as it is the very same file; empty for a folder, whose files may change without it, and where
-        the host does not tell."""
+        """Equal as long as it is the very same file; empty for a folder or a part, of which other files may change, and
+        where the host does not tell."""
         told = re.fullmatch(r"(\d+:){3}\d+\.\d+:\d+\.\d+", self.stat)
-        return self.stat if told and self.kind not in _FOLDERS else ""
+        return self.stat if told and self.kind not in (*_FOLDERS, BackupKind.PART) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,4 +170,86 @@ class PreviousBackups(AccountProbe[Listing]):
             raise Unreadable("files match, but none is listed")
         backups = {backup.identity: backup for backup in reversed(found.backups)}.values()
         newest_first = sorted(backups, key=lambda backup: backup.changed_at, reverse=True)
-        return replace(found, backups=tuple(newest_first))
+        return replace(found, backups=tuple(_put_together(newest_first)))
+
+
+def _put_together(newest_first: Iterable[BackupFile]) -> list[BackupFile]:
+    """Each backup once: of one that is split, its newest part, without a size, as not all of them are listed."""
+    found: list[BackupFile] = []
+    for file in newest_first:
+        if found and _are_parts(found[-1], file):
+            found[-1] = replace(found[-1], kind=BackupKind.PART, size_bytes=None)
+        else:
+            found.append(file)
+    return found
+
+
+def _are_parts(later: BackupFile, earlier: BackupFile) -> bool:
+    """Names that differ in their last letters or digits alone, changed one after the other; of the parts of a file only
+    the first one begins as such a file does."""
+    one, other = (re.sub(r"[0-9A-Za-z]{1,3}$", "", file.path) for file in (later, earlier))
+    kinds = [file.kind for file in (later, earlier) if file.kind not in _UNMARKED]
+    return (
+        one == other
+        and len(later.path) == len(earlier.path)
+        and len(kinds) <= 1
+        and not set(kinds) & {*_FOLDERS, BackupKind.EMPTY, BackupKind.UNREADABLE}
+        and later.changed_at - earlier.changed_at < PARTS_WITHIN
+    )
+
+
+_BEGIN = """\
+f=@FILE@
+low() { if ionice -c 3 true 2>/dev/null; then nice -n 19 ionice -c 3 "$@"; else nice -n 19 "$@"; fi; }
+t=; ! timeout 3 true 2>/dev/null || t='timeout -k 5 @SECONDS@'
+"""
+_RUN_AS_LOGIN = 'run() { low $t "$@" </dev/null; }'
+# The processor time is limited too: where sudo lists single programs, nobody but root can end them from outside.
+_RUN_WITHOUT_PROMPT = """\
+ulimit -t @SECONDS@
+sudo -k -n -l -u @ACCOUNT@ -- $t @CALL@ >/dev/null 2>&1 </dev/null || t=
+run() { low sudo -k -n -u @ACCOUNT@ -- $t "$@" </dev/null; }"""
+_RUN_WITH_PASSWORD = """\
+ulimit -t @SECONDS@
+IFS= read -r secret
+run() { printf '%s\\n' "$secret" | low sudo -S -k -p '' -u @ACCOUNT@ -- "$@"; }"""
+
+
+@dataclass(frozen=True)
+class LongRead(AccountProbe[T]):
+    """Reads a backup, for at most so many seconds."""
+
+    family = Family.BACKUP
+    own_channel: ClassVar[bool] = True
+    path: str
+    seconds: float
+    state: str = field(default="", kw_only=True)
+    """Of the file as it was listed (`BackupFile.state`). It stands in the text, so that another state of the file is
+    another question."""
+
+    def question(self) -> Question:
+        return replace(super().question(), timeout_seconds=self.seconds)
+
+    def _text(self, script: str, **values: str) -> str:
+        # The session's own limit comes first, and says that it was the time.
+        values |= {"FILE": quoted(self.path), "ACCOUNT": self.account.word}
+        values |= {"SECONDS": f"{math.ceil(self.seconds) + 5}", "NAMES": str(MOST_NAMES)}
+        listed = f"# as listed: {self.state}\n" if self.state else ""
+        return filled(f"{listed}{_BEGIN}{script}", **values)
+
+
+@dataclass(frozen=True)
+class ProgramRead(LongRead[T]):
+    """Reads it with a program, as the account; one of PostgreSQL's where it lies, PATH or not."""
+
+    script: ClassVar[str]
+    """Calls the program as `run "$p"`."""
+    call: ClassVar[str] = '"$p" -l -- "$f"'
+    """One call of it, for which sudo is asked whether it may be limited in time."""
+    program: str
+
+    def ask(self) -> str:
+        run = _RUN_WITH_PASSWORD if self.account.password else _RUN_WITHOUT_PROMPT
+        run = _RUN_AS_LOGIN if self.account.is_login else run
+        found = found_program(self.program, self.account)
+        return self._text(f"LC_ALL=C; export LC_ALL\n{found}\n{run}\n{self.script}\nexit 0", CALL=self.call)

@@ -54,13 +54,17 @@ _USUAL_PARTS = _set("db database postgres postgresql mysql mongo mongodb redis r
 """What is false under such a name is ill."""
 _UP = re.compile(r"(?:(.*)[_.-])?up|(.*[a-z0-9])Up")
 """`dbUp`, and Prometheus' `app_up 0`: of what it says it."""
+_AT_HAND = re.compile(r"(.*?)[_.-]?(?i:available|connection)")
+"""The same where it is a part that is usual: `db_available`; `update_available` says nothing of health."""
 _IS_UP = _USUAL_PARTS | _set("is app application service server backend api pg cache queue broker mq smtp mail search")
 _NOT_OF_HEALTH = _set("sign set back pop clean start warm wake follow pick look build mark roll speed scale top log")
 """`signUp` and its like name something else."""
 _TELLS = _set("message msg reason detail")
 """What a text under these says in a sentence counts, too."""
 _BELOW_KEY = ("code", "value")
-_HOLDS_ILL = _set("unhealthy failing failed failures errors error maintenance maintenance_mode maintenancemode")
+_HOLDS_ILL = _set(
+    "unhealthy failing failed failures errors error exception problems maintenance maintenance_mode maintenancemode"
+)
 """What is true, or names anything, under these is ill."""
 _HOLDS_WHY = _HOLDS_ILL - _set("maintenance maintenance_mode maintenancemode")
 """A text under these says what is wrong, unless it says that nothing is."""
@@ -72,6 +76,8 @@ _PARTS = _set("components checks entries results services dependencies")
 """What holds parts, each with its status: a word of somebody's own there is one of health."""
 _HOLDS_ENTRIES = _set("components checks services dependencies")
 """Those that may hold a word for each part: `"checks": {"db": false}`."""
+_ILL_IN_CAPITALS = re.compile(r"([^\s:=]{1,60}?)(?:[ \t,]|\.\.+)+(DOWN|FAIL|FAILED|ERROR|KO)")
+"""A line of two words: `db ... FAIL`."""
 _SAMPLE = re.compile(r"([\w:]{1,80})(?:\{[^{}]*\})?\s+(0(?:\.0+)?)(?:\s+\d+)?")
 """A nought among Prometheus' metrics."""
 _PAIR = re.compile(r"([\w ./-]{1,60}?)(?:\s*[:=]\s*|\s+-+\s+)(.{1,60}).*")
@@ -80,7 +86,8 @@ _ATTRIBUTE = re.compile(r"\s([\w:-]{1,40})\s?=\s?[\"']([^<>\"']{1,40})[\"']")
 _DENIED = re.compile(
     r"(?:\b(?:not|no longer|non|never)|n't)[ _-](?:(?:yet|currently|fully|quite) )?"
     r"(?:healthy|ok|okay|ready|available|operational|alive|serving|working|reachable|responding)\b|\bun-?healthy\b|\bunavailable\b"
-    r"|(?-i:^(?:ERROR|CRITICAL|FATAL|FAILED|DOWN)\b(?! *[:=\d]))|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
+    r"|(?-i:^\W{0,3}(?:ERROR|CRITICAL|FATAL|FAIL|FAILED|DOWN)\b(?! *[:=\d]))"
+    r"|\bdown for\b|\b(?:is|are) (?:down|failing)\b"
     r"|\bconnection (?:failed|refused|lost|timed out)\b|\bunreachable\b"
     r"|\b(?:cannot|could not|failed to|unable to) connect\b",
     re.IGNORECASE,
@@ -146,6 +153,8 @@ def _in_text(body: str) -> Iterator[Word]:
             yield Word(line[3:].split(" ")[0], "failed", State.ILL)
         elif _DENIED.search(line):
             yield Word("", line, State.ILL)
+        elif found := _ILL_IN_CAPITALS.fullmatch(line):
+            yield Word(found[1], found[2], State.ILL)
         elif not _PAIR.fullmatch(line):
             yield from _word("", line, _NOT_JSON)
     for name, nought in (found.groups() for found in map(_SAMPLE.fullmatch, lines) if found):
@@ -194,7 +203,8 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
     if value is False and (key.lower() in _USUAL_PARTS or _YES_OR_NO_OF_A_PART.fullmatch(key)):
         return State.ILL
     if not is_key and not is_entry:
-        return State.ILL if word in (_ILL_PART if beside_well else _ALWAYS_ILL) or denies else None
+        is_part = beside_well or key.lower() in _USUAL_PARTS
+        return State.ILL if word in (_ILL_PART if is_part else _ALWAYS_ILL) or denies else None
     if word in _WELL or word in _IMPAIRED:
         return State.WELL if word in _WELL else State.IMPAIRED
     if word in _ILL or denies:
@@ -206,6 +216,9 @@ def _state(key: str, value: JsonValue, path: tuple[str, ...], beside_well: bool)
 
 def _is_not_up(name: str) -> State | None:
     """What it says that this is false."""
+    part = _AT_HAND.fullmatch(name)
+    if part and part[1].lower() in _IS_UP - {"is"}:
+        return State.ILL
     found = _UP.fullmatch(name)
     of = (found[1] or found[2] or "app").lower() if found else ""
     if not of or re.split(r"[_.-]", of)[-1] in _NOT_OF_HEALTH:

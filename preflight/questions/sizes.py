@@ -254,8 +254,11 @@ FROM pg_stat_wal, (SELECT pg_size_bytes(current_setting('max_slot_wal_keep_size'
         return read_row(WalRate, reply)
 
 
-@dataclass(frozen=True, slots=True)
-class LiveTables:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveContent:
+    """What a full dump of a database would hold now, and what its restore needs."""
+
+    system_identifier: str
     version_num: int
     """`server_version_num`."""
     count: int
@@ -264,24 +267,39 @@ class LiveTables:
     """What they hold, as stored."""
     listed: str = ""
     """Schema and name of each with a blank between, on a line; empty where there are more than 10000."""
+    kinds: str = ""
+    """What it has besides, as pg_dump calls it, each on a line: `INDEX`, `FK CONSTRAINT`."""
+    roles: str = ""
+    """The cluster's, each on a line."""
 
     @property
-    def names(self) -> frozenset[str]:
+    def tables(self) -> frozenset[str]:
         return frozenset(self.listed.splitlines())
 
 
-class LiveTablesProbe(SqlProbe[LiveTables]):
+class LiveContentProbe(SqlProbe[LiveContent]):
     """CONNECT is enough for it."""
 
     text = """\
-SELECT current_setting('server_version_num') AS version_num, count(*)::text AS count,
-  coalesce(sum(pg_table_size(c.oid)), 0)::text AS stored_bytes,
-  CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(n.nspname || ' ' || c.relname, chr(10)), '') ELSE '' END
-    AS listed
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend d
-    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""
+WITH t AS (
+  SELECT c.oid, n.nspname || ' ' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+k AS (
+  SELECT CASE contype WHEN 'f' THEN 'FK CONSTRAINT' ELSE 'CONSTRAINT' END AS kind
+  FROM pg_constraint JOIN t ON t.oid = conrelid WHERE contype IN ('f', 'p', 'u', 'x') AND conparentid = 0
+  UNION SELECT 'INDEX' FROM pg_index JOIN t ON t.oid = indrelid
+  WHERE indisvalid AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+  UNION SELECT 'EXTENSION' FROM pg_extension WHERE extname <> 'plpgsql'
+  UNION SELECT 'BLOBS' FROM pg_largeobject_metadata)
+SELECT (SELECT system_identifier FROM pg_control_system())::text AS system_identifier,
+  current_setting('server_version_num') AS version_num, count(*)::text AS count,
+  coalesce(sum(pg_table_size(oid)), 0)::text AS stored_bytes,
+  CASE WHEN count(*) <= 10000 THEN coalesce(string_agg(name, chr(10)), '') ELSE '' END AS listed,
+  (SELECT coalesce(string_agg(kind, chr(10)), '') FROM k) AS kinds,
+  (SELECT string_agg(rolname, chr(10)) FROM pg_roles) AS roles
+FROM t"""
 
-    def read(self, reply: Reply) -> LiveTables:
-        return read_row(LiveTables, reply)
+    def read(self, reply: Reply) -> LiveContent:
+        return read_row(LiveContent, reply)

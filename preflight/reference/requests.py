@@ -121,7 +121,7 @@ def _sudo(plan: Plan, host: Host, account: str) -> Requirement:
     line = sudoers_line(plan, host, account)
     if not line:
         text += " A name in it means something else in sudoers: write this rule by hand."
-    checks = ("become", "backup-location", "rollback-ready", "script-hashes")
+    checks = ("become", "backup-location", "earlier-backup", "script-hashes")
     return Requirement(host.owner, text, checks, "sudoers", (line,) if line else ())
 
 
@@ -144,11 +144,11 @@ def sudoers_line(plan: Plan, host: Host, account: str) -> str:
 
 
 def _verifying(work: PlannedBackup) -> tuple[str, ...]:
-    """What says of a backup that is no dump, or that cannot be read here, whether it is whole."""
+    """What says of a backup that is no dump, or that cannot be read here, whether it is whole, and of which server."""
     if work.backup.verify:
         return work.backup.verify[:1]
     is_read = work.replicates and work.backup.previous
-    return (work.program("pg_verifybackup"),) if is_read else ()
+    return (work.program("pg_verifybackup"), work.program("pg_controldata")) if is_read else ()
 
 
 def _is_plain(name: str) -> bool:

@@ -85,6 +85,7 @@ def merge(inspection: Inspection, parts: Mapping[str, Evidence], inputs: Mapping
 
 def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapping[str, str]) -> None:
     here = {each: digest for each, digest in inputs.items() if digest != ABSENT}  # elsewhere, the scripts may be absent
+    first: dict[str, tuple[str, str]] = {}
     for name, part in parts.items():
         if part.plan_digest != plan.digest:
             was, is_ = part.plan_digest[:12], plan.digest[:12]
@@ -93,6 +94,10 @@ def _require_one_release(plan: Plan, parts: Mapping[str, Evidence], inputs: Mapp
             raise MergeError(f"{name} is of network zone {part.network_zone}, which the plan does not have")
         if changes := changed({each: digest for each, digest in part.inputs.items() if each in here}, here):
             raise MergeError(f"{name} is void: {'; '.join(changes)}; run it again")
+        for each, digest in part.inputs.items():
+            earlier, its_digest = first.setdefault(each, (name, digest))
+            if digest != its_digest:
+                raise MergeError(f"{earlier} and {name} were collected beside different files ({each}); run both again")
 
 
 def _says(answer: Answer) -> tuple[object, ...]:

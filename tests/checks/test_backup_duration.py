@@ -11,7 +11,7 @@ from preflight_checks.backup_duration import BackupDuration, BackupDurationSetti
 
 from preflight.finding import Judgement, Status
 from preflight.plan import Account, Backup, Bytes, Database, RemotePath, Scripts, Step, Undo, UndoKind
-from preflight.questions.backup_reads import BackupBegan, WriteRate
+from preflight.questions.backup_times import BackupBegan, WriteRate
 from preflight.questions.backups import BackupFile, BackupKind, Listing
 from tests.toy import MOMENT, toy_plan
 

@@ -589,7 +589,7 @@ def test_what_other_applications_write_before_the_step_is_reserved_once_on_each_
 
 
 TEXT = TextRead(ran_as=1, account=1, readable=True, complete=True, text_bytes=4 * GIB)
-ARCHIVE = ArchiveRead(0, 0, "", "orders", "15.18", 7, text_bytes=4 * GIB)
+ARCHIVE = ArchiveRead(0, 0, "", "orders", "15.18", "15.18", 7, text_bytes=4 * GIB)
 LOST = NoReply(Reason.QUESTION_LIMIT, "took too long", MOMENT)
 
 

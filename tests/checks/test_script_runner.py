@@ -459,6 +459,9 @@ def test_the_role_of_the_scripts_begins_without_settings_that_end_them(
     facts = {"identity": IDENTITY, "system": "7", "login": replace(ARRIVED, user="backup")}
     found = check.judge(check.subjects()[0], restore_login=arrived, **facts)
     assert found.status is (Status.FAIL if "read_only" in str(changed) else Status.PASS), "pg_restore sets the rest"
+    cut_off = replace(arrived, settings=RoleSettings(settings_of(**changed)[:20]))
+    found = check.judge(check.subjects()[0], restore_login=cut_off, **facts)
+    assert found.status is Status.UNKNOWN, "nor was it seen that it does not"
 
 
 def test_what_database_login_says_of_its_role_is_said_once() -> None:

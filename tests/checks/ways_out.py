@@ -44,7 +44,8 @@ from preflight.plan import (
 )
 from preflight.plan.manifest import format_manifest
 from preflight.probe import NoReply
-from preflight.questions.backup_reads import UnplacedTime, Verified
+from preflight.questions.backup_reads import Verified
+from preflight.questions.backup_times import UnplacedTime
 from preflight.questions.backups import BackupKind
 from preflight.questions.files import Ended, EntryKind, FileState, HashedFile, LocalText, Texts, Tree
 from preflight.questions.http import Certificate, HttpAnswer, Samples
@@ -66,6 +67,7 @@ from tests.checks import test_competing_jobs as competing_jobs
 from tests.checks import test_database_host as database_host
 from tests.checks import test_database_login as database_login
 from tests.checks import test_database_state as database_state
+from tests.checks import test_earlier_backup as earlier_backup
 from tests.checks import test_host_login as host_login
 from tests.checks import test_migration_history as migration_history
 from tests.checks import test_plan_coverage as plan_coverage
@@ -202,7 +204,7 @@ def hashed(mutate: Callable[[Any], None] = lambda _world: None, **fields: Any) -
 
 
 def earlier(**facts: Any) -> Judgement:
-    return rollback_ready.judged(**facts)
+    return earlier_backup.judged(**facts)
 
 
 def dump(**more: Any) -> Plan:
@@ -363,7 +365,7 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("key: wal_per_hour", backup_space.then, {**YOUNG, "wal": None}, {"wal_per_hour": "0.1"}),
     ),
     "checks/become.py BecomeAccount._judge_reach": (
-        Way("key: account", becomes, {}, {"work": (rollback_ready.BACKUP,)}),
+        Way("key: account", becomes, {}, {"work": (earlier_backup.BACKUP,)}),
     ),
     "checks/command.py CommandCheck.judge": (
         Way(
@@ -517,47 +519,63 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 10, 17)}, {"rehearsed": date(2026, 10, 10)}),
         Way("act: rehearse it", rehearsal, {"rehearsed": date(2026, 1, 10)}, {"rehearsed": date(2026, 10, 10)}),
     ),
-    "checks/rollback_ready/earlier_backup.py _begun_before": (
+    "checks/earlier_backup/seen_backup.py _begun_before": (
         Way(
             "act: a new file each time",
             earlier,
-            {"read": replace(rollback_ready.ARCHIVE, created="2026-10-15 16:00:00")},
-            {"read": rollback_ready.ARCHIVE},
+            {"read": replace(earlier_backup.ARCHIVE, created="2026-10-15 16:00:00")},
+            {"read": earlier_backup.ARCHIVE},
         ),
     ),
-    "checks/rollback_ready/earlier_backup.py _content": (
-        Way("line: database-login", earlier, {"live": GONE}, {"live": rollback_ready.LIVE}),
+    "checks/earlier_backup/content.py judge_content": (
+        Way("line: database-login", earlier, {"live": GONE}, {"live": earlier_backup.LIVE}),
     ),
-    "checks/rollback_ready/earlier_backup.py _judge_verified": (
+    "checks/earlier_backup/reading.py _judge_verified": (
         Way(
             "line: become",
             earlier,
-            {"listing": rollback_ready.with_new(kind=BackupKind.BASE), "read": Verified(1, NO_SHELL)},
+            {"listing": earlier_backup.with_new(kind=BackupKind.BASE), "read": Verified(1, NO_SHELL)},
             {"read": Verified(0, "")},
         ),
     ),
-    "checks/rollback_ready/earlier_backup.py _not_listed": (
+    "checks/earlier_backup/reading.py _not_listed": (
         Way(
             "line: become",
             earlier,
-            {"read": replace(rollback_ready.ARCHIVE, list_code=1, code=1, said=NO_SHELL)},
-            {"read": rollback_ready.ARCHIVE},
+            {"read": replace(earlier_backup.ARCHIVE, list_code=1, code=1, said=NO_SHELL)},
+            {"read": earlier_backup.ARCHIVE},
         ),
     ),
-    "checks/rollback_ready/earlier_backup.py judge_size": (
+    "checks/earlier_backup/seen_backup.py judge_size": (
         Way(
             "line: become",
             earlier,
-            {"listing": rollback_ready.with_new(size_bytes=None)},
-            {"listing": rollback_ready.LISTING},
+            {"listing": earlier_backup.with_new(size_bytes=None)},
+            {"listing": earlier_backup.LISTING},
         ),
     ),
-    "checks/rollback_ready/earlier_backup.py SeenBackup.not_read": (
+    "checks/earlier_backup/seen_backup.py SeenBackup.not_read": (
         Way(
             "key: verify",
             earlier,
-            {"listing": rollback_ready.with_new(kind=BackupKind.BASE_TAR), "read": None},
-            {"backup": replace(rollback_ready.BACKUP, verify=("/opt/check", "{file}")), "read": Verified(0, "")},
+            {"listing": earlier_backup.with_new(kind=BackupKind.UNKNOWN), "read": None},
+            {"backup": replace(earlier_backup.BACKUP, verify=("/opt/check", "{file}")), "read": Verified(0, "")},
+        ),
+    ),
+    "checks/earlier_backup/content.py _judge_globals": (
+        Way(
+            "act: let it be read",
+            earlier,
+            {"backup": replace(earlier_backup.BACKUP, globals=RemotePath("/b/*.roles")), "globals_read": GONE},
+            {"globals_read": earlier_backup.WHOLE},
+        ),
+    ),
+    "checks/earlier_backup/reading.py judge_recorded": (
+        Way(
+            "command: sha256sum",
+            earlier,
+            {"recorded": replace(earlier_backup.RECORDED, sha256="")},
+            {"recorded": earlier_backup.RECORDED},
         ),
     ),
     "checks/rollback_ready/ways_back.py WaysBack._does_too_little": (

@@ -93,9 +93,9 @@ def settle(file: Path) -> None:
             stop_the_application: ("app-health", "app1"),
             lock_the_role: ("database-login", "orders"),
             move_the_folder_away: ("backup-location", "orders"),
-            cut_off_the_backup: ("rollback-ready", "billing previous backup"),
+            cut_off_the_backup: ("earlier-backup", "billing"),
         },
-        {overwrite_the_backup: ("rollback-ready", "billing previous backup")},
+        {overwrite_the_backup: ("earlier-backup", "billing")},
     ],
     ids=["several", "overwritten"],
 )
@@ -116,7 +116,9 @@ def test_a_backup_taken_since_is_the_one_that_is_read(demo: DemoSite) -> None:
     demo.postgres.run("pg_dump", "-Fp", "-C", "-Z6", "-f", made, "billing")
     settle(made)
     report = ask(demo, "gate")
-    (read,) = (found for found in report["findings"] if found["subject"] == "billing previous backup")
+    (read,) = (
+        found for found in report["findings"] if (found["check"], found["subject"]) == ("earlier-backup", "billing")
+    )
     assert report["verdict"] == "GO"
     assert "tonight.dump" in read["summary"]
     assert report["basis"][0].endswith("everything is asked again but the full reads of 2 backups, unchanged since")
@@ -128,7 +130,7 @@ def test_a_nightly_dump_that_was_cut_off_fails(demo: DemoSite) -> None:
     made = archive(demo) / "tonight.dump"
     made.write_bytes(content[: len(content) * 6 // 10])
     settle(made)
-    assert ("rollback-ready", "billing previous backup") in failures(ask(demo, "gate"))
+    assert ("earlier-backup", "billing") in failures(ask(demo, "gate"))
 
 
 @pytest.mark.case(25)
@@ -155,9 +157,11 @@ def test_of_an_unchanged_site_only_the_full_reads_are_kept(demo: DemoSite) -> No
     report = ask(demo, "gate")
     assert report["verdict"] == "GO"
     assert report["basis"][0].endswith(KEPT)
-    (read,) = (found for found in report["findings"] if found["subject"] == "billing previous backup")
+    (read,) = (
+        found for found in report["findings"] if (found["check"], found["subject"]) == ("earlier-backup", "billing")
+    )
     assert read["oldest_evidence_at"] < report["collected_at"]
-    others = [found for found in report["findings"] if found is not read and "previous backup" not in found["subject"]]
+    others = [found for found in report["findings"] if found is not read and found["check"] != "earlier-backup"]
     assert all(found["oldest_evidence_at"] >= report["collected_at"] for found in others if found["oldest_evidence_at"])
 
 

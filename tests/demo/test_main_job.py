@@ -188,7 +188,7 @@ def test_the_night_is_no_go_and_every_cause_is_named(night: Run) -> None:
         ("backup-location", "billing", "does not exist"),
         ("script-hashes", "billing", "020_rounding.sql"),
         ("database-login", "billing", "the password of role release ends"),
-        ("rollback-ready", "billing", "end"),
+        ("earlier-backup", "billing", "end"),
         ("app-health", "app2", "2.6"),
         ("on-call", "dba", "no standby"),
         ("version-pairs", "end states", "app1 4.2 with app2 2.7: never tested"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from preflight_checks.competing_jobs import CompetingJobsSettings
-from preflight_checks.rollback_ready import RollbackReadySettings
+from preflight_checks.rollback_ready import RollbackReady
 
 from preflight.errors import PlanError
 from preflight.plan import Scripts
@@ -147,6 +147,7 @@ def test_settings_that_moved_are_answered_with_where_they_stand_now(tmp_path: Pa
 [checks.rollback-ready]
 read_within = "5min"
 growth = 1.2
+least_size_ratio = 0.4
 data_directory = { orders = "/data" }
 [checks.competing-jobs]
 asked = { db1 = "the DBA, by phone" }
@@ -154,12 +155,13 @@ asked = { db1 = "the DBA, by phone" }
     )
     with pytest.raises(PlanError) as caught:
         load_plan(
-            tmp_path / "x.toml", {"rollback-ready": RollbackReadySettings, "competing-jobs": CompetingJobsSettings}
+            tmp_path / "x.toml", {"rollback-ready": RollbackReady.Settings, "competing-jobs": CompetingJobsSettings}
         )
     told = [error.message for error in caught.value.errors]
-    assert told[:2] == [
+    assert told[:3] == [
         'stands in the [backups.NAME] it is for now: read_within = "5min"',
         "stands in [checks.restore-room] now: growth = 1.2",
+        "stands in [checks.earlier-backup] now: least_size_ratio = 0.4",
     ]
-    assert "in the [databases.NAME] it is for: data_directory = { path = " in told[2]
-    assert told[3] == "expected a table { by, on, reason }, found a string"
+    assert "in the [databases.NAME] it is for: data_directory = { path = " in told[3]
+    assert told[4] == "expected a table { by, on, reason }, found a string"

@@ -105,6 +105,8 @@ def test_the_folder_is_what_stands_before_the_first_wild_part(pattern: str, fold
 def test_kinds_are_told_by_the_first_bytes(tmp_path: Path) -> None:
     tar = bytearray(512)
     tar[257:262] = b"ustar"
+    other_tar = bytes(tar)
+    tar[:7] = b"toc.dat"
     contents = {
         BackupKind.CUSTOM: b"PGDMP\x01\x0e",
         BackupKind.GZIP: b"\x1f\x8b\x08\x00",
@@ -112,6 +114,7 @@ def test_kinds_are_told_by_the_first_bytes(tmp_path: Path) -> None:
         BackupKind.XZ: b"\xfd7zXZ\x00",
         BackupKind.ZSTD: b"\x28\xb5\x2f\xfd\x04",
         BackupKind.TAR: bytes(tar),
+        BackupKind.UNKNOWN: other_tar,
         BackupKind.TEXT: b"--\n-- PostgreSQL database dump\n",
         BackupKind.EMPTY: b"",
     }

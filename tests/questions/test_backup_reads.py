@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backup_reads import ReadArchive, ReadText, TextRead, Verify, connected_to
+from preflight.questions.backup_reads import Held, ReadArchive, ReadText, TextRead, Verify, connected_to
 from preflight.questions.backups import BackupKind
 from preflight.questions.shell import AsAccount
 from preflight.questions.sql import major_in
@@ -22,6 +22,7 @@ header=Archive created at 2026-11-23 05:37:42 UTC
 header=dbname: orders
 header=TOC Entries: 9
 header=Dumped from database version: 15.18 (Debian 15.18-0+deb12u1)
+header=Dumped by pg_dump version: 16.4
 tables=2
 code=0
 said=
@@ -35,11 +36,13 @@ text_bytes=900
 first_line=-- PostgreSQL database dump
 holds_archive=0
 server=15.18
+dumped_by=15.18
 created=
 complete=1
-tables_before=2
 """
+TEXT += "database=2 \n"
 BEGIN, END = "-- PostgreSQL database dump\n", "-- PostgreSQL database dump complete\n"
+DATA = "-- Data for Name: a; Type: TABLE DATA; Schema: public; Owner: release\n"
 BEGIN_ALL, END_ALL = "-- PostgreSQL database cluster dump\n", "-- PostgreSQL database cluster dump complete\n"
 
 
@@ -70,7 +73,7 @@ def test_an_archives_header_tells_whose_it_is() -> None:
         ("code=0\nsaid", "said"),
         ("said=\n", ""),
         ("header=dbname: orders\n", ""),
-        ("header=Dumped", "header=Drawn"),
+        ("header=Dumped from", "header=Drawn from"),
         ("tables=2", "tables=two"),
         ("tables=2", "tables=2\ntables=3"),
         ("tables=2", "noise"),
@@ -112,10 +115,11 @@ def test_every_field_of_a_texts_reply_is_needed(field: str) -> None:
 )
 def test_a_database_is_known_however_its_name_is_quoted(argument: str, name: str) -> None:
     assert connected_to(argument) == name
-    assert text_read(f"{TEXT}database=3 {argument}\n").databases == {name: 3}
+    read = text_read(f"{TEXT}database=3 {argument}\n")
+    assert (read.databases, read.of(name).tables) == ((name,), 3)
 
 
-@pytest.mark.parametrize("line", ["database=x orders", "database=orders", "database="])
+@pytest.mark.parametrize("line", ["database=x orders", "database=orders", "database=", "kind"])
 def test_a_database_without_its_count_is_no_answer(line: str) -> None:
     with pytest.raises(Unreadable):
         text_read(f"{TEXT}{line}\n")
@@ -152,11 +156,11 @@ def run(probe: ReadText) -> TextRead:
 @pytest.mark.parametrize(
     ("content", "complete", "tables"),
     [
-        (f"{BEGIN}COPY a (n) FROM stdin;\n1\n\\.\n{END}", True, 1),
+        (f"{BEGIN}{DATA}COPY a (n) FROM stdin;\n1\n\\.\n{END}", True, 1),
         # Since the minor releases of 2025 another line follows.
-        (f"{BEGIN}INSERT INTO a VALUES (1);\n{END}--\n\n\\unrestrict x\n\n", True, 1),
+        (f"{BEGIN}{DATA}INSERT INTO a VALUES (1);\n{END}--\n\n\\unrestrict x\n\n", True, 1),
         (BEGIN + END + "SELECT 1;\n" * 50, False, 0),
-        (f"{BEGIN}COPY a (n) FROM stdin;\n1\npreflight-status 0\n", False, 1),
+        (f"{BEGIN}{DATA}COPY a (n) FROM stdin;\n1\npreflight-status 0\n", False, 1),
     ],
 )
 def test_the_end_of_a_text_is_looked_for_where_it_ends(
@@ -165,15 +169,15 @@ def test_the_end_of_a_text_is_looked_for_where_it_ends(
     file = tmp_path / "it's $x.sql"
     file.write_text(content)
     read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
-    assert (read.code, bool(read.first_line), read.complete, read.tables) == (0, True, complete, tables)
+    assert (read.code, bool(read.first_line), read.complete, read.of("").tables) == (0, True, complete, tables)
 
 
 def cluster(end: str) -> str:
     """What pg_dumpall writes: one dump after the other, between a beginning and an end of its own."""
     first = f"\\connect template1\n{BEGIN}{END}"
-    copied = "COPY a (n) FROM stdin;\n1\n\\.\nINSERT INTO b VALUES (1);\n"
+    copied = f"{DATA}COPY a (n) FROM stdin;\n1\n\\.\n" + DATA.replace("a; T", "b;b; T")
     second = f"CREATE DATABASE x;\n\\connect orders\n{BEGIN}-- Dumped from database version 15.18\n{copied}{END}"
-    roles = "CREATE ROLE x;\n" * 300
+    roles = "".join(f"CREATE ROLE x{number};\n" for number in range(300))
     return BEGIN_ALL + roles + first + second + end
 
 
@@ -182,7 +186,8 @@ def test_a_dump_of_the_whole_cluster_is_told_by_database_and_ends_with_its_own_l
     file.write_text(cluster(END_ALL))
     read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
     assert (read.of_cluster, read.complete, read.server) == (True, True, "15.18")
-    assert read.databases == {"template1": 0, "orders": 2}
+    assert (read.databases, read.of("template1").tables, len(read.roles)) == (("template1", "orders"), 0, 300)
+    assert read.of("orders") == Held(2, frozenset({"public a", "public b;b"}), frozenset(), frozenset({"release"}))
     file.write_text(cluster(""))
     read = run(ReadText("db1", LOGIN, str(file), 20.0, BackupKind.TEXT))
     assert (read.of_cluster, read.complete) == (True, False), "the end of its last database is not its own"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from preflight.probe import Reply, Unreadable
-from preflight.questions.backup_reads import BackupBegan, UnplacedTime
+from preflight.questions.backup_times import BackupBegan, UnplacedTime
 from preflight.questions.shell import AsAccount
 from tests.toy import MOMENT
 

@@ -13,6 +13,7 @@ from preflight.evidence import Evidence
 from preflight.finding import Status
 from preflight.probe import NoReply, Question, Reply
 from preflight.reasons import Reason
+from preflight.runs.gate import ABSENT
 from preflight.runs.merge import Merged, MergeError, merge
 from preflight.verdict import Decision
 from tests.toy import MOMENT, Ready, registry, toy_plan
@@ -130,6 +131,14 @@ def test_files_that_are_not_there_where_it_is_judged_are_not_compared(
     then = part(inspection, "west")
     told = replace(then, inputs={**then.inputs, "scripts.orders.manifest": "1"})
     assert merge(inspection, {"w": told}, {**then.inputs, **here})
+
+
+def test_parts_of_different_files_are_refused_also_where_the_files_are_not(inspection: Inspection) -> None:
+    sealed = "file of sealed database servers"
+    parts = {name: part(inspection, name) for name in ("east", "west")}
+    parts = {name: replace(each, inputs={**each.inputs, sealed: name}) for name, each in parts.items()}
+    with pytest.raises(MergeError, match=rf"east and west were collected beside different files \({sealed}\)"):
+        merge(inspection, parts, {**parts["east"].inputs, sealed: ABSENT})
 
 
 def test_a_zone_that_the_plan_does_not_have_is_refused(inspection: Inspection) -> None:

@@ -17,7 +17,7 @@ from preflight_checks.become import BecomeAccount
 from preflight_checks.command import Command, CommandCheck
 from preflight_checks.database_login import DatabaseLogin
 from preflight_checks.database_state import DatabaseState
-from preflight_checks.rollback_ready import RollbackReady
+from preflight_checks.earlier_backup import EarlierBackup
 from preflight_checks.script_hashes import ScriptHashes
 from preflight_checks.script_runner import ScriptRunner
 
@@ -30,8 +30,8 @@ from tests.site.asking import NOW, database_on, findings, host_on, make_plan, se
 from tests.site.postgres import Cluster
 from tests.site.site import Site
 
-CHECKS = (BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, RollbackReady, ScriptHashes)
-PREVIOUS = "orders previous backup"
+CHECKS = (BecomeAccount, DatabaseLogin, DatabaseState, BackupLocation, EarlierBackup, ScriptHashes)
+PREVIOUS = "orders"
 
 
 @dataclass
@@ -108,7 +108,7 @@ def red(plan: Plan) -> Iterator[str]:
     """What is not as good as it can be here: the site's storage is one disk and its folders lie in a temporary one."""
     for check in CHECKS:
         for subject, finding in findings(check, plan).items():
-            wanted = check is not RollbackReady or subject == PREVIOUS
+            wanted = check is not EarlierBackup or subject == PREVIOUS
             if wanted and finding.status is not Status.PASS and not _storage_alone(finding):
                 yield f"{subject}: {told(finding)}"
 

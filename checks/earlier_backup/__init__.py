@@ -1,0 +1,175 @@
+"""earlier-backup: the newest earlier backup is there, young, readable to its end and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from preflight.check import Check, Probes, Subject
+from preflight.finding import Judgement
+from preflight.plan.limits import Between
+from preflight.plan.work import PlannedBackup, planned_backups
+from preflight.probe import NoReply
+from preflight.questions.backup_reads import (
+    ArchiveRead,
+    ReadText,
+    Recorded,
+    RecordedSum,
+    TextRead,
+    Verified,
+    read_in_full,
+    verify_by_plan,
+)
+from preflight.questions.backups import BackupKind, Listing, PreviousBackups
+from preflight.questions.shell import AsAccount
+from preflight.questions.sizes import LiveContent, LiveContentProbe, TextSizeProbe
+
+from .reading import judge_read, judge_recorded
+from .seen_backup import (
+    Read,
+    SeenBackup,
+    being_written,
+    judge_age,
+    judge_name,
+    judge_owner,
+    judge_size,
+    may_be_written,
+    no_backup,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBackupSettings:
+    """Limits."""
+
+    warn_size_ratio: Annotated[float, Between(0, 1)] = 0.8
+    """A backup smaller than this part of the one before it, or of what the database holds now, is worth a warning."""
+    least_size_ratio: Annotated[float, Between(0, 1)] = 0.5
+    """A smaller one fails: a dump of empty tables is whole and reads well."""
+    written_within: timedelta = timedelta(minutes=2)
+    """A backup that cannot be read and was changed so short a time ago may be one that is just being written."""
+
+
+class EarlierBackup(Check):
+    """Can the newest earlier backup be read to its end, and is it complete?
+
+    A backup nobody has read is none: an archive cut off in the middle still shows a whole table of contents. So the
+    newest earlier backup is read to its end on its host, at the lowest priority: an archive by pg_restore, SQL text to
+    pg_dump's last line, packed text through its unpacker, a base backup by pg_verifybackup against its manifest. Of
+    what cannot be read here, the entry's own `verify` says whether it is whole, which is no more than a warning: nobody
+    saw it. Readable is not complete: a dump must be of the right database and server version, by a pg_dump that the
+    server is not older than, hold data of every table that the database has now but for those of `left_out`, the
+    definitions of the tables, its indexes, keys, extensions and large objects, and about as much as the database holds
+    now; a base backup must be of this server. The roles that own the tables must be on the server or in a dump of the
+    `globals`. It must be young enough by its file and by what it says of itself, not be much smaller than the one
+    before, and not bear the name to which the window's backup is written. Where its SHA-256 was written down beside it
+    (FILE.sha256), it is compared: an archive written without compression has no checksums, and a flipped byte in it
+    shows nowhere else.
+    """
+
+    id = "earlier-backup"
+    title = "the newest earlier backup is readable to its end and complete"
+    sections = ("backups",)
+    needs = (
+        "as the backup's account: read the newest backup and its folder; CONNECT for the tables, SELECT on them for "
+        "how much they hold"
+    )
+    cure = "take a new backup and read it"
+    Settings = EarlierBackupSettings
+    judges_no_reply = frozenset(
+        {"live", "now", "read", "read_by_plan", "earlier", "earlier_by_plan", "recorded", "globals_read"}
+    )
+
+    def subjects(self) -> Sequence[Subject]:
+        return [Subject(each.id, each, each.owner) for each in planned_backups(self.plan) if each.backup.previous]
+
+    def probes(self, subject: Subject) -> Probes:
+        planned: PlannedBackup = subject.item
+        backup, account = planned.backup, AsAccount.of(planned)
+        return {
+            "listing": PreviousBackups(planned.host.id, account, backup.previous),
+            "live": LiveContentProbe(backup.database),
+            "now": TextSizeProbe(backup.database),
+            **({"globals": PreviousBackups(planned.host.id, account, backup.globals)} if backup.globals else {}),
+        }
+
+    def follow_up(self, subject: Subject, *, listing: Listing, **facts: Any) -> Probes:
+        """On the host, as the account that takes the backup: the newest earlier backup is read to its end at the lowest
+        priority, and the one before it too where the newest may still be written (`pg_restore -l`, then `pg_restore -f
+        -` into `wc`; a text through gzip or its like; `pg_verifybackup` and `pg_controldata` for a base backup; the
+        entry's own `verify`): minutes of reading for a large one. It is hashed where a sum was written down beside it.
+        The newest dump of the globals is read."""
+        planned: PlannedBackup = subject.item
+        names = ("read", "earlier") if may_be_written(listing, self.settings.written_within) else ("read",)
+        probes: dict[str, Any] = {}
+        for name, file in zip(names, listing.backups, strict=False):
+            probes[name] = read_in_full(planned, listing, file)
+            probes[f"{name}_by_plan"] = verify_by_plan(planned, file)
+        seconds = planned.backup.read_within.total_seconds()
+        place = planned.host.id, AsAccount.of(planned)
+        for file in listing.backups[:1]:
+            if file.state:
+                probes["recorded"] = RecordedSum(*place, file.path, seconds, state=file.state)
+        roles: Listing | None = facts.get("globals")
+        for file in roles.backups[:1] if roles else ():
+            kind = file.kind if file.kind.is_packed_text else BackupKind.TEXT
+            probes["globals_read"] = ReadText(*place, file.path, seconds, kind, state=file.state)
+        return {name: probe for name, probe in probes.items() if probe is not None}
+
+    def judge(
+        self,
+        subject: Subject,
+        *,
+        listing: Listing,
+        live: LiveContent | NoReply,
+        now: int | NoReply | None = None,
+        recorded: Recorded | NoReply | None = None,
+        globals_read: TextRead | NoReply | None = None,
+        **reads: Any,
+    ) -> Judgement:
+        planned: PlannedBackup = subject.item
+        if not listing.backups:
+            return no_backup(planned, listing)
+        newest, before, third = (*listing.backups, None, None)[:3]
+        assert newest is not None  # noqa: S101 - there are backups
+        text_bytes = None if isinstance(now, NoReply) else now
+        seen = SeenBackup(
+            planned, listing, newest, before, _read("read", reads), live, text_bytes, recorded, globals_read
+        )
+        judged = self._judge_seen(seen)
+        if before is None or seen.is_whole or not may_be_written(listing, self.settings.written_within):
+            return judged
+        read = _read("earlier", reads)
+        one_before = SeenBackup(planned, listing, before, third, read, live, text_bytes, None, globals_read)
+        instead = self._judge_seen(one_before)
+        return Judgement.of([being_written(seen, judged), *(instead.points or [instead])])
+
+    def _judge_seen(self, seen: SeenBackup) -> Judgement:
+        settings = self.settings
+        return Judgement.of(
+            [
+                judge_age(seen, self.moment),
+                *judge_name(seen, self.moment),
+                *judge_owner(seen),
+                judge_size(seen, least=settings.least_size_ratio, usual=settings.warn_size_ratio),
+                *judge_read(seen, settings.least_size_ratio, settings.warn_size_ratio),
+                *judge_recorded(seen),
+            ]
+        )
+
+
+def _read(name: str, reads: Mapping[str, Read | NoReply | None]) -> Read | NoReply | None:
+    """What came of reading it here; the word of the plan's command only for what cannot be read here."""
+    read, by_plan = reads.get(name), reads.get(f"{name}_by_plan")
+    match read:
+        case TextRead():
+            is_read = read.readable and not read.is_closed
+        case Verified():
+            is_read = read.reads_tar and (read.wal or not read.is_whole)
+        case ArchiveRead():
+            is_read = read.listed
+        case _:
+            is_read = isinstance(read, NoReply)
+    return read if is_read or by_plan is None else by_plan

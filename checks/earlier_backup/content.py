@@ -1,0 +1,177 @@
+"""Whether an earlier backup is complete: of the right database, with all that a full dump of it would hold now, and
+with what its restore needs. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.probe import NoReply
+from preflight.questions.backup_reads import ArchiveRead, Held, TextRead
+from preflight.questions.backups import MOST_NAMES
+from preflight.questions.sizes import LiveContent
+from preflight.questions.sql import Major, as_regular_expression, major_in, major_of_server, quote_identifier, shown
+from preflight.units import format_size
+from preflight.wording import MOST_NAMED, counted, listed
+
+from .seen_backup import SeenBackup
+
+_MOST_STORED_FOR_TEXT = 10
+"""Tables take less room than this many times their text, but for those that are mostly free space."""
+_LEAST_COMPARED = 64 * 1024
+"""Bytes; a smaller database is mostly its definitions."""
+_KINDS = {
+    "TABLE": "the tables themselves (data only)",
+    "CONSTRAINT": "primary keys",
+    "FK CONSTRAINT": "foreign keys",
+    "INDEX": "indexes",
+    "EXTENSION": "extensions",
+    "BLOBS": "large objects",
+}
+"""What pg_dump leaves out with --data-only, --section, or for one table or schema."""
+_SETS_TRANSACTION_TIMEOUT: Major = (17,)
+"""From this version on, pg_dump and pg_restore begin with a setting that older servers do not know."""
+
+
+def judge_content(seen: SeenBackup, read: ArchiveRead | TextRead, least: float, usual: float) -> Iterator[Judgement]:
+    """`least`, `usual`: parts of what the database holds now, below which the backup fails and is warned of."""
+    name = seen.planned.database.dbname
+    held = read.of(name) if isinstance(read, TextRead) else read.held
+    yield from _database(seen, read, name)
+    if held.tables == 0:
+        yield seen.broken("the backup holds no data (schema only)", "no table's data", expected="data of tables")
+    if isinstance(seen.live, NoReply):
+        remedy = f"cure the line database-login {seen.planned.database.id}, then run again"
+        yield unknown("the server's own version and tables are not known", actual=seen.live.detail, remedy=remedy)
+        return
+    yield from _versions(seen, read, major_of_server(seen.live.version_num))
+    if held.tables:
+        yield from _completeness(seen, seen.live, held)
+        yield from _roles(seen, seen.live, held)
+    now = seen.text_bytes or seen.live.stored_bytes // _MOST_STORED_FOR_TEXT
+    of_cluster = isinstance(read, TextRead) and read.of_cluster
+    if now >= _LEAST_COMPARED and not of_cluster and not seen.planned.backup.left_out:
+        yield from _amount(seen, read.text_bytes, now, least, usual)
+
+
+def _database(seen: SeenBackup, read: ArchiveRead | TextRead, name: str) -> Iterator[Judgement]:
+    """Whose dump it is. SQL text of pg_dump seldom names its database; then its tables tell."""
+    if isinstance(read, TextRead) and read.of_cluster:
+        if name in read.databases:
+            yield passed(f"of the whole cluster, the database {name} in it")
+            return
+        among = listed(read.databases, MOST_NAMED) or "no database (roles and tablespaces only)"
+        yield seen.broken(
+            f"the backup of the whole cluster does not hold the database {name}",
+            f"it holds {among}",
+            expected=f"\\connect {name}, and what follows it",
+        )
+    elif read.database == name:
+        yield passed(f"of the database {name}")
+    elif read.database:
+        yield seen.broken(f"the backup is of another database: {read.database}", read.database, expected=name)
+    elif isinstance(read, TextRead) and not isinstance(seen.live, NoReply):
+        if seen.live.tables & read.of(name).names:
+            yield passed("the text does not name its database, its tables are those of it")
+        elif not seen.live.count:
+            yield seen.not_read("the text does not name its database, which has no tables to know it by")
+
+
+def _versions(seen: SeenBackup, read: ArchiveRead | TextRead, live: Major) -> Iterator[Judgement]:
+    """Of the server that was dumped, and of the program that dumped it."""
+    major, dumper = major_in(read.server), major_in(read.dumped_by)
+    if major is None:
+        yield replace(
+            seen.not_read(f"version {read.server[:40]!r}"),
+            summary="the backup does not say of which server version it is",
+            expected=f"a dump of version {shown(live)}",
+        )
+    elif major != live:
+        yield seen.broken(
+            f"the backup is of a server of version {shown(major)}",
+            f"dumped from {read.server}",
+            expected=f"of version {shown(live)}, as the server is now",
+        )
+    if dumper is not None and dumper > live:
+        summary = f"the backup was made by pg_dump {shown(dumper)}, newer than the server, {shown(live)}"
+        expected, remedy = f"made by pg_dump {shown(live)}", f"{seen.anew} with the server's own pg_dump"
+        if dumper >= _SETS_TRANSACTION_TIMEOUT > live:
+            why = f"its restore sets transaction_timeout, which {shown(live)} does not know, and stops there"
+            yield seen.broken(summary, why, expected=expected, remedy=remedy)
+        else:
+            yield warned(summary, expected=expected, actual=f"dumped by {read.dumped_by}", remedy=remedy)
+
+
+def _completeness(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
+    """What a full dump would hold and this one does not. When a table was made no catalogue tells."""
+    lacks = [_KINDS[kind] for kind in ("TABLE", *live.kinds.split("\n")) if kind in _KINDS.keys() - held.kinds]
+    missing = live.tables - held.names
+    if live.count > MOST_NAMES or held.tables > MOST_NAMES:  # too many to be told by name
+        missing = frozenset(map(str, range(live.count - held.tables)))
+    allowed = re.compile("|".join(map(as_regular_expression, seen.planned.backup.left_out)) or r"(?!)")
+    on_purpose = {name for name in missing if allowed.search(_written(name))}
+    lost = sorted(map(_written, missing - on_purpose))
+    if lost:
+        lacks.insert(0, f"data of {len(lost)} of the {live.count} tables ({listed(lost, MOST_NAMED)})")
+    if lacks:
+        named = f'; or, where it is meant, name them: {seen.planned.table} left_out = ["{lost[0]}"]' if lost else ""
+        yield seen.broken(
+            f"the backup is not complete: it lacks {', '.join(lacks)}",
+            f"data of {held.tables} tables; what else is in it: {', '.join(sorted(held.kinds)).lower() or 'nothing'}",
+            expected="a full dump: neither data only, nor of single tables or schemas",
+            remedy=f"{seen.anew} without options that leave anything out{named}",
+        )
+    else:
+        yield passed(f"complete: data of {counted(held.tables, 'table')}, and what defines them")
+    if on_purpose:
+        yield passed(f"left out on purpose, by the plan: {listed(sorted(map(_written, on_purpose)), MOST_NAMED)}")
+
+
+def _written(name: str) -> str:
+    return name.replace(" ", ".", 1)
+
+
+def _roles(seen: SeenBackup, live: LiveContent, held: Held) -> Iterator[Judgement]:
+    """A dump of a database holds none, and its restore stops at the first one that is missing."""
+    read = seen.globals_read
+    if seen.planned.backup.globals:
+        yield _judge_globals(seen, read)
+    known = {*live.roles.split("\n"), *(read.roles if isinstance(read, TextRead) else ()), "-"}
+    lost = sorted(held.owners - known)
+    restore = seen.planned.backup.restore
+    if lost and not (restore and "--no-owner" in restore.options):
+        cures = "; ".join(f"CREATE ROLE {quote_identifier(name)};" for name in lost[:MOST_NAMED])
+        yield seen.broken(
+            f"roles that own its tables are not on the server: {listed(lost, MOST_NAMED)}",
+            "neither there nor in a dump of the globals",
+            expected="every owner on the server, or in a file of pg_dumpall --globals-only",
+            remedy=f"{cures} or name such a file: globals of {seen.planned.table}",
+        )
+
+
+def _judge_globals(seen: SeenBackup, read: TextRead | NoReply | None) -> Judgement:
+    """The newest file of pg_dumpall --globals-only."""
+    wanted = f"a file {seen.planned.backup.globals} of pg_dumpall, whole"
+    cure = f"have pg_dumpall --globals-only write one on {seen.host} beside each backup"
+    if isinstance(read, TextRead) and read.is_whole and read.of_cluster:
+        return passed(f"the roles are in a dump of the globals, {counted(len(read.roles), 'role')}")
+    if read is None or (isinstance(read, TextRead) and read.readable):
+        what = "there is none" if read is None else "it is not whole, or no file of pg_dumpall"
+        return seen.broken(f"the dump of the globals: {what}", what, expected=wanted, remedy=cure)
+    return unknown("the dump of the globals was not read", expected=wanted, remedy=f"let {seen.who} read it; or {cure}")
+
+
+def _amount(seen: SeenBackup, held: int, now: int, least: float, usual: float) -> Iterator[Judgement]:
+    """A dump of emptied tables has all their names."""
+    ratio = held / now
+    for limit, verdict in ((least, failed), (usual, warned)):
+        if ratio < limit:
+            yield verdict(
+                f"the backup holds {ratio:.0%} of what the database holds now",
+                expected=f"at least {limit:.0%}",
+                actual=f"{seen.file.path} is {format_size(held)} of text, the database now about {format_size(now)}",
+                remedy=f"find out whether the database has grown since, or what is missing in it; {seen.anew}",
+            )
+            return

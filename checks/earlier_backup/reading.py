@@ -1,0 +1,181 @@
+"""Whether an earlier backup can be read to its end, which alone proves that it can be. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+
+from preflight.finding import Judgement, failed, passed, unknown, warned
+from preflight.plan.work import behind_become, no_shell
+from preflight.probe import NoReply
+from preflight.questions.backup_reads import PROGRAM_MISSING, ArchiveRead, Recorded, TextRead, Verified
+from preflight.questions.backups import BackupKind
+from preflight.questions.shell import Refusal
+from preflight.reasons import Reason
+from preflight.units import format_duration, format_size
+
+from .content import judge_content
+from .seen_backup import NOT_READ, SeenBackup
+
+_NOT_RUN = (126, PROGRAM_MISSING)
+
+
+def judge_read(seen: SeenBackup, least: float, usual: float) -> Iterator[Judgement]:
+    """`least`, `usual`: parts of what the database holds now, below which the backup fails and is warned of."""
+    match seen.read:
+        case NoReply() as lost:
+            remedy = f"mend what keeps {seen.host} from answering, as the line host-login {seen.host} says"
+            if lost.reason in (Reason.QUESTION_LIMIT, Reason.TARGET_LIMIT, Reason.RUN_DEADLINE):
+                within = format_duration(seen.planned.backup.read_within)
+                remedy = f"allow more than {within}: read_within in {seen.planned.table}, with a --timeout to match"
+            found = seen.not_read(lost.detail, remedy)
+            yield replace(found, summary=f"the backup was not read to its end: {lost.reason}")
+        case ArchiveRead() as read if not read.listed:
+            yield _not_listed(seen, read)
+        case ArchiveRead() as read:
+            if read.is_whole:
+                yield passed("readable to its end by pg_restore")
+            else:
+                yield seen.broken("the newest backup cannot be read to its end", read.said)
+            yield from judge_content(seen, read, least, usual)
+        case TextRead() as read:
+            yield from _judge_text(seen, read, least, usual)
+        case Verified() as read:
+            yield _judge_verified(seen, read)
+        case None:
+            yield _unread(seen)
+
+
+def _unread(seen: SeenBackup) -> Judgement:
+    """There was nothing to try."""
+    kind, path = seen.file.kind, seen.file.path
+    if kind is BackupKind.PART:
+        return seen.not_read("it is one of the parts into which a backup was split")
+    if kind is BackupKind.UNKNOWN:
+        return seen.not_read("it is encrypted, or packed in a way that is not known here")
+    if kind is BackupKind.UNREADABLE and not seen.listing.as_account:
+        return no_shell(
+            seen.planned.host,
+            seen.who,
+            NOT_READ,
+            expected="the newest backup read to its end",
+            actual=f"{path}: the login may not read it, and sudo gives no shell of {seen.who}",
+        )
+    if kind is BackupKind.UNREADABLE:
+        return seen.may_not_be_read()
+    what = "is empty" if kind is BackupKind.EMPTY else "is a folder that holds no backup"
+    return seen.broken(f"the newest backup {what}", what)
+
+
+def _not_listed(seen: SeenBackup, read: ArchiveRead) -> Judgement:
+    """pg_restore showed no table of contents: because of the archive, of pg_restore, or of sudo."""
+    why = Refusal.of(read.said)
+    if "pg_restore" in read.said.partition(" ")[0] or why is Refusal.OTHER:
+        if "unsupported version" in read.said:
+            summary = "the backup was made by a newer pg_dump than the server's pg_restore reads"
+            remedy = f"have PostgreSQL's client programs on {seen.host} be of the version that wrote it, or newer"
+            return seen.broken(summary, read.said, remedy=remedy)
+        return seen.broken("pg_restore cannot open the newest backup", read.said)
+    if why is Refusal.NOT_FOUND:  # without its reader on the host, the archive is of no use there, whole or not
+        program = seen.planned.program("pg_restore")
+        return failed(
+            f"{program} is missing: the backup can neither be read nor restored on {seen.host}",
+            expected=f"{program} reads {seen.file.path} to its end",
+            actual=read.said,
+            remedy=f"have PostgreSQL's client programs installed on {seen.host}, with pg_restore on the PATH of "
+            f"{seen.who}, or name the full path: `program` of {seen.planned.table}",
+        )
+    return unknown(
+        f"pg_restore does not run as {seen.who}: {why}",
+        expected=f"{seen.file.path} read to its end",
+        actual=read.said,
+        remedy=f"cure the line `become {seen.who} on {seen.host}`, then run again",
+        behind=behind_become(seen.planned.host, seen.who),
+    )
+
+
+def _judge_text(seen: SeenBackup, read: TextRead, least: float, usual: float) -> Iterator[Judgement]:
+    if not read.readable:
+        yield seen.may_not_be_read() if read.as_account else _unread(seen)
+        return
+    if read.is_closed:
+        what = "it holds no text: an archive for pg_restore, or what is encrypted" if read.holds_archive else read.said
+        yield seen.not_read(what, "" if read.holds_archive else f"have its unpacker installed on {seen.host}")
+        return
+    maker = "pg_dumpall" if read.of_cluster else "pg_dump"
+    if read.code != 0:
+        yield seen.broken("the newest backup cannot be read to its end", read.said or f"status {read.code}")
+    elif not read.first_line:
+        yield seen.broken("the newest backup does not begin as pg_dump begins", "other text")
+    elif not read.complete:
+        last = f"{read.first_line} complete"
+        yield seen.broken(f"the newest backup ends before {maker}'s last line", "no such line", expected=last)
+    else:
+        yield passed(f"readable to its end, {format_size(read.text_bytes)} of text by {maker}")
+        yield from judge_content(seen, read, least, usual)
+
+
+def _judge_base(seen: SeenBackup, read: Verified) -> Judgement:
+    """Of a base backup that its manifest finds whole."""
+    live = "" if isinstance(seen.live, NoReply) else seen.live.system_identifier
+    if live and read.identifier and live != read.identifier:
+        summary = f"the base backup is of another server: system identifier {read.identifier}"
+        return seen.broken(summary, f"{read.identifier} in its pg_control", expected=f"of the server {live}")
+    if seen.file.kind is BackupKind.BASE:
+        return passed("readable to its end by pg_verifybackup; complete: every file of its manifest, the WAL it needs")
+    if read.wal:
+        return passed("readable to its end by pg_verifybackup: every file of its manifest, its WAL beside it")
+    return seen.not_read("every file of its manifest is whole, but no write-ahead log is seen beside it")
+
+
+def judge_recorded(seen: SeenBackup) -> Iterator[Judgement]:
+    """The only defence of what is written without checksums: a flipped byte there reads well."""
+    recorded = seen.recorded
+    if not isinstance(recorded, Recorded) or not recorded.file:
+        return
+    check = f"on {seen.host}: sha256sum {shlex.quote(seen.file.path)}; cat {shlex.quote(recorded.file)}"
+    if recorded.sha256 and recorded.sha256 == recorded.wanted.lower():
+        yield passed(f"its SHA-256 is the one in {recorded.file}")
+    elif recorded.sha256 and recorded.wanted:
+        summary = "the newest backup was changed since its SHA-256 was written down"
+        expected = f"{recorded.wanted}, as in {recorded.file}"
+        yield seen.broken(summary, f"SHA-256 {recorded.sha256}", expected=expected)
+    else:
+        yield unknown(
+            "its SHA-256 could not be compared with the one beside it",
+            expected=f"the sum in {recorded.file}, and that of {seen.file.path}",
+            actual="the sum beside it is not read" if not recorded.wanted else "it was not hashed",
+            remedy=check,
+        )
+
+
+def _judge_verified(seen: SeenBackup, read: Verified) -> Judgement:
+    """By pg_verifybackup, or by what the plan declares for what cannot be read here."""
+    is_base = seen.file.kind is BackupKind.BASE or read.major is not None
+    own = "" if is_base else shlex.join(seen.planned.backup.verify)
+    if read.is_whole and own:
+        return warned(
+            f"the newest backup is whole as `{own}` of the plan says, not observed",
+            expected="the newest backup read to its end",
+            actual=f"{seen.file.path} cannot be read here; status 0",
+            remedy=f"try {seen.file.path} in a restore before the window: nothing here can tell what is in it",
+        )
+    if read.is_whole:
+        return _judge_base(seen, read)
+    why = Refusal.of(read.said)
+    program = seen.planned.backup.verify[0] if own else "pg_verifybackup"
+    if read.code in _NOT_RUN or (why is not Refusal.OTHER and program not in read.said.partition(" ")[0]):
+        return unknown(
+            f"{program} does not run as {seen.who}: {why}",
+            expected=f"{seen.file.path} verified",
+            actual=read.said or f"status {read.code}",
+            remedy=f"have {program} run as {seen.who} on {seen.host}",
+            behind="" if why in (Refusal.NOT_FOUND, Refusal.OTHER) else behind_become(seen.planned.host, seen.who),
+        )
+    if not own and seen.file.kind is BackupKind.BASE_TAR and not read.reads_tar:
+        return seen.not_read(f"pg_verifybackup {read.major} reads no tar format")
+    if own:
+        summary = f"`{own}` does not find the newest backup whole: status {read.code}"
+        return seen.broken(summary, read.said or "it says nothing", remedy=f"{seen.anew}, then: {own}")
+    return seen.broken("the newest base backup is not whole", read.said)
