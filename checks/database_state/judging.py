@@ -38,11 +38,12 @@ def judge_activity(
         "backup": looked.tell_backups,
         "client": looked.tell_clients,
         "hidden": looked.judge_hidden,
+        "untracked": looked.judge_untracked,
     }
     for kind, judge in judges.items():
         if found := [each for each in seen if each.kind == kind]:
             yield judge(found)
-    if not {"blocks", "idle", "long", "prepared", "hidden"} & {each.kind for each in seen}:
+    if not {"blocks", "idle", "long", "prepared", "hidden", "untracked"} & {each.kind for each in seen}:
         yield passed("no transaction is open for long, idle, left prepared, or holds a lock on what the scripts touch")
 
 
@@ -113,6 +114,15 @@ class _Looked:
             expected="no transaction that is open for long or holds a lock on what the scripts touch",
             actual=f"{counted(found[0].sessions, 'session')} of other roles now",
             remedy=self.database.on_primary(f"{grant};"),
+        )
+
+    def judge_untracked(self, found: Sequence[Seen]) -> Judgement:
+        return unknown(
+            f"the server does not watch what {counted(found[0].sessions, 'session')} of this database do",
+            expected="track_activities on for every session",
+            actual="track_activities off",
+            remedy="have the DBA set it: ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf(); and where "
+            "pg_db_role_setting has it for a role or a database: ALTER ROLE ... RESET track_activities;",
         )
 
     def _ends_by_itself(self, summary: str, expected: str, found: Sequence[Seen]) -> Judgement:

@@ -446,6 +446,14 @@ UNKNOWNS: Mapping[str, tuple[Way, ...]] = {
             {"scripts": database_state.SCRIPTS},
         ),
     ),
+    "checks/database_state/judging.py _Looked.judge_untracked": (
+        Way(
+            "command: ALTER SYSTEM SET track_activities = on;",
+            database_state.judged,
+            {"seen": (database_state.VISIBLE, replace(database_state.HIDDEN, kind="untracked"))},
+            {"seen": (database_state.VISIBLE,)},
+        ),
+    ),
     "checks/database_state/judging.py _Looked.judge_hidden": (
         Way(
             "command: GRANT pg_read_all_stats TO release;",

@@ -141,7 +141,8 @@ ALTER TABLE billing."Odd name" DISABLE TRIGGER "Stamp";
 ALTER TABLE billing.invoices DISABLE TRIGGER stamp;
 CREATE TABLE billing.lines (id integer PRIMARY KEY, customer integer REFERENCES billing.customers);
 ALTER TABLE billing.lines DISABLE TRIGGER ALL;
-INSERT INTO billing.lines VALUES (1, 1);
+INSERT INTO billing.lines SELECT n, 1 FROM generate_series(1, 40000) n;
+CREATE TABLE billing.few AS SELECT 1 AS id;
 ALTER SEQUENCE billing.invoices_id_seq RESTART 2000000000;
 """
 
@@ -335,9 +336,45 @@ def test_what_the_role_may_not_see_is_unknown_until_it_is_granted(billing: Billi
     assert billing.ask("billing.*").status is Status.PASS
 
 
+def test_sessions_that_the_server_does_not_watch_are_unknown(billing: Billing) -> None:
+    with billing.connect() as holder:
+        holder.execute("SET track_activities = off")
+        holder.execute("BEGIN; LOCK TABLE billing.customers")
+        found = billing.ask("billing.customers", settings=AT_ONCE)
+        assert "does not watch what 1 session of this database do" in told(found)
+        assert "holds billing.customers (AccessExclusiveLock)" in about(found, "1 session holds locks").actual
+
+
+def test_of_many_the_first_are_named_and_all_are_counted(billing: Billing) -> None:
+    for number in range(7):
+        billing.run(f"CREATE TABLE billing.t{number} (id integer); CREATE INDEX i{number} ON billing.t{number} (id)")
+    billing.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE 'billing.i_'")
+    with contextlib.ExitStack() as stack:
+        for _ in range(7):
+            stack.enter_context(billing.connect()).execute("BEGIN; LOCK TABLE billing.t1 IN ACCESS SHARE MODE")
+        found = billing.ask("billing.*", settings=AT_ONCE)
+    assert about(found, "7 sessions hold locks").actual.endswith(", and 2 more")
+    assert about(found, "7 indexes are invalid").actual.endswith(", and 2 more")
+
+
 def test_without_touches_nobody_says_who_blocks(billing: Billing) -> None:
     found = billing.ask("")
     assert found.status is Status.UNKNOWN, told(found)
+
+
+def test_a_collation_of_another_version(billing: Billing) -> None:
+    """The wheel's server knows no ICU, the older one no collations of its own."""
+    kind = (
+        "provider = builtin, locale = 'C.UTF-8'" if billing.cluster.version >= 17 else "provider = icu, locale = 'de'"
+    )
+    billing.run(f"CREATE COLLATION billing.german ({kind})")
+    billing.run("UPDATE pg_collation SET collversion = '0' WHERE collname = 'german'")
+    assert billing.ask("billing.*").status is Status.PASS
+    billing.run("CREATE INDEX sorted ON billing.customers (name COLLATE billing.german)")
+    found = billing.ask("billing.*")
+    assert found.status is Status.WARN, told(found)
+    billing.cure(about(found, "the collation of billing.german has another version"))
+    assert billing.ask("billing.*").status is Status.PASS
 
 
 def test_slots_that_hold_wal(billing: Billing) -> None:
